@@ -1,0 +1,95 @@
+// What the threads of a team share: the control block of the team and the head of each program. Lives in
+// SharedArrayBuffer memory; the TypeScript side sees only the few words that layout.h's numbers name. The
+// protocol (who writes what, in which order, and which races that prevents) is told in src/team/README.md.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/op.h"
+
+namespace tesserae {
+
+constexpr uint32_t kSlots = 64;  // programs in flight at most; one bit each in Control::live
+constexpr uint32_t kMaxOpcodes = 64;
+constexpr uint32_t kMaxSeats = 256;
+
+// The counters of one op. They grow through all runs and are never set back while a run is on: tile t of run r
+// is claim number r * tile_count + t. So a worker that is late from run r can neither take nor miscount a tile
+// of run r + 1.
+struct alignas(kCacheLineBytes) OpCounters {
+  std::atomic<uint64_t> claimed;
+  alignas(kCacheLineBytes) std::atomic<uint64_t> done;
+};
+static_assert(sizeof(OpCounters) == 2 * kCacheLineBytes, "claims and completions on lines of their own");
+
+// A program in shared memory: this head, then op_count records, then op_count counters.
+struct alignas(kCacheLineBytes) ProgramHeader {
+  uint32_t op_count;
+  uint32_t reserved;
+  uint64_t run;  // the number of the current or next run; the coordinator's alone, workers read Slot::run
+  // How many ops from the front are complete, counted through all runs: run * op_count + ops of this run.
+  std::atomic<uint64_t> prefix;
+
+  OpRecord* records() { return reinterpret_cast<OpRecord*>(this + 1); }
+  OpCounters* counters() { return reinterpret_cast<OpCounters*>(records() + op_count); }
+};
+static_assert(sizeof(ProgramHeader) == kCacheLineBytes, "src/program relies on this size");
+
+constexpr size_t program_bytes(uint32_t op_count) {
+  return sizeof(ProgramHeader) + size_t{op_count} * (sizeof(OpRecord) + sizeof(OpCounters));
+}
+
+// status: a KernelStatus; op: its index in the program.
+constexpr uint64_t pack_failure(uint32_t status, uint32_t op, uint32_t tile) {
+  return (uint64_t{status} << 56) | (uint64_t{op & 0xffffff} << 32) | tile;
+}
+
+// A place for a running program. `program` is 0 in a closed slot. A worker counts itself into `visitors` before it
+// reads `program`, and a slot is opened again only when it has no visitors: so what a visitor reads here stays valid
+// until it leaves.
+struct alignas(kCacheLineBytes) Slot {
+  std::atomic<uint64_t> program;
+  uint64_t run;  // written before `program` is set, read after it
+  std::atomic<uint32_t> visitors;
+  std::atomic<uint32_t> cancelled;  // no further tile is claimed; stays set until the slot is opened again
+  std::atomic<uint64_t> failure;    // 0, or the first failure of this run: see pack_failure
+};
+
+enum class SeatState : uint32_t { away = 0, on_shift = 1 };
+
+// A worker's place in the team, for one shift at a time. `state` is written by both sides (see call_to_shift), all
+// else by the worker on the seat.
+struct alignas(kCacheLineBytes) Seat {
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> inside;  // slot + 1 while the worker is among that slot's visitors, else 0
+  uint32_t last_slot;
+  uint32_t spin_limit;  // how long to spin before sleeping, in pauses: grows when spinning pays, else shrinks
+  uint64_t scratch;     // address of kScratchBytes
+  std::atomic<uint64_t> sleeps;
+  std::atomic<uint64_t> spins_won;
+  alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];
+  std::atomic<uint64_t> op_ns[kMaxOpcodes];
+};
+
+struct alignas(kCacheLineBytes) Control {
+  uint32_t isa;
+  uint32_t seat_count;  // workers; one more seat stands behind them for programs run on the calling thread
+  uint32_t idle_spins;  // pauses to spin with no program in the team; 0 where every core has a worker
+  uint64_t linger_ns;   // how long a worker waits for the next program before its shift ends
+  std::atomic<uint32_t> closing;
+  // The eventcount that workers sleep on: bumped whenever something may have become claimable.
+  alignas(kCacheLineBytes) std::atomic<uint32_t> bell;
+  std::atomic<uint32_t> sleepers;
+  // One bit for each slot that holds a program with work left.
+  alignas(kCacheLineBytes) std::atomic<uint64_t> live;
+  // Counts endings (finished, failed, cancelled and left); the coordinator waits on it with Atomics.waitAsync.
+  alignas(kCacheLineBytes) std::atomic<uint32_t> endings;
+  Slot slots[kSlots];
+
+  Seat* seats() { return reinterpret_cast<Seat*>(this + 1); }
+};
+
+constexpr size_t control_bytes(uint32_t seat_count) { return sizeof(Control) + size_t{seat_count + 1} * sizeof(Seat); }
+
+}  // namespace tesserae

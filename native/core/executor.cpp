@@ -1,0 +1,383 @@
+// The program executor. See executor.h, and src/team/README.md for the protocol as a whole.
+#include "core/executor.h"
+
+#include <chrono>
+
+#include "core/futex.h"
+#include "kernels/table.h"
+
+namespace tesserae {
+namespace {
+
+constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work
+constexpr uint64_t kSliceNs = 1'000'000;   // the longest stay in one program while others have work
+constexpr uint64_t kNapNs = 50'000'000;    // the longest sleep while a program is live; a bell ends it sooner
+constexpr uint32_t kSpinLimitMin = 32;
+constexpr uint32_t kSpinLimitMax = 2048;
+
+uint64_t now_ns() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+inline void pause_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Wakes whoever waits for something to become claimable. The bump comes before the look at the sleepers, and a
+// sleeper counts itself before the kernel compares the bell (both sequentially consistent): either we see the
+// sleeper, or its futex_wait sees the new bell and returns at once.
+void ring(Control& control) {
+  control.bell.fetch_add(1, std::memory_order_seq_cst);
+  if (control.sleepers.load(std::memory_order_seq_cst) != 0) futex_wake_all(control.bell);
+}
+
+void add(std::atomic<uint64_t>& counter, uint64_t amount) {
+  // Only one thread writes a seat's counters, so no read-modify-write is needed.
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+ProgramHeader* program_in(const Slot& slot, std::memory_order order) {
+  return reinterpret_cast<ProgramHeader*>(slot.program.load(order));
+}
+
+// One worker's stay in one program.
+class Visit {
+ public:
+  Visit(Control& control, Seat& seat, uint32_t slot_index)
+      : control_(control), seat_(seat), slot_(control.slots[slot_index]), slot_index_(slot_index) {}
+
+  enum class Outcome { nothing, worked, ended, abandoned };
+
+  // Enters, works until nothing is claimable or the time is up, leaves.
+  Outcome make(uint64_t yield_at) {
+    // Counted in before the program is read: while visitors is not 0 the coordinator neither frees the program's
+    // memory nor opens the slot for another.
+    seat_.inside.store(slot_index_ + 1, std::memory_order_relaxed);
+    slot_.visitors.fetch_add(1, std::memory_order_seq_cst);
+    program_ = program_in(slot_, std::memory_order_seq_cst);
+    bool worked = false;
+    bool finished = false;
+    if (program_ != nullptr) {
+      run_ = slot_.run;
+      first_tick_ = tick_ = now_ns();
+      const Step last = work(yield_at, worked);
+      if (last == Step::abandoned) return Outcome::abandoned;  // stays counted in, as a dead worker would
+      finished = last == Step::finished;
+    }
+    const bool drained = leave();
+    if (finished || drained) {
+      control_.endings.fetch_add(1, std::memory_order_seq_cst);
+      return Outcome::ended;
+    }
+    return worked ? Outcome::worked : Outcome::nothing;
+  }
+
+ private:
+  enum class Step { blocked, finished, stopped, abandoned };
+
+  Step work(uint64_t yield_at, bool& worked) {
+    OpRecord* records = program_->records();
+    OpCounters* counters = program_->counters();
+    const uint32_t op_count = program_->op_count;
+    const uint64_t base = run_ * op_count;
+    const uint64_t slice_end = first_tick_ + kSliceNs;
+    const uint64_t others = ~(uint64_t{1} << slot_index_);
+    for (;;) {
+      if (slot_.cancelled.load(std::memory_order_seq_cst) != 0) return Step::stopped;
+      // Acquire: whoever moved the prefix here had seen the tiles behind it complete, and so do we now.
+      const uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
+      if (prefix >= base + op_count) return Step::stopped;  // another worker finished the run
+      const uint32_t complete = static_cast<uint32_t>(prefix - base);
+      uint32_t op = complete;
+      uint64_t tile = 0;
+      while (op < op_count && records[op].after <= complete && !claim(records[op], counters[op], tile)) ++op;
+      if (op == op_count || records[op].after > complete) return Step::blocked;
+      worked = true;
+      const KernelStatus status = run_tile(records[op], tile);
+      if (status == KernelStatus::abandoned) return Step::abandoned;
+      if (status != KernelStatus::ok) {
+        fail(static_cast<uint32_t>(status), op, static_cast<uint32_t>(tile));
+        return Step::stopped;
+      }
+      // Release our tile's outputs to whoever sees this count. Sequentially consistent, because two workers that
+      // complete neighbouring ops each look for the other's count in advance(): one of them must see both.
+      const uint64_t done = counters[op].done.fetch_add(1, std::memory_order_seq_cst) + 1;
+      if (done == (run_ + 1) * records[op].tile_count && advance(counters, records, base)) return Step::finished;
+      if (tick_ >= yield_at) return Step::stopped;
+      if (tick_ >= slice_end && (control_.live.load(std::memory_order_relaxed) & others) != 0) return Step::stopped;
+      if (control_.closing.load(std::memory_order_relaxed) != 0) return Step::stopped;
+    }
+  }
+
+  // Takes one tile of this run, if one is left. A compare-exchange, never a blind increment: a worker that is late
+  // from an earlier run must not use up a claim of this one.
+  bool claim(const OpRecord& record, OpCounters& counters, uint64_t& tile) const {
+    const uint64_t first = run_ * record.tile_count;
+    const uint64_t end = first + record.tile_count;
+    uint64_t next = counters.claimed.load(std::memory_order_relaxed);
+    while (next < end) {
+      // Acquire pairs with the coordinator's release when it set the counters of a drained program.
+      if (counters.claimed.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        tile = next - first;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  KernelStatus run_tile(const OpRecord& record, uint64_t tile) {
+    Scratch scratch = {reinterpret_cast<unsigned char*>(seat_.scratch), kScratchBytes};
+    const Kernel kernel = kernel_set(static_cast<Isa>(control_.isa)).kernels[record.opcode];
+    const KernelStatus status = kernel(record, static_cast<int64_t>(tile), scratch);
+    const uint64_t before = tick_;
+    tick_ = now_ns();
+    add(seat_.op_tiles[record.opcode], 1);
+    add(seat_.op_ns[record.opcode], tick_ - before);
+    return status;
+  }
+
+  // Moves the prefix over the ops that are complete. True for the one worker that moves it to the program's end.
+  bool advance(OpCounters* counters, const OpRecord* records, uint64_t base) {
+    const uint64_t end = base + program_->op_count;
+    uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
+    bool moved_to_end = false;
+    for (;;) {
+      if (prefix >= end || prefix < base) break;
+      const uint64_t op = prefix - base;
+      if (counters[op].done.load(std::memory_order_seq_cst) < (run_ + 1) * records[op].tile_count) break;
+      if (program_->prefix.compare_exchange_strong(prefix, prefix + 1, std::memory_order_seq_cst)) {
+        ++prefix;
+        moved_to_end = prefix == end;
+      }
+    }
+    if (moved_to_end) {
+      control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
+    } else {
+      ring(control_);
+    }
+    return moved_to_end;
+  }
+
+  void fail(uint32_t status, uint32_t op, uint32_t tile) {
+    uint64_t none = 0;
+    slot_.failure.compare_exchange_strong(none, pack_failure(status, op, tile), std::memory_order_seq_cst);
+    slot_.cancelled.store(1, std::memory_order_seq_cst);
+    control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
+    ring(control_);
+  }
+
+  // True when this was the last visitor of a cancelled program: then the coordinator must hear of it. Its cancel()
+  // stores `cancelled` before it reads `visitors`, we the other way round: at least one of the two sees the run
+  // drained. From the decrement on program_ may be gone; only the slot is looked at.
+  bool leave() {
+    const bool last = slot_.visitors.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    seat_.inside.store(0, std::memory_order_relaxed);
+    return last && slot_.cancelled.load(std::memory_order_seq_cst) != 0;
+  }
+
+  Control& control_;
+  Seat& seat_;
+  Slot& slot_;
+  uint32_t slot_index_;
+  ProgramHeader* program_ = nullptr;
+  uint64_t run_ = 0;
+  uint64_t first_tick_ = 0;
+  uint64_t tick_ = 0;
+};
+
+// One round over all programs with work, beginning behind the one that this seat was in last, so that a stream of
+// new programs in the first slots cannot starve the others.
+Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) {
+  const uint64_t live = control.live.load(std::memory_order_seq_cst);
+  if (live == 0) return Visit::Outcome::nothing;
+  auto outcome = Visit::Outcome::nothing;
+  const uint32_t start = seat.last_slot + 1;
+  for (uint32_t step = 0; step < kSlots; ++step) {
+    const uint32_t slot = (start + step) % kSlots;
+    if ((live & (uint64_t{1} << slot)) == 0) continue;
+    switch (Visit(control, seat, slot).make(yield_at)) {
+      case Visit::Outcome::nothing:
+        continue;
+      case Visit::Outcome::worked:
+        seat.last_slot = slot;
+        outcome = Visit::Outcome::worked;
+        if (now_ns() >= yield_at) return outcome;
+        continue;
+      case Visit::Outcome::ended:
+        return Visit::Outcome::ended;
+      case Visit::Outcome::abandoned:
+        return Visit::Outcome::abandoned;
+    }
+  }
+  return outcome;
+}
+
+// Spins until the bell moves, for as long as spinning has been paying on this seat. With programs in the team the
+// wait is for another worker's tile; with none, spinning would only keep the main thread off its core.
+bool spin(Control& control, Seat& seat, uint32_t bell) {
+  const bool busy = control.live.load(std::memory_order_relaxed) != 0;
+  const uint32_t limit = busy ? seat.spin_limit : control.idle_spins;
+  for (uint32_t i = 0; i < limit; ++i) {
+    if (control.bell.load(std::memory_order_acquire) != bell) {
+      if (busy && seat.spin_limit < kSpinLimitMax) seat.spin_limit *= 2;
+      add(seat.spins_won, 1);
+      return true;
+    }
+    pause_cpu();
+  }
+  if (busy && seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
+  return false;
+}
+
+}  // namespace
+
+void control_init(Control& control, const TeamOptions& options) {
+  control.isa = options.isa;
+  control.seat_count = options.seats;
+  control.idle_spins = options.idle_spins;
+  control.linger_ns = options.linger_ns;
+  for (uint32_t i = 0; i <= options.seats; ++i) {
+    Seat& seat = control.seats()[i];
+    seat.last_slot = kSlots - 1;
+    seat.spin_limit = kSpinLimitMax;
+    seat.scratch = reinterpret_cast<uint64_t>(options.scratch + size_t{i} * kScratchBytes);
+  }
+}
+
+bool slot_is_free(const Control& control, uint32_t slot) {
+  return control.slots[slot].program.load(std::memory_order_seq_cst) == 0 &&
+         control.slots[slot].visitors.load(std::memory_order_seq_cst) == 0;
+}
+
+void publish(Control& control, uint32_t slot_index, ProgramHeader& program) {
+  Slot& slot = control.slots[slot_index];
+  slot.run = program.run;
+  slot.failure.store(0, std::memory_order_relaxed);
+  slot.cancelled.store(0, std::memory_order_relaxed);
+  // Publishes the above, the records and the operands to the visitors.
+  slot.program.store(reinterpret_cast<uint64_t>(&program), std::memory_order_seq_cst);
+  // Before the caller looks at the seats' states; a worker that ends its shift stores its state before it looks at
+  // `live`. Either it sees the program, or the caller sees that a new shift is needed.
+  control.live.fetch_or(uint64_t{1} << slot_index, std::memory_order_seq_cst);
+  ring(control);
+}
+
+RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
+  const Slot& slot = control.slots[slot_index];
+  // Acquire: the outputs of all tiles are visible to whoever sees the prefix at the end.
+  if (program.prefix.load(std::memory_order_acquire) >= (program.run + 1) * program.op_count) return RunState::finished;
+  if (slot.cancelled.load(std::memory_order_seq_cst) != 0 && slot.visitors.load(std::memory_order_seq_cst) == 0) {
+    return RunState::drained;
+  }
+  return RunState::running;
+}
+
+void cancel(Control& control, uint32_t slot_index) {
+  control.slots[slot_index].cancelled.store(1, std::memory_order_seq_cst);
+  control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
+  ring(control);
+}
+
+void retire(Control& control, uint32_t slot_index, ProgramHeader& program) {
+  const bool finished = run_state(control, slot_index, program) == RunState::finished;
+  control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
+  // From here on whoever enters finds nothing. Who entered before is still counted and looks at `cancelled` or at a
+  // prefix that is at the run's end.
+  control.slots[slot_index].program.store(0, std::memory_order_seq_cst);
+  ++program.run;
+  if (finished) return;
+  OpCounters* counters = program.counters();
+  for (uint32_t op = 0; op < program.op_count; ++op) {
+    const uint64_t end = program.run * program.records()[op].tile_count;
+    counters[op].claimed.store(end, std::memory_order_relaxed);
+    counters[op].done.store(end, std::memory_order_relaxed);
+  }
+  program.prefix.store(program.run * program.op_count, std::memory_order_release);
+}
+
+int32_t bury(Control& control, uint32_t seat_index) {
+  Seat& seat = control.seats()[seat_index];
+  const uint32_t inside = seat.inside.exchange(0, std::memory_order_seq_cst);
+  if (inside != 0) {
+    cancel(control, inside - 1);
+    control.slots[inside - 1].visitors.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
+  return static_cast<int32_t>(inside) - 1;
+}
+
+bool call_to_shift(Control& control, uint32_t seat_index) {
+  Seat& seat = control.seats()[seat_index];
+  uint32_t away = static_cast<uint32_t>(SeatState::away);
+  return seat.state.compare_exchange_strong(away, static_cast<uint32_t>(SeatState::on_shift), std::memory_order_seq_cst);
+}
+
+void close_team(Control& control) {
+  control.closing.store(1, std::memory_order_seq_cst);
+  ring(control);
+}
+
+uint64_t run_inline(Control& control, ProgramHeader& program) {
+  Seat& seat = control.seats()[control.seat_count];
+  Scratch scratch = {reinterpret_cast<unsigned char*>(seat.scratch), kScratchBytes};
+  const Kernel* kernels = kernel_set(static_cast<Isa>(control.isa)).kernels;
+  uint64_t tick = now_ns();
+  for (uint32_t op = 0; op < program.op_count; ++op) {
+    const OpRecord& record = program.records()[op];
+    for (uint32_t tile = 0; tile < record.tile_count; ++tile) {
+      const KernelStatus status = kernels[record.opcode](record, tile, scratch);
+      if (status != KernelStatus::ok) return pack_failure(static_cast<uint32_t>(status), op, tile);
+    }
+    const uint64_t before = tick;
+    tick = now_ns();
+    add(seat.op_tiles[record.opcode], record.tile_count);
+    add(seat.op_ns[record.opcode], tick - before);
+  }
+  return 0;
+}
+
+WorkResult work(Control& control, uint32_t seat_index) {
+  Seat& seat = control.seats()[seat_index];
+  uint64_t busy_since = now_ns();
+  uint64_t idle_since = 0;
+  for (;;) {
+    if (control.closing.load(std::memory_order_seq_cst) != 0) {
+      seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
+      return WorkResult::left;
+    }
+    // Read before the look around: whatever becomes claimable after that look moves the bell away from this value.
+    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
+    switch (look_everywhere(control, seat, busy_since + kYieldNs)) {
+      case Visit::Outcome::ended:
+        return WorkResult::ended;
+      case Visit::Outcome::abandoned:
+        return WorkResult::abandoned;
+      case Visit::Outcome::worked:
+        idle_since = 0;
+        if (now_ns() >= busy_since + kYieldNs) return WorkResult::yielded;
+        continue;
+      case Visit::Outcome::nothing:
+        break;
+    }
+    if (spin(control, seat, bell)) continue;
+    const uint64_t now = now_ns();
+    if (idle_since == 0) idle_since = now;
+    const bool busy = control.live.load(std::memory_order_seq_cst) != 0;
+    if (!busy && now - idle_since >= control.linger_ns) {
+      seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
+      // A program may have been published between the look and the store, by a coordinator that still saw us here.
+      if (control.live.load(std::memory_order_seq_cst) != 0 && call_to_shift(control, seat_index)) continue;
+      return WorkResult::left;
+    }
+    control.sleepers.fetch_add(1, std::memory_order_seq_cst);
+    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? kNapNs : control.linger_ns - (now - idle_since)));
+    control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+    add(seat.sleeps, 1);
+    busy_since = now_ns();
+  }
+}
+
+}  // namespace tesserae

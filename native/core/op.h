@@ -1,0 +1,56 @@
+// The op record: what one step of a program asks of a kernel. TypeScript writes these records into shared
+// memory (src/program/record-writer.ts), the executor reads them, and every kernel sees its own parameters.
+// Not here: how tiles are claimed (executor.h) and what each op's parameters mean (kernels/<op>.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tesserae {
+
+// The element types of tensors. The numbers are shared with src/tensor/dtype.ts.
+enum class DType : int64_t { f32 = 0, f16 = 1, i8 = 2, i32 = 3 };
+
+constexpr size_t kCacheLineBytes = 64;
+constexpr size_t kParamWords = 60;
+
+// One record. All parameters are 8-byte words (pointer, int64_t or double), so that the writer needs no
+// knowledge of padding: word i of the parameters is field i of the op's parameter struct.
+struct alignas(kCacheLineBytes) OpRecord {
+  uint32_t opcode;      // index into the kernel table
+  uint32_t tile_count;  // how many tiles this op is cut into; at least 1
+  uint32_t after;       // the op may start once ops 0 .. after-1 of its program are complete
+  uint32_t reserved[5];
+  uint64_t params[kParamWords];
+
+  template <typename Params>
+  const Params& as() const {
+    static_assert(sizeof(Params) <= sizeof(params), "the parameters must fit into the record");
+    static_assert(sizeof(Params) % 8 == 0, "parameters are 8-byte words");
+    return *reinterpret_cast<const Params*>(params);
+  }
+};
+static_assert(sizeof(OpRecord) == 512, "src/program/record-writer.ts relies on this size");
+
+// Memory that one worker owns for the length of a tile. 64-byte aligned; holds nothing between tiles.
+struct Scratch {
+  unsigned char* data;
+  size_t size_bytes;
+};
+
+constexpr size_t kScratchBytes = size_t{2} << 20;
+
+// What a kernel may find wrong only while it runs. 0 is success; the numbers are shared with
+// src/team/team-error.ts.
+enum class KernelStatus : int32_t {
+  ok = 0,
+  index_out_of_range = 1,  // an index tensor names a row that the table does not have
+  checkpoint_failed = 2,   // the diagnostic op was told to fail
+  abandoned = 3,           // the diagnostic op was told to leave its tile unfinished
+};
+
+// Computes one tile. Pure: reads the operands that the record names, writes the tile's part of the outputs
+// (no two tiles write the same byte), never allocates, never throws, never blocks.
+using Kernel = KernelStatus (*)(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae
