@@ -1,0 +1,282 @@
+// Tensor: an element type, a shape, and strides over a storage; views share the storage and never copy.
+// It computes nothing. Made by TensorPool, by programs for their temporaries, and by its own view methods.
+import { formatShape, TesseraeError } from '../errors.js';
+import { type DType, dtypes, type TypedArrayOf } from './dtype.js';
+import { checkData, type PackedArrayOf, readElements, sharedView, type TensorData, writeElements } from './elements.js';
+import {
+  argumentError,
+  byteExtent,
+  checkShape,
+  contiguousStrides,
+  describe,
+  elementCount,
+  isContiguous,
+  shapeError,
+} from './layout.js';
+import { PooledStorage, type Storage } from './storage.js';
+import {
+  expandedLayout,
+  reshapedLayout,
+  type SliceRange,
+  slicedLayout,
+  squeezedLayout,
+  transposedLayout,
+  unsqueezedLayout,
+  type ViewLayout,
+} from './view-layout.js';
+
+export interface TensorOptions<D extends DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  /** In elements; packed row-major when left out. */
+  readonly strides?: readonly number[];
+  /** In elements from the storage's start. */
+  readonly offset?: number;
+  readonly storage: Storage;
+  /** The tensor whose storage this one borrows; without it the new tensor owns the storage. */
+  readonly base?: Tensor;
+}
+
+/** Whoever will dispose a tensor, and wants to hear when somebody did so earlier. Implemented by TensorScope. */
+export interface TensorKeeper {
+  forget(tensor: Tensor): void;
+}
+
+let lastId = 0;
+
+/** Keeps a tensor, and with it the memory, alive as long as a typed array that was handed out over it. */
+const tensorOfData = new WeakMap<object, Tensor>();
+
+/**
+ * A dense array of numbers in shared memory. A tensor owns its memory until {@link dispose}; a view (from `reshape`,
+ * `transpose`, `slice`, `expand`, `squeeze`, `unsqueeze`) borrows it: it keeps the owner from being garbage-collected,
+ * disposing it frees nothing, and once the owner is disposed every use of it fails with ERR_DISPOSED.
+ */
+export class Tensor<D extends DType = DType> {
+  /** A serial number, never given twice in a process. */
+  readonly id: number;
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  /** In elements. */
+  readonly strides: readonly number[];
+  /** Of the first element, in elements from the storage's start. */
+  readonly offset: number;
+  readonly storage: Storage;
+  /** The owner of the memory, when this is a view. */
+  readonly base: Tensor | undefined;
+  /** Number of elements. */
+  readonly size: number;
+  /** Whether the elements stand packed in row-major order. */
+  readonly isContiguous: boolean;
+  /** @internal The scope that will dispose this tensor. */
+  keeper: TensorKeeper | undefined;
+  #disposed = false;
+  #data: TypedArrayOf[D] | undefined;
+
+  /** @throws TesseraeError ERR_SHAPE when the layout is invalid or reaches outside the storage. */
+  constructor({ dtype, shape, strides, offset = 0, storage, base }: TensorOptions<D>) {
+    const ownShape = checkShape(shape);
+    this.id = ++lastId;
+    this.dtype = dtype;
+    this.shape = Object.freeze(ownShape);
+    this.strides = Object.freeze(strides === undefined ? contiguousStrides(ownShape) : [...strides]);
+    this.offset = offset;
+    this.storage = storage;
+    this.base = base?.base ?? base;
+    this.size = elementCount(ownShape);
+    this.isContiguous = isContiguous(ownShape, this.strides);
+    this.#checkLayout();
+  }
+
+  #checkLayout(): void {
+    for (const step of [this.offset, ...this.strides]) {
+      if (!Number.isSafeInteger(step) || step < 0) {
+        throw shapeError(`strides and offset must be non-negative integers, got ${describe(step)}`);
+      }
+    }
+    if (this.strides.length !== this.shape.length) {
+      throw shapeError(`strides ${formatShape(this.strides)} do not fit shape ${formatShape(this.shape)}`);
+    }
+    const { end } = byteExtent(this);
+    if (this.size > 0 && end > this.storage.sizeBytes) {
+      throw shapeError(`${this.toString()} reaches to byte ${end} of a storage of ${this.storage.sizeBytes}`);
+    }
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Of the elements when packed; a view's window may be larger or, when expanded, smaller. */
+  get sizeBytes(): number {
+    return this.size * dtypes[this.dtype].sizeBytes;
+  }
+
+  /** Absolute byte address of the first element; NaN while the storage is not placed. */
+  get address(): number {
+    return this.storage.address + this.offset * dtypes[this.dtype].sizeBytes;
+  }
+
+  /** Whether this tensor, or the one that it borrows from, was disposed. */
+  get disposed(): boolean {
+    return this.#disposed || this.storage.disposed || this.base?.disposed === true;
+  }
+
+  /**
+   * @param op the operation that wants to use the tensor, for the message
+   * @param pool the pool that the tensor must belong to; left out, any will do
+   * @throws TesseraeError ERR_DISPOSED or ERR_FOREIGN_TENSOR
+   */
+  checkUsable(op?: string, pool?: object): void {
+    const details = op === undefined ? {} : { op };
+    if (this.disposed) {
+      const what = this.#disposed || this.base === undefined ? 'was disposed' : 'views a tensor that was disposed';
+      throw new TesseraeError('ERR_DISPOSED', `${this.toString()} ${what}`, details);
+    }
+    if (pool !== undefined && this.storage.owner !== pool) {
+      throw new TesseraeError('ERR_FOREIGN_TENSOR', `${this.toString()} belongs to another engine`, details);
+    }
+  }
+
+  /**
+   * The elements, live over the shared memory; f16 as its bits. The same object on each access. While it is reachable
+   * the memory stays, even if the tensor is dropped undisposed; that does not hold for further arrays made over its
+   * buffer (`subarray`). After {@link dispose} its contents are anybody's.
+   * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, and for a program's temporary
+   */
+  get data(): TypedArrayOf[D] {
+    this.checkUsable('data');
+    if (this.#data === undefined) {
+      if (!this.isContiguous) {
+        throw argumentError(`${this.toString()} is not contiguous; toArray() gives a packed copy`, 'data');
+      }
+      this.#data = this.#elements(this.size, 'data');
+      tensorOfData.set(this.#data, this);
+    }
+    return this.#data;
+  }
+
+  /** A packed, unshared copy; f16 is widened to a Float32Array. Works for every view. */
+  toArray(): PackedArrayOf[D] {
+    this.checkUsable('toArray');
+    return readElements(this.#elements(this.#span(), 'toArray'), this);
+  }
+
+  /**
+   * Overwrites all elements, given in row-major order. Numbers are rounded to f32 or f16; for i8 and i32 they must be
+   * integers that fit. A Uint16Array holds f16 bits.
+   * @throws TesseraeError ERR_SHAPE for a wrong number of values, ERR_ARGUMENT for values that do not fit, and for an
+   * expanded view, where several elements share one place
+   */
+  set(values: TensorData): void {
+    this.checkUsable('set');
+    const checked = checkData(values, this.dtype, this.shape, 'set');
+    if (this.size > 0 && this.shape.some((size, dim) => size > 1 && this.strides[dim] === 0)) {
+      throw argumentError(`elements of the expanded view ${this.toString()} share memory`, 'set');
+    }
+    writeElements(checked, this.#elements(this.#span(), 'set'), this);
+  }
+
+  /** The number in a tensor of one element. */
+  item(): number {
+    this.checkUsable('item');
+    if (this.size !== 1) throw shapeError(`${this.toString()} does not have exactly one element`, 'item');
+    return this.toArray()[0] as number;
+  }
+
+  /**
+   * A view of another shape with the same number of elements; one dimension may be -1. Throws ERR_SHAPE where only a
+   * copy could do.
+   */
+  reshape(shape: readonly number[]): Tensor<D> {
+    this.checkUsable('reshape');
+    return this.#view(reshapedLayout(this, shape));
+  }
+
+  /**
+   * Permutes the dimensions: result dimension i is dimension `axes[i]`. Without axes their order is reversed. Negative
+   * axes count from the end.
+   */
+  transpose(...axes: number[]): Tensor<D> {
+    this.checkUsable('transpose');
+    return this.#view(transposedLayout(this, axes));
+  }
+
+  /**
+   * A part of each dimension: `x.slice([1, 3], null, [0, -1, 2])`. A range is `[start, end, step]`, end exclusive, each
+   * part optional; `null` takes all, as do dimensions without a range. Negative bounds count from the end; steps are
+   * positive.
+   * @throws TesseraeError ERR_SHAPE for bounds outside the dimension (nothing is clamped), ERR_ARGUMENT for bounds that
+   * are no integers
+   */
+  slice(...ranges: SliceRange[]): Tensor<D> {
+    this.checkUsable('slice');
+    return this.#view(slicedLayout(this, ranges));
+  }
+
+  /** Broadcasts to a larger shape: dimensions of size 1 are repeated, new ones are added in front, without a copy. */
+  expand(shape: readonly number[]): Tensor<D> {
+    this.checkUsable('expand');
+    return this.#view(expandedLayout(this, shape));
+  }
+
+  /** Drops one dimension of size 1, or without an axis all of them. */
+  squeeze(axis?: number): Tensor<D> {
+    this.checkUsable('squeeze');
+    return this.#view(squeezedLayout(this, axis));
+  }
+
+  /** Adds a dimension of size 1 before dimension `axis` (-1: as the last). */
+  unsqueeze(axis: number): Tensor<D> {
+    this.checkUsable('unsqueeze');
+    return this.#view(unsqueezedLayout(this, axis));
+  }
+
+  /**
+   * Gives the memory back to its pool (for a view: nothing but this object). A running program keeps what it needs to
+   * its end.
+   * @throws TesseraeError ERR_DISPOSED when this object was disposed before
+   */
+  dispose(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', `${this.toString()} was disposed twice`);
+    this[Symbol.dispose]();
+  }
+
+  /** As {@link dispose}, but does nothing the second time, so that `using` and an early dispose() go together. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#data = undefined;
+    this.keeper?.forget(this);
+    this.keeper = undefined;
+    if (this.base === undefined && this.storage instanceof PooledStorage && !this.storage.disposed) {
+      this.storage.release();
+    }
+  }
+
+  /** `f32 tensor [2, 3]`, as error messages show it. */
+  toString(): string {
+    return `${this.dtype} tensor ${formatShape(this.shape)}`;
+  }
+
+  #view({ shape, strides, offset }: ViewLayout): Tensor<D> {
+    const { dtype, storage } = this;
+    return new Tensor({ dtype, shape, strides, offset: this.offset + offset, storage, base: this });
+  }
+
+  /** Elements between the first and the last, both included. */
+  #span(): number {
+    const { start, end } = byteExtent(this);
+    return (end - start) / dtypes[this.dtype].sizeBytes;
+  }
+
+  /** A typed array over shared memory from the first element on. */
+  #elements(length: number, op: string): TypedArrayOf[D] {
+    const { storage } = this;
+    if (storage.buffer === undefined) {
+      throw argumentError(`${this.toString()} is a program's temporary, which only the program can read`, op);
+    }
+    const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;
+    return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);
+  }
+}
