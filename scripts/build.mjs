@@ -1,0 +1,59 @@
+// Builds what `pnpm start` and `pnpm test` need: the native addon (cmake-js) and the TypeScript (tsc). Both halves are
+// incremental. `native` or `ts` as argument builds that half alone. Called by the scripts of package.json.
+// Each finished half leaves a stamp, so that test/support/build-check.ts can tell a current build from a stale one.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+const halves = {
+  native() {
+    needTool('CMake', ['cmake']);
+    needTool('A C++17 compiler', [process.env.CXX ?? 'c++', 'g++', 'clang++']);
+    say('building the native addon');
+    run([installed('cmake-js/bin/cmake-js'), 'compile', '--log-level', 'error']);
+    stamp('build');
+  },
+  ts() {
+    say('compiling the TypeScript');
+    run([installed('typescript/bin/tsc'), '--project', 'tsconfig.json']);
+    stamp('dist');
+  },
+};
+
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : ['native', 'ts'];
+for (const name of chosen) {
+  if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native or ts`, 2);
+}
+for (const name of chosen) halves[name]();
+
+function needTool(what, commands) {
+  if (commands.some((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0)) return;
+  fail(`${what} is missing, which the native addon is built with. On Debian: apt-get install cmake g++ ninja-build`, 1);
+}
+
+function installed(module) {
+  return fileURLToPath(import.meta.resolve(module));
+}
+
+function run(args) {
+  const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  if (error) fail(error.message, 1);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function stamp(folder) {
+  mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, folder, '.built'), '');
+}
+
+function say(text) {
+  process.stderr.write(`tesserae: ${text}\n`);
+}
+
+function fail(text, code) {
+  say(text);
+  process.exit(code);
+}

@@ -1,0 +1,49 @@
+// Finds and loads the native addon: the only file that loads a .node. It serves the main thread and the workers alike;
+// Node keeps one instance of the addon per thread.
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TesseraeError } from '../errors.js';
+import type { Addon } from './addon.js';
+
+/** The package's folder, whether this file runs from `src/` or as built from `dist/src/`. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) {
+      throw new TesseraeError('ERR_NATIVE', `no package.json stands above ${fileURLToPath(import.meta.url)}`);
+    }
+    folder = parent;
+  }
+  return folder;
+}
+
+/**
+ * Loads the addon for this platform: the build of a checkout if there is one, else the binary that the package carries.
+ * A binary that is there but does not load is an error, never a reason to try the next.
+ *
+ * @throws {TesseraeError} `ERR_NATIVE` where there is no binary, or none that this machine can load.
+ */
+export function loadAddon(root: string = packageRoot()): Addon {
+  const platform = `${process.platform}-${process.arch}`;
+  const candidates = [join(root, 'build/Release/tesserae.node'), join(root, 'prebuilds', platform, 'tesserae.node')];
+  const file = candidates.find((candidate) => existsSync(candidate));
+  if (file === undefined) {
+    throw new TesseraeError(
+      'ERR_NATIVE',
+      `tesserae has no native addon for ${platform} with Node ${process.version}: looked for ${candidates.join(' and ')}`,
+    );
+  }
+  try {
+    return createRequire(import.meta.url)(file) as Addon;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
+    throw new TesseraeError(
+      'ERR_NATIVE',
+      `the native addon ${file} does not load on ${platform} with Node ${process.version}: ${reason}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,70 @@
+// src/native/load.ts: which binary is taken, and what is said where none loads.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TesseraeError } from '../../src/errors.js';
+import { loadAddon, packageRoot } from '../../src/native/load.js';
+
+const platform = `${process.platform}-${process.arch}`;
+const built = join(packageRoot(), 'build/Release/tesserae.node');
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tesserae-load-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('loadAddon', () => {
+  test('loads the build of a checkout', () => {
+    expect(loadAddon()).toBeTypeOf('object');
+    expect(loadAddon()).toBe(loadAddon());
+  });
+
+  test('loads the prebuilt binary where there is no build', () => {
+    const prebuilt = place(`prebuilds/${platform}/tesserae.node`);
+    copyFileSync(built, prebuilt);
+    expect(Object.keys(loadAddon(folder))).toEqual(Object.keys(loadAddon()));
+  });
+
+  test('says in one line that there is no binary, for which platform, and where it looked', () => {
+    const error = catchError(() => loadAddon(folder));
+    expect(error.code).toBe('ERR_NATIVE');
+    expect(error.message).toContain(platform);
+    expect(error.message).toContain(join(folder, 'build/Release/tesserae.node'));
+    expect(error.message).toContain(join(folder, `prebuilds/${platform}/tesserae.node`));
+    expect(error.message).not.toContain('\n');
+  });
+
+  test('says in one line that a binary does not load, and does not try the next', () => {
+    const broken = place('build/Release/tesserae.node');
+    writeFileSync(broken, 'not a shared object');
+    copyFileSync(built, place(`prebuilds/${platform}/tesserae.node`));
+    const error = catchError(() => loadAddon(folder));
+    expect(error.code).toBe('ERR_NATIVE');
+    expect(error.message).toContain(broken);
+    expect(error.message).toContain(platform);
+    expect(error.message).not.toContain('\n');
+    expect(error.cause).toBeInstanceOf(Error);
+  });
+});
+
+test('packageRoot is the folder of package.json', () => {
+  expect(existsSync(join(packageRoot(), 'package.json'))).toBe(true);
+  expect(existsSync(join(packageRoot(), 'native/CMakeLists.txt'))).toBe(true);
+});
+
+function place(file: string): string {
+  mkdirSync(dirname(join(folder, file)), { recursive: true });
+  return join(folder, file);
+}
+
+function catchError(run: () => unknown): TesseraeError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof TesseraeError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}

@@ -1,0 +1,196 @@
+// The house rules that a linter cannot hold, or holds only for part of the ways to break them: which room may import
+// which, what a single file may do, sizes and names of files. Called by test/architecture.test.ts.
+import { dirname, posix } from 'node:path';
+import ts from 'typescript';
+
+/** One broken rule. */
+export interface Violation {
+  readonly file: string;
+  readonly rule: Rule;
+  readonly detail: string;
+}
+
+export type Rule =
+  | 'room-order'
+  | 'piscina-in-one-file'
+  | 'addon-in-one-file'
+  | 'environment-in-one-file'
+  | 'native-includes'
+  | 'file-size'
+  | 'file-name'
+  | 'opening-comment';
+
+/**
+ * Which rooms a room may import, besides itself. A room is a folder of src/, or one of the top folders, or a file at the
+ * top of src/; `engine` stands for all files there that have no row of their own.
+ */
+export const ROOMS = {
+  errors: [],
+  environment: ['errors'],
+  native: ['errors'],
+  tensor: ['errors'],
+  team: ['tensor', 'native', 'environment', 'errors'],
+  program: ['team', 'tensor', 'native', 'errors'],
+  ops: ['program', 'tensor', 'errors'],
+  model: ['ops', 'program', 'tensor', 'errors'],
+  engine: ['model', 'ops', 'program', 'team', 'tensor', 'native', 'environment', 'errors'],
+  index: ['engine', 'model', 'ops', 'program', 'team', 'tensor', 'native', 'environment', 'errors'],
+  cli: ['index', 'bench'],
+  workers: ['native', 'errors'],
+  bench: ['index', 'engine', 'model', 'ops', 'program', 'team', 'tensor', 'native', 'environment', 'errors'],
+} as const satisfies Record<string, readonly string[]>;
+
+export type Room = keyof typeof ROOMS;
+
+const SOLE_PISCINA_IMPORTER = 'src/team/pool.ts';
+const SOLE_ADDON_LOADER = 'src/native/load.ts';
+const SOLE_ENVIRONMENT_READER = 'src/environment.ts';
+
+const MAX_LINES_TYPESCRIPT = 400;
+const MAX_LINES_CPP = 500;
+const MAX_OPENING_COMMENT_LINES = 4;
+
+/** The room of a file, by its path from the root of the repository; undefined for tests and for scripts. */
+export function roomOf(file: string): Room | undefined {
+  const [top, second = ''] = file.split('/');
+  if (top === 'workers' || top === 'bench') return top;
+  if (top !== 'src') return undefined;
+  const name = second.replace(/\.ts$/, '');
+  if (Object.hasOwn(ROOMS, name)) return name as Room;
+  // A new folder of src/ has no row yet and gets the strictest treatment: nothing may import it.
+  return second.endsWith('.ts') ? 'engine' : undefined;
+}
+
+/** Every rule that `text`, standing at `file`, breaks. */
+export function findViolations(file: string, text: string): Violation[] {
+  const problems: [Rule, string][] = [...checkName(file), ...checkSize(file, text), ...checkOpening(file, text)];
+  if (/\.(ts|mjs)$/.test(file)) problems.push(...checkTypeScript(file, text));
+  if (/\.(cpp|h)$/.test(file)) problems.push(...checkIncludes(file, text));
+  return problems.map(([rule, detail]) => ({ file, rule, detail }));
+}
+
+function* checkName(file: string): Generator<[Rule, string]> {
+  const name = posix.basename(file);
+  const pattern = file.startsWith('native/') ? /^[a-z0-9]+(_[a-z0-9]+)*\.(cpp|h|def)$/ : /^[a-z0-9]+([-.][a-z0-9]+)*$/;
+  if (!pattern.test(name)) yield ['file-name', `${name} is not ${file.startsWith('native/') ? 'snake' : 'kebab'}-case`];
+}
+
+function* checkSize(file: string, text: string): Generator<[Rule, string]> {
+  const limit = file.startsWith('native/') ? MAX_LINES_CPP : MAX_LINES_TYPESCRIPT;
+  const count = text.replace(/\n$/, '').split('\n').length;
+  if (count > limit) yield ['file-size', `${count} lines, over the limit of ${limit}`];
+}
+
+function* checkOpening(file: string, text: string): Generator<[Rule, string]> {
+  const lines = text.replace(/^#!.*\n/, '').split('\n');
+  const mark = /\.sh$/.test(file) ? '#' : '//';
+  const first = lines.findIndex((line) => !line.startsWith(mark));
+  const count = first === -1 ? lines.length : first;
+  if (count < 1 || count > MAX_OPENING_COMMENT_LINES) {
+    yield ['opening-comment', `opens with ${count} lines of comment instead of 1 to ${MAX_OPENING_COMMENT_LINES}`];
+  }
+}
+
+function* checkTypeScript(file: string, text: string): Generator<[Rule, string]> {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  for (const specifier of importsOf(source)) {
+    yield* checkRoomOrder(file, specifier);
+    if (/^piscina(\/|$)/.test(specifier) && file !== SOLE_PISCINA_IMPORTER) {
+      yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
+    }
+  }
+  // Scripts and tests are not part of the library: they build it, and start it in environments of their choice.
+  if (roomOf(file) === undefined) return;
+  const used = namesUsed(source);
+  if (file !== SOLE_ADDON_LOADER && ['createRequire', 'dlopen', '.node'].some((name) => used.has(name))) {
+    yield ['addon-in-one-file', `only ${SOLE_ADDON_LOADER} may load the addon`];
+  }
+  if (file !== SOLE_ENVIRONMENT_READER && used.has('env')) {
+    yield ['environment-in-one-file', `only ${SOLE_ENVIRONMENT_READER} may read the environment`];
+  }
+}
+
+function* checkRoomOrder(file: string, specifier: string): Generator<[Rule, string]> {
+  const from = roomOf(file);
+  if (from === undefined || !specifier.startsWith('.')) return;
+  const target = posix.join(dirname(file), specifier).replace(/\.js$/, '.ts');
+  const to = roomOf(target);
+  const allowed: readonly Room[] = ROOMS[from];
+  if (to === from || (to !== undefined && allowed.includes(to))) return;
+  yield ['room-order', `${from} may not import ${target}`];
+}
+
+/** Every module that a file names: import, export … from, import type, import() as value and as type, require(). */
+function importsOf(source: ts.SourceFile): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    let specifier: ts.Node | undefined;
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) specifier = node.moduleSpecifier;
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) specifier = node.argument.literal;
+    else if (ts.isCallExpression(node) && /^(import|require)$/.test(node.expression.getText())) {
+      specifier = node.arguments[0];
+    }
+    if (specifier !== undefined && ts.isStringLiteralLike(specifier)) found.push(specifier.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+/**
+ * Of `env`, `createRequire`, `dlopen` and `.node`, those that a file uses: `process.env`, `process['env']`,
+ * `const { env } = process`, `import { env } from 'node:process'`; a text that ends in `.node` names a binary.
+ */
+function namesUsed(source: ts.SourceFile): Set<string> {
+  const used = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node)) addMember(node.expression, node.name.text);
+    else if (ts.isElementAccessExpression(node) && ts.isStringLiteralLike(node.argumentExpression)) {
+      addMember(node.expression, node.argumentExpression.text);
+    } else if (ts.isVariableDeclaration(node) && ts.isObjectBindingPattern(node.name) && node.initializer) {
+      for (const element of node.name.elements) addMember(node.initializer, nameOf(element));
+    } else if (ts.isImportDeclaration(node) && node.importClause?.namedBindings) {
+      const { namedBindings } = node.importClause;
+      if (ts.isNamedImports(namedBindings) && /^(node:)?(process|module)$/.test(textOf(node.moduleSpecifier))) {
+        for (const element of namedBindings.elements) used.add(nameOf(element));
+      }
+    } else if (ts.isStringLiteralLike(node) && node.text.endsWith('.node')) {
+      used.add('.node');
+    }
+    ts.forEachChild(node, visit);
+  };
+  const addMember = (object: ts.Expression, name: string): void => {
+    if (name === 'createRequire' || name === 'dlopen' || /(^|\.)process$/.test(object.getText())) used.add(name);
+  };
+  visit(source);
+  return used;
+}
+
+function nameOf(element: ts.BindingElement | ts.ImportSpecifier): string {
+  return textOf(element.propertyName ?? element.name);
+}
+
+function textOf(node: ts.Node): string {
+  return ts.isStringLiteralLike(node) || ts.isIdentifier(node) ? node.text : node.getText();
+}
+
+/** Where a native folder may include from, besides the system. */
+const NATIVE_INCLUDES: Record<string, RegExp> = {
+  kernels: /^(core\/op\.h|kernels\/.+)$/,
+  core: /^(core|kernels)\/.+$/,
+  binding: /^(core|kernels|binding)\/.+$/,
+  test: /^((core|kernels|test)\/.+|doctest\/doctest\.h)$/,
+};
+
+function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
+  const folder = file.split('/')[1] ?? '';
+  for (const [, mark, header = ''] of text.matchAll(/^\s*#\s*include\s*([<"])([^>"]+)[>"]/gm)) {
+    const ofNode = /^(napi|node_api|js_native_api|uv|v8|node)[^/]*\.h$/.test(header);
+    if (ofNode && folder !== 'binding') yield ['native-includes', `native/${folder} may not include ${header}`];
+    else if (!ofNode && mark === '"' && !NATIVE_INCLUDES[folder]?.test(header)) {
+      yield ['native-includes', `native/${folder} may not include ${header}`];
+    } else if (header === 'immintrin.h' && !file.startsWith('native/kernels/avx2/') && folder === 'kernels') {
+      yield ['native-includes', `${file} may not include ${header}: intrinsics stand in native/kernels/avx2`];
+    }
+  }
+}

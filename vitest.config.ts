@@ -1,0 +1,18 @@
+// How the tests run. They transform the sources under src/, while worker threads run what `pnpm build` put into dist/.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/build-check.ts'],
+    // Processes, because the addon is loaded by many threads at once within a test, and few of them, because the tests
+    // start workers of their own.
+    pool: 'forks',
+    maxWorkers: 2,
+    execArgv: ['--expose-gc'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // .ci/run adds up the tests from the JSON report.
+    reporters: process.env.CI ? ['default', ['json', { outputFile: 'build/vitest.json' }]] : ['default'],
+  },
+});
