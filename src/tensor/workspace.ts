@@ -1,0 +1,84 @@
+// Workspace: scratch tensors by name that are reused from call to call and grow when a call needs more.
+// It keeps no contents across growth; what must last belongs into tensors of its own. Used by repeated work whose
+// sizes vary.
+import { TesseraeError } from '../errors.js';
+import { checkDType, type DType, dtypes } from './dtype.js';
+import { checkShape, elementCount } from './layout.js';
+import type { TensorPool } from './pool.js';
+import { Tensor } from './tensor.js';
+
+/** A buffer that is outgrown becomes at least this much larger, so that steady growth reallocates rarely. */
+const GROWTH = 1.5;
+
+interface Entry {
+  /** Owns the memory. */
+  readonly buffer: Tensor<'i8'>;
+  /** The view over it that was handed out last. */
+  tensor: Tensor;
+}
+
+export class Workspace {
+  readonly #pool: TensorPool;
+  readonly #entries = new Map<string, Entry>();
+  #disposed = false;
+
+  constructor(pool: TensorPool) {
+    this.#pool = pool;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /**
+   * The tensor of this name. The same shape and type as last time give the same object with its contents; anything
+   * else gives a new one with undefined contents, over the same memory if that is large enough, and disposes the
+   * previous one.
+   * @throws TesseraeError ERR_DISPOSED, ERR_BUDGET, ERR_SHAPE, ERR_DTYPE, ERR_ENGINE_CLOSED
+   */
+  tensor<D extends DType = 'f32'>(key: string, shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the workspace was disposed', { op: 'workspace' });
+    const checkedShape = checkShape(shape, 'workspace');
+    const type = checkDType(dtype, 'workspace') as D;
+    const entry = this.#entries.get(key);
+    if (entry !== undefined && isSame(entry.tensor, type, checkedShape)) return entry.tensor as Tensor<D>;
+    const buffer = this.#bufferFor(key, entry, elementCount(checkedShape) * dtypes[type].sizeBytes);
+    const tensor = new Tensor({ dtype: type, shape: checkedShape, storage: buffer.storage, base: buffer });
+    this.#entries.set(key, { buffer, tensor });
+    return tensor;
+  }
+
+  /** @throws TesseraeError ERR_DISPOSED when the workspace was disposed before */
+  dispose(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the workspace was disposed twice');
+    this[Symbol.dispose]();
+  }
+
+  /** Frees all memory; every tensor handed out is disposed. Does nothing the second time. */
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const { buffer } of this.#entries.values()) buffer[Symbol.dispose]();
+    this.#entries.clear();
+  }
+
+  #bufferFor(key: string, entry: Entry | undefined, sizeBytes: number): Tensor<'i8'> {
+    if (entry === undefined || entry.buffer.disposed) return this.#pool.empty([sizeBytes], 'i8');
+    entry.tensor[Symbol.dispose]();
+    if (entry.buffer.sizeBytes >= sizeBytes) return entry.buffer;
+    // The old buffer goes first: its contents are not kept, and its bytes may be what the budget lacks.
+    entry.buffer[Symbol.dispose]();
+    this.#entries.delete(key);
+    const roomy = Math.max(sizeBytes, Math.ceil(entry.buffer.sizeBytes * GROWTH));
+    try {
+      return this.#pool.empty([roomy], 'i8');
+    } catch (error) {
+      if (roomy === sizeBytes || !(error instanceof TesseraeError) || error.code !== 'ERR_BUDGET') throw error;
+      return this.#pool.empty([sizeBytes], 'i8');
+    }
+  }
+}
+
+function isSame(tensor: Tensor, dtype: DType, shape: readonly number[]): boolean {
+  if (tensor.disposed || tensor.dtype !== dtype || tensor.rank !== shape.length) return false;
+  return shape.every((size, dim) => size === tensor.shape[dim]);
+}
