@@ -1,0 +1,104 @@
+// attention: scaled dot-product attention with an online softmax; scores are never held for more than a few
+// rows of one key block. Grouped-query heads, causal and cached use, padded batches and an additive mask.
+// Recorded by src/ops/attention.ts; what holds for the bits of a result stands below.
+#pragma once
+
+#include <algorithm>
+
+#include "core/op.h"
+
+namespace tesserae {
+
+// Keys are cut into blocks at absolute multiples of this number. Part of the result's bits: one number for every
+// path. 256 keys of 64 wide heads (K and V packed, 128 KiB) fill a quarter of a 512 KiB second-level cache.
+constexpr int64_t kAttentionKeyBlock = 256;
+
+// Widest head for dim and for v_dim, so that a packed key block of both fits into the scratch beside the rows.
+constexpr int64_t kAttentionMaxDim = 512;
+
+// out[b,h,i,:] = sum_j softmax_j(scale * q[b,h,i,:]·k[b,g,j,:] + mask[b,h,i,j]) v[b,g,j,:],  g = h / (heads/kv_heads)
+//
+// Which keys a query sees: keys 0 .. limit-1, where limit is the least of
+//   kv_len;   kv_lengths[b] where given;   with causal: positions[b,i] + 1 where given, else kv_len - q_len + i + 1.
+// Keys and values from limit on have no influence and are not read (NaN and uninitialised memory may stand there).
+// A mask of -inf gives a key the weight 0 whatever the key holds; its value must be finite, for 0 · inf is NaN.
+// A row that sees no key, or none but keys of score -inf, is 0.
+//
+// The bits of a row: score = the sequential FMA chain over dim of q' · k with q' = q · f32(scale · log2 e), then
+// fma(mask, log2 e, score); in each key block the maximum, the weights 2^(score - maximum), their sum by lanes
+// (lane = key mod 8, in key order, then a fixed tree) and the FMA chain over keys of weight · v; blocks are merged
+// in ascending order by the rescaling formula of Milakov and Gimelshein (2018), each block normalised by its own
+// maximum. Nothing of this knows of tiles, of other rows or of the capacity of k and v.
+struct AttentionParams {
+  const float* q;             // [batch, heads, q_len, dim]
+  const void* k;              // [batch, kv_heads, kv_len, dim]
+  const void* v;              // [batch, kv_heads, kv_len, v_dim]
+  float* out;                 // [batch, heads, q_len, v_dim]
+  const float* mask;          // [batch, heads, q_len, kv_len] by strides, added to the scaled scores; or null
+  const int32_t* positions;   // [batch, q_len]: the last key that the query sees (-1: none); needs causal; or null
+  const int32_t* kv_lengths;  // [batch]: how many keys stand there; or null
+  double scale;               // times log2 e and rounded to f32 before use
+  DType kv_dtype;             // of k and v: f32 or f16
+  int64_t causal;             // 0 or 1
+  int64_t batch;
+  int64_t heads;  // a multiple of kv_heads
+  int64_t kv_heads;
+  int64_t q_len;
+  int64_t kv_len;
+  int64_t dim;           // 1 .. kAttentionMaxDim
+  int64_t v_dim;         // 1 .. kAttentionMaxDim
+  int64_t tile_heads;    // heads of one kv group in a tile, 1 .. heads/kv_heads
+  int64_t tile_queries;  // queries in a tile
+  int64_t q_batch, q_head, q_row;  // strides, in elements; dim has unit stride
+  int64_t k_batch, k_head, k_row;
+  int64_t v_batch, v_head, v_row;
+  int64_t out_batch, out_head, out_row;
+  int64_t mask_batch, mask_head, mask_row;  // 0 broadcasts; keys have unit stride
+  int64_t positions_batch;                  // 0: all batches share one list; queries have unit stride
+};
+
+// What a tile covers: queries of some heads of one kv group.
+struct AttentionTile {
+  int64_t batch;
+  int64_t kv_head;
+  int64_t first_head;
+  int64_t heads;
+  int64_t first_query;
+  int64_t queries;
+};
+
+// tile_count = batch · kv_heads · ceil(heads/kv_heads / tile_heads) · ceil(q_len / tile_queries).
+// Query blocks are the innermost, the last block first: under a causal limit it is the longest.
+inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
+  const int64_t group = p.heads / p.kv_heads;
+  const int64_t head_slices = (group + p.tile_heads - 1) / p.tile_heads;
+  const int64_t query_blocks = (p.q_len + p.tile_queries - 1) / p.tile_queries;
+  AttentionTile t;
+  t.first_query = (query_blocks - 1 - tile % query_blocks) * p.tile_queries;
+  tile /= query_blocks;
+  const int64_t slice = tile % head_slices;
+  tile /= head_slices;
+  t.kv_head = tile % p.kv_heads;
+  t.batch = tile / p.kv_heads;
+  t.first_head = t.kv_head * group + slice * p.tile_heads;
+  t.heads = std::min(p.tile_heads, group - slice * p.tile_heads);
+  t.queries = std::min(p.tile_queries, p.q_len - t.first_query);
+  return t;
+}
+
+// How many keys query `query` of batch `batch` sees: 0 .. kv_len.
+inline int64_t attention_limit(const AttentionParams& p, int64_t batch, int64_t query) {
+  int64_t limit = p.kv_len;
+  if (p.kv_lengths) limit = std::min(limit, static_cast<int64_t>(p.kv_lengths[batch]));
+  if (p.causal) {
+    const int64_t last = p.positions ? static_cast<int64_t>(p.positions[batch * p.positions_batch + query])
+                                     : p.kv_len - p.q_len + query;
+    limit = std::min(limit, last + 1);
+  }
+  return std::max<int64_t>(limit, 0);
+}
+
+KernelStatus attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

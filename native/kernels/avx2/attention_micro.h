@@ -1,0 +1,87 @@
+// The micro-kernels of attention: rows × (8 · vectors) sums of products held in registers, every sum one FMA chain in
+// ascending order. Used by attention.cpp alone.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/avx2/attention_pack.h"
+
+namespace tesserae::attention {
+
+constexpr int kMicroRows = 6;  // 6 × 16: 12 sums, 2 loads of b and a broadcast in 15 of the 16 registers
+
+// c[r][:] += a[r][step] · b[step][:] for the steps begin .. end-1.
+template <int rows, int vectors, typename T>
+inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors], const float* a, int64_t a_stride,
+                                                      const T* b, int64_t b_stride, int64_t begin, int64_t end) {
+#pragma GCC unroll 2
+  for (int64_t step = begin; step < end; ++step) {
+    __m256 columns[vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) columns[i] = load8(b + step * b_stride + i * 8);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const __m256 factor = _mm256_broadcast_ss(a + r * a_stride + step);
+#pragma GCC unroll 8
+      for (int i = 0; i < vectors; ++i) c[r][i] = _mm256_fmadd_ps(factor, columns[i], c[r][i]);
+    }
+  }
+}
+
+// The scores of `rows` queries (packed, dim apart) and one panel of 16 keys.
+template <int rows>
+void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* scores) {
+  __m256 c[rows][2];
+  for (int r = 0; r < rows; ++r) c[r][0] = c[r][1] = _mm256_setzero_ps();
+  accumulate<rows, 2>(c, q, dim, k_panel, kPanel, 0, dim);
+  for (int r = 0; r < rows; ++r) {
+    _mm256_store_ps(scores + r * kAttentionKeyBlock, c[r][0]);
+    _mm256_store_ps(scores + r * kAttentionKeyBlock + 8, c[r][1]);
+  }
+}
+
+// total[r][:] = total[r][:] · keep[r] + (sum of weights[r][j] · v[j][:] over the keys[r] first keys) · take[r],
+// for 8 · vectors columns. The rows share the chain of the keys that all of them see; the rest goes row by row.
+// A row without keys is left alone.
+template <int rows, int vectors, typename T>
+void outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, const float* keep,
+                  const float* take, float* total, int64_t total_stride) {
+  int64_t common = keys[0];
+  bool ragged = false;
+  for (int r = 1; r < rows; ++r) {
+    ragged |= keys[r] != keys[0];
+    if (keys[r] < common) common = keys[r];
+  }
+  __m256 c[rows][vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) c[r][i] = _mm256_setzero_ps();
+  }
+  accumulate<rows, vectors>(c, weights, kAttentionKeyBlock, v, v_stride, 0, common);
+  if (ragged) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      __m256 rest[1][vectors];
+      for (int i = 0; i < vectors; ++i) rest[0][i] = c[r][i];
+      accumulate<1, vectors>(rest, weights + r * kAttentionKeyBlock, 0, v, v_stride, common, keys[r]);
+      for (int i = 0; i < vectors; ++i) c[r][i] = rest[0][i];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    if (keys[r] == 0) continue;
+    const __m256 keeps = _mm256_broadcast_ss(keep + r);
+    const __m256 takes = _mm256_broadcast_ss(take + r);
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) {
+      float* target = total + r * total_stride + i * 8;
+      _mm256_storeu_ps(target, _mm256_fmadd_ps(c[r][i], takes, _mm256_mul_ps(_mm256_loadu_ps(target), keeps)));
+    }
+  }
+}
+
+}  // namespace tesserae::attention

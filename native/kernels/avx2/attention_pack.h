@@ -1,0 +1,79 @@
+// Loads and packing of attention's operands: K transposed and V copied into panels of 16 columns, f32 or f16
+// alike. Used by attention.cpp alone.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace tesserae::attention {
+
+constexpr int64_t kPanel = 16;  // keys of a K panel, columns of a V panel
+
+inline __m128 load4(const float* p) { return _mm_loadu_ps(p); }
+inline __m128 load4(const uint16_t* p) { return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
+inline __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
+inline __m256 load8(const uint16_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline float load1(const float* p) { return *p; }
+inline float load1(const uint16_t* p) { return _cvtsh_ss(*p); }
+
+// 8 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7.
+template <typename T>
+inline void transpose_8x8(const T* const (&row)[8], int64_t first, __m256 (&column)[8]) {
+  for (int half = 0; half < 2; ++half) {
+    __m256 r[4];
+    for (int i = 0; i < 4; ++i) {
+      r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(row[i] + first + half * 4)),
+                                  load4(row[i + 4] + first + half * 4), 1);
+    }
+    const __m256 low01 = _mm256_unpacklo_ps(r[0], r[1]);
+    const __m256 high01 = _mm256_unpackhi_ps(r[0], r[1]);
+    const __m256 low23 = _mm256_unpacklo_ps(r[2], r[3]);
+    const __m256 high23 = _mm256_unpackhi_ps(r[2], r[3]);
+    column[half * 4 + 0] = _mm256_shuffle_ps(low01, low23, 0x44);
+    column[half * 4 + 1] = _mm256_shuffle_ps(low01, low23, 0xee);
+    column[half * 4 + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    column[half * 4 + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
+  }
+}
+
+// Packs `keys` rows of K into panels [dim][16]; where fewer than 16 keys are left the last one stands in for the
+// missing, whose scores nobody uses.
+template <typename T>
+inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
+  for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
+    for (int64_t half = 0; half < kPanel; half += 8) {
+      const T* row[8];
+      for (int64_t i = 0; i < 8; ++i) row[i] = k + std::min(key + half + i, keys - 1) * stride;
+      int64_t d = 0;
+      for (; d + 8 <= dim; d += 8) {
+        __m256 column[8];
+        transpose_8x8(row, d, column);
+        for (int64_t i = 0; i < 8; ++i) _mm256_store_ps(packed + (d + i) * kPanel + half, column[i]);
+      }
+      for (; d < dim; ++d) {
+        for (int64_t i = 0; i < 8; ++i) packed[d * kPanel + half + i] = load1(row[i] + d);
+      }
+    }
+  }
+}
+
+// Packs `keys` rows of V into panels [keys][16], `panel_stride` apart; columns beyond v_dim are 0.
+template <typename T>
+inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, float* packed, int64_t panel_stride) {
+  for (int64_t key = 0; key < keys; ++key, v += stride) {
+    float* target = packed + key * kPanel;
+    int64_t column = 0;
+    for (; column + kPanel <= v_dim; column += kPanel, target += panel_stride) {
+      _mm256_store_ps(target, load8(v + column));
+      _mm256_store_ps(target + 8, load8(v + column + 8));
+    }
+    if (column == v_dim) continue;
+    for (int64_t i = 0; i < kPanel; ++i) target[i] = column + i < v_dim ? load1(v + column + i) : 0.0f;
+  }
+}
+
+}  // namespace tesserae::attention
