@@ -9,9 +9,8 @@
 namespace tesserae {
 namespace {
 
-constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work
+constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work, waits included
 constexpr uint64_t kSliceNs = 1'000'000;   // the longest stay in one program while others have work
-constexpr uint64_t kNapNs = 50'000'000;    // the longest sleep while a program is live; a bell ends it sooner
 constexpr uint32_t kSpinLimitMin = 32;
 constexpr uint32_t kSpinLimitMax = 2048;
 
@@ -87,6 +86,7 @@ class Visit {
     const uint64_t others = ~(uint64_t{1} << slot_index_);
     for (;;) {
       if (slot_.cancelled.load(std::memory_order_seq_cst) != 0) return Step::stopped;
+      if (control_.closing.load(std::memory_order_relaxed) != 0) return Step::stopped;
       // Acquire: whoever moved the prefix here had seen the tiles behind it complete, and so do we now.
       const uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
       if (prefix >= base + op_count) return Step::stopped;  // another worker finished the run
@@ -108,7 +108,6 @@ class Visit {
       if (done == (run_ + 1) * records[op].tile_count && advance(counters, records, base)) return Step::finished;
       if (tick_ >= yield_at) return Step::stopped;
       if (tick_ >= slice_end && (control_.live.load(std::memory_order_relaxed) & others) != 0) return Step::stopped;
-      if (control_.closing.load(std::memory_order_relaxed) != 0) return Step::stopped;
     }
   }
 
@@ -198,7 +197,8 @@ Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) 
   for (uint32_t step = 0; step < kSlots; ++step) {
     const uint32_t slot = (start + step) % kSlots;
     if ((live & (uint64_t{1} << slot)) == 0) continue;
-    switch (Visit(control, seat, slot).make(yield_at)) {
+    const Visit::Outcome visited = Visit(control, seat, slot).make(yield_at);
+    switch (visited) {
       case Visit::Outcome::nothing:
         continue;
       case Visit::Outcome::worked:
@@ -207,9 +207,9 @@ Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) 
         if (now_ns() >= yield_at) return outcome;
         continue;
       case Visit::Outcome::ended:
-        return Visit::Outcome::ended;
       case Visit::Outcome::abandoned:
-        return Visit::Outcome::abandoned;
+        seat.last_slot = slot;
+        return visited;
     }
   }
   return outcome;
@@ -341,8 +341,8 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
 
 WorkResult work(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
-  uint64_t busy_since = now_ns();
-  uint64_t idle_since = 0;
+  uint64_t yield_at = now_ns() + kYieldNs;
+  uint64_t idle_since = 0;  // since when the team has had nothing to do; 0 when it was not so at the last look
   for (;;) {
     if (control.closing.load(std::memory_order_seq_cst) != 0) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
@@ -350,22 +350,17 @@ WorkResult work(Control& control, uint32_t seat_index) {
     }
     // Read before the look around: whatever becomes claimable after that look moves the bell away from this value.
     const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
-    switch (look_everywhere(control, seat, busy_since + kYieldNs)) {
-      case Visit::Outcome::ended:
-        return WorkResult::ended;
-      case Visit::Outcome::abandoned:
-        return WorkResult::abandoned;
-      case Visit::Outcome::worked:
-        idle_since = 0;
-        if (now_ns() >= busy_since + kYieldNs) return WorkResult::yielded;
-        continue;
-      case Visit::Outcome::nothing:
-        break;
-    }
-    if (spin(control, seat, bell)) continue;
+    const Visit::Outcome outcome = look_everywhere(control, seat, yield_at);
+    if (outcome == Visit::Outcome::ended) return WorkResult::ended;
+    if (outcome == Visit::Outcome::abandoned) return WorkResult::abandoned;
+    const bool look_again = outcome == Visit::Outcome::worked || spin(control, seat, bell);
     const uint64_t now = now_ns();
-    if (idle_since == 0) idle_since = now;
     const bool busy = control.live.load(std::memory_order_seq_cst) != 0;
+    // Also when this worker only waits for another's tiles: its thread must not be out of reach for a whole program.
+    if (busy && now >= yield_at) return WorkResult::yielded;
+    if (busy || look_again) idle_since = 0;
+    if (look_again) continue;
+    if (!busy && idle_since == 0) idle_since = now;
     if (!busy && now - idle_since >= control.linger_ns) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
       // A program may have been published between the look and the store, by a coordinator that still saw us here.
@@ -373,10 +368,12 @@ WorkResult work(Control& control, uint32_t seat_index) {
       return WorkResult::left;
     }
     control.sleepers.fetch_add(1, std::memory_order_seq_cst);
-    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? kNapNs : control.linger_ns - (now - idle_since)));
+    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? yield_at - now : control.linger_ns - (now - idle_since)));
     control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
     add(seat.sleeps, 1);
-    busy_since = now_ns();
+    if (busy) continue;
+    yield_at = now_ns() + kYieldNs;
+    if (control.bell.load(std::memory_order_relaxed) != bell) idle_since = 0;
   }
 }
 
