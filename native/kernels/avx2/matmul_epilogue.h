@@ -1,0 +1,64 @@
+// The epilogue of matmul: finished sums plus bias, through the activation, plus residual, into C. It also does the
+// partial columns at C's right edge, for the micro-kernels compute whole vectors.
+#pragma once
+
+#include "kernels/avx2/math.h"
+#include "kernels/avx2/matmul_vector.h"
+#include "kernels/matmul.h"
+
+namespace tesserae::matmul {
+
+// Of one row of C: `columns` sums become elements of C. `bias` and `residual` may be null.
+using FinishRow = void (*)(const float* sums, int64_t columns, const float* bias, int64_t bias_stride,
+                           const float* residual, float* c);
+
+template <Activation kind>
+void finish_row(const float* sums, int64_t columns, const float* bias, int64_t bias_stride, const float* residual,
+                float* c) {
+  for (int64_t j = 0; j < columns; j += 8) {
+    const int64_t count = columns - j;
+    const bool full = count >= 8;
+    const __m256i mask = first_lanes(count);
+    __m256 v = full ? _mm256_loadu_ps(sums + j) : _mm256_maskload_ps(sums + j, mask);
+    if (bias) {
+      v = _mm256_add_ps(v, bias_stride == 0 ? _mm256_broadcast_ss(bias)
+                           : full           ? _mm256_loadu_ps(bias + j)
+                                            : _mm256_maskload_ps(bias + j, mask));
+    }
+    v = activate8<kind>(v);
+    if (residual) v = _mm256_add_ps(v, full ? _mm256_loadu_ps(residual + j) : _mm256_maskload_ps(residual + j, mask));
+    if (full) _mm256_storeu_ps(c + j, v);
+    else _mm256_maskstore_ps(c + j, mask, v);
+  }
+}
+
+// What the epilogue of one tile needs to know. Rows and columns count from the matrix's first.
+struct Epilogue {
+  FinishRow finish;
+  const float* bias;
+  int64_t bias_stride;
+  const float* residual;
+  int64_t residual_rs;
+  float* c;
+  int64_t c_rs;
+  bool is_copy;  // nothing to do but to store
+
+  Epilogue(const MatmulParams& p, const MatmulOperands& x)
+      : finish(finish_row<Activation::none>),
+        bias(p.bias),
+        bias_stride(p.bias_stride),
+        residual(x.residual),
+        residual_rs(p.residual_rs),
+        c(x.c),
+        c_rs(p.c_rs),
+        is_copy(!p.bias && !x.residual && static_cast<Activation>(p.activation) == Activation::none) {
+    with_activation(static_cast<Activation>(p.activation), [&](auto kind) { finish = finish_row<decltype(kind)::value>; });
+  }
+
+  void row(const float* sums, int64_t i, int64_t j, int64_t columns) const {
+    finish(sums, columns, bias ? bias + j * bias_stride : nullptr, bias_stride,
+           residual ? residual + i * residual_rs + j : nullptr, c + i * c_rs + j);
+  }
+};
+
+}  // namespace tesserae::matmul

@@ -1,0 +1,64 @@
+// Vectors of eight floats as matmul needs them: masks, loads from f32 and f16, transposes. AVX2 sources only.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace tesserae::matmul {
+
+// All bits set in the first `count` lanes; count may be any number.
+inline __m256i first_lanes(int64_t count) {
+  const int limit = count < 0 ? 0 : count > 8 ? 8 : static_cast<int>(count);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+inline __m256 load8(const float* from) { return _mm256_loadu_ps(from); }
+inline __m256 load8(const uint16_t* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+// The first `count` (1 to 7) elements, zeros behind them. Reads no byte beyond them.
+inline __m256 load_first(const float* from, int64_t count) { return _mm256_maskload_ps(from, first_lanes(count)); }
+inline __m256 load_first(const uint16_t* from, int64_t count) {
+  uint16_t halves[8] = {};
+  std::memcpy(halves, from, static_cast<size_t>(count) * 2);
+  return load8(halves);
+}
+
+inline float load1(const float* from) { return *from; }
+inline float load1(const uint16_t* from) { return _cvtsh_ss(*from); }
+
+// Eight elements `stride` apart, the first `count` of them; zeros behind them.
+template <typename Element>
+inline __m256 load_strided(const Element* from, int64_t stride, int64_t count) {
+  alignas(32) float lanes[8] = {};
+  for (int64_t lane = 0; lane < count && lane < 8; ++lane) lanes[lane] = load1(from + lane * stride);
+  return _mm256_load_ps(lanes);
+}
+
+// rows[i] lane j becomes rows[j] lane i.
+inline void transpose8(__m256 (&rows)[8]) {
+  __m256 pairs[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  __m256 quads[8];
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    quads[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    quads[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    quads[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    quads[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    rows[i] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20);
+    rows[i + 4] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31);
+  }
+}
+
+}  // namespace tesserae::matmul

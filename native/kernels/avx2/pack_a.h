@@ -1,0 +1,30 @@
+// Packs a block of A for the micro-kernel: groups of kMr rows, each as k columns of kMr floats. Only matmul's
+// blocked paths call it, and only where A cannot be read in place.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/avx2/matmul_vector.h"
+#include "kernels/block_sizes.h"
+
+namespace tesserae::matmul {
+
+// `to` gets ceil(rows / kMr) groups of k · kMr floats, plus up to 2 floats behind them. In the last group the rows
+// that are missing stay undefined.
+inline void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
+  for (int64_t i = 0; i < rows; i += kMr, a += kMr * rs) {
+    const int64_t count = std::min(rows - i, kMr);
+    if (rs == 1) {
+      // Six of eight lanes are wanted: each store is overlapped by the next one.
+      const __m256i mask = first_lanes(count);
+      for (int64_t p = 0; p < k; ++p, to += kMr) _mm256_storeu_ps(to, _mm256_maskload_ps(a + p * cs, mask));
+    } else {
+      for (int64_t p = 0; p < k; ++p, to += kMr) {
+        for (int64_t r = 0; r < count; ++r) to[r] = a[r * rs + p * cs];
+      }
+    }
+  }
+}
+
+}  // namespace tesserae::matmul

@@ -1,0 +1,114 @@
+// pack_b with AVX2, and the packing of one block for matmul.
+#include "kernels/avx2/pack_b.h"
+
+#include <algorithm>
+
+#include "kernels/avx2/matmul_vector.h"
+#include "kernels/pack_b.h"
+
+namespace tesserae {
+namespace matmul {
+namespace {
+
+// Rows of B are contiguous: each row is spread over the panels, so that it is read in one run.
+template <typename Element>
+void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* to) {
+  const int64_t full = columns / kNr;
+  const int64_t rest = columns % kNr;
+  for (int64_t p = 0; p < k; ++p) {
+    const Element* row = b + p * rs;
+    float* out = to + p * kNr;
+    for (int64_t panel = 0; panel < full; ++panel, row += kNr, out += k * kNr) {
+      _mm256_storeu_ps(out, load8(row));
+      _mm256_storeu_ps(out + 8, load8(row + 8));
+    }
+    if (rest > 0) {
+      _mm256_storeu_ps(out, rest >= 8 ? load8(row) : load_first(row, rest));
+      _mm256_storeu_ps(out + 8, rest > 8 ? load_first(row + 8, rest - 8) : _mm256_setzero_ps());
+    }
+  }
+}
+
+// Columns of B are contiguous (weights stored [n, k]): 8 × 8 transposes in registers.
+template <typename Element>
+void pack_half_panel_of_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
+  const Element* column[8];
+  for (int64_t j = 0; j < 8; ++j) column[j] = b + std::min(j, columns - 1) * cs;
+  const __m256 mask = _mm256_castsi256_ps(first_lanes(columns));
+  __m256 rows[8];
+  int64_t p = 0;
+  for (; p + 8 <= k; p += 8) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) rows[j] = load8(column[j] + p);
+    transpose8(rows);
+#pragma GCC unroll 8
+    for (int q = 0; q < 8; ++q) _mm256_storeu_ps(to + (p + q) * kNr, _mm256_and_ps(rows[q], mask));
+  }
+  if (p < k) {
+    for (int j = 0; j < 8; ++j) rows[j] = load_first(column[j] + p, k - p);
+    transpose8(rows);
+    for (int64_t q = 0; q < k - p; ++q) _mm256_storeu_ps(to + (p + q) * kNr, _mm256_and_ps(rows[q], mask));
+  }
+}
+
+template <typename Element>
+void pack_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
+  for (int64_t j = 0; j < columns; j += kNr, to += k * kNr) {
+    pack_half_panel_of_columns(b + j * cs, cs, k, std::min<int64_t>(columns - j, 8), to);
+    if (j + 8 < columns) {
+      pack_half_panel_of_columns(b + (j + 8) * cs, cs, k, std::min<int64_t>(columns - j - 8, 8), to + 8);
+    } else {
+      for (int64_t p = 0; p < k; ++p) _mm256_storeu_ps(to + p * kNr + 8, _mm256_setzero_ps());
+    }
+  }
+}
+
+template <typename Element>
+void pack_strided(const Element* b, int64_t rs, int64_t cs, int64_t k, int64_t columns, float* to) {
+  for (int64_t j = 0; j < columns; j += kNr) {
+    for (int64_t p = 0; p < k; ++p, to += kNr) {
+      const Element* from = b + p * rs + j * cs;
+      _mm256_storeu_ps(to, load_strided(from, cs, columns - j));
+      _mm256_storeu_ps(to + 8, load_strided(from + 8 * cs, cs, columns - j - 8));
+    }
+  }
+}
+
+template <typename Element>
+void pack_panels(const PackSource& source, int64_t k, int64_t columns, float* to) {
+  const auto* b = static_cast<const Element*>(source.data);
+  if (source.cs == 1) return pack_rows(b, source.rs, k, columns, to);
+  if (source.rs == 1) return pack_columns(b, source.cs, k, columns, to);
+  pack_strided(b, source.rs, source.cs, k, columns, to);
+}
+
+}  // namespace
+
+void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, float* to) {
+  if (source.is_f16) pack_panels<uint16_t>(source, k, columns, to);
+  else pack_panels<float>(source, k, columns, to);
+}
+
+}  // namespace matmul
+
+KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
+  const auto& p = op.as<PackBParams>();
+  const int64_t blocks = k_block_count(p.k);
+  const int64_t groups = (panel_count(p.n) + p.tile_panels - 1) / p.tile_panels;
+  const int64_t batch = tile / (groups * blocks);
+  const int64_t first_k = tile / groups % blocks * k_block_size(p.k);
+  const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+  const int64_t first_panel = tile % groups * p.tile_panels;
+  const int64_t first_column = first_panel * kNr;
+  const int64_t columns = std::min(p.tile_panels * kNr, p.n - first_column);
+
+  const bool is_f16 = static_cast<DType>(p.b_dtype) == DType::f16;
+  const matmul::PackSource matrix = {p.b, is_f16, p.b_rs, p.b_cs};
+  matmul::PackSource source = matmul::pack_source_at(matrix, first_k, first_column);
+  source.data = static_cast<const char*>(source.data) + row_offset(p.batch, p.b_batch, batch) * (is_f16 ? 2 : 4);
+  float* image = p.packed + row_offset(p.batch, p.packed_batch, batch);
+  matmul::pack_b_panels_avx2(source, block_k, columns, image + packed_panel_offset(p.n, first_k, block_k, first_panel));
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae

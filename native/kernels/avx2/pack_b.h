@@ -1,0 +1,26 @@
+// Packs a block of B into panels, f32 or f16 to f32. Called by the pack_b op and by matmul's local_pack path.
+#pragma once
+
+#include <cstdint>
+
+namespace tesserae::matmul {
+
+// A block of B: element (p, j) at data + p · rs + j · cs.
+struct PackSource {
+  const void* data;  // the block's first element
+  bool is_f16;
+  int64_t rs;
+  int64_t cs;
+};
+
+// The address of element (row, column) of a matrix as a source of its own.
+inline PackSource pack_source_at(const PackSource& source, int64_t row, int64_t column) {
+  PackSource moved = source;
+  moved.data = static_cast<const char*>(source.data) + (row * source.rs + column * source.cs) * (source.is_f16 ? 2 : 4);
+  return moved;
+}
+
+// Writes ceil(columns / kNr) panels of k × kNr floats to `to`, zeros in the columns that are missing.
+void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, float* to);
+
+}  // namespace tesserae::matmul

@@ -1,0 +1,75 @@
+// The micro-kernel of matmul: a 6 × 16 micro-tile of C in registers, over one k-block. Not here: the epilogue and
+// partial columns (matmul_epilogue.h); the panel of B is full, its missing columns being zeros.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/block_sizes.h"
+
+namespace tesserae::matmul {
+
+// to[i, 0..15] = from[i, 0..15] + sum over p of a[i,p] · b[p, 0..15], as one FMA chain per element.
+// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of kMr. b: a panel, one row of kNr per
+// k. from: rows kNr apart, or null for zeros; may be `to`. Computes the first Rows rows and Vectors · 8 columns.
+template <int Rows, int Vectors, bool PackedA>
+void sgemm_avx2_6x16(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
+                     int64_t to_rs) {
+  __m256 sum[Rows][Vectors];
+  if (from) {
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm256_loadu_ps(from + i * kNr + v * 8);
+    }
+  } else {
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm256_setzero_ps();
+    }
+  }
+
+  const float* row[Rows];
+#pragma GCC unroll 6
+  for (int i = 0; i < Rows; ++i) row[i] = PackedA ? a + i : a + i * a_rs;
+
+  const auto step = [&](int64_t p) __attribute__((always_inline)) {
+    const int64_t at = PackedA ? p * kMr : p;
+    __m256 columns[Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) columns[v] = _mm256_loadu_ps(b + p * kNr + v * 8);
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) {
+      const __m256 factor = _mm256_broadcast_ss(row[i] + at);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm256_fmadd_ps(factor, columns[v], sum[i][v]);
+    }
+  };
+  const auto advance = [&](int64_t steps) __attribute__((always_inline)) {
+    b += steps * kNr;
+#pragma GCC unroll 6
+    for (int i = 0; i < Rows; ++i) row[i] += PackedA ? steps * kMr : steps;
+  };
+
+  for (; k >= 4; k -= 4) {
+    step(0);
+    step(1);
+    step(2);
+    step(3);
+    advance(4);
+  }
+  for (; k > 0; --k) {
+    step(0);
+    advance(1);
+  }
+
+#pragma GCC unroll 6
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) _mm256_storeu_ps(to + i * to_rs + v * 8, sum[i][v]);
+  }
+}
+
+}  // namespace tesserae::matmul

@@ -1,0 +1,50 @@
+// IEEE 754 half precision in plain C++, for the reference kernels and for edges. Vector code uses F16C.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace tesserae {
+
+// The value of a half, exactly. A signalling NaN becomes quiet, as F16C does.
+inline float half_to_float(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1f;
+  const uint32_t fraction = half & 0x3ff;
+  uint32_t bits;
+  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+    std::memcpy(&bits, &magnitude, 4);
+    bits |= sign;
+  } else if (exponent == 31) {  // infinity or NaN
+    bits = sign | 0x7f800000 | (fraction << 13) | (fraction ? 0x400000 : 0);
+  } else {
+    bits = sign | ((exponent + 112) << 23) | (fraction << 13);
+  }
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+// The nearest half, ties to even; beyond 65504 by half a step or more, infinity. NaN stays NaN, made quiet, with
+// the upper bits of its payload, as F16C does.
+inline uint16_t float_to_half(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const uint32_t sign = (bits >> 16) & 0x8000;
+  const uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
+  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);
+  if (magnitude < 0x38800000) {  // under 2^-14: a subnormal half, a multiple of 2^-24, rounded by an addition
+    float scaled;
+    std::memcpy(&scaled, &magnitude, 4);
+    scaled += 0.5f;  // a float between 0.5 and 1 is a multiple of 2^-24
+    uint32_t sum;
+    std::memcpy(&sum, &scaled, 4);
+    return static_cast<uint16_t>(sign | (sum - 0x3f000000));
+  }
+  const uint32_t odd = (magnitude >> 13) & 1;
+  return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
+}
+
+}  // namespace tesserae

@@ -1,0 +1,52 @@
+// pack_b: writes a matrix B (k × n, any strides, f32 or f16) as f32 panels, the order in which matmul's micro-kernel
+// reads it. Serves matmul's shared_pack path, where all tiles read one packed image, and weights packed once.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/block_sizes.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+// The packed image of one k × n matrix. k is cut into blocks of k_block_size(k) (the last may be shorter), n into
+// panels of nr = 16 columns, the last one filled up with zeros:
+//
+//    k-block 0                                      k-block 1
+//   ┌───────────────┬───────────────┬── … ──┬──────┬───────────────┬── …
+//   │ panel 0       │ panel 1       │       │ last │ panel 0       │
+//   └───────────────┴───────────────┴── … ──┴──────┴───────────────┴── …
+//     a panel: kc rows of nr floats                  (kc is the length of this k-block)
+//       b[p+0, j..j+15]
+//       b[p+1, j..j+15]
+//       …
+//       b[p+kc-1, j..j+15]
+//
+// So each panel is read front to back, neighbouring panels of a k-block lie end to end, and there is no padding in k:
+// an image has k · nr · ceil(n / nr) floats. It starts on a 64-byte boundary (each k then fills one cache line).
+constexpr int64_t panel_count(int64_t n) { return (n + kNr - 1) / kNr; }
+constexpr int64_t packed_image_floats(int64_t k, int64_t n) { return k * kNr * panel_count(n); }
+// Panel `panel` of the k-block that begins at row `first_k` and is `block_k` long.
+constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t block_k, int64_t panel) {
+  return (first_k * panel_count(n) + panel * block_k) * kNr;
+}
+
+// Tile index -> (batch, k-block, group of panels), the last running fastest.
+// tile_count = batch.rows() · k_block_count(k) · ceil(panel_count(n) / tile_panels).
+struct PackBParams {
+  const void* b;
+  float* packed;
+  int64_t k;
+  int64_t n;
+  int64_t b_rs;
+  int64_t b_cs;
+  int64_t b_dtype;  // DType: f32 or f16
+  int64_t tile_panels;
+  OuterShape batch;           // the distinct matrices only: a dimension over which B is broadcast has size 1
+  OuterStrides b_batch;       // elements of b
+  OuterStrides packed_batch;  // floats of packed
+};
+
+KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

@@ -1,0 +1,63 @@
+// Scalar reference of matmul: the summation rule as it is written in matmul.h, and nothing else.
+#include "kernels/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/half.h"
+
+namespace tesserae {
+namespace {
+
+float element_of_b(const MatmulParams& p, const MatmulOperands& x, int64_t row, int64_t column) {
+  if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
+    const int64_t first_k = row / k_block_size(p.k) * k_block_size(p.k);
+    const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+    const float* panel = x.packed_b + packed_panel_offset(p.n, first_k, block_k, column / kNr);
+    return panel[(row - first_k) * kNr + column % kNr];
+  }
+  const int64_t index = row * p.b_rs + column * p.b_cs;
+  if (static_cast<DType>(p.b_dtype) == DType::f16) return half_to_float(static_cast<const uint16_t*>(x.b)[index]);
+  return static_cast<const float*>(x.b)[index];
+}
+
+float activate(Activation kind, float x) {
+  constexpr float kSqrtHalf = 0.70710678f;
+  constexpr float kSqrt2OverPi = 0.79788456f;
+  switch (kind) {
+    case Activation::none: return x;
+    case Activation::relu: return x < 0.0f ? 0.0f : x;
+    case Activation::silu: return x / (1.0f + std::exp(-x));
+    case Activation::gelu: return 0.5f * x * (1.0f + std::erf(x * kSqrtHalf));
+    case Activation::gelu_tanh: return 0.5f * x * (1.0f + std::tanh(kSqrt2OverPi * (x + 0.044715f * x * x * x)));
+    case Activation::sigmoid: return 1.0f / (1.0f + std::exp(-x));
+    case Activation::tanh: return std::tanh(x);
+    case Activation::exp: return std::exp(x);
+  }
+  return x;
+}
+
+}  // namespace
+
+KernelStatus matmul_ref(const OpRecord& op, int64_t tile_index, Scratch&) {
+  const auto& p = op.as<MatmulParams>();
+  const MatmulTile tile = matmul_tile(p, tile_index);
+  for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
+    const MatmulOperands x = matmul_operands(p, batch);
+    for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+      for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
+        float sum = 0.0f;
+        for (int64_t q = 0; q < p.k; ++q) {
+          sum = std::fma(x.a[i * p.a_rs + q * p.a_cs], element_of_b(p, x, q, j), sum);
+        }
+        if (p.bias) sum += p.bias[j * p.bias_stride];
+        sum = activate(static_cast<Activation>(p.activation), sum);
+        if (x.residual) sum += x.residual[i * p.residual_rs + j];
+        x.c[i * p.c_rs + j] = sum;
+      }
+    }
+  }
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae

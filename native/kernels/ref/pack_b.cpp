@@ -1,0 +1,36 @@
+// Scalar reference of pack_b.
+#include "kernels/pack_b.h"
+
+#include <algorithm>
+
+#include "kernels/half.h"
+
+namespace tesserae {
+
+KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch&) {
+  const auto& p = op.as<PackBParams>();
+  const int64_t blocks = k_block_count(p.k);
+  const int64_t groups = (panel_count(p.n) + p.tile_panels - 1) / p.tile_panels;
+  const int64_t batch = tile / (groups * blocks);
+  const int64_t first_k = tile / groups % blocks * k_block_size(p.k);
+  const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+  const int64_t first_panel = tile % groups * p.tile_panels;
+  const int64_t last_panel = std::min(first_panel + p.tile_panels, panel_count(p.n));
+  const int64_t b_offset = row_offset(p.batch, p.b_batch, batch);
+  float* image = p.packed + row_offset(p.batch, p.packed_batch, batch);
+
+  for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+    float* to = image + packed_panel_offset(p.n, first_k, block_k, panel);
+    for (int64_t row = first_k; row < first_k + block_k; ++row) {
+      for (int64_t column = panel * kNr; column < (panel + 1) * kNr; ++column) {
+        const int64_t index = b_offset + row * p.b_rs + column * p.b_cs;
+        if (column >= p.n) *to++ = 0.0f;
+        else if (static_cast<DType>(p.b_dtype) == DType::f16) *to++ = half_to_float(static_cast<const uint16_t*>(p.b)[index]);
+        else *to++ = static_cast<const float*>(p.b)[index];
+      }
+    }
+  }
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae
