@@ -1,0 +1,26 @@
+// layer_norm: y = (x - mean) / sqrt(variance + eps) · weight + bias, over each row; the variance is that of the
+// row as a whole population. Called through the kernel table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+struct LayerNormParams {
+  const float* x;
+  float* y;             // may be x
+  const float* weight;  // [columns], contiguous; null for none
+  const float* bias;    // [columns], contiguous; null for none
+  double eps;
+  int64_t columns;
+  int64_t tile_rows;  // rows per tile
+  OuterShape outer;
+  OuterStrides x_outer;
+  OuterStrides y_outer;
+};
+
+KernelStatus layer_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus layer_norm_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

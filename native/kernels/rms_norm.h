@@ -1,0 +1,24 @@
+// rms_norm: y = x / sqrt(mean(x²) + eps) · weight, over each row. Called through the kernel table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+struct RmsNormParams {
+  const float* x;
+  float* y;             // may be x
+  const float* weight;  // [columns], contiguous; null for none
+  double eps;
+  int64_t columns;
+  int64_t tile_rows;  // rows per tile
+  OuterShape outer;
+  OuterStrides x_outer;
+  OuterStrides y_outer;
+};
+
+KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus rms_norm_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

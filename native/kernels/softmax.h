@@ -1,0 +1,23 @@
+// softmax: y = exp(x - max) / sum of exp(x - max), over each row. Called through the kernel table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+// A row that holds NaN or +infinity, or nothing but -infinity, gives NaN throughout, as IEEE arithmetic does.
+struct SoftmaxParams {
+  const float* x;
+  float* y;  // may be x
+  int64_t columns;
+  int64_t tile_rows;  // rows per tile
+  OuterShape outer;
+  OuterStrides x_outer;
+  OuterStrides y_outer;
+};
+
+KernelStatus softmax_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus softmax_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae
