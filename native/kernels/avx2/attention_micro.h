@@ -35,8 +35,10 @@ inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors]
 template <int rows>
 void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* scores) {
   __m256 c[rows][2];
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) c[r][0] = c[r][1] = _mm256_setzero_ps();
   accumulate<rows, 2>(c, q, dim, k_panel, kPanel, 0, dim);
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     _mm256_store_ps(scores + r * kAttentionKeyBlock, c[r][0]);
     _mm256_store_ps(scores + r * kAttentionKeyBlock + 8, c[r][1]);
@@ -66,8 +68,10 @@ void outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
       __m256 rest[1][vectors];
+#pragma GCC unroll 8
       for (int i = 0; i < vectors; ++i) rest[0][i] = c[r][i];
       accumulate<1, vectors>(rest, weights + r * kAttentionKeyBlock, 0, v, v_stride, common, keys[r]);
+#pragma GCC unroll 8
       for (int i = 0; i < vectors; ++i) c[r][i] = rest[0][i];
     }
   }

@@ -23,8 +23,10 @@ inline float load1(const uint16_t* p) { return _cvtsh_ss(*p); }
 // 8 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7.
 template <typename T>
 inline void transpose_8x8(const T* const (&row)[8], int64_t first, __m256 (&column)[8]) {
+#pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
     __m256 r[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(row[i] + first + half * 4)),
                                   load4(row[i + 4] + first + half * 4), 1);
@@ -52,6 +54,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
       for (; d + 8 <= dim; d += 8) {
         __m256 column[8];
         transpose_8x8(row, d, column);
+#pragma GCC unroll 8
         for (int64_t i = 0; i < 8; ++i) _mm256_store_ps(packed + (d + i) * kPanel + half, column[i]);
       }
       for (; d < dim; ++d) {
