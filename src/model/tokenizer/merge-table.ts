@@ -1,0 +1,47 @@
+// The merges of a byte-pair encoding: which pair of tokens becomes which token, and in which order. A hash table in
+// typed arrays, since a Map of a quarter million pairs would stall the event loop each time it grows.
+
+export class MergeTable {
+  /** The merges by rank: left and right token, and the token that they make. */
+  readonly left: Int32Array;
+  readonly right: Int32Array;
+  readonly merged: Int32Array;
+  /** 1 + rank of the pair that hashes here or to an earlier slot; 0 when free. */
+  readonly #slots: Int32Array;
+  readonly #mask: number;
+
+  constructor(count: number) {
+    this.left = new Int32Array(count);
+    this.right = new Int32Array(count);
+    this.merged = new Int32Array(count);
+    const slotCount = 2 ** Math.ceil(Math.log2(Math.max(2 * count, 2)));
+    this.#slots = new Int32Array(slotCount);
+    this.#mask = slotCount - 1;
+  }
+
+  /** Enters the merge of a rank. Of two merges of the same pair, the one entered first counts. */
+  add(rank: number, left: number, right: number, merged: number): void {
+    this.left[rank] = left;
+    this.right[rank] = right;
+    this.merged[rank] = merged;
+    const slot = this.#find(left, right);
+    if (this.#slots[slot] === 0) this.#slots[slot] = rank + 1;
+  }
+
+  /** The rank of a pair, or -1 when it does not merge. */
+  rankOf(left: number, right: number): number {
+    return (this.#slots[this.#find(left, right)] as number) - 1;
+  }
+
+  /** The slot that holds the pair, or the free one where it belongs. */
+  #find(left: number, right: number): number {
+    let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
+    hash ^= hash >>> 15;
+    let slot = hash & this.#mask;
+    for (;;) {
+      const rank = (this.#slots[slot] as number) - 1;
+      if (rank < 0 || (this.left[rank] === left && this.right[rank] === right)) return slot;
+      slot = (slot + 1) & this.#mask;
+    }
+  }
+}

@@ -1,0 +1,86 @@
+// What every tokenizer offers, and how one is made from a file's metadata. A kind of tokenizer is a file beside this
+// one and a line in the table below. Called by the model loader; users get it as `model.tokenizer`.
+
+import type { GgufMetadata } from '../gguf/metadata.js';
+import { quote } from '../gguf/quote.js';
+import { Pace } from '../pace.js';
+import { createByteLevelBpe } from './byte-level-bpe.js';
+
+export interface EncodeOptions {
+  /** Begin with the model's BOS token. Default false: the tokens are the text's own. */
+  addBos?: boolean;
+  /** Turn the text of control tokens, such as `<|endoftext|>`, into these tokens. Default false: it is plain text. */
+  special?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Render control tokens as their text. Default false: they give nothing. */
+  special?: boolean;
+}
+
+/** Decodes a stream of tokens. Pieces joined are what `decode` gives for all of them at once. */
+export interface TokenDecoder {
+  /**
+   * The text that is certain with this token; may be empty, and never ends within a character.
+   * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
+   */
+  push(id: number): string;
+  /** The rest: U+FFFD where the last character is incomplete. The decoder is then as new. */
+  end(): string;
+}
+
+export interface Tokenizer {
+  /** As `tokenizer.ggml.model` names it, such as `gpt2`. */
+  readonly kind: string;
+  readonly vocabularySize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  /** Whether the model expects its prompts to begin with BOS. */
+  readonly addsBos: boolean;
+
+  /**
+   * The tokens of a text. Runs until it is done: for texts over some 100 kB, take {@link encodeAsync}.
+   * @throws TesseraeError ERR_TOKENIZER when the text holds a lone surrogate or a byte that the vocabulary lacks
+   */
+  encode(text: string, options?: EncodeOptions): number[];
+
+  /** As {@link encode}, in slices that leave the event loop free. Rejects with an AbortError when the signal fires. */
+  encodeAsync(text: string, options?: EncodeOptions & { signal?: AbortSignal }): Promise<number[]>;
+
+  /**
+   * The text of tokens. Bytes that are not valid UTF-8 become U+FFFD.
+   * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
+   */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+
+  decoder(options?: DecodeOptions): TokenDecoder;
+
+  /**
+   * A token as it is spelled in the vocabulary (`decode([id], { special: true })` gives the text that it stands for).
+   * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
+   */
+  tokenText(id: number): string;
+}
+
+type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;
+
+const factories: ReadonlyMap<string, TokenizerFactory> = new Map([['gpt2', createByteLevelBpe]]);
+
+/**
+ * Makes the tokenizer that a file's metadata describes, in slices that leave the event loop free.
+ * @throws TesseraeError ERR_UNSUPPORTED for an unknown tokenizer or pre-tokenizer, ERR_MODEL_FILE for a corrupt
+ * vocabulary; AbortError when the signal fires
+ */
+export async function createTokenizer(
+  metadata: GgufMetadata,
+  options: { signal?: AbortSignal } = {},
+): Promise<Tokenizer> {
+  const key = 'tokenizer.ggml.model';
+  const kind = metadata.string(key);
+  const factory = factories.get(kind);
+  if (factory === undefined) {
+    const supported = [...factories.keys()].join(', ');
+    throw metadata.error(key, `names the tokenizer ${quote(kind)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+  }
+  return factory(metadata, new Pace(options.signal));
+}
