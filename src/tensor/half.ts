@@ -12,11 +12,10 @@ const bits = new Float64Array(1);
 const words = new Uint32Array(bits.buffer);
 const HIGH_WORD = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
 
-/**
- * 2^(exponent field - 25): what one unit of the ten mantissa bits is worth; the subnormal field 0 is worth as much as
- * 1.
- */
+/** By exponent field: what one unit of the ten mantissa bits is worth; the subnormal field 0 is worth as much as 1. */
 const unitOfField = Float64Array.from({ length: 31 }, (_, field) => 2 ** (Math.max(field, 1) - 25));
+/** By exponent counted from {@link SMALLEST_EXPONENT}: how many such units make 1. */
+const unitsPerOne = Float64Array.from({ length: 30 }, (_, above) => 2 ** (10 - SMALLEST_EXPONENT - above));
 
 /**
  * The f16 bits nearest to a number (ties to even, straight from float64, so never rounded twice). NaN becomes 0x7e00.
@@ -28,11 +27,11 @@ export function halfFromNumber(value: number): number {
   const sign = (high >>> 16) & HALF_SIGN;
   const magnitude = Math.abs(value);
   if (magnitude >= OVERFLOW) return sign | HALF_INFINITY;
-  const exponent = Math.max(((high >>> 20) & 0x7ff) - 1023, SMALLEST_EXPONENT);
+  const above = Math.max(((high >>> 20) & 0x7ff) - 1023 - SMALLEST_EXPONENT, 0);
   // Scaling by a power of two is exact; adding 2^52 rounds to an integer, ties to even.
-  const units = magnitude * 2 ** (10 - exponent) + 2 ** 52 - 2 ** 52;
+  const units = magnitude * (unitsPerOne[above] as number) + 2 ** 52 - 2 ** 52;
   // A normal number's units include the implicit 1024, which counts the exponent field up by one, as does a carry.
-  return sign | (((exponent - SMALLEST_EXPONENT) << 10) + units);
+  return sign | ((above << 10) + units);
 }
 
 /** The number that f16 bits stand for. */

@@ -8,7 +8,6 @@ import {
   byteExtent,
   checkShape,
   contiguousStrides,
-  describe,
   elementCount,
   isContiguous,
   shapeError,
@@ -89,10 +88,11 @@ export class Tensor<D extends DType = DType> {
   }
 
   #checkLayout(): void {
-    for (const step of [this.offset, ...this.strides]) {
-      if (!Number.isSafeInteger(step) || step < 0) {
-        throw shapeError(`strides and offset must be non-negative integers, got ${describe(step)}`);
-      }
+    let valid = isIndex(this.offset);
+    for (const stride of this.strides) valid &&= isIndex(stride);
+    if (!valid) {
+      const got = `strides ${formatShape(this.strides)} and offset ${this.offset}`;
+      throw shapeError(`strides and offset must be non-negative integers, got ${got}`);
     }
     if (this.strides.length !== this.shape.length) {
       throw shapeError(`strides ${formatShape(this.strides)} do not fit shape ${formatShape(this.shape)}`);
@@ -279,4 +279,8 @@ export class Tensor<D extends DType = DType> {
     const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;
     return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);
   }
+}
+
+function isIndex(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }

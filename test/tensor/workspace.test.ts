@@ -1,0 +1,96 @@
+// Workspaces: the same object for the same request, the same memory for a smaller one, growth in large steps.
+import { expect, test } from 'vitest';
+import { Workspace } from '../../src/tensor/workspace.js';
+import { expectError, makePool } from './support.js';
+
+test('the same request gives the same tensor with its contents', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  const x = workspace.tensor('x', [2, 3]);
+  x.set([1, 2, 3, 4, 5, 6]);
+  expect(workspace.tensor('x', [2, 3], 'f32')).toBe(x);
+  expect([...x.data]).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(workspace.tensor('y', [2, 3]).address).not.toBe(x.address);
+  expect(pool.stats().rents).toBe(2);
+});
+
+test('another shape or type reuses the memory and ends the previous tensor', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  const x = workspace.tensor('x', [100]);
+  const y = workspace.tensor('x', [2, 50], 'i32');
+  expect(y).toMatchObject({ dtype: 'i32', shape: [2, 50], address: x.address });
+  expectError(() => x.data, 'ERR_DISPOSED');
+  const z = workspace.tensor('x', [3], 'f16');
+  expect(z.address).toBe(x.address);
+  expect(workspace.tensor('x', [100]).address).toBe(x.address);
+  expect(pool.stats().rents).toBe(1);
+});
+
+test('growth is geometric: rents are few, and old buffers go back', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  for (let length = 1; length <= 10_000; length++) {
+    const x = workspace.tensor('x', [length]);
+    expect(x.size).toBe(length);
+  }
+  expect(pool.stats().rents).toBeLessThan(30);
+  expect(pool.stats()).toMatchObject({ liveTensors: 1 });
+  expect(pool.stats().rentedBytes).toBeLessThan(40_000 * 1.75);
+});
+
+test('growth takes what is needed when the budget has no room for more', () => {
+  const pool = makePool({ budgetBytes: 2 ** 20 });
+  using workspace = new Workspace(pool);
+  workspace.tensor('x', [200_000]);
+  const x = workspace.tensor('x', [240_000]);
+  expect(x.size).toBe(240_000);
+  expectError(() => workspace.tensor('x', [2 ** 20]), 'ERR_BUDGET');
+  expect(pool.stats().rentedBytes).toBe(0);
+  expectError(() => x.data, 'ERR_DISPOSED');
+  expect(workspace.tensor('x', [10]).size).toBe(10);
+});
+
+test('a buffer that a program runs on is not reused until it ends', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  const x = workspace.tensor('x', [100]);
+  x.storage.pin();
+  workspace.tensor('x', [1000]);
+  expect(pool.rent(400).address).not.toBe(x.address);
+  x.storage.unpin();
+  expect(pool.rent(400).address).toBe(x.address);
+});
+
+test('tensors disposed by the user are made anew', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  const x = workspace.tensor('x', [4]);
+  x.dispose();
+  const y = workspace.tensor('x', [4]);
+  expect(y.address).toBe(x.address);
+  y.base?.dispose();
+  expect([...workspace.tensor('x', [4]).shape]).toEqual([4]);
+  expect(pool.stats().liveTensors).toBe(1);
+});
+
+test('tensors without elements, and bad requests', () => {
+  const pool = makePool();
+  using workspace = new Workspace(pool);
+  expect(workspace.tensor('x', [0, 3]).data).toHaveLength(0);
+  expect(workspace.tensor('x', [1, 3]).data).toHaveLength(3);
+  expectError(() => workspace.tensor('x', [-1]), 'ERR_SHAPE', /workspace/);
+  expectError(() => workspace.tensor('x', [1], 'f8' as never), 'ERR_DTYPE', /workspace/);
+});
+
+test('disposal frees all and ends the workspace', () => {
+  const pool = makePool();
+  const workspace = new Workspace(pool);
+  const [x, y] = [workspace.tensor('x', [4]), workspace.tensor('y', [4])];
+  workspace.dispose();
+  expect(workspace.disposed && x.disposed && y.disposed).toBe(true);
+  expect(pool.stats()).toMatchObject({ rentedBytes: 0, liveTensors: 0 });
+  expectError(() => workspace.tensor('x', [4]), 'ERR_DISPOSED');
+  expectError(() => workspace.dispose(), 'ERR_DISPOSED');
+  workspace[Symbol.dispose]();
+});
