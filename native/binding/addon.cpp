@@ -1,0 +1,256 @@
+// The Node-API binding: checks types, lengths and alignment, and calls the executor. Holds no state of its own; it
+// is loaded by the main thread and by every worker at once. Its TypeScript face is src/native/addon.ts.
+#include <napi.h>
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <string>
+
+#include "core/executor.h"
+#include "kernels/table.h"
+
+namespace {
+
+using namespace tesserae;
+
+// The address of a typed array's first byte. Works on shared memory in any thread without copying.
+uintptr_t address_of(const Napi::Value& value, const char* what, size_t* length_bytes = nullptr) {
+  const Napi::Env env = value.Env();
+  if (!value.IsTypedArray()) throw Napi::TypeError::New(env, std::string(what) + " must be a typed array");
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) {
+    throw Napi::TypeError::New(env, std::string(what) + " cannot be read");
+  }
+  if (length_bytes != nullptr) {
+    if (type != napi_uint8_array) throw Napi::TypeError::New(env, std::string(what) + " must be a Uint8Array");
+    *length_bytes = length;
+  }
+  return reinterpret_cast<uintptr_t>(data);
+}
+
+unsigned char* block(const Napi::Value& value, size_t bytes, const char* what) {
+  size_t length = 0;
+  const uintptr_t address = address_of(value, what, &length);
+  if (address % kCacheLineBytes != 0) throw Napi::RangeError::New(value.Env(), std::string(what) + " is not aligned");
+  if (length < bytes) throw Napi::RangeError::New(value.Env(), std::string(what) + " is too short");
+  return reinterpret_cast<unsigned char*>(address);
+}
+
+Control& control_of(const Napi::Value& value) {
+  auto* control = reinterpret_cast<Control*>(block(value, sizeof(Control), "the control block"));
+  block(value, control_bytes(control->seat_count), "the control block");
+  return *control;
+}
+
+ProgramHeader& program_of(const Napi::Value& value) {
+  auto* program = reinterpret_cast<ProgramHeader*>(block(value, sizeof(ProgramHeader), "the program"));
+  block(value, program_bytes(program->op_count), "the program");
+  return *program;
+}
+
+uint32_t index_of(const Napi::Value& value, uint32_t limit, const char* what) {
+  if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be a number");
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number < limit)) throw Napi::RangeError::New(value.Env(), std::string(what) + " is out of range");
+  return static_cast<uint32_t>(number);
+}
+
+Napi::Value address_of_call(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(address_of(info[0], "the argument")));
+}
+
+// controlInit(control, { isa, seats, idleSpins, lingerUs, scratch })
+void control_init_call(const Napi::CallbackInfo& info) {
+  const Napi::Object options = info[1].As<Napi::Object>();
+  TeamOptions team = {};
+  team.isa = index_of(options.Get("isa"), 2, "isa");
+  team.seats = index_of(options.Get("seats"), kMaxSeats + 1, "seats");
+  team.idle_spins = index_of(options.Get("idleSpins"), UINT32_MAX, "idleSpins");
+  team.linger_ns = uint64_t{index_of(options.Get("lingerUs"), UINT32_MAX, "lingerUs")} * 1000;
+  team.scratch = block(options.Get("scratch"), size_t{team.seats + 1} * kScratchBytes, "the scratch memory");
+  auto* control = block(info[0], control_bytes(team.seats), "the control block");
+  if (!isa_supported(static_cast<Isa>(team.isa))) throw Napi::Error::New(info.Env(), "the CPU lacks the instruction set");
+  control_init(*reinterpret_cast<Control*>(control), team);
+}
+
+void publish_call(const Napi::CallbackInfo& info) {
+  publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]));
+}
+
+Napi::Value slot_is_free_call(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), slot_is_free(control_of(info[0]), index_of(info[1], kSlots, "slot")));
+}
+
+Napi::Value run_state_call(const Napi::CallbackInfo& info) {
+  const RunState state = run_state(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]));
+  return Napi::Number::New(info.Env(), static_cast<int32_t>(state));
+}
+
+Napi::Value describe_failure(Napi::Env env, uint64_t failure) {
+  if (failure == 0) return env.Undefined();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("status", static_cast<double>(failure >> 56));
+  result.Set("op", static_cast<double>((failure >> 32) & 0xffffff));
+  result.Set("tile", static_cast<double>(failure & 0xffffffff));
+  return result;
+}
+
+// The first failure of the run in the slot, or undefined. Read before retire().
+Napi::Value failure_call(const Napi::CallbackInfo& info) {
+  const uint32_t slot = index_of(info[1], kSlots, "slot");
+  return describe_failure(info.Env(), control_of(info[0]).slots[slot].failure.load(std::memory_order_seq_cst));
+}
+
+void cancel_call(const Napi::CallbackInfo& info) {
+  cancel(control_of(info[0]), index_of(info[1], kSlots, "slot"));
+}
+
+void retire_call(const Napi::CallbackInfo& info) {
+  retire(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]));
+}
+
+Napi::Value bury_call(const Napi::CallbackInfo& info) {
+  Control& control = control_of(info[0]);
+  return Napi::Number::New(info.Env(), bury(control, index_of(info[1], control.seat_count, "seat")));
+}
+
+// Claims a new shift for each free seat, up to `most`, and writes the seats into the given array. Returns how many.
+Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
+  Control& control = control_of(info[0]);
+  size_t capacity = 0;
+  auto* seats = reinterpret_cast<uint8_t*>(address_of(info[1], "the seats", &capacity));
+  const uint32_t most = index_of(info[2], kMaxSeats + 1, "most");
+  uint32_t on_shift = 0;
+  uint32_t called = 0;
+  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
+    const auto away = static_cast<uint32_t>(SeatState::away);
+    if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
+  }
+  for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
+    if (!call_to_shift(control, seat)) continue;
+    seats[called++] = static_cast<uint8_t>(seat);
+    ++on_shift;
+  }
+  return Napi::Number::New(info.Env(), called);
+}
+
+void close_team_call(const Napi::CallbackInfo& info) { close_team(control_of(info[0])); }
+
+Napi::Value run_inline_call(const Napi::CallbackInfo& info) {
+  return describe_failure(info.Env(), run_inline(control_of(info[0]), program_of(info[1])));
+}
+
+Napi::Value work_call(const Napi::CallbackInfo& info) {
+  Control& control = control_of(info[0]);
+  const WorkResult result = work(control, index_of(info[1], control.seat_count, "seat"));
+  return Napi::Number::New(info.Env(), static_cast<int32_t>(result));
+}
+
+// Fills { tiles[opcode], ns[opcode] } summed over all seats, and { sleeps, spinsWon } of all workers.
+Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Control& control = control_of(info[0]);
+  Napi::Array ops = Napi::Array::New(env, kernel_count());
+  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
+    uint64_t tiles = 0;
+    uint64_t ns = 0;
+    for (uint32_t seat = 0; seat <= control.seat_count; ++seat) {
+      tiles += control.seats()[seat].op_tiles[opcode].load(std::memory_order_relaxed);
+      ns += control.seats()[seat].op_ns[opcode].load(std::memory_order_relaxed);
+    }
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("op", kernel_info(opcode).name);
+    entry.Set("tiles", static_cast<double>(tiles));
+    entry.Set("ns", static_cast<double>(ns));
+    ops.Set(opcode, entry);
+  }
+  uint64_t sleeps = 0;
+  uint64_t spins_won = 0;
+  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
+    sleeps += control.seats()[seat].sleeps.load(std::memory_order_relaxed);
+    spins_won += control.seats()[seat].spins_won.load(std::memory_order_relaxed);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("ops", ops);
+  result.Set("sleeps", static_cast<double>(sleeps));
+  result.Set("spinsWon", static_cast<double>(spins_won));
+  return result;
+}
+
+// Gives advice on the whole pages of a block. Advice only: where the kernel does not take it, everything works as well.
+void advise(const Napi::Value& value, int advice) {
+  size_t length = 0;
+  const uintptr_t begin = address_of(value, "the block", &length);
+  constexpr uintptr_t page = 4096;
+  const uintptr_t first = (begin + page - 1) & ~(page - 1);
+  const uintptr_t end = (begin + length) & ~(page - 1);
+  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, advice);
+}
+
+void advise_huge_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MADV_HUGEPAGE); }
+
+// The contents are gone: the pages read as zeros from here on.
+void release_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MADV_DONTNEED); }
+
+Napi::Value describe_kernels(Napi::Env env) {
+  Napi::Array kernels = Napi::Array::New(env, kernel_count());
+  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", kernel_info(opcode).name);
+    entry.Set("paramWords", static_cast<double>(kernel_info(opcode).params_bytes / 8));
+    kernels.Set(opcode, entry);
+  }
+  return kernels;
+}
+
+Napi::Value describe_isas(Napi::Env env) {
+  Napi::Array isas = Napi::Array::New(env);
+  for (const Isa isa : {Isa::ref, Isa::avx2}) {
+    if (isa_supported(isa)) isas.Set(isas.Length(), kernel_set(isa).isa);
+  }
+  return isas;
+}
+
+Napi::Value describe_layout(Napi::Env env) {
+  Napi::Object layout = Napi::Object::New(env);
+  layout.Set("headerBytes", static_cast<double>(sizeof(ProgramHeader)));
+  layout.Set("recordBytes", static_cast<double>(sizeof(OpRecord)));
+  layout.Set("recordParamsBytes", static_cast<double>(offsetof(OpRecord, params)));
+  layout.Set("counterBytes", static_cast<double>(sizeof(OpCounters)));
+  layout.Set("controlBytes", static_cast<double>(sizeof(Control)));
+  layout.Set("seatBytes", static_cast<double>(sizeof(Seat)));
+  layout.Set("scratchBytes", static_cast<double>(kScratchBytes));
+  layout.Set("endingsOffsetBytes", static_cast<double>(offsetof(Control, endings)));
+  layout.Set("slots", static_cast<double>(kSlots));
+  layout.Set("maxSeats", static_cast<double>(kMaxSeats));
+  return layout;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("kernels", describe_kernels(env));
+  exports.Set("isas", describe_isas(env));
+  exports.Set("layout", describe_layout(env));
+  exports.Set("addressOf", Napi::Function::New<address_of_call>(env));
+  exports.Set("controlInit", Napi::Function::New<control_init_call>(env));
+  exports.Set("publish", Napi::Function::New<publish_call>(env));
+  exports.Set("slotIsFree", Napi::Function::New<slot_is_free_call>(env));
+  exports.Set("runState", Napi::Function::New<run_state_call>(env));
+  exports.Set("failure", Napi::Function::New<failure_call>(env));
+  exports.Set("cancel", Napi::Function::New<cancel_call>(env));
+  exports.Set("retire", Napi::Function::New<retire_call>(env));
+  exports.Set("bury", Napi::Function::New<bury_call>(env));
+  exports.Set("callToShift", Napi::Function::New<call_to_shift_call>(env));
+  exports.Set("closeTeam", Napi::Function::New<close_team_call>(env));
+  exports.Set("runInline", Napi::Function::New<run_inline_call>(env));
+  exports.Set("work", Napi::Function::New<work_call>(env));
+  exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
+  exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));
+  exports.Set("releasePages", Napi::Function::New<release_pages_call>(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(tesserae, init)

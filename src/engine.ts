@@ -1,0 +1,267 @@
+// Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
+import { availableParallelism, totalmem } from 'node:os';
+import { type IsaName, readEnvironment } from './environment.js';
+import { TesseraeError } from './errors.js';
+import type { Addon } from './native/addon.js';
+import { loadAddon } from './native/load.js';
+import { defineOpMethods, type EngineMethods } from './ops/methods.js';
+import { OneShotCache } from './ops/one-shot-cache.js';
+import type { AnyOp } from './ops/op.js';
+import { ProgramBuilder } from './ops/program-builder.js';
+import { recordCall } from './ops/record-call.js';
+import { CompiledProgram } from './program/compiled-program.js';
+import { ConstantStorage } from './program/constant-storage.js';
+import { Program } from './program/program.js';
+import { Recorder } from './program/recorder.js';
+import { Runner } from './program/runner.js';
+import { TemporaryStorage } from './program/temporary-storage.js';
+import { alignedBlock } from './team/aligned-block.js';
+import { Team, type TeamStats } from './team/team.js';
+import type { DType } from './tensor/dtype.js';
+import { TensorPool, type PoolStats } from './tensor/pool.js';
+import { TensorScope } from './tensor/scope.js';
+import { Tensor } from './tensor/tensor.js';
+import { Workspace } from './tensor/workspace.js';
+
+export interface EngineOptions {
+  /** Worker threads; by default `TESSERAE_THREADS`, else as many as this process has CPUs. */
+  readonly threads?: number | undefined;
+  /**
+   * Bytes of shared memory that tensors, models and the workers' scratch may take; by default three quarters of the
+   * memory that this process may use. What would exceed it fails with ERR_BUDGET before it is allocated.
+   */
+  readonly memoryBudget?: number | undefined;
+  /** Forces a kernel set; by default `TESSERAE_ISA`, else the best that the CPU runs. */
+  readonly isa?: IsaName | undefined;
+}
+
+export interface EngineStats {
+  /** The kernel set in use. */
+  readonly isa: IsaName;
+  readonly threads: number;
+  readonly pool: PoolStats;
+  readonly team: TeamStats;
+}
+
+const isaCodes: Readonly<Record<IsaName, number>> = { ref: 0, avx2: 1 };
+
+/** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
+const hugePageBytes = 4 << 20;
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each op of the registry.
+export interface Engine extends EngineMethods {}
+
+/**
+ * Runs tensor ops, recorded programs and models on a team of worker threads, without blocking the event loop.
+ *
+ * Ops are methods (`await engine.matmul(a, b)`): each returns a new tensor, which the caller disposes, or fills `out`.
+ * Close the engine when done: `await engine.close()`, or `await using`.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above.
+export class Engine {
+  /** The kernel set in use. */
+  readonly isa: IsaName;
+  readonly threads: number;
+  readonly #addon: Addon;
+  readonly #team: Team;
+  readonly #pool: TensorPool;
+  readonly #runner: Runner;
+  readonly #zero: Tensor;
+  readonly #oneShots = new OneShotCache();
+  #closing: Promise<void> | undefined;
+
+  private constructor(addon: Addon, isa: IsaName, team: Team, pool: TensorPool) {
+    this.isa = isa;
+    this.threads = team.threads;
+    this.#addon = addon;
+    this.#team = team;
+    this.#pool = pool;
+    this.#runner = new Runner(team, pool);
+    const zero = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
+    this.#zero = new Tensor({ dtype: 'f32', shape: [1], storage: new ConstantStorage(zero, addon.addressOf(zero)) });
+  }
+
+  /**
+   * Starts the worker threads.
+   * @throws TesseraeError ERR_ARGUMENT, ERR_NATIVE without a usable addon, ERR_BUDGET when the budget does not even
+   * hold the workers' scratch memory, ERR_WORKER_START
+   */
+  static async create(options: EngineOptions = {}): Promise<Engine> {
+    for (const key of Object.keys(options)) {
+      if (['threads', 'memoryBudget', 'isa'].includes(key)) continue;
+      throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op: 'Engine.create' });
+    }
+    const environment = readEnvironment();
+    const addon = loadAddon();
+    const cpus = availableParallelism();
+    const threads = checkCount(options.threads ?? environment.threads ?? Math.min(cpus, addon.layout.maxSeats), 'threads');
+    if (threads > addon.layout.maxSeats) {
+      throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
+    }
+    const isa = chooseIsa(addon, options.isa ?? environment.isa);
+    const budgetBytes = checkCount(options.memoryBudget ?? defaultBudget(), 'memoryBudget');
+    const teamBytes = Team.sizeBytes(addon, threads);
+    if (budgetBytes <= teamBytes) {
+      const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
+      throw new TesseraeError('ERR_BUDGET', message);
+    }
+    const team = await Team.create({ addon, threads, isa: isaCodes[isa], cpus });
+    const pool = new TensorPool({
+      budgetBytes: budgetBytes - teamBytes,
+      addressOf: (bytes) => addon.addressOf(bytes),
+      onAllocate: (bytes) => {
+        if (bytes.byteLength >= hugePageBytes) addon.adviseHugePages(bytes);
+      },
+      onTrim: (bytes) => addon.releasePages(bytes),
+    });
+    return new Engine(addon, isa, team, pool);
+  }
+
+  /** A tensor of zeros, or with the given values; the caller disposes it. See {@link TensorPool.tensor}. */
+  tensor: TensorPool['tensor'] = ((shape: readonly number[], dtypeOrData?: DType, data?: Float32Array) => {
+    this.#checkOpen('tensor');
+    return this.#pool.tensor(shape, dtypeOrData as DType, data);
+  }) as TensorPool['tensor'];
+
+  /** A scope that disposes, at its end, every tensor made in it. */
+  scope(): TensorScope {
+    this.#checkOpen('scope');
+    return new TensorScope(this.#pool);
+  }
+
+  /** Scratch tensors by name that are reused from call to call; the caller disposes it. */
+  workspace(): Workspace {
+    this.#checkOpen('workspace');
+    return new Workspace(this.#pool);
+  }
+
+  /**
+   * Records the ops that `record` calls on its argument, to be replayed with `program.run()`. Tensors of the engine may
+   * be read (weights) or written (through `out`); what `record` returns is found at `program.tensors`.
+   */
+  program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
+    this.#checkOpen('program');
+    const recorder = new Recorder(this.threads, this.#zero);
+    const builder = new ProgramBuilder(recorder, this.#pool);
+    const owned: { release(): void }[] = [];
+    const release = () => {
+      for (const input of builder.inputs) input[Symbol.dispose]();
+      for (const storage of owned) storage.release();
+      for (const storage of recorder.temporaries) storage.dispose();
+    };
+    try {
+      const tensors = record(builder);
+      for (const tensor of tensorsIn(tensors)) {
+        if (!(tensor.storage instanceof TemporaryStorage) || tensor.storage.buffer !== undefined) continue;
+        const storage = this.#pool.rent(tensor.storage.sizeBytes);
+        owned.push(storage);
+        tensor.storage.back(storage);
+      }
+      const compiled = new CompiledProgram(this.#addon, recorder.steps);
+      const arena = compiled.arenaBytes > 0 ? this.#pool.rent(compiled.arenaBytes) : undefined;
+      if (arena !== undefined) owned.push(arena);
+      return new Program(tensors, compiled, this.#runner, { arena, release });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** A snapshot of what pool and team hold and have done. */
+  stats(): EngineStats {
+    return { isa: this.isa, threads: this.threads, pool: this.#pool.stats(), team: this.#team.stats() };
+  }
+
+  /** Lets go of memory that is idle in the pool. Returns the bytes freed. */
+  trim(): number {
+    return this.#pool.trim();
+  }
+
+  /**
+   * Ends the engine: what is running is cancelled and rejects with ERR_ENGINE_CLOSED, the threads end, idle memory is
+   * freed. Tensors that are still alive stay readable. Closing twice is harmless.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#team.close().then(() => this.#pool.close());
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal What an op's method does. */
+  async call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
+    this.#checkOpen(op.name);
+    const signal = checkSignal(args.signal, op.name);
+    const given = args.out as Tensor | undefined;
+    const known = given === undefined ? undefined : this.#oneShots.find(op.name, args);
+    if (known !== undefined && given !== undefined) {
+      for (const key in args) if (args[key] instanceof Tensor) args[key].checkUsable(op.name, this.#pool);
+      await this.#runOneShot(known, signal);
+      return given;
+    }
+    const recorder = new Recorder(this.threads, this.#zero);
+    const out = recordCall(op, args, {
+      recorder,
+      checkUsable: (tensor, name) => tensor.checkUsable(name, this.#pool),
+      allocate: ({ shape, dtype }) => this.#pool.empty(shape, dtype),
+    });
+    try {
+      const program = new CompiledProgram(this.#addon, recorder.steps);
+      const oneShot = given === undefined ? { program, running: false } : this.#oneShots.add(op.name, args, program);
+      await this.#runOneShot(oneShot, signal);
+    } catch (error) {
+      if (given === undefined) out.dispose();
+      throw error;
+    }
+    return out;
+  }
+
+  async #runOneShot(oneShot: { program: CompiledProgram; running: boolean }, signal: AbortSignal | undefined) {
+    oneShot.running = true;
+    try {
+      await this.#runner.run(oneShot.program, signal);
+    } finally {
+      oneShot.running = false;
+    }
+  }
+
+  #checkOpen(op: string): void {
+    if (this.#closing !== undefined) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed', { op });
+  }
+}
+
+defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
+
+/** The tensors among the properties of what a recording function returned. */
+function tensorsIn(value: unknown): Tensor[] {
+  if (value instanceof Tensor) return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap((entry) => (entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : []));
+}
+
+function checkSignal(value: unknown, op: string): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
+}
+
+function checkCount(value: unknown, name: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be a positive integer, got ${String(value)}`);
+}
+
+function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {
+  if (wanted === undefined) return addon.isas.at(-1) as IsaName;
+  if (!Object.hasOwn(isaCodes, wanted)) {
+    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${Object.keys(isaCodes).join(', ')}, got ${String(wanted)}`);
+  }
+  if (addon.isas.includes(wanted)) return wanted;
+  throw new TesseraeError('ERR_NATIVE', `this CPU cannot run the ${wanted} kernels`);
+}
+
+function defaultBudget(): number {
+  const constrained = process.constrainedMemory();
+  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return Math.floor(available * 0.75);
+}

@@ -1,0 +1,78 @@
+// The errors that the library throws, with their stable codes. Every room may import this; it imports nothing.
+
+/** Stable codes of {@link TesseraeError}; a code's meaning never changes once released. */
+export type ErrorCode =
+  /** An argument or option has a wrong type or value. */
+  | 'ERR_ARGUMENT'
+  /** Shapes do not fit the operation, or each other. */
+  | 'ERR_SHAPE'
+  /** The operation does not take this element type. */
+  | 'ERR_DTYPE'
+  /** A tensor, scope, program, model or session was used after its disposal, or disposed twice. */
+  | 'ERR_DISPOSED'
+  /** A tensor belongs to another engine. */
+  | 'ERR_FOREIGN_TENSOR'
+  /** A program was started while it is running; its tensors hold one run at a time. */
+  | 'ERR_BUSY'
+  /** The engine is closed or closing. */
+  | 'ERR_ENGINE_CLOSED'
+  /** The memory budget would be exceeded. */
+  | 'ERR_BUDGET'
+  /** An index tensor named a row that its table does not have. */
+  | 'ERR_INDEX'
+  /** A worker thread died while it worked on this program. */
+  | 'ERR_WORKER_LOST'
+  /** The worker threads could not be started. */
+  | 'ERR_WORKER_START'
+  /** The native addon is missing or does not fit this machine. */
+  | 'ERR_NATIVE'
+  /** A kernel failed in a way that has no code of its own. */
+  | 'ERR_KERNEL'
+  /** A model file is truncated, corrupt or inconsistent. */
+  | 'ERR_MODEL_FILE'
+  /** A model file cannot be read from the file system. */
+  | 'ERR_FILE'
+  /** The model's architecture, tensor type or tokenizer is not supported. */
+  | 'ERR_UNSUPPORTED'
+  /** A prompt does not fit into the model's context. */
+  | 'ERR_CONTEXT'
+  /** A text or token list cannot be tokenized or decoded. */
+  | 'ERR_TOKENIZER';
+
+/** Where an error arose, as far as it is known. */
+export interface ErrorDetails {
+  /** The operation, as it is spelled in the API. */
+  op?: string;
+  cause?: unknown;
+}
+
+/** Every error that the library throws on purpose, except for {@link AbortError}. */
+export class TesseraeError extends Error {
+  readonly code: ErrorCode;
+  readonly op: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(
+      details.op === undefined ? message : `${details.op}: ${message}`,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.name = 'TesseraeError';
+    this.code = code;
+    this.op = details.op;
+  }
+}
+
+/** What an operation rejects with when its AbortSignal fires. `cause` is the signal's reason. */
+export class AbortError extends Error {
+  readonly code = 'ABORT_ERR';
+
+  constructor(cause: unknown) {
+    super('The operation was aborted', { cause });
+    this.name = 'AbortError';
+  }
+}
+
+/** A shape as messages print it: `[2, 3]`. */
+export function formatShape(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}

@@ -1,0 +1,72 @@
+// The native addon as TypeScript sees it. The binding (native/binding/addon.cpp) checks types, lengths and alignment
+// only; the rooms that call it check everything else. Not here: finding and loading the file (load.ts).
+
+/** The state of a published program; the numbers of RunState in native/core/executor.h. */
+export const RunState = { running: 0, finished: 1, drained: 2 } as const;
+
+/** Why a worker came back from `work`; the numbers of WorkResult in native/core/executor.h. */
+export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3 } as const;
+
+/** The numbers of KernelStatus in native/core/op.h. */
+export const KernelStatus = { ok: 0, indexOutOfRange: 1, checkpointFailed: 2, abandoned: 3 } as const;
+
+/** The first failure of a run: a KernelStatus, the op's index in the program, and the tile. */
+export interface NativeFailure {
+  readonly status: number;
+  readonly op: number;
+  readonly tile: number;
+}
+
+/** Sizes and offsets of the shared structures, in bytes where the name says so. */
+export interface NativeLayout {
+  readonly headerBytes: number;
+  readonly recordBytes: number;
+  readonly recordParamsBytes: number;
+  readonly counterBytes: number;
+  readonly controlBytes: number;
+  readonly seatBytes: number;
+  readonly scratchBytes: number;
+  readonly endingsOffsetBytes: number;
+  readonly slots: number;
+  readonly maxSeats: number;
+}
+
+export interface NativeTeamStats {
+  readonly ops: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
+  readonly sleeps: number;
+  readonly spinsWon: number;
+}
+
+/** All blocks are 64-byte aligned Uint8Arrays over shared memory. */
+export interface Addon {
+  readonly kernels: readonly { readonly name: string; readonly paramWords: number }[];
+  /** The kernel sets that this CPU can run, the best one last. */
+  readonly isas: readonly string[];
+  readonly layout: NativeLayout;
+
+  addressOf(bytes: ArrayBufferView): number;
+  adviseHugePages(bytes: Uint8Array): void;
+  /** Gives whole pages back to the system at once; they read as zeros afterwards. */
+  releasePages(bytes: Uint8Array): void;
+
+  controlInit(
+    control: Uint8Array,
+    options: { isa: number; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
+  ): void;
+  publish(control: Uint8Array, slot: number, program: Uint8Array): void;
+  slotIsFree(control: Uint8Array, slot: number): boolean;
+  runState(control: Uint8Array, slot: number, program: Uint8Array): number;
+  failure(control: Uint8Array, slot: number): NativeFailure | undefined;
+  cancel(control: Uint8Array, slot: number): void;
+  retire(control: Uint8Array, slot: number, program: Uint8Array): void;
+  /** Returns the slot that the dead worker was in, or -1. */
+  bury(control: Uint8Array, seat: number): number;
+  /** Claims shifts until `most` seats are on shift; writes the seats into `seats` and returns how many it claimed. */
+  callToShift(control: Uint8Array, seats: Uint8Array, most: number): number;
+  closeTeam(control: Uint8Array): void;
+  runInline(control: Uint8Array, program: Uint8Array): NativeFailure | undefined;
+  teamStats(control: Uint8Array): NativeTeamStats;
+
+  /** For workers: works on the seat until there is a reason to come back, a WorkResult. */
+  work(control: Uint8Array, seat: number): number;
+}

@@ -1,0 +1,269 @@
+// matmul: batched matrix product with bias, activation and residual in one pass (native/kernels/matmul.h, pack_b.h).
+// Here: checks, flattening to what the kernel takes, and the choice of path and tiles. No choice changes a bit of the
+// result: every output is the same chain of fused multiply-adds over k.
+import { formatShape, TesseraeError } from '../errors.js';
+import type { Recorder } from '../program/recorder.js';
+import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../tensor/layout.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { recordCopy } from './copy.js';
+import { type ActivationName, activationCodes } from './elementwise.js';
+import {
+  type CallOptions,
+  checkChoice,
+  checkFlag,
+  checkRank,
+  checkSameShape,
+  checkTensor,
+  checkVector,
+  defineOp,
+} from './op.js';
+import { choosePath, chooseTiles, kBlocks, packTiles, panelColumns, pathCodes } from './matmul-tiles.js';
+import { outerDims, packed } from './rows.js';
+
+export interface MatmulOptions extends CallOptions {
+  /** Read a as [..., k, m]. */
+  readonly transposeA?: boolean | undefined;
+  /** Read b as [..., n, k], the layout of most weights. */
+  readonly transposeB?: boolean | undefined;
+  /** f32 [n], added to each row. */
+  readonly bias?: Tensor | undefined;
+  /** Applied after the bias. */
+  readonly activation?: ActivationName | undefined;
+  /** f32 of the result's shape, added last; may be `out` itself. */
+  readonly residual?: Tensor | undefined;
+}
+
+export interface MatmulArgs extends MatmulOptions {
+  readonly a: Tensor;
+  readonly b: Tensor;
+}
+
+const op = 'matmul';
+
+export const matmul = defineOp({
+  name: op,
+  parameters: ['a', 'b', 'transposeA', 'transposeB', 'bias', 'activation', 'residual'],
+  // The kernel reads the residual where it writes the result, and only there.
+  inPlace: (operand, { a, b, bias, residual }) =>
+    operand === residual && operand !== a && operand !== b && operand !== bias,
+  args: (a: Tensor, b: Tensor, options: MatmulOptions = {}): MatmulArgs => ({ ...options, a, b }),
+  operands: ({ a, b, bias, residual }) => [a, b, bias, residual],
+  infer(args) {
+    const { a, b, bias, residual } = args;
+    checkTensor(a, op, 'a', 'f32');
+    checkTensor(b, op, 'b', 'f32', 'f16');
+    checkRank(a, op, 'a', 2);
+    checkRank(b, op, 'b', 2);
+    checkChoice(args.activation, activationCodes, 'none', op, 'activation');
+    const [m, kOfA] = matrixOf(a, checkFlag(args.transposeA, op, 'transposeA')).shape;
+    const [kOfB, n] = matrixOf(b, checkFlag(args.transposeB, op, 'transposeB')).shape;
+    if (kOfA !== kOfB) {
+      const transposed = [args.transposeA && 'transposeA', args.transposeB && 'transposeB'].filter(Boolean);
+      const suffix = transposed.length > 0 ? ` (${transposed.join(', ')})` : '';
+      const message = `the inner dimensions differ, ${kOfA} and ${kOfB}: ${formatShape(a.shape)} × ${formatShape(b.shape)}`;
+      throw new TesseraeError('ERR_SHAPE', message + suffix, { op });
+    }
+    const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), op);
+    const shape = [...batch, m, n];
+    checkVector(bias, op, 'bias', n);
+    if (residual !== undefined) {
+      checkTensor(residual, op, 'residual', 'f32');
+      checkSameShape(residual, shape, op, 'residual');
+    }
+    return { shape, dtype: 'f32' };
+  },
+  record: recordMatmul,
+});
+
+/** Rows and columns of the last two dimensions, and the strides over them. */
+function matrixOf(tensor: Tensor, transposed: boolean): { shape: [number, number]; strides: [number, number] } {
+  const [rows, columns] = tensor.shape.slice(-2) as [number, number];
+  const [rowStride, columnStride] = tensor.strides.slice(-2) as [number, number];
+  return transposed
+    ? { shape: [columns, rows], strides: [columnStride, rowStride] }
+    : { shape: [rows, columns], strides: [rowStride, columnStride] };
+}
+
+/** A product as the kernel takes it. */
+interface Product {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly c: Tensor;
+  readonly residual: Tensor | undefined;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly aStrides: readonly [number, number];
+  readonly bStrides: readonly [number, number];
+  readonly cRowStride: number;
+  readonly residualRowStride: number;
+  /** Up to four batch dimensions, outermost first, and the strides of a, b, c and residual over them. */
+  readonly batch: readonly number[];
+  readonly batchStrides: readonly (readonly number[])[];
+}
+
+function recordMatmul(recorder: Recorder, args: MatmulArgs, out: Tensor): void {
+  if (matrixOf(args.a, args.transposeA === true).shape[1] === 0) {
+    recordEmptySum(recorder, args, out);
+    return;
+  }
+  const direct = out.strides.at(-1) === 1 || out.shape.at(-1) === 1 ? out : recorder.temporary(out.shape);
+  const product = flatten(recorder, args, direct);
+  recordProduct(recorder, product, args);
+  if (product.c !== out) recordCopy(recorder, product.c, out);
+}
+
+/** Finds the fewest batch dimensions; with one b for the whole batch, the batch becomes rows of one product. */
+function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
+  const { a, b } = args;
+  const residual = withUnitColumns(recorder, args.residual);
+  const aMatrix = matrixOf(a, args.transposeA === true);
+  const bMatrix = matrixOf(b, args.transposeB === true);
+  const [m, k] = aMatrix.shape;
+  const n = bMatrix.shape[1];
+  const outerShape = c.shape.slice(0, -2);
+  const own = (tensor: Tensor | undefined) =>
+    tensor === undefined
+      ? outerShape.map(() => 0)
+      : broadcastStrides(tensor.shape.slice(0, -2), tensor.strides.slice(0, -2), outerShape, op);
+  const outer = [own(a), own(b), own(c), own(residual)] as [number[], number[], number[], number[]];
+  const common = { a, b, c, residual, n, k, bStrides: bMatrix.strides };
+  const residualRow = residual?.strides.at(-2) ?? 0;
+  if (outer[1].every((stride, dim) => stride === 0 || outerShape[dim] === 1)) {
+    const rowStrides = [
+      [...outer[0], aMatrix.strides[0]],
+      [...outer[2], c.strides.at(-2) as number],
+      [...outer[3], residualRow],
+    ];
+    const rows = collapse([...outerShape, m], rowStrides);
+    if (rows.shape.length <= 1) {
+      const stride = (index: number) => rows.strides[index]?.[0] ?? 0;
+      return {
+        ...common,
+        m: rows.shape[0] ?? 1,
+        aStrides: [stride(0), aMatrix.strides[1]],
+        cRowStride: stride(1),
+        residualRowStride: stride(2),
+        batch: [],
+        batchStrides: [[], [], [], []],
+      };
+    }
+  }
+  const merged = collapse(outerShape, outer);
+  if (merged.shape.length > outerDims) {
+    // So many unrelated batch dimensions that copies are needed; packed operands always merge.
+    const shape = (tensor: Tensor) => [...outerShape, ...tensor.shape.slice(-2)];
+    const copies = {
+      a: packed(recorder, a.expand(shape(a))),
+      b: packed(recorder, b.expand(shape(b))),
+      residual: residual && packed(recorder, residual),
+    };
+    const target = c.isContiguous ? c : recorder.temporary(c.shape);
+    return flatten(recorder, { ...args, ...copies }, target);
+  }
+  return {
+    ...common,
+    m,
+    aStrides: aMatrix.strides,
+    cRowStride: c.strides.at(-2) as number,
+    residualRowStride: residualRow,
+    batch: merged.shape,
+    batchStrides: merged.strides,
+  };
+}
+
+function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): void {
+  const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
+  const batches = elementCount(batch);
+  const path = choosePath(m, n);
+  const tiles = chooseTiles({ m, n, k, batches, threads: recorder.threads, path });
+  const image = path === 'sharedPack' ? recordPack(recorder, product) : undefined;
+  const pad = (values: readonly number[], filler: number) => [
+    ...new Array<number>(outerDims - values.length).fill(filler),
+    ...values,
+  ];
+  const [aBatch, bBatch, cBatch, residualBatch] = batchStrides as [number[], number[], number[], number[]];
+  const step = {
+    kernel: op,
+    tiles: Math.ceil(batches / tiles.batches) * Math.ceil(m / tiles.m) * Math.ceil(n / tiles.n),
+    flops: 2 * batches * m * n * k,
+    reads: [a, image?.packed ?? b, args.bias, residual],
+    writes: [c],
+  };
+  recorder.emit(step, (params) =>
+    params
+      .pointer(a)
+      .pointer(b)
+      .pointer(image?.packed)
+      .pointer(c)
+      .pointer(args.bias)
+      .pointer(residual)
+      .ints([m, n, k])
+      .ints(product.aStrides)
+      .ints(product.bStrides)
+      .int(product.cRowStride)
+      .int(args.bias?.strides[0] ?? 0)
+      .int(product.residualRowStride)
+      .dtype(b)
+      .int(pathCodes[path])
+      .int(checkChoice(args.activation, activationCodes, 'none', op, 'activation'))
+      .ints([tiles.m, tiles.n, tiles.batches])
+      .ints(pad(batch, 1))
+      .ints(pad(aBatch, 0))
+      .ints(pad(bBatch, 0))
+      .ints(pad(image?.batchStrides ?? batch.map(() => 0), 0))
+      .ints(pad(cBatch, 0))
+      .ints(pad(residualBatch, 0)),
+  );
+}
+
+/** Packs b once for all tiles: one image for each distinct matrix of its batch. */
+function recordPack(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: Product) {
+  const bBatch = batchStrides[1] as readonly number[];
+  const distinct = batch.map((size, dim) => (bBatch[dim] === 0 ? 1 : size));
+  const panels = Math.ceil(n / panelColumns);
+  const imageSize = k * panelColumns * panels;
+  const image = recorder.temporary([elementCount(distinct), imageSize]);
+  const imageStrides = distinct.map((size, dim) =>
+    size === 1 ? 0 : imageSize * elementCount(distinct.slice(dim + 1)),
+  );
+  const pad = (values: readonly number[], filler: number) => [
+    ...new Array<number>(outerDims - values.length).fill(filler),
+    ...values,
+  ];
+  const tilePanels = packTiles(k, panels, elementCount(distinct), recorder.threads);
+  const step = {
+    kernel: 'pack_b',
+    tiles: elementCount(distinct) * kBlocks(k) * Math.ceil(panels / tilePanels),
+    flops: 0,
+    reads: [b],
+    writes: [image],
+  };
+  recorder.emit(step, (params) =>
+    params
+      .pointer(b)
+      .pointer(image)
+      .ints([k, n])
+      .ints(bStrides)
+      .dtype(b)
+      .int(tilePanels)
+      .ints(pad(distinct, 1))
+      .ints(pad(bBatch, 0))
+      .ints(pad(imageStrides, 0)),
+  );
+  return { packed: image, batchStrides: imageStrides };
+}
+
+/** A sum over nothing is 0: one product of zeros, so that bias, activation and residual apply as ever. */
+function recordEmptySum(recorder: Recorder, args: MatmulArgs, out: Tensor): void {
+  const { zero } = recorder;
+  const [m, n] = out.shape.slice(-2) as [number, number];
+  const batch = out.shape.slice(0, -2);
+  const { transposeA: _a, transposeB: _b, ...rest } = args;
+  recordMatmul(recorder, { ...rest, a: zero.expand([...batch, m, 1]), b: zero.expand([1, n]) }, out);
+}
+
+function withUnitColumns(recorder: Recorder, tensor: Tensor | undefined): Tensor | undefined {
+  if (tensor === undefined || tensor.strides.at(-1) === 1 || tensor.shape.at(-1) === 1) return tensor;
+  return packed(recorder, tensor);
+}

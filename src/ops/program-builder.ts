@@ -1,0 +1,47 @@
+// What the recording function of a program gets: every op as a method that records instead of computing.
+import { TesseraeError } from '../errors.js';
+import type { Recorder } from '../program/recorder.js';
+import type { DType } from '../tensor/dtype.js';
+import type { TensorPool } from '../tensor/pool.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type BuilderMethods, defineOpMethods } from './methods.js';
+import type { AnyOp } from './op.js';
+import { recordCall } from './record-call.js';
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each op of the registry.
+export interface ProgramBuilder extends BuilderMethods {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above.
+export class ProgramBuilder {
+  readonly #recorder: Recorder;
+  readonly #pool: TensorPool;
+  /** @internal Tensors made by {@link input}, which the program will own. */
+  readonly inputs: Tensor[] = [];
+
+  /** @internal */
+  constructor(recorder: Recorder, pool: TensorPool) {
+    this.#recorder = recorder;
+    this.#pool = pool;
+  }
+
+  /** A tensor to be filled before each run, zero at first. The program owns it. */
+  input<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    const tensor = this.#pool.zeros(shape, dtype);
+    this.inputs.push(tensor);
+    return tensor;
+  }
+
+  /** @internal */
+  record(op: AnyOp, args: { readonly signal?: unknown }): Tensor {
+    if (args.signal !== undefined) {
+      throw new TesseraeError('ERR_ARGUMENT', 'a signal belongs to program.run, not to a recorded op', { op: op.name });
+    }
+    return recordCall(op, args, {
+      recorder: this.#recorder,
+      checkUsable: (tensor, name) => tensor.checkUsable(name, this.#recorder.owns(tensor) ? undefined : this.#pool),
+      allocate: ({ shape, dtype }) => this.#recorder.temporary(shape, dtype),
+    });
+  }
+}
+
+defineOpMethods(ProgramBuilder.prototype, (builder, op, args) => builder.record(op, args));

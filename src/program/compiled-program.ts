@@ -1,0 +1,122 @@
+// A recorded program as the team runs it: records and counters in shared memory, with the list of what it touches.
+// Writes the layout of native/core/op.h and control.h. Owns no tensors: the engine pins and places them.
+import { TesseraeError } from '../errors.js';
+import type { Addon, NativeFailure } from '../native/addon.js';
+import { KernelStatus } from '../native/addon.js';
+import { alignedBlock } from '../team/aligned-block.js';
+import type { TeamProgram } from '../team/team.js';
+import type { Storage } from '../tensor/storage.js';
+import { planArena, planOrder } from './plan.js';
+import type { Step } from './recorder.js';
+import { TemporaryStorage } from './temporary-storage.js';
+
+/** A pointer into the arena: which 8-byte word of the block, and the offset from the arena's start. */
+interface ArenaPointer {
+  readonly word: number;
+  readonly byteOffset: number;
+}
+
+// What a thread of this class of machine does per nanosecond, roughly: decides only where a program runs, never what
+// it computes.
+const flopsPerNs = 40;
+const bytesPerNs = 15;
+/** Handing a program to the team costs about this much; below it the calling thread is faster. */
+const shareFromNs = 20_000;
+
+export class CompiledProgram implements TeamProgram {
+  readonly block: Uint8Array;
+  readonly width: number;
+  /** The kernel of each step. The steps themselves are not kept: they would keep their tensors alive. */
+  readonly kernels: readonly string[];
+  readonly flops: number;
+  /** Bytes of scratch memory that a run needs for temporaries, at 64-byte alignment. */
+  readonly arenaBytes: number;
+  /** Everything that it touches but does not hold: inputs, weights, outputs. */
+  readonly externals: readonly Storage[];
+  /** Small enough to be computed at once on the calling thread. */
+  readonly isTiny: boolean;
+  readonly #words: Uint32Array;
+  readonly #arenaPointers: ArenaPointer[] = [];
+  #arenaAddress = Number.NaN;
+
+  constructor(addon: Addon, steps: readonly Step[]) {
+    this.kernels = steps.map((step) => step.kernel);
+    this.flops = steps.reduce((flops, step) => flops + step.flops, 0);
+    this.arenaBytes = planArena(steps);
+    const order = planOrder(steps);
+    const { headerBytes, recordBytes, counterBytes } = addon.layout;
+    this.block = alignedBlock(addon, headerBytes + steps.length * (recordBytes + counterBytes));
+    this.#words = new Uint32Array(this.block.buffer, this.block.byteOffset, this.block.byteLength / 4);
+    this.#words[0] = steps.length;
+    const externals = new Set<Storage>();
+    steps.forEach((step, index) => {
+      this.#writeRecord(addon, step, index, order[index] as number);
+      for (const tensor of [...step.reads, ...step.writes]) {
+        if (!isInArena(tensor.storage)) externals.add(tensor.storage);
+      }
+    });
+    this.externals = [...externals];
+    this.width = steps.reduce((most, step) => Math.max(most, step.tiles), 0);
+    this.isTiny = steps.reduce((ns, step) => ns + estimateNs(step), 0) < shareFromNs;
+  }
+
+  /** Tells the program where its arena is. Not while it runs. */
+  placeArena(address: number): void {
+    if (address === this.#arenaAddress) return;
+    this.#arenaAddress = address;
+    for (const { word, byteOffset } of this.#arenaPointers) this.#writeWord(word, address + byteOffset);
+  }
+
+  describeFailure(failure: NativeFailure): Error {
+    const op = this.kernels[failure.op] ?? `op ${failure.op}`;
+    if (failure.status === KernelStatus.indexOutOfRange) {
+      return new TesseraeError('ERR_INDEX', 'an index is outside the table', { op });
+    }
+    return new TesseraeError('ERR_KERNEL', `tile ${failure.tile} failed with status ${failure.status}`, { op });
+  }
+
+  #writeRecord(addon: Addon, step: Step, index: number, after: number): void {
+    const opcode = addon.kernels.findIndex((kernel) => kernel.name === step.kernel);
+    const kernel = addon.kernels[opcode];
+    if (kernel === undefined) throw new TesseraeError('ERR_NATIVE', `the addon has no kernel ${step.kernel}`);
+    if (kernel.paramWords !== step.params.length) {
+      const counts = `${kernel.paramWords} parameters, ${step.params.length} were recorded`;
+      throw new TesseraeError('ERR_NATIVE', `the addon's kernel ${step.kernel} takes ${counts}`);
+    }
+    const { headerBytes, recordBytes, recordParamsBytes } = addon.layout;
+    const start = (headerBytes + index * recordBytes) / 4;
+    this.#words[start] = opcode;
+    this.#words[start + 1] = step.tiles;
+    this.#words[start + 2] = after;
+    step.params.forEach((param, position) => {
+      const word = start + recordParamsBytes / 4 + 2 * position;
+      if (param.kind === 'double') {
+        new DataView(this.block.buffer).setFloat64(this.block.byteOffset + word * 4, param.value, true);
+      } else if (param.kind === 'int') {
+        this.#writeWord(word, param.value);
+      } else if (isInArena(param.storage)) {
+        const byteOffset = (param.storage as TemporaryStorage).arenaOffset + param.byteOffset;
+        this.#arenaPointers.push({ word, byteOffset });
+      } else {
+        this.#writeWord(word, param.storage.address + param.byteOffset);
+      }
+    });
+  }
+
+  /** Writes a safe integer as 64 bits, two's complement. */
+  #writeWord(word: number, value: number): void {
+    this.#words[word] = value >>> 0;
+    this.#words[word + 1] = Math.floor(value / 2 ** 32);
+  }
+}
+
+function isInArena(storage: Storage): boolean {
+  return storage instanceof TemporaryStorage && storage.arenaOffset >= 0;
+}
+
+function estimateNs(step: Step): number {
+  let bytes = 0;
+  for (const tensor of step.reads) bytes += tensor.sizeBytes;
+  for (const tensor of step.writes) bytes += tensor.sizeBytes;
+  return step.flops / flopsPerNs + bytes / bytesPerNs;
+}

@@ -1,0 +1,47 @@
+// The parameters of one op record: 8-byte words in the order of the kernel's parameter struct. Pointers stay symbolic
+// (storage and byte offset) until the program is placed in memory. Written by ops, encoded by the compiler.
+import { dtypes } from '../tensor/dtype.js';
+import type { Storage } from '../tensor/storage.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+export type ParamWord =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'double'; readonly value: number }
+  | { readonly kind: 'pointer'; readonly storage: Storage; readonly byteOffset: number };
+
+const zero: ParamWord = { kind: 'int', value: 0 };
+
+export class ParamWriter {
+  readonly words: ParamWord[] = [];
+
+  /** An int64_t field; a boolean becomes 0 or 1. */
+  int(value: number | boolean): this {
+    this.words.push({ kind: 'int', value: Number(value) });
+    return this;
+  }
+
+  ints(values: readonly number[]): this {
+    for (const value of values) this.int(value);
+    return this;
+  }
+
+  double(value: number): this {
+    this.words.push({ kind: 'double', value });
+    return this;
+  }
+
+  /** The address of the tensor's first element; null for undefined. */
+  pointer(tensor: Tensor | undefined): this {
+    if (tensor === undefined) this.words.push(zero);
+    else {
+      const byteOffset = tensor.offset * dtypes[tensor.dtype].sizeBytes;
+      this.words.push({ kind: 'pointer', storage: tensor.storage, byteOffset });
+    }
+    return this;
+  }
+
+  /** The element type's code. */
+  dtype(tensor: Tensor): this {
+    return this.int(dtypes[tensor.dtype].code);
+  }
+}

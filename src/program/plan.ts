@@ -1,0 +1,89 @@
+// Plans a recorded program: which steps must wait for which, and where the temporaries lie in the arena. Pure
+// functions; called by the compiler alone.
+import { byteExtent } from '../tensor/layout.js';
+import type { Storage } from '../tensor/storage.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { Step } from './recorder.js';
+import { TemporaryStorage } from './temporary-storage.js';
+
+const alignmentBytes = 64;
+
+/**
+ * Gives every temporary that is not backed by memory of its own an offset in the arena, such that two temporaries
+ * share bytes only if one is dead before the other is born. Largest first, each at the lowest offset that is free for
+ * its whole life (Pisarchyk and Lee 2020, "greedy by size"). Returns the arena's size in bytes.
+ */
+export function planArena(steps: readonly Step[]): number {
+  const lives = new Map<TemporaryStorage, { first: number; last: number }>();
+  steps.forEach((step, index) => {
+    for (const tensor of [...step.reads, ...step.writes]) {
+      const { storage } = tensor;
+      if (!(storage instanceof TemporaryStorage) || storage.buffer !== undefined) continue;
+      const life = lives.get(storage);
+      if (life === undefined) lives.set(storage, { first: index, last: index });
+      else life.last = index;
+    }
+  });
+  const placed: { start: number; end: number; first: number; last: number }[] = [];
+  let arenaBytes = 0;
+  const largestFirst = [...lives].sort(([a], [b]) => b.sizeBytes - a.sizeBytes);
+  for (const [storage, { first, last }] of largestFirst) {
+    const sizeBytes = Math.ceil(storage.sizeBytes / alignmentBytes) * alignmentBytes;
+    const neighbours = placed.filter((other) => other.first <= last && first <= other.last);
+    neighbours.sort((a, b) => a.start - b.start);
+    let start = 0;
+    for (const other of neighbours) {
+      if (start + sizeBytes <= other.start) break;
+      start = Math.max(start, other.end);
+    }
+    storage.arenaOffset = start;
+    placed.push({ start, end: start + sizeBytes, first, last });
+    arenaBytes = Math.max(arenaBytes, start + sizeBytes);
+  }
+  return arenaBytes;
+}
+
+/** Bytes that a step touches, within the arena (`space` undefined) or within a storage of its own. */
+interface Window {
+  readonly space: Storage | undefined;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * For each step the number of leading steps that must be complete before it may start: one more than the last earlier
+ * step that writes what it touches, or reads what it writes. Called after planArena, so that temporaries which share
+ * arena bytes count as the same memory.
+ */
+export function planOrder(steps: readonly Step[]): number[] {
+  const reads = steps.map((step) => step.reads.map(windowOf));
+  const writes = steps.map((step) => step.writes.map(windowOf));
+  return steps.map((_, index) => {
+    const ownReads = reads[index] as Window[];
+    const ownWrites = writes[index] as Window[];
+    for (let earlier = index - 1; earlier >= 0; earlier--) {
+      const written = writes[earlier] as Window[];
+      if (
+        anyOverlap(written, ownReads) ||
+        anyOverlap(written, ownWrites) ||
+        anyOverlap(reads[earlier] as Window[], ownWrites)
+      ) {
+        return earlier + 1;
+      }
+    }
+    return 0;
+  });
+}
+
+function windowOf(tensor: Tensor): Window {
+  const { storage } = tensor;
+  const { start, end } = byteExtent(tensor);
+  if (storage instanceof TemporaryStorage && storage.arenaOffset >= 0) {
+    return { space: undefined, start: start + storage.arenaOffset, end: end + storage.arenaOffset };
+  }
+  return { space: storage, start, end };
+}
+
+function anyOverlap(some: readonly Window[], others: readonly Window[]): boolean {
+  return some.some((a) => others.some((b) => a.space === b.space && a.start < b.end && b.start < a.end));
+}

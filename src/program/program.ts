@@ -1,0 +1,84 @@
+// A recorded program as its user sees it: replayed as often as wanted, without recording or allocating again.
+// Made by the engine.
+import { TesseraeError } from '../errors.js';
+import type { Storage } from '../tensor/storage.js';
+import type { CompiledProgram } from './compiled-program.js';
+import type { Runner } from './runner.js';
+
+export interface RunOptions {
+  /** Stops the run between two tiles; it then rejects with an AbortError and the outputs are undefined. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a program holds from its making to its disposal. */
+export interface ProgramMemory {
+  readonly arena: Storage | undefined;
+  /** Gives back the arena and the memory of inputs and outputs. Called once, while nothing runs. */
+  release(): void;
+}
+
+/**
+ * A list of ops over fixed tensors. Fill the inputs, `await run()`, read the outputs. Owns its inputs, outputs and
+ * intermediate memory until {@link dispose}; tensors of others that it reads (weights) stay theirs and must outlive it.
+ */
+export class Program<T = unknown> {
+  /** What the recording function returned: the program's inputs and outputs, by the names given there. */
+  readonly tensors: T;
+  readonly #compiled: CompiledProgram;
+  readonly #runner: Runner;
+  readonly #memory: ProgramMemory;
+  #running = false;
+  #disposed = false;
+
+  /** @internal */
+  constructor(tensors: T, compiled: CompiledProgram, runner: Runner, memory: ProgramMemory) {
+    this.tensors = tensors;
+    this.#compiled = compiled;
+    this.#runner = runner;
+    this.#memory = memory;
+  }
+
+  /** The kernel of each recorded step, in order. */
+  get kernels(): readonly string[] {
+    return this.#compiled.kernels;
+  }
+
+  /** Floating-point operations of one run. */
+  get flops(): number {
+    return this.#compiled.flops;
+  }
+
+  /** Bytes of intermediate tensors, after sharing between those that live at different times. */
+  get arenaBytes(): number {
+    return this.#compiled.arenaBytes;
+  }
+
+  /**
+   * Computes all outputs from the inputs as they are now. One run at a time.
+   * @throws TesseraeError ERR_BUSY while a run is on, ERR_DISPOSED, ERR_ENGINE_CLOSED, ERR_INDEX, ERR_WORKER_LOST;
+   * AbortError when the signal fires
+   */
+  async run(options: RunOptions = {}): Promise<void> {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
+    if (this.#running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
+    this.#running = true;
+    try {
+      await this.#runner.run(this.#compiled, options.signal, this.#memory.arena);
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#memory.release();
+    }
+  }
+
+  /** Frees the program's memory; a run in progress keeps it to its end. */
+  dispose(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed twice');
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.#running) this.#memory.release();
+  }
+}

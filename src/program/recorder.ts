@@ -1,0 +1,68 @@
+// Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
+import { elementCount } from '../tensor/layout.js';
+import { type DType, dtypes } from '../tensor/dtype.js';
+import { Tensor } from '../tensor/tensor.js';
+import { ParamWriter, type ParamWord } from './param-writer.js';
+import { TemporaryStorage } from './temporary-storage.js';
+
+/** What an op says of one step: which kernel, in how many tiles, and what it touches. */
+export interface StepDescription {
+  /** Spelled as in native/kernels/table.def. */
+  readonly kernel: string;
+  /** How many tiles; a step with none is left out (an empty result). */
+  readonly tiles: number;
+  /** Floating-point operations of the whole step. */
+  readonly flops: number;
+  readonly reads: readonly (Tensor | undefined)[];
+  readonly writes: readonly Tensor[];
+}
+
+export interface Step {
+  readonly kernel: string;
+  readonly tiles: number;
+  readonly flops: number;
+  readonly reads: readonly Tensor[];
+  readonly writes: readonly Tensor[];
+  readonly params: readonly ParamWord[];
+}
+
+export class Recorder {
+  readonly steps: Step[] = [];
+  readonly temporaries = new Set<TemporaryStorage>();
+  /** How many workers the tiles should keep busy. Results never depend on it. */
+  readonly threads: number;
+  /** One f32 zero. */
+  readonly zero: Tensor;
+
+  constructor(threads: number, zero: Tensor) {
+    this.threads = threads;
+    this.zero = zero;
+  }
+
+  /** Whether the tensor is a temporary of this program. */
+  owns(tensor: Tensor): boolean {
+    return tensor.storage instanceof TemporaryStorage && this.temporaries.has(tensor.storage);
+  }
+
+  /** A tensor that lives only inside the program; its memory is shared with others that live at other times. */
+  temporary(shape: readonly number[], dtype: DType = 'f32'): Tensor {
+    const storage = new TemporaryStorage(elementCount(shape) * dtypes[dtype].sizeBytes);
+    this.temporaries.add(storage);
+    return new Tensor({ dtype, shape, storage });
+  }
+
+  /** Appends a step. `write` gives the parameters in the order of the kernel's struct. */
+  emit(step: StepDescription, write: (params: ParamWriter) => void): void {
+    if (step.tiles === 0) return;
+    const writer = new ParamWriter();
+    write(writer);
+    this.steps.push({
+      kernel: step.kernel,
+      tiles: step.tiles,
+      flops: step.flops,
+      reads: step.reads.filter((tensor) => tensor !== undefined),
+      writes: step.writes,
+      params: writer.words,
+    });
+  }
+}

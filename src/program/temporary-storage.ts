@@ -1,0 +1,55 @@
+// The storage of a tensor that exists only inside a program: it has a size while the program is recorded and gets an
+// address when the program is planned. Made by the recorder, placed by the planner.
+import { TesseraeError } from '../errors.js';
+import type { Storage } from '../tensor/storage.js';
+
+export class TemporaryStorage implements Storage {
+  readonly sizeBytes: number;
+  /** Position within the arena once planned; -1 before, and for outputs, which are not in the arena. */
+  arenaOffset = -1;
+  #backing: Storage | undefined;
+  #disposed = false;
+
+  constructor(sizeBytes: number) {
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** Puts an output of the program onto memory of its own. */
+  back(storage: Storage): void {
+    this.#backing = storage;
+  }
+
+  get owner(): object | undefined {
+    return this.#backing?.owner;
+  }
+
+  get address(): number {
+    return this.#backing?.address ?? Number.NaN;
+  }
+
+  get buffer(): SharedArrayBuffer | undefined {
+    return this.#backing?.buffer;
+  }
+
+  get byteOffset(): number {
+    return this.#backing?.byteOffset ?? 0;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed || (this.#backing?.disposed ?? false);
+  }
+
+  /** The program is gone. */
+  dispose(): void {
+    this.#disposed = true;
+  }
+
+  pin(): void {
+    if (this.disposed) throw new TesseraeError('ERR_DISPOSED', 'the program of this tensor was disposed');
+    this.#backing?.pin();
+  }
+
+  unpin(): void {
+    this.#backing?.unpin();
+  }
+}

@@ -1,0 +1,348 @@
+// The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
+// endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
+import { AbortError, TesseraeError } from '../errors.js';
+import { type Addon, type NativeFailure, RunState } from '../native/addon.js';
+import { alignedBlock } from './aligned-block.js';
+import { WorkerPool } from './pool.js';
+import { findWorkerFile } from './worker-file.js';
+
+/** A program as the team sees it: a block of shared memory in the layout of native/core/control.h. */
+export interface TeamProgram {
+  readonly block: Uint8Array;
+  /** The most tiles of it that can be computed at the same time: more workers than that are not called. */
+  readonly width: number;
+  /** Makes the error for a kernel's failure; the team knows no ops. */
+  describeFailure(failure: NativeFailure): Error;
+}
+
+export interface TeamOptions {
+  readonly addon: Addon;
+  /** Worker threads; at least 1. */
+  readonly threads: number;
+  /** Index into the addon's list of all instruction sets: 0 ref, 1 avx2. */
+  readonly isa: number;
+  /** How long a worker waits for the next program before it goes back to the pool. */
+  readonly lingerUs?: number;
+  /** CPUs that this process may use: decides whether idle workers may spin. */
+  readonly cpus: number;
+  /** Another worker entry, for tests. */
+  readonly workerFile?: string;
+}
+
+export interface TeamStats {
+  readonly threads: number;
+  /** Runs begun, by how they ended; inline runs are those computed on the calling thread. */
+  readonly runs: {
+    readonly started: number;
+    readonly finished: number;
+    readonly failed: number;
+    readonly aborted: number;
+    readonly inline: number;
+  };
+  /** Runs that are published or wait for a slot. */
+  readonly running: number;
+  readonly queued: number;
+  /** Shifts begun by workers, and workers lost in one. */
+  readonly shifts: number;
+  readonly workersLost: number;
+  /** Times that a worker slept on the futex; waits that were over before it came to that. */
+  readonly sleeps: number;
+  readonly spinsWon: number;
+  /** Per kernel: tiles computed, and the time in them summed over all threads. */
+  readonly kernels: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
+}
+
+interface Run {
+  readonly program: TeamProgram;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+  /** The slot, or -1 while it waits for one. */
+  slot: number;
+  /** Why it will be rejected, once known. */
+  error: Error | undefined;
+}
+
+/** Consecutive deaths of workers, per seat, after which the team gives up. */
+const lossesTolerated = 3;
+
+const teams = new Set<Team>();
+
+// process.exit() waits for the workers' native calls: tell them to come back after the tile in hand.
+function closeAllTeams(): void {
+  for (const team of teams) team.leaveNow();
+}
+
+export class Team {
+  readonly threads: number;
+  readonly #addon: Addon;
+  readonly #control: Uint8Array;
+  readonly #endings: Int32Array;
+  readonly #pool: WorkerPool;
+  readonly #runs: Run[] = [];
+  readonly #queue: Run[] = [];
+  /**
+   * The program last published in each slot. Keeps its block from being garbage-collected while a worker that was late
+   * may still look into it.
+   */
+  readonly #slotPrograms: (TeamProgram | undefined)[];
+  readonly #calledSeats: Uint8Array;
+  readonly #seatShifts: Int32Array;
+  readonly #pendingShifts = new Set<Promise<void>>();
+  readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
+  #lossesInARow = 0;
+  #listening = false;
+  #closed = false;
+  #broken: TesseraeError | undefined;
+
+  private constructor(options: TeamOptions) {
+    const { addon, threads } = options;
+    const { layout } = addon;
+    this.threads = threads;
+    this.#addon = addon;
+    this.#control = alignedBlock(addon, layout.controlBytes + (threads + 1) * layout.seatBytes);
+    const scratch = alignedBlock(addon, (threads + 1) * layout.scratchBytes);
+    addon.controlInit(this.#control, {
+      isa: options.isa,
+      seats: threads,
+      // With a worker on every core, an idle worker that spins keeps the main thread from its work.
+      idleSpins: threads < options.cpus ? 1000 : 0,
+      lingerUs: options.lingerUs ?? 10_000,
+      scratch,
+    });
+    this.#endings = new Int32Array(
+      this.#control.buffer,
+      this.#control.byteOffset + layout.endingsOffsetBytes,
+      1,
+    );
+    this.#slotPrograms = new Array(layout.slots).fill(undefined);
+    this.#calledSeats = new Uint8Array(threads);
+    this.#seatShifts = new Int32Array(threads);
+    this.#pool = new WorkerPool({
+      workerFile: options.workerFile ?? findWorkerFile(),
+      threads,
+      // The scratch memory is found through the control block; it is posted so that it lives as long as the workers.
+      workerData: { control: this.#control, scratch, endingsOffsetBytes: layout.endingsOffsetBytes },
+      onStrayError: () => {
+        this.#counts.lost += 1;
+      },
+    });
+    if (teams.size === 0) process.on('exit', closeAllTeams);
+    teams.add(this);
+  }
+
+  /** Starts the workers and waits until each has loaded the addon and served a first shift. */
+  static async create(options: TeamOptions): Promise<Team> {
+    const team = new Team(options);
+    team.#callShifts(team.threads);
+    try {
+      await Promise.all([...team.#pendingShifts]);
+    } catch (cause) {
+      await team.close();
+      throw new TesseraeError('ERR_WORKER_START', `the worker threads did not start: ${messageOf(cause)}`, { cause });
+    }
+    return team;
+  }
+
+  /** Bytes of shared memory that a team of so many workers takes for itself. */
+  static sizeBytes({ layout }: Addon, threads: number): number {
+    return layout.controlBytes + (threads + 1) * (layout.seatBytes + layout.scratchBytes);
+  }
+
+  /**
+   * Runs a program on the workers. The program must not be running already, and its memory and operands must stay as
+   * they are until the promise settles.
+   */
+  run(program: TeamProgram, signal?: AbortSignal): Promise<void> {
+    if (this.#closed) return Promise.reject(closedError());
+    if (this.#broken !== undefined) return Promise.reject(this.#broken);
+    if (signal?.aborted) return Promise.reject(new AbortError(signal.reason));
+    return new Promise((resolve, reject) => {
+      const run: Run = { program, resolve, reject, signal, onAbort: undefined, slot: -1, error: undefined };
+      if (signal !== undefined) {
+        run.onAbort = () => this.#abort(run, new AbortError(signal.reason));
+        signal.addEventListener('abort', run.onAbort, { once: true });
+      }
+      this.#counts.started += 1;
+      if (this.#queue.length > 0 || !this.#start(run)) this.#queue.push(run);
+    });
+  }
+
+  /** Computes a program at once on the calling thread: for programs of a few microseconds. */
+  runInline(program: TeamProgram): void {
+    if (this.#closed) throw closedError();
+    this.#counts.inline += 1;
+    const failure = this.#addon.runInline(this.#control, program.block);
+    if (failure !== undefined) throw program.describeFailure(failure);
+  }
+
+  stats(): TeamStats {
+    const native = this.#addon.teamStats(this.#control);
+    const { started, finished, failed, aborted, inline, shifts, lost } = this.#counts;
+    return {
+      threads: this.threads,
+      runs: { started, finished, failed, aborted, inline },
+      running: this.#runs.length,
+      queued: this.#queue.length,
+      shifts,
+      workersLost: lost,
+      sleeps: native.sleeps,
+      spinsWon: native.spinsWon,
+      kernels: native.ops,
+    };
+  }
+
+  /** Cancels what is running (it rejects with ERR_ENGINE_CLOSED), ends the shifts and the threads. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, closedError());
+    this.#addon.closeTeam(this.#control);
+    while (this.#pendingShifts.size > 0) await Promise.allSettled([...this.#pendingShifts]);
+    this.#collect();
+    await this.#pool.destroy();
+    this.#forget();
+  }
+
+  /** Tells the workers to end their shifts, without waiting: for the end of the process. */
+  leaveNow(): void {
+    this.#addon.closeTeam(this.#control);
+  }
+
+  #forget(): void {
+    teams.delete(this);
+    if (teams.size === 0) process.off('exit', closeAllTeams);
+  }
+
+  /** Publishes a run if a slot is free. */
+  #start(run: Run): boolean {
+    const slot = this.#freeSlot();
+    if (slot === -1) return false;
+    run.slot = slot;
+    this.#slotPrograms[slot] = run.program;
+    this.#runs.push(run);
+    this.#addon.publish(this.#control, slot, run.program.block);
+    this.#callShifts(run.program.width);
+    if (!this.#listening) void this.#listen();
+    return true;
+  }
+
+  #freeSlot(): number {
+    for (let slot = 0; slot < this.#slotPrograms.length; slot++) {
+      if (this.#addon.slotIsFree(this.#control, slot)) return slot;
+    }
+    return -1;
+  }
+
+  /** Sees to it that `most` workers are on shift. After publish(): a worker that left before it is called again. */
+  #callShifts(most: number): void {
+    const called = this.#addon.callToShift(this.#control, this.#calledSeats, Math.min(most, this.threads));
+    for (let i = 0; i < called; i++) this.#beginShift(this.#calledSeats[i] as number);
+  }
+
+  #beginShift(seat: number): void {
+    this.#counts.shifts += 1;
+    const shift = this.#counts.shifts;
+    this.#seatShifts[seat] = shift;
+    const ended = this.#pool.shift(seat).then(
+      () => {
+        this.#lossesInARow = 0;
+      },
+      (error: unknown) => {
+        this.#loseWorker(seat, shift, error);
+        throw error;
+      },
+    );
+    this.#pendingShifts.add(ended);
+    const done = () => {
+      this.#pendingShifts.delete(ended);
+      // An ending whose worker died or left before it could tell is found here.
+      this.#collect();
+    };
+    ended.then(done, done);
+  }
+
+  #loseWorker(seat: number, shift: number, cause: unknown): void {
+    this.#counts.lost += 1;
+    this.#lossesInARow += 1;
+    // If the seat was called to a later shift, this worker had left it in good order before it died.
+    if (this.#seatShifts[seat] === shift) {
+      const slot = this.#addon.bury(this.#control, seat);
+      const run = this.#runs.find((candidate) => candidate.slot === slot);
+      if (run !== undefined && run.error === undefined) {
+        run.error = new TesseraeError('ERR_WORKER_LOST', `a worker thread died: ${messageOf(cause)}`, { cause });
+      }
+    }
+    if (this.#closed) return;
+    this.#collect();
+    if (this.#lossesInARow > lossesTolerated * this.threads) {
+      this.#broken = new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause });
+      for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, this.#broken);
+    } else if (this.#runs.length > 0) {
+      this.#callShifts(Math.max(...this.#runs.map((run) => run.program.width)));
+    }
+  }
+
+  #abort(run: Run, error: Error): void {
+    run.error ??= error;
+    if (run.slot === -1) {
+      this.#queue.splice(this.#queue.indexOf(run), 1);
+      this.#settle(run, false);
+      return;
+    }
+    this.#addon.cancel(this.#control, run.slot);
+    this.#collect();
+  }
+
+  async #listen(): Promise<void> {
+    this.#listening = true;
+    while (this.#runs.length > 0) {
+      // The count is read before the collection: an ending after it changes the word, and the wait returns at once.
+      const seen = Atomics.load(this.#endings, 0);
+      this.#collect();
+      if (this.#runs.length === 0) break;
+      const wait = Atomics.waitAsync(this.#endings, 0, seen);
+      if (wait.async) await wait.value;
+    }
+    this.#listening = false;
+  }
+
+  /** Settles the runs that have ended. */
+  #collect(): void {
+    for (let i = this.#runs.length - 1; i >= 0; i--) {
+      const run = this.#runs[i] as Run;
+      const state = this.#addon.runState(this.#control, run.slot, run.program.block);
+      if (state === RunState.running) continue;
+      if (state === RunState.drained && run.error === undefined) {
+        const failure = this.#addon.failure(this.#control, run.slot);
+        run.error =
+          failure === undefined
+            ? new TesseraeError('ERR_KERNEL', 'the program was cancelled for no known reason')
+            : run.program.describeFailure(failure);
+      }
+      this.#addon.retire(this.#control, run.slot, run.program.block);
+      if (this.#addon.slotIsFree(this.#control, run.slot)) this.#slotPrograms[run.slot] = undefined;
+      this.#runs.splice(i, 1);
+      this.#settle(run, true);
+    }
+    while (this.#queue.length > 0 && this.#start(this.#queue[0] as Run)) this.#queue.shift();
+  }
+
+  #settle(run: Run, wasPublished: boolean): void {
+    if (run.onAbort !== undefined) run.signal?.removeEventListener('abort', run.onAbort);
+    if (run.error === undefined) this.#counts.finished += 1;
+    else if (run.error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
+    else this.#counts.failed += 1;
+    if (run.error === undefined) run.resolve();
+    else run.reject(run.error);
+  }
+}
+
+function closedError(): TesseraeError {
+  return new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
