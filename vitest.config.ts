@@ -3,7 +3,6 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build-check.ts'],
     // Processes, because the addon is loaded by many threads at once within a test, and few of them, because the tests
     // start workers of their own.
@@ -12,6 +11,14 @@ export default defineConfig({
     execArgv: ['--expose-gc'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: ['test/**/*.timing.test.ts'] } },
+      // What asserts a time runs after all else, alone on the machine.
+      {
+        extends: true,
+        test: { name: 'timing', include: ['test/**/*.timing.test.ts'], maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
     // .ci/run adds up the tests from the JSON report.
     reporters: process.env.CI ? ['default', ['json', { outputFile: 'build/vitest.json' }]] : ['default'],
   },

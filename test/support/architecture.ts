@@ -179,7 +179,7 @@ const NATIVE_INCLUDES: Record<string, RegExp> = {
   kernels: /^(core\/op\.h|kernels\/.+)$/,
   core: /^(core|kernels)\/.+$/,
   binding: /^(core|kernels|binding)\/.+$/,
-  test: /^((core|kernels|test)\/.+|doctest\/doctest\.h)$/,
+  test: /^(?!binding\/)/,
 };
 
 function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
