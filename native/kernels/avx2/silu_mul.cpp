@@ -1,0 +1,25 @@
+// silu_mul with AVX2.
+#include "kernels/silu_mul.h"
+
+#include <algorithm>
+
+#include "kernels/avx2/lanes.h"
+
+namespace tesserae {
+
+KernelStatus silu_mul_avx2(const OpRecord& op, int64_t tile, Scratch&) {
+  const auto& p = op.as<SiluMulParams>();
+  const int64_t first = tile * p.tile_rows;
+  const int64_t last = std::min(first + p.tile_rows, p.outer.rows());
+  for (int64_t row = first; row < last; ++row) {
+    const float* gate = p.gate + row_offset(p.outer, p.gate_outer, row);
+    const float* up = p.up + row_offset(p.outer, p.up_outer, row);
+    float* y = p.y + row_offset(p.outer, p.y_outer, row);
+    for_columns8(p.columns, [&](int64_t column, auto lanes) {
+      lanes.store(y + column, _mm256_mul_ps(silu8(lanes.load(gate + column)), lanes.load(up + column)));
+    });
+  }
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae

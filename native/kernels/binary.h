@@ -1,0 +1,22 @@
+// What add and mul have in common: parameters and how each operand is broadcast.
+#pragma once
+
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+struct BinaryParams {
+  const float* a;
+  const float* b;
+  float* y;  // may be a or b where that operand is not broadcast
+  int64_t columns;
+  int64_t tile_rows;      // rows per tile
+  int64_t a_column_step;  // elements from one column to the next: 1, or 0 for one value in all of the row
+  int64_t b_column_step;
+  OuterShape outer;
+  OuterStrides a_outer;
+  OuterStrides b_outer;
+  OuterStrides y_outer;
+};
+
+}  // namespace tesserae

@@ -1,0 +1,28 @@
+// copy: y = x between any two layouts of one shape, with conversion between f32 and f16. Called through the kernel
+// table.
+#pragma once
+
+#include "core/op.h"
+
+namespace tesserae {
+
+constexpr int kCopyDims = 8;
+
+// Element types: equal, or f32 to f16 (rounded to nearest, ties to even), or f16 to f32. Strides count elements and
+// are not negative; 0 repeats x. The rows are all dimensions but the last, in row-major order; tile count =
+// ceil(size[0] · .. · size[6] / tile_rows). A tile of a multiple of 8 rows transposes without edges.
+struct CopyParams {
+  const void* x;
+  void* y;
+  int64_t x_dtype;
+  int64_t y_dtype;
+  int64_t tile_rows;        // rows per tile
+  int64_t size[kCopyDims];  // outermost first, padded in front with 1
+  int64_t x_stride[kCopyDims];
+  int64_t y_stride[kCopyDims];
+};
+
+KernelStatus copy_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus copy_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

@@ -1,0 +1,25 @@
+// silu_mul: y = silu(gate) · up, element by element: the gated unit of llama's feed-forward layer.
+// Called through the kernel table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+struct SiluMulParams {
+  const float* gate;
+  const float* up;
+  float* y;  // may be gate or up
+  int64_t columns;
+  int64_t tile_rows;  // rows per tile
+  OuterShape outer;
+  OuterStrides gate_outer;
+  OuterStrides up_outer;
+  OuterStrides y_outer;
+};
+
+KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus silu_mul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae
