@@ -2,7 +2,7 @@
 // incremental. `native` or `ts` as argument builds that half alone. Called by the scripts of package.json.
 // Each finished half leaves a stamp, so that test/support/build-check.ts can tell a current build from a stale one.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,6 +18,7 @@ const halves = {
   },
   ts() {
     say('compiling the TypeScript');
+    removeOrphans();
     run([installed('typescript/bin/tsc'), '--project', 'tsconfig.json']);
     stamp('dist');
   },
@@ -42,6 +43,16 @@ function run(args) {
   const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   if (error) fail(error.message, 1);
   if (status !== 0) process.exit(status ?? 1);
+}
+
+// What a deleted source has left in dist/ would still be found, run and packed.
+function removeOrphans() {
+  const dist = join(root, 'dist');
+  if (!existsSync(dist)) return;
+  for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    const source = file.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
+    if (source !== file && !existsSync(join(root, source))) rmSync(join(dist, file));
+  }
 }
 
 function stamp(folder) {

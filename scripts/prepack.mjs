@@ -1,15 +1,13 @@
 // Puts the native addon where the published package carries it: prebuilds/<platform>-<arch>/tesserae.node. npm and pnpm
 // run this before they pack, so that installing the package runs no script and needs no compiler.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const prebuild = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
 
-// A fresh dist, so that no output of a deleted source is packed.
-rmSync(join(root, 'dist'), { recursive: true, force: true });
 const build = spawnSync(process.execPath, [join(root, 'scripts/build.mjs')], { stdio: 'inherit' });
 if (build.status !== 0) process.exit(build.status ?? 1);
 
