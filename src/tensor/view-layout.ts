@@ -12,7 +12,7 @@ import {
   shapeError,
 } from './layout.js';
 
-/** What a view changes of a layout; `offset` is added to the source's, in elements. */
+/** What a view changes of a layout. `offset`, in elements, is added to the source's; it means nothing for no elements. */
 export interface ViewLayout {
   shape: number[];
   strides: number[];
@@ -90,10 +90,9 @@ export function slicedLayout(source: Source, ranges: readonly SliceRange[]): Vie
     shape[dim] = taken;
     // A stride that is never walked keeps its old value, so that a huge step cannot make it unsafe.
     if (taken > 1) strides[dim] = stride * step;
-    // A start at the very end would point past the storage; with no element taken it points nowhere.
-    if (taken > 0) offset += start * stride;
+    offset += start * stride;
   }
-  return { shape, strides, offset: shape.includes(0) ? 0 : offset };
+  return { shape, strides, offset };
 }
 
 function checkBound(value: unknown, dim: number, shape: readonly number[]): number {

@@ -70,3 +70,17 @@ test('a scope that is dropped undisposed leaks what it kept', async () => {
   await collectGarbage(() => pool.stats().leaks === 2);
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 2, rentedBytes: 0 });
 });
+
+test('a scope does not hold on to what was disposed early', async () => {
+  using scope = new TensorScope(makePool());
+  const gone = (() => {
+    const tensor = scope.tensor([100]);
+    const nested = scope.scope();
+    tensor.dispose();
+    nested.dispose();
+    return [new WeakRef(tensor), new WeakRef(nested)];
+  })();
+  // Looking at a WeakRef keeps its target for the rest of the turn, so it is done once, at the end.
+  await collectGarbage();
+  expect(gone.map((ref) => ref.deref())).toEqual([undefined, undefined]);
+});

@@ -1,4 +1,5 @@
-// What the tensor tests share: pools with made-up addresses, garbage collection on demand, and the naive oracle of views.
+// What the tensor tests share: pools with made-up addresses, garbage collection on demand, and the naive oracle of
+// views.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';

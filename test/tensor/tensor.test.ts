@@ -1,4 +1,5 @@
-// One tensor's life: its metadata, reading and writing it, disposal, misuse, and tensors over memory that is not pooled.
+// One tensor's life: its metadata, reading and writing it, disposal, misuse, and tensors over memory that is not
+// pooled.
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { Storage } from '../../src/tensor/storage.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -134,6 +135,7 @@ describe('reading and writing', () => {
     const pool = makePool();
     const x = pool.tensor([2], 'i8', [1, 2]);
     expectError(() => x.set([3]), 'ERR_SHAPE', /set: \[2\] has 2 elements, got 1/);
+    expectError(() => x.set([3, 4, 5]), 'ERR_SHAPE', /got 3/);
     expectError(() => x.set([3, 128]), 'ERR_ARGUMENT', /value 1 does not fit i8: 128/);
     expectError(() => x.set([3, -129]), 'ERR_ARGUMENT', /-129/);
     expectError(() => x.set([3, 0.5]), 'ERR_ARGUMENT', /0\.5/);

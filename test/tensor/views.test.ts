@@ -160,7 +160,8 @@ describe('refused views', () => {
     expect(x.slice(null, [], [1]).shape).toEqual([2, 3, 3]);
     expect(x.slice([0, 0]).shape).toEqual([0, 3, 4]);
     expect(x.slice([2]).toArray()).toHaveLength(0);
-    expect(x.slice(null, null, [0, 4, 2 ** 52]).shape).toEqual([2, 3, 1]);
+    expect(x.slice([0, 2, 2 ** 52]).shape).toEqual([1, 3, 4]);
+    expect(x.slice([2], [3], [4]).slice([0, 0]).data).toHaveLength(0);
     expectError(() => x.slice([0, 3]), 'ERR_SHAPE', /slice: .*3.*\[2, 3, 4\]/);
     expectError(() => x.slice([-3]), 'ERR_SHAPE', /-3/);
     expectError(() => x.slice([1, 0]), 'ERR_SHAPE', /ends before/);
