@@ -12,7 +12,7 @@ import {
   shapeError,
 } from './layout.js';
 
-/** What a view changes of a layout. `offset`, in elements, is added to the source's; it means nothing for no elements. */
+/** What a view changes of a layout. `offset`, in elements, is added to the source's; of no elements it says nothing. */
 export interface ViewLayout {
   shape: number[];
   strides: number[];
