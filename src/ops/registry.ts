@@ -1,6 +1,7 @@
 // Every op of the public API, one line each. Engine and program builder get a method for each of them.
 import { attention } from './attention.js';
 import { copy } from './copy.js';
+import { crossEntropy } from './cross-entropy.js';
 import { add, exp, gelu, geluTanh, mul, relu, scale, sigmoid, silu, siluMul, tanh } from './elementwise.js';
 import { matmul } from './matmul.js';
 import { multiHeadAttention } from './multi-head-attention.js';
@@ -52,6 +53,8 @@ export const ops = {
   scatter,
   /** Index of the first maximum of each row, i32; the first NaN counts as one. */
   argmax,
+  /** log Σ exp(logits) - logits[target] for each row. logits: f32 [..., classes]; targets: i32 [...]. */
+  crossEntropy,
   /** A packed copy, or a copy to `out` in whatever layout; converts between f32 and f16. */
   copy,
 };

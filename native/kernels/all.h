@@ -1,0 +1,21 @@
+// Every kernel's declarations and parameters, for the table.
+#pragma once
+
+#include "kernels/checkpoint.h"
+#include "kernels/scale.h"
+#include "kernels/attention.h"
+#include "kernels/pack_b.h"
+#include "kernels/matmul.h"
+#include "kernels/softmax.h"
+#include "kernels/rms_norm.h"
+#include "kernels/layer_norm.h"
+#include "kernels/rope.h"
+#include "kernels/silu_mul.h"
+#include "kernels/activation.h"
+#include "kernels/add.h"
+#include "kernels/mul.h"
+#include "kernels/embedding.h"
+#include "kernels/scatter.h"
+#include "kernels/argmax.h"
+#include "kernels/copy.h"
+#include "kernels/cross_entropy.h"
