@@ -1,6 +1,7 @@
 // The program executor. See executor.h, and src/team/README.md for the protocol as a whole.
 #include "core/executor.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/futex.h"
@@ -25,12 +26,23 @@ inline void pause_cpu() {
 #endif
 }
 
-// Wakes whoever waits for something to become claimable. The bump comes before the look at the sleepers, and a
-// sleeper counts itself before the kernel compares the bell (both sequentially consistent): either we see the
-// sleeper, or its futex_wait sees the new bell and returns at once.
-void ring(Control& control) {
+// Makes `tiles` workers look around: those that are awake, and sleepers for the rest. The bump comes before the look at
+// the sleepers, and a sleeper counts itself before the kernel compares the bell (both sequentially consistent): either
+// we see the sleeper, or its futex_wait sees the new bell and returns at once.
+void ring(Control& control, uint64_t tiles) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
-  if (control.sleepers.load(std::memory_order_seq_cst) != 0) futex_wake_all(control.bell);
+  if (control.sleepers.load(std::memory_order_seq_cst) == 0) return;
+  futex_wake(control.bell, static_cast<int32_t>(std::min<uint64_t>(tiles, control.seat_count)));
+}
+
+// How many tiles became claimable when the number of complete ops grew from `before` to `complete`: those of the ops
+// that waited for it. `after` grows along the program, so they stand in one stretch. Counts no further than to `enough`.
+uint64_t opened_tiles(const OpRecord* records, uint32_t op_count, uint32_t before, uint32_t complete, uint64_t enough) {
+  uint64_t tiles = 0;
+  for (uint32_t op = complete; op < op_count && records[op].after <= complete && tiles < enough; ++op) {
+    if (records[op].after > before || complete == 0) tiles += records[op].tile_count;
+  }
+  return tiles;
 }
 
 void add(std::atomic<uint64_t>& counter, uint64_t amount) {
@@ -66,8 +78,8 @@ class Visit {
       if (last == Step::abandoned) return Outcome::abandoned;  // stays counted in, as a dead worker would
       finished = last == Step::finished;
     }
-    const bool drained = leave();
-    if (finished || drained) {
+    const bool quiet = leave();
+    if (finished || quiet) {
       control_.endings.fetch_add(1, std::memory_order_seq_cst);
       return Outcome::ended;
     }
@@ -140,24 +152,27 @@ class Visit {
 
   // Moves the prefix over the ops that are complete. True for the one worker that moves it to the program's end.
   bool advance(OpCounters* counters, const OpRecord* records, uint64_t base) {
-    const uint64_t end = base + program_->op_count;
+    const uint32_t op_count = program_->op_count;
     uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
-    bool moved_to_end = false;
-    for (;;) {
-      if (prefix >= end || prefix < base) break;
+    uint64_t from = prefix;  // the first move of this worker began here; others may have made some in between
+    uint64_t to = prefix;    // and its last one ended here
+    while (prefix < base + op_count) {
       const uint64_t op = prefix - base;
       if (counters[op].done.load(std::memory_order_seq_cst) < (run_ + 1) * records[op].tile_count) break;
-      if (program_->prefix.compare_exchange_strong(prefix, prefix + 1, std::memory_order_seq_cst)) {
-        ++prefix;
-        moved_to_end = prefix == end;
-      }
+      if (!program_->prefix.compare_exchange_strong(prefix, prefix + 1, std::memory_order_seq_cst)) continue;
+      if (to == from) from = prefix;
+      to = ++prefix;
     }
-    if (moved_to_end) {
+    if (to == from) return false;
+    if (to == base + op_count) {
       control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
-    } else {
-      ring(control_);
+      return true;
     }
-    return moved_to_end;
+    // One of the tiles is for this worker, which looks again at once.
+    const uint64_t tiles = opened_tiles(records, op_count, static_cast<uint32_t>(from - base),
+                                        static_cast<uint32_t>(to - base), uint64_t{control_.seat_count} + 1);
+    if (tiles > 1) ring(control_, tiles - 1);
+    return false;
   }
 
   void fail(uint32_t status, uint32_t op, uint32_t tile) {
@@ -165,16 +180,17 @@ class Visit {
     slot_.failure.compare_exchange_strong(none, pack_failure(status, op, tile), std::memory_order_seq_cst);
     slot_.cancelled.store(1, std::memory_order_seq_cst);
     control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
-    ring(control_);
   }
 
-  // True when this was the last visitor of a cancelled program: then the coordinator must hear of it. Its cancel()
-  // stores `cancelled` before it reads `visitors`, we the other way round: at least one of the two sees the run
-  // drained. From the decrement on program_ may be gone; only the slot is looked at.
+  // True when this was the last visitor of a program that is cancelled (drained now) or retired (its slot and memory
+  // free now): then the coordinator must hear of it. It stores `cancelled` or `program` before it reads `visitors`, we
+  // the other way round: at least one of the two sees both. From the decrement on program_ may be gone; only the slot
+  // is looked at.
   bool leave() {
     const bool last = slot_.visitors.fetch_sub(1, std::memory_order_seq_cst) == 1;
     seat_.inside.store(0, std::memory_order_relaxed);
-    return last && slot_.cancelled.load(std::memory_order_seq_cst) != 0;
+    return last && (slot_.cancelled.load(std::memory_order_seq_cst) != 0 ||
+                    program_in(slot_, std::memory_order_seq_cst) == nullptr);
   }
 
   Control& control_;
@@ -216,7 +232,8 @@ Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) 
 }
 
 // Spins until the bell moves, for as long as spinning has been paying on this seat. With programs in the team the
-// wait is for another worker's tile; with none, spinning would only keep the main thread off its core.
+// wait is for another worker's tile; with none, spinning would only keep the main thread off its core, so it also ends
+// when the last program does.
 bool spin(Control& control, Seat& seat, uint32_t bell) {
   const bool busy = control.live.load(std::memory_order_relaxed) != 0;
   const uint32_t limit = busy ? seat.spin_limit : control.idle_spins;
@@ -226,6 +243,7 @@ bool spin(Control& control, Seat& seat, uint32_t bell) {
       add(seat.spins_won, 1);
       return true;
     }
+    if (busy && control.live.load(std::memory_order_relaxed) == 0) return false;
     pause_cpu();
   }
   if (busy && seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
@@ -257,28 +275,29 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program) {
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
   slot.cancelled.store(0, std::memory_order_relaxed);
-  // Publishes the above, the records and the operands to the visitors.
-  slot.program.store(reinterpret_cast<uint64_t>(&program), std::memory_order_seq_cst);
-  // Before the caller looks at the seats' states; a worker that ends its shift stores its state before it looks at
-  // `live`. Either it sees the program, or the caller sees that a new shift is needed.
+  // Before the program: whoever finishes or fails it takes the bit away, which must not come back after that. And before
+  // the caller looks at the seats' states; a worker that ends its shift stores its state before it looks at `live`.
+  // Either it sees the bit, or the caller sees that a new shift is needed.
   control.live.fetch_or(uint64_t{1} << slot_index, std::memory_order_seq_cst);
-  ring(control);
+  // Publishes the run, the records and the operands to the visitors.
+  slot.program.store(reinterpret_cast<uint64_t>(&program), std::memory_order_seq_cst);
+  ring(control, opened_tiles(program.records(), program.op_count, 0, 0, control.seat_count));
 }
 
 RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
   const Slot& slot = control.slots[slot_index];
+  // Before the prefix: with no visitor left that could move it, a prefix that stands short of the end stays there. The
+  // other order could call a run drained that its last visitor finished in between.
+  const bool quiet =
+      slot.cancelled.load(std::memory_order_seq_cst) != 0 && slot.visitors.load(std::memory_order_seq_cst) == 0;
   // Acquire: the outputs of all tiles are visible to whoever sees the prefix at the end.
   if (program.prefix.load(std::memory_order_acquire) >= (program.run + 1) * program.op_count) return RunState::finished;
-  if (slot.cancelled.load(std::memory_order_seq_cst) != 0 && slot.visitors.load(std::memory_order_seq_cst) == 0) {
-    return RunState::drained;
-  }
-  return RunState::running;
+  return quiet ? RunState::drained : RunState::running;
 }
 
 void cancel(Control& control, uint32_t slot_index) {
   control.slots[slot_index].cancelled.store(1, std::memory_order_seq_cst);
   control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
-  ring(control);
 }
 
 void retire(Control& control, uint32_t slot_index, ProgramHeader& program) {
@@ -306,6 +325,8 @@ int32_t bury(Control& control, uint32_t seat_index) {
     control.slots[inside - 1].visitors.fetch_sub(1, std::memory_order_seq_cst);
   }
   seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
+  // The tile that it would have taken next, while the others sleep, is theirs now.
+  ring(control, control.seat_count);
   return static_cast<int32_t>(inside) - 1;
 }
 
@@ -317,7 +338,7 @@ bool call_to_shift(Control& control, uint32_t seat_index) {
 
 void close_team(Control& control) {
   control.closing.store(1, std::memory_order_seq_cst);
-  ring(control);
+  ring(control, control.seat_count);
 }
 
 uint64_t run_inline(Control& control, ProgramHeader& program) {

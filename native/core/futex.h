@@ -20,8 +20,9 @@ inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t t
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, &timeout, nullptr, 0);
 }
 
-inline void futex_wake_all(std::atomic<uint32_t>& word) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+// Wakes at most `count` threads that sleep on the word.
+inline void futex_wake(std::atomic<uint32_t>& word, int32_t count) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
 }  // namespace tesserae

@@ -235,12 +235,22 @@ class Team {
   RunState run(TestProgram& program, uint32_t slot) {
     start(program, slot);
     const RunState state = wait(program, slot);
-    retire(control_, slot, program.header());
+    end(program, slot);
     return state;
+  }
+
+  // Retires the program and waits until its memory may be freed.
+  void end(TestProgram& program, uint32_t slot) {
+    retire(control_, slot, program.header());
+    await_free(slot);
   }
 
   void await_free(uint32_t slot) {
     while (!slot_is_free(control_, slot)) std::this_thread::yield();
+  }
+
+  void await_all_free() {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) await_free(slot);
   }
 
   uint32_t take_free_slot(uint32_t from = 0) {
@@ -303,7 +313,7 @@ class Team {
     for (;;) {
       switch (work(control_, seat)) {
         case WorkResult::ended:
-          futex_wake_all(control_.endings);
+          futex_wake(control_.endings, 1);
           break;
         case WorkResult::yielded:
           ++yields;

@@ -31,7 +31,6 @@ TEST_CASE("every op runs once and in order, whatever the number of workers") {
             cascade.prepare(static_cast<float>(100 * run));
             REQUIRE(team.run(cascade.program, 0) == RunState::finished);
             REQUIRE(cascade.right());
-            team.await_free(0);
           }
           CHECK(team.tiles_done("scale") == 3 * cascade.tiles());
         }
@@ -55,7 +54,7 @@ TEST_CASE("independent ops overlap, and a dependent op waits for both") {
   first.open = 1;
   CHECK(team.wait(program, 5) == RunState::finished);
   CHECK(third.arrived == 1);
-  retire(team.control(), 5, program.header());
+  team.end(program, 5);
 }
 
 TEST_CASE("ops that complete out of order open the op behind them") {
@@ -72,7 +71,7 @@ TEST_CASE("ops that complete out of order open the op behind them") {
   first.open = 1;
   CHECK(team.wait(program, 0) == RunState::finished);
   CHECK(third.arrived == 2);
-  retire(team.control(), 0, program.header());
+  team.end(program, 0);
 }
 
 TEST_CASE("a program gets done while an endless one is running") {
@@ -88,12 +87,11 @@ TEST_CASE("a program gets done while an endless one is running") {
       short_one.prepare(static_cast<float>(slot));
       CHECK(team.run(short_one.program, slot) == RunState::finished);
       CHECK(short_one.right());
-      team.await_free(slot);
     }
     CHECK(run_state(team.control(), endless_slot, endless.header()) == RunState::running);
     cancel(team.control(), endless_slot);
     CHECK(team.wait(endless, endless_slot) == RunState::drained);
-    retire(team.control(), endless_slot, endless.header());
+    team.end(endless, endless_slot);
   }
 }
 
@@ -135,7 +133,7 @@ TEST_CASE("as many programs as there are slots run at once") {
   for (uint32_t slot = 0; slot < kSlots; ++slot) {
     CHECK(team.wait(cascades[slot]->program, slot) == RunState::finished);
     CHECK(cascades[slot]->right());
-    retire(team.control(), slot, cascades[slot]->program.header());
+    team.end(cascades[slot]->program, slot);
   }
   CHECK(team.control().live == 0);
 }
@@ -147,7 +145,7 @@ TEST_CASE("cancelled before any worker came") {
   publish(team.control(), 0, cascade.program.header());
   cancel(team.control(), 0);
   CHECK(run_state(team.control(), 0, cascade.program.header()) == RunState::drained);
-  retire(team.control(), 0, cascade.program.header());
+  team.end(cascade.program, 0);
   CHECK(team.control().live == 0);
   CHECK(slot_is_free(team.control(), 0));
   CHECK(team.run(cascade.program, 0) == RunState::finished);
@@ -168,12 +166,11 @@ TEST_CASE("cancelled in mid-program: drained when the last visitor has left, and
   held.open = 1;
   CHECK(team.wait(program, 3) == RunState::drained);
   CHECK_FALSE(slot_is_free(team.control(), 3));
-  retire(team.control(), 3, program.header());
+  team.end(program, 3);
   team.await_sleepers(2);
   CHECK(before.arrived == 3);
   CHECK(behind.arrived == 0);
   // The same program runs again from its first op, in the same slot.
-  team.await_free(3);
   CHECK(team.run(program, 3) == RunState::finished);
   CHECK(before.arrived == 6);
   CHECK(held.arrived == 4);
@@ -194,7 +191,7 @@ TEST_CASE("a kernel's failure is told with its op and tile, and drains the progr
   CHECK(team.wait(program, 0) == RunState::drained);
   const auto status = static_cast<uint32_t>(KernelStatus::checkpoint_failed);
   CHECK(team.control().slots[0].failure == pack_failure(status, 1, 0));
-  retire(team.control(), 0, program.header());
+  team.end(program, 0);
   CHECK(behind.arrived == 0);
 
   // A later tile of a later op; and the slot's next program does not inherit the failure.
@@ -202,10 +199,8 @@ TEST_CASE("a kernel's failure is told with its op and tile, and drains the progr
   passed.open = 1;
   TestProgram other;
   other.checkpoint(passed, 5, 0).checkpoint(passed, 2, 1).checkpoint(failing_again, 1, 2, CheckpointMode::fail).build();
-  team.await_free(0);
   CHECK(team.run(other, 0) == RunState::drained);
   CHECK(team.control().slots[0].failure == pack_failure(status, 2, 0));
-  team.await_free(0);
   Cascade cascade({});
   cascade.prepare(9);
   CHECK(team.run(cascade.program, 0) == RunState::finished);
@@ -241,8 +236,7 @@ TEST_CASE("a worker that dies inside a tile is buried: the program drains and a 
   CHECK(run_state(team.control(), 2, program.header()) == RunState::running);  // the other one is still inside
   held.open = 1;
   CHECK(team.wait(program, 2) == RunState::drained);
-  retire(team.control(), 2, program.header());
-  team.await_free(2);
+  team.end(program, 2);
 
   // Two gates that must be held at once prove that both seats work again.
   Gate left, right;
@@ -253,7 +247,7 @@ TEST_CASE("a worker that dies inside a tile is buried: the program drains and a 
   right.await(1);
   left.open = right.open = 1;
   CHECK(team.wait(both, 2) == RunState::finished);
-  retire(team.control(), 2, both.header());
+  team.end(both, 2);
 }
 
 TEST_CASE("a worker that died outside all programs cancels none") {
@@ -267,6 +261,7 @@ TEST_CASE("a worker that died outside all programs cancels none") {
   team.call_seats();
   CHECK(team.wait(cascade.program, 0) == RunState::finished);
   CHECK(cascade.right());
+  team.end(cascade.program, 0);
 }
 
 TEST_CASE("a shift ends after the linger time, and the next program calls a new one") {
@@ -316,7 +311,7 @@ TEST_CASE("a worker yields in long work, and also while it waits for another's t
   while (team.yields < 2) std::this_thread::yield();
   held.open = 1;
   CHECK(team.wait(blocked, 0) == RunState::finished);
-  retire(team.control(), 0, blocked.header());
+  team.end(blocked, 0);
 
   TestProgram endless;
   endless.idle_tiles(1u << 31, 0).build();
@@ -326,6 +321,7 @@ TEST_CASE("a worker yields in long work, and also while it waits for another's t
   CHECK(run_state(team.control(), 1, endless.header()) == RunState::running);
   cancel(team.control(), 1);
   CHECK(team.wait(endless, 1) == RunState::drained);
+  team.end(endless, 1);
 }
 
 TEST_CASE("a program runs inline, and in the team before and after") {
@@ -337,7 +333,6 @@ TEST_CASE("a program runs inline, and in the team before and after") {
       CHECK(run_inline(team.control(), cascade.program.header()) == 0);
     } else {
       CHECK(team.run(cascade.program, 0) == RunState::finished);
-      team.await_free(0);
     }
     CHECK(cascade.right());
   }
@@ -363,7 +358,6 @@ TEST_CASE("the counters go on beyond 32 bits") {
     cascade.prepare(static_cast<float>(run));
     CHECK(team.run(cascade.program, 0) == RunState::finished);
     CHECK(cascade.right());
-    team.await_free(0);
   }
   CHECK(cascade.program.header().run == (uint64_t{1} << 33) + 3);
   CHECK(team.tiles_done("scale") == 5 * cascade.tiles());
