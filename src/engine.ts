@@ -2,6 +2,9 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { type IsaName, readEnvironment } from './environment.js';
 import { TesseraeError } from './errors.js';
+import type { ModelHost } from './model/host.js';
+import { type LoadModelOptions, loadModel } from './model/load.js';
+import type { Model } from './model/model.js';
 import type { Addon } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
@@ -68,6 +71,7 @@ export class Engine {
   readonly #runner: Runner;
   readonly #zero: Tensor;
   readonly #oneShots = new OneShotCache();
+  readonly #models = new Set<Model>();
   #closing: Promise<void> | undefined;
 
   private constructor(addon: Addon, isa: IsaName, team: Team, pool: TensorPool) {
@@ -167,6 +171,25 @@ export class Engine {
     }
   }
 
+  /**
+   * Loads a GGUF file without blocking: its tensors are read straight into pooled memory, once.
+   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError
+   */
+  async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+    this.#checkOpen('loadModel');
+    const host: ModelHost = {
+      threads: this.threads,
+      empty: (shape, dtype) => this.#pool.empty(shape, dtype),
+      program: (record) => this.program(record),
+      copy: (x, copyOptions) => this.copy(x, copyOptions),
+    };
+    const model = await loadModel(host, path, options, (disposed) => this.#models.delete(disposed));
+    if (this.#closing !== undefined) model.dispose();
+    this.#checkOpen('loadModel');
+    this.#models.add(model);
+    return model;
+  }
+
   /** A snapshot of what pool and team hold and have done. */
   stats(): EngineStats {
     return { isa: this.isa, threads: this.threads, pool: this.#pool.stats(), team: this.#team.stats() };
@@ -178,11 +201,14 @@ export class Engine {
   }
 
   /**
-   * Ends the engine: what is running is cancelled and rejects with ERR_ENGINE_CLOSED, the threads end, idle memory is
-   * freed. Tensors that are still alive stay readable. Closing twice is harmless.
+   * Ends the engine: what is running is cancelled and rejects with ERR_ENGINE_CLOSED, the threads end, models are
+   * disposed, idle memory is freed. Tensors that are still alive stay readable. Closing twice is harmless.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#team.close().then(() => this.#pool.close());
+    this.#closing ??= this.#team.close().then(() => {
+      for (const model of this.#models) model.dispose();
+      this.#pool.close();
+    });
     return this.#closing;
   }
 

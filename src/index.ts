@@ -2,6 +2,15 @@
 export { Engine, type EngineOptions, type EngineStats } from './engine.js';
 export type { IsaName } from './environment.js';
 export { AbortError, type ErrorCode, TesseraeError } from './errors.js';
+export type { EmbedOptions } from './model/embedding.js';
+export type { GenerateOptions, GenerationResult, Piece, StopReason, Timings } from './model/generation.js';
+export type { LoadModelOptions } from './model/load.js';
+export type { BatchOptions, BatchProgress, EmbedBatchOptions, Model, ModelInfo } from './model/model.js';
+export type { Prompt } from './model/options.js';
+export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
+export type { Session } from './model/session.js';
+export type { Tokenizer } from './model/tokenizer/tokenizer.js';
+export type { LoadProgress } from './model/weights.js';
 export { ropeFrequencies } from './ops/rope.js';
 export type { Program, RunOptions } from './program/program.js';
 export type { TeamStats } from './team/team.js';

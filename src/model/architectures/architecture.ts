@@ -1,0 +1,63 @@
+// What an architecture is: how it reads its sizes from a file's metadata, which tensors it needs, and how it records a
+// forward pass. One file beside this one for each, and a line in the table of index.ts.
+import type { ProgramBuilder } from '../../ops/program-builder.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { GgufMetadata } from '../gguf/metadata.js';
+
+/** The sizes that every decoder has. */
+export interface ModelConfig {
+  readonly architecture: string;
+  readonly layers: number;
+  /** Width of the hidden states. */
+  readonly dim: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabulary: number;
+  /** Positions that the model was made for. */
+  readonly contextLength: number;
+}
+
+/** A tensor that the architecture reads from the file. Shapes are row-major: [out, in] for a projection. */
+export interface WeightSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Norms are small and computed in f32: they are widened at load. Matrices keep their type. */
+  readonly asF32: boolean;
+  /** May be absent from the file. */
+  readonly optional: boolean;
+}
+
+/** The loaded tensors by their name in the file. */
+export type Weights = ReadonlyMap<string, Tensor>;
+
+/** Keys and values of one layer, [kvHeads, capacity, headDim] each. */
+export interface LayerCache {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** The tensors of one forward pass over `tokens` tokens of one sequence. */
+export interface ForwardInputs {
+  /** i32 [tokens]. */
+  readonly ids: Tensor;
+  /** i32 [tokens]: where each token stands in its sequence, which is also where its keys and values are kept. */
+  readonly positions: Tensor;
+  readonly cache: readonly LayerCache[];
+  /** f32 [headDim / 2]. */
+  readonly ropeFrequencies: Tensor;
+}
+
+export interface Architecture<Config extends ModelConfig = ModelConfig> {
+  /** As `general.architecture` spells it. */
+  readonly name: string;
+  /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
+  readConfig(metadata: GgufMetadata): Config;
+  weights(config: Config): readonly WeightSpec[];
+  /** Radians per position of each rotary pair. */
+  ropeFrequencies(config: Config): Float32Array;
+  /** The hidden states after the last layer and norm, f32 [tokens, dim]. */
+  recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Tensor;
+  /** The logits of such hidden states, f32 [tokens, vocabulary]. */
+  recordLogits(p: ProgramBuilder, config: Config, weights: Weights, hidden: Tensor): Tensor;
+}

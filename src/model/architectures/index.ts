@@ -1,0 +1,16 @@
+// The architectures that can be loaded, one line each.
+import type { GgufMetadata } from '../gguf/metadata.js';
+import type { Architecture, ModelConfig } from './architecture.js';
+import { llama } from './llama.js';
+
+const architectures: readonly Architecture<never>[] = [llama as Architecture<never>];
+
+/** @throws TesseraeError ERR_UNSUPPORTED, naming the architecture and those that are supported */
+export function architectureOf(metadata: GgufMetadata): Architecture<ModelConfig> {
+  const key = 'general.architecture';
+  const name = metadata.string(key);
+  const found = architectures.find((architecture) => architecture.name === name);
+  if (found !== undefined) return found as unknown as Architecture<ModelConfig>;
+  const supported = architectures.map((architecture) => architecture.name).join(', ');
+  throw metadata.error(key, `names ${JSON.stringify(name)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+}

@@ -1,0 +1,66 @@
+// Loads a model: header, tokenizer and weights of a file, in steps that leave the event loop free.
+import { TesseraeError } from '../errors.js';
+import { architectureOf } from './architectures/index.js';
+import { openGguf } from './gguf/reader.js';
+import type { ModelHost } from './host.js';
+import { Model } from './model.js';
+import { checkKeys, checkPositive } from './options.js';
+import { createTokenizer } from './tokenizer/tokenizer.js';
+import { type LoadProgress, loadWeights } from './weights.js';
+
+export interface LoadModelOptions {
+  /**
+   * Positions in a session, prompt and generated tokens together; by default what the model was made for, or 4096
+   * where that is more: keys and values for all of them are taken from the budget per session.
+   */
+  readonly contextLength?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+const mostDefaultContext = 4096;
+
+/**
+ * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError when the signal
+ * fires. After a failure nothing of the model is left in memory.
+ */
+export async function loadModel(
+  host: ModelHost,
+  path: string,
+  options: LoadModelOptions,
+  onDispose: (model: Model) => void,
+): Promise<Model> {
+  checkKeys(options, ['contextLength', 'signal', 'onProgress'], 'loadModel');
+  const { signal } = options;
+  const signalOption = signal === undefined ? {} : { signal };
+  await using file = await openGguf(path, signalOption);
+  const architecture = architectureOf(file.metadata);
+  const config = architecture.readConfig(file.metadata);
+  const made = config.contextLength;
+  const capacity = checkPositive(options.contextLength ?? Math.min(made, mostDefaultContext), 'contextLength', 'loadModel');
+  if (capacity > made) {
+    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op: 'loadModel' });
+  }
+  const specs = architecture.weights(config);
+  file.requireSupportedTypes();
+  const tokenizer = await createTokenizer(file.metadata, signalOption);
+  const weights = await loadWeights(host, file, specs, options);
+  try {
+    const frequencies = architecture.ropeFrequencies(config);
+    const ropeFrequencies = host.empty([frequencies.length], 'f32');
+    ropeFrequencies.set(frequencies);
+    const info = {
+      ...config,
+      path,
+      name: file.metadata.string('general.name', '') || undefined,
+      parameters: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
+      weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
+      sessionCapacity: capacity,
+    };
+    const parts = { host, architecture, config, weights, ropeFrequencies, capacity };
+    return new Model({ parts, tokenizer, info, onDispose });
+  } catch (error) {
+    for (const tensor of weights.values()) tensor.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,254 @@
+// Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
+import { AbortError, TesseraeError } from '../errors.js';
+import type { ModelConfig } from './architectures/architecture.js';
+import { type EmbedOptions, embedText } from './embedding.js';
+import {
+  checkPromptFits,
+  type GenerateOptions,
+  type GenerationResult,
+  generateKeys,
+  generateWith,
+  type Piece,
+} from './generation.js';
+import { checkKeys, checkPositive, type Prompt, tokensOf } from './options.js';
+import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
+import { type ModelParts, Session } from './session.js';
+import type { Tokenizer } from './tokenizer/tokenizer.js';
+
+const defaultMaxTokens = 128;
+const defaultWindow = 256;
+
+export interface BatchProgress {
+  /** Prompts done, and prompts in all. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface BatchOptions extends GenerateOptions {
+  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+}
+
+export interface EmbedBatchOptions extends EmbedOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+}
+
+/** What a loaded model tells of itself. */
+export interface ModelInfo extends ModelConfig {
+  readonly path: string;
+  /** The model's own name, where the file has one. */
+  readonly name: string | undefined;
+  readonly parameters: number;
+  /** Bytes of shared memory that the weights take. */
+  readonly weightBytes: number;
+  /** Positions in a session. */
+  readonly sessionCapacity: number;
+}
+
+export interface ModelMake {
+  readonly parts: ModelParts;
+  readonly tokenizer: Tokenizer;
+  readonly info: ModelInfo;
+  /** Called once, when the model is disposed. */
+  readonly onDispose: (model: Model) => void;
+}
+
+/**
+ * A loaded model. Its methods may be called side by side: each takes a session of its own. Results do not depend on
+ * what else runs: a prompt gives the same tokens alone and in a batch.
+ */
+export class Model {
+  readonly tokenizer: Tokenizer;
+  readonly info: ModelInfo;
+  readonly #parts: ModelParts;
+  readonly #onDispose: (model: Model) => void;
+  /** Sessions that nobody uses, with their programs ready. */
+  readonly #idle: Session[] = [];
+  readonly #lent = new Set<Session>();
+  #disposed = false;
+
+  /** @internal `engine.loadModel` makes them. */
+  constructor({ parts, tokenizer, info, onDispose }: ModelMake) {
+    this.tokenizer = tokenizer;
+    this.info = info;
+    this.#parts = parts;
+    this.#onDispose = onDispose;
+  }
+
+  /**
+   * Continues a prompt, token by token. Stops at the end-of-sequence token, after `maxTokens`, or when the context is
+   * full; leaving the loop early frees what it held. The iterator's return value is the {@link GenerationResult}.
+   * @throws TesseraeError ERR_CONTEXT when the prompt does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED;
+   * AbortError when the signal fires
+   */
+  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, GenerationResult, void> {
+    checkKeys(options, generateKeys, 'generate');
+    const maxTokens = checkPositive(options.maxTokens ?? defaultMaxTokens, 'maxTokens', 'generate', 0);
+    const ids = await this.#promptIds(prompt, 'generate', options.signal);
+    const session = this.#borrow();
+    try {
+      return yield* generateWith(session, this.tokenizer, ids, { ...options, maxTokens });
+    } finally {
+      this.#giveBack(session);
+    }
+  }
+
+  /**
+   * Continues many prompts and gives the results in their order. Each result is what `generate` gives for its prompt
+   * alone; with a `seed`, every prompt starts from that seed.
+   * @throws as {@link generate}; the first failure ends the whole batch
+   */
+  async generateBatch(prompts: readonly Prompt[], options: BatchOptions = {}): Promise<GenerationResult[]> {
+    const { onProgress, ...rest } = options;
+    checkKeys(rest, generateKeys, 'generateBatch');
+    return this.#forEach(prompts, { onProgress, signal: options.signal }, async (prompt, signal) => {
+      const pieces = this.generate(prompt, { ...rest, signal });
+      for (;;) {
+        const step = await pieces.next();
+        if (step.done === true) return step.value;
+      }
+    });
+  }
+
+  /**
+   * One vector per text, f32 [dim]: the hidden states after the last norm, pooled.
+   * @throws TesseraeError ERR_CONTEXT when a text does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError
+   */
+  async embed(texts: readonly Prompt[], options: EmbedBatchOptions = {}): Promise<Float32Array[]> {
+    const { onProgress, signal, ...rest } = options;
+    checkKeys(rest, ['pooling', 'normalize'], 'embed');
+    return this.#forEach(texts, { onProgress, signal }, async (text, stop) => {
+      const ids = await this.#promptIds(text, 'embed', stop);
+      return this.#withSession((session) => embedText(session, this.#parts.config.dim, ids, rest, stop));
+    });
+  }
+
+  /**
+   * The logits after each token of a sequence, f32 [tokens, vocabulary], row-major: row i rates what follows token i.
+   * A text is encoded as a prompt is.
+   */
+  async logits(prompt: Prompt, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
+    checkKeys(options, ['signal'], 'logits');
+    const ids = await this.#promptIds(prompt, 'logits', options.signal);
+    const { vocabulary } = this.#parts.config;
+    const logits = new Float32Array(ids.length * vocabulary);
+    let at = 0;
+    await this.#withSession((session) =>
+      session.forward(ids, { output: 'allLogits', signal: options.signal }, (rows) => {
+        logits.set(rows, at);
+        at += rows.length;
+      }),
+    );
+    return logits;
+  }
+
+  /**
+   * How well the model predicts a text: exp of the mean negative log likelihood of its tokens, in windows of `window`
+   * positions, each begun with BOS and an empty context.
+   */
+  async perplexity(text: Prompt, options: PerplexityOptions = {}): Promise<Perplexity> {
+    checkKeys(options, ['window', 'signal', 'onProgress'], 'perplexity');
+    const window = checkPositive(options.window ?? Math.min(defaultWindow, this.#parts.capacity), 'window', 'perplexity', 2);
+    if (window > this.#parts.capacity) {
+      const message = `a window of ${window} does not fit into a context of ${this.#parts.capacity}`;
+      throw new TesseraeError('ERR_CONTEXT', message, { op: 'perplexity' });
+    }
+    this.#checkUsable('perplexity');
+    const { signal } = options;
+    const ids = await tokensOf(text, this.tokenizer, this.#parts.config, { op: 'perplexity', addBos: false, signal });
+    return this.#withSession((session) => perplexityOf(session, this.tokenizer.bosId, ids, { ...options, window }));
+  }
+
+  /** A session of the caller's own, to append to and rewind; the caller disposes it. */
+  session(): Session {
+    this.#checkUsable('session');
+    return new Session(this.#parts);
+  }
+
+  /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
+  dispose(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed twice');
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const session of [...this.#idle, ...this.#lent]) session.dispose();
+    this.#idle.length = 0;
+    for (const weight of this.#parts.weights.values()) weight.dispose();
+    this.#parts.ropeFrequencies.dispose();
+    this.#onDispose(this);
+  }
+
+  #checkUsable(op: string): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op });
+  }
+
+  async #promptIds(prompt: Prompt, op: string, signal: AbortSignal | undefined): Promise<number[]> {
+    this.#checkUsable(op);
+    const ids = await tokensOf(prompt, this.tokenizer, this.#parts.config, { op, signal });
+    checkPromptFits(ids, this.#parts.capacity, op);
+    return ids;
+  }
+
+  #borrow(): Session {
+    this.#checkUsable('session');
+    const session = this.#idle.pop() ?? new Session(this.#parts);
+    this.#lent.add(session);
+    return session;
+  }
+
+  #giveBack(session: Session): void {
+    this.#lent.delete(session);
+    if (this.#disposed) return;
+    session.rewind(0);
+    this.#idle.push(session);
+  }
+
+  async #withSession<T>(use: (session: Session) => Promise<T>): Promise<T> {
+    const session = this.#borrow();
+    try {
+      return await use(session);
+    } finally {
+      this.#giveBack(session);
+    }
+  }
+
+  /** Runs `work` on every item, a few at a time, and gives the results in order. The first failure stops the others. */
+  async #forEach<T>(
+    items: readonly Prompt[],
+    { onProgress, signal }: { onProgress?: BatchOptions['onProgress']; signal?: AbortSignal | undefined },
+    work: (item: Prompt, signal: AbortSignal) => Promise<T>,
+  ): Promise<T[]> {
+    if (!Array.isArray(items)) throw new TesseraeError('ERR_ARGUMENT', 'expected an array of texts');
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    const results = new Array<T>(items.length);
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let next = 0;
+    let done = 0;
+    const lane = async () => {
+      while (next < items.length && !stop.signal.aborted) {
+        const index = next++;
+        results[index] = await work(items[index] as Prompt, stop.signal);
+        onProgress?.({ done: ++done, total: items.length });
+      }
+    };
+    try {
+      const lanes = Array.from({ length: Math.min(items.length, this.#parts.host.threads) }, lane);
+      // On a failure the other lanes are stopped and waited for, so that nothing is left running.
+      const failed = Promise.all(lanes).catch((error: unknown) => {
+        stop.abort(error);
+        throw error;
+      });
+      await Promise.allSettled([failed, ...lanes]);
+      await failed;
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      return results;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// Checks of what callers pass to a model's methods.
+import { TesseraeError } from '../errors.js';
+import type { ModelConfig } from './architectures/architecture.js';
+import type { Tokenizer } from './tokenizer/tokenizer.js';
+
+/** A text, or the ids of tokens, which are taken as they stand. */
+export type Prompt = string | ArrayLike<number>;
+
+/** @throws TesseraeError ERR_ARGUMENT for a key that is not in the list */
+export function checkKeys(options: object, allowed: readonly string[], op: string): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TesseraeError('ERR_ARGUMENT', 'options must be an object', { op });
+  }
+  for (const key of Object.keys(options)) {
+    if (!allowed.includes(key)) throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
+  }
+}
+
+export function checkPositive(value: unknown, name: string, op: string, least = 1): number {
+  if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, { op });
+}
+
+/** One of the given words; undefined gives the first. */
+export function checkWord<T extends string>(value: unknown, words: readonly T[], name: string, op: string): T {
+  if (value === undefined) return words[0] as T;
+  if (words.includes(value as T)) return value as T;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be one of ${words.join(', ')}, got ${String(value)}`, { op });
+}
+
+/**
+ * The tokens of a prompt: a text is encoded, with BOS in front where the model expects it; ids are checked and copied.
+ * @throws TesseraeError ERR_ARGUMENT, ERR_TOKENIZER
+ */
+export async function tokensOf(
+  prompt: Prompt,
+  tokenizer: Tokenizer,
+  config: ModelConfig,
+  options: { op: string; addBos?: boolean; signal?: AbortSignal | undefined },
+): Promise<number[]> {
+  const { op, addBos = tokenizer.addsBos, signal } = options;
+  if (typeof prompt === 'string') {
+    return tokenizer.encodeAsync(prompt, { addBos, ...(signal === undefined ? {} : { signal }) });
+  }
+  if (typeof prompt !== 'object' || prompt === null || !Number.isSafeInteger(prompt.length)) {
+    throw new TesseraeError('ERR_ARGUMENT', 'expected a string or an array of token ids', { op });
+  }
+  const ids = Array.from(prompt);
+  for (const id of ids) {
+    if (Number.isSafeInteger(id) && id >= 0 && id < config.vocabulary) continue;
+    throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
+  }
+  return ids;
+}
