@@ -164,7 +164,7 @@ export class Engine {
       const compiled = new CompiledProgram(this.#addon, recorder.steps);
       const arena = compiled.arenaBytes > 0 ? this.#pool.rent(compiled.arenaBytes) : undefined;
       if (arena !== undefined) owned.push(arena);
-      return new Program(tensors, compiled, this.#runner, { arena, release });
+      return new Program(tensors, compiled, this.#runner, { tensors: operandsOf(recorder), arena, release });
     } catch (error) {
       release();
       throw error;
@@ -259,6 +259,15 @@ export class Engine {
 }
 
 defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
+
+/** The tensors that a program touches, each once, but for its own temporaries. */
+function operandsOf(recorder: Recorder): Tensor[] {
+  const touched = new Set<Tensor>();
+  for (const step of recorder.steps) {
+    for (const tensor of [...step.reads, ...step.writes]) if (!recorder.owns(tensor)) touched.add(tensor);
+  }
+  return [...touched];
+}
 
 /** The tensors among the properties of what a recording function returned. */
 function tensorsIn(value: unknown): Tensor[] {

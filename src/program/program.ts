@@ -2,6 +2,7 @@
 // Made by the engine.
 import { TesseraeError } from '../errors.js';
 import type { Storage } from '../tensor/storage.js';
+import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
 import type { Runner } from './runner.js';
 
@@ -12,6 +13,8 @@ export interface RunOptions {
 
 /** What a program holds from its making to its disposal. */
 export interface ProgramMemory {
+  /** Every tensor that the program reads or writes. Held, so that none is garbage-collected between two runs. */
+  readonly tensors: readonly Tensor[];
   readonly arena: Storage | undefined;
   /** Gives back the arena and the memory of inputs and outputs. Called once, while nothing runs. */
   release(): void;
@@ -60,6 +63,7 @@ export class Program<T = unknown> {
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
+    for (const tensor of this.#memory.tensors) tensor.checkUsable('program.run');
     if (this.#running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
     this.#running = true;
     try {
