@@ -1,5 +1,5 @@
 // Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { type IsaName, readEnvironment } from './environment.js';
 import { TesseraeError } from './errors.js';
 import type { ModelHost } from './model/host.js';
@@ -12,6 +12,7 @@ import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
 import { ProgramBuilder } from './ops/program-builder.js';
 import { recordCall } from './ops/record-call.js';
+import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
 import { Program } from './program/program.js';
@@ -27,7 +28,10 @@ import { Tensor } from './tensor/tensor.js';
 import { Workspace } from './tensor/workspace.js';
 
 export interface EngineOptions {
-  /** Worker threads; by default `TESSERAE_THREADS`, else as many as this process has CPUs. */
+  /**
+   * Worker threads; by default `TESSERAE_THREADS`, else as many CPUs as this process may use: what its affinity and its
+   * control groups grant.
+   */
   readonly threads?: number | undefined;
   /**
    * Bytes of shared memory that tensors, models and the workers' scratch may take; by default three quarters of the
@@ -97,7 +101,7 @@ export class Engine {
     }
     const environment = readEnvironment();
     const addon = loadAddon();
-    const cpus = availableParallelism();
+    const cpus = usableCpus();
     const threads = checkCount(options.threads ?? environment.threads ?? Math.min(cpus, addon.layout.maxSeats), 'threads');
     if (threads > addon.layout.maxSeats) {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
