@@ -19,3 +19,5 @@
 #include "kernels/argmax.h"
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
+#include "kernels/probe_fma.h"
+#include "kernels/probe_read.h"
