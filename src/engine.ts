@@ -22,7 +22,7 @@ import { TemporaryStorage } from './program/temporary-storage.js';
 import { alignedBlock } from './team/aligned-block.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/dtype.js';
-import { TensorPool, type PoolStats } from './tensor/pool.js';
+import { type PoolStats, TensorPool } from './tensor/pool.js';
 import { TensorScope } from './tensor/scope.js';
 import { Tensor } from './tensor/tensor.js';
 import { Workspace } from './tensor/workspace.js';
@@ -55,7 +55,6 @@ const isaCodes: Readonly<Record<IsaName, number>> = { ref: 0, avx2: 1 };
 /** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
 const hugePageBytes = 4 << 20;
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each op of the registry.
 export interface Engine extends EngineMethods {}
 
 /**
@@ -64,7 +63,7 @@ export interface Engine extends EngineMethods {}
  * Ops are methods (`await engine.matmul(a, b)`): each returns a new tensor, which the caller disposes, or fills `out`.
  * Close the engine when done: `await engine.close()`, or `await using`.
  */
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above.
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each registered op.
 export class Engine {
   /** The kernel set in use. */
   readonly isa: IsaName;
@@ -102,7 +101,10 @@ export class Engine {
     const environment = readEnvironment();
     const addon = loadAddon();
     const cpus = usableCpus();
-    const threads = checkCount(options.threads ?? environment.threads ?? Math.min(cpus, addon.layout.maxSeats), 'threads');
+    const threads = checkCount(
+      options.threads ?? environment.threads ?? Math.min(cpus, addon.layout.maxSeats),
+      'threads',
+    );
     if (threads > addon.layout.maxSeats) {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
     }
@@ -277,7 +279,9 @@ function operandsOf(recorder: Recorder): Tensor[] {
 function tensorsIn(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value];
   if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap((entry) => (entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : []));
+  return Object.values(value).flatMap((entry) =>
+    entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : [],
+  );
 }
 
 function checkSignal(value: unknown, op: string): AbortSignal | undefined {
@@ -293,7 +297,10 @@ function checkCount(value: unknown, name: string): number {
 function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {
   if (wanted === undefined) return addon.isas.at(-1) as IsaName;
   if (!Object.hasOwn(isaCodes, wanted)) {
-    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${Object.keys(isaCodes).join(', ')}, got ${String(wanted)}`);
+    throw new TesseraeError(
+      'ERR_ARGUMENT',
+      `isa must be one of ${Object.keys(isaCodes).join(', ')}, got ${String(wanted)}`,
+    );
   }
   if (addon.isas.includes(wanted)) return wanted;
   throw new TesseraeError('ERR_NATIVE', `this CPU cannot run the ${wanted} kernels`);

@@ -15,7 +15,11 @@ export const crossEntropy = defineOp({
   name: op,
   parameters: ['logits', 'targets'],
   inPlace: () => false,
-  args: (logits: Tensor, targets: Tensor, options: CallOptions = {}): CrossEntropyArgs => ({ ...options, logits, targets }),
+  args: (logits: Tensor, targets: Tensor, options: CallOptions = {}): CrossEntropyArgs => ({
+    ...options,
+    logits,
+    targets,
+  }),
   operands: ({ logits, targets }) => [logits, targets],
   infer({ logits, targets }) {
     checkTensor(logits, op, 'logits', 'f32');

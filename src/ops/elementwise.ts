@@ -8,7 +8,16 @@ import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } 
 import { broadcastTo, outerOf, type Rows, recordElements, tileRowsFor } from './rows.js';
 
 /** The numbers of Activation in native/kernels/activation.h. */
-export const activationCodes = { none: 0, relu: 1, silu: 2, gelu: 3, geluTanh: 4, sigmoid: 5, tanh: 6, exp: 7 } as const;
+export const activationCodes = {
+  none: 0,
+  relu: 1,
+  silu: 2,
+  gelu: 3,
+  geluTanh: 4,
+  sigmoid: 5,
+  tanh: 6,
+  exp: 7,
+} as const;
 
 /** `gelu` is the exact one by erf, `geluTanh` its tanh approximation (Hendrycks and Gimpel 2016). */
 export type ActivationName = keyof typeof activationCodes;
@@ -163,7 +172,8 @@ function recordBroadcast(recorder: Recorder, kernel: string, a: Tensor, b: Tenso
   const columns = out.shape[last] as number;
   const stepOf = (tensor: Tensor) => (columns === 1 ? 1 : (tensor.strides[last] as number));
   let operands = [a, b, out];
-  let rows = stepOf(a) <= 1 && stepOf(b) <= 1 && stepOf(out) === 1 ? outerOf(out.shape, stridesOf(operands)) : undefined;
+  let rows =
+    stepOf(a) <= 1 && stepOf(b) <= 1 && stepOf(out) === 1 ? outerOf(out.shape, stridesOf(operands)) : undefined;
   if (rows === undefined) {
     operands = [copied(recorder, a), copied(recorder, b), out.isContiguous ? out : recorder.temporary(out.shape)];
     rows = outerOf(out.shape, stridesOf(operands)) as Rows;

@@ -7,6 +7,7 @@ import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../te
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type ActivationName, activationCodes } from './elementwise.js';
+import { choosePath, chooseTiles, kBlocks, packTiles, panelColumns, pathCodes } from './matmul-tiles.js';
 import {
   type CallOptions,
   checkChoice,
@@ -17,7 +18,6 @@ import {
   checkVector,
   defineOp,
 } from './op.js';
-import { choosePath, chooseTiles, kBlocks, packTiles, panelColumns, pathCodes } from './matmul-tiles.js';
 import { outerDims, packed } from './rows.js';
 
 export interface MatmulOptions extends CallOptions {

@@ -28,7 +28,10 @@ export interface LayerNormArgs extends LayerNormOptions {
 
 const defaultEps = 1e-5;
 
-function checkNorm(args: { x: Tensor; weight?: Tensor | undefined; bias?: Tensor | undefined; eps?: number | undefined }, op: string) {
+function checkNorm(
+  args: { x: Tensor; weight?: Tensor | undefined; bias?: Tensor | undefined; eps?: number | undefined },
+  op: string,
+) {
   const { x, weight, bias, eps = defaultEps } = args;
   checkTensor(x, op, 'x', 'f32');
   checkRank(x, op, 'x', 1);

@@ -47,7 +47,9 @@ export function defineOp<Call extends unknown[], Args extends CallOptions>(op: O
 /** @throws TesseraeError ERR_ARGUMENT unless the value is a tensor, ERR_DTYPE unless it is of one of the types. */
 export function checkTensor(value: unknown, op: string, name: string, ...allowed: DType[]): asserts value is Tensor {
   if (!(value instanceof Tensor)) {
-    throw new TesseraeError('ERR_ARGUMENT', `${name} must be a tensor, got ${value === null ? 'null' : typeof value}`, { op });
+    throw new TesseraeError('ERR_ARGUMENT', `${name} must be a tensor, got ${value === null ? 'null' : typeof value}`, {
+      op,
+    });
   }
   if (!allowed.includes(value.dtype)) {
     throw new TesseraeError('ERR_DTYPE', `${name} must be ${allowed.join(' or ')}, got ${value.toString()}`, { op });
@@ -57,24 +59,40 @@ export function checkTensor(value: unknown, op: string, name: string, ...allowed
 /** @throws TesseraeError ERR_SHAPE when the tensor has too few dimensions. */
 export function checkRank(tensor: Tensor, op: string, name: string, least: number): void {
   if (tensor.rank >= least) return;
-  throw new TesseraeError('ERR_SHAPE', `${name} must have at least ${least} dimensions, got ${formatShape(tensor.shape)}`, { op });
+  throw new TesseraeError(
+    'ERR_SHAPE',
+    `${name} must have at least ${least} dimensions, got ${formatShape(tensor.shape)}`,
+    { op },
+  );
 }
 
 /** @throws TesseraeError ERR_SHAPE unless the shapes are equal. */
 export function checkSameShape(tensor: Tensor, shape: readonly number[], op: string, name: string): void {
   if (tensor.rank === shape.length && tensor.shape.every((size, dim) => size === shape[dim])) return;
-  throw new TesseraeError('ERR_SHAPE', `${name} must be ${formatShape(shape)}, got ${formatShape(tensor.shape)}`, { op });
+  throw new TesseraeError('ERR_SHAPE', `${name} must be ${formatShape(shape)}, got ${formatShape(tensor.shape)}`, {
+    op,
+  });
 }
 
 /** An optional vector of `length` elements, such as a bias. */
-export function checkVector(value: unknown, op: string, name: string, length: number): asserts value is Tensor | undefined {
+export function checkVector(
+  value: unknown,
+  op: string,
+  name: string,
+  length: number,
+): asserts value is Tensor | undefined {
   if (value === undefined) return;
   checkTensor(value, op, name, 'f32');
   checkSameShape(value, [length], op, name);
 }
 
 /** @throws TesseraeError ERR_ARGUMENT unless the value is a finite number (and above 0 if asked). */
-export function checkNumber(value: unknown, op: string, name: string, { positive = false } = {}): asserts value is number {
+export function checkNumber(
+  value: unknown,
+  op: string,
+  name: string,
+  { positive = false } = {},
+): asserts value is number {
   if (typeof value === 'number' && Number.isFinite(value) && (!positive || value > 0)) return;
   const wanted = positive ? 'a positive number' : 'a finite number';
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${wanted}, got ${String(value)}`, { op });
@@ -96,5 +114,9 @@ export function checkChoice<T extends Record<string, number>>(
 ): number {
   const key = value === undefined ? fallback : value;
   if (typeof key === 'string' && Object.hasOwn(table, key)) return table[key] as number;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be one of ${Object.keys(table).join(', ')}, got ${String(value)}`, { op });
+  throw new TesseraeError(
+    'ERR_ARGUMENT',
+    `${name} must be one of ${Object.keys(table).join(', ')}, got ${String(value)}`,
+    { op },
+  );
 }

@@ -8,10 +8,9 @@ import { type BuilderMethods, defineOpMethods } from './methods.js';
 import type { AnyOp } from './op.js';
 import { recordCall } from './record-call.js';
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each op of the registry.
 export interface ProgramBuilder extends BuilderMethods {}
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above.
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each registered op.
 export class ProgramBuilder {
   readonly #recorder: Recorder;
   readonly #pool: TensorPool;

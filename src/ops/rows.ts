@@ -35,14 +35,20 @@ export function rowsOf(shape: readonly number[], operands: readonly Tensor[]): R
   const last = shape.length - 1;
   const columns = shape[last] as number;
   if (columns > 1 && operands.some((operand) => operand.strides[last] !== 1)) return undefined;
-  return outerOf(shape, operands.map((operand) => operand.strides));
+  return outerOf(
+    shape,
+    operands.map((operand) => operand.strides),
+  );
 }
 
 /** The same for operands of which only the outer dimensions matter. */
 export function outerOf(shape: readonly number[], strides: readonly (readonly number[])[]): Rows | undefined {
   const last = shape.length - 1;
   const outerShape = shape.slice(0, last);
-  const merged = collapse(outerShape, strides.map((own) => own.slice(0, last)));
+  const merged = collapse(
+    outerShape,
+    strides.map((own) => own.slice(0, last)),
+  );
   if (merged.shape.length > outerDims) return undefined;
   return {
     rows: elementCount(merged.shape),
@@ -87,7 +93,10 @@ export function recordRows(recorder: Recorder, step: RowStep): void {
 export function recordElements(recorder: Recorder, step: RowStep): void {
   withDirectLayout(recorder, step.tensors, (tensors) => {
     const { shape } = tensors.at(-1) as Tensor;
-    const flat = collapse(shape, tensors.map((tensor) => tensor.strides));
+    const flat = collapse(
+      shape,
+      tensors.map((tensor) => tensor.strides),
+    );
     const oneRun = flat.shape.length === 1 && flat.strides.every((strides) => strides[0] === 1);
     if (!oneRun || elementCount(shape) <= flatColumns) {
       emitRows(recorder, step, tensors, rowsOf(shape, tensors) as Rows);

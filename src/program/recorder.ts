@@ -1,8 +1,9 @@
 // Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
-import { elementCount } from '../tensor/layout.js';
+
 import { type DType, dtypes } from '../tensor/dtype.js';
+import { elementCount } from '../tensor/layout.js';
 import { Tensor } from '../tensor/tensor.js';
-import { ParamWriter, type ParamWord } from './param-writer.js';
+import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
 /** What an op says of one step: which kernel, in how many tiles, and what it touches. */

@@ -111,11 +111,7 @@ export class Team {
       lingerUs: options.lingerUs ?? 10_000,
       scratch,
     });
-    this.#endings = new Int32Array(
-      this.#control.buffer,
-      this.#control.byteOffset + layout.endingsOffsetBytes,
-      1,
-    );
+    this.#endings = new Int32Array(this.#control.buffer, this.#control.byteOffset + layout.endingsOffsetBytes, 1);
     this.#slotPrograms = new Array(layout.slots).fill(undefined);
     this.#calledSeats = new Uint8Array(threads);
     this.#seatShifts = new Int32Array(threads);
