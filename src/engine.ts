@@ -10,6 +10,7 @@ import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
+import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
 import { ProgramBuilder } from './ops/program-builder.js';
 import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
@@ -137,6 +138,15 @@ export class Engine {
   scope(): TensorScope {
     this.#checkOpen('scope');
     return new TensorScope(this.#pool);
+  }
+
+  /**
+   * Packs the second operand of matrix products once, for as many products as it is used in. The caller disposes it.
+   * @throws TesseraeError ERR_SHAPE, ERR_DTYPE, ERR_BUDGET and others, as `matmul` does
+   */
+  async pack(b: Tensor, options: PackOptions = {}): Promise<PackedMatrix> {
+    const image = await this.call(pack, { ...pack.args(b, options) });
+    return new PackedMatrix(packedShape(b, options.transposeB), image);
   }
 
   /** Scratch tensors by name that are reused from call to call; the caller disposes it. */

@@ -11,6 +11,7 @@ export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
 export type { Session } from './model/session.js';
 export type { Tokenizer } from './model/tokenizer/tokenizer.js';
 export type { LoadProgress } from './model/weights.js';
+export { PackedMatrix, type PackOptions } from './ops/pack.js';
 export { ropeFrequencies } from './ops/rope.js';
 export type { Program, RunOptions } from './program/program.js';
 export type { TeamStats } from './team/team.js';

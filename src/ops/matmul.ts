@@ -7,7 +7,7 @@ import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../te
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type ActivationName, activationCodes } from './elementwise.js';
-import { choosePath, chooseTiles, kBlocks, packTiles, panelColumns, pathCodes } from './matmul-tiles.js';
+import { choosePath, chooseTiles, pathCodes } from './matmul-tiles.js';
 import {
   type CallOptions,
   checkChoice,
@@ -18,6 +18,7 @@ import {
   checkVector,
   defineOp,
 } from './op.js';
+import { imageSize, imageStrides, PackedMatrix, padOuter, recordPack } from './pack.js';
 import { outerDims, packed } from './rows.js';
 
 export interface MatmulOptions extends CallOptions {
@@ -35,7 +36,8 @@ export interface MatmulOptions extends CallOptions {
 
 export interface MatmulArgs extends MatmulOptions {
   readonly a: Tensor;
-  readonly b: Tensor;
+  /** Packed weights, or a tensor. */
+  readonly b: Tensor | PackedMatrix;
 }
 
 const op = 'matmul';
@@ -46,14 +48,13 @@ export const matmul = defineOp({
   // The kernel reads the residual where it writes the result, and only there.
   inPlace: (operand, { a, b, bias, residual }) =>
     operand === residual && operand !== a && operand !== b && operand !== bias,
-  args: (a: Tensor, b: Tensor, options: MatmulOptions = {}): MatmulArgs => ({ ...options, a, b }),
-  operands: ({ a, b, bias, residual }) => [a, b, bias, residual],
+  args: (a: Tensor, b: Tensor | PackedMatrix, options: MatmulOptions = {}): MatmulArgs => ({ ...options, a, b }),
+  operands: ({ a, b, bias, residual }) => [a, b instanceof PackedMatrix ? b.image : b, bias, residual],
   infer(args) {
     const { a, b, bias, residual } = args;
     checkTensor(a, op, 'a', 'f32');
-    checkTensor(b, op, 'b', 'f32', 'f16');
     checkRank(a, op, 'a', 2);
-    checkRank(b, op, 'b', 2);
+    checkSecondOperand(b, args.transposeB);
     checkChoice(args.activation, activationCodes, 'none', op, 'activation');
     const [m, kOfA] = matrixOf(a, checkFlag(args.transposeA, op, 'transposeA')).shape;
     const [kOfB, n] = matrixOf(b, checkFlag(args.transposeB, op, 'transposeB')).shape;
@@ -75,8 +76,20 @@ export const matmul = defineOp({
   record: recordMatmul,
 });
 
+function checkSecondOperand(b: unknown, transposeB: boolean | undefined): void {
+  if (!(b instanceof PackedMatrix)) {
+    checkTensor(b, op, 'b', 'f32', 'f16');
+    checkRank(b, op, 'b', 2);
+  } else if (transposeB) {
+    throw new TesseraeError('ERR_ARGUMENT', 'a packed b is transposed when it is packed', { op });
+  }
+}
+
 /** Rows and columns of the last two dimensions, and the strides over them. */
-function matrixOf(tensor: Tensor, transposed: boolean): { shape: [number, number]; strides: [number, number] } {
+function matrixOf(
+  tensor: Tensor | PackedMatrix,
+  transposed: boolean,
+): { shape: [number, number]; strides: [number, number] } {
   const [rows, columns] = tensor.shape.slice(-2) as [number, number];
   const [rowStride, columnStride] = tensor.strides.slice(-2) as [number, number];
   return transposed
@@ -87,7 +100,7 @@ function matrixOf(tensor: Tensor, transposed: boolean): { shape: [number, number
 /** A product as the kernel takes it. */
 interface Product {
   readonly a: Tensor;
-  readonly b: Tensor;
+  readonly b: Tensor | PackedMatrix;
   readonly c: Tensor;
   readonly residual: Tensor | undefined;
   readonly m: number;
@@ -122,7 +135,7 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
   const [m, k] = aMatrix.shape;
   const n = bMatrix.shape[1];
   const outerShape = c.shape.slice(0, -2);
-  const own = (tensor: Tensor | undefined) =>
+  const own = (tensor: Tensor | PackedMatrix | undefined) =>
     tensor === undefined
       ? outerShape.map(() => 0)
       : broadcastStrides(tensor.shape.slice(0, -2), tensor.strides.slice(0, -2), outerShape, op);
@@ -152,6 +165,11 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
   const merged = collapse(outerShape, outer);
   if (merged.shape.length > outerDims) {
     // So many unrelated batch dimensions that copies are needed; packed operands always merge.
+    if (b instanceof PackedMatrix) {
+      throw new TesseraeError('ERR_SHAPE', `the batch of ${formatShape(a.shape)} does not merge for a packed b`, {
+        op,
+      });
+    }
     const shape = (tensor: Tensor) => [...outerShape, ...tensor.shape.slice(-2)];
     const copies = {
       a: packed(recorder, a.expand(shape(a))),
@@ -175,25 +193,22 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
 function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): void {
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
-  const path = choosePath(m, n);
+  const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(m, n);
   const tiles = chooseTiles({ m, n, k, batches, threads: recorder.threads, path });
-  const image = path === 'sharedPack' ? recordPack(recorder, product) : undefined;
-  const pad = (values: readonly number[], filler: number) => [
-    ...new Array<number>(outerDims - values.length).fill(filler),
-    ...values,
-  ];
+  const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
+  const source = b instanceof PackedMatrix ? b.image : b;
   const [aBatch, bBatch, cBatch, residualBatch] = batchStrides as [number[], number[], number[], number[]];
   const step = {
     kernel: op,
     tiles: Math.ceil(batches / tiles.batches) * Math.ceil(m / tiles.m) * Math.ceil(n / tiles.n),
     flops: 2 * batches * m * n * k,
-    reads: [a, image?.packed ?? b, args.bias, residual],
+    reads: [a, image?.packed ?? source, args.bias, residual],
     writes: [c],
   };
   recorder.emit(step, (params) =>
     params
       .pointer(a)
-      .pointer(b)
+      .pointer(source)
       .pointer(image?.packed)
       .pointer(c)
       .pointer(args.bias)
@@ -204,54 +219,28 @@ function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): 
       .int(product.cRowStride)
       .int(args.bias?.strides[0] ?? 0)
       .int(product.residualRowStride)
-      .dtype(b)
+      .dtype(source)
       .int(pathCodes[path])
       .int(checkChoice(args.activation, activationCodes, 'none', op, 'activation'))
       .ints([tiles.m, tiles.n, tiles.batches])
-      .ints(pad(batch, 1))
-      .ints(pad(aBatch, 0))
-      .ints(pad(bBatch, 0))
-      .ints(pad(image?.batchStrides ?? batch.map(() => 0), 0))
-      .ints(pad(cBatch, 0))
-      .ints(pad(residualBatch, 0)),
+      .ints(padOuter(batch, 1))
+      .ints(padOuter(aBatch, 0))
+      .ints(padOuter(bBatch, 0))
+      .ints(padOuter(image?.batchStrides ?? batch.map(() => 0), 0))
+      .ints(padOuter(cBatch, 0))
+      .ints(padOuter(residualBatch, 0)),
   );
 }
 
-/** Packs b once for all tiles: one image for each distinct matrix of its batch. */
-function recordPack(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: Product) {
+/** Where the packed panels are: made once before (a PackedMatrix), or now for all tiles of this product. */
+function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: Product) {
   const bBatch = batchStrides[1] as readonly number[];
+  if (b instanceof PackedMatrix) return { packed: b.image, batchStrides: bBatch };
   const distinct = batch.map((size, dim) => (bBatch[dim] === 0 ? 1 : size));
-  const panels = Math.ceil(n / panelColumns);
-  const imageSize = k * panelColumns * panels;
-  const image = recorder.temporary([elementCount(distinct), imageSize]);
-  const imageStrides = distinct.map((size, dim) =>
-    size === 1 ? 0 : imageSize * elementCount(distinct.slice(dim + 1)),
-  );
-  const pad = (values: readonly number[], filler: number) => [
-    ...new Array<number>(outerDims - values.length).fill(filler),
-    ...values,
-  ];
-  const tilePanels = packTiles(k, panels, elementCount(distinct), recorder.threads);
-  const step = {
-    kernel: 'pack_b',
-    tiles: elementCount(distinct) * kBlocks(k) * Math.ceil(panels / tilePanels),
-    flops: 0,
-    reads: [b],
-    writes: [image],
-  };
-  recorder.emit(step, (params) =>
-    params
-      .pointer(b)
-      .pointer(image)
-      .ints([k, n])
-      .ints(bStrides)
-      .dtype(b)
-      .int(tilePanels)
-      .ints(pad(distinct, 1))
-      .ints(pad(bBatch, 0))
-      .ints(pad(imageStrides, 0)),
-  );
-  return { packed: image, batchStrides: imageStrides };
+  const size = imageSize(k, n);
+  const packed = recorder.temporary([elementCount(distinct) * size]);
+  recordPack(recorder, { b, k, n, bStrides, batch: distinct, batchStrides: bBatch }, packed);
+  return { packed, batchStrides: imageStrides(distinct, size) };
 }
 
 /** A sum over nothing is 0: one product of zeros, so that bias, activation and residual apply as ever. */
