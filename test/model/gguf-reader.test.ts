@@ -258,6 +258,25 @@ const refusals: [what: string, message: string, bytes: Buffer][] = [
       .u64(2 ** 40)
       .build(),
   ],
+  [
+    'a string in an array that is no UTF-8',
+    'not valid UTF-8',
+    key('array')
+      .type('string')
+      .u64(1)
+      .string(Buffer.from([0xe2, 0x82]))
+      .build(),
+  ],
+  [
+    'a character that two strings share',
+    'not valid UTF-8',
+    key('array')
+      .type('string')
+      .u64(2)
+      .string(Buffer.from([0xc3]))
+      .string(Buffer.from([0xa9]))
+      .build(),
+  ],
   ['a bool of value 3 in an array', 'a bool of value 3', key('array').type('bool').u64(2).u8(1).u8(3).build()],
   ['an unknown type in an array', 'unknown value type 99', key('array').u32(99).u64(0).build()],
   [

@@ -3,11 +3,12 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GgufMetadata } from '../../src/model/gguf/metadata.js';
 import { openGguf } from '../../src/model/gguf/reader.js';
+import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
 import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
 import { createTokenizer, type Tokenizer } from '../../src/model/tokenizer/tokenizer.js';
 import { bundledModelPath, card, readFixtureText } from '../support/bundled-model.js';
-import { loopDelayMs } from '../support/event-loop.js';
+import { measureLoopDelay } from '../support/event-loop.js';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 
@@ -32,9 +33,9 @@ async function smallTokenizer(
   const values: Record<string, MetadataValue | undefined> = {
     'tokenizer.ggml.model': { type: 'string', value: 'gpt2' },
     'tokenizer.ggml.pre': { type: 'string', value: 'gpt-2' },
-    'tokenizer.ggml.tokens': { type: 'array', element: 'string', value: tokens },
+    'tokenizer.ggml.tokens': { type: 'array', element: 'string', value: StringList.from(tokens) },
     'tokenizer.ggml.token_type': { type: 'array', element: 'i32', value: Int32Array.from(types) },
-    'tokenizer.ggml.merges': { type: 'array', element: 'string', value: [...merges] },
+    'tokenizer.ggml.merges': { type: 'array', element: 'string', value: StringList.from(merges) },
     ...overrides,
   };
   const entries = Object.entries(values).filter((entry): entry is [string, MetadataValue] => entry[1] !== undefined);
@@ -68,8 +69,8 @@ describe('the bundled vocabulary', () => {
 async function naiveEncoder(source: GgufMetadata): Promise<(text: string) => number[]> {
   const pattern =
     /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
-  const ids = new Map(source.strings('tokenizer.ggml.tokens').map((text, id) => [text, id]));
-  const ranks = new Map(source.strings('tokenizer.ggml.merges').map((merge, rank) => [merge, rank]));
+  const ids = new Map([...source.strings('tokenizer.ggml.tokens')].map((text, id) => [text, id]));
+  const ranks = new Map([...source.strings('tokenizer.ggml.merges')].map((merge, rank) => [merge, rank]));
   return (text) =>
     (text.match(pattern) ?? []).flatMap((word) => {
       const symbols = [...Buffer.from(word)].map((byte) => byteCharacters[byte] as string);
@@ -200,7 +201,7 @@ describe('encode', () => {
   test('refuses a byte that the vocabulary lacks', async () => {
     const tokens = byteCharacters.filter((character) => character !== 'z');
     const small = await smallTokenizer([], [], {
-      'tokenizer.ggml.tokens': { type: 'array', element: 'string', value: tokens },
+      'tokenizer.ggml.tokens': { type: 'array', element: 'string', value: StringList.from(tokens) },
       'tokenizer.ggml.token_type': undefined,
     });
     expect(small.decode(small.encode('abc'))).toBe('abc');
@@ -274,7 +275,7 @@ describe('long texts', () => {
     expect(encoded.map((ids) => tokenizer.decode(ids))).toEqual(texts);
   });
 
-  test('a word that fills a megabyte takes time in proportion to its length', { retry: 4 }, () => {
+  test('a word that fills a megabyte takes time in proportion to its length', { retry: 2 }, () => {
     const time = (text: string) => {
       const start = performance.now();
       tokenizer.encode(text);
@@ -286,11 +287,11 @@ describe('long texts', () => {
     expect(long / short).toBeLessThan(8 * 4);
   });
 
-  test('encodeAsync leaves the event loop free', { retry: 4 }, async () => {
+  test('encodeAsync leaves the event loop free', { retry: 2 }, async () => {
     const text = readFixtureText('heldout.txt').repeat(20) + longWord;
     await tokenizer.encodeAsync(text.slice(0, 500_000));
-    const { p99 } = await loopDelayMs(() => tokenizer.encodeAsync(text));
-    expect(p99).toBeLessThan(10);
+    const { p99, bound } = await measureLoopDelay(() => tokenizer.encodeAsync(text));
+    expect(p99).toBeLessThan(bound);
   });
 
   test('encodeAsync stops when its signal fires', async () => {
@@ -305,7 +306,11 @@ describe('long texts', () => {
 });
 
 describe('the vocabulary in the file', () => {
-  const strings = (...value: string[]): MetadataValue => ({ type: 'array', element: 'string', value });
+  const strings = (...value: string[]): MetadataValue => ({
+    type: 'array',
+    element: 'string',
+    value: StringList.from(value),
+  });
   const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
 
   test.each<[string, string, string, Record<string, MetadataValue | undefined>]>([

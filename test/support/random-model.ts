@@ -1,6 +1,7 @@
 // Writes llama models of any size with seeded random weights and a made-up byte-level vocabulary. They compute like
 // trained ones and say nothing. Used by tests and benchmarks.
 
+import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
 import { type GgufTensorSource, writeGguf } from '../../src/model/gguf/writer.js';
 import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
@@ -63,12 +64,12 @@ function llamaMetadata(model: RandomLlama): [string, MetadataValue][] {
     ['llama.vocab_size', u32(model.vocab)],
     ['tokenizer.ggml.model', string('gpt2')],
     ['tokenizer.ggml.pre', string('gpt-2')],
-    ['tokenizer.ggml.tokens', { type: 'array', element: 'string', value: tokens }],
+    ['tokenizer.ggml.tokens', { type: 'array', element: 'string', value: StringList.from(tokens) }],
     [
       'tokenizer.ggml.token_type',
       { type: 'array', element: 'i32', value: Int32Array.from(tokens, (_, id) => (id === endOfText ? 3 : 1)) },
     ],
-    ['tokenizer.ggml.merges', { type: 'array', element: 'string', value: merges }],
+    ['tokenizer.ggml.merges', { type: 'array', element: 'string', value: StringList.from(merges) }],
     ['tokenizer.ggml.bos_token_id', u32(endOfText)],
     ['tokenizer.ggml.eos_token_id', u32(endOfText)],
     ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
@@ -86,15 +87,16 @@ export function randomVocabulary(size: number, seed: number): { tokens: string[]
   const blank = byteCharacters[0x20] as string;
   const lefts = [blank, ...letters];
   const rights = [...letters];
-  const longest = 12;
+  const longestPart = 6;
   const pick = (from: readonly string[]) => from[Math.floor((random() + 1) * 0.5 * from.length)] as string;
   while (tokens.length < size) {
     const [left, right] = [pick(lefts), pick(rights)];
     const merged = left + right;
-    if (merged.length > longest || known.has(merged)) continue;
+    if (known.has(merged)) continue;
     known.add(merged);
     tokens.push(merged);
     merges.push(`${left} ${right}`);
+    if (merged.length > longestPart) continue;
     lefts.push(merged);
     if (!merged.startsWith(blank)) rights.push(merged);
   }

@@ -157,6 +157,12 @@ export class HeaderCursor {
     return text;
   }
 
+  /** Copies the next bytes to target[at, at + sizeBytes). */
+  copyTo(target: Uint8Array, at: number, sizeBytes: number): void {
+    const start = this.#advance(sizeBytes);
+    this.#window.copy(target, at, start, start + sizeBytes);
+  }
+
   #advance(sizeBytes: number): number {
     const at = this.#at;
     this.#at += sizeBytes;

@@ -2,6 +2,7 @@
 // it knows nothing of what the keys mean. Called by the tokenizers and the architectures.
 import { type ErrorCode, TesseraeError } from '../../errors.js';
 import { quote } from './quote.js';
+import type { StringList } from './string-list.js';
 import type { MetadataValue } from './value-types.js';
 
 /** Read-only map of metadata. Every getter throws ERR_MODEL_FILE when its key is absent (and no fallback given). */
@@ -66,18 +67,16 @@ export class GgufMetadata {
     return value !== undefined && value >= 0 ? value : this.#mismatch(key, 'an integer of at least 0', entry);
   }
 
-  strings(key: string, fallback?: readonly string[]): readonly string[] {
-    const entry = this.#require(key, fallback);
-    if (entry === undefined) return fallback as readonly string[];
+  strings(key: string): StringList {
+    const entry = this.#require(key, undefined) as MetadataValue;
     return entry.type === 'array' && entry.element === 'string'
       ? entry.value
       : this.#mismatch(key, 'an array of strings', entry);
   }
 
   /** An array of an integer type of up to 32 bits. */
-  integers(key: string, fallback?: ArrayLike<number>): ArrayLike<number> {
-    const entry = this.#require(key, fallback);
-    if (entry === undefined) return fallback as ArrayLike<number>;
+  integers(key: string): ArrayLike<number> {
+    const entry = this.#require(key, undefined) as MetadataValue;
     if (entry.type === 'array') {
       switch (entry.element) {
         case 'u8':

@@ -1,8 +1,10 @@
 // Parses the header of a GGUF file, versions 2 and 3, little-endian (ggml docs/gguf.md): counts, metadata and tensor
 // infos, each checked before it is used. Does not open files and reads no tensor data. Called by reader.ts.
+import { isUtf8 } from 'node:buffer';
 import type { Pace } from '../pace.js';
 import type { HeaderCursor } from './cursor.js';
 import { quote } from './quote.js';
+import { StringList } from './string-list.js';
 import { tensorSizeBytes, tensorTypes } from './tensor-types.js';
 import {
   DEFAULT_ALIGNMENT,
@@ -22,6 +24,7 @@ const MAX_ENTRIES = 65_536;
 const MAX_DIMENSIONS = 4;
 /** How many bytes are parsed between two looks at the clock. */
 const BYTES_PER_LOOK = 1 << 15;
+const STRINGS_PER_LOOK = 1 << 10;
 
 /** Where a tensor lies in the file, and what it is. */
 export interface GgufTensorInfo {
@@ -140,22 +143,38 @@ async function parseArray(cursor: HeaderCursor, what: string, pace: Pace): Promi
   return parseNumbers(cursor, { element, length, what, pace });
 }
 
-async function parseStrings(cursor: HeaderCursor, length: number, what: string, pace: Pace): Promise<string[]> {
+async function parseStrings(cursor: HeaderCursor, length: number, what: string, pace: Pace): Promise<StringList> {
   cursor.checkFits(length, 8, what);
-  const strings: string[] = [];
-  let nextLook = cursor.offset + BYTES_PER_LOOK;
+  const lengthName = `the length of a string of ${what}`;
+  const offsets = new Uint32Array(length + 1);
+  let bytes = new Uint8Array(BYTES_PER_LOOK);
+  let end = 0;
+  let checkedEnd = 0;
   for (let i = 0; i < length; i++) {
     if (!cursor.holds(8)) await cursor.need(8, what);
-    const sizeBytes = cursor.count(`the length of a string of ${what}`);
+    const sizeBytes = cursor.count(lengthName);
     if (sizeBytes > MAX_STRING_BYTES) throw cursor.error(`${what} holds a string of ${sizeBytes} bytes`);
     if (!cursor.holds(sizeBytes)) await cursor.need(sizeBytes, what);
-    strings.push(cursor.text(sizeBytes, what));
-    if (cursor.offset >= nextLook) {
-      nextLook = cursor.offset + BYTES_PER_LOOK;
-      if (pace.due()) await pace.rest();
+    if (end + sizeBytes > bytes.length) {
+      const larger = new Uint8Array(Math.max(2 * bytes.length, end + sizeBytes));
+      larger.set(bytes.subarray(0, end));
+      bytes = larger;
     }
+    cursor.copyTo(bytes, end, sizeBytes);
+    // Strings that join to valid UTF-8 and do not begin within a character are valid each.
+    if (sizeBytes > 0 && ((bytes[end] as number) & 0xc0) === 0x80) throw notUtf8(cursor, what);
+    end += sizeBytes;
+    offsets[i + 1] = end;
+    if (end - checkedEnd < BYTES_PER_LOOK && i % STRINGS_PER_LOOK !== 0 && i + 1 < length) continue;
+    if (!isUtf8(bytes.subarray(checkedEnd, end))) throw notUtf8(cursor, what);
+    checkedEnd = end;
+    if (pace.due()) await pace.rest();
   }
-  return strings;
+  return new StringList(bytes.slice(0, end), offsets);
+}
+
+function notUtf8(cursor: HeaderCursor, what: string): Error {
+  return cursor.error(`${what} holds a string that is not valid UTF-8`);
 }
 
 async function parseNumbers(

@@ -62,16 +62,11 @@ export class FileSink {
         : this.#buffer.writeBigInt64LE(value, this.#used);
   }
 
-  /** A string with its length before it. */
-  async string(text: string): Promise<void> {
-    const sizeBytes = Buffer.byteLength(text);
-    await this.bigint('u64', BigInt(sizeBytes));
-    if (sizeBytes > BUFFER_BYTES) {
-      await this.bytes(Buffer.from(text));
-      return;
-    }
-    if (sizeBytes > BUFFER_BYTES - this.#used) await this.flush();
-    this.#used += this.#buffer.write(text, this.#used);
+  /** A string's UTF-8 with its length before it. */
+  async string(text: string | Uint8Array): Promise<void> {
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+    await this.bigint('u64', BigInt(bytes.length));
+    await this.bytes(bytes);
   }
 
   /** Bytes as they are; they may lie in shared memory. `onPiece` is called between pieces of some MiB. */

@@ -1,5 +1,6 @@
 // The metadata value types of GGUF (ggml docs/gguf.md): their codes, sizes, and how JavaScript holds them.
 // Used by the reader and the writer alike, so that a file read and written again keeps its types.
+import type { StringList } from './string-list.js';
 
 /** Types of one metadata number, by their name in this library. */
 export type NumberType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64';
@@ -16,7 +17,7 @@ export interface ArrayOf {
   i32: Int32Array;
   f32: Float32Array;
   bool: Uint8Array;
-  string: string[];
+  string: StringList;
   u64: BigUint64Array;
   i64: BigInt64Array;
   f64: Float64Array;
@@ -56,7 +57,7 @@ export type ValueType = (typeof valueTypeNames)[number];
 interface ScalarInfo {
   readonly sizeBytes: number;
   /** An array of `length` zeros. */
-  readonly array: (length: number) => Exclude<ArrayOf[ElementType], string[]>;
+  readonly array: (length: number) => Exclude<ArrayOf[ElementType], StringList>;
 }
 
 export const scalarTypes: Readonly<Record<ScalarType, ScalarInfo>> = {

@@ -168,8 +168,8 @@ async function writeArray(sink: FileSink, { element, value }: MetadataArray, pac
   await writeType(sink, element);
   await sink.bigint('u64', BigInt(value.length));
   if (element !== 'string') return sink.bytes(bytesOf(value));
-  for (const [i, text] of value.entries()) {
-    await sink.string(text);
+  for (let i = 0; i < value.length; i++) {
+    await sink.string(value.bytesAt(i));
     if (i % STRINGS_PER_LOOK === 0 && pace.due()) await pace.rest();
   }
 }

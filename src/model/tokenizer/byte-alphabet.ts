@@ -11,31 +11,31 @@ export const byteCharacters: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
 })();
 
-/** The byte of each character of the alphabet, by code unit; -1 elsewhere. All of them are below U+0144. */
+/** The byte of each character of the alphabet, by code point; -1 elsewhere. All of them are below U+0144. */
 const bytesByUnit = new Int16Array(0x144).fill(-1);
 byteCharacters.forEach((character, byte) => {
   bytesByUnit[character.charCodeAt(0)] = byte;
 });
 
-const utf8 = new TextEncoder();
-
-/** The bytes that a token's text stands for. A character outside of the alphabet stands for its own UTF-8. */
-export function bytesOfTokenText(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const byte = bytesByUnit[text.charCodeAt(i)] ?? -1;
-    if (byte < 0) return bytesOfMixedText(text);
-    bytes[i] = byte;
+/**
+ * Spells out a token's text, given as UTF-8 in source[start, end), as the bytes that it stands for. A character outside
+ * of the alphabet stands for its own UTF-8.
+ * @returns the end in `target`; there are never more bytes than in the text
+ */
+export function spellBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
+  let out = at;
+  for (let i = start; i < end; i++) {
+    const first = source[i] as number;
+    // All characters of the alphabet take one or two bytes in UTF-8; of longer ones each byte is copied.
+    const isPair = first >= 0xc2 && first < 0xe0;
+    const unit = isPair ? ((first & 0x1f) << 6) | ((source[i + 1] as number) & 0x3f) : first;
+    const byte = isPair || first < 0x80 ? (bytesByUnit[unit] ?? -1) : -1;
+    if (byte >= 0) {
+      target[out++] = byte;
+      if (isPair) i += 1;
+    } else {
+      target[out++] = first;
+    }
   }
-  return bytes;
-}
-
-function bytesOfMixedText(text: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const character of text) {
-    const byte = bytesByUnit[character.codePointAt(0) as number] ?? -1;
-    if (byte >= 0) bytes.push(byte);
-    else bytes.push(...utf8.encode(character));
-  }
-  return Uint8Array.from(bytes);
+  return out;
 }

@@ -5,7 +5,7 @@ import type { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
 import { Pace } from '../pace.js';
 import { BpeMerger, MAX_MERGES, type TokenSink } from './bpe-merger.js';
-import { byteCharacters, bytesOfTokenText } from './byte-alphabet.js';
+import { byteCharacters, spellBytes } from './byte-alphabet.js';
 import { ByteDecoder, decodeBytes } from './byte-decoder.js';
 import { codePointIn, Gpt2Words } from './gpt2-words.js';
 import { MergeTable } from './merge-table.js';
@@ -25,6 +25,7 @@ const LONG_WORD = 512;
 const CACHED_WORD = 32;
 const CACHE_ENTRIES = 1 << 15;
 const MERGES_PER_LOOK = 128;
+const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
 
 /** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
@@ -41,22 +42,25 @@ export async function createByteLevelBpe(metadata: GgufMetadata, pace: Pace): Pr
   }
   const vocabulary = await readVocabulary(metadata, pace);
   const merges = await readMerges(metadata, vocabulary, pace);
-  return new ByteLevelBpe(vocabulary, merges, await collectBytes(vocabulary, pace));
+  return new ByteLevelBpe(vocabulary, merges, await spellTokens(vocabulary, pace));
 }
 
 async function readMerges(metadata: GgufMetadata, { ids }: Vocabulary, pace: Pace): Promise<MergeTable> {
   const key = 'tokenizer.ggml.merges';
   const lines = metadata.strings(key);
   if (lines.length > MAX_MERGES) throw metadata.error(key, `has ${lines.length} entries, more than ${MAX_MERGES}`);
+  const { bytes, offsets } = lines;
   const merges = new MergeTable(lines.length);
-  for (const [rank, line] of lines.entries()) {
-    // No token of the byte alphabet holds a blank; a blank at index 0 would be a token of its own.
-    const blank = line.indexOf(' ', 1);
-    const left = ids.get(line.slice(0, Math.max(blank, 0)));
-    const right = ids.get(line.slice(blank + 1));
-    const merged = ids.get(line.slice(0, Math.max(blank, 0)) + line.slice(blank + 1));
-    if (left === undefined || right === undefined || merged === undefined) {
-      throw metadata.error(key, `holds ${quote(line)} at ${rank}, which is not two tokens that make a third`);
+  for (let rank = 0; rank < lines.length; rank++) {
+    const [start, end] = [offsets[rank] as number, offsets[rank + 1] as number];
+    // No token of the byte alphabet holds a blank; one at the beginning would be a token of its own.
+    let blank = start + 1;
+    while (blank < end && bytes[blank] !== BLANK) blank += 1;
+    const left = ids.find(bytes, start, Math.min(blank, end));
+    const right = ids.find(bytes, Math.min(blank + 1, end), end);
+    const merged = ids.find(bytes, start, end, blank);
+    if (left < 0 || right < 0 || merged < 0) {
+      throw metadata.error(key, `holds ${quote(lines.at(rank))} at ${rank}, which is not two tokens that make a third`);
     }
     merges.add(rank, left, right, merged);
     if (rank % MERGES_PER_LOOK === 0 && pace.due()) await pace.rest();
@@ -65,15 +69,28 @@ async function readMerges(metadata: GgufMetadata, { ids }: Vocabulary, pace: Pac
 }
 
 /** The bytes of every token: control and user-defined tokens are spelled as plain text, others in the byte alphabet. */
-async function collectBytes({ texts, types }: Vocabulary, pace: Pace): Promise<Uint8Array[]> {
-  const utf8 = new TextEncoder();
-  const bytes: Uint8Array[] = [];
-  for (const [id, text] of texts.entries()) {
-    const isPlain = types[id] === CONTROL || types[id] === UNKNOWN || types[id] === USER_DEFINED;
-    bytes.push(isPlain ? utf8.encode(text) : bytesOfTokenText(text));
+async function spellTokens({ texts, types }: Vocabulary, pace: Pace): Promise<TokenBytes> {
+  const bytes = new Uint8Array(texts.bytes.length);
+  const offsets = new Uint32Array(texts.length + 1);
+  let at = 0;
+  for (let id = 0; id < texts.length; id++) {
+    const [start, end] = [texts.offsets[id] as number, texts.offsets[id + 1] as number];
+    if (types[id] === CONTROL || types[id] === UNKNOWN || types[id] === USER_DEFINED) {
+      bytes.set(texts.bytes.subarray(start, end), at);
+      at += end - start;
+    } else {
+      at = spellBytes(texts.bytes, start, end, bytes, at);
+    }
+    offsets[id + 1] = at;
     if (id % MERGES_PER_LOOK === 0 && pace.due()) await pace.rest();
   }
-  return bytes;
+  return { bytes, offsets };
+}
+
+/** The bytes that tokens stand for: those of token i are bytes[offsets[i], offsets[i + 1]). */
+interface TokenBytes {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
 }
 
 class ByteLevelBpe implements Tokenizer {
@@ -84,7 +101,7 @@ class ByteLevelBpe implements Tokenizer {
   readonly addsBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #merges: MergeTable;
-  readonly #bytes: readonly Uint8Array[];
+  readonly #spelled: TokenBytes;
   /** The token of each byte, or -1. */
   readonly #byteIds: Int32Array;
   /** Matched in every text: user-defined tokens. */
@@ -94,7 +111,7 @@ class ByteLevelBpe implements Tokenizer {
   readonly #shortWords: BpeMerger;
   readonly #cache = new Map<string, readonly number[]>();
 
-  constructor(vocabulary: Vocabulary, merges: MergeTable, bytes: readonly Uint8Array[]) {
+  constructor(vocabulary: Vocabulary, merges: MergeTable, spelled: TokenBytes) {
     const { texts, types, ids } = vocabulary;
     this.vocabularySize = texts.length;
     this.bosId = vocabulary.bosId;
@@ -102,14 +119,17 @@ class ByteLevelBpe implements Tokenizer {
     this.addsBos = vocabulary.addsBos;
     this.#vocabulary = vocabulary;
     this.#merges = merges;
-    this.#bytes = bytes;
-    this.#byteIds = Int32Array.from(byteCharacters, (character) => ids.get(character) ?? -1);
+    this.#spelled = spelled;
+    this.#byteIds = Int32Array.from(byteCharacters, (character) => {
+      const utf8 = Buffer.from(character);
+      return ids.find(utf8, 0, utf8.length);
+    });
     const user: [number, string][] = [];
     const control: [number, string][] = [];
-    texts.forEach((text, id) => {
-      if (types[id] === USER_DEFINED) user.push([id, text]);
-      else if (types[id] === CONTROL || types[id] === UNKNOWN) control.push([id, text]);
-    });
+    for (let id = 0; id < texts.length; id++) {
+      if (types[id] === USER_DEFINED) user.push([id, texts.at(id)]);
+      else if (types[id] === CONTROL || types[id] === UNKNOWN) control.push([id, texts.at(id)]);
+    }
     this.#userTokens = new SpecialTokens(user);
     this.#specialTokens = new SpecialTokens([...user, ...control]);
     this.#shortWords = new BpeMerger(merges, LONG_WORD * MOST_BYTES_PER_UNIT);
@@ -142,12 +162,13 @@ class ByteLevelBpe implements Tokenizer {
   }
 
   tokenText(id: number): string {
-    return this.#vocabulary.texts[checkTokenId(id, this.vocabularySize)] as string;
+    return this.#vocabulary.texts.at(checkTokenId(id, this.vocabularySize));
   }
 
   #bytesOf(id: number, { special = false }: DecodeOptions): Uint8Array | undefined {
     const type = this.#vocabulary.types[checkTokenId(id, this.vocabularySize)];
-    return (type === CONTROL || type === UNKNOWN) && !special ? undefined : this.#bytes[id];
+    if ((type === CONTROL || type === UNKNOWN) && !special) return undefined;
+    return this.#spelled.bytes.subarray(this.#spelled.offsets[id], this.#spelled.offsets[id + 1]);
   }
 
   /** Encodes, pausing after every STEP of work or so. */

@@ -3,7 +3,9 @@
 import { TesseraeError } from '../../errors.js';
 import type { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
+import type { StringList } from '../gguf/string-list.js';
 import type { Pace } from '../pace.js';
+import { TokenTable } from './token-table.js';
 
 /** Token types as llama.cpp numbers them in `tokenizer.ggml.token_type`. */
 export const UNKNOWN = 2;
@@ -15,10 +17,10 @@ const LAST_TYPE = 6;
 const TOKENS_PER_LOOK = 512;
 
 export interface Vocabulary {
-  readonly texts: readonly string[];
+  readonly texts: StringList;
   readonly types: ArrayLike<number>;
   /** Ids by text. Empty tokens, as some files have for padding, are left out. */
-  readonly ids: ReadonlyMap<string, number>;
+  readonly ids: TokenTable;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly addsBos: boolean;
@@ -29,11 +31,10 @@ export async function readVocabulary(metadata: GgufMetadata, pace: Pace): Promis
   const tokensKey = 'tokenizer.ggml.tokens';
   const texts = metadata.strings(tokensKey);
   if (texts.length === 0) throw metadata.error(tokensKey, 'is empty');
-  const ids = new Map<string, number>();
-  for (const [id, text] of texts.entries()) {
-    const twin = ids.get(text);
-    if (twin !== undefined) throw metadata.error(tokensKey, `holds ${quote(text)} twice, at ${twin} and ${id}`);
-    if (text !== '') ids.set(text, id);
+  const ids = new TokenTable(texts);
+  for (let id = 0; id < texts.length; id++) {
+    const twin = texts.offsets[id] === texts.offsets[id + 1] ? -1 : ids.add(id);
+    if (twin >= 0) throw metadata.error(tokensKey, `holds ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
     if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
   }
   const bosId = readId(metadata, 'tokenizer.ggml.bos_token_id', texts.length);
