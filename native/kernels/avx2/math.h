@@ -57,9 +57,6 @@ TESSERAE_INLINE __m256 exp8(__m256 x) {
   return _mm256_mul_ps(_mm256_mul_ps(e.fraction, e.scale1), e.scale2);
 }
 
-// The same bits as a lane of exp8.
-TESSERAE_INLINE float exp1(float x) { return _mm256_cvtss_f32(exp8(_mm256_set1_ps(x))); }
-
 // |x| < 0.625: x + x³ · polynomial(x²), error 2^-27; beyond: 1 - 2 / (exp(2|x|) + 1).
 TESSERAE_INLINE __m256 tanh8(__m256 x) {
   const __m256 t = abs8(x);
@@ -175,12 +172,6 @@ TESSERAE_INLINE void with_activation(Activation kind, Body&& body) {
     case Activation::tanh: return body(ActivationTag<Activation::tanh>{});
     case Activation::exp: return body(ActivationTag<Activation::exp>{});
   }
-}
-
-// For an epilogue that already holds its vectors in registers.
-inline __m256 activate8(Activation kind, __m256 x) {
-  with_activation(kind, [&](auto tag) { x = activate8<decltype(tag)::value>(x); });
-  return x;
 }
 
 }  // namespace tesserae
