@@ -1,8 +1,9 @@
 // crossEntropy: the negative log likelihood of one target per row under softmax (native/kernels/cross_entropy.h).
 import { TesseraeError } from '../errors.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { recordCopy } from './copy.js';
 import { type CallOptions, checkRank, checkSameShape, checkTensor, defineOp } from './op.js';
-import { outerOf, packed, tileRowsFor } from './rows.js';
+import { outerOf, packed, type Rows, tileRowsFor } from './rows.js';
 
 export interface CrossEntropyArgs extends CallOptions {
   readonly logits: Tensor;
@@ -31,26 +32,29 @@ export const crossEntropy = defineOp({
   },
   record(recorder, { logits, targets }, out) {
     const columns = logits.shape.at(-1) as number;
-    const stridesOf = (x: Tensor) => [x.strides, [...targets.strides, 0], [...out.strides, 0]];
-    const direct = columns === 1 || logits.strides.at(-1) === 1 ? logits : packed(recorder, logits);
-    let from = direct;
-    let layout = outerOf(from.shape, stridesOf(from));
+    let index = targets;
+    let to = out;
+    const layoutOf = (from: Tensor) => outerOf(from.shape, [from.strides, [...index.strides, 0], [...to.strides, 0]]);
+    let from = columns === 1 || logits.strides.at(-1) === 1 ? logits : packed(recorder, logits);
+    let layout = layoutOf(from);
     if (layout === undefined) {
       from = packed(recorder, logits);
-      layout = outerOf(from.shape, stridesOf(from));
+      index = packed(recorder, targets);
+      if (!out.isContiguous) to = recorder.temporary(out.shape);
+      layout = layoutOf(from) as Rows;
     }
-    if (layout === undefined) throw new TesseraeError('ERR_SHAPE', 'targets or out have too many strides', { op });
     const { rows, outer, strides } = layout;
     const tileRows = tileRowsFor(rows, columns, recorder.threads);
     const step = {
       kernel: 'cross_entropy',
       tiles: Math.ceil(rows / tileRows),
       flops: 20 * rows * columns,
-      reads: [from, targets],
-      writes: [out],
+      reads: [from, index],
+      writes: [to],
     };
     recorder.emit(step, (params) =>
-      params.pointer(from).pointer(targets).pointer(out).int(columns).int(tileRows).ints(outer).ints(strides.flat()),
+      params.pointer(from).pointer(index).pointer(to).int(columns).int(tileRows).ints(outer).ints(strides.flat()),
     );
+    if (to !== out) recordCopy(recorder, to, out);
   },
 });

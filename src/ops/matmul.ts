@@ -197,12 +197,13 @@ function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): 
   const tiles = chooseTiles({ m, n, k, batches, threads: recorder.threads, path });
   const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
   const source = b instanceof PackedMatrix ? b.image : b;
+  const bias = withUnitOrNoStride(recorder, args.bias);
   const [aBatch, bBatch, cBatch, residualBatch] = batchStrides as [number[], number[], number[], number[]];
   const step = {
     kernel: op,
     tiles: Math.ceil(batches / tiles.batches) * Math.ceil(m / tiles.m) * Math.ceil(n / tiles.n),
     flops: 2 * batches * m * n * k,
-    reads: [a, image?.packed ?? source, args.bias, residual],
+    reads: [a, image?.packed ?? source, bias, residual],
     writes: [c],
   };
   recorder.emit(step, (params) =>
@@ -211,13 +212,13 @@ function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): 
       .pointer(source)
       .pointer(image?.packed)
       .pointer(c)
-      .pointer(args.bias)
+      .pointer(bias)
       .pointer(residual)
       .ints([m, n, k])
       .ints(product.aStrides)
       .ints(product.bStrides)
       .int(product.cRowStride)
-      .int(args.bias?.strides[0] ?? 0)
+      .int(bias?.strides[0] ?? 0)
       .int(product.residualRowStride)
       .dtype(source)
       .int(pathCodes[path])
@@ -255,4 +256,9 @@ function recordEmptySum(recorder: Recorder, args: MatmulArgs, out: Tensor): void
 function withUnitColumns(recorder: Recorder, tensor: Tensor | undefined): Tensor | undefined {
   if (tensor === undefined || tensor.strides.at(-1) === 1 || tensor.shape.at(-1) === 1) return tensor;
   return packed(recorder, tensor);
+}
+
+/** The kernel takes a bias of one value for each column, or one value for all. */
+function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined): Tensor | undefined {
+  return bias === undefined || bias.size === 1 || (bias.strides[0] as number) <= 1 ? bias : packed(recorder, bias);
 }

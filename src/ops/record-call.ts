@@ -26,15 +26,33 @@ export function recordCall(op: AnyOp, args: any, site: CallSite): Tensor {
   const given = args.out as unknown;
   if (given === undefined) {
     const out = site.allocate(spec);
-    if (out.size > 0) op.record(site.recorder, args, out);
+    try {
+      record(op, args, out, site.recorder);
+    } catch (error) {
+      out.dispose();
+      throw error;
+    }
     return out;
   }
   checkTensor(given, op.name, 'out', spec.dtype);
   checkSameShape(given, spec.shape, op.name, 'out');
   site.checkUsable(given, op.name);
   checkWritable(given, operands, (operand) => op.inPlace(operand, args), op.name);
-  if (given.size > 0) op.record(site.recorder, args, given);
+  record(op, args, given, site.recorder);
   return given;
+}
+
+/** Some layouts are refused only while they are recorded: what was recorded until then is taken back. */
+// biome-ignore lint/suspicious/noExplicitAny: see above.
+function record(op: AnyOp, args: any, out: Tensor, recorder: Recorder): void {
+  if (out.size === 0) return;
+  const stepsBefore = recorder.steps.length;
+  try {
+    op.record(recorder, args, out);
+  } catch (error) {
+    recorder.steps.length = stepsBefore;
+    throw error;
+  }
 }
 
 function checkWritable(

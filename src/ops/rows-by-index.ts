@@ -146,12 +146,13 @@ export const argmax = defineOp({
     const columns = x.shape.at(-1) as number;
     const direct = columns === 1 || x.strides[x.rank - 1] === 1;
     let from = direct ? x : packed(recorder, x);
-    let layout = outerOf(from.shape, [from.strides, [...out.strides, 0]]);
+    let to = out;
+    let layout = outerOf(from.shape, [from.strides, [...to.strides, 0]]);
     if (layout === undefined) {
       from = packed(recorder, x);
-      layout = outerOf(from.shape, [from.strides, [...out.strides, 0]]);
+      if (!out.isContiguous) to = recorder.temporary(out.shape, 'i32');
+      layout = outerOf(from.shape, [from.strides, [...to.strides, 0]]) as Rows;
     }
-    if (layout === undefined) throw new TesseraeError('ERR_SHAPE', 'out has too many strides', { op: 'argmax' });
     const { rows, outer, strides } = layout;
     const tileRows = tileRowsFor(rows, columns, recorder.threads);
     const step = {
@@ -159,10 +160,11 @@ export const argmax = defineOp({
       tiles: Math.ceil(rows / tileRows),
       flops: rows * columns,
       reads: [from],
-      writes: [out],
+      writes: [to],
     };
     recorder.emit(step, (params) =>
-      params.pointer(from).pointer(out).int(columns).int(tileRows).ints(outer).ints(strides.flat()),
+      params.pointer(from).pointer(to).int(columns).int(tileRows).ints(outer).ints(strides.flat()),
     );
+    if (to !== out) recordCopy(recorder, to, out);
   },
 });
