@@ -6,7 +6,7 @@ import { KernelStatus } from '../native/addon.js';
 import { alignedBlock } from '../team/aligned-block.js';
 import type { TeamProgram } from '../team/team.js';
 import type { Storage } from '../tensor/storage.js';
-import { planArena, planOrder } from './plan.js';
+import { planArena, planOrder, planWidth } from './plan.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
@@ -56,7 +56,7 @@ export class CompiledProgram implements TeamProgram {
       }
     });
     this.externals = [...externals];
-    this.width = steps.reduce((most, step) => Math.max(most, step.tiles), 0);
+    this.width = planWidth(steps, order);
     this.isTiny = steps.reduce((ns, step) => ns + estimateNs(step), 0) < shareFromNs;
   }
 

@@ -52,27 +52,42 @@ interface Window {
 
 /**
  * For each step the number of leading steps that must be complete before it may start: one more than the last earlier
- * step that writes what it touches, or reads what it writes. Called after planArena, so that temporaries which share
- * arena bytes count as the same memory.
+ * step that writes what it touches, or reads what it writes. Never less than for the step before it, since workers take
+ * steps in order and look no further than to the first that must wait. Called after planArena, so that temporaries
+ * which share arena bytes count as the same memory.
  */
 export function planOrder(steps: readonly Step[]): number[] {
   const reads = steps.map((step) => step.reads.map(windowOf));
   const writes = steps.map((step) => step.writes.map(windowOf));
+  let least = 0;
   return steps.map((_, index) => {
     const ownReads = reads[index] as Window[];
     const ownWrites = writes[index] as Window[];
-    for (let earlier = index - 1; earlier >= 0; earlier--) {
+    for (let earlier = index - 1; earlier >= least; earlier--) {
       const written = writes[earlier] as Window[];
       if (
         anyOverlap(written, ownReads) ||
         anyOverlap(written, ownWrites) ||
         anyOverlap(reads[earlier] as Window[], ownWrites)
       ) {
-        return earlier + 1;
+        least = earlier + 1;
       }
     }
-    return 0;
+    return least;
   });
+}
+
+/** The most tiles that can be computed at the same time, given the order: those of all steps open at one moment. */
+export function planWidth(steps: readonly Step[], order: readonly number[]): number {
+  let width = 0;
+  for (let complete = 0; complete < steps.length; complete++) {
+    let open = 0;
+    for (let index = complete; index < steps.length && (order[index] as number) <= complete; index++) {
+      open += (steps[index] as Step).tiles;
+    }
+    width = Math.max(width, open);
+  }
+  return width;
 }
 
 function windowOf(tensor: Tensor): Window {
