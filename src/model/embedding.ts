@@ -25,7 +25,8 @@ export async function embedText(
     for (let at = 0; at < rows.length; at += dim, row++) {
       if (kind === 'first' && row > 0) continue;
       if (kind === 'last' && row < ids.length - 1) continue;
-      for (let column = 0; column < dim; column++) sums[column] = (sums[column] as number) + (rows[at + column] as number);
+      for (let column = 0; column < dim; column++)
+        sums[column] = (sums[column] as number) + (rows[at + column] as number);
     }
   });
   const count = kind === 'mean' ? row : 1;

@@ -101,5 +101,9 @@ export async function* generateWith(
 export function checkPromptFits(ids: readonly number[], capacity: number, op: string): void {
   if (ids.length === 0) throw new TesseraeError('ERR_ARGUMENT', 'the prompt has no tokens', { op });
   if (ids.length <= capacity) return;
-  throw new TesseraeError('ERR_CONTEXT', `a prompt of ${ids.length} tokens does not fit into a context of ${capacity}`, { op });
+  throw new TesseraeError(
+    'ERR_CONTEXT',
+    `a prompt of ${ids.length} tokens does not fit into a context of ${capacity}`,
+    { op },
+  );
 }

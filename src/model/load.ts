@@ -37,9 +37,15 @@ export async function loadModel(
   const architecture = architectureOf(file.metadata);
   const config = architecture.readConfig(file.metadata);
   const made = config.contextLength;
-  const capacity = checkPositive(options.contextLength ?? Math.min(made, mostDefaultContext), 'contextLength', 'loadModel');
+  const capacity = checkPositive(
+    options.contextLength ?? Math.min(made, mostDefaultContext),
+    'contextLength',
+    'loadModel',
+  );
   if (capacity > made) {
-    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op: 'loadModel' });
+    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, {
+      op: 'loadModel',
+    });
   }
   const specs = architecture.weights(config);
   file.requireSupportedTypes();

@@ -148,7 +148,12 @@ export class Model {
    */
   async perplexity(text: Prompt, options: PerplexityOptions = {}): Promise<Perplexity> {
     checkKeys(options, ['window', 'signal', 'onProgress'], 'perplexity');
-    const window = checkPositive(options.window ?? Math.min(defaultWindow, this.#parts.capacity), 'window', 'perplexity', 2);
+    const window = checkPositive(
+      options.window ?? Math.min(defaultWindow, this.#parts.capacity),
+      'window',
+      'perplexity',
+      2,
+    );
     if (window > this.#parts.capacity) {
       const message = `a window of ${window} does not fit into a context of ${this.#parts.capacity}`;
       throw new TesseraeError('ERR_CONTEXT', message, { op: 'perplexity' });

@@ -18,7 +18,9 @@ export function checkKeys(options: object, allowed: readonly string[], op: strin
 
 export function checkPositive(value: unknown, name: string, op: string, least = 1): number {
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, { op });
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, {
+    op,
+  });
 }
 
 /** One of the given words; undefined gives the first. */

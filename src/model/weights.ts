@@ -3,7 +3,7 @@
 import { formatShape, TesseraeError } from '../errors.js';
 import { type DType, dtypes } from '../tensor/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Weights, WeightSpec } from './architectures/architecture.js';
+import type { WeightSpec, Weights } from './architectures/architecture.js';
 import type { GgufFile, GgufTensorInfo } from './gguf/reader.js';
 import type { ModelHost } from './host.js';
 
@@ -63,7 +63,10 @@ async function loadTensor(
 ): Promise<Tensor> {
   const dtype = dtypeOfType[info.type];
   if (dtype === undefined) {
-    throw new TesseraeError('ERR_UNSUPPORTED', `${file.path}: tensor ${JSON.stringify(info.name)} has type ${info.type}`);
+    throw new TesseraeError(
+      'ERR_UNSUPPORTED',
+      `${file.path}: tensor ${JSON.stringify(info.name)} has type ${info.type}`,
+    );
   }
   const tensor = host.empty(info.shape, dtype);
   try {

@@ -1,10 +1,11 @@
 // The llama architecture (Touvron et al. 2023): RMSNorm before each part, rotary positions, grouped-query attention,
 // a SwiGLU feed-forward layer. Tensor names and metadata keys are those of the GGUF specification.
-import { ropeFrequencies } from '../../ops/rope.js';
+
 import type { ProgramBuilder } from '../../ops/program-builder.js';
+import { ropeFrequencies } from '../../ops/rope.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { GgufMetadata } from '../gguf/metadata.js';
-import type { Architecture, ForwardInputs, LayerCache, ModelConfig, Weights, WeightSpec } from './architecture.js';
+import type { Architecture, ForwardInputs, LayerCache, ModelConfig, WeightSpec, Weights } from './architecture.js';
 
 export interface LlamaConfig extends ModelConfig {
   readonly ffn: number;
@@ -34,7 +35,11 @@ function readConfig(metadata: GgufMetadata): LlamaConfig {
     throw metadata.error(key('rope.scaling.type'), `asks for ${scaling}, which is not supported`, 'ERR_UNSUPPORTED');
   }
   if (metadata.count(key('expert_count'), 0) > 0) {
-    throw metadata.error(key('expert_count'), 'asks for a mixture of experts, which is not supported', 'ERR_UNSUPPORTED');
+    throw metadata.error(
+      key('expert_count'),
+      'asks for a mixture of experts, which is not supported',
+      'ERR_UNSUPPORTED',
+    );
   }
   const ropeDim = size('rope.dimension_count', headDim);
   if (ropeDim % 2 !== 0 || ropeDim > headDim) {
@@ -103,7 +108,15 @@ function recordHidden(p: ProgramBuilder, config: LlamaConfig, all: Weights, inpu
   const x = p.embedding(weight(all, 'token_embd'), inputs.ids);
   inputs.cache.forEach((cache, index) => {
     const block = `blk.${index}`;
-    const mixed = attend(p, config, all, inputs, cache, block, p.rmsNorm(x, weight(all, `${block}.attn_norm`), { eps }));
+    const mixed = attend(
+      p,
+      config,
+      all,
+      inputs,
+      cache,
+      block,
+      p.rmsNorm(x, weight(all, `${block}.attn_norm`), { eps }),
+    );
     project(p, mixed, weight(all, `${block}.attn_output`), { residual: x, out: x });
     const gated = feed(p, all, block, p.rmsNorm(x, weight(all, `${block}.ffn_norm`), { eps }));
     project(p, gated, weight(all, `${block}.ffn_down`), { residual: x, out: x });
@@ -152,6 +165,5 @@ export const llama: Architecture<LlamaConfig> = {
   weights,
   ropeFrequencies: ({ ropeDim, ropeBase }) => ropeFrequencies(ropeDim, ropeBase),
   recordHidden,
-  recordLogits: (p, _config, all, hidden) =>
-    project(p, hidden, all.get('output.weight') ?? weight(all, 'token_embd')),
+  recordLogits: (p, _config, all, hidden) => project(p, hidden, all.get('output.weight') ?? weight(all, 'token_embd')),
 };
