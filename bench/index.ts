@@ -1,0 +1,17 @@
+// What the command takes from the benchmarks. Not part of the library's public face.
+export { BenchContext } from './context.js';
+export { bundledModelPath, describeMachine, type Machine, packageVersion } from './machine.js';
+export { type BenchReport, formatReport, runSelection, runSuite, type SuiteName, suiteNames } from './report.js';
+export { probeRoofline, type Roofline, workersText } from './roofline.js';
+export { attentionShapes, matmulShapes } from './shapes.js';
+export {
+  type Column,
+  formatBytes,
+  formatMs,
+  formatNumber,
+  formatShare,
+  formatSpeedup,
+  renderTable,
+} from './table.js';
+export { benchAttention, benchMatmul, type ThroughputRow } from './throughput.js';
+export { WrongResultError } from './wrong-result.js';

@@ -1,0 +1,80 @@
+// The probes as ops: what native/kernels/probe_fma.h and probe_read.h take. Not in the registry of public ops; run
+// through the engine's internal entry, so that a probe takes the same way to the workers as every other op.
+import type { Engine, Tensor } from '../src/index.js';
+import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
+
+/** Floats that a tile of probe_fma writes: kProbeLanes. */
+export const probeLanes = 96;
+
+interface ProbeFmaArgs extends CallOptions {
+  /** f32 [tiles, probeLanes] */
+  readonly out: Tensor;
+  readonly iterations: number;
+  /** Hand it to the workers even if it is so short that the calling thread would be faster. */
+  readonly shared: boolean;
+}
+
+/** Tells the runner that a program is no tiny one; an estimate, which no result depends on. */
+const flopsToShare = 1e9;
+
+/** Lane i holds i after an even number of iterations of x = 1 - x, and 1 - i after an odd one. */
+export const probeFma = defineOp({
+  name: 'probeFma',
+  parameters: ['iterations', 'shared'],
+  inPlace: () => false,
+  args: (out: Tensor, iterations: number, shared: boolean): ProbeFmaArgs => ({ out, iterations, shared }),
+  operands: () => [],
+  infer({ out }) {
+    checkTensor(out, 'probeFma', 'out', 'f32');
+    return { shape: out.shape, dtype: 'f32' };
+  },
+  record(recorder, { iterations, shared }, out) {
+    const tiles = out.shape[0] as number;
+    const flops = 2 * iterations * probeLanes * tiles;
+    const step = {
+      kernel: 'probe_fma',
+      tiles,
+      flops: shared ? Math.max(flops, flopsToShare) : flops,
+      reads: [],
+      writes: [out],
+    };
+    recorder.emit(step, (params) => params.pointer(out).int(iterations).double(-1).double(1));
+  },
+});
+
+interface ProbeReadArgs extends CallOptions {
+  readonly x: Tensor;
+  /** f32 [tiles] */
+  readonly out: Tensor;
+}
+
+/** Sums of equal parts of a buffer, one a tile. */
+export const probeRead = defineOp({
+  name: 'probeRead',
+  parameters: ['x'],
+  inPlace: () => false,
+  args: (x: Tensor, out: Tensor): ProbeReadArgs => ({ x, out }),
+  operands: ({ x }) => [x],
+  infer({ x, out }) {
+    checkTensor(x, 'probeRead', 'x', 'f32');
+    return { shape: out.shape, dtype: 'f32' };
+  },
+  record(recorder, { x }, out) {
+    const step = { kernel: 'probe_read', tiles: out.size, flops: x.size, reads: [x], writes: [out] };
+    recorder.emit(step, (params) =>
+      params
+        .pointer(x)
+        .pointer(out)
+        .ints([x.size, Math.ceil(x.size / out.size)]),
+    );
+  },
+});
+
+/** Fills `out` and awaits it. */
+export async function runProbeFma(engine: Engine, out: Tensor, iterations: number, shared = true): Promise<void> {
+  await engine.call(probeFma, { ...probeFma.args(out, iterations, shared) });
+}
+
+export async function runProbeRead(engine: Engine, x: Tensor, out: Tensor): Promise<void> {
+  await engine.call(probeRead, { ...probeRead.args(x, out) });
+}
