@@ -9,10 +9,13 @@ export interface WorkerPoolOptions {
   readonly workerData: unknown;
   /** Called when a worker dies that had no shift. */
   readonly onStrayError: (error: unknown) => void;
+  /** Called when the last worker is gone and could not be replaced: shifts that still wait will never begin. */
+  readonly onEmpty: () => void;
 }
 
 export class WorkerPool {
   readonly #piscina: Piscina;
+  #ending = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#piscina = new Piscina({
@@ -24,6 +27,12 @@ export class WorkerPool {
       workerData: options.workerData,
     });
     this.#piscina.on('error', options.onStrayError);
+    // A dead worker is replaced at once, but not when one died before it was ready: Piscina then starts no more.
+    this.#piscina.on('workerDestroy', () => {
+      queueMicrotask(() => {
+        if (this.threads === 0 && !this.#ending) options.onEmpty();
+      });
+    });
   }
 
   /** Resolves when the shift ends; rejects when its worker dies. */
@@ -36,8 +45,9 @@ export class WorkerPool {
     return this.#piscina.threads.length;
   }
 
-  /** Ends all workers. Shifts must have ended before. */
+  /** Ends all workers. Shifts must have ended before; those that never began are rejected. */
   destroy(): Promise<void> {
+    this.#ending = true;
     return this.#piscina.destroy();
   }
 }

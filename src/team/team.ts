@@ -2,6 +2,7 @@
 // endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
 import { AbortError, TesseraeError } from '../errors.js';
 import { type Addon, type NativeFailure, RunState } from '../native/addon.js';
+import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
 import { WorkerPool } from './pool.js';
 import { findWorkerFile } from './worker-file.js';
@@ -90,6 +91,9 @@ export class Team {
   readonly #calledSeats: Uint8Array;
   readonly #seatShifts: Int32Array;
   readonly #pendingShifts = new Set<Promise<void>>();
+  /** Resolves when no worker is left to begin the shifts that are pending. */
+  readonly #emptied = deferred();
+  readonly #aborts = new AbortWatch();
   readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
   #lossesInARow = 0;
   #listening = false;
@@ -123,6 +127,10 @@ export class Team {
       onStrayError: () => {
         this.#counts.lost += 1;
       },
+      onEmpty: () => {
+        this.#emptied.resolve();
+        this.#giveUp(new TesseraeError('ERR_WORKER_LOST', 'the worker threads died and cannot be started again'));
+      },
     });
     if (teams.size === 0) process.on('exit', closeAllTeams);
     teams.add(this);
@@ -131,7 +139,7 @@ export class Team {
   /** Starts the workers and waits until each has loaded the addon and served a first shift. */
   static async create(options: TeamOptions): Promise<Team> {
     const team = new Team(options);
-    team.#callShifts(team.threads);
+    team.#callWorkers(team.threads);
     try {
       await Promise.all([...team.#pendingShifts]);
     } catch (cause) {
@@ -158,16 +166,21 @@ export class Team {
       const run: Run = { program, resolve, reject, signal, onAbort: undefined, slot: -1, error: undefined };
       if (signal !== undefined) {
         run.onAbort = () => this.#abort(run, new AbortError(signal.reason));
-        signal.addEventListener('abort', run.onAbort, { once: true });
+        this.#aborts.add(signal, run.onAbort);
       }
       this.#counts.started += 1;
       if (this.#queue.length > 0 || !this.#start(run)) this.#queue.push(run);
     });
   }
 
+  /** @throws TesseraeError ERR_ENGINE_CLOSED */
+  checkOpen(): void {
+    if (this.#closed) throw closedError();
+  }
+
   /** Computes a program at once on the calling thread: for programs of a few microseconds. */
   runInline(program: TeamProgram): void {
-    if (this.#closed) throw closedError();
+    this.checkOpen();
     this.#counts.inline += 1;
     const failure = this.#addon.runInline(this.#control, program.block);
     if (failure !== undefined) throw program.describeFailure(failure);
@@ -195,7 +208,9 @@ export class Team {
     this.#closed = true;
     for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, closedError());
     this.#addon.closeTeam(this.#control);
-    while (this.#pendingShifts.size > 0) await Promise.allSettled([...this.#pendingShifts]);
+    while (this.#pendingShifts.size > 0 && this.#pool.threads > 0) {
+      await Promise.race([Promise.allSettled([...this.#pendingShifts]), this.#emptied.promise]);
+    }
     this.#collect();
     await this.#pool.destroy();
     this.#forget();
@@ -219,7 +234,7 @@ export class Team {
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
     this.#addon.publish(this.#control, slot, run.program.block);
-    this.#callShifts(run.program.width);
+    this.#callShifts();
     if (!this.#listening) void this.#listen();
     return true;
   }
@@ -231,9 +246,18 @@ export class Team {
     return -1;
   }
 
-  /** Sees to it that `most` workers are on shift. After publish(): a worker that left before it is called again. */
-  #callShifts(most: number): void {
-    const called = this.#addon.callToShift(this.#control, this.#calledSeats, Math.min(most, this.threads));
+  /**
+   * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
+   * first must not keep the second waiting. After publish(): a worker that left before it is called again.
+   */
+  #callShifts(): void {
+    let most = 0;
+    for (const run of this.#runs) most += run.program.width;
+    this.#callWorkers(Math.min(most, this.threads));
+  }
+
+  #callWorkers(most: number): void {
+    const called = this.#addon.callToShift(this.#control, this.#calledSeats, most);
     for (let i = 0; i < called; i++) this.#beginShift(this.#calledSeats[i] as number);
   }
 
@@ -273,11 +297,17 @@ export class Team {
     if (this.#closed) return;
     this.#collect();
     if (this.#lossesInARow > lossesTolerated * this.threads) {
-      this.#broken = new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause });
-      for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, this.#broken);
-    } else if (this.#runs.length > 0) {
-      this.#callShifts(Math.max(...this.#runs.map((run) => run.program.width)));
+      this.#giveUp(new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause }));
+    } else {
+      this.#callShifts();
     }
+  }
+
+  /** From now on every run is rejected with this error. */
+  #giveUp(error: TesseraeError): void {
+    if (this.#closed) return;
+    this.#broken ??= error;
+    for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, this.#broken);
   }
 
   #abort(run: Run, error: Error): void {
@@ -293,11 +323,11 @@ export class Team {
 
   async #listen(): Promise<void> {
     this.#listening = true;
-    while (this.#runs.length > 0) {
+    while (this.#runs.length > 0 || this.#queue.length > 0) {
       // The count is read before the collection: an ending after it changes the word, and the wait returns at once.
       const seen = Atomics.load(this.#endings, 0);
       this.#collect();
-      if (this.#runs.length === 0) break;
+      if (this.#runs.length === 0 && this.#queue.length === 0) break;
       const wait = Atomics.waitAsync(this.#endings, 0, seen);
       if (wait.async) await wait.value;
     }
@@ -326,13 +356,21 @@ export class Team {
   }
 
   #settle(run: Run, wasPublished: boolean): void {
-    if (run.onAbort !== undefined) run.signal?.removeEventListener('abort', run.onAbort);
+    if (run.signal !== undefined && run.onAbort !== undefined) this.#aborts.remove(run.signal, run.onAbort);
     if (run.error === undefined) this.#counts.finished += 1;
     else if (run.error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
     else this.#counts.failed += 1;
     if (run.error === undefined) run.resolve();
     else run.reject(run.error);
   }
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((fulfil) => {
+    resolve = fulfil;
+  });
+  return { promise, resolve };
 }
 
 function closedError(): TesseraeError {
