@@ -16,7 +16,7 @@ import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
-import { Program } from './program/program.js';
+import { checkSignal, Program } from './program/program.js';
 import { Recorder } from './program/recorder.js';
 import { Runner } from './program/runner.js';
 import { TemporaryStorage } from './program/temporary-storage.js';
@@ -161,6 +161,7 @@ export class Engine {
    */
   program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
     this.#checkOpen('program');
+    if (typeof record !== 'function') throw new TesseraeError('ERR_ARGUMENT', 'expected a function that records ops');
     const recorder = new Recorder(this.threads, this.#zero);
     const builder = new ProgramBuilder(recorder, this.#pool);
     const owned: { release(): void }[] = [];
@@ -171,6 +172,7 @@ export class Engine {
     };
     try {
       const tensors = record(builder);
+      builder.finish(tensors);
       for (const tensor of tensorsIn(tensors)) {
         if (!(tensor.storage instanceof TemporaryStorage) || tensor.storage.buffer !== undefined) continue;
         const storage = this.#pool.rent(tensor.storage.sizeBytes);
@@ -292,11 +294,6 @@ function tensorsIn(value: unknown): Tensor[] {
   return Object.values(value).flatMap((entry) =>
     entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : [],
   );
-}
-
-function checkSignal(value: unknown, op: string): AbortSignal | undefined {
-  if (value === undefined || value instanceof AbortSignal) return value;
-  throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
 }
 
 function checkCount(value: unknown, name: string): number {

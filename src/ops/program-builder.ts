@@ -16,6 +16,7 @@ export class ProgramBuilder {
   readonly #pool: TensorPool;
   /** @internal Tensors made by {@link input}, which the program will own. */
   readonly inputs: Tensor[] = [];
+  #finished = false;
 
   /** @internal */
   constructor(recorder: Recorder, pool: TensorPool) {
@@ -25,13 +26,32 @@ export class ProgramBuilder {
 
   /** A tensor to be filled before each run, zero at first. The program owns it. */
   input<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    this.#checkRecording('input');
     const tensor = this.#pool.zeros(shape, dtype);
     this.inputs.push(tensor);
     return tensor;
   }
 
+  /**
+   * @internal The recording function has returned this.
+   * @throws TesseraeError ERR_ARGUMENT for a promise: what an asynchronous function records would come too late
+   */
+  finish(result: unknown): void {
+    this.#finished = true;
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      throw new TesseraeError('ERR_ARGUMENT', 'the recording function must not be asynchronous', { op: 'program' });
+    }
+  }
+
+  #checkRecording(op: string): void {
+    if (!this.#finished) return;
+    throw new TesseraeError('ERR_ARGUMENT', 'the recording is over; nothing can be added to the program', { op });
+  }
+
   /** @internal */
   record(op: AnyOp, args: { readonly signal?: unknown }): Tensor {
+    this.#checkRecording(op.name);
     if (args.signal !== undefined) {
       throw new TesseraeError('ERR_ARGUMENT', 'a signal belongs to program.run, not to a recorded op', { op: op.name });
     }

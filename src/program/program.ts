@@ -63,11 +63,12 @@ export class Program<T = unknown> {
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
+    const signal = checkRunOptions(options);
     for (const tensor of this.#memory.tensors) tensor.checkUsable('program.run');
     if (this.#running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
     this.#running = true;
     try {
-      await this.#runner.run(this.#compiled, options.signal, this.#memory.arena);
+      await this.#runner.run(this.#compiled, signal, this.#memory.arena);
     } finally {
       this.#running = false;
       if (this.#disposed) this.#memory.release();
@@ -85,4 +86,21 @@ export class Program<T = unknown> {
     this.#disposed = true;
     if (!this.#running) this.#memory.release();
   }
+}
+
+/** @throws TesseraeError ERR_ARGUMENT unless the value is a signal or undefined. */
+export function checkSignal(value: unknown, op: string): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
+}
+
+function checkRunOptions(options: unknown): AbortSignal | undefined {
+  const op = 'program.run';
+  if (typeof options !== 'object' || options === null) {
+    throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
+  }
+  for (const key in options) {
+    if (key !== 'signal') throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
+  }
+  return checkSignal((options as RunOptions).signal, op);
 }

@@ -19,10 +19,12 @@ export class Runner {
    * Runs the program once. A tiny one is computed before this returns, on the calling thread: the hand-over would
    * cost more than the work.
    * @param arena memory that the program owns; without it one is rented for the run
-   * @throws TesseraeError ERR_DISPOSED when an operand's memory was released, ERR_BUDGET when no arena is to be had
+   * @throws TesseraeError ERR_ENGINE_CLOSED, ERR_DISPOSED when an operand's memory was released, ERR_BUDGET when no arena
+   * is to be had
    */
   async run(program: CompiledProgram, signal: AbortSignal | undefined, arena?: Storage): Promise<void> {
     if (signal?.aborted) throw new AbortError(signal.reason);
+    this.#team.checkOpen();
     if (program.kernels.length === 0) return;
     const pinned = pinAll(program.externals);
     try {
