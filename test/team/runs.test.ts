@@ -1,0 +1,220 @@
+// Runs of programs on a team: how they share the workers, queue, fail, are cancelled, and end with the team.
+import { getEventListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import type { Team, TeamOptions } from '../../src/team/team.js';
+import { Checkpoint, createTeam } from '../support/checkpoint.js';
+import { expectAbort, expectRejection } from '../support/rejections.js';
+
+const teams: Team[] = [];
+const checkpoints: Checkpoint[] = [];
+
+async function makeTeam(options: Partial<TeamOptions> = {}): Promise<Team> {
+  const team = await createTeam(options);
+  teams.push(team);
+  return team;
+}
+
+function makeCheckpoint(): Checkpoint {
+  const checkpoint = new Checkpoint();
+  checkpoints.push(checkpoint);
+  return checkpoint;
+}
+
+afterEach(async () => {
+  for (const checkpoint of checkpoints.splice(0)) checkpoint.open();
+  for (const team of teams.splice(0)) await team.close();
+});
+
+/** Proves that the team works: all its workers are needed at the same time. */
+async function expectWorks(team: Team): Promise<void> {
+  const checkpoint = makeCheckpoint();
+  const run = team.run(checkpoint.program({ tiles: team.threads }));
+  await checkpoint.reached(team.threads);
+  checkpoint.open();
+  await run;
+}
+
+test('all workers take tiles of one program at the same time', async () => {
+  const team = await makeTeam({ threads: 3 });
+  await expectWorks(team);
+  expect(team.stats()).toMatchObject({ threads: 3, running: 0, queued: 0, workersLost: 0 });
+  expect(team.stats().kernels.find(({ op }) => op === 'checkpoint')).toMatchObject({ tiles: 3 });
+});
+
+test('a step begins when the step before it is complete, and not earlier', async () => {
+  const team = await makeTeam();
+  const checkpoint = makeCheckpoint();
+  const run = team.run(checkpoint.program({ tiles: 3, steps: 2 }));
+  await checkpoint.reached(2);
+  expect(checkpoint.arrivals).toBe(2);
+  checkpoint.open();
+  await run;
+  expect(checkpoint.arrivals).toBe(6);
+});
+
+test('a program that is held up does not keep another from running', async () => {
+  const team = await makeTeam();
+  const held = makeCheckpoint();
+  const first = team.run(held.program());
+  await held.reached(1);
+  for (let count = 0; count < 3; count++) {
+    const other = makeCheckpoint();
+    other.open();
+    await team.run(other.program({ tiles: 5 }));
+  }
+  expect(team.stats()).toMatchObject({ running: 1, runs: { finished: 3 } });
+  held.open();
+  await first;
+});
+
+test('two narrow programs run on two workers, also when the first alone has called one', async () => {
+  const team = await makeTeam({ lingerUs: 0 });
+  const [first, second] = [makeCheckpoint(), makeCheckpoint()];
+  const runs = [team.run(first.program()), team.run(second.program())];
+  await Promise.all([first.reached(1), second.reached(1)]);
+  first.open();
+  second.open();
+  await Promise.all(runs);
+});
+
+test('more programs than slots wait in order, and all finish', async () => {
+  const team = await makeTeam();
+  const gate = makeCheckpoint();
+  const runs = [team.run(gate.program({ tiles: 2 }))];
+  await gate.reached(2);
+  const ended: number[] = [];
+  const open = makeCheckpoint();
+  open.open();
+  for (let index = 0; index < 150; index++) {
+    runs.push(team.run(open.program()).then(() => void ended.push(index)));
+  }
+  expect(team.stats()).toMatchObject({ running: 64, queued: 87, runs: { started: 151 } });
+  gate.open();
+  await Promise.all(runs);
+  expect(new Set(ended).size).toBe(150);
+  expect(open.arrivals).toBe(150);
+  expect(team.stats()).toMatchObject({ running: 0, queued: 0, runs: { finished: 151, aborted: 0, failed: 0 } });
+});
+
+test('a worker that was late for a run does no harm to the next runs of the same program', async () => {
+  const team = await makeTeam({ threads: 3, lingerUs: 0 });
+  const checkpoint = makeCheckpoint();
+  checkpoint.open();
+  const program = checkpoint.program({ tiles: 4, steps: 3 });
+  for (let round = 1; round <= 500; round++) {
+    await team.run(program);
+    expect(checkpoint.arrivals).toBe(12 * round);
+  }
+});
+
+test('the failure of a kernel names the op and the tile, and the program runs again afterwards', async () => {
+  const team = await makeTeam();
+  const checkpoint = makeCheckpoint();
+  const program = checkpoint.program({ mode: 'fail', tiles: 7 });
+  for (let round = 0; round < 3; round++) {
+    const error = await expectRejection(team.run(program), 'ERR_KERNEL', /^checkpoint: tile \d failed with status 2/);
+    expect(error.op).toBe('checkpoint');
+  }
+  expect(team.stats()).toMatchObject({ running: 0, runs: { failed: 3, finished: 0 } });
+  await expectWorks(team);
+});
+
+test('aborting a run that waits for a slot takes it out of the queue', async () => {
+  const team = await makeTeam();
+  const gate = makeCheckpoint();
+  const runs = Array.from({ length: 64 }, () => team.run(gate.program()));
+  const controllers = [new AbortController(), new AbortController()] as const;
+  const never = makeCheckpoint();
+  never.open();
+  const queued = controllers.map(({ signal }) => team.run(never.program(), signal));
+  expect(team.stats()).toMatchObject({ running: 64, queued: 2 });
+  const reason = new Error('enough');
+  controllers[0].abort(reason);
+  await expectAbort(queued[0], reason);
+  expect(team.stats()).toMatchObject({ running: 64, queued: 1, runs: { aborted: 1 } });
+  gate.open();
+  await Promise.all([...runs, queued[1]]);
+  expect(never.arrivals).toBe(1);
+});
+
+test('aborting a run lets the tiles in hand end and claims no more', async () => {
+  const team = await makeTeam();
+  const checkpoint = makeCheckpoint();
+  const program = checkpoint.program({ tiles: 50 });
+  const controller = new AbortController();
+  const run = team.run(program, controller.signal);
+  await checkpoint.reached(2);
+  controller.abort('why not');
+  let settled = false;
+  const noticed = run.catch(() => {
+    settled = true;
+  });
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  expect(settled).toBe(false);
+  checkpoint.open();
+  await noticed;
+  await expectAbort(run, 'why not');
+  expect(checkpoint.arrivals).toBe(2);
+  expect(team.stats()).toMatchObject({ running: 0, runs: { started: 1, aborted: 1, finished: 0 } });
+  // The counters of a run that was left in its middle are in order again.
+  await team.run(program);
+  expect(checkpoint.arrivals).toBe(52);
+});
+
+test('aborting before, after, and again makes no difference', async () => {
+  const team = await makeTeam();
+  const checkpoint = makeCheckpoint();
+  checkpoint.open();
+  const program = checkpoint.program();
+  await expectAbort(team.run(program, AbortSignal.abort('early')), 'early');
+  expect(team.stats().runs).toMatchObject({ started: 0 });
+  const controller = new AbortController();
+  await team.run(program, controller.signal);
+  controller.abort();
+  controller.abort();
+  await team.run(program);
+  expect(checkpoint.arrivals).toBe(2);
+  expect(team.stats().runs).toMatchObject({ started: 2, finished: 2, aborted: 0 });
+});
+
+test('a signal can serve many runs, without warnings, and is let go of by each', async () => {
+  const team = await makeTeam();
+  const warnings: Error[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on('warning', note);
+  const checkpoint = makeCheckpoint();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const programs = Array.from({ length: 100 }, () => checkpoint.program());
+  const aborted = programs.map((program) => expectAbort(team.run(program, signal), 'all of them'));
+  await checkpoint.reached(2);
+  controller.abort('all of them');
+  checkpoint.open();
+  await Promise.all(aborted);
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  const { signal: quiet } = new AbortController();
+  await Promise.all(programs.map((program) => team.run(program, quiet)));
+  expect(getEventListeners(quiet, 'abort')).toHaveLength(0);
+  await nextTurn();
+  process.off('warning', note);
+  expect(warnings).toEqual([]);
+  expect(team.stats().runs).toMatchObject({ started: 200, finished: 100, aborted: 100 });
+});
+
+test('close rejects what is running and what waits, and leaves no thread', async () => {
+  const team = await createTeam();
+  const gate = makeCheckpoint();
+  const runs = Array.from({ length: 70 }, () => team.run(gate.program()));
+  await gate.reached(2);
+  const rejected = runs.map((run) => expectRejection(run, 'ERR_ENGINE_CLOSED'));
+  const closed = team.close();
+  gate.open();
+  await Promise.all(rejected);
+  await closed;
+  expect(gate.arrivals).toBe(2);
+  expect(team.stats()).toMatchObject({ running: 0, queued: 0 });
+  await expectRejection(team.run(gate.program()), 'ERR_ENGINE_CLOSED');
+  await expectRejection(() => team.runInline(gate.program()), 'ERR_ENGINE_CLOSED');
+  await team.close();
+});
