@@ -57,8 +57,8 @@ interface Window {
  * which share arena bytes count as the same memory.
  */
 export function planOrder(steps: readonly Step[]): number[] {
-  const reads = steps.map((step) => step.reads.map(windowOf));
-  const writes = steps.map((step) => step.writes.map(windowOf));
+  const reads = steps.map((step) => windowsOf(step.reads));
+  const writes = steps.map((step) => windowsOf(step.writes));
   let least = 0;
   return steps.map((_, index) => {
     const ownReads = reads[index] as Window[];
@@ -88,6 +88,11 @@ export function planWidth(steps: readonly Step[], order: readonly number[]): num
     width = Math.max(width, open);
   }
   return width;
+}
+
+/** Tensors without elements touch nothing. */
+function windowsOf(tensors: readonly Tensor[]): Window[] {
+  return tensors.map(windowOf).filter(({ start, end }) => start < end);
 }
 
 function windowOf(tensor: Tensor): Window {

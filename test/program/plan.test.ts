@@ -1,0 +1,227 @@
+// The planner against naive checkers: temporaries that live at the same time never share bytes, steps that touch the
+// same bytes are ordered, and any order of tiles that the plan allows computes what the recorded order computes.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { planArena, planOrder, planWidth } from '../../src/program/plan.js';
+import type { Step } from '../../src/program/recorder.js';
+import { TemporaryStorage } from '../../src/program/temporary-storage.js';
+import { TensorPool } from '../../src/tensor/pool.js';
+import { Tensor } from '../../src/tensor/tensor.js';
+
+/** Bytes of a storage that a step touches. */
+interface Piece {
+  readonly storage: number;
+  readonly start: number;
+  readonly length: number;
+}
+
+interface StepSpec {
+  readonly reads: readonly Piece[];
+  readonly writes: readonly Piece[];
+  readonly tiles: number;
+}
+
+interface Plan {
+  /** In bytes; some of no bytes at all. The first `external` ones have memory of their own. */
+  readonly sizes: readonly number[];
+  readonly external: number;
+  readonly steps: readonly StepSpec[];
+}
+
+const piece: fc.Arbitrary<Piece> = fc.record({ storage: fc.nat(), start: fc.nat(), length: fc.nat() });
+const arbitraryPlan: fc.Arbitrary<Plan> = fc.record({
+  sizes: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 400 })), { minLength: 1, maxLength: 8 }),
+  external: fc.nat({ max: 3 }),
+  steps: fc.array(
+    fc.record({
+      reads: fc.array(piece, { maxLength: 3 }),
+      writes: fc.array(piece, { minLength: 1, maxLength: 2 }),
+      tiles: fc.integer({ min: 1, max: 5 }),
+    }),
+    { maxLength: 12 },
+  ),
+});
+
+let nextAddress = 64;
+const pool = new TensorPool({ budgetBytes: 2 ** 30, addressOf: () => (nextAddress += 2 ** 20) });
+
+/** The steps with tensors of bytes; what is read of a temporary was not necessarily written before. */
+function build({ sizes, external, steps }: Plan) {
+  const storages = sizes.map((size, index) => (index < external ? pool.rent(size) : new TemporaryStorage(size)));
+  const tensorOf = ({ storage, start, length }: Piece) => {
+    const owner = storages[storage % storages.length] as TemporaryStorage;
+    const offset = owner.sizeBytes === 0 ? 0 : start % owner.sizeBytes;
+    return new Tensor({
+      dtype: 'i8',
+      shape: [Math.min(length % 97, owner.sizeBytes - offset)],
+      offset,
+      storage: owner,
+    });
+  };
+  const built = steps.map(
+    ({ reads, writes, tiles }): Step => ({
+      kernel: 'copy',
+      tiles,
+      flops: 0,
+      reads: reads.map(tensorOf),
+      writes: writes.map(tensorOf),
+      params: [],
+    }),
+  );
+  return { storages, steps: built };
+}
+
+const isTemporary = (storage: unknown): storage is TemporaryStorage => storage instanceof TemporaryStorage;
+
+/** Every byte that a tensor touches, by a name that is equal for equal memory. */
+function* bytesOf({ storage, offset, size }: Tensor): Generator<string> {
+  for (let byte = offset; byte < offset + size; byte++) {
+    yield isTemporary(storage) ? `arena ${storage.arenaOffset + byte}` : `${storage.address} ${byte}`;
+  }
+}
+
+function touches(tensors: readonly Tensor[]): Set<string> {
+  return new Set(tensors.flatMap((tensor) => [...bytesOf(tensor)]));
+}
+
+test('temporaries that live at the same time do not share bytes, and lie within the arena, aligned', () => {
+  fc.assert(
+    fc.property(arbitraryPlan, (plan) => {
+      const { steps } = build(plan);
+      const arenaBytes = planArena(steps);
+      const lives = new Map<TemporaryStorage, { first: number; last: number }>();
+      steps.forEach((step, index) => {
+        for (const { storage } of [...step.reads, ...step.writes]) {
+          if (!isTemporary(storage)) continue;
+          lives.set(storage, { first: lives.get(storage)?.first ?? index, last: index });
+        }
+      });
+      for (const [a, lifeOfA] of lives) {
+        expect(a.arenaOffset % 64).toBe(0);
+        expect(a.arenaOffset).toBeGreaterThanOrEqual(0);
+        expect(a.arenaOffset + a.sizeBytes).toBeLessThanOrEqual(arenaBytes);
+        for (const [b, lifeOfB] of lives) {
+          if (a === b || lifeOfA.last < lifeOfB.first || lifeOfB.last < lifeOfA.first) continue;
+          const apart = a.arenaOffset + a.sizeBytes <= b.arenaOffset || b.arenaOffset + b.sizeBytes <= a.arenaOffset;
+          expect(apart || a.sizeBytes === 0 || b.sizeBytes === 0).toBe(true);
+        }
+      }
+      const total = [...lives.keys()].reduce((sum, { sizeBytes }) => sum + Math.ceil(sizeBytes / 64) * 64, 0);
+      expect(arenaBytes).toBeLessThanOrEqual(total);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('every step waits for all earlier steps that it conflicts with, and for none without a reason', () => {
+  fc.assert(
+    fc.property(arbitraryPlan, (plan) => {
+      const { steps } = build(plan);
+      planArena(steps);
+      const order = planOrder(steps);
+      const reads = steps.map((step) => touches(step.reads));
+      const writes = steps.map((step) => touches(step.writes));
+      const meet = (a: ReadonlySet<string>, b: ReadonlySet<string>) => [...a].some((byte) => b.has(byte));
+      let needed = 0;
+      for (let later = 0; later < steps.length; later++) {
+        const [ownReads, ownWrites] = [reads[later] as Set<string>, writes[later] as Set<string>];
+        for (let earlier = 0; earlier < later; earlier++) {
+          const written = writes[earlier] as Set<string>;
+          const conflict =
+            meet(written, ownReads) || meet(written, ownWrites) || meet(reads[earlier] as Set<string>, ownWrites);
+          if (conflict) needed = Math.max(needed, earlier + 1);
+        }
+        expect(order[later]).toBe(needed);
+        expect(order[later]).toBeLessThanOrEqual(later);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/**
+ * Runs the steps on an abstract memory: each byte holds a value that tells how it came about. A step reads at its
+ * beginning and writes at its end; the two may be far apart, as those of a long tile are.
+ */
+function simulate(
+  steps: readonly Step[],
+  order: readonly number[],
+  choose: (count: number) => number,
+): Map<string, string> {
+  const memory = new Map<string, string>();
+  const begun = new Map<number, string>();
+  const done = new Set<number>();
+  let complete = 0;
+  while (complete < steps.length) {
+    const startable: number[] = [];
+    for (let index = complete; index < steps.length && (order[index] as number) <= complete; index++) {
+      if (!begun.has(index) && !done.has(index)) startable.push(index);
+    }
+    const choice = choose(startable.length + begun.size);
+    const starting = startable[choice];
+    if (starting !== undefined) {
+      const { reads } = steps[starting] as Step;
+      const seen = reads.map((tensor) => [...bytesOf(tensor)].map((byte) => memory.get(byte) ?? byte));
+      begun.set(starting, `${starting}(${hash(JSON.stringify(seen))})`);
+      continue;
+    }
+    const [ending, value] = [...begun][choice - startable.length] as [number, string];
+    for (const tensor of (steps[ending] as Step).writes) for (const byte of bytesOf(tensor)) memory.set(byte, value);
+    begun.delete(ending);
+    done.add(ending);
+    while (done.has(complete)) complete++;
+  }
+  return memory;
+}
+
+function hash(text: string): number {
+  let value = 0;
+  for (let index = 0; index < text.length; index++) value = (Math.imul(value, 31) + text.charCodeAt(index)) | 0;
+  return value;
+}
+
+test('any order that the plan allows leaves the memory that the recorded order leaves', () => {
+  fc.assert(
+    fc.property(arbitraryPlan, fc.infiniteStream(fc.nat()), (plan, choices) => {
+      const { steps } = build(plan);
+      planArena(steps);
+      const inOrder = simulate(
+        steps,
+        steps.map((_, index) => index),
+        () => 0,
+      );
+      const inAnyOrder = simulate(steps, planOrder(steps), (count) => (choices.next().value as number) % count);
+      expect(inAnyOrder).toEqual(inOrder);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('the width is the most tiles that are open at one moment', () => {
+  fc.assert(
+    fc.property(arbitraryPlan, (plan) => {
+      const { steps } = build(plan);
+      planArena(steps);
+      const order = planOrder(steps);
+      let most = 0;
+      steps.forEach((_, complete) => {
+        const open = steps.filter((_, index) => index >= complete && (order[index] as number) <= complete);
+        most = Math.max(
+          most,
+          open.reduce((sum, { tiles }) => sum + tiles, 0),
+        );
+      });
+      expect(planWidth(steps, order)).toBe(most);
+    }),
+  );
+});
+
+test('chains share memory: a long chain of equal temporaries needs no more than two of them', () => {
+  const temporaries = Array.from({ length: 20 }, () => new TemporaryStorage(1000));
+  const tensors = temporaries.map((storage) => new Tensor({ dtype: 'i8', shape: [1000], storage }));
+  const steps = tensors.slice(1).map((tensor, index): Step => {
+    return { kernel: 'copy', tiles: 1, flops: 0, reads: [tensors[index] as Tensor], writes: [tensor], params: [] };
+  });
+  expect(planArena(steps)).toBe(2 * 1024);
+  expect(planOrder(steps)).toEqual(steps.map((_, index) => index));
+});
