@@ -25,10 +25,11 @@ constexpr int64_t kMc = 192;
 // Cuts m where k has several blocks: the partial sums of so many rows × nc (384 KiB) rest in scratch between blocks.
 constexpr int64_t kPartialRows = 768;
 
-// The thin path: how many rows (or, mirrored, columns) it takes, and over how many wide elements it keeps
-// accumulators at a time (thin × strip, at most 32 KiB).
+// The thin path: how many rows (or, mirrored, columns) it takes, and over how many wide elements it keeps sums at a
+// time: a page of one row of B at most, and 16 KiB of sums, half of L1.
 constexpr int64_t kThinMax = 8;  // *
 constexpr int64_t kThinStrip = 1024;
+constexpr int64_t kThinSums = 4096;
 
 // Cuts k in the thin path: so much of the thin operand (at most 64 KiB) is copied to scratch at a time.
 constexpr int64_t kThinKc = 2048;
@@ -42,6 +43,7 @@ static_assert(kNc % kNr == 0 && kMc % kMr == 0 && kPartialRows % kMr == 0 && kKc
 static_assert(kMr * kKc <= kL1Floats / 2, "the rows of A fill at most half of L1");
 static_assert(kKc * kNc <= kL2Floats * 3 / 4, "a block of B leaves a quarter of L2 to A and C");
 static_assert(kKc * kNc + kMc * kKc + kPartialRows * kNc + 16 <= kScratchFloats, "block, packed A and partial sums");
+static_assert(kThinSums <= kL1Floats / 2, "the sums of a strip fill at most half of L1");
 static_assert(kThinMax * (kThinStrip + kThinKc) + 1024 <= kScratchFloats, "thin accumulators and operand");
 
 // k is cut evenly, so that no block is a sliver: 513 becomes 264 + 249, not 512 + 1.

@@ -11,7 +11,10 @@
 namespace tesserae::matmul {
 namespace {
 
-// Sums of T thin rows with a strip of the wide operand: sums[i · kThinStrip + j] += x[p · T + i] · w[p, j] over p.
+// The rows of sums lie a little more than a strip apart, or all of them would fall into the same set of L1.
+constexpr int64_t kSumsStride = kThinStrip + 16;
+
+// Sums of T thin rows with a strip of the wide operand: sums[i · kSumsStride + j] += x[p · T + i] · w[p, j] over p.
 // The row of sums is a whole number of vectors; lanes behind `columns` hold what does not matter.
 template <typename Element>
 struct Strip {
@@ -38,7 +41,7 @@ inline void rows_step(const float* x, float* sums, Load load) {
   for (int i = 0; i < T; ++i) {
     __m256 sum[Vectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[v] = _mm256_loadu_ps(sums + i * kThinStrip + v * 8);
+    for (int v = 0; v < Vectors; ++v) sum[v] = _mm256_loadu_ps(sums + i * kSumsStride + v * 8);
 #pragma GCC unroll 8
     for (int q = 0; q < Steps; ++q) {
       const __m256 factor = _mm256_broadcast_ss(x + q * T + i);
@@ -46,7 +49,7 @@ inline void rows_step(const float* x, float* sums, Load load) {
       for (int v = 0; v < Vectors; ++v) sum[v] = _mm256_fmadd_ps(factor, w[q][v], sum[v]);
     }
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) _mm256_storeu_ps(sums + i * kThinStrip + v * 8, sum[v]);
+    for (int v = 0; v < Vectors; ++v) _mm256_storeu_ps(sums + i * kSumsStride + v * 8, sum[v]);
   }
 }
 
@@ -56,6 +59,7 @@ inline void rows_of_k(const Strip<Element>& s, int64_t p) {
   const float* x = s.x + p * T;
   int64_t j = 0;
   for (; j + 16 <= s.columns; j += 16) {
+    for (int q = 0; q < Steps; ++q) _mm_prefetch(reinterpret_cast<const char*>(w + (Steps + q) * s.stride_k + j), _MM_HINT_T0);
     rows_step<T, Steps, 2>(x, s.sums + j, [&](int q, int v) { return load8(w + q * s.stride_k + j + v * 8); });
   }
   for (; j + 8 <= s.columns; j += 8) {
@@ -91,11 +95,30 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
 #pragma GCC unroll 8
   for (int i = 0; i < T; ++i) {
 #pragma GCC unroll 4
-    for (int g = 0; g < Groups; ++g) sum[i][g] = _mm256_loadu_ps(sums + i * kThinStrip + g * 8);
+    for (int g = 0; g < Groups; ++g) sum[i][g] = _mm256_loadu_ps(sums + i * kSumsStride + g * 8);
   }
-  const float* x = s.x;
+  const auto add = [&](int64_t at_k, __m256 w, int g) __attribute__((always_inline)) {
+    const float* x = s.x + at_k * T;
+#pragma GCC unroll 8
+    for (int i = 0; i < T; ++i) sum[i][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + i), w, sum[i][g]);
+  };
   int64_t p = 0;
-  for (; p + 8 <= s.k; p += 8, x += 8 * T) {
+  if constexpr (sizeof(Element) == 2) {
+    for (; p + 16 <= s.k; p += 16) {
+#pragma GCC unroll 4
+      for (int g = 0; g < Groups; ++g) {
+        __m256i w[8];
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; ++r) w[r] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(g, r) + p));
+        transpose8(w);
+#pragma GCC unroll 8
+        for (int q = 0; q < 8; ++q) add(p + q, _mm256_cvtph_ps(_mm256_castsi256_si128(w[q])), g);
+#pragma GCC unroll 8
+        for (int q = 0; q < 8; ++q) add(p + 8 + q, _mm256_cvtph_ps(_mm256_extracti128_si256(w[q], 1)), g);
+      }
+    }
+  }
+  for (; p + 8 <= s.k; p += 8) {
 #pragma GCC unroll 4
     for (int g = 0; g < Groups; ++g) {
       __m256 w[8];
@@ -103,10 +126,7 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
       for (int r = 0; r < 8; ++r) w[r] = load8(at(g, r) + p);
       transpose8(w);
 #pragma GCC unroll 8
-      for (int q = 0; q < 8; ++q) {
-#pragma GCC unroll 8
-        for (int i = 0; i < T; ++i) sum[i][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + q * T + i), w[q], sum[i][g]);
-      }
+      for (int q = 0; q < 8; ++q) add(p + q, w[q], g);
     }
   }
   if (p < s.k) {
@@ -114,15 +134,13 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
       __m256 w[8];
       for (int r = 0; r < 8; ++r) w[r] = load_first(at(g, r) + p, s.k - p);
       transpose8(w);
-      for (int64_t q = 0; q < s.k - p; ++q) {
-        for (int i = 0; i < T; ++i) sum[i][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + q * T + i), w[q], sum[i][g]);
-      }
+      for (int64_t q = 0; q < s.k - p; ++q) add(p + q, w[q], g);
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < T; ++i) {
 #pragma GCC unroll 4
-    for (int g = 0; g < Groups; ++g) _mm256_storeu_ps(sums + i * kThinStrip + g * 8, sum[i][g]);
+    for (int g = 0; g < Groups; ++g) _mm256_storeu_ps(sums + i * kSumsStride + g * 8, sum[i][g]);
   }
 }
 
@@ -178,14 +196,15 @@ template <typename Thin, typename Wide>
 void thin_tile(const ThinOperand<Thin>& thin, int64_t thin_count, Strip<Wide> strip, int64_t k, int64_t wide_count,
                const Epilogue& epilogue, int64_t first_row, int64_t first_column, bool mirrored, float* scratch) {
   float* sums = scratch;
-  float* x = sums + kThinMax * kThinStrip;
+  float* x = sums + kThinMax * kSumsStride;
   const Wide* w = strip.w;
   strip.sums = sums;
   strip.x = x;
   // Loop over strips of the wide operand, as many accumulators as L1 holds.
-  for (int64_t j = 0; j < wide_count; j += kThinStrip) {
-    strip.columns = std::min(wide_count - j, kThinStrip);
-    std::fill(sums, sums + thin_count * kThinStrip, 0.0f);
+  const int64_t step = std::min(kThinStrip, kThinSums / thin_count / 16 * 16);
+  for (int64_t j = 0; j < wide_count; j += step) {
+    strip.columns = std::min(wide_count - j, step);
+    std::fill(sums, sums + thin_count * kSumsStride, 0.0f);
     // Loop over blocks of k, in each the thin operand stays in L1 or L2.
     for (int64_t first_k = 0; first_k < k; first_k += kThinKc) {
       strip.k = std::min(k - first_k, kThinKc);
@@ -199,12 +218,12 @@ void thin_tile(const ThinOperand<Thin>& thin, int64_t thin_count, Strip<Wide> st
     }
     if (!mirrored) {
       for (int64_t i = 0; i < thin_count; ++i) {
-        epilogue.row(sums + i * kThinStrip, first_row + i, first_column + j, strip.columns);
+        epilogue.row(sums + i * kSumsStride, first_row + i, first_column + j, strip.columns);
       }
     } else {
       for (int64_t r = 0; r < strip.columns; ++r) {
         float row[kThinMax] = {};
-        for (int64_t i = 0; i < thin_count; ++i) row[i] = sums[i * kThinStrip + r];
+        for (int64_t i = 0; i < thin_count; ++i) row[i] = sums[i * kSumsStride + r];
         epilogue.row(row, first_row + j + r, first_column, thin_count);
       }
     }

@@ -61,4 +61,29 @@ inline void transpose8(__m256 (&rows)[8]) {
   }
 }
 
+// The same for halves, two squares at a time: of rows[i] lane j becomes rows[j] lane i, within the first eight lanes and
+// within the other eight. Transposing before converting takes half the shuffles.
+inline void transpose8(__m256i (&rows)[8]) {
+  __m256i pairs[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // pairs[i]: lanes 0-3 of rows 2i and 2i+1; pairs[i + 4]: lanes 4-7
+    pairs[i] = _mm256_unpacklo_epi16(rows[2 * i], rows[2 * i + 1]);
+    pairs[i + 4] = _mm256_unpackhi_epi16(rows[2 * i], rows[2 * i + 1]);
+  }
+  __m256i quads[8];
+#pragma GCC unroll 2
+  for (int half = 0; half < 8; half += 4) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {  // lanes of rows 4i to 4i+3, two columns each
+      quads[half + i] = _mm256_unpacklo_epi32(pairs[half + 2 * i], pairs[half + 2 * i + 1]);
+      quads[half + i + 2] = _mm256_unpackhi_epi32(pairs[half + 2 * i], pairs[half + 2 * i + 1]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    rows[i] = _mm256_unpacklo_epi64(quads[i], quads[i + 1]);
+    rows[i + 1] = _mm256_unpackhi_epi64(quads[i], quads[i + 1]);
+  }
+}
+
 }  // namespace tesserae::matmul

@@ -10,6 +10,12 @@
 
 namespace tesserae::matmul {
 
+// sum += factor · column, one rounding. As the instruction itself, and in this order: with _mm256_fmadd_ps GCC 12
+// picks forms that overwrite a factor, and then moves and spills accumulators in the inner loop.
+[[gnu::always_inline]] inline void fma_in_place(__m256& sum, __m256 factor, __m256 column) {
+  asm volatile("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(factor), "x"(column));
+}
+
 // to[i, 0..15] = from[i, 0..15] + sum over p of a[i,p] · b[p, 0..15], as one FMA chain per element.
 // a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of kMr. b: a panel, one row of kNr per
 // k. from: rows kNr apart, or null for zeros; may be `to`. Computes the first Rows rows and Vectors · 8 columns.
@@ -44,7 +50,7 @@ void sgemm_avx2_6x16(int64_t k, const float* a, int64_t a_rs, const float* b, co
     for (int i = 0; i < Rows; ++i) {
       const __m256 factor = _mm256_broadcast_ss(row[i] + at);
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm256_fmadd_ps(factor, columns[v], sum[i][v]);
+      for (int v = 0; v < Vectors; ++v) fma_in_place(sum[i][v], factor, columns[v]);
     }
   };
   const auto advance = [&](int64_t steps) __attribute__((always_inline)) {

@@ -1,5 +1,7 @@
 // Times the matmul kernels on one and two threads against the machine's FMA peak and read bandwidth, probed in the
-// same run. Not a test; run by hand: tesserae_native_bench [square|thin|all] [repeats].
+// same run. Not a test; run by hand:
+//   tesserae_native_bench [square|large|layouts|rows|thin|all] [repeats]
+//   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
 #include <immintrin.h>
 
 #include <algorithm>
@@ -42,7 +44,7 @@ struct Aligned {
 };
 
 // GFLOPS of FMAs that wait for nothing. The empty asm keeps the compiler from thinking about the values.
-__attribute__((target("avx2,fma"))) double probe_peak() {
+[[gnu::noinline, gnu::target("avx2,fma")]] double probe_peak() {
   constexpr int kChains = 12;
   __m256 sum[kChains];
 #pragma GCC unroll 12
@@ -61,7 +63,7 @@ __attribute__((target("avx2,fma"))) double probe_peak() {
 }
 
 // GB/s of reading 128 MiB once, four lines a step.
-__attribute__((target("avx2"))) double probe_bandwidth(const Aligned& memory) {
+[[gnu::noinline, gnu::target("avx2")]] double probe_bandwidth(const Aligned& memory) {
   const size_t count = (size_t{128} << 20) / 4;
   const float* from = memory.floats();
   __m256 sum[8];
@@ -220,13 +222,19 @@ std::vector<Problem> problems(const std::string& kind) {
   return list;
 }
 
+std::vector<Problem> one_problem(int argc, char** argv) {
+  const auto number = [&](int i) { return i < argc ? std::atoll(argv[i]) : 0; };
+  return {{"shape", number(3), number(4), number(5), static_cast<MatmulPath>(number(6)), number(7), number(8),
+           number(10) != 0, number(11) != 0, number(9) != 0}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string kind = argc > 1 ? argv[1] : "all";
   const int repeats = argc > 2 ? std::atoi(argv[2]) : 9;
   const Aligned memory(size_t{128} << 20);
-  for (const Problem& problem : problems(kind)) {
+  for (const Problem& problem : kind == "shape" ? one_problem(argc, argv) : problems(kind)) {
     Runner runner(problem);
     runner.run(1);
     // Short problems are run many times in a row; probes and runs take turns, so that all see the same machine.
