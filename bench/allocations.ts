@@ -1,6 +1,11 @@
 // The suite allocations: what 1,000 calls leave behind. JavaScript heap and garbage collections, the pool, and the
 // memory of the process. The bars are those of a steady state: nothing may grow.
-import { constants, type PerformanceEntry, PerformanceObserver, type PerformanceObserverCallback } from 'node:perf_hooks';
+import {
+  constants,
+  type PerformanceEntry,
+  PerformanceObserver,
+  type PerformanceObserverCallback,
+} from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../src/index.js';
 import type { BenchContext, Origin } from './context.js';
@@ -31,7 +36,7 @@ interface Case {
 const calls = 1000;
 const warmupCalls = 300;
 /** Heap is read between batches of calls; a collection spoils the batch that it falls into, and the median drops it. */
-const batches = 10;
+const batches = 20;
 
 export async function benchAllocations(context: BenchContext): Promise<AllocationRow[]> {
   const engine = context.widest;

@@ -1,6 +1,7 @@
 // Checks of results against float64 before a figure is given for them. Called by the throughput suites.
-import type { AttentionShape, MatmulShape } from './shapes.js';
+
 import { integersBelow } from './data.js';
+import type { AttentionShape, MatmulShape } from './shapes.js';
 import { WrongResultError } from './wrong-result.js';
 
 /**

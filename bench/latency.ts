@@ -189,7 +189,7 @@ async function loopDelayComputing(engine: Engine, { signal }: BenchContext): Pro
   const a = scope.tensor([1024, 1024]);
   const out = scope.tensor([1024, 1024]);
   fillUniform(a.data, 1);
-  return loopDelay(
+  return await loopDelay(
     async () => {
       const end = performance.now() + computeMs;
       while (performance.now() < end) await engine.matmul(a, a, { out, signal });

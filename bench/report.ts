@@ -41,7 +41,10 @@ export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Pr
 export async function runSelection(options: BenchOptions = {}): Promise<BenchReport> {
   await using context = await BenchContext.open(options);
   return reportOf(context, [
-    { suite: 'matmul', rows: await benchMatmul(context, ['square_256', 'square_512', 'square_1024', 'ffn_up', 'gemv']) },
+    {
+      suite: 'matmul',
+      rows: await benchMatmul(context, ['square_256', 'square_512', 'square_1024', 'ffn_up', 'gemv']),
+    },
     { suite: 'attention', rows: await benchAttention(context, ['attention_512', 'attention_prefill']) },
     {
       suite: 'latency',

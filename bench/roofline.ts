@@ -1,8 +1,9 @@
 // What the hardware can give: the FMA peak and the read bandwidth of 1..N workers, measured through the engine itself
 // in the same run as everything that is shown as a share of them.
+
+import type { IsaName } from '../src/index.js';
 import { Engine } from '../src/index.js';
 import { loadAddon } from '../src/native/load.js';
-import type { IsaName } from '../src/index.js';
 import { probeLanes, runProbeFma, runProbeRead } from './probe-ops.js';
 import { smallest } from './statistics.js';
 import { WrongResultError } from './wrong-result.js';

@@ -1,0 +1,111 @@
+// `tesserae info`: the machine, or a model file.
+import type { Command } from 'commander';
+import {
+  describeMachine,
+  formatBytes,
+  formatNumber,
+  type Machine,
+  probeRoofline,
+  type Roofline,
+  workersText,
+} from '../../../bench/index.js';
+import { Engine, type Model } from '../../index.js';
+import { type CommandContext, runCommand } from '../context.js';
+import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
+import { withModel } from '../with-model.js';
+
+interface Options extends CommonOptions {
+  readonly probe?: boolean;
+}
+
+export function addInfo(program: Command): void {
+  program
+    .command('info')
+    .description('tell about this machine, and about a model file')
+    .argument('[model]', 'a GGUF file; it is loaded, and so is known to work')
+    .option('--probe', 'measure the FMA peak and the read bandwidth')
+    .addOption(threadsOption())
+    .addOption(jsonOption())
+    .action((model: string | undefined, options: Options) => runCommand((context) => info(model, options, context)));
+}
+
+async function info(path: string | undefined, options: Options, context: CommandContext): Promise<void> {
+  const { output, signal } = context;
+  const machine = await describeMachine();
+  const team = await describeTeam(options.threads);
+  const counts = [...new Set([1, team.threads])];
+  const roofline =
+    options.probe === true
+      ? await probeRoofline(counts, { signal, onProgress: (text) => output.progress(text) })
+      : null;
+  const model =
+    path === undefined
+      ? null
+      : await withModel({ ...options, model: path }, context, async (loaded) =>
+          describeModel(loaded.model, loaded.loadMs),
+        );
+  if (options.json === true) await output.writeJson({ machine, ...team, roofline, model });
+  else await output.write(formatInfo(machine, team, roofline, model));
+}
+
+interface TeamInfo {
+  readonly isa: string;
+  readonly threads: number;
+  readonly memoryBudgetBytes: number;
+}
+
+async function describeTeam(threads: number | undefined): Promise<TeamInfo> {
+  await using engine = await Engine.create({ threads });
+  const { isa, pool } = engine.stats();
+  return { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes };
+}
+
+function describeModel(model: Model, loadMs: number) {
+  const { kind, vocabularySize, bosId = null, eosId = null, addsBos } = model.tokenizer;
+  const { name = null, ...sizes } = model.info;
+  return { ...sizes, name, tokenizer: { kind, vocabularySize, bosId, eosId, addsBos }, loadMs };
+}
+
+type ModelDescription = ReturnType<typeof describeModel>;
+
+function formatInfo(
+  machine: Machine,
+  { isa, threads, memoryBudgetBytes }: TeamInfo,
+  roofline: readonly Roofline[] | null,
+  model: ModelDescription | null,
+): string {
+  const commit = machine.commit === null ? '' : `, commit ${machine.commit}`;
+  const lines: [string, string][] = [
+    ['tesserae', `${machine.tesserae}${commit}`],
+    ['node', `${machine.node} on ${machine.platform}`],
+    ['cpu', `${machine.cpu}, ${machine.cores} CPUs`],
+    ['memory', `${formatBytes(machine.memoryBytes)}, of which tensors may take ${formatBytes(memoryBudgetBytes)}`],
+    ['kernels', `${isa} (this machine runs ${machine.kernelSets.join(', ')})`],
+    ['threads', String(threads)],
+  ];
+  for (const { workers, fmaGflops, readGBs } of roofline ?? []) {
+    lines.push([workersText(workers), `${formatNumber(fmaGflops)} GFLOPS of FMA, ${formatNumber(readGBs)} GB/s read`]);
+  }
+  if (model !== null) lines.push(...modelLines(model));
+  const width = Math.max(...lines.map(([label]) => label.length));
+  return lines.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join('');
+}
+
+function modelLines(model: ModelDescription): [string, string][] {
+  const { tokenizer } = model;
+  const types = Object.entries(model.tensorTypes).map(([type, count]) => `${count} in ${type}`);
+  const tokens = [
+    tokenizer.bosId === null ? '' : `, BOS ${tokenizer.bosId}`,
+    tokenizer.eosId === null ? '' : `, EOS ${tokenizer.eosId}`,
+  ];
+  return [
+    ['model', `${model.name ?? 'without a name'}, ${model.path}`],
+    ['architecture', `${model.architecture}, ${model.layers} layers, ${model.dim} wide`],
+    ['attention', `${model.heads} heads of ${model.headDim}, ${model.kvHeads} KV heads`],
+    ['parameters', `${model.parameters.toLocaleString('en-US')} in ${formatBytes(model.weightBytes)}`],
+    ['tensors', types.join(', ')],
+    ['context', `${model.contextLength} tokens`],
+    ['tokenizer', `${tokenizer.kind}, ${tokenizer.vocabularySize} tokens${tokens.join('')}`],
+    ['loaded in', `${formatNumber(model.loadMs)} ms`],
+  ];
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// The `tesserae` command: which commands there are, and how bad usage is told. Each command stands in commands/.
+import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../../bench/index.js';
+import { addBench } from './commands/bench.js';
+import { addDemo } from './commands/demo.js';
+import { addEmbed } from './commands/embed.js';
+import { addGenerate } from './commands/generate.js';
+import { addInfo } from './commands/info.js';
+import { addPerplexity } from './commands/perplexity.js';
+import { exitCodes, oneLine } from './context.js';
+
+const program = new Command('tesserae')
+  .description('Tensor and transformer compute on all CPU cores')
+  .version(packageVersion(), '--version')
+  .helpOption('--help', 'show help')
+  .helpCommand(false)
+  .exitOverride()
+  // Said below instead, in one line.
+  .configureOutput({ outputError: () => {} });
+for (const add of [addDemo, addBench, addGenerate, addEmbed, addPerplexity, addInfo]) add(program);
+for (const command of program.commands) {
+  command.copyInheritedSettings(program).helpOption('--help', 'show help').allowExcessArguments(false);
+}
+
+if (process.argv.length <= 2) {
+  process.stderr.write(program.helpInformation());
+  process.exitCode = exitCodes.usage;
+} else {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== exitCodes.success) {
+      process.stderr.write(`tesserae: ${oneLine(error.message.replace(/^error: /, ''))}\n`);
+      process.exitCode = exitCodes.usage;
+    }
+  }
+}

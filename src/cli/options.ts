@@ -1,0 +1,39 @@
+// Parsers of option values, and the options that several commands share. A value that cannot be is bad usage.
+import { InvalidArgumentError, Option } from 'commander';
+
+/** @throws InvalidArgumentError, which commander reports with the option's name */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+  };
+}
+
+export function numberBetween(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value >= least && value <= most) return value;
+    const range = most === Number.POSITIVE_INFINITY ? `of at least ${least}` : `from ${least} to ${most}`;
+    throw new InvalidArgumentError(`It must be a number ${range}.`);
+  };
+}
+
+export const threadsOption = () =>
+  new Option('--threads <n>', 'worker threads (default: TESSERAE_THREADS, else all usable CPUs)').argParser(
+    wholeNumber(1),
+  );
+
+export const jsonOption = () => new Option('--json', 'one JSON document on stdout');
+
+export const modelOption = () => new Option('--model <file>', 'a GGUF file (default: the bundled model)');
+
+/** Of every command. */
+export interface CommonOptions {
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export interface ModelOptions extends CommonOptions {
+  readonly model?: string;
+}

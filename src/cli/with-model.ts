@@ -1,0 +1,25 @@
+// Loads a model in an engine of its own for the length of one command.
+
+import { bundledModelPath } from '../../bench/index.js';
+import { Engine, type Model } from '../index.js';
+import type { CommandContext } from './context.js';
+import type { ModelOptions } from './options.js';
+
+export interface LoadedModel {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly loadMs: number;
+}
+
+export async function withModel<T>(
+  { model: path = bundledModelPath(), threads }: ModelOptions,
+  { output, signal }: CommandContext,
+  use: (loaded: LoadedModel) => Promise<T>,
+): Promise<T> {
+  await using engine = await Engine.create({ threads });
+  const started = performance.now();
+  const model = await engine.loadModel(path, { signal, onProgress: output.loading });
+  const loadMs = performance.now() - started;
+  output.clearProgress();
+  return await use({ engine, model, loadMs });
+}
