@@ -1,7 +1,7 @@
 // Loads a model: header, tokenizer and weights of a file, in steps that leave the event loop free.
 import { TesseraeError } from '../errors.js';
 import { architectureOf } from './architectures/index.js';
-import { openGguf } from './gguf/reader.js';
+import { type GgufFile, openGguf } from './gguf/reader.js';
 import type { ModelHost } from './host.js';
 import { Model } from './model.js';
 import { checkKeys, checkPositive } from './options.js';
@@ -61,6 +61,7 @@ export async function loadModel(
       name: file.metadata.string('general.name', '') || undefined,
       parameters: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
       weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
+      tensorTypes: countTypes(file),
       sessionCapacity: capacity,
     };
     const parts = { host, architecture, config, weights, ropeFrequencies, capacity };
@@ -69,4 +70,10 @@ export async function loadModel(
     for (const tensor of weights.values()) tensor.dispose();
     throw error;
   }
+}
+
+function countTypes(file: GgufFile): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { type } of file.tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
+  return counts;
 }

@@ -41,6 +41,8 @@ export interface ModelInfo extends ModelConfig {
   readonly parameters: number;
   /** Bytes of shared memory that the weights take. */
   readonly weightBytes: number;
+  /** How many of the file's tensors have each type, as the file names it. */
+  readonly tensorTypes: Readonly<Record<string, number>>;
   /** Positions in a session. */
   readonly sessionCapacity: number;
 }
