@@ -4,7 +4,8 @@ import type { Recorder } from '../program/recorder.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { attention } from './attention.js';
 import { matmul } from './matmul.js';
-import { type CallOptions, checkFlag, checkTensor, checkVector, defineOp } from './op.js';
+import { type CallOptions, checkFlag, checkNumber, checkTensor, checkVector, defineOp } from './op.js';
+import { broadcastTo } from './rows.js';
 
 export interface MultiHeadAttentionOptions extends CallOptions {
   /** [dim, heads · headDim], f32 or f16, as are the others: y = x · w. */
@@ -43,7 +44,7 @@ export const multiHeadAttention = defineOp({
   args: (x: Tensor, options: MultiHeadAttentionOptions): MultiHeadAttentionArgs => ({ ...options, x }),
   operands: ({ x, wq, wk, wv, wo, bq, bk, bv, bo, mask }) => [x, wq, wk, wv, wo, bq, bk, bv, bo, mask],
   infer(args) {
-    const { x, wq, wk, wv, wo, bq, bk, bv, bo, heads, kvHeads = heads } = args;
+    const { x, wq, wk, wv, wo, bq, bk, bv, bo, heads, kvHeads = heads, mask, scale } = args;
     checkTensor(x, op, 'x', 'f32');
     if (x.rank !== 2 && x.rank !== 3) {
       throw shapeError(`x must be [batch, tokens, dim] or [tokens, dim], got ${formatShape(x.shape)}`);
@@ -68,6 +69,12 @@ export const multiHeadAttention = defineOp({
     checkVector(bk, op, 'bk', kvWidth);
     checkVector(bv, op, 'bv', kvWidth);
     checkVector(bo, op, 'bo', wo.shape[1] as number);
+    if (scale !== undefined) checkNumber(scale, op, 'scale');
+    if (mask !== undefined) {
+      checkTensor(mask, op, 'mask', 'f32');
+      const [batch, tokens] = x.rank === 3 ? (x.shape as [number, number]) : [1, x.shape[0] as number];
+      broadcastTo(mask, [batch, heads, tokens, tokens], op);
+    }
     return { shape: [...x.shape.slice(0, -1), wo.shape[1] as number], dtype: 'f32' };
   },
   record(recorder, args, out) {
@@ -89,7 +96,7 @@ export const multiHeadAttention = defineOp({
   },
 });
 
-/** `mask` is checked here, where the shape that it broadcasts to is known. */
+/** Heads of a width that attention does not take are found here. */
 function recordAttention(recorder: Recorder, args: Parameters<typeof attention.infer>[0], out: Tensor): void {
   attention.infer(args);
   attention.record(recorder, args, out);

@@ -83,6 +83,9 @@ export const scatter = defineOp({
       const message = `out must be x but for the number of rows, got ${formatShape(out.shape)} and ${formatShape(x.shape)}`;
       throw new TesseraeError('ERR_SHAPE', message, { op: 'scatter' });
     }
+    if (out.size === 0 && x.size > 0) {
+      throw new TesseraeError('ERR_SHAPE', `out ${formatShape(out.shape)} has no rows to write to`, { op: 'scatter' });
+    }
     return { shape: out.shape, dtype: out.dtype };
   },
   record(recorder, { x, ids }, out) {

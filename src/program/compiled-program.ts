@@ -68,7 +68,9 @@ export class CompiledProgram implements TeamProgram {
   }
 
   describeFailure(failure: NativeFailure): Error {
-    const op = this.kernels[failure.op] ?? `op ${failure.op}`;
+    const kernel = this.kernels[failure.op] ?? `op ${failure.op}`;
+    // As the API spells it: of the kernels that can fail each is named for its op.
+    const op = kernel.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
     if (failure.status === KernelStatus.indexOutOfRange) {
       return new TesseraeError('ERR_INDEX', 'an index is outside the table', { op });
     }
