@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/avx2/attention_few.h"
 #include "kernels/avx2/attention_micro.h"
 #include "kernels/avx2/attention_pack.h"
 #include "kernels/avx2/attention_softmax.h"
@@ -132,14 +133,9 @@ void strip_softmax(const RowSet& rows, int64_t strip, int64_t strip_rows, int64_
 using ScoresKernel = decltype(&scores_avx2<1>);
 constexpr ScoresKernel kScores[] = {nullptr,         scores_avx2<1>, scores_avx2<2>, scores_avx2<3>,
                                     scores_avx2<4>, scores_avx2<5>, scores_avx2<6>};
-using OutputsKernel = decltype(&outputs_avx2<1, 2, float>);
-constexpr OutputsKernel kOutputs[] = {nullptr,
-                                      outputs_avx2<1, 2, float>,
-                                      outputs_avx2<2, 2, float>,
-                                      outputs_avx2<3, 2, float>,
-                                      outputs_avx2<4, 2, float>,
-                                      outputs_avx2<5, 2, float>,
-                                      outputs_avx2<6, 2, float>};
+using OutputsKernel = decltype(&outputs_avx2<1, 2>);
+constexpr OutputsKernel kOutputs[] = {nullptr,            outputs_avx2<1, 2>, outputs_avx2<2, 2>, outputs_avx2<3, 2>,
+                                      outputs_avx2<4, 2>, outputs_avx2<5, 2>, outputs_avx2<6, 2>};
 static_assert(sizeof(kScores) / sizeof(kScores[0]) == kMicroRows + 1, "a kernel for each number of rows");
 
 void attend_strip(const RowSet& rows, int64_t strip, int64_t begin) {
@@ -166,16 +162,45 @@ void attend_strip(const RowSet& rows, int64_t strip, int64_t begin) {
   }
 }
 
+// `count` rows, at most kFewRows, and one key block of which the first rows of K and V are given; after it come
+// next_keys more, if positive. Nothing is packed.
+template <int count, typename T>
+void attend_few(const RowSet& rows, int64_t begin, const T* k, const T* v, int64_t next_keys) {
+  const AttentionParams& p = rows.p;
+  alignas(32) int32_t keys[kMaxStripRows];
+  const int64_t most = keys_seen(rows, 0, count, begin, keys);
+  prefetch_rows(v, p.v_row, p.v_dim, std::min(most, kFewKeys));
+  few_scores_avx2<count>(p.dim, rows.q, k, p.k_row, most, rows.scores);
+  StripFactors factors;
+  strip_softmax(rows, 0, count, begin, keys, &factors);
+  prefetch_rows(k + kAttentionKeyBlock * p.k_row, p.k_row, p.dim, std::min(next_keys, kFewKeys));
+  few_outputs_avx2<count>(keys, rows.scores, v, p.v_row, p.v_dim, factors.keep, factors.take, rows.total,
+                          rows.v_columns);
+}
+
 template <typename T>
 void attend_rows(const RowSet& rows) {
   const AttentionParams& p = rows.p;
   const T* k = static_cast<const T*>(p.k) + rows.tile.batch * p.k_batch + rows.tile.kv_head * p.k_head;
   const T* v = static_cast<const T*>(p.v) + rows.tile.batch * p.v_batch + rows.tile.kv_head * p.v_head;
   const int64_t longest = begin_rows(rows);
+  static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
+  const bool in_place = rows.count <= kFewRows && p.v_dim % 8 == 0;
   for (int64_t begin = 0; begin < longest; begin += kAttentionKeyBlock) {
     const int64_t keys = std::min(kAttentionKeyBlock, longest - begin);
-    pack_k(k + begin * p.k_row, p.k_row, keys, p.dim, rows.k);
-    pack_v(v + begin * p.v_row, p.v_row, keys, p.v_dim, rows.v, kAttentionKeyBlock * kPanel);
+    const T* block_k = k + begin * p.k_row;
+    const T* block_v = v + begin * p.v_row;
+    if (in_place) {
+      switch (rows.count) {
+        case 1: attend_few<1>(rows, begin, block_k, block_v, longest - begin - keys); break;
+        case 2: attend_few<2>(rows, begin, block_k, block_v, longest - begin - keys); break;
+        case 3: attend_few<3>(rows, begin, block_k, block_v, longest - begin - keys); break;
+        default: attend_few<4>(rows, begin, block_k, block_v, longest - begin - keys);
+      }
+      continue;
+    }
+    pack_k(block_k, p.k_row, keys, p.dim, rows.k);
+    pack_v(block_v, p.v_row, keys, p.v_dim, rows.v, kAttentionKeyBlock * kPanel);
     for (int64_t strip = 0; strip < rows.count; strip += kStripRows) attend_strip(rows, strip, begin);
   }
   finish_rows(rows);

@@ -45,11 +45,17 @@ void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* score
   }
 }
 
+// Merges 8 sums of a key block into the row's total.
+inline void merge_sums(__m256 sums, float keep, float take, float* total) {
+  const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(total), _mm256_set1_ps(keep));
+  _mm256_storeu_ps(total, _mm256_fmadd_ps(sums, _mm256_set1_ps(take), kept));
+}
+
 // total[r][:] = total[r][:] · keep[r] + (sum of weights[r][j] · v[j][:] over the keys[r] first keys) · take[r],
 // for 8 · vectors columns. The rows share the chain of the keys that all of them see; the rest goes row by row.
 // A row without keys is left alone.
-template <int rows, int vectors, typename T>
-void outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, const float* keep,
+template <int rows, int vectors>
+void outputs_avx2(const int32_t* keys, const float* weights, const float* v, int64_t v_stride, const float* keep,
                   const float* take, float* total, int64_t total_stride) {
   int64_t common = keys[0];
   bool ragged = false;
@@ -78,13 +84,8 @@ void outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     if (keys[r] == 0) continue;
-    const __m256 keeps = _mm256_broadcast_ss(keep + r);
-    const __m256 takes = _mm256_broadcast_ss(take + r);
 #pragma GCC unroll 8
-    for (int i = 0; i < vectors; ++i) {
-      float* target = total + r * total_stride + i * 8;
-      _mm256_storeu_ps(target, _mm256_fmadd_ps(c[r][i], takes, _mm256_mul_ps(_mm256_loadu_ps(target), keeps)));
-    }
+    for (int i = 0; i < vectors; ++i) merge_sums(c[r][i], keep[r], take[r], total + r * total_stride + i * 8);
   }
 }
 

@@ -1,0 +1,165 @@
+// The products of attention for few rows (decoding): K is transposed in registers and V read in place, so that both
+// are read once and nothing is packed. The sums are those of attention_micro.h to the bit. Used by attention.cpp alone.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/avx2/attention_micro.h"
+#include "kernels/avx2/attention_pack.h"
+
+namespace tesserae::attention {
+
+constexpr int64_t kFewRows = 4;    // more rows are worth packing for
+constexpr int64_t kFewKeys = 16;   // keys of V taken through all columns at a time, while the next are fetched
+
+// 4 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7.
+template <typename T>
+inline __attribute__((always_inline)) void transpose_8x4(const T* rows, int64_t stride, __m256 (&column)[4]) {
+  __m256 r[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(rows + i * stride)), load4(rows + (i + 4) * stride), 1);
+  }
+  const __m256 low01 = _mm256_unpacklo_ps(r[0], r[1]);
+  const __m256 high01 = _mm256_unpackhi_ps(r[0], r[1]);
+  const __m256 low23 = _mm256_unpacklo_ps(r[2], r[3]);
+  const __m256 high23 = _mm256_unpackhi_ps(r[2], r[3]);
+  column[0] = _mm256_shuffle_ps(low01, low23, 0x44);
+  column[1] = _mm256_shuffle_ps(low01, low23, 0xee);
+  column[2] = _mm256_shuffle_ps(high01, high23, 0x44);
+  column[3] = _mm256_shuffle_ps(high01, high23, 0xee);
+}
+
+// The scores of `rows` queries (packed, dim apart) and 8 · groups keys, all of which must exist.
+template <int rows, int groups, typename T>
+inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t stride, float* scores) {
+  __m256 c[rows][groups];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) c[r][g] = _mm256_setzero_ps();
+  }
+  int64_t d = 0;
+  for (; d + 4 <= dim; d += 4) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) {
+      __m256 column[4];
+      transpose_8x4(k + g * 8 * stride + d, stride, column);
+#pragma GCC unroll 8
+      for (int i = 0; i < 4; ++i) {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+          c[r][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(q + r * dim + d + i), column[i], c[r][g]);
+        }
+      }
+    }
+  }
+  for (; d < dim; ++d) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) {
+      const T* at = k + g * 8 * stride + d;
+      const __m256 column =
+          _mm256_setr_ps(load1(at), load1(at + stride), load1(at + 2 * stride), load1(at + 3 * stride),
+                         load1(at + 4 * stride), load1(at + 5 * stride), load1(at + 6 * stride), load1(at + 7 * stride));
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) {
+        c[r][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(q + r * dim + d), column, c[r][g]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) _mm256_store_ps(scores + r * kAttentionKeyBlock + g * 8, c[r][g]);
+  }
+}
+
+// Asks for the cache lines of `count` rows.
+template <typename T>
+inline void prefetch_rows(const T* row, int64_t stride, int64_t columns, int64_t count) {
+  for (; count > 0; --count, row += stride) {
+    for (int64_t column = 0; column < columns; column += kCacheLineBytes / static_cast<int64_t>(sizeof(T))) {
+      _mm_prefetch(reinterpret_cast<const char*>(row + column), _MM_HINT_T0);
+    }
+  }
+}
+
+// The scores of `rows` queries and the first `keys` keys of a block.
+template <int rows, typename T>
+void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, int64_t keys, float* scores) {
+  constexpr int groups = rows <= 2 ? 4 : 2;
+  int64_t key = 0;
+  for (; key + groups * 8 <= keys; key += groups * 8) {
+    const int64_t next = key + groups * 8;
+    prefetch_rows(k + next * stride, stride, dim, std::min<int64_t>(keys - next, groups * 8));
+    scores_in_place<rows, groups>(dim, q, k + key * stride, stride, scores + key);
+  }
+  for (; key + 8 <= keys; key += 8) scores_in_place<rows, 1>(dim, q, k + key * stride, stride, scores + key);
+  if (key == keys) return;
+  alignas(32) float last[8 * kAttentionMaxDim];
+  for (int64_t i = 0; i < 8; ++i) {
+    const T* row = k + std::min(key + i, keys - 1) * stride;
+    for (int64_t d = 0; d < dim; ++d) last[i * dim + d] = load1(row + d);
+  }
+  scores_in_place<rows, 1>(dim, q, last, dim, scores + key);
+}
+
+// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows through the keys begin .. end-1, for each row as far as
+// keys[r].
+template <int rows, int vectors, typename T>
+inline void continue_sums(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, int64_t begin,
+                          int64_t end, float* sums, int64_t sums_stride) {
+  int64_t common = end;
+  for (int r = 0; r < rows; ++r) common = std::min<int64_t>(common, keys[r]);
+  __m256 c[rows][vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) c[r][i] = _mm256_load_ps(sums + r * sums_stride + i * 8);
+  }
+  accumulate<rows, vectors>(c, weights, kAttentionKeyBlock, v, v_stride, begin, common);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    __m256 rest[1][vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) rest[0][i] = c[r][i];
+    accumulate<1, vectors>(rest, weights + r * kAttentionKeyBlock, 0, v, v_stride, std::max(begin, common),
+                           std::min<int64_t>(end, keys[r]));
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) _mm256_store_ps(sums + r * sums_stride + i * 8, rest[0][i]);
+  }
+}
+
+// outputs_avx2 over all columns of V, which lies unpacked and is walked in the order of memory; v_dim is a multiple
+// of 8.
+template <int rows, typename T>
+void few_outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, int64_t v_dim,
+                      const float* keep, const float* take, float* total, int64_t total_stride) {
+  constexpr int wide = rows == 1 ? 8 : rows <= 3 ? 4 : 2;
+  alignas(32) float sums[rows * kAttentionMaxDim];
+  std::fill_n(sums, rows * v_dim, 0.0f);
+  const int64_t most = *std::max_element(keys, keys + rows);
+  for (int64_t begin = 0; begin < most; begin += kFewKeys) {
+    const int64_t end = std::min(begin + kFewKeys, most);
+    prefetch_rows(v + end * v_stride, v_stride, v_dim, std::min(most - end, kFewKeys));
+    int64_t column = 0;
+    for (; column + wide * 8 <= v_dim; column += wide * 8) {
+      continue_sums<rows, wide>(keys, weights, v + column, v_stride, begin, end, sums + column, v_dim);
+    }
+    for (; column < v_dim; column += 8) {
+      continue_sums<rows, 1>(keys, weights, v + column, v_stride, begin, end, sums + column, v_dim);
+    }
+  }
+  for (int r = 0; r < rows; ++r) {
+    if (keys[r] == 0) continue;
+    for (int64_t column = 0; column < v_dim; column += 8) {
+      merge_sums(_mm256_load_ps(sums + r * v_dim + column), keep[r], take[r], total + r * total_stride + column);
+    }
+  }
+}
+
+}  // namespace tesserae::attention
