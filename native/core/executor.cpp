@@ -54,6 +54,12 @@ ProgramHeader* program_in(const Slot& slot, std::memory_order order) {
   return reinterpret_cast<ProgramHeader*>(slot.program.load(order));
 }
 
+// Whether the current run is finished; the coordinator's question. The outputs of all tiles are visible to whoever sees
+// the prefix at the end.
+bool at_end(const ProgramHeader& program) {
+  return program.prefix.load(std::memory_order_seq_cst) >= (program.run + 1) * program.op_count;
+}
+
 // One worker's stay in one program.
 class Visit {
  public:
@@ -275,12 +281,18 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program) {
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
   slot.cancelled.store(0, std::memory_order_relaxed);
-  // Before the program: whoever finishes or fails it takes the bit away, which must not come back after that. And before
-  // the caller looks at the seats' states; a worker that ends its shift stores its state before it looks at `live`.
-  // Either it sees the bit, or the caller sees that a new shift is needed.
-  control.live.fetch_or(uint64_t{1} << slot_index, std::memory_order_seq_cst);
   // Publishes the run, the records and the operands to the visitors.
   slot.program.store(reinterpret_cast<uint64_t>(&program), std::memory_order_seq_cst);
+  // After the program, so that who follows the bit finds one. And before the caller looks at the seats' states; a worker
+  // that ends its shift stores its state before it looks at `live`. Either it sees the bit, or the caller sees that a new
+  // shift is needed.
+  control.live.fetch_or(uint64_t{1} << slot_index, std::memory_order_seq_cst);
+  // A worker on its round may have been in the slot already, and have finished or failed the run: then it took the bit
+  // away before we set it, and its mark of the end, made before that, is visible here.
+  if (slot.cancelled.load(std::memory_order_seq_cst) != 0 || at_end(program)) {
+    control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
+    return;
+  }
   ring(control, opened_tiles(program.records(), program.op_count, 0, 0, control.seat_count));
 }
 
@@ -290,14 +302,15 @@ RunState run_state(const Control& control, uint32_t slot_index, const ProgramHea
   // other order could call a run drained that its last visitor finished in between.
   const bool quiet =
       slot.cancelled.load(std::memory_order_seq_cst) != 0 && slot.visitors.load(std::memory_order_seq_cst) == 0;
-  // Acquire: the outputs of all tiles are visible to whoever sees the prefix at the end.
-  if (program.prefix.load(std::memory_order_acquire) >= (program.run + 1) * program.op_count) return RunState::finished;
+  if (at_end(program)) return RunState::finished;
   return quiet ? RunState::drained : RunState::running;
 }
 
 void cancel(Control& control, uint32_t slot_index) {
-  control.slots[slot_index].cancelled.store(1, std::memory_order_seq_cst);
+  // The bit first: a worker that still followed it into the cancelled program would leave it as the last visitor, report
+  // an ending, and come back for the next look, for as long as this thread is held up between the two.
   control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
+  control.slots[slot_index].cancelled.store(1, std::memory_order_seq_cst);
 }
 
 void retire(Control& control, uint32_t slot_index, ProgramHeader& program) {

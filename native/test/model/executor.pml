@@ -1,0 +1,449 @@
+/* A model of the executor (native/core/executor.cpp) for the spin checker: the same reads and writes of shared words in
+ * the same order, each one step, under sequential consistency. Sleeps never time out while a program is live, so
+ * a lost wake-up or a missed ending shows as a deadlock. Not part of the build. What was checked with it, and how to run
+ * it, stands in src/team/README.md. Left out: spinning, slices and yields (they only look again sooner). */
+
+#ifndef WORKERS
+#define WORKERS 2
+#endif
+#ifndef RUNS
+#define RUNS 2
+#endif
+#ifndef FAILURES
+#define FAILURES 0
+#endif
+#ifndef DEATHS
+#define DEATHS 0
+#endif
+#define SLOTS 2
+#define OPS 3
+#define BIT(s) (1 << (s))
+
+byte tile_count[OPS];
+byte after[OPS];
+
+/* The program. `freed` is a ghost: its memory has been given back. */
+byte prefix, claimed[OPS], done[OPS];
+bool freed = true;
+
+/* The control block. */
+byte live;
+bool slot_program[SLOTS], cancelled[SLOTS];
+byte slot_run[SLOTS], visitors[SLOTS];
+byte sleepers;
+bool on_shift[WORKERS], closing;
+byte inside[WORKERS];
+
+/* Of the bell and the endings only this counts: have they moved since somebody read them? */
+bool rung[WORKERS], ending;
+
+/* The futex queue on the bell, Piscina's tasks, exits of workers. */
+bool asleep[WORKERS], called[WORKERS], died[WORKERS];
+
+/* Ghosts: tiles computed in this run, tiles being computed, no tile may begin. */
+byte ran[OPS], running_tiles;
+bool over = true;
+byte failures_left = FAILURES;
+byte deaths_left = DEATHS;
+
+inline wake(count) {
+  if
+  :: sleepers == 0
+  :: sleepers != 0 ->
+     atomic {
+       n = count;
+       do
+       :: n > 0 && asleep[0] -> asleep[0] = false; n--
+#if WORKERS > 1
+       :: n > 0 && asleep[1] -> asleep[1] = false; n--
+#endif
+#if WORKERS > 2
+       :: n > 0 && asleep[2] -> asleep[2] = false; n--
+#endif
+       :: else -> break
+       od;
+       n = 0
+     }
+  fi
+}
+
+inline ring(count) {
+  atomic {
+    rung[0] = true;
+#if WORKERS > 1
+    rung[1] = true;
+#endif
+#if WORKERS > 2
+    rung[2] = true;
+#endif
+    skip
+  }
+  wake(count)
+}
+
+/* Local: looks at records only. */
+inline opened_tiles(before, complete, tiles) {
+  tiles = 0;
+  k = complete;
+  do
+  :: k < OPS && after[k] <= complete ->
+     if
+     :: after[k] > before || complete == 0 -> tiles = tiles + tile_count[k]
+     :: else
+     fi;
+     k++
+  :: else -> break
+  od;
+  k = 0
+}
+
+proctype worker(byte w) {
+  byte s, number, pre, complete, op, next, from, to, tiles, n, k;
+  bool worked, finished, last, busy;
+
+end_away:
+  atomic { called[w] -> called[w] = false }
+
+again:
+  if
+  :: closing -> on_shift[w] = false; goto end_away
+  :: else
+  fi;
+  atomic { rung[w] = false; worked = false }
+  atomic {
+    /* There is one program, so at most one bit. */
+    if
+    :: live == 0 -> goto looked
+    :: else -> s = live >> 1; inside[w] = s + 1
+    fi
+  }
+  visitors[s]++;
+  finished = false;
+  if
+  :: !slot_program[s] -> goto leave
+  :: else -> number = slot_run[s]
+  fi;
+
+tile:
+  atomic {
+    op = 0; next = 0; pre = 0; complete = 0; from = 0; to = 0; tiles = 0;
+    if
+    :: cancelled[s] || closing -> goto leave
+    :: else
+    fi
+  }
+  atomic {
+    assert(!freed);
+    pre = prefix;
+    if
+    :: pre >= (number + 1) * OPS -> goto leave
+    :: else -> complete = pre - number * OPS; op = complete
+    fi
+  }
+scan:
+  atomic {
+    if
+    :: op == OPS -> goto leave
+    :: op < OPS && after[op] > complete -> goto leave
+    :: else
+    fi;
+    assert(!freed);
+    next = claimed[op];
+    if
+    :: next >= (number + 1) * tile_count[op] -> op++; goto scan
+    :: else
+    fi
+  }
+  atomic {
+    assert(!freed);
+    if
+    :: claimed[op] != next -> goto scan
+    :: else -> claimed[op] = claimed[op] + 1
+    fi
+  }
+  atomic {
+    /* The kernel begins. */
+    worked = true;
+    assert(!over && !freed);
+    k = 0;
+    do
+    :: k < after[op] -> assert(ran[k] == tile_count[k]); k++
+    :: else -> break
+    od;
+    k = 0;
+    running_tiles++
+  }
+  atomic {
+    /* The kernel ends. */
+    assert(!over && !freed);
+    if
+    :: ran[op]++; running_tiles--
+    :: failures_left > 0 -> failures_left--; running_tiles--; goto fail
+    :: deaths_left > 0 -> deaths_left--; running_tiles--; died[w] = true; goto end_away
+    fi
+  }
+  atomic {
+    done[op]++;
+    if
+    :: done[op] != (number + 1) * tile_count[op] -> goto tile
+    :: else
+    fi
+  }
+  /* advance() */
+  atomic { pre = prefix; from = pre; to = pre }
+advance:
+  if
+  :: pre >= (number + 1) * OPS -> goto advanced
+  :: else
+  fi;
+  if
+  :: done[pre - number * OPS] < (number + 1) * tile_count[pre - number * OPS] -> goto advanced
+  :: else
+  fi;
+  atomic {
+    assert(!freed);
+    if
+    :: prefix != pre -> pre = prefix
+    :: else ->
+       if
+       :: to == from -> from = pre
+       :: else
+       fi;
+       prefix++;
+       pre++;
+       to = pre
+    fi
+  }
+  goto advance;
+advanced:
+  if
+  :: to == from -> goto tile
+  :: to == (number + 1) * OPS -> live = live & ~BIT(s); finished = true; goto leave
+  :: else
+  fi;
+  atomic { opened_tiles((from - number * OPS), (to - number * OPS), tiles) }
+  if
+  :: tiles > 1 -> ring(tiles - 1)
+  :: else
+  fi;
+  goto tile;
+
+fail:
+  cancelled[s] = true;
+  live = live & ~BIT(s);
+
+leave:
+  atomic {
+    op = 0; next = 0; pre = 0; complete = 0; from = 0; to = 0; tiles = 0; number = 0;
+    visitors[s]--;
+    last = visitors[s] == 0
+  }
+  inside[w] = 0;
+  if
+  :: finished || (last && cancelled[s]) -> goto report
+  :: else
+  fi;
+  if
+  :: last && !slot_program[s] -> goto report
+  :: else
+  fi;
+
+looked:
+  atomic { s = 0; last = false; finished = false }
+  if
+  :: worked -> goto again
+  :: else
+  fi;
+  busy = live != 0;
+  if
+  :: !busy ->
+     /* The linger time may be over at any moment. */
+     on_shift[w] = false;
+     if
+     :: live == 0 -> goto end_away
+     :: else ->
+        atomic {
+          if
+          :: !on_shift[w] -> on_shift[w] = true; goto again
+          :: else -> goto end_away
+          fi
+        }
+     fi
+  :: true
+  fi;
+  sleepers++;
+  atomic { asleep[w] = !rung[w] }
+sleeping:
+  if
+  :: !asleep[w]
+  :: asleep[w] && !busy -> asleep[w] = false
+  fi;
+  atomic { sleepers--; busy = false }
+  goto again;
+
+report:
+  atomic { ending = true; s = 0; last = false; finished = false }
+  goto again
+}
+
+init {
+  byte number, s, w, n, k, tiles;
+  bool quiet, will_cancel, will_close;
+
+  atomic {
+    tile_count[0] = 1; after[0] = 0;
+    tile_count[1] = 1; after[1] = 0;
+    tile_count[2] = 2; after[2] = 2;
+    do
+    :: w < WORKERS -> run worker(w); w++
+    :: else -> break
+    od;
+    w = 0
+  }
+
+publish:
+  atomic {
+    if
+    :: !slot_program[0] && visitors[0] == 0 -> s = 0
+    :: !slot_program[1] && visitors[1] == 0 -> s = 1
+    fi;
+    freed = false;
+    over = false;
+    ran[0] = 0; ran[1] = 0; ran[2] = 0;
+    will_cancel = false;
+    will_close = false;
+    if
+    :: true
+    :: will_cancel = true
+    :: number == RUNS - 1 -> will_cancel = true; will_close = true
+    fi;
+    slot_run[s] = number;
+    cancelled[s] = false
+  }
+  slot_program[s] = true;
+  live = live | BIT(s);
+  if
+  :: cancelled[s] -> live = live & ~BIT(s)
+  :: else ->
+     if
+     :: prefix >= (number + 1) * OPS -> live = live & ~BIT(s)
+     :: else ->
+        atomic { opened_tiles(0, 0, tiles) }
+        ring(tiles)
+     fi
+  fi;
+  w = 0;
+  do
+  :: w < WORKERS ->
+     atomic {
+       if
+       :: !on_shift[w] && !closing -> on_shift[w] = true; called[w] = true
+       :: else
+       fi;
+       w++
+     }
+  :: else -> break
+  od;
+  w = 0;
+
+wait:
+  ending = false;
+  quiet = cancelled[s];
+  if
+  :: quiet -> quiet = visitors[s] == 0
+  :: else
+  fi;
+  if
+  :: prefix >= (number + 1) * OPS -> goto ended
+  :: else
+  fi;
+  if
+  :: quiet -> goto ended
+  :: else
+  fi;
+  if
+  :: will_cancel ->
+     if
+     :: will_close -> closing = true; ring(WORKERS)
+     :: else
+     fi;
+     live = live & ~BIT(s);
+     cancelled[s] = true;
+     will_cancel = false;
+     goto wait
+  :: ending -> goto wait
+#if DEATHS > 0
+  :: died[0] -> w = 0; goto bury
+  :: died[1] -> w = 1; goto bury
+#endif
+  fi;
+
+#if DEATHS > 0
+bury:
+  died[w] = false;
+  live = live & ~BIT(inside[w] - 1);
+  cancelled[inside[w] - 1] = true;
+  visitors[inside[w] - 1]--;
+  inside[w] = 0;
+  on_shift[w] = false;
+  ring(WORKERS);
+  atomic {
+    if
+    :: !closing -> on_shift[w] = true; called[w] = true
+    :: else
+    fi;
+    w = 0
+  }
+  goto wait;
+#endif
+
+ended:
+  atomic {
+    assert(running_tiles == 0);
+    over = true;
+    if
+    :: prefix >= (number + 1) * OPS -> assert(ran[0] == 1 && ran[1] == 1 && ran[2] == 2); quiet = false
+    :: else -> assert(quiet && ran[0] + ran[1] + ran[2] < 4)
+    fi
+  }
+  live = live & ~BIT(s);
+  slot_program[s] = false;
+  number++;
+  if
+  :: quiet ->
+     atomic {
+       k = 0;
+       do
+       :: k < OPS -> claimed[k] = number * tile_count[k]; done[k] = number * tile_count[k]; k++
+       :: else -> break
+       od;
+       k = 0;
+       prefix = number * OPS
+     }
+  :: else
+  fi;
+  quiet = false;
+  /* Either the program goes on at once, in any slot that is free, or its memory is given back first, which waits for
+   * the late visitors by way of the endings. */
+  if
+  :: number < RUNS
+  :: true ->
+free:
+     ending = false;
+     if
+     :: visitors[0] + visitors[1] == 0 -> freed = true
+     :: else -> ending; goto free
+     fi
+  fi;
+  if
+  :: number < RUNS -> goto publish
+  :: else
+  fi;
+  closing = true;
+  ring(WORKERS);
+  w = 0;
+  do
+  :: w < WORKERS -> !on_shift[w]; w++
+  :: else -> break
+  od
+}
