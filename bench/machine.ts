@@ -5,7 +5,9 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { IsaName } from '../src/index.js';
+import type { BlockSizes } from '../src/native/addon.js';
 import { loadAddon, packageRoot } from '../src/native/load.js';
+import { type Cache, readCaches } from './caches.js';
 
 export interface Machine {
   /** As the CPU names itself. */
@@ -21,10 +23,15 @@ export interface Machine {
   readonly commit: string | null;
   /** The kernel sets that this CPU runs, the best one last. */
   readonly kernelSets: readonly IsaName[];
+  /** Of the first CPU, the nearest first; empty where the system does not tell. */
+  readonly caches: readonly Cache[];
+  /** How the kernels cut a matrix product, in elements. */
+  readonly blockSizes: BlockSizes;
 }
 
 export async function describeMachine(): Promise<Machine> {
   const processors = cpus();
+  const { isas, blockSizes } = loadAddon();
   return {
     cpu: processors[0]?.model.replace(/\s+/g, ' ').trim() || 'unknown CPU',
     cores: processors.length,
@@ -33,7 +40,9 @@ export async function describeMachine(): Promise<Machine> {
     node: process.version,
     tesserae: packageVersion(),
     commit: await commitOf(packageRoot()),
-    kernelSets: loadAddon().isas as readonly IsaName[],
+    kernelSets: isas as readonly IsaName[],
+    caches: readCaches(),
+    blockSizes,
   };
 }
 

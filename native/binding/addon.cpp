@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/executor.h"
+#include "kernels/block_sizes.h"
 #include "kernels/table.h"
 
 namespace {
@@ -228,10 +229,21 @@ Napi::Value describe_layout(Napi::Env env) {
   return layout;
 }
 
+Napi::Value describe_block_sizes(Napi::Env env) {
+  Napi::Object sizes = Napi::Object::New(env);
+  sizes.Set("mr", static_cast<double>(kMr));
+  sizes.Set("nr", static_cast<double>(kNr));
+  sizes.Set("kc", static_cast<double>(kKc));
+  sizes.Set("nc", static_cast<double>(kNc));
+  sizes.Set("mc", static_cast<double>(kMc));
+  return sizes;
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("kernels", describe_kernels(env));
   exports.Set("isas", describe_isas(env));
   exports.Set("layout", describe_layout(env));
+  exports.Set("blockSizes", describe_block_sizes(env));
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));
   exports.Set("controlInit", Napi::Function::New<control_init_call>(env));
   exports.Set("publish", Napi::Function::New<publish_call>(env));

@@ -31,6 +31,17 @@ export interface NativeLayout {
   readonly maxSeats: number;
 }
 
+/** How the kernels cut a matrix product, in elements: native/kernels/block_sizes.h. */
+export interface BlockSizes {
+  /** Rows and columns of a micro-tile. */
+  readonly mr: number;
+  readonly nr: number;
+  /** The blocks of k, n and m. */
+  readonly kc: number;
+  readonly nc: number;
+  readonly mc: number;
+}
+
 export interface NativeTeamStats {
   readonly ops: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
   readonly sleeps: number;
@@ -43,6 +54,7 @@ export interface Addon {
   /** The kernel sets that this CPU can run, the best one last. */
   readonly isas: readonly string[];
   readonly layout: NativeLayout;
+  readonly blockSizes: BlockSizes;
 
   addressOf(bytes: ArrayBufferView): number;
   adviseHugePages(bytes: Uint8Array): void;

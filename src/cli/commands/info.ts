@@ -1,6 +1,7 @@
 // `tesserae info`: the machine, or a model file.
 import type { Command } from 'commander';
 import {
+  cacheName,
   describeMachine,
   formatBytes,
   formatNumber,
@@ -79,8 +80,10 @@ function formatInfo(
     ['tesserae', `${machine.tesserae}${commit}`],
     ['node', `${machine.node} on ${machine.platform}`],
     ['cpu', `${machine.cpu}, ${machine.cores} CPUs`],
+    ...cacheLines(machine),
     ['memory', `${formatBytes(machine.memoryBytes)}, of which tensors may take ${formatBytes(memoryBudgetBytes)}`],
     ['kernels', `${isa} (this machine runs ${machine.kernelSets.join(', ')})`],
+    ['blocks', describeBlocks(machine)],
     ['threads', String(threads)],
   ];
   for (const { workers, fmaGflops, readGBs } of roofline ?? []) {
@@ -89,6 +92,22 @@ function formatInfo(
   if (model !== null) lines.push(...modelLines(model));
   const width = Math.max(...lines.map(([label]) => label.length));
   return lines.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join('');
+}
+
+/** What a core has of each cache; no line where the system does not tell. */
+function cacheLines({ caches }: Machine): [string, string][] {
+  const texts = caches
+    .filter(({ kind }) => kind !== 'instruction')
+    .map((cache) => {
+      const shared = cache.sharedBy > 1 ? ` shared by ${cache.sharedBy} CPUs` : '';
+      return `${cacheName(cache)} ${formatBytes(cache.sizeBytes)}${shared}`;
+    });
+  return texts.length === 0 ? [] : [['caches', texts.join(', ')]];
+}
+
+function describeBlocks({ blockSizes }: Machine): string {
+  const { mr, nr, kc, nc, mc } = blockSizes;
+  return `matmul micro-tile ${mr}×${nr}, kc ${kc}, nc ${nc}, mc ${mc}`;
 }
 
 function modelLines(model: ModelDescription): [string, string][] {
