@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly threads?: number | undefined;
   /** Compare every worker count up to the most, instead of one worker with the most. */
   readonly everyCount?: boolean | undefined;
+  /** Probe the roofline, which shares are taken of; true by default. */
+  readonly probe?: boolean | undefined;
   /** Turns of each variant; medians are over all of them. */
   readonly rounds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -58,7 +60,7 @@ export class BenchContext {
       const widest = await Engine.create({ threads: options.threads });
       engines.set(widest.threads, widest);
       const counts = workerCounts(widest.threads, options.everyCount);
-      const rooflines = await probeRoofline(counts, options);
+      const rooflines = options.probe === false ? [] : await probeRoofline(counts, options);
       for (const threads of counts) {
         if (!engines.has(threads)) engines.set(threads, await Engine.create({ threads }));
       }
@@ -79,6 +81,7 @@ export class BenchContext {
     return this.engine(this.counts.at(-1) as number);
   }
 
+  /** Of one of {@link counts}, in a context that probed. */
   roofline(workers: number): Roofline {
     return this.rooflines.find((roofline) => roofline.workers === workers) as Roofline;
   }

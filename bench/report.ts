@@ -27,13 +27,15 @@ export type SuiteReport =
 export interface BenchReport {
   readonly machine: Machine;
   readonly isa: string;
-  /** The probed peaks of each worker count. */
+  /** The probed peaks of each worker count; empty where no row is a share of them. */
   readonly roofline: readonly Roofline[];
   readonly suites: readonly SuiteReport[];
 }
 
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
-  await using context = await BenchContext.open({ ...options, everyCount: suite === 'scaling' });
+  // Nothing is a share of the peaks in the other two.
+  const probe = suite !== 'allocations' && suite !== 'latency';
+  await using context = await BenchContext.open({ ...options, probe, everyCount: suite === 'scaling' });
   return reportOf(context, [await reportSuite(context, suite, options)]);
 }
 
@@ -130,7 +132,7 @@ export function formatReport(report: BenchReport): string {
   const commit = machine.commit === null ? '' : `, commit ${machine.commit}`;
   const parts = [
     `${machine.cpu}, ${machine.cores} CPUs, ${isa} kernels\ntesserae ${machine.tesserae}${commit}, Node ${machine.node}\n`,
-    `probed peaks\n${renderTable(rooflineColumns, roofline, '  ')}`,
+    ...(roofline.length > 0 ? [`probed peaks\n${renderTable(rooflineColumns, roofline, '  ')}`] : []),
     ...suites.map((suite) => `${suite.suite}\n${renderSuite(suite)}`),
   ];
   return parts.join('\n');

@@ -49,7 +49,7 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${formatNumber(unit === 0 ? Math.round(value) : value)} ${units[unit]}`;
+  return `${unit === 0 ? Math.round(value) : formatNumber(value)} ${units[unit]}`;
 }
 
 export function formatMs(ms: number): string {

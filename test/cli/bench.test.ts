@@ -1,0 +1,80 @@
+// The benchmark suites and the demonstration through the command: that each runs, and that its rows are whole. Speeds
+// are not judged here.
+import { describe, expect, test } from 'vitest';
+import { runCli, runJson } from './support.js';
+
+const origin = { isa: expect.any(String), cpu: expect.any(String) };
+
+describe('bench', () => {
+  test('matmul, with shares of the probed peaks', async () => {
+    const shapes = ['square_64', 'odd_511', 'gemv'];
+    const report = await runJson(['bench', 'matmul', '--shape', ...shapes, '--rounds', '1', '--threads', '2']);
+    expect(report.machine).toMatchObject({ node: process.version });
+    expect(report.roofline.map(({ workers }: { workers: number }) => workers)).toEqual([1, 2]);
+    const [{ suite, rows }] = report.suites;
+    expect(suite).toBe('matmul');
+    expect(rows.map(({ name, workers }: { name: string; workers: number }) => [name, workers])).toEqual(
+      shapes.flatMap((name) => [
+        [name, 1],
+        [name, 2],
+      ]),
+    );
+    for (const row of rows) {
+      expect(row).toMatchObject(origin);
+      const peak = report.roofline.find(({ workers }: { workers: number }) => workers === row.workers);
+      expect(row.gflops).toBeCloseTo(row.flops / row.medianMs / 1e6, 6);
+      expect(row.peakShare).toBeCloseTo(row.gflops / peak.fmaGflops, 6);
+      expect(row.readShare === null).toBe(row.name !== 'gemv');
+    }
+  });
+
+  test('scaling, on every number of workers, as a table', async () => {
+    const args = ['bench', 'scaling', '--shape', 'square_64', 'attention_128', '--rounds', '1', '--threads', '3'];
+    const { code, stdout, stderr } = await runCli(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(
+      [...stdout.matchAll(/^ +(square_64|attention_128) +(\d) /gm)].map(([, name, count]) => `${name}${count}`),
+    ).toEqual(['square_64', 'attention_128'].flatMap((name) => [`${name}1`, `${name}2`, `${name}3`]));
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  test('allocations', async () => {
+    const report = await runJson(['bench', 'allocations', '--threads', '2']);
+    const [{ rows }] = report.suites;
+    for (const row of rows) {
+      expect(row).toMatchObject({ ...origin, calls: 1000, rentedGrowthBytes: 0, majorGcs: expect.any(Number) });
+    }
+  });
+
+  test('latency', async () => {
+    const report = await runJson(['bench', 'latency', '--rounds', '1', '--threads', '2']);
+    const [{ rows }] = report.suites;
+    expect(rows.map(({ name }: { name: string }) => name)).toContain('abort_matmul_4096');
+    for (const row of rows) {
+      expect(row).toMatchObject(origin);
+      expect(row.samples).toBeGreaterThan(0);
+      expect(row.median).toBeLessThanOrEqual(row.max);
+    }
+  });
+
+  test('model', async () => {
+    const args = ['bench', 'model', '--prompt-tokens', '32', '--max-tokens', '8', '--rounds', '2', '--threads', '2'];
+    const [{ rows }] = (await runJson(args)).suites;
+    expect(rows.map(({ phase, tokens, workers }: Record<string, unknown>) => [phase, tokens, workers])).toEqual([
+      ['prefill', 32, 1],
+      ['prefill', 32, 2],
+      ['decode', 7, 1],
+      ['decode', 7, 2],
+    ]);
+  });
+});
+
+test('demo, where there is no terminal: all of it, in plain text, in 80 columns', async () => {
+  const { code, stdout, stderr } = await runCli(['demo', '--threads', '2']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  for (const part of ['machine', 'GFLOPS of FMA', 'MatMul', 'Attention', '2 workers', 'tokens/s']) {
+    expect(stdout).toContain(part);
+  }
+  expect(stdout).not.toContain('\x1b');
+  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+});

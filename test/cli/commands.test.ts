@@ -1,0 +1,105 @@
+// What each command writes, as text and as JSON, and that both are the same result.
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { bundledModelPath, card } from '../support/bundled-model.js';
+import { runCli, runJson } from './support.js';
+
+const checkText = fileURLToPath(new URL('../fixtures/models/check.txt', import.meta.url));
+
+test('--help and --version', async () => {
+  const help = await runCli(['generate', '--help']);
+  expect(help).toMatchObject({ code: 0, stderr: '' });
+  expect(help.stdout).toContain('--max-tokens');
+  const version = await runCli(['--version']);
+  expect(version).toMatchObject({ code: 0, stderr: '' });
+  expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+describe('generate', () => {
+  const prompt = 'The people of the United States';
+
+  test('streams the text that --json gives, whatever the number of threads', async () => {
+    const document = await runJson(['generate', prompt, '--max-tokens', '12', '--threads', '3']);
+    expect(document).toMatchObject({ prompt, promptTokens: expect.any(Number), stopReason: 'maxTokens' });
+    expect(document.tokens).toHaveLength(12);
+    const text = await runCli(['generate', prompt, '--max-tokens', '12', '--threads', '1']);
+    expect(text).toMatchObject({ code: 0, stdout: `${document.text}\n` });
+    expect(text.stderr).toMatch(/^prompt: \d+ tokens at \d+ tokens\/s; generated: 12 at \d+ tokens\/s; ended by .*\n$/);
+  });
+
+  test('reads the prompt from standard input, without its last line break', async () => {
+    const options = ['--max-tokens', '4', '--temperature', '1', '--seed', '5'];
+    const [given, read] = await Promise.all([
+      runJson(['generate', prompt, ...options]),
+      runJson(['generate', '-', ...options], { stdin: `${prompt}\n` }),
+    ]);
+    expect(read.prompt).toBe(prompt);
+    expect(read.tokens).toEqual(given.tokens);
+    expect(read.seed).toBe(5);
+  });
+
+  test('begins by itself without a prompt', async () => {
+    expect(await runJson(['generate', '--max-tokens', '2'])).toMatchObject({ prompt: '', promptTokens: 1 });
+  });
+});
+
+describe('embed', () => {
+  test('gives a vector of length 1 for each text', async () => {
+    const { dim, embeddings } = await runJson(['embed', 'one text', 'another']);
+    expect(embeddings.map(({ text }: { text: string }) => text)).toEqual(['one text', 'another']);
+    for (const { vector } of embeddings) {
+      expect(vector).toHaveLength(dim);
+      expect(Math.hypot(...vector)).toBeCloseTo(1, 6);
+    }
+  });
+
+  test('takes the lines of standard input, and writes a line for each', async () => {
+    const { code, stdout } = await runCli(['embed', '--no-normalize', '--pooling', 'last'], {
+      stdin: 'one\n\ntwo\r\n',
+    });
+    expect(code).toBe(0);
+    const vectors = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(' ').map(Number));
+    expect(vectors).toHaveLength(2);
+    expect(Math.hypot(...(vectors[0] as number[]))).toBeGreaterThan(1.5);
+  });
+});
+
+test('perplexity gives the figure of the card', async () => {
+  const { perplexity, tokens } = await runJson(['perplexity', checkText]);
+  expect(tokens).toBe(card.check.tokens);
+  expect(Math.abs(perplexity / card.check.f16.perplexity - 1)).toBeLessThan(0.005);
+  const text = await runCli(['perplexity', checkText, '--window', '256']);
+  expect(text.stdout).toContain(`perplexity ${perplexity.toFixed(4)} over ${tokens} tokens`);
+});
+
+describe('info', () => {
+  test('of the machine', async () => {
+    const document = await runJson(['info', '--threads', '2']);
+    expect(document).toMatchObject({
+      machine: { node: process.version, kernelSets: expect.arrayContaining(['ref']) },
+      threads: 2,
+      roofline: null,
+      model: null,
+    });
+  });
+
+  test('of the machine, with a forced kernel set', async () => {
+    const { stdout } = await runCli(['info'], { env: { TESSERAE_ISA: 'ref' } });
+    expect(stdout).toMatch(/^kernels +ref /m);
+  });
+
+  test('of a model', async () => {
+    const { model } = await runJson(['info', bundledModelPath]);
+    expect(model).toMatchObject({
+      path: bundledModelPath,
+      architecture: 'llama',
+      parameters: card.parameters,
+      vocabulary: card.vocabulary,
+      tensorTypes: { F16: 29, F32: 9 },
+      tokenizer: { kind: 'gpt2', bosId: 0, eosId: 0 },
+    });
+  });
+});
