@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -111,8 +112,11 @@ class TestProgram {
     header_->op_count = op_count;
     header_->run = run;
     header_->prefix.store(run * op_count, std::memory_order_relaxed);
+    uint32_t tiles = 0;
     for (uint32_t op = 0; op < op_count; ++op) {
       header_->records()[op] = records_[op];
+      header_->records()[op].first_tile = tiles;
+      tiles += records_[op].tile_count;
       header_->counters()[op].claimed.store(run * records_[op].tile_count, std::memory_order_relaxed);
       header_->counters()[op].done.store(run * records_[op].tile_count, std::memory_order_relaxed);
     }
