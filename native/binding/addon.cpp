@@ -217,6 +217,8 @@ Napi::Value describe_isas(Napi::Env env) {
 Napi::Value describe_layout(Napi::Env env) {
   Napi::Object layout = Napi::Object::New(env);
   layout.Set("headerBytes", static_cast<double>(sizeof(ProgramHeader)));
+  layout.Set("headerTraceBytes", static_cast<double>(offsetof(ProgramHeader, trace)));
+  layout.Set("tileTraceBytes", static_cast<double>(sizeof(TileTrace)));
   layout.Set("recordBytes", static_cast<double>(sizeof(OpRecord)));
   layout.Set("recordParamsBytes", static_cast<double>(offsetof(OpRecord, params)));
   layout.Set("counterBytes", static_cast<double>(sizeof(OpCounters)));

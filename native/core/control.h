@@ -23,6 +23,14 @@ struct alignas(kCacheLineBytes) OpCounters {
 };
 static_assert(sizeof(OpCounters) == 2 * kCacheLineBytes, "claims and completions on lines of their own");
 
+// Who computed a tile, and when: on the steady clock, from after the claim to before the completion is told. So what
+// waits for a tile begins no earlier than that tile ends, on all seats.
+struct TileTrace {
+  uint64_t begin_ns;
+  uint64_t end_ns;
+  uint64_t seat;
+};
+
 // A program in shared memory: this head, then op_count records, then op_count counters.
 struct alignas(kCacheLineBytes) ProgramHeader {
   uint32_t op_count;
@@ -30,6 +38,15 @@ struct alignas(kCacheLineBytes) ProgramHeader {
   uint64_t run;  // the number of the current or next run; the coordinator's alone, workers read Slot::run
   // How many ops from the front are complete, counted through all runs: run * op_count + ops of this run.
   std::atomic<uint64_t> prefix;
+  // The address of one TileTrace for each tile of the program, or 0 when no trace is wanted. Written by the coordinator
+  // between two runs. Not atomic: a worker reads it, and writes to the trace, only while it holds a tile that it claimed
+  // and has not told complete, and no run ends, finished or drained, before such a tile does.
+  uint64_t trace;
+
+  // The entry of a tile; only for the holder of the tile. Null when no trace is wanted.
+  TileTrace* trace_of(const OpRecord& record, uint64_t tile) const {
+    return trace == 0 ? nullptr : reinterpret_cast<TileTrace*>(trace) + record.first_tile + tile;
+  }
 
   OpRecord* records() { return reinterpret_cast<OpRecord*>(this + 1); }
   OpCounters* counters() { return reinterpret_cast<OpCounters*>(records() + op_count); }

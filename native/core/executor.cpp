@@ -148,11 +148,14 @@ class Visit {
   KernelStatus run_tile(const OpRecord& record, uint64_t tile) {
     Scratch scratch = {reinterpret_cast<unsigned char*>(seat_.scratch), kScratchBytes};
     const Kernel kernel = kernel_set(static_cast<Isa>(control_.isa)).kernels[record.opcode];
+    TileTrace* const trace = program_->trace_of(record, tile);
+    // Without a trace one look at the clock is enough: the tile begins where the last one ended.
+    const uint64_t begin = trace == nullptr ? tick_ : now_ns();
     const KernelStatus status = kernel(record, static_cast<int64_t>(tile), scratch);
-    const uint64_t before = tick_;
     tick_ = now_ns();
     add(seat_.op_tiles[record.opcode], 1);
-    add(seat_.op_ns[record.opcode], tick_ - before);
+    add(seat_.op_ns[record.opcode], tick_ - begin);
+    if (trace != nullptr) *trace = {begin, tick_, static_cast<uint64_t>(&seat_ - control_.seats())};
     return status;
   }
 
@@ -362,7 +365,10 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
   for (uint32_t op = 0; op < program.op_count; ++op) {
     const OpRecord& record = program.records()[op];
     for (uint32_t tile = 0; tile < record.tile_count; ++tile) {
+      TileTrace* const trace = program.trace_of(record, tile);
+      const uint64_t begin = trace == nullptr ? 0 : now_ns();
       const KernelStatus status = kernels[record.opcode](record, tile, scratch);
+      if (trace != nullptr) *trace = {begin, now_ns(), control.seat_count};
       if (status != KernelStatus::ok) return pack_failure(static_cast<uint32_t>(status), op, tile);
     }
     const uint64_t before = tick;

@@ -20,7 +20,8 @@ struct alignas(kCacheLineBytes) OpRecord {
   uint32_t opcode;      // index into the kernel table
   uint32_t tile_count;  // how many tiles this op is cut into; at least 1
   uint32_t after;       // the op may start once ops 0 .. after-1 of its program are complete
-  uint32_t reserved[5];
+  uint32_t first_tile;  // tiles of all ops before it: where its tiles stand in a trace
+  uint32_t reserved[4];
   uint64_t params[kParamWords];
 
   template <typename Params>
