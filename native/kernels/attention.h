@@ -69,6 +69,9 @@ struct AttentionTile {
 
 // tile_count = batch · kv_heads · ceil(heads/kv_heads / tile_heads) · ceil(q_len / tile_queries).
 // Query blocks are the innermost, the last block first: under a causal limit it is the longest.
+// How to choose (results do not depend on it): tile_heads = heads/kv_heads, so that a packed key block serves all heads
+// of its group; tile_queries = min(q_len, ceil(128 / tile_heads)), halved while the tiles are fewer than four a thread
+// and a tile has more than 32 rows. When decoding with fewer tiles than threads, cut tile_heads instead.
 inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
   const int64_t group = p.heads / p.kv_heads;
   const int64_t head_slices = (group + p.tile_heads - 1) / p.tile_heads;
