@@ -7,6 +7,8 @@ import {
   type PerformanceObserverCallback,
 } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Engine } from '../src/index.js';
 import type { BenchContext, Origin } from './context.js';
 import { fillUniform } from './data.js';
@@ -17,8 +19,10 @@ export interface AllocationRow extends Origin {
   readonly what: string;
   readonly workers: number;
   readonly calls: number;
-  /** Bytes of JavaScript heap taken per call, collected later or not. */
+  /** Bytes of JavaScript heap taken per call, garbage included. */
   readonly heapBytesPerCall: number;
+  /** Bytes of JavaScript heap per call that are still there after a collection. */
+  readonly heapKeptBytesPerCall: number;
   /** Growth over all calls: shared memory that the pool holds, memory that is rented from it, memory of the process. */
   readonly poolGrowthBytes: number;
   readonly rentedGrowthBytes: number;
@@ -105,6 +109,8 @@ async function measure(engine: Engine, { name, what, call }: Case): Promise<Omit
       else if (kind === constants.NODE_PERFORMANCE_GC_MINOR) collections.minor++;
     }
   };
+  collect();
+  const keptBefore = process.memoryUsage().heapUsed;
   // The observer hears of a collection after it; what happened before is heard of now.
   const observer = new PerformanceObserver(count);
   await nextTurn();
@@ -119,16 +125,26 @@ async function measure(engine: Engine, { name, what, call }: Case): Promise<Omit
   const after = { pool: engine.stats().pool, rss: process.memoryUsage.rss() };
   await nextTurn();
   observer.disconnect();
+  collect();
+  const heapKept = process.memoryUsage().heapUsed - keptBefore;
   return {
     name,
     what,
     workers: engine.threads,
     calls,
     heapBytesPerCall: median(heapPerCall),
+    heapKeptBytesPerCall: heapKept / calls,
     poolGrowthBytes: after.pool.heldBytes - before.pool.heldBytes,
     rentedGrowthBytes: after.pool.rentedBytes - before.pool.rentedBytes,
     rssGrowthBytes: after.rss - before.rss,
     minorGcs: collections.minor,
     majorGcs: collections.major,
   };
+}
+
+/** A full collection of garbage. */
+function collect(): void {
+  // The flag acts on contexts that are made after it.
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 }

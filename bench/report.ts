@@ -99,10 +99,11 @@ const throughputColumns: Column<ThroughputRow>[] = [
 const allocationColumns: Column<AllocationRow>[] = [
   left('1,000 calls of', (row) => row.name),
   right('heap/call', (row) => formatBytes(row.heapBytesPerCall)),
+  right('kept', (row) => formatBytes(row.heapKeptBytesPerCall)),
   right('pool', (row) => formatBytes(row.poolGrowthBytes)),
   right('rented', (row) => formatBytes(row.rentedGrowthBytes)),
   right('RSS', (row) => formatBytes(row.rssGrowthBytes)),
-  right('minor GCs', (row) => String(row.minorGcs)),
+  right('minor', (row) => String(row.minorGcs)),
   right('major GCs', (row) => String(row.majorGcs)),
 ];
 

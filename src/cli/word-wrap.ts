@@ -5,6 +5,7 @@ export class WordWrap {
   readonly #indent: string;
   #column = 0;
   #word = '';
+  #spaceBefore = false;
 
   /** @param width columns of a line, the indent included */
   constructor(width: number, indent: string) {
@@ -16,37 +17,38 @@ export class WordWrap {
   push(piece: string): string {
     let shown = '';
     for (const character of piece) {
-      if (!/\s/.test(character)) this.#word += character;
-      else {
-        shown += this.#takeWord();
-        if (character === '\n') shown += this.#breakLine();
-        else if (this.#column > this.#indent.length) shown += this.#add(' ');
+      if (!/\s/.test(character)) {
+        this.#word += character;
+        continue;
       }
+      shown += this.#takeWord();
+      if (character === '\n') shown += this.#breakLine();
+      else this.#spaceBefore = this.#column > 0;
     }
     return shown;
   }
 
   /** The rest, and the end of the line. */
   end(): string {
-    return `${this.#takeWord()}\n`;
+    return this.#takeWord() + this.#breakLine();
   }
 
   #takeWord(): string {
     const word = this.#word;
     this.#word = '';
     if (word === '') return '';
-    const breaks = this.#column + word.length > this.#width && this.#column > this.#indent.length;
-    return (breaks ? this.#breakLine() : '') + this.#add(word);
-  }
-
-  #add(text: string): string {
-    const indent = this.#column === 0 ? this.#indent : '';
-    this.#column += indent.length + text.length;
-    return indent + text;
+    const space = this.#spaceBefore ? ' ' : '';
+    const breaks = this.#spaceBefore && this.#column + 1 + word.length > this.#width;
+    const before = breaks ? this.#breakLine() : space;
+    this.#spaceBefore = false;
+    const start = this.#column === 0 ? this.#indent : '';
+    this.#column += start.length + (breaks ? 0 : space.length) + word.length;
+    return before + start + word;
   }
 
   #breakLine(): string {
     this.#column = 0;
+    this.#spaceBefore = false;
     return '\n';
   }
 }

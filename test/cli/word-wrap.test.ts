@@ -9,8 +9,8 @@ function wrap(pieces: readonly string[], width: number, indent = '  '): string {
 }
 
 test('breaks before the word that does not fit, and keeps the line breaks of the text', () => {
-  expect(wrap(['one two three\nfour'], 10)).toBe('  one two \n  three\n  four\n');
-  expect(wrap(['a-very-long-word fits'], 8)).toBe('  a-very-long-word \n  fits\n');
+  expect(wrap(['one two three\nfour'], 10)).toBe('  one two\n  three\n  four\n');
+  expect(wrap(['a-very-long-word fits'], 8)).toBe('  a-very-long-word\n  fits\n');
   expect(wrap(['\n\nx'], 8)).toBe('\n\n  x\n');
   expect(wrap([], 8)).toBe('\n');
 });
@@ -24,7 +24,8 @@ test('does not depend on where the pieces are cut, and loses no word', () => {
       expect(wrapped).toBe(wrap([whole], width));
       expect(wrapped.split(/\s+/).filter(Boolean)).toEqual(whole.split(/\s+/).filter(Boolean));
       for (const line of wrapped.split('\n')) {
-        if (line.trimEnd().length > width) expect(line.trim()).not.toContain(' ');
+        expect(line).toBe(line.trimEnd());
+        if (line.length > width) expect(line.trim()).not.toContain(' ');
       }
     }),
   );
