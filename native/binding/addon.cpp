@@ -77,7 +77,15 @@ void control_init_call(const Napi::CallbackInfo& info) {
 }
 
 void publish_call(const Napi::CallbackInfo& info) {
-  publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]));
+  const uint32_t most_workers = index_of(info[3], kMaxSeats + 1, "mostWorkers");
+  publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), most_workers);
+}
+
+// assist(control, slot, program, budgetUs): whether the program is finished.
+Napi::Value assist_call(const Napi::CallbackInfo& info) {
+  const uint64_t budget_ns = uint64_t{index_of(info[3], 1'000'000, "budgetUs")} * 1000;
+  const bool finished = assist(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), budget_ns);
+  return Napi::Boolean::New(info.Env(), finished);
 }
 
 Napi::Value slot_is_free_call(const Napi::CallbackInfo& info) {
@@ -249,6 +257,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));
   exports.Set("controlInit", Napi::Function::New<control_init_call>(env));
   exports.Set("publish", Napi::Function::New<publish_call>(env));
+  exports.Set("assist", Napi::Function::New<assist_call>(env));
   exports.Set("slotIsFree", Napi::Function::New<slot_is_free_call>(env));
   exports.Set("runState", Napi::Function::New<run_state_call>(env));
   exports.Set("failure", Napi::Function::New<failure_call>(env));

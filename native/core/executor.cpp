@@ -31,7 +31,7 @@ inline void pause_cpu() {
 // we see the sleeper, or its futex_wait sees the new bell and returns at once.
 void ring(Control& control, uint64_t tiles) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
-  if (control.sleepers.load(std::memory_order_seq_cst) == 0) return;
+  if (tiles == 0 || control.sleepers.load(std::memory_order_seq_cst) == 0) return;
   futex_wake(control.bell, static_cast<int32_t>(std::min<uint64_t>(tiles, control.seat_count)));
 }
 
@@ -279,7 +279,7 @@ bool slot_is_free(const Control& control, uint32_t slot) {
          control.slots[slot].visitors.load(std::memory_order_seq_cst) == 0;
 }
 
-void publish(Control& control, uint32_t slot_index, ProgramHeader& program) {
+void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint32_t most_workers) {
   Slot& slot = control.slots[slot_index];
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
@@ -296,7 +296,8 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program) {
     control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
     return;
   }
-  ring(control, opened_tiles(program.records(), program.op_count, 0, 0, control.seat_count));
+  const uint64_t tiles = opened_tiles(program.records(), program.op_count, 0, 0, most_workers);
+  ring(control, std::min<uint64_t>(tiles, most_workers));
 }
 
 RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
@@ -357,6 +358,22 @@ void close_team(Control& control) {
   ring(control, control.seat_count);
 }
 
+bool assist(Control& control, uint32_t slot_index, const ProgramHeader& program, uint64_t budget_ns) {
+  Seat& seat = control.seats()[control.seat_count];
+  const uint64_t end = now_ns() + budget_ns;
+  for (;;) {
+    // As in work(): read before the look, so that nothing that becomes claimable after it is missed.
+    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
+    const Visit::Outcome outcome = Visit(control, seat, slot_index).make(end);
+    if (outcome == Visit::Outcome::ended || outcome == Visit::Outcome::abandoned) break;
+    // What is left is in other hands. Their last tiles are as short as ours were: waiting here costs less than
+    // being told by way of the event loop.
+    while (control.bell.load(std::memory_order_acquire) == bell && !at_end(program) && now_ns() < end) pause_cpu();
+    if (at_end(program) || now_ns() >= end) break;
+  }
+  return at_end(program);
+}
+
 uint64_t run_inline(Control& control, ProgramHeader& program) {
   Seat& seat = control.seats()[control.seat_count];
   Scratch scratch = {reinterpret_cast<unsigned char*>(seat.scratch), kScratchBytes};
@@ -384,12 +401,13 @@ WorkResult work(Control& control, uint32_t seat_index) {
   uint64_t yield_at = now_ns() + kYieldNs;
   uint64_t idle_since = 0;  // since when the team has had nothing to do; 0 when it was not so at the last look
   for (;;) {
+    // Read before the looks at `closing` and around: whatever closes the team or becomes claimable after these looks
+    // moves the bell away from this value.
+    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
     if (control.closing.load(std::memory_order_seq_cst) != 0) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
       return WorkResult::left;
     }
-    // Read before the look around: whatever becomes claimable after that look moves the bell away from this value.
-    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
     const Visit::Outcome outcome = look_everywhere(control, seat, yield_at);
     if (outcome == Visit::Outcome::ended) return WorkResult::ended;
     if (outcome == Visit::Outcome::abandoned) return WorkResult::abandoned;

@@ -30,7 +30,9 @@ struct TeamOptions {
 void control_init(Control& control, const TeamOptions& options);
 
 // Opens a slot with a program that is in no other, and rings the bell. The slot must be free (slot_is_free).
-void publish(Control& control, uint32_t slot, ProgramHeader& program);
+// Wakes as many sleeping workers as there are tiles to begin with, but `most_workers` at most: the others come when they
+// look around by themselves, or for what opens later.
+void publish(Control& control, uint32_t slot, ProgramHeader& program, uint32_t most_workers = kMaxSeats);
 
 bool slot_is_free(const Control& control, uint32_t slot);
 
@@ -58,6 +60,11 @@ bool call_to_shift(Control& control, uint32_t seat);
 
 // Tells all workers to leave; a run in progress is left between two tiles.
 void close_team(Control& control);
+
+// Works on a published program from the coordinator's thread, side by side with the workers, until it is finished, or
+// until `budget_ns` is over (and the tile in hand is done). For programs so short that a worker's waking takes a good part
+// of them. Returns whether the program is finished.
+bool assist(Control& control, uint32_t slot, const ProgramHeader& program, uint64_t budget_ns);
 
 // Computes a whole program on the calling thread, at once. The program must not be published. Returns 0 or the failure
 // as pack_failure packs it.

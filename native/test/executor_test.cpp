@@ -374,6 +374,41 @@ TEST_CASE("a program runs inline, and in the team before and after") {
   CHECK(failing.arrived == 1);
 }
 
+TEST_CASE("the coordinator assists the workers, alone or beside them, for as long as it is given") {
+  Team team({});
+  Cascade cascade({});
+  uint64_t finished = 0;
+  for (int run = 0; run < 600; ++run) {
+    cascade.prepare(static_cast<float>(run));
+    const bool alone = run % 3 == 0;
+    publish(team.control(), 0, cascade.program.header(), alone ? 0 : 1);
+    if (!alone) team.call_seats();
+    const bool briefly = run % 3 == 1;
+    const bool done = assist(team.control(), 0, cascade.program.header(), briefly ? 0 : kForeverNs / 2);
+    if (!briefly) CHECK(done);
+    finished += done ? 1 : 0;
+    CHECK(team.wait(cascade.program, 0) == RunState::finished);
+    team.end(cascade.program, 0);
+    CHECK(cascade.right());
+    CHECK(slot_is_free(team.control(), 0));
+  }
+  CHECK(finished >= 400);
+  CHECK(team.tiles_done("scale") == 600 * cascade.tiles());
+  CHECK(team.control().seats()[2].op_tiles[opcode_of("scale")] > 0);
+}
+
+TEST_CASE("a failure in the coordinator's hands drains the run") {
+  Team team({});
+  Gate failing;
+  TestProgram program;
+  program.checkpoint(failing, 2, 0, CheckpointMode::fail).build();
+  publish(team.control(), 3, program.header(), 0);
+  CHECK_FALSE(assist(team.control(), 3, program.header(), kForeverNs / 2));
+  CHECK(run_state(team.control(), 3, program.header()) == RunState::drained);
+  CHECK(team.control().slots[3].failure != 0);
+  team.end(program, 3);
+}
+
 TEST_CASE("the counters go on beyond 32 bits") {
   Team team({});
   Cascade::Options shape;

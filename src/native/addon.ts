@@ -65,7 +65,10 @@ export interface Addon {
     control: Uint8Array,
     options: { isa: number; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
   ): void;
-  publish(control: Uint8Array, slot: number, program: Uint8Array): void;
+  /** Wakes `mostWorkers` sleeping workers at most. */
+  publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number): void;
+  /** Works on the published program until it is finished or the time is up; whether it is finished. */
+  assist(control: Uint8Array, slot: number, program: Uint8Array, budgetUs: number): boolean;
   slotIsFree(control: Uint8Array, slot: number): boolean;
   runState(control: Uint8Array, slot: number, program: Uint8Array): number;
   failure(control: Uint8Array, slot: number): NativeFailure | undefined;
