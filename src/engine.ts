@@ -18,7 +18,7 @@ import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
 import { checkSignal, Program } from './program/program.js';
 import { Recorder } from './program/recorder.js';
-import { Runner } from './program/runner.js';
+import { ProgramRun, Runner } from './program/runner.js';
 import { TemporaryStorage } from './program/temporary-storage.js';
 import { alignedBlock } from './team/aligned-block.js';
 import { Team, type TeamStats } from './team/team.js';
@@ -235,40 +235,55 @@ export class Engine {
   }
 
   /** @internal What an op's method does. */
-  async call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
-    this.#checkOpen(op.name);
-    const signal = checkSignal(args.signal, op.name);
-    const given = args.out as Tensor | undefined;
-    const known = given === undefined ? undefined : this.#oneShots.find(op.name, args);
-    if (known !== undefined && given !== undefined) {
-      for (const key in args) if (args[key] instanceof Tensor) args[key].checkUsable(op.name, this.#pool);
-      await this.#runOneShot(known, signal);
-      return given;
+  call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
+    try {
+      this.#checkOpen(op.name);
+      const signal = checkSignal(args.signal, op.name);
+      const given = args.out as Tensor | undefined;
+      return given === undefined ? this.#callNew(op, args, signal) : this.#callInto(op, args, signal, given);
+    } catch (error) {
+      return Promise.reject(error);
     }
+  }
+
+  /** A call that makes its output, and disposes it when it fails. */
+  #callNew(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined): Promise<Tensor> {
     const recorder = new Recorder(this.threads, this.#zero);
-    const out = recordCall(op, args, {
+    const out = this.#record(op, args, recorder);
+    try {
+      const onEnd = (failed: boolean) => {
+        if (failed) out[Symbol.dispose]();
+      };
+      return this.#runner.run(new ProgramRun(this.#compile(recorder), { onEnd }), signal, out);
+    } catch (error) {
+      out[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** A call whose output is given: recorded once, as long as it is repeated with the same arguments. */
+  #callInto(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined, out: Tensor): Promise<Tensor> {
+    let run = this.#oneShots.find(op.name, args);
+    if (run === undefined) {
+      const recorder = new Recorder(this.threads, this.#zero);
+      this.#record(op, args, recorder);
+      run = this.#oneShots.add(op.name, args, this.#compile(recorder));
+    } else {
+      for (const key in args) if (args[key] instanceof Tensor) args[key].checkUsable(op.name, this.#pool);
+    }
+    return this.#runner.run(run, signal, out);
+  }
+
+  #record(op: AnyOp, args: Record<string, unknown>, recorder: Recorder): Tensor {
+    return recordCall(op, args, {
       recorder,
       checkUsable: (tensor, name) => tensor.checkUsable(name, this.#pool),
       allocate: ({ shape, dtype }) => this.#pool.empty(shape, dtype),
     });
-    try {
-      const program = new CompiledProgram(this.#addon, recorder.steps);
-      const oneShot = given === undefined ? { program, running: false } : this.#oneShots.add(op.name, args, program);
-      await this.#runOneShot(oneShot, signal);
-    } catch (error) {
-      if (given === undefined) out.dispose();
-      throw error;
-    }
-    return out;
   }
 
-  async #runOneShot(oneShot: { program: CompiledProgram; running: boolean }, signal: AbortSignal | undefined) {
-    oneShot.running = true;
-    try {
-      await this.#runner.run(oneShot.program, signal);
-    } finally {
-      oneShot.running = false;
-    }
+  #compile(recorder: Recorder): CompiledProgram {
+    return new CompiledProgram(this.#addon, recorder.steps);
   }
 
   #checkOpen(op: string): void {

@@ -37,7 +37,7 @@ export const attention = defineOp({
   name: op,
   parameters: ['q', 'k', 'v', 'causal', 'scale', 'mask', 'positions', 'kvLengths'],
   inPlace: () => false,
-  args: (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): AttentionArgs => ({ ...options, q, k, v }),
+  args: (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): AttentionArgs => ({ q, k, v, ...options }),
   operands: ({ q, k, v, mask, positions, kvLengths }) => [q, k, v, mask, positions, kvLengths],
   infer(args) {
     const { q, k, v, mask, positions, kvLengths, scale } = args;

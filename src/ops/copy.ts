@@ -21,7 +21,7 @@ export const copy = defineOp({
   name: 'copy',
   parameters: ['x', 'dtype'],
   inPlace: () => false,
-  args: (x: Tensor, options: CopyOptions = {}): CopyArgs => ({ ...options, x }),
+  args: (x: Tensor, options: CopyOptions = {}): CopyArgs => ({ x, ...options }),
   operands: ({ x }) => [x],
   infer({ x, dtype, out }) {
     checkTensor(x, 'copy', 'x', 'f32', 'f16', 'i8', 'i32');

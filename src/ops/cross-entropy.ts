@@ -17,9 +17,9 @@ export const crossEntropy = defineOp({
   parameters: ['logits', 'targets'],
   inPlace: () => false,
   args: (logits: Tensor, targets: Tensor, options: CallOptions = {}): CrossEntropyArgs => ({
-    ...options,
     logits,
     targets,
+    ...options,
   }),
   operands: ({ logits, targets }) => [logits, targets],
   infer({ logits, targets }) {

@@ -34,7 +34,7 @@ export const scale = defineOp({
   name: 'scale',
   parameters: ['x', 'factor'],
   inPlace: () => true,
-  args: (x: Tensor, factor: number, options: CallOptions = {}): ScaleArgs => ({ ...options, x, factor }),
+  args: (x: Tensor, factor: number, options: CallOptions = {}): ScaleArgs => ({ x, factor, ...options }),
   operands: ({ x }) => [x],
   infer({ x, factor }) {
     checkTensor(x, 'scale', 'x', 'f32');
@@ -58,7 +58,7 @@ function activationOp(name: Exclude<ActivationName, 'none'>) {
     name,
     parameters: ['x'],
     inPlace: () => true,
-    args: (x: Tensor, options: CallOptions = {}): UnaryArgs => ({ ...options, x }),
+    args: (x: Tensor, options: CallOptions = {}): UnaryArgs => ({ x, ...options }),
     operands: ({ x }) => [x],
     infer({ x }) {
       checkTensor(x, name, 'x', 'f32');
@@ -100,7 +100,7 @@ export const siluMul = defineOp({
   name: 'siluMul',
   parameters: ['gate', 'up'],
   inPlace: () => true,
-  args: (gate: Tensor, up: Tensor, options: CallOptions = {}): SiluMulArgs => ({ ...options, gate, up }),
+  args: (gate: Tensor, up: Tensor, options: CallOptions = {}): SiluMulArgs => ({ gate, up, ...options }),
   operands: ({ gate, up }) => [gate, up],
   infer({ gate, up }) {
     checkTensor(gate, 'siluMul', 'gate', 'f32');
@@ -130,7 +130,7 @@ function binaryOp(name: 'add' | 'mul') {
     name,
     parameters: ['a', 'b'],
     inPlace: () => true,
-    args: (a: Tensor, b: Tensor, options: CallOptions = {}): BinaryArgs => ({ ...options, a, b }),
+    args: (a: Tensor, b: Tensor, options: CallOptions = {}): BinaryArgs => ({ a, b, ...options }),
     operands: ({ a, b }) => [a, b],
     infer({ a, b }) {
       checkTensor(a, name, 'a', 'f32');

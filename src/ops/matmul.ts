@@ -48,7 +48,7 @@ export const matmul = defineOp({
   // The kernel reads the residual where it writes the result, and only there.
   inPlace: (operand, { a, b, bias, residual }) =>
     operand === residual && operand !== a && operand !== b && operand !== bias,
-  args: (a: Tensor, b: Tensor | PackedMatrix, options: MatmulOptions = {}): MatmulArgs => ({ ...options, a, b }),
+  args: (a: Tensor, b: Tensor | PackedMatrix, options: MatmulOptions = {}): MatmulArgs => ({ a, b, ...options }),
   operands: ({ a, b, bias, residual }) => [a, b instanceof PackedMatrix ? b.image : b, bias, residual],
   infer(args) {
     const { a, b, bias, residual } = args;

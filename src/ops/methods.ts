@@ -19,8 +19,9 @@ export function defineOpMethods<Host extends object>(
   call: (host: Host, op: AnyOp, args: object) => unknown,
 ): void {
   for (const [name, op] of Object.entries(ops) as [string, AnyOp][]) {
-    const method = function (this: Host, ...parameters: unknown[]): unknown {
-      return call(this, op, op.args(...parameters));
+    // No op has more parameters; a rest parameter would make an array at each call.
+    const method = function (this: Host, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
+      return call(this, op, op.args(a, b, c, d));
     };
     Object.defineProperty(method, 'name', { value: name });
     Object.defineProperty(prototype, name, { value: method, writable: true, configurable: true });

@@ -41,7 +41,7 @@ export const multiHeadAttention = defineOp({
   parameters: ['x', 'wq', 'wk', 'wv', 'wo', 'heads', 'kvHeads', 'causal', 'mask', 'scale', 'bq', 'bk', 'bv', 'bo'],
   inPlace: () => false,
   /** x: f32 [batch, tokens, dim] or [tokens, dim]. */
-  args: (x: Tensor, options: MultiHeadAttentionOptions): MultiHeadAttentionArgs => ({ ...options, x }),
+  args: (x: Tensor, options: MultiHeadAttentionOptions): MultiHeadAttentionArgs => ({ x, ...options }),
   operands: ({ x, wq, wk, wv, wo, bq, bk, bv, bo, mask }) => [x, wq, wk, wv, wo, bq, bk, bv, bo, mask],
   infer(args) {
     const { x, wq, wk, wv, wo, bq, bk, bv, bo, heads, kvHeads = heads, mask, scale } = args;

@@ -46,7 +46,7 @@ export const rmsNorm = defineOp({
   name: 'rmsNorm',
   parameters: ['x', 'weight', 'eps'],
   inPlace: () => true,
-  args: (x: Tensor, weight?: Tensor, options: RmsNormOptions = {}): RmsNormArgs => ({ ...options, x, weight }),
+  args: (x: Tensor, weight?: Tensor, options: RmsNormOptions = {}): RmsNormArgs => ({ x, weight, ...options }),
   operands: ({ x, weight }) => [x, weight],
   infer: (args) => checkNorm(args, 'rmsNorm'),
   record(recorder, { x, weight, eps = defaultEps }, out) {
@@ -74,7 +74,7 @@ export const layerNorm = defineOp({
   name: 'layerNorm',
   parameters: ['x', 'weight', 'bias', 'eps'],
   inPlace: () => true,
-  args: (x: Tensor, options: LayerNormOptions = {}): LayerNormArgs => ({ ...options, x }),
+  args: (x: Tensor, options: LayerNormOptions = {}): LayerNormArgs => ({ x, ...options }),
   operands: ({ x, weight, bias }) => [x, weight, bias],
   infer: (args) => checkNorm(args, 'layerNorm'),
   record(recorder, { x, weight, bias, eps = defaultEps }, out) {

@@ -1,68 +1,68 @@
 // Remembers the programs of the latest one-shot calls, so that a call with the same tensors and options, as loops make
 // them, neither checks nor records again. Holds no tensor: they are known by their serial numbers.
 import type { CompiledProgram } from '../program/compiled-program.js';
+import { ProgramRun } from '../program/runner.js';
 import { Tensor } from '../tensor/tensor.js';
 
-export interface OneShot {
-  readonly program: CompiledProgram;
-  /** The program is being run: a second call at the same time records its own. */
-  running: boolean;
-}
-
-interface Entry extends OneShot {
-  readonly op: string;
-  readonly keys: readonly string[];
+/** A program, and the call that it was recorded for. */
+class OneShot {
+  readonly run: ProgramRun;
+  readonly #op: string;
+  readonly #keys: readonly string[];
   /** A tensor's id where `isTensor` is set, else the value itself. */
-  readonly values: readonly unknown[];
-  readonly isTensor: readonly boolean[];
+  readonly #values: readonly unknown[];
+  readonly #isTensor: readonly boolean[];
+
+  constructor(op: string, args: Readonly<Record<string, unknown>>, program: CompiledProgram) {
+    this.run = new ProgramRun(program);
+    this.#op = op;
+    this.#keys = Object.keys(args).filter((key) => key !== 'signal');
+    const values = this.#keys.map((key) => args[key]);
+    this.#values = values.map((value) => (value instanceof Tensor ? value.id : value));
+    this.#isTensor = values.map((value) => value instanceof Tensor);
+  }
+
+  matches(op: string, args: Readonly<Record<string, unknown>>): boolean {
+    if (this.#op !== op) return false;
+    let count = 0;
+    for (const key in args) {
+      if (key === 'signal') continue;
+      const position = this.#keys.indexOf(key);
+      if (position === -1) return false;
+      const value = args[key];
+      const isTensor = value instanceof Tensor;
+      if (isTensor !== this.#isTensor[position]) return false;
+      if (!Object.is(isTensor ? value.id : value, this.#values[position])) return false;
+      count++;
+    }
+    return count === this.#keys.length;
+  }
 }
 
 /** Loops over a handful of ops stay within it; what it holds is a few KiB an entry. */
 const capacity = 32;
 
 export class OneShotCache {
-  readonly #entries: Entry[] = [];
+  readonly #entries: OneShot[] = [];
 
-  /** The program of an equal call, if it is at hand and idle. */
-  find(op: string, args: Readonly<Record<string, unknown>>): OneShot | undefined {
-    const index = this.#entries.findIndex((entry) => !entry.running && matches(entry, op, args));
-    if (index === -1) return undefined;
-    const entry = this.#entries[index] as Entry;
-    if (index > 0) {
-      this.#entries.splice(index, 1);
-      this.#entries.unshift(entry);
+  /** The program of an equal call, if it is at hand and idle: while it runs, a second call records its own. */
+  find(op: string, args: Readonly<Record<string, unknown>>): ProgramRun | undefined {
+    const entries = this.#entries;
+    for (let index = 0; index < entries.length; index++) {
+      const entry = entries[index] as OneShot;
+      if (entry.run.running || !entry.matches(op, args)) continue;
+      for (let place = index; place > 0; place--) entries[place] = entries[place - 1] as OneShot;
+      // The latest comes first.
+      entries[0] = entry;
+      return entry.run;
     }
-    return entry;
+    return undefined;
   }
 
-  add(op: string, args: Readonly<Record<string, unknown>>, program: CompiledProgram): OneShot {
-    const keys = Object.keys(args).filter((key) => key !== 'signal');
-    const entry: Entry = {
-      op,
-      keys,
-      values: keys.map((key) => (args[key] instanceof Tensor ? args[key].id : args[key])),
-      isTensor: keys.map((key) => args[key] instanceof Tensor),
-      program,
-      running: false,
-    };
+  add(op: string, args: Readonly<Record<string, unknown>>, program: CompiledProgram): ProgramRun {
+    const entry = new OneShot(op, args, program);
     this.#entries.unshift(entry);
     if (this.#entries.length > capacity) this.#entries.pop();
-    return entry;
+    return entry.run;
   }
-}
-
-function matches(entry: Entry, op: string, args: Readonly<Record<string, unknown>>): boolean {
-  if (entry.op !== op) return false;
-  let count = 0;
-  for (const key in args) {
-    if (key === 'signal') continue;
-    const position = entry.keys.indexOf(key);
-    if (position === -1) return false;
-    const value = args[key];
-    const isTensor = value instanceof Tensor;
-    if (isTensor !== entry.isTensor[position]) return false;
-    if (!Object.is(isTensor ? value.id : value, entry.values[position])) return false;
-    count++;
-  }
-  return count === entry.keys.length;
 }

@@ -28,6 +28,7 @@ export interface Op<Call extends unknown[], Args extends CallOptions> {
   readonly parameters: readonly string[];
   /** Whether the output may be this operand, in exactly its layout. */
   inPlace(operand: Tensor, args: Args): boolean;
+  /** The options come last: an object of a known shape is then made in one go, with nothing left over. */
   args(...call: Call): Args;
   /** Every tensor that the op reads. */
   operands(args: Args): readonly (Tensor | undefined)[];

@@ -114,7 +114,7 @@ export const pack = defineOp({
   name: op,
   parameters: ['b', 'transposeB'],
   inPlace: () => false,
-  args: (b: Tensor, options: PackOptions = {}): PackArgs => ({ ...options, b }),
+  args: (b: Tensor, options: PackOptions = {}): PackArgs => ({ b, ...options }),
   operands: ({ b }) => [b],
   infer({ b, transposeB }) {
     checkTensor(b, op, 'b', 'f32', 'f16');

@@ -32,7 +32,7 @@ export const rope = defineOp({
   parameters: ['x', 'positions', 'frequencies', 'style', 'magnitude'],
   inPlace: () => true,
   /** x: [..., tokens, heads, dim]; positions: i32 [..., tokens], broadcast over leading dimensions. */
-  args: (x: Tensor, positions: Tensor, options: RopeOptions): RopeArgs => ({ ...options, x, positions }),
+  args: (x: Tensor, positions: Tensor, options: RopeOptions): RopeArgs => ({ x, positions, ...options }),
   operands: ({ x, positions, frequencies }) => [x, positions, frequencies],
   infer({ x, positions, frequencies, style, magnitude = 1 }) {
     checkTensor(x, 'rope', 'x', 'f32');

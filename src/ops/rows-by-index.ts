@@ -23,7 +23,7 @@ export const embedding = defineOp({
   name: 'embedding',
   parameters: ['table', 'ids'],
   inPlace: () => false,
-  args: (table: Tensor, ids: Tensor, options: CallOptions = {}): EmbeddingArgs => ({ ...options, table, ids }),
+  args: (table: Tensor, ids: Tensor, options: CallOptions = {}): EmbeddingArgs => ({ table, ids, ...options }),
   operands: ({ table, ids }) => [table, ids],
   infer({ table, ids }) {
     checkTable(table, 'embedding', 'table');
@@ -70,7 +70,7 @@ export const scatter = defineOp({
   name: 'scatter',
   parameters: ['x', 'ids'],
   inPlace: () => false,
-  args: (x: Tensor, ids: Tensor, options: CallOptions = {}): ScatterArgs => ({ ...options, x, ids }),
+  args: (x: Tensor, ids: Tensor, options: CallOptions = {}): ScatterArgs => ({ x, ids, ...options }),
   operands: ({ x, ids }) => [x, ids],
   infer({ x, ids, out }) {
     checkTensor(x, 'scatter', 'x', 'f32');
@@ -135,7 +135,7 @@ export const argmax = defineOp({
   name: 'argmax',
   parameters: ['x'],
   inPlace: () => false,
-  args: (x: Tensor, options: CallOptions = {}): ArgmaxArgs => ({ ...options, x }),
+  args: (x: Tensor, options: CallOptions = {}): ArgmaxArgs => ({ x, ...options }),
   operands: ({ x }) => [x],
   infer({ x }) {
     checkTensor(x, 'argmax', 'x', 'f32');

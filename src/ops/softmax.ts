@@ -11,7 +11,7 @@ export const softmax = defineOp({
   name: 'softmax',
   parameters: ['x'],
   inPlace: () => true,
-  args: (x: Tensor, options: CallOptions = {}): SoftmaxArgs => ({ ...options, x }),
+  args: (x: Tensor, options: CallOptions = {}): SoftmaxArgs => ({ x, ...options }),
   operands: ({ x }) => [x],
   infer({ x }) {
     checkTensor(x, 'softmax', 'x', 'f32');

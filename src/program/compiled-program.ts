@@ -4,7 +4,7 @@ import { TesseraeError } from '../errors.js';
 import type { Addon, NativeFailure } from '../native/addon.js';
 import { KernelStatus } from '../native/addon.js';
 import { alignedBlock } from '../team/aligned-block.js';
-import type { TeamProgram } from '../team/team.js';
+import type { TeamProgram } from '../team/team-run.js';
 import type { Storage } from '../tensor/storage.js';
 import { planArena, planOrder, planWidth } from './plan.js';
 import type { Step } from './recorder.js';

@@ -4,7 +4,7 @@ import { TesseraeError } from '../errors.js';
 import type { Storage } from '../tensor/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
-import type { Runner } from './runner.js';
+import { ProgramRun, type Runner } from './runner.js';
 
 export interface RunOptions {
   /** Stops the run between two tiles; it then rejects with an AbortError and the outputs are undefined. */
@@ -30,7 +30,7 @@ export class Program<T = unknown> {
   readonly #compiled: CompiledProgram;
   readonly #runner: Runner;
   readonly #memory: ProgramMemory;
-  #running = false;
+  readonly #run: ProgramRun;
   #disposed = false;
 
   /** @internal */
@@ -39,6 +39,10 @@ export class Program<T = unknown> {
     this.#compiled = compiled;
     this.#runner = runner;
     this.#memory = memory;
+    const onEnd = () => {
+      if (this.#disposed) memory.release();
+    };
+    this.#run = new ProgramRun(compiled, { arena: memory.arena, onEnd });
   }
 
   /** The kernel of each recorded step, in order. */
@@ -61,17 +65,16 @@ export class Program<T = unknown> {
    * @throws TesseraeError ERR_BUSY while a run is on, ERR_DISPOSED, ERR_ENGINE_CLOSED, ERR_INDEX, ERR_WORKER_LOST;
    * AbortError when the signal fires
    */
-  async run(options: RunOptions = {}): Promise<void> {
-    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
-    const signal = checkRunOptions(options);
-    for (const tensor of this.#memory.tensors) tensor.checkUsable('program.run');
-    if (this.#running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
-    this.#running = true;
+  run(options?: RunOptions): Promise<void> {
     try {
-      await this.#runner.run(this.#compiled, signal, this.#memory.arena);
-    } finally {
-      this.#running = false;
-      if (this.#disposed) this.#memory.release();
+      if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
+      const signal = options === undefined ? undefined : checkRunOptions(options);
+      const { tensors } = this.#memory;
+      for (let i = 0; i < tensors.length; i++) (tensors[i] as Tensor).checkUsable('program.run');
+      if (this.#run.running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
+      return this.#runner.run(this.#run, signal, undefined);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
@@ -84,7 +87,7 @@ export class Program<T = unknown> {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (!this.#running) this.#memory.release();
+    if (!this.#run.running) this.#memory.release();
   }
 }
 

@@ -1,27 +1,42 @@
 // One listener for each AbortSignal, however many runs it can stop: Node warns of a leak from the eleventh listener on.
 // Used by the team alone.
-export class AbortWatch {
-  readonly #callbacks = new Map<AbortSignal, Set<() => void>>();
+export class AbortWatch<Item extends object> {
+  readonly #onAbort: (item: Item, signal: AbortSignal) => void;
+  /** One item by itself, more of them in a set: most signals serve one run at a time. */
+  readonly #items = new Map<AbortSignal, Item | Set<Item>>();
   readonly #listener = ({ target }: Event) => {
-    for (const callback of [...(this.#callbacks.get(target as AbortSignal) ?? [])]) callback();
+    const signal = target as AbortSignal;
+    const items = this.#items.get(signal);
+    if (items === undefined) return;
+    for (const item of items instanceof Set ? [...items] : [items]) this.#onAbort(item, signal);
   };
 
-  /** Calls back when the signal fires; not when it has fired before. */
-  add(signal: AbortSignal, callback: () => void): void {
-    let callbacks = this.#callbacks.get(signal);
-    if (callbacks === undefined) {
-      callbacks = new Set();
-      this.#callbacks.set(signal, callbacks);
-      signal.addEventListener('abort', this.#listener);
-    }
-    callbacks.add(callback);
+  constructor(onAbort: (item: Item, signal: AbortSignal) => void) {
+    this.#onAbort = onAbort;
   }
 
-  remove(signal: AbortSignal, callback: () => void): void {
-    const callbacks = this.#callbacks.get(signal);
-    callbacks?.delete(callback);
-    if (callbacks?.size !== 0) return;
-    this.#callbacks.delete(signal);
+  /** Calls back for the item when the signal fires; not when it has fired before. */
+  add(signal: AbortSignal, item: Item): void {
+    const items = this.#items.get(signal);
+    if (items instanceof Set) {
+      items.add(item);
+    } else if (items !== undefined) {
+      this.#items.set(signal, new Set([items, item]));
+    } else {
+      this.#items.set(signal, item);
+      signal.addEventListener('abort', this.#listener);
+    }
+  }
+
+  remove(signal: AbortSignal, item: Item): void {
+    const items = this.#items.get(signal);
+    if (items instanceof Set) {
+      items.delete(item);
+      if (items.size > 0) return;
+    } else if (items !== item) {
+      return;
+    }
+    this.#items.delete(signal);
     signal.removeEventListener('abort', this.#listener);
   }
 }

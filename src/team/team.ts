@@ -1,20 +1,12 @@
 // The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
 // endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
 import { AbortError, TesseraeError } from '../errors.js';
-import { type Addon, type NativeFailure, RunState } from '../native/addon.js';
+import { type Addon, RunState } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
 import { WorkerPool } from './pool.js';
+import { PromisedRun, type TeamProgram, type TeamRun } from './team-run.js';
 import { findWorkerFile } from './worker-file.js';
-
-/** A program as the team sees it: a block of shared memory in the layout of native/core/control.h. */
-export interface TeamProgram {
-  readonly block: Uint8Array;
-  /** The most tiles of it that can be computed at the same time: more workers than that are not called. */
-  readonly width: number;
-  /** Makes the error for a kernel's failure; the team knows no ops. */
-  describeFailure(failure: NativeFailure): Error;
-}
 
 export interface TeamOptions {
   readonly addon: Addon;
@@ -53,18 +45,6 @@ export interface TeamStats {
   readonly kernels: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
 }
 
-interface Run {
-  readonly program: TeamProgram;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal | undefined;
-  onAbort: (() => void) | undefined;
-  /** The slot, or -1 while it waits for one. */
-  slot: number;
-  /** Why it will be rejected, once known. */
-  error: Error | undefined;
-}
-
 /** Consecutive deaths of workers, per seat, after which the team gives up. */
 const lossesTolerated = 3;
 
@@ -77,12 +57,13 @@ function closeAllTeams(): void {
 
 export class Team {
   readonly threads: number;
+  readonly #cpus: number;
   readonly #addon: Addon;
   readonly #control: Uint8Array;
   readonly #endings: Int32Array;
   readonly #pool: WorkerPool;
-  readonly #runs: Run[] = [];
-  readonly #queue: Run[] = [];
+  readonly #runs: TeamRun[] = [];
+  readonly #queue: TeamRun[] = [];
   /**
    * The program last published in each slot. Keeps its block from being garbage-collected while a worker that was late
    * may still look into it.
@@ -93,7 +74,7 @@ export class Team {
   readonly #pendingShifts = new Set<Promise<void>>();
   /** Resolves when no worker is left to begin the shifts that are pending. */
   readonly #emptied = deferred();
-  readonly #aborts = new AbortWatch();
+  readonly #aborts = new AbortWatch<TeamRun>((run, signal) => this.#abort(run, new AbortError(signal.reason)));
   readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
   #lossesInARow = 0;
   #listening = false;
@@ -104,6 +85,7 @@ export class Team {
     const { addon, threads } = options;
     const { layout } = addon;
     this.threads = threads;
+    this.#cpus = options.cpus;
     this.#addon = addon;
     this.#control = alignedBlock(addon, layout.controlBytes + (threads + 1) * layout.seatBytes);
     const scratch = alignedBlock(addon, (threads + 1) * layout.scratchBytes);
@@ -159,28 +141,35 @@ export class Team {
    * they are until the promise settles.
    */
   run(program: TeamProgram, signal?: AbortSignal): Promise<void> {
-    if (this.#closed) return Promise.reject(closedError());
-    if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    if (signal?.aborted) return Promise.reject(new AbortError(signal.reason));
-    return new Promise((resolve, reject) => {
-      const run: Run = { program, resolve, reject, signal, onAbort: undefined, slot: -1, error: undefined };
-      if (signal !== undefined) {
-        run.onAbort = () => this.#abort(run, new AbortError(signal.reason));
-        this.#aborts.add(signal, run.onAbort);
-      }
-      this.#counts.started += 1;
-      if (this.#queue.length > 0 || !this.#start(run)) this.#queue.push(run);
-    });
+    return new Promise((resolve, reject) => this.start(new PromisedRun(program, resolve, reject), signal));
   }
 
-  /** @throws TesseraeError ERR_ENGINE_CLOSED */
-  checkOpen(): void {
+  /**
+   * As {@link run}, without a promise. The run hears of its end later, never before this returns.
+   * @throws what {@link checkUsable} throws; AbortError when the signal has fired
+   */
+  start(run: TeamRun, signal: AbortSignal | undefined): void {
+    this.checkUsable();
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    run.signal = signal;
+    run.slot = -1;
+    run.error = undefined;
+    if (signal !== undefined) this.#aborts.add(signal, run);
+    this.#counts.started += 1;
+    const slot = this.#queue.length > 0 ? -1 : this.#freeSlot();
+    if (slot === -1) this.#queue.push(run);
+    else this.#publish(run, slot);
+  }
+
+  /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST when the team has given up */
+  checkUsable(): void {
     if (this.#closed) throw closedError();
+    if (this.#broken !== undefined) throw this.#broken;
   }
 
   /** Computes a program at once on the calling thread: for programs of a few microseconds. */
   runInline(program: TeamProgram): void {
-    this.checkOpen();
+    if (this.#closed) throw closedError();
     this.#counts.inline += 1;
     const failure = this.#addon.runInline(this.#control, program.block);
     if (failure !== undefined) throw program.describeFailure(failure);
@@ -226,17 +215,26 @@ export class Team {
     if (teams.size === 0) process.off('exit', closeAllTeams);
   }
 
-  /** Publishes a run if a slot is free. */
-  #start(run: Run): boolean {
-    const slot = this.#freeSlot();
-    if (slot === -1) return false;
+  #publish(run: TeamRun, slot: number): void {
+    // Read before: an ending of this run comes after it.
+    const seen = Atomics.load(this.#endings, 0);
     run.slot = slot;
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
-    this.#addon.publish(this.#control, slot, run.program.block);
+    const { block, assistUs } = run.program;
+    if (assistUs > 0) {
+      // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
+      const others = Math.min(this.threads, this.#cpus) - 1;
+      this.#addon.publish(this.#control, slot, block, others);
+      if (others > 0) this.#callShifts(others);
+      this.#addon.assist(this.#control, slot, block, assistUs);
+      this.#collect();
+      if (!this.#runs.includes(run)) return;
+    } else {
+      this.#addon.publish(this.#control, slot, block, this.threads);
+    }
     this.#callShifts();
-    if (!this.#listening) void this.#listen();
-    return true;
+    if (!this.#listening) this.#waitForEnding(seen);
   }
 
   #freeSlot(): number {
@@ -250,10 +248,10 @@ export class Team {
    * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
    * first must not keep the second waiting. After publish(): a worker that left before it is called again.
    */
-  #callShifts(): void {
-    let most = 0;
-    for (const run of this.#runs) most += run.program.width;
-    this.#callWorkers(Math.min(most, this.threads));
+  #callShifts(most = this.threads): void {
+    let useful = 0;
+    for (const run of this.#runs) useful += run.program.width;
+    this.#callWorkers(Math.min(useful, most));
   }
 
   #callWorkers(most: number): void {
@@ -310,7 +308,7 @@ export class Team {
     for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, this.#broken);
   }
 
-  #abort(run: Run, error: Error): void {
+  #abort(run: TeamRun, error: Error): void {
     run.error ??= error;
     if (run.slot === -1) {
       this.#queue.splice(this.#queue.indexOf(run), 1);
@@ -321,23 +319,26 @@ export class Team {
     this.#collect();
   }
 
-  async #listen(): Promise<void> {
+  /** Has `onEnding` called once the count of endings is another than `seen`, if it is not so already. */
+  #waitForEnding(seen: number): void {
     this.#listening = true;
-    while (this.#runs.length > 0 || this.#queue.length > 0) {
-      // The count is read before the collection: an ending after it changes the word, and the wait returns at once.
-      const seen = Atomics.load(this.#endings, 0);
-      this.#collect();
-      if (this.#runs.length === 0 && this.#queue.length === 0) break;
-      const wait = Atomics.waitAsync(this.#endings, 0, seen);
-      if (wait.async) await wait.value;
-    }
-    this.#listening = false;
+    const wait = Atomics.waitAsync(this.#endings, 0, seen);
+    if (wait.async) void wait.value.then(this.#onEnding);
+    else queueMicrotask(this.#onEnding);
   }
+
+  readonly #onEnding = (): void => {
+    // The count is read before the collection: an ending after it changes the word, and the next wait is over at once.
+    const seen = Atomics.load(this.#endings, 0);
+    this.#collect();
+    this.#listening = this.#runs.length > 0 || this.#queue.length > 0;
+    if (this.#listening) this.#waitForEnding(seen);
+  };
 
   /** Settles the runs that have ended. */
   #collect(): void {
     for (let i = this.#runs.length - 1; i >= 0; i--) {
-      const run = this.#runs[i] as Run;
+      const run = this.#runs[i] as TeamRun;
       const state = this.#addon.runState(this.#control, run.slot, run.program.block);
       if (state === RunState.running) continue;
       if (state === RunState.drained && run.error === undefined) {
@@ -349,19 +350,24 @@ export class Team {
       }
       this.#addon.retire(this.#control, run.slot, run.program.block);
       if (this.#addon.slotIsFree(this.#control, run.slot)) this.#slotPrograms[run.slot] = undefined;
-      this.#runs.splice(i, 1);
+      this.#runs[i] = this.#runs[this.#runs.length - 1] as TeamRun;
+      this.#runs.pop();
       this.#settle(run, true);
     }
-    while (this.#queue.length > 0 && this.#start(this.#queue[0] as Run)) this.#queue.shift();
+    while (this.#queue.length > 0) {
+      const slot = this.#freeSlot();
+      if (slot === -1) break;
+      this.#publish(this.#queue.shift() as TeamRun, slot);
+    }
   }
 
-  #settle(run: Run, wasPublished: boolean): void {
-    if (run.signal !== undefined && run.onAbort !== undefined) this.#aborts.remove(run.signal, run.onAbort);
-    if (run.error === undefined) this.#counts.finished += 1;
-    else if (run.error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
+  #settle(run: TeamRun, wasPublished: boolean): void {
+    const { signal, error } = run;
+    if (signal !== undefined) this.#aborts.remove(signal, run);
+    if (error === undefined) this.#counts.finished += 1;
+    else if (error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
     else this.#counts.failed += 1;
-    if (run.error === undefined) run.resolve();
-    else run.reject(run.error);
+    run.ended(error);
   }
 }
 
