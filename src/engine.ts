@@ -5,21 +5,22 @@ import { TesseraeError } from './errors.js';
 import type { ModelHost } from './model/host.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
+import { Pace, runAtOnce, runInSlices } from './model/pace.js';
 import type { Addon } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
-import { ProgramBuilder } from './ops/program-builder.js';
+import type { ProgramBuilder } from './ops/program-builder.js';
 import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
-import { checkSignal, Program } from './program/program.js';
+import { checkSignal, type Program } from './program/program.js';
 import { Recorder } from './program/recorder.js';
 import { ProgramRun, Runner } from './program/runner.js';
-import { TemporaryStorage } from './program/temporary-storage.js';
+import { ProgramRecording } from './program-recording.js';
 import { alignedBlock } from './team/aligned-block.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/dtype.js';
@@ -162,31 +163,40 @@ export class Engine {
   program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
     this.#checkOpen('program');
     if (typeof record !== 'function') throw new TesseraeError('ERR_ARGUMENT', 'expected a function that records ops');
-    const recorder = new Recorder(this.threads, this.#zero);
-    const builder = new ProgramBuilder(recorder, this.#pool);
-    const owned: { release(): void }[] = [];
-    const release = () => {
-      for (const input of builder.inputs) input[Symbol.dispose]();
-      for (const storage of owned) storage.release();
-      for (const storage of recorder.temporaries) storage.dispose();
-    };
+    const recording = this.#beginRecording();
     try {
-      const tensors = record(builder);
-      builder.finish(tensors);
-      for (const tensor of tensorsIn(tensors)) {
-        if (!(tensor.storage instanceof TemporaryStorage) || tensor.storage.buffer !== undefined) continue;
-        const storage = this.#pool.rent(tensor.storage.sizeBytes);
-        owned.push(storage);
-        tensor.storage.back(storage);
-      }
-      const compiled = new CompiledProgram(this.#addon, recorder.steps);
-      const arena = compiled.arenaBytes > 0 ? this.#pool.rent(compiled.arenaBytes) : undefined;
-      if (arena !== undefined) owned.push(arena);
-      return new Program(tensors, compiled, this.#runner, { tensors: operandsOf(recorder), arena, release });
+      return runAtOnce(recording.finish(record(recording.builder)));
     } catch (error) {
-      release();
+      recording.release();
       throw error;
     }
+  }
+
+  /** As {@link program}, in slices that leave the event loop free: a deep model has thousands of ops. */
+  async #programInSlices<T>(
+    record: (builder: ProgramBuilder) => Generator<void, T>,
+    signal: AbortSignal | undefined,
+  ): Promise<Program<T>> {
+    this.#checkOpen('program');
+    const pace = new Pace(signal);
+    const recording = this.#beginRecording();
+    try {
+      const tensors = await runInSlices(record(recording.builder), pace);
+      return await runInSlices(recording.finish(tensors), pace);
+    } catch (error) {
+      recording.release();
+      throw error;
+    }
+  }
+
+  #beginRecording(): ProgramRecording {
+    return new ProgramRecording({
+      addon: this.#addon,
+      pool: this.#pool,
+      runner: this.#runner,
+      threads: this.threads,
+      zero: this.#zero,
+    });
   }
 
   /**
@@ -198,7 +208,7 @@ export class Engine {
     const host: ModelHost = {
       threads: this.threads,
       empty: (shape, dtype) => this.#pool.empty(shape, dtype),
-      program: (record) => this.program(record),
+      program: (record, signal) => this.#programInSlices(record, signal),
       copy: (x, copyOptions) => this.copy(x, copyOptions),
     };
     const model = await loadModel(host, path, options, (disposed) => this.#models.delete(disposed));
@@ -283,7 +293,7 @@ export class Engine {
   }
 
   #compile(recorder: Recorder): CompiledProgram {
-    return new CompiledProgram(this.#addon, recorder.steps);
+    return runAtOnce(CompiledProgram.compile(this.#addon, recorder.steps));
   }
 
   #checkOpen(op: string): void {
@@ -292,24 +302,6 @@ export class Engine {
 }
 
 defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
-
-/** The tensors that a program touches, each once, but for its own temporaries. */
-function operandsOf(recorder: Recorder): Tensor[] {
-  const touched = new Set<Tensor>();
-  for (const step of recorder.steps) {
-    for (const tensor of [...step.reads, ...step.writes]) if (!recorder.owns(tensor)) touched.add(tensor);
-  }
-  return [...touched];
-}
-
-/** The tensors among the properties of what a recording function returned. */
-function tensorsIn(value: unknown): Tensor[] {
-  if (value instanceof Tensor) return [value];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap((entry) =>
-    entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : [],
-  );
-}
 
 function checkCount(value: unknown, name: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;

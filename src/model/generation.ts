@@ -1,5 +1,6 @@
 // Generation of text, one token after the other, and the results that it reports. Borrows a session from the model.
 import { TesseraeError } from '../errors.js';
+import { checkFlag, checkOptions, checkPositive } from './options.js';
 import { Sampler, type SamplingOptions } from './sampler.js';
 import type { Session } from './session.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
@@ -12,7 +13,27 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export const generateKeys = ['temperature', 'topK', 'topP', 'seed', 'maxTokens', 'ignoreEos', 'signal'] as const;
+const generateKeys = ['temperature', 'topK', 'topP', 'seed', 'maxTokens', 'ignoreEos', 'signal'] as const;
+const defaultMaxTokens = 128;
+
+/** Checked options, with a sampler of their own. */
+export interface GenerateSettings {
+  readonly maxTokens: number;
+  readonly ignoreEos: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly sampler: Sampler;
+}
+
+/** @throws TesseraeError ERR_ARGUMENT for an unknown option or a value that is out of its range */
+export function settingsOf(options: GenerateOptions, op: string): GenerateSettings {
+  checkOptions(options, generateKeys, op);
+  return {
+    maxTokens: checkPositive(options.maxTokens ?? defaultMaxTokens, 'maxTokens', op, 0),
+    ignoreEos: checkFlag(options.ignoreEos, false, 'ignoreEos', op),
+    signal: options.signal,
+    sampler: new Sampler(options),
+  };
+}
 
 /**
  * One generated token. The texts of all pieces, joined, are the generated text; so where the model ends the sequence
@@ -50,10 +71,8 @@ export async function* generateWith(
   session: Session,
   tokenizer: Tokenizer,
   promptIds: readonly number[],
-  options: GenerateOptions & { readonly maxTokens: number },
+  { maxTokens, ignoreEos, signal, sampler }: GenerateSettings,
 ): AsyncGenerator<Piece, GenerationResult, void> {
-  const { maxTokens, ignoreEos = false, signal } = options;
-  const sampler = new Sampler(options);
   const decoder = tokenizer.decoder();
   const tokens: number[] = [];
   let text = '';

@@ -8,7 +8,14 @@ export interface ModelHost {
   readonly threads: number;
   /** A tensor whose contents are whatever was there. */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
-  program<T>(record: (builder: ProgramBuilder) => T): Program<T>;
-  /** A copy as f32. */
-  copy(x: Tensor, options: { dtype: 'f32'; signal?: AbortSignal | undefined }): Promise<Tensor>;
+  /**
+   * Records a program in slices that leave the event loop free: `record` yields where it may rest. All or nothing;
+   * rejects with an AbortError when the signal fires.
+   */
+  program<T>(
+    record: (builder: ProgramBuilder) => Generator<void, T>,
+    signal?: AbortSignal | undefined,
+  ): Promise<Program<T>>;
+  /** Copies and converts into a tensor of the same shape. */
+  copy(x: Tensor, options: { out: Tensor; signal?: AbortSignal | undefined }): Promise<Tensor>;
 }

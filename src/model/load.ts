@@ -4,7 +4,7 @@ import { architectureOf } from './architectures/index.js';
 import { type GgufFile, openGguf } from './gguf/reader.js';
 import type { ModelHost } from './host.js';
 import { Model } from './model.js';
-import { checkKeys, checkPositive } from './options.js';
+import { checkOptions, checkPositive } from './options.js';
 import { createTokenizer } from './tokenizer/tokenizer.js';
 import { type LoadProgress, loadWeights } from './weights.js';
 
@@ -30,29 +30,29 @@ export async function loadModel(
   options: LoadModelOptions,
   onDispose: (model: Model) => void,
 ): Promise<Model> {
-  checkKeys(options, ['contextLength', 'signal', 'onProgress'], 'loadModel');
-  const { signal } = options;
+  const op = 'loadModel';
+  checkOptions(options, ['contextLength', 'signal', 'onProgress'], op);
+  const { signal, contextLength } = options;
+  if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
   const signalOption = signal === undefined ? {} : { signal };
   await using file = await openGguf(path, signalOption);
   const architecture = architectureOf(file.metadata);
   const config = architecture.readConfig(file.metadata);
   const made = config.contextLength;
-  const capacity = checkPositive(
-    options.contextLength ?? Math.min(made, mostDefaultContext),
-    'contextLength',
-    'loadModel',
-  );
+  const capacity = contextLength ?? Math.min(made, mostDefaultContext);
   if (capacity > made) {
-    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, {
-      op: 'loadModel',
-    });
+    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op });
+  }
+  if (config.layers > file.tensors.size) {
+    const problem = `is ${config.layers}, but the file has ${file.tensors.size} tensors`;
+    throw file.metadata.error(`${architecture.name}.block_count`, problem);
   }
   const specs = architecture.weights(config);
   file.requireSupportedTypes();
   const tokenizer = await createTokenizer(file.metadata, signalOption);
   const weights = await loadWeights(host, file, specs, options);
   try {
-    const frequencies = architecture.ropeFrequencies(config);
+    const frequencies = architecture.ropeFrequencies(config, weights);
     const ropeFrequencies = host.empty([frequencies.length], 'f32');
     ropeFrequencies.set(frequencies);
     const info = {

@@ -1,21 +1,20 @@
 // Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
 import { AbortError, TesseraeError } from '../errors.js';
 import type { ModelConfig } from './architectures/architecture.js';
-import { type EmbedOptions, embedText } from './embedding.js';
+import { type EmbedOptions, embedText, poolingOf } from './embedding.js';
 import {
   checkPromptFits,
   type GenerateOptions,
   type GenerationResult,
-  generateKeys,
   generateWith,
   type Piece,
+  settingsOf,
 } from './generation.js';
-import { checkKeys, checkPositive, type Prompt, tokensOf } from './options.js';
+import { checkOptions, checkPositive, type Prompt, tokensOf } from './options.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
 import { type ModelParts, Session } from './session.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
-const defaultMaxTokens = 128;
 const defaultWindow = 256;
 
 export interface BatchProgress {
@@ -64,7 +63,7 @@ export class Model {
   readonly info: ModelInfo;
   readonly #parts: ModelParts;
   readonly #onDispose: (model: Model) => void;
-  /** Sessions that nobody uses, with their programs ready. */
+  /** Sessions that nobody uses, with their programs ready: at most as many as a batch takes. */
   readonly #idle: Session[] = [];
   readonly #lent = new Set<Session>();
   #disposed = false;
@@ -84,12 +83,11 @@ export class Model {
    * AbortError when the signal fires
    */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, GenerationResult, void> {
-    checkKeys(options, generateKeys, 'generate');
-    const maxTokens = checkPositive(options.maxTokens ?? defaultMaxTokens, 'maxTokens', 'generate', 0);
-    const ids = await this.#promptIds(prompt, 'generate', options.signal);
+    const settings = settingsOf(options, 'generate');
+    const ids = await this.#promptIds(prompt, 'generate', settings.signal);
     const session = this.#borrow();
     try {
-      return yield* generateWith(session, this.tokenizer, ids, { ...options, maxTokens });
+      return yield* generateWith(session, this.tokenizer, ids, settings);
     } finally {
       this.#giveBack(session);
     }
@@ -101,9 +99,10 @@ export class Model {
    * @throws as {@link generate}; the first failure ends the whole batch
    */
   async generateBatch(prompts: readonly Prompt[], options: BatchOptions = {}): Promise<GenerationResult[]> {
+    checkOptions(options, Object.keys(options ?? {}), 'generateBatch');
     const { onProgress, ...rest } = options;
-    checkKeys(rest, generateKeys, 'generateBatch');
-    return this.#forEach(prompts, { onProgress, signal: options.signal }, async (prompt, signal) => {
+    settingsOf(rest, 'generateBatch');
+    return this.#forEach(prompts, { op: 'generateBatch', ...options }, async (prompt, signal) => {
       const pieces = this.generate(prompt, { ...rest, signal });
       for (;;) {
         const step = await pieces.next();
@@ -117,11 +116,11 @@ export class Model {
    * @throws TesseraeError ERR_CONTEXT when a text does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError
    */
   async embed(texts: readonly Prompt[], options: EmbedBatchOptions = {}): Promise<Float32Array[]> {
-    const { onProgress, signal, ...rest } = options;
-    checkKeys(rest, ['pooling', 'normalize'], 'embed');
-    return this.#forEach(texts, { onProgress, signal }, async (text, stop) => {
-      const ids = await this.#promptIds(text, 'embed', stop);
-      return this.#withSession((session) => embedText(session, this.#parts.config.dim, ids, rest, stop));
+    checkOptions(options, ['pooling', 'normalize', 'signal', 'onProgress'], 'embed');
+    const pooling = poolingOf(options);
+    return this.#forEach(texts, { op: 'embed', ...options }, async (text, signal) => {
+      const ids = await this.#promptIds(text, 'embed', signal);
+      return this.#withSession((session) => embedText(session, this.#parts.config.dim, ids, pooling, signal));
     });
   }
 
@@ -130,10 +129,10 @@ export class Model {
    * A text is encoded as a prompt is.
    */
   async logits(prompt: Prompt, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
-    checkKeys(options, ['signal'], 'logits');
+    checkOptions(options, ['signal'], 'logits');
     const ids = await this.#promptIds(prompt, 'logits', options.signal);
     const { vocabulary } = this.#parts.config;
-    const logits = new Float32Array(ids.length * vocabulary);
+    const logits = newFloats(ids.length * vocabulary, 'logits');
     let at = 0;
     await this.#withSession((session) =>
       session.forward(ids, { output: 'allLogits', signal: options.signal }, (rows) => {
@@ -149,7 +148,7 @@ export class Model {
    * positions, each begun with BOS and an empty context.
    */
   async perplexity(text: Prompt, options: PerplexityOptions = {}): Promise<Perplexity> {
-    checkKeys(options, ['window', 'signal', 'onProgress'], 'perplexity');
+    checkOptions(options, ['window', 'signal', 'onProgress'], 'perplexity');
     const window = checkPositive(
       options.window ?? Math.min(defaultWindow, this.#parts.capacity),
       'window',
@@ -209,6 +208,10 @@ export class Model {
   #giveBack(session: Session): void {
     this.#lent.delete(session);
     if (this.#disposed) return;
+    if (this.#idle.length === this.#parts.host.threads) {
+      session.dispose();
+      return;
+    }
     session.rewind(0);
     this.#idle.push(session);
   }
@@ -224,11 +227,13 @@ export class Model {
 
   /** Runs `work` on every item, a few at a time, and gives the results in order. The first failure stops the others. */
   async #forEach<T>(
-    items: readonly Prompt[],
-    { onProgress, signal }: { onProgress?: BatchOptions['onProgress']; signal?: AbortSignal | undefined },
+    given: readonly Prompt[],
+    { op, onProgress, signal }: Pick<BatchOptions, 'onProgress' | 'signal'> & { readonly op: string },
     work: (item: Prompt, signal: AbortSignal) => Promise<T>,
   ): Promise<T[]> {
-    if (!Array.isArray(items)) throw new TesseraeError('ERR_ARGUMENT', 'expected an array of texts');
+    if (!Array.isArray(given)) throw new TesseraeError('ERR_ARGUMENT', 'expected an array of texts', { op });
+    this.#checkUsable(op);
+    const items = [...given];
     if (signal?.aborted) throw new AbortError(signal.reason);
     const results = new Array<T>(items.length);
     const stop = new AbortController();
@@ -257,5 +262,15 @@ export class Model {
     } finally {
       signal?.removeEventListener('abort', onAbort);
     }
+  }
+}
+
+/** @throws TesseraeError ERR_BUDGET when JavaScript cannot hold so many */
+function newFloats(count: number, op: string): Float32Array {
+  try {
+    return new Float32Array(count);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new TesseraeError('ERR_BUDGET', `the system refused an array of ${count} floats`, { op, cause });
   }
 }

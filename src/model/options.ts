@@ -1,18 +1,24 @@
 // Checks of what callers pass to a model's methods.
 import { TesseraeError } from '../errors.js';
+import { checkSignal } from '../program/program.js';
 import type { ModelConfig } from './architectures/architecture.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
 /** A text, or the ids of tokens, which are taken as they stand. */
 export type Prompt = string | ArrayLike<number>;
 
-/** @throws TesseraeError ERR_ARGUMENT for a key that is not in the list */
-export function checkKeys(options: object, allowed: readonly string[], op: string): void {
+/** @throws TesseraeError ERR_ARGUMENT for a key that is not in the list, and for a wrong `signal` or `onProgress` */
+export function checkOptions(options: object, allowed: readonly string[], op: string): void {
   if (typeof options !== 'object' || options === null) {
-    throw new TesseraeError('ERR_ARGUMENT', 'options must be an object', { op });
+    throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
   }
   for (const key of Object.keys(options)) {
     if (!allowed.includes(key)) throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
+  }
+  const { signal, onProgress } = options as { signal?: unknown; onProgress?: unknown };
+  checkSignal(signal, op);
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TesseraeError('ERR_ARGUMENT', 'onProgress must be a function', { op });
   }
 }
 
@@ -21,6 +27,13 @@ export function checkPositive(value: unknown, name: string, op: string, least = 
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, {
     op,
   });
+}
+
+/** A flag; undefined gives the fallback. */
+export function checkFlag(value: unknown, fallback: boolean, name: string, op: string): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be true or false, got ${String(value)}`, { op });
 }
 
 /** One of the given words; undefined gives the first. */
@@ -44,13 +57,21 @@ export async function tokensOf(
   if (typeof prompt === 'string') {
     return tokenizer.encodeAsync(prompt, { addBos, ...(signal === undefined ? {} : { signal }) });
   }
-  if (typeof prompt !== 'object' || prompt === null || !Number.isSafeInteger(prompt.length)) {
+  return checkIds(prompt, config.vocabulary, op);
+}
+
+/**
+ * A copy of token ids.
+ * @throws TesseraeError ERR_ARGUMENT for anything else than an array, ERR_TOKENIZER for an id that is no token
+ */
+export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string): number[] {
+  if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {
     throw new TesseraeError('ERR_ARGUMENT', 'expected a string or an array of token ids', { op });
   }
-  const ids = Array.from(prompt);
-  for (const id of ids) {
-    if (Number.isSafeInteger(id) && id >= 0 && id < config.vocabulary) continue;
+  const copy = Array.from(ids);
+  for (const id of copy) {
+    if (Number.isSafeInteger(id) && id >= 0 && id < vocabulary) continue;
     throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
   }
-  return ids;
+  return copy;
 }

@@ -1,5 +1,6 @@
 // Keeps long JavaScript work from blocking the event loop: it runs in slices of a few milliseconds, with a turn of
-// the loop in between. It starts no threads. Called by the GGUF reader and writer and by the tokenizers.
+// the loop in between. It starts no threads. Called by the GGUF reader and writer, by the tokenizers and sessions, and
+// by the engine to record a model's programs.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AbortError } from '../errors.js';
 
@@ -33,5 +34,22 @@ export class Pace {
   /** @throws AbortError when the signal has fired. */
   check(): void {
     if (this.#signal?.aborted) throw new AbortError(this.#signal.reason);
+  }
+}
+
+/** Runs a generator to its end, with a turn of the event loop at those of its yields where the slice is used up. */
+export async function runInSlices<T>(work: Generator<void, T>, pace: Pace): Promise<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    if (pace.due()) await pace.rest();
+  }
+}
+
+/** Runs a generator to its end without a rest: for work that is known to be short. */
+export function runAtOnce<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
   }
 }

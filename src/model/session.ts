@@ -5,6 +5,8 @@ import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Architecture, LayerCache, ModelConfig, Weights } from './architectures/architecture.js';
 import type { ModelHost } from './host.js';
+import { checkIds, checkOptions } from './options.js';
+import { Pace } from './pace.js';
 
 /** What a forward pass gives: logits of the last token or of all, the hidden states, or the losses of given targets. */
 export type ForwardOutput = 'lastLogits' | 'allLogits' | 'hidden' | 'losses';
@@ -30,8 +32,11 @@ export interface ModelParts {
 
 /** Longer inputs are taken in pieces of so many tokens: a piece's intermediate tensors are all that is held. */
 const mostTokens = 256;
-/** All logits of a piece are held at once: this many of them at most, or those of one token. */
-const mostLogits = 1 << 23;
+/**
+ * The logits of a piece's tokens are held at once: this many of them at most, or those of one token. Fewer where they
+ * are copied for the caller, which the event loop waits for.
+ */
+const mostLogits = { allLogits: 1 << 21, losses: 1 << 23 } as const;
 /** Programs kept for replay: the single token, the full piece, and the remainders met last. */
 const programsKept = 8;
 
@@ -39,6 +44,7 @@ export class Session {
   readonly #parts: ModelParts;
   readonly #cache: readonly LayerCache[];
   readonly #programs = new Map<string, Program<Forward>>();
+  readonly #pace = new Pace();
   #length = 0;
   #busy = false;
   #disposed = false;
@@ -70,30 +76,39 @@ export class Session {
     return this.#parts.capacity;
   }
 
-  /** Forgets all tokens from `length` on. The rest keeps its keys and values. */
+  /**
+   * Forgets all tokens from `length` on. The rest keeps its keys and values.
+   * @throws TesseraeError ERR_ARGUMENT, ERR_BUSY while an append is under way, ERR_DISPOSED
+   */
   rewind(length: number): void {
+    this.#checkIdle('rewind');
     if (!Number.isSafeInteger(length) || length < 0 || length > this.#length) {
-      throw new TesseraeError('ERR_ARGUMENT', `cannot rewind a session of ${this.#length} tokens to ${length}`);
+      throw new TesseraeError('ERR_ARGUMENT', `cannot rewind a session of ${this.#length} tokens to ${String(length)}`);
     }
     this.#length = length;
   }
 
   /**
-   * Appends tokens; the result is the logits of the token that comes after them, f32 [vocabulary].
-   * @throws TesseraeError ERR_CONTEXT, ERR_DISPOSED, ERR_ARGUMENT without a token; AbortError
+   * Appends tokens; the result is the logits of the token that comes after them, f32 [vocabulary]. An aborted or failed
+   * call leaves the session as long as it was.
+   * @throws TesseraeError ERR_CONTEXT, ERR_TOKENIZER for an id that is no token, ERR_ARGUMENT without a token, ERR_BUSY
+   * while another append is under way, ERR_DISPOSED; AbortError
    */
   async append(ids: ArrayLike<number>, options: { signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
-    let logits: Float32Array | undefined;
-    await this.forward(ids, { output: 'lastLogits', signal: options.signal }, (rows) => {
+    const op = 'append';
+    checkOptions(options, ['signal'], op);
+    const own = checkIds(ids, this.#parts.config.vocabulary, op);
+    if (own.length === 0) throw new TesseraeError('ERR_ARGUMENT', 'there is no token to append', { op });
+    let logits = new Float32Array(0);
+    await this.forward(own, { output: 'lastLogits', signal: options.signal }, (rows) => {
       logits = Float32Array.from(rows);
     });
-    if (logits === undefined) throw new TesseraeError('ERR_ARGUMENT', 'there is no token to append', { op: 'append' });
     return logits;
   }
 
   /**
-   * @internal Appends tokens and computes `output` for them, piece by piece; `visit` sees each piece's rows before the next piece
-   * overwrites them. An aborted or failed call leaves the session as long as it was.
+   * @internal Appends tokens, which the caller has checked, and computes `output` for them, piece by piece; `visit` sees
+   * each piece's rows before the next piece overwrites them.
    * @param targets for losses: the token that comes after each of `ids`
    */
   async forward(
@@ -102,7 +117,7 @@ export class Session {
     visit: (rows: Float32Array) => void,
   ): Promise<void> {
     const { output, targets, signal } = options;
-    if (this.#busy) throw new TesseraeError('ERR_BUSY', 'the session is computing; await its last call first');
+    this.#checkIdle('append');
     const start = this.#length;
     if (start + ids.length > this.capacity) {
       const message = `${start + ids.length} tokens do not fit into a context of ${this.capacity}`;
@@ -114,7 +129,7 @@ export class Session {
       for (let from = 0; from < ids.length; from += most) {
         const count = Math.min(most, ids.length - from);
         const isLast = from + count === ids.length;
-        const program = this.#program(count, output === 'lastLogits' && !isLast ? 'hidden' : output);
+        const program = await this.#program(count, output === 'lastLogits' && !isLast ? 'hidden' : output, signal);
         const { tensors } = program;
         for (let i = 0; i < count; i++) {
           tensors.ids.data[i] = ids[from + i] as number;
@@ -122,8 +137,11 @@ export class Session {
           if (tensors.targets !== undefined) tensors.targets.data[i] = targets?.[from + i] as number;
         }
         await program.run({ signal });
+        this.#checkUsable('append');
         this.#length += count;
         if (output !== 'lastLogits' || isLast) visit(tensors.output.data);
+        // Programs small enough to be computed on this thread never let the event loop turn.
+        if (this.#pace.due()) await this.#pace.rest();
       }
     } catch (error) {
       this.#length = start;
@@ -133,36 +151,68 @@ export class Session {
     }
   }
 
-  #pieceLength(output: ForwardOutput): number {
-    if (output !== 'allLogits' && output !== 'losses') return mostTokens;
-    return Math.max(1, Math.min(mostTokens, Math.floor(mostLogits / this.#parts.config.vocabulary)));
+  #checkUsable(op: string): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the session was disposed', { op });
   }
 
-  #program(tokens: number, output: ForwardOutput): Program<Forward> {
-    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the session was disposed');
+  #checkIdle(op: string): void {
+    this.#checkUsable(op);
+    if (this.#busy) {
+      throw new TesseraeError('ERR_BUSY', 'the session is computing; await its last call first', { op });
+    }
+  }
+
+  #pieceLength(output: ForwardOutput): number {
+    if (output !== 'allLogits' && output !== 'losses') return mostTokens;
+    return Math.max(1, Math.min(mostTokens, Math.floor(mostLogits[output] / this.#parts.config.vocabulary)));
+  }
+
+  async #program(tokens: number, output: ForwardOutput, signal: AbortSignal | undefined): Promise<Program<Forward>> {
+    this.#checkUsable('append');
     const key = `${output} ${tokens}`;
     let program = this.#programs.get(key);
-    if (program === undefined) program = this.#record(tokens, output);
-    // Latest last: the first is the one to go.
+    if (program === undefined) {
+      // Latest last: the first is the one to go.
+      if (this.#programs.size === programsKept) this.#drop(this.#programs.keys().next().value as string);
+      program = await this.#recordInBudget(tokens, output, signal);
+      if (this.#disposed) program.dispose();
+      this.#checkUsable('append');
+    }
     this.#programs.delete(key);
     this.#programs.set(key, program);
-    if (this.#programs.size > programsKept) {
-      const [oldest, unused] = this.#programs.entries().next().value as [string, Program<Forward>];
-      this.#programs.delete(oldest);
-      unused.dispose();
-    }
     return program;
   }
 
-  #record(tokens: number, output: ForwardOutput): Program<Forward> {
+  #drop(key: string): void {
+    this.#programs.get(key)?.dispose();
+    this.#programs.delete(key);
+  }
+
+  /** What is only kept for replay must not be what exhausts the budget. */
+  async #recordInBudget(
+    tokens: number,
+    output: ForwardOutput,
+    signal: AbortSignal | undefined,
+  ): Promise<Program<Forward>> {
+    try {
+      return await this.#record(tokens, output, signal);
+    } catch (error) {
+      if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET') || this.#programs.size === 0) throw error;
+    }
+    for (const key of [...this.#programs.keys()]) this.#drop(key);
+    return this.#record(tokens, output, signal);
+  }
+
+  #record(tokens: number, output: ForwardOutput, signal: AbortSignal | undefined): Promise<Program<Forward>> {
     const { host, architecture, config, weights, ropeFrequencies } = this.#parts;
-    return host.program((p) => {
+    const cache = this.#cache;
+    return host.program(function* (p): Generator<void, Forward> {
       const ids = p.input([tokens], 'i32');
       const positions = p.input([tokens], 'i32');
-      const inputs = { ids, positions, cache: this.#cache, ropeFrequencies };
-      const hidden = architecture.recordHidden(p, config, weights, inputs);
-      const logits = (rows: Tensor) => architecture.recordLogits(p, config, weights, rows);
       const targets = output === 'losses' ? p.input([tokens], 'i32') : undefined;
+      const inputs = { ids, positions, cache, ropeFrequencies };
+      const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
+      const logits = (rows: Tensor) => architecture.recordLogits(p, config, weights, rows);
       const rows = () => {
         if (output === 'hidden') return hidden;
         if (output === 'allLogits') return logits(hidden);
@@ -170,7 +220,7 @@ export class Session {
         return logits(hidden.slice([tokens - 1, tokens]));
       };
       return { ids, positions, targets, output: rows() as Tensor<'f32'> };
-    });
+    }, signal);
   }
 
   [Symbol.dispose](): void {

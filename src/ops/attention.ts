@@ -31,7 +31,7 @@ export interface AttentionArgs extends AttentionOptions {
 
 const op = 'attention';
 /** The widest head: kAttentionMaxDim in the kernel. */
-const mostDim = 512;
+export const mostHeadDim = 512;
 
 export const attention = defineOp({
   name: op,
@@ -59,7 +59,8 @@ export const attention = defineOp({
       throw shapeError(`the heads of q must be a multiple of those of k: ${shapes}`);
     }
     if (dim === 0) throw shapeError(`heads must have a width: ${shapes}`);
-    if (dim > mostDim || vDim > mostDim) throw shapeError(`heads may be ${mostDim} wide at most: ${shapes}`);
+    if (dim > mostHeadDim || vDim > mostHeadDim)
+      throw shapeError(`heads may be ${mostHeadDim} wide at most: ${shapes}`);
     if (scale !== undefined) checkNumber(scale, op, 'scale');
     const causal = checkFlag(args.causal, op, 'causal');
     if (mask !== undefined) {

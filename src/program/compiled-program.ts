@@ -18,10 +18,14 @@ interface ArenaPointer {
 
 // What a thread of this class of machine does per nanosecond, roughly: decides only where a program runs, never what
 // it computes.
-const flopsPerNs = 40;
+const flopsPerNs = 60;
 const bytesPerNs = 15;
 /** Handing a program to the team costs about this much; below it the calling thread is faster. */
 const shareFromNs = 20_000;
+/** Up to here the calling thread works on a shared program too, for no longer than this: it has begun at once. */
+const assistBelowNs = 150_000;
+/** Records written between two chances to rest. */
+const recordsPerSlice = 32;
 
 export class CompiledProgram implements TeamProgram {
   readonly block: Uint8Array;
@@ -35,29 +39,38 @@ export class CompiledProgram implements TeamProgram {
   readonly externals: readonly Storage[];
   /** Small enough to be computed at once on the calling thread. */
   readonly isTiny: boolean;
+  readonly assistUs: number;
   readonly #words: Uint32Array;
   readonly #arenaPointers: ArenaPointer[] = [];
   #arenaAddress = Number.NaN;
 
-  constructor(addon: Addon, steps: readonly Step[]) {
+  private constructor(addon: Addon, steps: readonly Step[], arenaBytes: number, width: number) {
     this.kernels = steps.map((step) => step.kernel);
     this.flops = steps.reduce((flops, step) => flops + step.flops, 0);
-    this.arenaBytes = planArena(steps);
-    const order = planOrder(steps);
+    this.arenaBytes = arenaBytes;
+    this.width = width;
     const { headerBytes, recordBytes, counterBytes } = addon.layout;
     this.block = alignedBlock(addon, headerBytes + steps.length * (recordBytes + counterBytes));
     this.#words = new Uint32Array(this.block.buffer, this.block.byteOffset, this.block.byteLength / 4);
     this.#words[0] = steps.length;
-    const externals = new Set<Storage>();
-    steps.forEach((step, index) => {
-      this.#writeRecord(addon, step, index, order[index] as number);
-      for (const tensor of [...step.reads, ...step.writes]) {
-        if (!isInArena(tensor.storage)) externals.add(tensor.storage);
-      }
-    });
-    this.externals = [...externals];
-    this.width = planWidth(steps, order);
-    this.isTiny = steps.reduce((ns, step) => ns + estimateNs(step), 0) < shareFromNs;
+    const ns = steps.reduce((sum, step) => sum + estimateNs(step), 0);
+    this.isTiny = ns < shareFromNs;
+    this.assistUs = ns < assistBelowNs ? assistBelowNs / 1000 : 0;
+    this.externals = externalsOf(steps);
+  }
+
+  /** Plans and writes a program. A generator, so that long programs can be compiled in slices. */
+  static *compile(addon: Addon, steps: readonly Step[]): Generator<void, CompiledProgram> {
+    const arenaBytes = planArena(steps);
+    yield;
+    const order = planOrder(steps);
+    yield;
+    const program = new CompiledProgram(addon, steps, arenaBytes, planWidth(steps, order));
+    for (let index = 0; index < steps.length; index++) {
+      program.#writeRecord(addon, steps[index] as Step, index, order[index] as number);
+      if (index % recordsPerSlice === recordsPerSlice - 1) yield;
+    }
+    return program;
   }
 
   /** Tells the program where its arena is. Not while it runs. */
@@ -92,10 +105,10 @@ export class CompiledProgram implements TeamProgram {
     this.#words[start + 2] = after;
     step.params.forEach((param, position) => {
       const word = start + recordParamsBytes / 4 + 2 * position;
-      if (param.kind === 'double') {
+      if (typeof param === 'number') {
+        this.#writeWord(word, param);
+      } else if (param.kind === 'double') {
         new DataView(this.block.buffer).setFloat64(this.block.byteOffset + word * 4, param.value, true);
-      } else if (param.kind === 'int') {
-        this.#writeWord(word, param.value);
       } else if (isInArena(param.storage)) {
         const byteOffset = (param.storage as TemporaryStorage).arenaOffset + param.byteOffset;
         this.#arenaPointers.push({ word, byteOffset });
@@ -110,6 +123,15 @@ export class CompiledProgram implements TeamProgram {
     this.#words[word] = value >>> 0;
     this.#words[word + 1] = Math.floor(value / 2 ** 32);
   }
+}
+
+function externalsOf(steps: readonly Step[]): Storage[] {
+  const externals = new Set<Storage>();
+  for (const { reads, writes } of steps) {
+    for (const { storage } of reads) if (!isInArena(storage)) externals.add(storage);
+    for (const { storage } of writes) if (!isInArena(storage)) externals.add(storage);
+  }
+  return [...externals];
 }
 
 function isInArena(storage: Storage): boolean {

@@ -5,23 +5,21 @@ import type { Storage } from '../tensor/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 export type ParamWord =
-  | { readonly kind: 'int'; readonly value: number }
+  | number
   | { readonly kind: 'double'; readonly value: number }
   | { readonly kind: 'pointer'; readonly storage: Storage; readonly byteOffset: number };
-
-const zero: ParamWord = { kind: 'int', value: 0 };
 
 export class ParamWriter {
   readonly words: ParamWord[] = [];
 
   /** An int64_t field; a boolean becomes 0 or 1. */
   int(value: number | boolean): this {
-    this.words.push({ kind: 'int', value: Number(value) });
+    this.words.push(Number(value));
     return this;
   }
 
   ints(values: readonly number[]): this {
-    for (const value of values) this.int(value);
+    for (let index = 0; index < values.length; index++) this.words.push(values[index] as number);
     return this;
   }
 
@@ -32,7 +30,7 @@ export class ParamWriter {
 
   /** The address of the tensor's first element; null for undefined. */
   pointer(tensor: Tensor | undefined): this {
-    if (tensor === undefined) this.words.push(zero);
+    if (tensor === undefined) this.words.push(0);
     else {
       const byteOffset = tensor.offset * dtypes[tensor.dtype].sizeBytes;
       this.words.push({ kind: 'pointer', storage: tensor.storage, byteOffset });

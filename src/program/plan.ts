@@ -8,6 +8,12 @@ import { TemporaryStorage } from './temporary-storage.js';
 
 const alignmentBytes = 64;
 
+/** Arena bytes that a temporary has been given. */
+interface Placed {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * Gives every temporary that is not backed by memory of its own an offset in the arena, such that two temporaries
  * share bytes only if one is dead before the other is born. Largest first, each at the lowest offset that is free for
@@ -24,21 +30,23 @@ export function planArena(steps: readonly Step[]): number {
       else life.last = index;
     }
   });
-  const placed: { start: number; end: number; first: number; last: number }[] = [];
+  // By step: what is placed already and alive then. Lives are short, so that few of them meet.
+  const alive: Placed[][] = steps.map(() => []);
   let arenaBytes = 0;
   const largestFirst = [...lives].sort(([a], [b]) => b.sizeBytes - a.sizeBytes);
   for (const [storage, { first, last }] of largestFirst) {
     const sizeBytes = Math.ceil(storage.sizeBytes / alignmentBytes) * alignmentBytes;
-    const neighbours = placed.filter((other) => other.first <= last && first <= other.last);
-    neighbours.sort((a, b) => a.start - b.start);
+    const neighbours = new Set<Placed>();
+    for (let step = first; step <= last; step++) for (const other of alive[step] as Placed[]) neighbours.add(other);
     let start = 0;
-    for (const other of neighbours) {
+    for (const other of [...neighbours].sort((a, b) => a.start - b.start)) {
       if (start + sizeBytes <= other.start) break;
       start = Math.max(start, other.end);
     }
     storage.arenaOffset = start;
-    placed.push({ start, end: start + sizeBytes, first, last });
-    arenaBytes = Math.max(arenaBytes, start + sizeBytes);
+    const placed = { start, end: start + sizeBytes };
+    for (let step = first; step <= last; step++) (alive[step] as Placed[]).push(placed);
+    arenaBytes = Math.max(arenaBytes, placed.end);
   }
   return arenaBytes;
 }

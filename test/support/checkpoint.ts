@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../../src/engine.js';
 import type { Addon } from '../../src/native/addon.js';
+import { runAtOnce } from '../../src/model/pace.js';
 import { loadAddon } from '../../src/native/load.js';
 import { type CallOptions, defineOp } from '../../src/ops/op.js';
 import { CompiledProgram } from '../../src/program/compiled-program.js';
@@ -91,7 +92,7 @@ export class Checkpoint {
     for (let step = 0; step < steps; step++) {
       recordCheckpoint(recorder, { arrived: this.arrived, gate: this.gate, tiles, mode });
     }
-    return new CompiledProgram(loadAddon(), recorder.steps);
+    return runAtOnce(CompiledProgram.compile(loadAddon(), recorder.steps));
   }
 
   [Symbol.dispose](): void {

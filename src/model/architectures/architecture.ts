@@ -22,7 +22,7 @@ export interface ModelConfig {
 export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Norms are small and computed in f32: they are widened at load. Matrices keep their type. */
+  /** Vectors are small and computed with in f32: they are widened at load. Matrices keep their type. */
   readonly asF32: boolean;
   /** May be absent from the file. */
   readonly optional: boolean;
@@ -44,7 +44,7 @@ export interface ForwardInputs {
   /** i32 [tokens]: where each token stands in its sequence, which is also where its keys and values are kept. */
   readonly positions: Tensor;
   readonly cache: readonly LayerCache[];
-  /** f32 [headDim / 2]. */
+  /** f32, one for each rotated pair: at most headDim / 2. */
   readonly ropeFrequencies: Tensor;
 }
 
@@ -55,9 +55,9 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
   readConfig(metadata: GgufMetadata): Config;
   weights(config: Config): readonly WeightSpec[];
   /** Radians per position of each rotary pair. */
-  ropeFrequencies(config: Config): Float32Array;
-  /** The hidden states after the last layer and norm, f32 [tokens, dim]. */
-  recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Tensor;
+  ropeFrequencies(config: Config, weights: Weights): Float32Array;
+  /** The hidden states after the last layer and norm, f32 [tokens, dim]. Yields after each layer: a chance to rest. */
+  recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Generator<void, Tensor>;
   /** The logits of such hidden states, f32 [tokens, vocabulary]. */
   recordLogits(p: ProgramBuilder, config: Config, weights: Weights, hidden: Tensor): Tensor;
 }

@@ -1,6 +1,6 @@
 // The llama architecture (Touvron et al. 2023): RMSNorm before each part, rotary positions, grouped-query attention,
 // a SwiGLU feed-forward layer. Tensor names and metadata keys are those of the GGUF specification.
-
+import { mostHeadDim } from '../../ops/attention.js';
 import type { ProgramBuilder } from '../../ops/program-builder.js';
 import { ropeFrequencies } from '../../ops/rope.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -26,10 +26,22 @@ function readConfig(metadata: GgufMetadata): LlamaConfig {
   const heads = size('attention.head_count');
   const kvHeads = size('attention.head_count_kv', heads);
   if (heads % kvHeads !== 0) throw metadata.error(key('attention.head_count_kv'), `does not divide ${heads} heads`);
-  const headDim = size('attention.key_length', Math.floor(dim / heads));
+  if (!metadata.has(key('attention.key_length')) && dim % heads !== 0) {
+    throw metadata.error(key('attention.head_count'), `is ${heads}, which does not divide the width of ${dim}`);
+  }
+  const headDim = size('attention.key_length', dim / heads);
+  if (headDim > mostHeadDim) {
+    const problem = `makes heads of ${headDim}; ${mostHeadDim} is the widest that is supported`;
+    throw metadata.error(key('attention.head_count'), problem, 'ERR_UNSUPPORTED');
+  }
   if (metadata.count(key('attention.value_length'), headDim) !== headDim) {
     throw metadata.error(key('attention.value_length'), 'differs from that of the keys', 'ERR_UNSUPPORTED');
   }
+  const positive = (name: string, fallback: number): number => {
+    const value = metadata.number(key(name), fallback);
+    if (!(value > 0 && value < Number.POSITIVE_INFINITY)) throw metadata.error(key(name), 'must be a positive number');
+    return value;
+  };
   const scaling = metadata.string(key('rope.scaling.type'), 'none');
   if (scaling !== 'none') {
     throw metadata.error(key('rope.scaling.type'), `asks for ${scaling}, which is not supported`, 'ERR_UNSUPPORTED');
@@ -55,21 +67,27 @@ function readConfig(metadata: GgufMetadata): LlamaConfig {
     vocabulary: metadata.strings('tokenizer.ggml.tokens').length,
     contextLength: size('context_length'),
     ffn: size('feed_forward_length'),
-    normEps: metadata.number(key('attention.layer_norm_rms_epsilon'), 1e-5),
-    ropeBase: metadata.number(key('rope.freq_base'), 10_000),
+    normEps: positive('attention.layer_norm_rms_epsilon', 1e-5),
+    ropeBase: positive('rope.freq_base', 10_000),
     ropeDim,
   };
 }
 
 function weights(config: LlamaConfig): WeightSpec[] {
-  const { dim, ffn, heads, kvHeads, headDim, vocabulary } = config;
+  const { dim, ffn, heads, kvHeads, headDim, ropeDim, vocabulary } = config;
   const matrix = (name: string, rows: number, columns: number, optional = false): WeightSpec => ({
     name: `${name}.weight`,
     shape: [rows, columns],
     asF32: false,
     optional,
   });
-  const norm = (name: string): WeightSpec => ({ name: `${name}.weight`, shape: [dim], asF32: true, optional: false });
+  const vector = (name: string, length: number, optional = false): WeightSpec => ({
+    name: `${name}.weight`,
+    shape: [length],
+    asF32: true,
+    optional,
+  });
+  const norm = (name: string): WeightSpec => vector(name, dim);
   const layer = (index: number): WeightSpec[] => {
     const block = `blk.${index}`;
     return [
@@ -90,6 +108,7 @@ function weights(config: LlamaConfig): WeightSpec[] {
     norm('output_norm'),
     // Without an output matrix the embedding serves for both ends (tied weights).
     matrix('output', vocabulary, dim, true),
+    vector('rope_freqs', ropeDim / 2, true),
   ];
 }
 
@@ -103,39 +122,41 @@ function project(p: ProgramBuilder, x: Tensor, w: Tensor, options: { residual?: 
   return p.matmul(x, w, { transposeB: true, ...options });
 }
 
-function recordHidden(p: ProgramBuilder, config: LlamaConfig, all: Weights, inputs: ForwardInputs): Tensor {
-  const { normEps: eps } = config;
-  const x = p.embedding(weight(all, 'token_embd'), inputs.ids);
-  inputs.cache.forEach((cache, index) => {
-    const block = `blk.${index}`;
-    const mixed = attend(
-      p,
-      config,
-      all,
-      inputs,
-      cache,
-      block,
-      p.rmsNorm(x, weight(all, `${block}.attn_norm`), { eps }),
-    );
-    project(p, mixed, weight(all, `${block}.attn_output`), { residual: x, out: x });
-    const gated = feed(p, all, block, p.rmsNorm(x, weight(all, `${block}.ffn_norm`), { eps }));
-    project(p, gated, weight(all, `${block}.ffn_down`), { residual: x, out: x });
-  });
-  return p.rmsNorm(x, weight(all, 'output_norm'), { eps });
-}
-
-/** Queries against all keys so far: those in the cache and those that this pass adds to it. */
-function attend(
+function* recordHidden(
   p: ProgramBuilder,
   config: LlamaConfig,
   all: Weights,
   inputs: ForwardInputs,
-  cache: LayerCache,
-  block: string,
-  h: Tensor,
-): Tensor {
+): Generator<void, Tensor> {
+  const { normEps: eps } = config;
+  const x = p.embedding(weight(all, 'token_embd'), inputs.ids);
+  for (let index = 0; index < config.layers; index++) {
+    const block = `blk.${index}`;
+    const h = p.rmsNorm(x, weight(all, `${block}.attn_norm`), { eps });
+    const mixed = attend({ p, config, all, inputs, index }, h);
+    project(p, mixed, weight(all, `${block}.attn_output`), { residual: x, out: x });
+    const gated = feed(p, all, block, p.rmsNorm(x, weight(all, `${block}.ffn_norm`), { eps }));
+    project(p, gated, weight(all, `${block}.ffn_down`), { residual: x, out: x });
+    yield;
+  }
+  return p.rmsNorm(x, weight(all, 'output_norm'), { eps });
+}
+
+/** What the parts of one layer share. */
+interface LayerPass {
+  readonly p: ProgramBuilder;
+  readonly config: LlamaConfig;
+  readonly all: Weights;
+  readonly inputs: ForwardInputs;
+  readonly index: number;
+}
+
+/** Queries against all keys so far: those in the cache and those that this pass adds to it. */
+function attend({ p, config, all, inputs, index }: LayerPass, h: Tensor): Tensor {
   const { heads, kvHeads, headDim } = config;
   const { positions, ropeFrequencies: frequencies } = inputs;
+  const cache = inputs.cache[index] as LayerCache;
+  const block = `blk.${index}`;
   const asHeads = (x: Tensor, count: number) => x.reshape([-1, count, headDim]);
   const q = asHeads(project(p, h, weight(all, `${block}.attn_q`)), heads);
   const k = asHeads(project(p, h, weight(all, `${block}.attn_k`)), kvHeads);
@@ -163,7 +184,11 @@ export const llama: Architecture<LlamaConfig> = {
   name: 'llama',
   readConfig,
   weights,
-  ropeFrequencies: ({ ropeDim, ropeBase }) => ropeFrequencies(ropeDim, ropeBase),
+  ropeFrequencies({ ropeDim, ropeBase }, all) {
+    // Llama 3.1 and later stretch the slow rotations for longer contexts: each frequency has a divisor in the file.
+    const divisors = all.get('rope_freqs.weight')?.toArray();
+    return ropeFrequencies(ropeDim, ropeBase).map((frequency, pair) => frequency / (divisors?.[pair] ?? 1));
+  },
   recordHidden,
   recordLogits: (p, _config, all, hidden) => project(p, hidden, all.get('output.weight') ?? weight(all, 'token_embd')),
 };
