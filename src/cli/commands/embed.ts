@@ -1,7 +1,7 @@
 // `tesserae embed`: one vector per text.
-import { text as readAll } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import { type CommandContext, runCommand, UsageError } from '../context.js';
+import { readStandardInput } from '../input.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption } from '../options.js';
 import { withModel } from '../with-model.js';
 
@@ -29,7 +29,7 @@ export function addEmbed(program: Command): void {
 
 async function embed(given: readonly string[], options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
-  const texts = given.length > 0 ? given : linesOf(await readAll(process.stdin));
+  const texts = given.length > 0 ? given : linesOf(await readStandardInput(signal));
   if (texts.length === 0) throw new UsageError('there is no text to embed');
   await withModel(options, context, async ({ model }) => {
     const { pooling, normalize } = options;

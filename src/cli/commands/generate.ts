@@ -1,8 +1,8 @@
 // `tesserae generate`: continues a prompt, streamed as it comes.
-import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { GenerateOptions, GenerationResult, Model } from '../../index.js';
 import { type CommandContext, runCommand } from '../context.js';
+import { readStandardInput } from '../input.js';
 import { jsonOption, type ModelOptions, modelOption, numberBetween, threadsOption, wholeNumber } from '../options.js';
 import { withModel } from '../with-model.js';
 
@@ -36,7 +36,7 @@ export function addGenerate(program: Command): void {
 
 async function generate(prompt: string, options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
-  const text = prompt === '-' ? (await readAll(process.stdin)).replace(/\r?\n$/, '') : prompt;
+  const text = prompt === '-' ? (await readStandardInput(signal)).replace(/\r?\n$/, '') : prompt;
   await withModel(options, context, async ({ model, loadMs }) => {
     const { json, model: _model, threads: _threads, ...sampling } = options;
     const onText = json === true ? undefined : (piece: string) => output.write(piece);
