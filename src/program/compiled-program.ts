@@ -7,6 +7,7 @@ import { alignedBlock } from '../team/aligned-block.js';
 import type { TeamProgram } from '../team/team-run.js';
 import type { Storage } from '../tensor/storage.js';
 import { planArena, planOrder, planWidth } from './plan.js';
+import { type StepSummary, summarize } from './profile.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
@@ -30,8 +31,10 @@ const recordsPerSlice = 32;
 export class CompiledProgram implements TeamProgram {
   readonly block: Uint8Array;
   readonly width: number;
-  /** The kernel of each step. The steps themselves are not kept: they would keep their tensors alive. */
+  /** The kernel of each step. */
   readonly kernels: readonly string[];
+  /** What a profile tells of each step. The steps themselves are not kept: they would keep their tensors alive. */
+  readonly steps: readonly StepSummary[];
   readonly flops: number;
   /** Bytes of scratch memory that a run needs for temporaries, at 64-byte alignment. */
   readonly arenaBytes: number;
@@ -40,12 +43,17 @@ export class CompiledProgram implements TeamProgram {
   /** Small enough to be computed at once on the calling thread. */
   readonly isTiny: boolean;
   readonly assistUs: number;
+  /** What {@link placeTrace} needs. */
+  readonly traceBytes: number;
   readonly #words: Uint32Array;
+  readonly #traceWord: number;
+  #tiles = 0;
   readonly #arenaPointers: ArenaPointer[] = [];
   #arenaAddress = Number.NaN;
 
   private constructor(addon: Addon, steps: readonly Step[], arenaBytes: number, width: number) {
     this.kernels = steps.map((step) => step.kernel);
+    this.steps = steps.map(summarize);
     this.flops = steps.reduce((flops, step) => flops + step.flops, 0);
     this.arenaBytes = arenaBytes;
     this.width = width;
@@ -57,6 +65,8 @@ export class CompiledProgram implements TeamProgram {
     this.isTiny = ns < shareFromNs;
     this.assistUs = ns < assistBelowNs ? assistBelowNs / 1000 : 0;
     this.externals = externalsOf(steps);
+    this.traceBytes = addon.layout.tileTraceBytes * steps.reduce((tiles, step) => tiles + step.tiles, 0);
+    this.#traceWord = addon.layout.headerTraceBytes / 4;
   }
 
   /** Plans and writes a program. A generator, so that long programs can be compiled in slices. */
@@ -78,6 +88,11 @@ export class CompiledProgram implements TeamProgram {
     if (address === this.#arenaAddress) return;
     this.#arenaAddress = address;
     for (const { word, byteOffset } of this.#arenaPointers) this.#writeWord(word, address + byteOffset);
+  }
+
+  /** Tells the program where its runs write who computed which tile when; 0 for nowhere. Not while it runs. */
+  placeTrace(address: number): void {
+    this.#writeWord(this.#traceWord, address);
   }
 
   describeFailure(failure: NativeFailure): Error {
@@ -103,6 +118,8 @@ export class CompiledProgram implements TeamProgram {
     this.#words[start] = opcode;
     this.#words[start + 1] = step.tiles;
     this.#words[start + 2] = after;
+    this.#words[start + 3] = this.#tiles;
+    this.#tiles += step.tiles;
     step.params.forEach((param, position) => {
       const word = start + recordParamsBytes / 4 + 2 * position;
       if (typeof param === 'number') {

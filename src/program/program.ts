@@ -4,12 +4,20 @@ import { TesseraeError } from '../errors.js';
 import type { Storage } from '../tensor/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
+import { medianRun, type ProgramProfile, profileRun, type TracedRun } from './profile.js';
 import { ProgramRun, type Runner } from './runner.js';
 
 export interface RunOptions {
   /** Stops the run between two tiles; it then rejects with an AbortError and the outputs are undefined. */
   readonly signal?: AbortSignal | undefined;
 }
+
+export interface ProfileOptions extends RunOptions {
+  /** How often to run the program; 5 by default. */
+  readonly runs?: number | undefined;
+}
+
+const defaultProfileRuns = 5;
 
 /** What a program holds from its making to its disposal. */
 export interface ProgramMemory {
@@ -31,6 +39,7 @@ export class Program<T = unknown> {
   readonly #runner: Runner;
   readonly #memory: ProgramMemory;
   readonly #run: ProgramRun;
+  #profiling = false;
   #disposed = false;
 
   /** @internal */
@@ -67,15 +76,58 @@ export class Program<T = unknown> {
    */
   run(options?: RunOptions): Promise<void> {
     try {
-      if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed');
-      const signal = options === undefined ? undefined : checkRunOptions(options);
-      const { tensors } = this.#memory;
-      for (let i = 0; i < tensors.length; i++) (tensors[i] as Tensor).checkUsable('program.run');
-      if (this.#run.running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
+      if (this.#disposed) throw disposedError();
+      const signal = options === undefined ? undefined : checkRunOptions(options, 'program.run', runOptionNames);
+      this.#checkReady('program.run');
+      if (this.#profiling) throw new TesseraeError('ERR_BUSY', 'the program is being profiled; await that first');
       return this.#runner.run(this.#run, signal, undefined);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * @internal See {@link Engine.profile}.
+   * @param runner the engine's, which must be the one that the program was recorded for
+   */
+  async profile(runner: Runner, options: ProfileOptions): Promise<ProgramProfile> {
+    const op = 'profile';
+    const signal = checkRunOptions(options, op, profileOptionNames);
+    const { runs = defaultProfileRuns } = options;
+    if (!Number.isSafeInteger(runs) || runs < 1) {
+      throw new TesseraeError('ERR_ARGUMENT', `runs must be a positive integer, got ${String(runs)}`, { op });
+    }
+    if (runner !== this.#runner) {
+      throw new TesseraeError('ERR_ARGUMENT', 'the program belongs to another engine', { op });
+    }
+    if (this.#profiling) throw new TesseraeError('ERR_BUSY', 'the program is being profiled; await that first', { op });
+    this.#checkReady(op);
+    const trace = runner.rentTrace(this.#compiled);
+    this.#profiling = true;
+    try {
+      this.#compiled.placeTrace(trace.address);
+      const traced: TracedRun[] = [];
+      for (let run = 0; run < runs; run++) {
+        this.#checkReady(op);
+        const startedNs = process.hrtime.bigint();
+        await this.#runner.run(this.#run, signal, undefined);
+        const endedNs = process.hrtime.bigint();
+        const words = new BigUint64Array(trace.buffer, trace.byteOffset, this.#compiled.traceBytes / 8).slice();
+        traced.push({ startedNs, endedNs, words });
+      }
+      return profileRun(this.#compiled.steps, medianRun(traced), { threads: runner.threads, runs });
+    } finally {
+      this.#compiled.placeTrace(0);
+      trace.release();
+      this.#profiling = false;
+    }
+  }
+
+  #checkReady(op: string): void {
+    if (this.#disposed) throw disposedError();
+    const { tensors } = this.#memory;
+    for (let i = 0; i < tensors.length; i++) (tensors[i] as Tensor).checkUsable(op);
+    if (this.#run.running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
   }
 
   /** Frees the program's memory; a run in progress keeps it to its end. */
@@ -97,13 +149,19 @@ export function checkSignal(value: unknown, op: string): AbortSignal | undefined
   throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
 }
 
-function checkRunOptions(options: unknown): AbortSignal | undefined {
-  const op = 'program.run';
+const runOptionNames: readonly string[] = ['signal'];
+const profileOptionNames: readonly string[] = ['signal', 'runs'];
+
+function disposedError(): TesseraeError {
+  return new TesseraeError('ERR_DISPOSED', 'the program was disposed');
+}
+
+function checkRunOptions(options: unknown, op: string, names: readonly string[]): AbortSignal | undefined {
   if (typeof options !== 'object' || options === null) {
     throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
   }
   for (const key in options) {
-    if (key !== 'signal') throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
+    if (!names.includes(key)) throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
   }
   return checkSignal((options as RunOptions).signal, op);
 }

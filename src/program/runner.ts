@@ -93,6 +93,16 @@ export class Runner {
     this.#pool = pool;
   }
 
+  /** Workers of the team. */
+  get threads(): number {
+    return this.#team.threads;
+  }
+
+  /** Memory for the trace of a program's runs; the caller releases it. */
+  rentTrace(program: CompiledProgram): PooledStorage {
+    return this.#pool.rent(program.traceBytes);
+  }
+
   /**
    * Runs the program once. A tiny one is computed before this returns, on the calling thread: the hand-over would
    * cost more than the work.

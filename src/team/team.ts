@@ -57,6 +57,7 @@ function closeAllTeams(): void {
 
 export class Team {
   readonly threads: number;
+  readonly #cpus: number;
   readonly #addon: Addon;
   readonly #control: Uint8Array;
   readonly #endings: Int32Array;
@@ -84,6 +85,7 @@ export class Team {
     const { addon, threads } = options;
     const { layout } = addon;
     this.threads = threads;
+    this.#cpus = options.cpus;
     this.#addon = addon;
     this.#control = alignedBlock(addon, layout.controlBytes + (threads + 1) * layout.seatBytes);
     const scratch = alignedBlock(addon, (threads + 1) * layout.scratchBytes);
@@ -219,7 +221,18 @@ export class Team {
     run.slot = slot;
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
-    this.#addon.publish(this.#control, slot, run.program.block, this.threads);
+    const { block, assistUs } = run.program;
+    if (assistUs > 0) {
+      // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
+      const others = Math.min(this.threads, this.#cpus) - 1;
+      this.#addon.publish(this.#control, slot, block, others);
+      if (others > 0) this.#callShifts(others);
+      this.#addon.assist(this.#control, slot, block, assistUs);
+      this.#collect();
+      if (!this.#runs.includes(run)) return;
+    } else {
+      this.#addon.publish(this.#control, slot, block, this.threads);
+    }
     this.#callShifts();
     if (!this.#listening) this.#waitForEnding(seen);
   }
@@ -235,10 +248,10 @@ export class Team {
    * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
    * first must not keep the second waiting. After publish(): a worker that left before it is called again.
    */
-  #callShifts(): void {
-    let most = 0;
-    for (const run of this.#runs) most += run.program.width;
-    this.#callWorkers(Math.min(most, this.threads));
+  #callShifts(most = this.threads): void {
+    let useful = 0;
+    for (const run of this.#runs) useful += run.program.width;
+    this.#callWorkers(Math.min(useful, most));
   }
 
   #callWorkers(most: number): void {
