@@ -11,6 +11,22 @@
 //
 // Aliasing. C is written once per element, when it is final, and never read: unfinished sums rest in scratch. So the
 // residual may be C itself (same address and strides). All else must not overlap C.
+//
+// The rules for choosing path and tiles (src/ops/matmul.ts); none of them changes a bit of the result. "Work" is
+// 2·m·n·k of one matrix, in floating-point operations.
+//   Fold first: where B is broadcast over a batch dimension and A, C and residual step over it by m rows, it becomes
+//   part of m. Put the dimensions of the batch that are left into `batch`, outermost first, 1 in front.
+//   Path     m <= 8, or n <= 8:                                              thin
+//            m·k <= 2^21 and batches · ceil(n / 32) >= 4 · threads:           local_pack
+//            otherwise:                                                      shared_pack, after an op pack_b
+//   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 4 · threads tiles;
+//            otherwise the same from 512 down to 32. tile_m = m. Mirrored (m > 8): the same with tile_m, tile_n = n.
+//   local    tile_m = m. tile_n = the largest of 128, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
+//            8 · threads tiles; with none, 32.
+//   shared   tile_n = 128; tile_m = the first of 258, 132, 66, 36 with at most 2.5e8 operations a tile and at least
+//            8 · threads tiles; with none, 36 and tile_n = 64.
+//   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
+//            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.
 #pragma once
 
 #include "core/op.h"
@@ -51,7 +67,7 @@ struct MatmulParams {
   int64_t b_dtype;     // DType: f32 or f16
   int64_t path;        // a MatmulPath
   int64_t activation;  // an Activation
-  int64_t tile_m;      // shared_pack: any; a multiple of kMr (or m) is best
+  int64_t tile_m;      // any; a multiple of kMr (or m) is best
   int64_t tile_n;      // a multiple of kNr, or n
   int64_t tile_batches;
   OuterShape batch;

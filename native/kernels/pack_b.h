@@ -30,6 +30,9 @@ constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t block_
   return (first_k * panel_count(n) + panel * block_k) * kNr;
 }
 
+// In TypeScript: an image has 4 · k · 16 · ceil(n / 16) bytes, a k-block count of ceil(k / 512); tile_panels = 8 makes
+// tiles of at most 256 KiB, under 0.1 ms each.
+//
 // Tile index -> (batch, k-block, group of panels), the last running fastest.
 // tile_count = batch.rows() · k_block_count(k) · ceil(panel_count(n) / tile_panels).
 struct PackBParams {

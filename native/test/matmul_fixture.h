@@ -36,10 +36,10 @@ struct MatmulCase {
 
 inline std::string describe(const MatmulCase& c) {
   const auto number = [](auto x) { return std::to_string(static_cast<int64_t>(x)); };
-  return number(c.m) + "x" + number(c.n) + "x" + number(c.k) + " path " + number(c.path) + " tile " + number(c.tile_m) + "x" +
-         number(c.tile_n) + " a " + number(c.a) + " b " + number(c.b) + (c.is_f16 ? " f16" : "") +
-         (c.has_bias ? " bias" : "") + " activation " + number(c.activation) + " residual " + number(c.residual) + " batch " +
-         number(c.outer) + "x" + number(c.inner);
+  return number(c.m) + "x" + number(c.n) + "x" + number(c.k) + " path " + number(c.path) + " tile " +
+         number(c.tile_m) + "x" + number(c.tile_n) + " a " + number(c.a) + " b " + number(c.b) +
+         (c.is_f16 ? " f16" : "") + (c.has_bias ? " bias" : "") + " activation " + number(c.activation) +
+         " residual " + number(c.residual) + " batch " + number(c.outer) + "x" + number(c.inner);
 }
 
 constexpr float kGuard = -77.25f;
@@ -112,7 +112,8 @@ class MatmulProblem {
       p.b = nullptr;
     }
     const Kernel kernel = isa == Isa::avx2 ? matmul_avx2 : matmul_ref;
-    const int64_t tiles = ceil_div(c_.outer * c_.inner, p.tile_batches) * ceil_div(c_.m, p.tile_m) * ceil_div(c_.n, p.tile_n);
+    const int64_t tiles =
+        ceil_div(c_.outer * c_.inner, p.tile_batches) * ceil_div(c_.m, p.tile_m) * ceil_div(c_.n, p.tile_n);
     for (int64_t tile = tiles - 1; tile >= 0; --tile) kernel(op, tile, scratch);
     return out;
   }
@@ -176,7 +177,9 @@ class MatmulProblem {
 
   uint16_t half() {
     const uint32_t bits = static_cast<uint32_t>(random_());
-    if (c_.values == Values::small_integers) return bits % 3 == 0 ? 0x3c00 : bits % 3 == 1 ? 0xc000 : 0x4200;  // 1, -2, 3
+    if (c_.values == Values::small_integers) {
+      return bits % 3 == 0 ? 0x3c00 : bits % 3 == 1 ? 0xc000 : 0x4200;  // 1, -2, 3
+    }
     const uint32_t exponent = bits % 31 == 0 ? 0 : 10 + bits / 64 % 6;  // some subnormal
     return static_cast<uint16_t>((bits >> 31) << 15 | exponent << 10 | (bits >> 12 & 0x3ff));
   }

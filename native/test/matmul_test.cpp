@@ -96,15 +96,18 @@ TEST_CASE("matmul: the thin path around its strip and its block of k") {
   for (const bool is_f16 : {false, true}) {
     for (const Layout layout : kLayouts) {
       for (const int64_t thin : {int64_t{1}, int64_t{3}, kThinMax}) {
-        for (const int64_t wide : {int64_t{9}, int64_t{33}, kThinStrip - 1, kThinStrip, kThinStrip + 1, 2 * kThinStrip + 17}) {
+        const int64_t strip = std::min(kThinStrip, kThinSums / thin / 16 * 16);
+        for (const int64_t wide : {int64_t{9}, int64_t{33}, strip - 1, strip, strip + 1, 2 * strip + 17}) {
           MatmulCase c = {thin, wide, 19, MatmulPath::thin};
           c.b = layout, c.is_f16 = is_f16, c.has_bias = true, c.residual = Residual::in_place;
           check(c);
           MatmulCase mirrored = {wide, thin, 19, MatmulPath::thin};
-          mirrored.a = layout, mirrored.is_f16 = is_f16, mirrored.has_bias = true, mirrored.residual = Residual::separate;
+          mirrored.a = layout, mirrored.is_f16 = is_f16, mirrored.has_bias = true;
+          mirrored.residual = Residual::separate;
           check(mirrored);
         }
-        for (const int64_t k : {int64_t{1}, int64_t{7}, int64_t{8}, kThinKc - 1, kThinKc, kThinKc + 1, 2 * kThinKc + 3}) {
+        for (const int64_t k : {int64_t{1}, int64_t{7}, int64_t{8}, int64_t{17}, kThinKc - 1, kThinKc, kThinKc + 1,
+                                2 * kThinKc + 3}) {
           MatmulCase c = {thin, 27, k, MatmulPath::thin};
           c.b = layout, c.is_f16 = is_f16;
           check(c);
@@ -163,7 +166,8 @@ TEST_CASE("matmul: the same bits for every tile size and path") {
       for (const int64_t tile_m : {1, 3, 6, 8}) {
         for (const int64_t tile_n : {16, 32, 144, 0}) {
           MatmulCase c = {8, 300, 2 * kKc + 77, path};
-          c.a = layout, c.b = layout, c.activation = Activation::gelu, c.has_bias = true, c.residual = Residual::in_place;
+          c.a = layout, c.b = layout, c.residual = Residual::in_place;
+          c.activation = Activation::gelu, c.has_bias = true;
           MatmulProblem problem(c);
           const std::vector<float> got = problem.run(Isa::avx2, tile_m, tile_n);
           if (first.empty()) first = got;
@@ -186,7 +190,8 @@ TEST_CASE("matmul: a row alone has the bits that it has among many") {
     MatmulProblem alone(one);
     for (const int64_t row : {0, 5, 39}) {
       // The problem of one row, with the row of the other problem in it. B must be the same as well.
-      std::copy_n(problem.a().begin() + MatmulProblem::kOffset + row * (c.k + 3), c.k, alone.a().begin() + MatmulProblem::kOffset);
+      std::copy_n(problem.a().begin() + MatmulProblem::kOffset + row * (c.k + 3), c.k,
+                  alone.a().begin() + MatmulProblem::kOffset);
       alone.b() = problem.b();
       alone.bias() = problem.bias();
       const std::vector<float> got = alone.run(Isa::avx2);
@@ -228,9 +233,10 @@ TEST_CASE("pack_b: the image of the reference, whatever the tiles") {
           MatmulCase c = {1, n, k};
           c.b = layout, c.is_f16 = is_f16, c.inner = 2;
           MatmulProblem problem(c);
-          c.tile_panels = 1;
           const std::vector<float> expected = problem.packed(Isa::ref, 1);
-          for (const int64_t tile_panels : {1, 2, 100}) CHECK(same_bits(problem.packed(Isa::avx2, tile_panels), expected));
+          for (const int64_t tile_panels : {1, 2, 100}) {
+            CHECK(same_bits(problem.packed(Isa::avx2, tile_panels), expected));
+          }
           CHECK(static_cast<int64_t>(expected.size()) == 2 * packed_image_floats(k, n));
           CHECK_FALSE(std::isnan(expected.back()));
         }

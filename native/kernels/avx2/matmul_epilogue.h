@@ -52,7 +52,8 @@ struct Epilogue {
         c(x.c),
         c_rs(p.c_rs),
         is_copy(!p.bias && !x.residual && static_cast<Activation>(p.activation) == Activation::none) {
-    with_activation(static_cast<Activation>(p.activation), [&](auto kind) { finish = finish_row<decltype(kind)::value>; });
+    with_activation(static_cast<Activation>(p.activation),
+                    [&](auto kind) { finish = finish_row<decltype(kind)::value>; });
   }
 
   void row(const float* sums, int64_t i, int64_t j, int64_t columns) const {

@@ -59,7 +59,9 @@ inline void rows_of_k(const Strip<Element>& s, int64_t p) {
   const float* x = s.x + p * T;
   int64_t j = 0;
   for (; j + 16 <= s.columns; j += 16) {
-    for (int q = 0; q < Steps; ++q) _mm_prefetch(reinterpret_cast<const char*>(w + (Steps + q) * s.stride_k + j), _MM_HINT_T0);
+    for (int q = 0; q < Steps; ++q) {  // the rows that come next
+      _mm_prefetch(reinterpret_cast<const char*>(w + (Steps + q) * s.stride_k + j), _MM_HINT_T0);
+    }
     rows_step<T, Steps, 2>(x, s.sums + j, [&](int q, int v) { return load8(w + q * s.stride_k + j + v * 8); });
   }
   for (; j + 8 <= s.columns; j += 8) {
@@ -239,11 +241,13 @@ void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const float* a = x.a + tile.first_row * p.a_rs;
   const Element* b = static_cast<const Element*>(x.b) + tile.first_column * p.b_cs;
   if (p.m <= kThinMax) {
-    thin_tile(ThinOperand<float>{a, p.a_cs, p.a_rs}, rows, Strip<Element>{b, p.b_rs, p.b_cs, 0, 0, nullptr, nullptr}, p.k,
-              columns, epilogue, tile.first_row, tile.first_column, false, scratch);
+    const Strip<Element> wide = {b, p.b_rs, p.b_cs, 0, 0, nullptr, nullptr};
+    thin_tile(ThinOperand<float>{a, p.a_cs, p.a_rs}, rows, wide, p.k, columns, epilogue, tile.first_row,
+              tile.first_column, false, scratch);
   } else {
-    thin_tile(ThinOperand<Element>{b, p.b_rs, p.b_cs}, columns, Strip<float>{a, p.a_cs, p.a_rs, 0, 0, nullptr, nullptr},
-              p.k, rows, epilogue, tile.first_row, tile.first_column, true, scratch);
+    const Strip<float> wide = {a, p.a_cs, p.a_rs, 0, 0, nullptr, nullptr};
+    thin_tile(ThinOperand<Element>{b, p.b_rs, p.b_cs}, columns, wide, p.k, rows, epilogue, tile.first_row,
+              tile.first_column, true, scratch);
   }
 }
 

@@ -61,8 +61,8 @@ inline void transpose8(__m256 (&rows)[8]) {
   }
 }
 
-// The same for halves, two squares at a time: of rows[i] lane j becomes rows[j] lane i, within the first eight lanes and
-// within the other eight. Transposing before converting takes half the shuffles.
+// The same for halves, two squares at a time: rows[i] lane j becomes rows[j] lane i, within the first eight lanes
+// and within the other eight. Transposing before converting takes half the shuffles.
 inline void transpose8(__m256i (&rows)[8]) {
   __m256i pairs[8];
 #pragma GCC unroll 4

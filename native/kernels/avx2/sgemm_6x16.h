@@ -10,6 +10,9 @@
 
 namespace tesserae::matmul {
 
+// How many rows of the panel ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
+constexpr int64_t kPrefetchRows = 16;
+
 // sum += factor · column, one rounding. As the instruction itself, and in this order: with _mm256_fmadd_ps GCC 12
 // picks forms that overwrite a factor, and then moves and spills accumulators in the inner loop.
 [[gnu::always_inline]] inline void fma_in_place(__m256& sum, __m256 factor, __m256 column) {
@@ -43,6 +46,7 @@ void sgemm_avx2_6x16(int64_t k, const float* a, int64_t a_rs, const float* b, co
 
   const auto step = [&](int64_t p) __attribute__((always_inline)) {
     const int64_t at = PackedA ? p * kMr : p;
+    _mm_prefetch(reinterpret_cast<const char*>(b + (p + kPrefetchRows) * kNr), _MM_HINT_T0);
     __m256 columns[Vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) columns[v] = _mm256_loadu_ps(b + p * kNr + v * 8);

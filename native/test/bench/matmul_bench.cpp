@@ -127,7 +127,10 @@ class Runner {
     const auto work = [&](int worker) {
       Scratch scratch = {static_cast<unsigned char*>(scratch_[static_cast<size_t>(worker)]->data), kScratchBytes};
       if (problem_.path == MatmulPath::shared_pack) {
-        for (int64_t tile; (tile = next_pack.fetch_add(1)) < pack_tiles_;) pack_b_avx2(pack_op_, tile, scratch), packed.fetch_add(1);
+        for (int64_t tile; (tile = next_pack.fetch_add(1)) < pack_tiles_;) {
+          pack_b_avx2(pack_op_, tile, scratch);
+          packed.fetch_add(1);
+        }
         while (packed.load() < pack_tiles_) _mm_pause();
       }
       for (int64_t tile; (tile = next.fetch_add(1)) < tiles_;) matmul_avx2(op_, tile, scratch);
@@ -151,7 +154,7 @@ class Runner {
     return seconds() - start;
   }
 
-  double flops() const { return 2.0 * static_cast<double>(problem_.m) * static_cast<double>(problem_.n) * static_cast<double>(problem_.k); }
+  double flops() const { return 2.0 * static_cast<double>(problem_.m * problem_.n * problem_.k); }
   double wide_bytes() const {
     const int64_t wide = problem_.m <= kThinMax ? problem_.n : problem_.m;
     return static_cast<double>(problem_.k) * static_cast<double>(wide) * (problem_.is_f16 ? 2 : 4);
@@ -254,8 +257,8 @@ int main(int argc, char** argv) {
       two.push_back(best[1]);
     }
     const double p = median(peak);
-    std::printf("%-22s tiles %4lld  P %6.1f  1 thread %8.1f us %6.1f GFLOPS %.3f P  2 threads x %.2f", problem.name.c_str(),
-                static_cast<long long>(runner.tiles()), p, median(one) * 1e6, runner.flops() / median(one) * 1e-9,
+    std::printf("%-22s tiles %4lld  P %6.1f  1 thread %8.1f us %6.1f GFLOPS %.3f P  2 threads x %.2f",
+                problem.name.c_str(), static_cast<long long>(runner.tiles()), p, median(one) * 1e6, runner.flops() / median(one) * 1e-9,
                 runner.flops() / median(one) * 1e-9 / p, median(one) / median(two));
     if (is_thin) {
       std::printf("  %5.1f GB/s of %5.1f = %.3f", runner.wide_bytes() / median(one) * 1e-9, median(bandwidth),
