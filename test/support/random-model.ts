@@ -3,7 +3,7 @@
 
 import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
-import { type GgufTensorSource, writeGguf } from '../../src/model/gguf/writer.js';
+import { type GgufContent, type GgufTensorSource, writeGguf } from '../../src/model/gguf/writer.js';
 import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
 import { halvesFromNumbers } from '../../src/tensor/half.js';
 
@@ -21,6 +21,10 @@ export interface RandomLlama {
   /** Whether the output matrix is the embedding. */
   readonly tied: boolean;
   readonly ropeBase?: number;
+  /** Width of a head; dim / heads by default. */
+  readonly headDim?: number;
+  /** Rotated elements of each head; all by default. */
+  readonly ropeDim?: number;
   readonly seed?: number;
 }
 
@@ -38,12 +42,24 @@ function randomSource(seed: number): () => number {
   };
 }
 
-/** Writes the model to `path`. The same options give the same bytes. */
-export async function writeRandomLlama(path: string, model: RandomLlama): Promise<void> {
-  await writeGguf(path, { metadata: llamaMetadata(model), tensors: llamaTensors(model) });
+/** What a file holds, to be changed before it is written. */
+export interface LlamaContent extends GgufContent {
+  readonly metadata: Map<string, MetadataValue>;
+  readonly tensors: GgufTensorSource[];
 }
 
-function llamaMetadata(model: RandomLlama): [string, MetadataValue][] {
+/** Writes the model to `path`. The same options give the same bytes. `change` may spoil it. */
+export async function writeRandomLlama(
+  path: string,
+  model: RandomLlama,
+  change: (content: LlamaContent) => void = () => {},
+): Promise<void> {
+  const content = { metadata: new Map(llamaMetadata(model)), tensors: llamaTensors(model) };
+  change(content);
+  await writeGguf(path, content);
+}
+
+function llamaMetadata(model: RandomLlama): (readonly [string, MetadataValue])[] {
   const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
   const f32 = (value: number): MetadataValue => ({ type: 'f32', value: Math.fround(value) });
   const string = (value: string): MetadataValue => ({ type: 'string', value });
@@ -60,7 +76,9 @@ function llamaMetadata(model: RandomLlama): [string, MetadataValue][] {
     ['llama.attention.head_count_kv', u32(model.kvHeads)],
     ['llama.attention.layer_norm_rms_epsilon', f32(1e-5)],
     ['llama.rope.freq_base', f32(model.ropeBase ?? 10_000)],
-    ['llama.rope.dimension_count', u32(model.dim / model.heads)],
+    ...(model.headDim === undefined ? [] : [['llama.attention.key_length', u32(model.headDim)] as const]),
+    ...(model.headDim === undefined ? [] : [['llama.attention.value_length', u32(model.headDim)] as const]),
+    ['llama.rope.dimension_count', u32(model.ropeDim ?? model.headDim ?? model.dim / model.heads)],
     ['llama.vocab_size', u32(model.vocab)],
     ['tokenizer.ggml.model', string('gpt2')],
     ['tokenizer.ggml.pre', string('gpt-2')],
@@ -105,7 +123,9 @@ export function randomVocabulary(size: number, seed: number): { tokens: string[]
 
 function llamaTensors(model: RandomLlama): GgufTensorSource[] {
   const { dim, ffn, vocab, layers, tied } = model;
-  const kvDim = (dim / model.heads) * model.kvHeads;
+  const headDim = model.headDim ?? dim / model.heads;
+  const qDim = headDim * model.heads;
+  const kvDim = headDim * model.kvHeads;
   let seed = (model.seed ?? 1) * 1000;
   const norm = (name: string): GgufTensorSource => ({
     name,
@@ -121,10 +141,10 @@ function llamaTensors(model: RandomLlama): GgufTensorSource[] {
   const blocks = Array.from({ length: layers }, (_, layer) => [
     norm(`blk.${layer}.attn_norm.weight`),
     norm(`blk.${layer}.ffn_norm.weight`),
-    matrix(`blk.${layer}.attn_q.weight`, dim, dim),
+    matrix(`blk.${layer}.attn_q.weight`, qDim, dim),
     matrix(`blk.${layer}.attn_k.weight`, kvDim, dim),
     matrix(`blk.${layer}.attn_v.weight`, kvDim, dim),
-    matrix(`blk.${layer}.attn_output.weight`, dim, dim),
+    matrix(`blk.${layer}.attn_output.weight`, dim, qDim),
     matrix(`blk.${layer}.ffn_gate.weight`, ffn, dim),
     matrix(`blk.${layer}.ffn_up.weight`, ffn, dim),
     matrix(`blk.${layer}.ffn_down.weight`, dim, ffn),
