@@ -22,7 +22,8 @@ inline uint16_t half_from_float(float value) {  // normal numbers and 0 only, ro
 
 inline float float_from_half(uint16_t half) {
   if ((half & 0x7fff) == 0) return 0;
-  const uint32_t bits = static_cast<uint32_t>(half & 0x8000) << 16 | (static_cast<uint32_t>(half & 0x7fff) + (112 << 10)) << 13;
+  const uint32_t magnitude = (static_cast<uint32_t>(half & 0x7fff) + (112 << 10)) << 13;
+  const uint32_t bits = static_cast<uint32_t>(half & 0x8000) << 16 | magnitude;
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;

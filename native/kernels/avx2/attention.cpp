@@ -224,8 +224,9 @@ int64_t row_capacity(const AttentionParams& p, const Scratch& scratch) {
   const int64_t row_bytes = 4 * (p.dim + v_columns + 3);
   return (static_cast<int64_t>(scratch.size_bytes) - block_bytes) / row_bytes / kStripRows * kStripRows;
 }
-static_assert(int64_t{kScratchBytes} > 4 * (kAttentionKeyBlock + kMaxStripRows) * (2 * kAttentionMaxDim + kMaxStripRows),
-              "the widest heads fit into the scratch");
+static_assert(int64_t{kScratchBytes} >
+                  4 * (kAttentionKeyBlock + 2 * kMaxStripRows) * (2 * kAttentionMaxDim + kMaxStripRows),
+              "a strip of the widest heads fits into the scratch");
 
 }  // namespace
 }  // namespace attention

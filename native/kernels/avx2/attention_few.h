@@ -16,24 +16,6 @@ namespace tesserae::attention {
 constexpr int64_t kFewRows = 4;    // more rows are worth packing for
 constexpr int64_t kFewKeys = 16;   // keys of V taken through all columns at a time, while the next are fetched
 
-// 4 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7.
-template <typename T>
-inline __attribute__((always_inline)) void transpose_8x4(const T* rows, int64_t stride, __m256 (&column)[4]) {
-  __m256 r[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(rows + i * stride)), load4(rows + (i + 4) * stride), 1);
-  }
-  const __m256 low01 = _mm256_unpacklo_ps(r[0], r[1]);
-  const __m256 high01 = _mm256_unpackhi_ps(r[0], r[1]);
-  const __m256 low23 = _mm256_unpacklo_ps(r[2], r[3]);
-  const __m256 high23 = _mm256_unpackhi_ps(r[2], r[3]);
-  column[0] = _mm256_shuffle_ps(low01, low23, 0x44);
-  column[1] = _mm256_shuffle_ps(low01, low23, 0xee);
-  column[2] = _mm256_shuffle_ps(high01, high23, 0x44);
-  column[3] = _mm256_shuffle_ps(high01, high23, 0xee);
-}
-
 // The scores of `rows` queries (packed, dim apart) and 8 · groups keys, all of which must exist.
 template <int rows, int groups, typename T>
 inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t stride, float* scores) {
@@ -48,7 +30,7 @@ inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t str
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) {
       __m256 column[4];
-      transpose_8x4(k + g * 8 * stride + d, stride, column);
+      transpose_8x4([&](int i) { return k + (g * 8 + i) * stride + d; }, column);
 #pragma GCC unroll 8
       for (int i = 0; i < 4; ++i) {
 #pragma GCC unroll 8
@@ -62,9 +44,9 @@ inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t str
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) {
       const T* at = k + g * 8 * stride + d;
-      const __m256 column =
-          _mm256_setr_ps(load1(at), load1(at + stride), load1(at + 2 * stride), load1(at + 3 * stride),
-                         load1(at + 4 * stride), load1(at + 5 * stride), load1(at + 6 * stride), load1(at + 7 * stride));
+      const auto element = [&](int row) { return load1(at + row * stride); };
+      const __m256 column = _mm256_setr_ps(element(0), element(1), element(2), element(3), element(4), element(5),
+                                           element(6), element(7));
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
         c[r][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(q + r * dim + d), column, c[r][g]);
@@ -108,8 +90,8 @@ void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, in
   scores_in_place<rows, 1>(dim, q, last, dim, scores + key);
 }
 
-// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows through the keys begin .. end-1, for each row as far as
-// keys[r].
+// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows through the keys begin .. end-1, for each row as far
+// as keys[r].
 template <int rows, int vectors, typename T>
 inline void continue_sums(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, int64_t begin,
                           int64_t end, float* sums, int64_t sums_stride) {

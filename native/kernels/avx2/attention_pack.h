@@ -20,26 +20,22 @@ inline __m256 load8(const uint16_t* p) {
 inline float load1(const float* p) { return *p; }
 inline float load1(const uint16_t* p) { return _cvtsh_ss(*p); }
 
-// 8 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7.
-template <typename T>
-inline void transpose_8x8(const T* const (&row)[8], int64_t first, __m256 (&column)[8]) {
-#pragma GCC unroll 2
-  for (int half = 0; half < 2; ++half) {
-    __m256 r[4];
+// 4 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7. `at` gives where row i's columns stand.
+template <typename RowAt>
+inline __attribute__((always_inline)) void transpose_8x4(RowAt at, __m256 (&column)[4]) {
+  __m256 r[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(row[i] + first + half * 4)),
-                                  load4(row[i + 4] + first + half * 4), 1);
-    }
-    const __m256 low01 = _mm256_unpacklo_ps(r[0], r[1]);
-    const __m256 high01 = _mm256_unpackhi_ps(r[0], r[1]);
-    const __m256 low23 = _mm256_unpacklo_ps(r[2], r[3]);
-    const __m256 high23 = _mm256_unpackhi_ps(r[2], r[3]);
-    column[half * 4 + 0] = _mm256_shuffle_ps(low01, low23, 0x44);
-    column[half * 4 + 1] = _mm256_shuffle_ps(low01, low23, 0xee);
-    column[half * 4 + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
-    column[half * 4 + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(load4(at(i))), load4(at(i + 4)), 1);
   }
+  const __m256 low01 = _mm256_unpacklo_ps(r[0], r[1]);
+  const __m256 high01 = _mm256_unpackhi_ps(r[0], r[1]);
+  const __m256 low23 = _mm256_unpacklo_ps(r[2], r[3]);
+  const __m256 high23 = _mm256_unpackhi_ps(r[2], r[3]);
+  column[0] = _mm256_shuffle_ps(low01, low23, 0x44);
+  column[1] = _mm256_shuffle_ps(low01, low23, 0xee);
+  column[2] = _mm256_shuffle_ps(high01, high23, 0x44);
+  column[3] = _mm256_shuffle_ps(high01, high23, 0xee);
 }
 
 // Packs `keys` rows of K into panels [dim][16]; where fewer than 16 keys are left the last one stands in for the
@@ -51,11 +47,12 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
       const T* row[8];
       for (int64_t i = 0; i < 8; ++i) row[i] = k + std::min(key + half + i, keys - 1) * stride;
       int64_t d = 0;
-      for (; d + 8 <= dim; d += 8) {
-        __m256 column[8];
-        transpose_8x8(row, d, column);
-#pragma GCC unroll 8
-        for (int64_t i = 0; i < 8; ++i) _mm256_store_ps(packed + (d + i) * kPanel + half, column[i]);
+#pragma GCC unroll 2
+      for (; d + 4 <= dim; d += 4) {
+        __m256 column[4];
+        transpose_8x4([&](int i) { return row[i] + d; }, column);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < 4; ++i) _mm256_store_ps(packed + (d + i) * kPanel + half, column[i]);
       }
       for (; d < dim; ++d) {
         for (int64_t i = 0; i < 8; ++i) packed[d * kPanel + half + i] = load1(row[i] + d);
