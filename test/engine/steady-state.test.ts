@@ -1,0 +1,157 @@
+// What a thousand equal runs cost: no memory of the pool, no major garbage collection, under 1 KB of JavaScript heap each.
+import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { Engine } from '../../src/engine.js';
+import { sharedEngines } from '../support/engines.js';
+import { collectGarbage } from '../tensor/support.js';
+
+const engineOf = sharedEngines();
+const rounds = 1000;
+const attempts = 5;
+
+/** The kinds of garbage collections that begin while `work` runs; those that were forced before do not count. */
+async function collectionsDuring(work: () => Promise<unknown>): Promise<number[]> {
+  await collectGarbage(() => false, 3);
+  const kinds: number[] = [];
+  const begin = performance.now();
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (entry.startTime >= begin) kinds.push((entry as unknown as { detail: { kind: number } }).detail.kind);
+    }
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  await work();
+  // Entries of the collector are delivered in a later turn.
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  observer.disconnect();
+  return kinds;
+}
+
+async function repeat(round: () => Promise<unknown>): Promise<void> {
+  for (let count = 0; count < rounds; count++) await round();
+}
+
+/**
+ * Bytes of JavaScript heap that a round allocates. Exact as long as nothing is collected meanwhile: the heap's growth is
+ * then all that was allocated. The collector runs before, and a first thousand rounds after it are not counted, since
+ * it also throws away what the engine knows of types; a measurement during which it ran all the same is repeated.
+ */
+async function heapBytesPerRound(round: () => Promise<unknown>): Promise<number> {
+  const seen: number[][] = [];
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    let grown = 0;
+    const kinds = await collectionsDuring(async () => {
+      await repeat(round);
+      const before = process.memoryUsage().heapUsed;
+      await repeat(round);
+      grown = process.memoryUsage().heapUsed - before;
+    });
+    if (kinds.length === 0) return grown / rounds;
+    seen.push(kinds);
+  }
+  return expect.unreachable(`garbage was collected in each measurement of ${rounds} rounds: ${JSON.stringify(seen)}`);
+}
+
+/** The least of several measurements: what else the process does meanwhile only adds. */
+async function leastHeapBytesPerRound(round: () => Promise<unknown>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let count = 0; count < 3; count++) least = Math.min(least, await heapBytesPerRound(round));
+  return least;
+}
+
+/** Major collections during so many rounds. */
+async function majorCollections(round: () => Promise<unknown>): Promise<number> {
+  const kinds = await collectionsDuring(() => repeat(round));
+  return kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MAJOR).length;
+}
+
+test('the measurement sees what is allocated', async () => {
+  let kept: unknown;
+  const measured = await heapBytesPerRound(async () => {
+    kept = new Array(100).fill(0.5);
+  });
+  expect(kept).toHaveLength(100);
+  expect(measured).toBeGreaterThan(800);
+  expect(measured).toBeLessThan(1400);
+});
+
+interface Loop {
+  readonly what: string;
+  /** Of heap for one call; 1 KiB unless told. */
+  readonly mostBytes?: number;
+  readonly make: (engine: Engine) => { round: () => Promise<unknown>; dispose: () => void };
+}
+
+function matmulLoop(size: number): Loop {
+  return {
+    what: `matmul of ${size} into out`,
+    make: (engine) => {
+      const scope = engine.scope();
+      const [a, b, out] = [scope.tensor([size, size]), scope.tensor([size, size]), scope.tensor([size, size])];
+      return { round: () => engine.matmul(a, b, { out }), dispose: () => scope.dispose() };
+    },
+  };
+}
+
+const loops: readonly Loop[] = [
+  matmulLoop(8),
+  matmulLoop(160),
+  {
+    what: 'a program',
+    make: (engine) => {
+      const program = engine.program((p) => {
+        const x = p.input([160, 160]);
+        return p.softmax(p.matmul(p.layerNorm(x), x.transpose()));
+      });
+      return { round: () => program.run(), dispose: () => program.dispose() };
+    },
+  },
+  {
+    what: 'a program with a signal',
+    // Node's registration of the listener comes on top.
+    mostBytes: 2048,
+    make: (engine) => {
+      const program = engine.program((p) => p.matmul(p.input([160, 160]), p.input([160, 160])));
+      const { signal } = new AbortController();
+      return { round: () => program.run({ signal }), dispose: () => program.dispose() };
+    },
+  },
+  {
+    what: 'several calls in turn',
+    make: (engine) => {
+      const scope = engine.scope();
+      const [x, y, weight] = [scope.tensor([200, 300]), scope.tensor([200, 300]), scope.tensor([300])];
+      const round = async () => {
+        await engine.rmsNorm(x, weight, { out: y });
+        await engine.add(x, y, { out: y });
+        await engine.softmax(y, { out: y });
+      };
+      return { round, dispose: () => scope.dispose() };
+    },
+  },
+];
+
+/** Calls of the API in a round of the loop. */
+const callsIn = (what: string) => (what === 'several calls in turn' ? 3 : 1);
+
+test.each(loops)('$what', async ({ what, mostBytes = 1024, make }) => {
+  const engine = await engineOf({ threads: 2 });
+  const { round, dispose } = make(engine);
+  for (let warmUp = 0; warmUp < 2000; warmUp++) await round();
+  const { pool } = engine.stats();
+  // The waiting for a promise is the caller's own.
+  const waiting = await leastHeapBytesPerRound(async () => {});
+  const bytes = (await leastHeapBytesPerRound(round)) - waiting;
+  expect(bytes / callsIn(what)).toBeLessThan(mostBytes);
+  const residentBefore = process.memoryUsage.rss();
+  expect(await majorCollections(round)).toBe(0);
+  // Room for a young generation that has not been full yet.
+  expect(process.memoryUsage.rss() - residentBefore).toBeLessThan(48 << 20);
+  const after = engine.stats().pool;
+  const { rents: _rents, reuses: _reuses, reuseRate: _rate, ...held } = pool;
+  expect(after).toMatchObject(held);
+  // What is rented for a run is a block that was there.
+  expect(after.rents - pool.rents).toBe(after.reuses - pool.reuses);
+  dispose();
+});
