@@ -3,23 +3,24 @@
 import type { CompiledProgram } from '../program/compiled-program.js';
 import { ProgramRun } from '../program/runner.js';
 import { Tensor } from '../tensor/tensor.js';
+import { PackedMatrix } from './pack.js';
 
 /** A program, and the call that it was recorded for. */
 class OneShot {
   readonly run: ProgramRun;
   readonly #op: string;
   readonly #keys: readonly string[];
-  /** A tensor's id where `isTensor` is set, else the value itself. */
+  /** For each argument what {@link idOf} gives, or else the value itself. */
+  readonly #ids: readonly (number | undefined)[];
   readonly #values: readonly unknown[];
-  readonly #isTensor: readonly boolean[];
 
   constructor(op: string, args: Readonly<Record<string, unknown>>, program: CompiledProgram) {
     this.run = new ProgramRun(program);
     this.#op = op;
     this.#keys = Object.keys(args).filter((key) => key !== 'signal');
     const values = this.#keys.map((key) => args[key]);
-    this.#values = values.map((value) => (value instanceof Tensor ? value.id : value));
-    this.#isTensor = values.map((value) => value instanceof Tensor);
+    this.#ids = values.map(idOf);
+    this.#values = values.map((value) => (idOf(value) === undefined ? value : undefined));
   }
 
   matches(op: string, args: Readonly<Record<string, unknown>>): boolean {
@@ -30,13 +31,19 @@ class OneShot {
       const position = this.#keys.indexOf(key);
       if (position === -1) return false;
       const value = args[key];
-      const isTensor = value instanceof Tensor;
-      if (isTensor !== this.#isTensor[position]) return false;
-      if (!Object.is(isTensor ? value.id : value, this.#values[position])) return false;
+      const id = idOf(value);
+      if (id !== this.#ids[position]) return false;
+      if (id === undefined && !Object.is(value, this.#values[position])) return false;
       count++;
     }
     return count === this.#keys.length;
   }
+}
+
+/** What a tensor or packed matrix is known by, so that the entry does not keep it from being garbage-collected. */
+function idOf(value: unknown): number | undefined {
+  if (value instanceof Tensor) return value.id;
+  return value instanceof PackedMatrix ? -value.image.id : undefined;
 }
 
 /** Loops over a handful of ops stay within it; what it holds is a few KiB an entry. */

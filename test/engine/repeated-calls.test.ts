@@ -1,0 +1,97 @@
+// Calls with a given output are recorded once and repeated: the same call must then still see every change of its
+// operands, and a call that differs in anything must not be taken for it.
+import { expect, test } from 'vitest';
+import type { Engine } from '../../src/engine.js';
+import { Checkpoint } from '../support/checkpoint.js';
+import { sharedEngines } from '../support/engines.js';
+import { expectRejection } from '../support/rejections.js';
+import { collectGarbage } from '../tensor/support.js';
+
+const engineOf = sharedEngines();
+const start = (): Promise<Engine> => engineOf({ threads: 2 });
+
+test('each call computes from the operands as they are now', async () => {
+  const engine = await start();
+  using scope = engine.scope();
+  const [a, b, out] = [scope.tensor([1, 1]), scope.tensor([1, 1]), scope.tensor([1, 1])];
+  for (let value = 1; value < 50; value++) {
+    a.data[0] = value;
+    b.data[0] = value + 1;
+    expect(await engine.matmul(a, b, { out })).toBe(out);
+    expect(out.item()).toBe(value * (value + 1));
+  }
+});
+
+test('a call that differs in an operand, an option or its place is another call', async () => {
+  const engine = await start();
+  using scope = engine.scope();
+  const [a, b, out, other] = [
+    scope.tensor([2, 2], [1, 2, 3, 4]),
+    scope.tensor([2, 2], [5, 6, 7, 8]),
+    scope.tensor([2, 2]),
+    scope.tensor([2, 2]),
+  ];
+  const bias = scope.tensor([2], [100, 200]);
+  for (let round = 0; round < 3; round++) {
+    expect([...(await engine.matmul(a, b, { out })).data]).toEqual([19, 22, 43, 50]);
+    expect([...(await engine.matmul(b, a, { out })).data]).toEqual([23, 34, 31, 46]);
+    expect([...(await engine.matmul(a, b, { out, transposeB: true })).data]).toEqual([17, 23, 39, 53]);
+    expect([...(await engine.matmul(a, b, { out, transposeB: false })).data]).toEqual([19, 22, 43, 50]);
+    expect([...(await engine.matmul(a, b, { out, bias })).data]).toEqual([119, 222, 143, 250]);
+    expect([...(await engine.matmul(a, b, { out: other })).data]).toEqual([19, 22, 43, 50]);
+    expect([...(await engine.scale(a, 2, { out })).data]).toEqual([2, 4, 6, 8]);
+    expect([...(await engine.scale(a, -0, { out })).data]).toEqual([-0, -0, -0, -0]);
+    expect([...(await engine.scale(a, 0, { out })).data]).toEqual([0, 0, 0, 0]);
+    expect([...(await engine.add(a, b, { out })).data]).toEqual([6, 8, 10, 12]);
+    expect([...(await engine.mul(a, b, { out })).data]).toEqual([5, 12, 21, 32]);
+  }
+});
+
+test('a call is made a second time while it is running', async () => {
+  const engine = await start();
+  using checkpoint = new Checkpoint(engine);
+  const first = checkpoint.call(engine);
+  const second = checkpoint.call(engine);
+  await checkpoint.reached(2);
+  checkpoint.open();
+  await Promise.all([first, second]);
+  await checkpoint.call(engine);
+  expect(checkpoint.arrivals).toBe(3);
+});
+
+test('more different calls than are remembered', async () => {
+  const engine = await start();
+  using scope = engine.scope();
+  const outs = Array.from({ length: 100 }, () => scope.tensor([1]));
+  const x = scope.tensor([1], [1]);
+  for (let round = 1; round < 4; round++) {
+    for (const [index, out] of outs.entries()) await engine.scale(x, index * round, { out });
+    expect(outs.map((out) => out.item())).toEqual(outs.map((_, index) => index * round));
+  }
+});
+
+test('what is remembered keeps neither tensors nor packed matrices alive', async () => {
+  const engine = await start();
+  const { liveTensors, leaks, rentedBytes } = engine.stats().pool;
+  await (async () => {
+    const [a, b, out] = [engine.tensor([20, 20]), engine.tensor([20, 20]), engine.tensor([20, 20])];
+    await engine.matmul(a, b, { out });
+    const packed = await engine.pack(b);
+    await engine.matmul(a, packed, { out });
+    await engine.matmul(a, packed, { out });
+  })();
+  await collectGarbage(() => engine.stats().pool.leaks === leaks + 4);
+  expect(engine.stats().pool).toMatchObject({ liveTensors, leaks: leaks + 4, rentedBytes });
+});
+
+test('a packed matrix that was disposed is refused, at first and when the call is repeated', async () => {
+  const engine = await start();
+  using scope = engine.scope();
+  const [a, b, out] = [scope.tensor([20, 20]), scope.tensor([20, 20]), scope.tensor([20, 20])];
+  const packed = await engine.pack(b);
+  await engine.matmul(a, packed, { out });
+  packed.dispose();
+  await expectRejection(engine.matmul(a, packed, { out }), 'ERR_DISPOSED');
+  await expectRejection(engine.matmul(a, packed), 'ERR_DISPOSED', /^matmul/);
+  await expectRejection(() => packed.dispose(), 'ERR_DISPOSED');
+});
