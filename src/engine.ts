@@ -17,7 +17,8 @@ import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
-import { checkSignal, type Program } from './program/program.js';
+import type { ProgramProfile } from './program/profile.js';
+import { checkSignal, type ProfileOptions, Program } from './program/program.js';
 import { Recorder } from './program/recorder.js';
 import { ProgramRun, Runner } from './program/runner.js';
 import { ProgramRecording } from './program-recording.js';
@@ -197,6 +198,19 @@ export class Engine {
       threads: this.threads,
       zero: this.#zero,
     });
+  }
+
+  /**
+   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes and time,
+   * and for each tile which worker computed it from when to when. The runs are runs like any other: inputs are read and
+   * outputs written. While it is profiled the program cannot be run by others.
+   * @throws TesseraeError ERR_ARGUMENT for what is no program of this engine, ERR_BUDGET for the memory of the trace, and
+   * what `program.run` throws; AbortError
+   */
+  async profile(program: Program, options: ProfileOptions = {}): Promise<ProgramProfile> {
+    this.#checkOpen('profile');
+    if (program instanceof Program) return program.profile(this.#runner, options);
+    throw new TesseraeError('ERR_ARGUMENT', 'expected a program', { op: 'profile' });
   }
 
   /**

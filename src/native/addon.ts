@@ -20,6 +20,10 @@ export interface NativeFailure {
 /** Sizes and offsets of the shared structures, in bytes where the name says so. */
 export interface NativeLayout {
   readonly headerBytes: number;
+  /** Of the trace's address, within a program's header. */
+  readonly headerTraceBytes: number;
+  /** What a trace holds of each tile. */
+  readonly tileTraceBytes: number;
   readonly recordBytes: number;
   readonly recordParamsBytes: number;
   readonly counterBytes: number;

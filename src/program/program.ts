@@ -78,8 +78,8 @@ export class Program<T = unknown> {
     try {
       if (this.#disposed) throw disposedError();
       const signal = options === undefined ? undefined : checkRunOptions(options, 'program.run', runOptionNames);
-      this.#checkReady('program.run');
       if (this.#profiling) throw new TesseraeError('ERR_BUSY', 'the program is being profiled; await that first');
+      this.#checkReady('program.run');
       return this.#runner.run(this.#run, signal, undefined);
     } catch (error) {
       return Promise.reject(error);
