@@ -359,19 +359,23 @@ void close_team(Control& control) {
 }
 
 bool assist(Control& control, uint32_t slot_index, const ProgramHeader& program, uint64_t budget_ns) {
+  const Slot& slot = control.slots[slot_index];
   Seat& seat = control.seats()[control.seat_count];
   const uint64_t end = now_ns() + budget_ns;
+  const auto over = [&] { return at_end(program) || slot.cancelled.load(std::memory_order_seq_cst) != 0; };
   for (;;) {
     // As in work(): read before the look, so that nothing that becomes claimable after it is missed.
     const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
-    const Visit::Outcome outcome = Visit(control, seat, slot_index).make(end);
-    if (outcome == Visit::Outcome::ended || outcome == Visit::Outcome::abandoned) break;
+    if (Visit(control, seat, slot_index).make(end) == Visit::Outcome::abandoned) bury(control, control.seat_count);
     // What is left is in other hands. Their last tiles are as short as ours were: waiting here costs less than
     // being told by way of the event loop.
-    while (control.bell.load(std::memory_order_acquire) == bell && !at_end(program) && now_ns() < end) pause_cpu();
-    if (at_end(program) || now_ns() >= end) break;
+    while (control.bell.load(std::memory_order_acquire) == bell && !over() && now_ns() < end) pause_cpu();
+    if (over()) return at_end(program);
+    if (now_ns() >= end) break;
   }
-  return at_end(program);
+  // A worker that stops comes back to the tile that it opened and rang nobody for; this thread does not.
+  ring(control, control.seat_count);
+  return false;
 }
 
 uint64_t run_inline(Control& control, ProgramHeader& program) {

@@ -397,6 +397,36 @@ TEST_CASE("the coordinator assists the workers, alone or beside them, for as lon
   CHECK(team.control().seats()[2].op_tiles[opcode_of("scale")] > 0);
 }
 
+TEST_CASE("what the coordinator leaves when its time is up is taken by workers that were asleep") {
+  Team::Options options;
+  options.seats = 1;
+  Team team(options);
+  Cascade::Options shape;
+  shape.tile_rows = 8;  // one tile an op: no op that opens is worth a ring to a thread that goes on itself
+  Cascade cascade(shape);
+  team.call_seats();
+  for (int run = 0; run < 50; ++run) {
+    team.await_sleepers(1);
+    cascade.prepare(static_cast<float>(run));
+    publish(team.control(), 0, cascade.program.header(), 0);
+    CHECK_FALSE(assist(team.control(), 0, cascade.program.header(), 0));
+    CHECK(team.wait(cascade.program, 0) == RunState::finished);
+    team.end(cascade.program, 0);
+    CHECK(cascade.right());
+  }
+}
+
+TEST_CASE("a tile that the coordinator leaves unfinished drains the run") {
+  Team team({});
+  Gate deadly;
+  TestProgram program;
+  program.checkpoint(deadly, 1, 0, CheckpointMode::abandon).build();
+  publish(team.control(), 3, program.header(), 0);
+  CHECK_FALSE(assist(team.control(), 3, program.header(), kForeverNs / 2));
+  CHECK(run_state(team.control(), 3, program.header()) == RunState::drained);
+  team.end(program, 3);
+}
+
 TEST_CASE("a failure in the coordinator's hands drains the run") {
   Team team({});
   Gate failing;

@@ -1,6 +1,6 @@
 /* A model of the executor (native/core/executor.cpp) for the spin checker: the same reads and writes of shared words in
- * the same order, each one step, under sequential consistency. Sleeps never time out while a program is live, so
- * a lost wake-up or a missed ending shows as a deadlock. Not part of the build. What was checked with it, and how to run
+ * the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
+ * the team closes, so a lost wake-up or a missed ending shows as a deadlock. Not part of the build. What was checked with it, and how to run
  * it, stands in src/team/README.md. Left out: spinning, slices and yields (they only look again sooner). */
 
 #ifndef WORKERS
@@ -105,11 +105,11 @@ end_away:
   atomic { called[w] -> called[w] = false }
 
 again:
+  atomic { rung[w] = false; worked = false }
   if
   :: closing -> on_shift[w] = false; goto end_away
   :: else
   fi;
-  atomic { rung[w] = false; worked = false }
   atomic {
     /* There is one program, so at most one bit. */
     if
@@ -276,7 +276,7 @@ looked:
 sleeping:
   if
   :: !asleep[w]
-  :: asleep[w] && !busy -> asleep[w] = false
+  :: asleep[w] && !busy && !closing -> asleep[w] = false
   fi;
   atomic { sleepers--; busy = false }
   goto again;
