@@ -27,8 +27,9 @@ export interface GenerateSettings {
 /** @throws TesseraeError ERR_ARGUMENT for an unknown option or a value that is out of its range */
 export function settingsOf(options: GenerateOptions, op: string): GenerateSettings {
   checkOptions(options, generateKeys, op);
+  const { maxTokens = defaultMaxTokens } = options;
   return {
-    maxTokens: checkPositive(options.maxTokens ?? defaultMaxTokens, 'maxTokens', op, 0),
+    maxTokens: checkPositive(maxTokens, 'maxTokens', op, 0),
     ignoreEos: checkFlag(options.ignoreEos, false, 'ignoreEos', op),
     signal: options.signal,
     sampler: new Sampler(options),

@@ -149,18 +149,13 @@ export class Model {
    */
   async perplexity(text: Prompt, options: PerplexityOptions = {}): Promise<Perplexity> {
     checkOptions(options, ['window', 'signal', 'onProgress'], 'perplexity');
-    const window = checkPositive(
-      options.window ?? Math.min(defaultWindow, this.#parts.capacity),
-      'window',
-      'perplexity',
-      2,
-    );
+    const { signal, window: given = Math.min(defaultWindow, this.#parts.capacity) } = options;
+    const window = checkPositive(given, 'window', 'perplexity', 2);
     if (window > this.#parts.capacity) {
       const message = `a window of ${window} does not fit into a context of ${this.#parts.capacity}`;
       throw new TesseraeError('ERR_CONTEXT', message, { op: 'perplexity' });
     }
     this.#checkUsable('perplexity');
-    const { signal } = options;
     const ids = await tokensOf(text, this.tokenizer, this.#parts.config, { op: 'perplexity', addBos: false, signal });
     return this.#withSession((session) => perplexityOf(session, this.tokenizer.bosId, ids, { ...options, window }));
   }

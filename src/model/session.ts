@@ -145,6 +145,8 @@ export class Session {
       }
     } catch (error) {
       this.#length = start;
+      // It may have lost its tensors under way: not they are what the caller disposed.
+      if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#checkUsable('append');
       throw error;
     } finally {
       this.#busy = false;

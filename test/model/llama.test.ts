@@ -1,41 +1,18 @@
 // The llama forward pass against a float64 oracle, on random models of many shapes and on the bundled one.
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/bundled-model.js';
 import { isas, sharedEngines } from '../support/engines.js';
-import { temporaryFolder } from '../support/gguf-bytes.js';
 import { LlamaOracle } from '../support/llama-oracle.js';
-import { Numbers, normalisedError } from '../support/numbers.js';
-import { type LlamaContent, type RandomLlama, writeRandomLlama } from '../support/random-model.js';
+import { modelFiles, someIds, tiny } from '../support/model-files.js';
+import { normalisedError } from '../support/numbers.js';
+import type { RandomLlama } from '../support/random-model.js';
 
 const engines = sharedEngines();
-const folder = temporaryFolder();
-afterAll(() => folder.remove());
+const write = modelFiles();
 
 /** Twenty times what sums in float32 were seen to be off. Another epsilon in the norms would already exceed it. */
 const bound = 1e-11;
-
-const plain: RandomLlama = {
-  layers: 2,
-  dim: 32,
-  heads: 4,
-  kvHeads: 2,
-  ffn: 64,
-  vocab: 300,
-  context: 512,
-  type: 'F32',
-  tied: true,
-};
-
-let files = 0;
-
-async function write(model: RandomLlama, change?: (content: LlamaContent) => void): Promise<string> {
-  const path = folder.file(`${files++}.gguf`);
-  await writeRandomLlama(path, model, change);
-  return path;
-}
-
-const someIds = (count: number, vocabulary: number) => [...new Numbers(count).integers(count, 0, vocabulary - 1)];
 
 async function expectOracle(model: Model, oracle: LlamaOracle, ids: readonly number[]): Promise<number> {
   const expected = oracle.states(ids);
@@ -53,19 +30,19 @@ async function expectOracle(model: Model, oracle: LlamaOracle, ids: readonly num
 }
 
 const shapes: [what: string, model: RandomLlama][] = [
-  ['as many key heads as heads', { ...plain, kvHeads: 4 }],
-  ['two key heads for four', plain],
-  ['one key head for four', { ...plain, kvHeads: 1 }],
-  ['one head', { ...plain, heads: 1, kvHeads: 1 }],
-  ['an output matrix of its own', { ...plain, tied: false }],
-  ['F16', { ...plain, type: 'F16' }],
-  ['F16 with an output matrix of its own', { ...plain, type: 'F16', tied: false, dim: 64, ffn: 129 }],
-  ['another rotary base', { ...plain, ropeBase: 500_000 }],
-  ['odd sizes', { ...plain, layers: 3, dim: 45, heads: 3, kvHeads: 3, headDim: 14, ffn: 97, vocab: 257 }],
-  ['heads wider than dim / heads', { ...plain, headDim: 20 }],
-  ['heads that are rotated in part', { ...plain, headDim: 24, ropeDim: 10 }],
-  ['sizes at the blocks of the kernels', { ...plain, dim: 64, ffn: 513, vocab: 512 }],
-  ['sizes above the blocks of the kernels', { ...plain, dim: 66, headDim: 66, ffn: 127, vocab: 529 }],
+  ['as many key heads as heads', { ...tiny, kvHeads: 4 }],
+  ['two key heads for four', tiny],
+  ['one key head for four', { ...tiny, kvHeads: 1 }],
+  ['one head', { ...tiny, heads: 1, kvHeads: 1 }],
+  ['an output matrix of its own', { ...tiny, tied: false }],
+  ['F16', { ...tiny, type: 'F16' }],
+  ['F16 with an output matrix of its own', { ...tiny, type: 'F16', tied: false, dim: 64, ffn: 129 }],
+  ['another rotary base', { ...tiny, ropeBase: 500_000 }],
+  ['odd sizes', { ...tiny, layers: 3, dim: 45, heads: 3, kvHeads: 3, headDim: 14, ffn: 97, vocab: 257 }],
+  ['heads wider than dim / heads', { ...tiny, headDim: 20 }],
+  ['heads that are rotated in part', { ...tiny, headDim: 24, ropeDim: 10 }],
+  ['sizes at the blocks of the kernels', { ...tiny, dim: 64, ffn: 513, vocab: 512 }],
+  ['sizes above the blocks of the kernels', { ...tiny, dim: 66, headDim: 66, ffn: 127, vocab: 529 }],
 ];
 
 describe('a random model', () => {
@@ -77,20 +54,20 @@ describe('a random model', () => {
   });
 
   test.each(isas)('on %s, over several pieces of a long prompt', async (isa) => {
-    const path = await write({ ...plain, kvHeads: 1, type: 'F16' });
+    const path = await write({ ...tiny, kvHeads: 1, type: 'F16' });
     const engine = await engines({ threads: 3, isa });
     using model = await engine.loadModel(path);
-    await expectOracle(model, await LlamaOracle.load(path), someIds(300, plain.vocab));
+    await expectOracle(model, await LlamaOracle.load(path), someIds(300, tiny.vocab));
   });
 
   test('whose rotary frequencies have divisors, as from Llama 3.1 on', async () => {
     const divisors = Float32Array.from({ length: 4 }, (_, pair) => 1 + pair ** 2);
-    const path = await write(plain, ({ tensors }) =>
+    const path = await write(tiny, ({ tensors }) =>
       tensors.push({ name: 'rope_freqs.weight', type: 'F32', shape: [4], data: divisors }),
     );
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
-    await expectOracle(model, await LlamaOracle.load(path), someIds(40, plain.vocab));
+    await expectOracle(model, await LlamaOracle.load(path), someIds(40, tiny.vocab));
   });
 });
 
