@@ -6,6 +6,8 @@ export interface TeamProgram {
   readonly block: Uint8Array;
   /** The most tiles of it that can be computed at the same time: more workers than that are not called. */
   readonly width: number;
+  /** How long the calling thread works on it as well, in microseconds; 0 for a program that is the workers' alone. */
+  readonly assistUs: number;
   /** Makes the error for a kernel's failure; the team knows no ops. */
   describeFailure(failure: NativeFailure): Error;
 }
