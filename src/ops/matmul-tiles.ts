@@ -1,36 +1,19 @@
-// How a matrix product is cut: which path the kernel takes and how large its tiles are. The constants mirror
-// native/kernels/block_sizes.h. Speed only: results depend on none of this.
+// How a matrix product is cut: which path the kernel takes and how large its tiles are, by the rules that
+// native/kernels/matmul.h states with their reasons. The constants mirror native/kernels/block_sizes.h. Speed only:
+// results depend on none of this.
 
-/** Columns of a packed panel, and rows of a micro-tile: kNr and kMr. */
+/** Columns of a packed panel: kNr. */
 export const panelColumns = 16;
-const microRows = 6;
-/** The kernel's blocks of k and n: kKc and kNc. */
+/** The kernel's blocks of k: kKc. */
 const blockK = 512;
-const blockN = 128;
 /** Up to so many rows or columns a product is bound by reading its wide operand, once, where it stands: kThinMax. */
 const thinMost = 8;
-/** Up to so many rows each tile packs its own strip of b; above, tiles would pack the same strip again and again. */
-const localPackMost = 192;
+/** All rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
+const localPackElements = 2 ** 21;
 
 /** The numbers of MatmulPath in native/kernels/matmul.h. */
 export const pathCodes = { thin: 0, localPack: 1, sharedPack: 2 } as const;
 export type MatmulPath = keyof typeof pathCodes;
-
-export function choosePath(m: number, n: number): MatmulPath {
-  if (m <= thinMost || n <= thinMost) return 'thin';
-  return m <= localPackMost ? 'localPack' : 'sharedPack';
-}
-
-export function kBlocks(k: number): number {
-  return Math.ceil(k / blockK);
-}
-
-/** A tile takes about a millisecond at most, so that a cancellation is prompt. */
-const mostTileFlops = 1.5e8;
-/** Below this a tile is not worth a claim of its own. */
-const leastTileFlops = 1e6;
-/** Tiles per worker that a product should have, so that a slow core can be relieved of some. */
-const tilesPerWorker = 6;
 
 export interface ProductSize {
   readonly m: number;
@@ -38,8 +21,33 @@ export interface ProductSize {
   readonly k: number;
   readonly batches: number;
   readonly threads: number;
-  readonly path: MatmulPath;
 }
+
+export function choosePath({ m, n, k, batches, threads }: ProductSize): MatmulPath {
+  if (m <= thinMost || n <= thinMost) return 'thin';
+  const strips = batches * Math.ceil(n / narrowestStrip);
+  return m * k <= localPackElements && strips >= 4 * threads ? 'localPack' : 'sharedPack';
+}
+
+export function kBlocks(k: number): number {
+  return Math.ceil(k / blockK);
+}
+
+/** A tile takes about two milliseconds at most, so that a cancellation is prompt. */
+const mostTileFlops = 2.5e8;
+/** Matrices smaller than this share a tile: claiming it costs little beside so much work. */
+const leastTileFlops = 2e6;
+/** Tiles per worker, so that a slow core can be relieved of some; reading needs fewer than computing. */
+const tilesPerWorker = 8;
+const thinTilesPerWorker = 4;
+
+const localColumns = [128, 96, 64, 48, 32];
+const narrowestStrip = 32;
+const sharedRows = [258, 132, 66, 36];
+const sharedColumns = 128;
+/** Elements along the wide operand of the thin path: long runs where it lies along them, and shorter ones across. */
+const thinAlong = [1024, 512, 256, 128];
+const thinAcross = [512, 256, 128, 64, 32];
 
 export interface TileSize {
   readonly m: number;
@@ -47,33 +55,37 @@ export interface TileSize {
   readonly batches: number;
 }
 
-/** The number of tiles that a product should have. */
-function tilesWanted({ m, n, k, batches, threads }: ProductSize): number {
-  const flops = 2 * m * n * k * batches;
-  const shared = threads === 1 ? 1 : threads * tilesPerWorker;
-  return Math.max(1, Math.ceil(flops / mostTileFlops), Math.min(shared, Math.floor(flops / leastTileFlops)));
-}
-
-export function chooseTiles(size: ProductSize): TileSize {
-  const { m, n, batches, path } = size;
-  const wanted = tilesWanted(size);
-  // Whole matrices to a tile while there are enough of them.
-  if (batches >= wanted) return { m, n, batches: Math.floor(batches / wanted) };
-  const perMatrix = Math.ceil(wanted / batches);
-  if (path === 'thin' && n <= thinMost && m > n) {
-    return { m: even(m, perMatrix, panelColumns), n, batches: 1 };
+/** @param alongRows whether the wide operand of a thin product has unit stride along its wide side */
+export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: boolean): TileSize {
+  const { m, n, k, batches, threads } = size;
+  const flops = 2 * m * n * k;
+  if (path !== 'sharedPack' && batches > 1 && flops < leastTileFlops) {
+    const spread = Math.floor(batches / (threads * tilesPerWorker));
+    return { m, n, batches: Math.max(1, Math.min(Math.ceil(leastTileFlops / flops), spread)) };
   }
-  if (path !== 'sharedPack') return { m, n: even(n, perMatrix, panelColumns), batches: 1 };
-  // Tiles near to squares, of whole blocks of n, read the least of a and b for the work that they do.
-  const side = Math.sqrt((m * n) / perMatrix);
-  const columnBlocks = Math.max(1, Math.round(n / Math.max(blockN, Math.round(side / blockN) * blockN)));
-  const rowBlocks = Math.max(1, Math.ceil(perMatrix / columnBlocks));
-  return { m: even(m, rowBlocks, microRows), n: even(n, columnBlocks, panelColumns), batches: 1 };
+  if (path === 'thin') return thinTiles(size, alongRows);
+  const enough = threads * tilesPerWorker;
+  if (path === 'localPack') {
+    const fits = (columns: number) =>
+      2 * m * k * columns <= mostTileFlops && batches * Math.ceil(n / columns) >= enough;
+    return { m, n: Math.min(n, localColumns.find(fits) ?? narrowestStrip), batches: 1 };
+  }
+  const fits = (rows: number) =>
+    2 * rows * k * sharedColumns <= mostTileFlops &&
+    batches * Math.ceil(m / rows) * Math.ceil(n / sharedColumns) >= enough;
+  const rows = sharedRows.find(fits);
+  if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, sharedColumns), batches: 1 };
+  return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, sharedColumns / 2), batches: 1 };
 }
 
-/** The length of `parts` even parts of `total`, rounded up to whole units. */
-function even(total: number, parts: number, unit: number): number {
-  return Math.min(total, Math.ceil(total / parts / unit) * unit);
+function thinTiles({ m, n, batches, threads }: ProductSize, alongRows: boolean): TileSize {
+  const mirrored = m > thinMost;
+  const wide = mirrored ? m : n;
+  const lengths = alongRows ? thinAlong : thinAcross;
+  const enough = threads * thinTilesPerWorker;
+  const length = lengths.find((candidate) => batches * Math.ceil(wide / candidate) >= enough) ?? lengths.at(-1);
+  const tile = Math.min(wide, length as number);
+  return mirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
 }
 
 /** Panels per tile of a packing. */

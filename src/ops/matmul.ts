@@ -193,8 +193,10 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
 function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): void {
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
-  const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(m, n);
-  const tiles = chooseTiles({ m, n, k, batches, threads: recorder.threads, path });
+  const size = { m, n, k, batches, threads: recorder.threads };
+  const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
+  const alongRows = m <= n ? product.bStrides[1] === 1 : product.aStrides[0] === 1;
+  const tiles = chooseTiles(size, path, alongRows);
   const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
   const source = b instanceof PackedMatrix ? b.image : b;
   const bias = withUnitOrNoStride(recorder, args.bias);
