@@ -50,8 +50,12 @@ const MAX_LINES_TYPESCRIPT = 400;
 const MAX_LINES_CPP = 500;
 const MAX_OPENING_COMMENT_LINES = 4;
 
-/** The room of a file, by its path from the root of the repository; undefined for tests and for scripts. */
+/** The package that measures the peers: it has dependencies of its own, Piscina among them, and uses what is built. */
+const PEERS_PACKAGE = 'bench/peers/';
+
+/** The room of a file, by its path from the root of the repository; undefined for tests, scripts and the peers. */
 export function roomOf(file: string): Room | undefined {
+  if (file.startsWith(PEERS_PACKAGE)) return undefined;
   const [top, second = ''] = file.split('/');
   if (top === 'workers' || top === 'bench') return top;
   if (top !== 'src') return undefined;
@@ -95,7 +99,8 @@ function* checkTypeScript(file: string, text: string): Generator<[Rule, string]>
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   for (const specifier of importsOf(source)) {
     yield* checkRoomOrder(file, specifier);
-    if (/^piscina(\/|$)/.test(specifier) && file !== SOLE_PISCINA_IMPORTER) {
+    const mayImport = file === SOLE_PISCINA_IMPORTER || file.startsWith(PEERS_PACKAGE);
+    if (/^piscina(\/|$)/.test(specifier) && !mayImport) {
       yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
     }
   }

@@ -1,0 +1,169 @@
+// The command `pnpm bench:peers`: opens an engine and all peers that are there, measures the rows, prints them. Rows go to
+// standard output, everything else to standard error.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeMachine } from '../../../dist/bench/machine.js';
+import { probeRoofline, type Roofline } from '../../../dist/bench/roofline.js';
+import { Engine } from '../../../dist/src/index.js';
+import type { Pace } from './measure.js';
+import { Neighbour } from './neighbour.js';
+import { openPeers } from './open-peers.js';
+import type { RowReport } from './row-report.js';
+import { rowsFor, squareRow } from './rows.js';
+import { type Bench, runRow } from './run-row.js';
+import { detailLine, percent, tableHead, tableLine } from './table.js';
+
+const usage = `pnpm bench:peers [options]
+  --quick         fewer rows and fewer repeats: under a minute
+  --only REGEX    only the rows whose name matches
+  --threads N     workers, and threads of every peer (default: what the engine takes)
+  --peers A,B     only these peers
+  --details       every peer of a row, not only the best
+  --json          one JSON document on standard output instead of the table
+  --list          the names of the rows`;
+
+const paces: Readonly<Record<'full' | 'quick', Pace>> = {
+  full: { rounds: 7, turnMs: 60, budgetMs: 6000 },
+  quick: { rounds: 3, turnMs: 30, budgetMs: 1500 },
+};
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`bench:peers: ${error instanceof Error ? error.message : error}\n`);
+  return 1;
+});
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (typeof options === 'number') return options;
+  const { only, quick, json, details } = options;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  await using engine = await Engine.create({ threads: options.threads });
+  const rows = rowsFor(engine.threads).filter((row) => only.test(row.name) && (!quick || row.inQuick));
+  if (options.list) {
+    process.stdout.write(rows.map(({ name }) => `${name}\n`).join(''));
+    return 0;
+  }
+  if (rows.length === 0) throw new Error('no row has such a name; --list shows them');
+  await using single = await Engine.create({ threads: 1 });
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-peers-'));
+  const { peers, statuses } = await openPeers(engine.threads, options.peers, progress);
+  const neighbour = await Neighbour.start().catch(() => undefined);
+  try {
+    const started = performance.now();
+    const rooflines = await probeRoofline([...new Set([1, engine.threads])], { onProgress: progress });
+    const roofline = rooflines.at(-1) as Roofline;
+    const machine = await describeMachine();
+    const pace = quick ? paces.quick : paces.full;
+    const bench: Bench = {
+      engine,
+      single,
+      peers,
+      neighbour,
+      roofline,
+      pace,
+      folder,
+      squareShare: undefined,
+      ownShareDuringPeers: 0,
+    };
+    if (!json) {
+      process.stdout.write(
+        `${machine.cpu}, ${availableParallelism()} CPUs, ${engine.threads} workers, ${engine.isa} kernels, Node ${machine.node}, ` +
+          `commit ${machine.commit ?? 'unknown'}\n` +
+          `P = ${roofline.fmaGflops.toFixed(1)} GFLOPS of FMA peak, B = ${roofline.readGBs.toFixed(1)} GB/s read, of ${engine.threads} workers\n` +
+          `${statuses.map(({ name, present, about }) => `  ${name}: ${present ? about : `absent, ${about}`}\n`).join('')}\n${tableHead()}\n`,
+      );
+    }
+    const reports: RowReport[] = [];
+    const failures: { readonly name: string; readonly reason: string }[] = [];
+    for (const [index, row] of rows.entries()) {
+      progress(`${index + 1}/${rows.length} ${row.name}`);
+      try {
+        const report = await runRow(row, bench);
+        if (row.name === squareRow) bench.squareShare = report.ours.peakShare;
+        reports.push(report);
+        if (!json) process.stdout.write(`${tableLine(report)}\n${details ? `    ${detailLine(report)}\n` : ''}`);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        failures.push({ name: row.name, reason });
+        if (!json) process.stdout.write(`${row.name}: no figure: ${reason}\n`);
+      }
+    }
+    progress('');
+    const again = (await probeRoofline([engine.threads]))[0] as Roofline;
+    const document = {
+      machine,
+      workers: engine.threads,
+      isa: engine.isa,
+      pace,
+      roofline,
+      /** The same probe after the last row: what the machine gave then. */
+      rooflineAtEnd: again,
+      peers: statuses,
+      rows: reports,
+      failures,
+      ownShareDuringPeers: bench.ownShareDuringPeers,
+      seconds: (performance.now() - started) / 1000,
+    };
+    if (json) process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+    else process.stdout.write(summary(document));
+    const isWrong = failures.length > 0 || reports.some(({ notes }) => notes.some((note) => note.startsWith('wrong')));
+    return isWrong ? 1 : 0;
+  } finally {
+    await Promise.all(peers.map((peer) => peer.close()));
+    neighbour?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function summary(document: {
+  readonly rows: readonly RowReport[];
+  readonly roofline: Roofline;
+  readonly rooflineAtEnd: Roofline;
+  readonly ownShareDuringPeers: number;
+  readonly seconds: number;
+}): string {
+  const { rows, roofline, rooflineAtEnd, ownShareDuringPeers, seconds } = document;
+  const judged = rows.filter(({ met }) => met !== null);
+  return (
+    `\n${judged.filter(({ met }) => met).length} of ${judged.length} targets met, ${Math.round(seconds)} s; ` +
+    `at the end P was ${percent(rooflineAtEnd.fmaGflops / roofline.fmaGflops)} and B ` +
+    `${percent(rooflineAtEnd.readGBs / roofline.readGBs)} of those above; ` +
+    `in peers' turns this process took ${percent(ownShareDuringPeers)} of the CPUs at most\n`
+  );
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', default: '' },
+        threads: { type: 'string' },
+        peers: { type: 'string' },
+        details: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(`${usage}\n`);
+      return 0;
+    }
+    return {
+      ...values,
+      only: new RegExp(values.only),
+      threads: values.threads === undefined ? undefined : Number(values.threads),
+      peers: values.peers?.split(','),
+    };
+  } catch (error) {
+    process.stderr.write(`bench:peers: ${error instanceof Error ? error.message : error}\n${usage}\n`);
+    return 2;
+  }
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}

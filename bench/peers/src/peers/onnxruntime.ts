@@ -1,0 +1,49 @@
+// The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code, operands and
+// output in tensors that stay, so that a call moves nothing but what the API itself moves.
+import ort from 'onnxruntime-node';
+import { smallest } from '../../../../dist/bench/statistics.js';
+import { type Formulation, formulationsOf } from '../onnx-graphs.js';
+import { encodeModel } from '../onnx-model.js';
+import type { OpenPeer, Prepared } from '../peer.js';
+import { timeTurn } from '../turn.js';
+
+/** How long each formulation is tried before the fastest is chosen. */
+const trial = { turnMs: 80, warmups: 2, restMs: 0 };
+
+export const open: OpenPeer = async (threads) => ({
+  about: `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}, ${threads} intra-op threads`,
+  async prepare(work) {
+    const prepared: { readonly how: string; readonly entry: Prepared; readonly ms: number }[] = [];
+    const formulations = formulationsOf(work);
+    for (const formulation of formulations) {
+      const entry = await prepareOne(formulation, threads);
+      const ms = formulations.length === 1 ? 0 : smallest(await timeTurn(entry.run, trial));
+      prepared.push({ how: formulation.how, entry, ms });
+    }
+    prepared.sort((one, other) => one.ms - other.ms);
+    for (const { entry } of prepared.slice(1)) await entry.release();
+    const fastest = prepared[0];
+    return fastest === undefined ? undefined : { ...fastest.entry, how: fastest.how };
+  },
+});
+
+async function prepareOne({ graph, feeds, toOurs }: Formulation, threads: number): Promise<Prepared> {
+  const session = await ort.InferenceSession.create(encodeModel(graph), {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+  const inputs = Object.fromEntries(
+    graph.inputs.map(({ name, dims }) => [name, new ort.Tensor('float32', feeds[name] as Float32Array, dims)]),
+  );
+  const dims = (graph.outputs[0] as (typeof graph.outputs)[number]).dims;
+  const values = new Float32Array(dims.reduce((product, size) => product * size, 1));
+  const outputs = { y: new ort.Tensor('float32', values, dims) };
+  return {
+    run: () => session.run(inputs, outputs),
+    result: () => toOurs(values),
+    release: () => session.release(),
+  };
+}
