@@ -2,8 +2,8 @@
 // (native/kernels/checkpoint.h). Used by the tests of teams and engines instead of sleeping.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../../src/engine.js';
-import type { Addon } from '../../src/native/addon.js';
 import { runAtOnce } from '../../src/model/pace.js';
+import type { Addon } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/load.js';
 import { type CallOptions, defineOp } from '../../src/ops/op.js';
 import { CompiledProgram } from '../../src/program/compiled-program.js';
