@@ -15,13 +15,13 @@ static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_al
               "the kernel compares the plain word");
 
 // Sleeps while `word` holds `expected`, at most `timeout_ns`. May return early for no reason: callers look again.
-inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) {
+static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) {
   const timespec timeout = {static_cast<time_t>(timeout_ns / 1000000000), static_cast<long>(timeout_ns % 1000000000)};
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, &timeout, nullptr, 0);
 }
 
 // Wakes at most `count` threads that sleep on the word.
-inline void futex_wake(std::atomic<uint32_t>& word, int32_t count) {
+static inline void futex_wake(std::atomic<uint32_t>& word, int32_t count) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 

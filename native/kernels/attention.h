@@ -72,7 +72,7 @@ struct AttentionTile {
 // How to choose (results do not depend on it): tile_heads = heads/kv_heads, so that a packed key block serves all heads
 // of its group; tile_queries = min(q_len, ceil(128 / tile_heads)), halved while the tiles are fewer than four a thread
 // and a tile has more than 32 rows. When decoding with fewer tiles than threads, cut tile_heads instead.
-inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
+static inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
   const int64_t group = p.heads / p.kv_heads;
   const int64_t head_slices = (group + p.tile_heads - 1) / p.tile_heads;
   const int64_t query_blocks = (p.q_len + p.tile_queries - 1) / p.tile_queries;
@@ -90,7 +90,7 @@ inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
 }
 
 // How many keys query `query` of batch `batch` sees: 0 .. kv_len.
-inline int64_t attention_limit(const AttentionParams& p, int64_t batch, int64_t query) {
+static inline int64_t attention_limit(const AttentionParams& p, int64_t batch, int64_t query) {
   int64_t limit = p.kv_len;
   if (p.kv_lengths) limit = std::min(limit, static_cast<int64_t>(p.kv_lengths[batch]));
   if (p.causal) {

@@ -47,8 +47,8 @@ static_assert(kThinSums <= kL1Floats / 2, "the sums of a strip fill at most half
 static_assert(kThinMax * (kThinStrip + kThinKc) + 1024 <= kScratchFloats, "thin accumulators and operand");
 
 // k is cut evenly, so that no block is a sliver: 513 becomes 264 + 249, not 512 + 1.
-constexpr int64_t k_block_count(int64_t k) { return (k + kKc - 1) / kKc; }
-constexpr int64_t k_block_size(int64_t k) {
+static constexpr int64_t k_block_count(int64_t k) { return (k + kKc - 1) / kKc; }
+static constexpr int64_t k_block_size(int64_t k) {
   const int64_t even = (k + k_block_count(k) - 1) / k_block_count(k);
   return (even + 7) / 8 * 8;
 }

@@ -7,7 +7,7 @@
 namespace tesserae {
 
 // The value of a half, exactly. A signalling NaN becomes quiet, as F16C does.
-inline float half_to_float(uint16_t half) {
+static inline float half_to_float(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
   const uint32_t exponent = (half >> 10) & 0x1f;
   const uint32_t fraction = half & 0x3ff;
@@ -28,7 +28,7 @@ inline float half_to_float(uint16_t half) {
 
 // The nearest half, ties to even; beyond 65504 by half a step or more, infinity. NaN stays NaN, made quiet, with
 // the upper bits of its payload, as F16C does.
-inline uint16_t float_to_half(float value) {
+static inline uint16_t float_to_half(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
   const uint32_t sign = (bits >> 16) & 0x8000;

@@ -8,20 +8,20 @@
 
 namespace tesserae {
 
-inline double sigmoid_ref(double x) {
+static inline double sigmoid_ref(double x) {
   return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
 }
 
 // At -infinity the gated units are -0, their limit. Below -1e4 they are far under the smallest float.
-inline double gate_ref(double x, double share) { return x < -1e4 ? -0.0 : x * share; }
+static inline double gate_ref(double x, double share) { return x < -1e4 ? -0.0 : x * share; }
 
-inline double silu_ref(double x) { return gate_ref(x, sigmoid_ref(x)); }
-inline double gelu_ref(double x) { return gate_ref(x, 0.5 * std::erfc(-x * 0.70710678118654752440)); }
-inline double gelu_tanh_ref(double x) {
+static inline double silu_ref(double x) { return gate_ref(x, sigmoid_ref(x)); }
+static inline double gelu_ref(double x) { return gate_ref(x, 0.5 * std::erfc(-x * 0.70710678118654752440)); }
+static inline double gelu_tanh_ref(double x) {
   return gate_ref(x, sigmoid_ref(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
-inline double activate_ref(Activation kind, double x) {
+static inline double activate_ref(Activation kind, double x) {
   switch (kind) {
     case Activation::none: return x;
     case Activation::relu: return x < 0 ? 0 : x;

@@ -1,6 +1,7 @@
 // matmul: C[i,j] = epilogue(sum over p of A[i,p] · B[p,j]), batched, any strides, B in f32 or f16.
 // Not here: packing B for all tiles (pack_b.h). Called through the kernel table; src/ops/matmul.ts writes the records.
-//
+#pragma once
+
 // The summation rule. Every output is the one chain
 //     acc = 0;  for p = 0 .. k-1:  acc = fma(A[i,p], B[p,j], acc)
 // and no other partial sum exists. Where k is cut into blocks, a block begins with the accumulators that the block
@@ -27,7 +28,6 @@
 //            8 · threads tiles; with none, 36 and tile_n = 64.
 //   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
 //            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.
-#pragma once
 
 #include "core/op.h"
 #include "kernels/activation.h"
@@ -88,7 +88,7 @@ struct MatmulTile {
   int64_t first_column, last_column;
 };
 
-inline MatmulTile matmul_tile(const MatmulParams& p, int64_t tile) {
+static inline MatmulTile matmul_tile(const MatmulParams& p, int64_t tile) {
   const auto smaller = [](int64_t x, int64_t y) { return x < y ? x : y; };
   const int64_t row_blocks = (p.m + p.tile_m - 1) / p.tile_m;
   const int64_t column_blocks = (p.n + p.tile_n - 1) / p.tile_n;
@@ -109,7 +109,7 @@ struct MatmulOperands {
   const float* residual;
 };
 
-inline MatmulOperands matmul_operands(const MatmulParams& p, int64_t batch) {
+static inline MatmulOperands matmul_operands(const MatmulParams& p, int64_t batch) {
   const int64_t b_bytes = static_cast<DType>(p.b_dtype) == DType::f16 ? 2 : 4;
   MatmulOperands x = {p.a, p.b, p.packed_b, p.c, p.residual};
   x.a += row_offset(p.batch, p.a_batch, batch);

@@ -23,10 +23,10 @@ namespace tesserae {
 //
 // So each panel is read front to back, neighbouring panels of a k-block lie end to end, and there is no padding in k:
 // an image has k · nr · ceil(n / nr) floats. It starts on a 64-byte boundary (each k then fills one cache line).
-constexpr int64_t panel_count(int64_t n) { return (n + kNr - 1) / kNr; }
-constexpr int64_t packed_image_floats(int64_t k, int64_t n) { return k * kNr * panel_count(n); }
+static constexpr int64_t panel_count(int64_t n) { return (n + kNr - 1) / kNr; }
+static constexpr int64_t packed_image_floats(int64_t k, int64_t n) { return k * kNr * panel_count(n); }
 // Panel `panel` of the k-block that begins at row `first_k` and is `block_k` long.
-constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t block_k, int64_t panel) {
+static constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t block_k, int64_t panel) {
   return (first_k * panel_count(n) + panel * block_k) * kNr;
 }
 

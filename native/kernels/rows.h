@@ -2,6 +2,9 @@
 // A row itself always has unit stride; an operand whose rows have not is copied by the `copy` op first.
 #pragma once
 
+// Functions in headers of this folder are static: were they shared, the linker could give the plain kernels a copy that
+// was compiled for AVX2, and these run on CPUs without it.
+
 #include <cstdint>
 
 namespace tesserae {
@@ -20,7 +23,7 @@ struct OuterStrides {
 };
 
 // The element offset of row `row` (row-major over the outer dimensions).
-inline int64_t row_offset(const OuterShape& shape, const OuterStrides& strides, int64_t row) {
+static inline int64_t row_offset(const OuterShape& shape, const OuterStrides& strides, int64_t row) {
   int64_t offset = 0;
   for (int dim = kOuterDims - 1; dim > 0; --dim) {
     const int64_t size = shape.size[dim];

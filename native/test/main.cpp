@@ -1,2 +1,3 @@
+// The main function of the native tests, and doctest's own code, compiled once.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
