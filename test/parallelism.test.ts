@@ -31,7 +31,12 @@ describe('usableCpus', () => {
     ['less than one CPU', '0::/\n', { 'cpu.max': '20000 100000\n' }, 1],
     ['a quota above the affinity', '0::/\n', { 'cpu.max': '6400000 100000\n' }, 16],
     ['a parent limits its children', '0::/a/b\n', { 'a/cpu.max': '300000 100000', 'a/b/cpu.max': 'max 100000' }, 3],
-    ['the child limits itself further', '0::/a/b\n', { 'a/cpu.max': '300000 100000', 'a/b/cpu.max': '100000 100000' }, 1],
+    [
+      'the child limits itself further',
+      '0::/a/b\n',
+      { 'a/cpu.max': '300000 100000', 'a/b/cpu.max': '100000 100000' },
+      1,
+    ],
     ['a path outside the container', '0::/../../kubepods/x\n', { 'cpu.max': '200000 100000' }, 2],
     [
       'version 1',
