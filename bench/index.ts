@@ -2,7 +2,11 @@
 export { type Cache, cacheName } from './caches.js';
 export { BenchContext } from './context.js';
 export { bundledModelPath, describeMachine, type Machine, packageVersion } from './machine.js';
+export { runForPage } from './page-report.js';
 export { type BenchReport, formatReport, runSelection, runSuite, type SuiteName, suiteNames } from './report.js';
+export type { PeerData, ReportData } from './report-html/data.js';
+export { renderPage } from './report-html/page.js';
+export { parsePeers } from './report-html/peers.js';
 export { probeRoofline, type Roofline, workersText } from './roofline.js';
 export { attentionShapes, matmulShapes } from './shapes.js';
 export {

@@ -31,6 +31,8 @@ export interface ThroughputRow extends Origin {
   readonly bestMs: number;
   readonly samples: number;
   readonly flops: number;
+  /** Of operands and result, each counted once. */
+  readonly bytes: number;
   readonly gflops: number;
   /** Of the FMA peak of as many workers, probed in this run. */
   readonly peakShare: number;
@@ -176,6 +178,7 @@ async function measure(context: BenchContext, work: Work): Promise<ThroughputRow
         bestMs: smallest(samples[index] as number[]),
         samples: samples[index]?.length ?? 0,
         flops: work.flops,
+        bytes: work.bytes,
         gflops,
         peakShare: gflops / roofline.fmaGflops,
         readShare: work.isMemoryBound ? work.bytes / medianMs / 1e6 / roofline.readGBs : null,

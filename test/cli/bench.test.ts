@@ -1,6 +1,10 @@
 // The benchmark suites and the demonstration through the command: that each runs, and that its rows are whole. Speeds
 // are not judged here.
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { peersDocument } from '../support/report-fixture.js';
 import { runCli, runJson } from './support.js';
 
 const origin = { isa: expect.any(String), cpu: expect.any(String) };
@@ -66,6 +70,38 @@ describe('bench', () => {
       ['decode', 7, 1],
       ['decode', 7, 2],
     ]);
+  });
+});
+
+describe('bench --report', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-report-'));
+  const file = join(folder, 'out.html');
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('writes a page beside the rows on stdout', async () => {
+    const peers = join(folder, 'peers.json');
+    writeFileSync(peers, JSON.stringify(peersDocument));
+    const args = ['bench', 'matmul', '--shape', 'square_64', '--rounds', '1', '--threads', '2'];
+    const report = await runJson([...args, '--report', file, '--peers', peers]);
+    const page = readFileSync(file, 'utf8');
+    expect(page).toContain('<section id="roofline"');
+    expect(page).toContain('onnxruntime');
+    expect(page).toContain(report.machine.cpu);
+  });
+
+  test('is refused before anything is measured', async () => {
+    const cases: [args: string[], code: number, message: RegExp][] = [
+      [['--peers', file], 2, /--peers goes with --report/],
+      [['--report', join(folder, 'absent/out.html')], 1, /out\.html: ENOENT/],
+      [['--report', file, '--peers', join(folder, 'absent.json')], 1, /absent\.json: ENOENT/],
+      [['--report', file, '--peers', file], 1, /out\.html: /],
+    ];
+    for (const [args, code, message] of cases) {
+      const result = await runCli(['bench', 'latency', ...args]);
+      expect({ code: result.code, stdout: result.stdout }).toEqual({ code, stdout: '' });
+      expect(result.stderr).toMatch(message);
+      expect(result.stderr.trim()).not.toContain('\n');
+    }
   });
 });
 

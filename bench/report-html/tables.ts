@@ -1,0 +1,42 @@
+// Tables of figures as HTML: what is drawn above them, in numbers. A wide one scrolls within itself.
+import { element, type Markup } from './markup.js';
+
+export interface HtmlColumn<Row> {
+  readonly title: string;
+  readonly cell: (row: Row) => string;
+  /** Words instead of figures. */
+  readonly isText?: boolean;
+}
+
+export function table<Row>(columns: readonly HtmlColumn<Row>[], rows: readonly Row[], caption: string): Markup {
+  const classOf = ({ isText }: HtmlColumn<Row>) => (isText === true ? 'text' : undefined);
+  return element(
+    'div',
+    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
+    element(
+      'table',
+      {},
+      element('caption', {}, caption),
+      element(
+        'thead',
+        {},
+        element(
+          'tr',
+          {},
+          columns.map((column) => element('th', { scope: 'col', class: classOf(column) }, column.title)),
+        ),
+      ),
+      element(
+        'tbody',
+        {},
+        rows.map((row) =>
+          element(
+            'tr',
+            {},
+            columns.map((column) => element('td', { class: classOf(column) }, column.cell(row))),
+          ),
+        ),
+      ),
+    ),
+  );
+}
