@@ -1,7 +1,7 @@
 // Two builds side by side: what `tesserae bench … --json` said in turn for the working tree and for another commit, as
 // ratios. Pure functions over those documents; scripts/bench-compare.mjs builds, runs and prints.
 import { largest, median, smallest } from './statistics.js';
-import { type Column, formatNumber, renderTable } from './table.js';
+import { type Column, formatMs, formatNumber, renderTable } from './table.js';
 
 export type Side = 'tree' | 'other';
 
@@ -142,12 +142,16 @@ function asRecords(value: unknown): Record<string, unknown>[] {
 const columns: Column<ComparedRow>[] = [
   { title: '', align: 'left', cell: ({ suite, name }) => `${suite} ${name}` },
   { title: 'workers', align: 'right', cell: ({ workers }) => String(workers) },
-  { title: 'other', align: 'right', cell: ({ other, unit }) => `${formatNumber(other)} ${unit}` },
-  { title: 'tree', align: 'right', cell: ({ tree, unit }) => `${formatNumber(tree)} ${unit}` },
+  { title: 'other', align: 'right', cell: ({ other, unit }) => formatTime(other, unit) },
+  { title: 'tree', align: 'right', cell: ({ tree, unit }) => formatTime(tree, unit) },
   { title: 'tree is', align: 'right', cell: ({ ratio }) => `${ratio.toFixed(3)}×` },
   { title: 'from', align: 'right', cell: ({ ratioLow }) => ratioLow.toFixed(3) },
   { title: 'to', align: 'right', cell: ({ ratioHigh }) => ratioHigh.toFixed(3) },
 ];
+
+function formatTime(time: number, unit: string): string {
+  return unit === 'ms' ? formatMs(time) : `${formatNumber(time)} ${unit}`;
+}
 
 /** The comparison for people. */
 export function formatComparison({ rows, refused, problems }: Comparison): string {

@@ -53,7 +53,10 @@ async function main() {
     ['run', 'build'],
   ]) {
     const [command, ...first] = pnpm();
-    if ((await run(command, [...first, ...args], sides.other)).code !== 0) return 1;
+    const { code, stderr } = await run(command, [...first, ...args], sides.other);
+    if (code === 0) continue;
+    say(`pnpm ${args.join(' ')} of ${options.ref} failed${stderr ? `: ${stderr}` : ''}`);
+    return 1;
   }
   const rounds = [];
   for (const [index, turns] of turnsOf(options.rounds).entries()) {
