@@ -11,7 +11,7 @@ import type { Pace } from './measure.js';
 import { Neighbour } from './neighbour.js';
 import { openPeers } from './open-peers.js';
 import type { RowReport } from './row-report.js';
-import { rowsFor, squareRow } from './rows.js';
+import { isLargeSquare, rowsFor } from './rows.js';
 import { type Bench, runRow } from './run-row.js';
 import { detailLine, percent, tableHead, tableLine } from './table.js';
 
@@ -48,6 +48,7 @@ async function main(): Promise<number> {
   if (rows.length === 0) throw new Error('no row has such a name; --list shows them');
   await using single = await Engine.create({ threads: 1 });
   const folder = mkdtempSync(join(tmpdir(), 'tesserae-peers-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const { peers, statuses } = await openPeers(engine.threads, options.peers, progress);
   const neighbour = await Neighbour.start().catch(() => undefined);
   try {
@@ -65,7 +66,7 @@ async function main(): Promise<number> {
       pace,
       folder,
       squareShare: undefined,
-      ownShareDuringPeers: 0,
+      during: { cpuMs: 0, turnsMs: 0 },
     };
     if (!json) {
       process.stdout.write(
@@ -81,7 +82,7 @@ async function main(): Promise<number> {
       progress(`${index + 1}/${rows.length} ${row.name}`);
       try {
         const report = await runRow(row, bench);
-        if (row.name === squareRow) bench.squareShare = report.ours.peakShare;
+        if (isLargeSquare(row)) bench.squareShare = Math.max(bench.squareShare ?? 0, report.ours.peakShare);
         reports.push(report);
         if (!json) process.stdout.write(`${tableLine(report)}\n${details ? `    ${detailLine(report)}\n` : ''}`);
       } catch (error) {
@@ -103,7 +104,7 @@ async function main(): Promise<number> {
       peers: statuses,
       rows: reports,
       failures,
-      ownShareDuringPeers: bench.ownShareDuringPeers,
+      ownShareDuringPeers: bench.during.cpuMs / Math.max(1, bench.during.turnsMs) / engine.threads,
       seconds: (performance.now() - started) / 1000,
     };
     if (json) process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
@@ -113,7 +114,6 @@ async function main(): Promise<number> {
   } finally {
     await Promise.all(peers.map((peer) => peer.close()));
     neighbour?.stop();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -130,7 +130,7 @@ function summary(document: {
     `\n${judged.filter(({ met }) => met).length} of ${judged.length} targets met, ${Math.round(seconds)} s; ` +
     `at the end P was ${percent(rooflineAtEnd.fmaGflops / roofline.fmaGflops)} and B ` +
     `${percent(rooflineAtEnd.readGBs / roofline.readGBs)} of those above; ` +
-    `in peers' turns this process took ${percent(ownShareDuringPeers)} of the CPUs at most\n`
+    `in the peers' turns this process took ${percent(ownShareDuringPeers)} of the CPUs\n`
   );
 }
 

@@ -38,6 +38,7 @@ const mostWarmups = 200;
 export async function interleave(contenders: readonly Contender[], pace: Pace, restMs = 0): Promise<Timing[]> {
   const estimates: number[] = [];
   for (const contender of contenders) {
+    await sleep(settleMs);
     // The first call takes memory, starts threads and fills caches: only the second one tells how long calls take.
     const first = smallest(await contender.turn({ turnMs: 0, warmups: 0, restMs: 0 }));
     const isLong = first > 10 * warmupMs;

@@ -16,6 +16,8 @@ import {
 /** A graph whose one output is `y`, what it is fed, and how its output is read. */
 export interface Formulation {
   readonly how: string;
+  /** Has the newer node of ai.onnx in place of those of com.microsoft: measured as a peer of its own. */
+  readonly isStandard?: boolean;
   readonly graph: OnnxGraph;
   readonly feeds: Readonly<Record<string, Float32Array>>;
   /** Brings the output into our layout. */
@@ -117,7 +119,8 @@ function attention(work: AttentionWork): Formulation[] {
         ]
       : []),
     {
-      how: 'ai.onnx Attention',
+      how: causal ? 'Attention, is_causal' : 'Attention',
+      isStandard: true,
       graph: {
         nodes: [{ op: 'Attention', inputs: ['q', 'k', 'v'], outputs: ['y'], attributes: onnxAttributes }],
         inputs: ['q', 'k', 'v'].map((name) => ({ name, dims: split })),

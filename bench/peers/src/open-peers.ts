@@ -12,7 +12,7 @@ export interface PeerStatus {
 
 const child = fileURLToPath(new URL('peer-child.js', import.meta.url));
 const allPeers: readonly (readonly [name: string, command: (threads: number) => Omit<PeerCommand, 'env'>])[] = [
-  ...['onnxruntime', 'tfjs-wasm', 'naive loop', 'piscina'].map(
+  ...['onnxruntime', 'onnx Attention', 'tfjs-wasm', 'naive loop', 'piscina'].map(
     (name) => [name, (threads: number) => ({ file: process.execPath, args: [child, name, String(threads)] })] as const,
   ),
   ['OpenBLAS', (threads) => ({ file: buildBlasProbe(), args: ['openblas', String(threads)] })],

@@ -8,6 +8,7 @@ import { decodeWork } from './work.js';
 
 const openers: Readonly<Record<string, () => Promise<{ readonly open: OpenPeer }>>> = {
   onnxruntime: () => import('./peers/onnxruntime.js'),
+  'onnx Attention': async () => ({ open: (await import('./peers/onnxruntime.js')).openStandard }),
   'tfjs-wasm': () => import('./peers/tfjs-wasm.js'),
   'naive loop': () => import('./peers/naive-loop.js'),
   piscina: () => import('./peers/piscina.js'),

@@ -54,7 +54,7 @@ export interface RowReport {
 export interface Surroundings {
   /** Of as many workers as the engine of the row has. */
   readonly roofline: Roofline;
-  /** Share of the FMA peak that the square product has, when it was measured. */
+  /** The best share of the FMA peak that a large square product had, when one was measured. */
   readonly squareShare: number | undefined;
   readonly notes: readonly string[];
   readonly othersShare: number | null;
@@ -117,7 +117,7 @@ function boundOf(row: Row, { fmaGflops, readGBs }: Roofline): 'P' | 'B' {
   return bytesOf(row.work) / readGBs > flopsOf(row.work) / fmaGflops ? 'B' : 'P';
 }
 
-/** Of the square product where it was not measured in this run: its own target. */
+/** Of square products where none was measured in this run: their own target. */
 const defaultSquareShare = 0.93;
 
 function isMet(

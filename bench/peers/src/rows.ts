@@ -5,7 +5,7 @@ import type { Work } from './work.js';
 export interface Target {
   /** Of the FMA peak. */
   readonly ofPeak?: number;
-  /** Of the share of the FMA peak that the square product of 1024 has in this run; or of the read bandwidth. */
+  /** Of the best share of the FMA peak that a large square product has in this run; or of the read bandwidth. */
   readonly ofSquareOrRead?: number;
   /** How many times faster than the named peer, or than the best one. */
   readonly faster?: { readonly than: string; readonly times: number };
@@ -26,8 +26,10 @@ export interface Row {
   readonly inQuick?: boolean;
 }
 
-/** The row whose share of the peak others are compared with. */
-export const squareRow = 'matmul 1024';
+/** The products whose share of the peak odd and thin ones are compared with: squares of 512 and more. */
+export function isLargeSquare({ kind, work }: Row): boolean {
+  return kind === 'peers' && work.op === 'matmul' && work.m === work.n && work.n === work.k && work.m % 512 === 0;
+}
 
 const best = (times: number) => ({ faster: { than: 'best', times } });
 const thanOnnx = (times: number) => ({ faster: { than: 'onnxruntime', times } });

@@ -21,9 +21,10 @@ export interface Bench {
   readonly pace: Pace;
   /** For results on their way. */
   readonly folder: string;
+  /** The best share of the FMA peak that a large square product had so far. */
   squareShare: number | undefined;
-  /** The largest share of the machine that this process took during a peer's turn. */
-  ownShareDuringPeers: number;
+  /** What this process took during all peers' turns, and how long they were: milliseconds. */
+  readonly during: { cpuMs: number; turnsMs: number };
 }
 
 interface Participant extends Contender {
@@ -51,7 +52,7 @@ export async function runRow(row: Row, bench: Bench): Promise<RowReport> {
     for (const [index, { name, how, result }] of all.entries()) {
       const timing = timings[index] as (typeof timings)[number];
       const late = timings[all.length + index];
-      const error = ours.out.length === 0 ? null : differenceOf(ours.out, await result());
+      const error = row.work.op === 'roundtrip' ? null : differenceOf(ours.out, await result());
       if (error !== null && !(error <= tolerance)) {
         notes.push(`wrong: the result of ${name} differs from ours by ${error}`);
         continue;
@@ -106,8 +107,8 @@ async function watched<T>(bench: Bench, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   const result = await work();
   const { user, system } = process.cpuUsage(used);
-  const share = (user + system) / 1000 / (performance.now() - started) / bench.engine.threads;
-  bench.ownShareDuringPeers = Math.max(bench.ownShareDuringPeers, share);
+  bench.during.cpuMs += (user + system) / 1000;
+  bench.during.turnsMs += performance.now() - started;
   return result;
 }
 

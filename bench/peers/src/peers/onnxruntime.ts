@@ -4,17 +4,23 @@ import ort from 'onnxruntime-node';
 import { smallest } from '../../../../dist/bench/statistics.js';
 import { type Formulation, formulationsOf } from '../onnx-graphs.js';
 import { encodeModel } from '../onnx-model.js';
-import type { OpenPeer, Prepared } from '../peer.js';
+import type { OpenPeer, Peer, Prepared } from '../peer.js';
 import { timeTurn } from '../turn.js';
 
 /** How long each formulation is tried before the fastest is chosen. */
 const trial = { turnMs: 80, warmups: 2, restMs: 0 };
 
-export const open: OpenPeer = async (threads) => ({
+/** With the nodes of com.microsoft, whose MultiHeadAttention is what most exported models have. */
+export const open: OpenPeer = (threads) => openWith(threads, false);
+
+/** With the Attention of ai.onnx 23, which does nothing but attention. */
+export const openStandard: OpenPeer = (threads) => openWith(threads, true);
+
+const openWith = async (threads: number, isStandard: boolean): Promise<Peer> => ({
   about: `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}, ${threads} intra-op threads`,
   async prepare(work) {
     const prepared: { readonly how: string; readonly entry: Prepared; readonly ms: number }[] = [];
-    const formulations = formulationsOf(work);
+    const formulations = formulationsOf(work).filter((entry) => (entry.isStandard ?? false) === isStandard);
     for (const formulation of formulations) {
       const entry = await prepareOne(formulation, threads);
       const ms = formulations.length === 1 ? 0 : smallest(await timeTurn(entry.run, trial));
