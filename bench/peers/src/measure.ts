@@ -33,6 +33,8 @@ const settleMs = 15;
 /** Calls before the timed ones take about so long together; none for work that itself takes ten times longer. */
 const warmupMs = 10;
 const mostWarmups = 200;
+/** Calls in a turn when each has a rest before it, which counts as part of the turn. */
+const restedCalls = 8;
 
 /** @returns the timing of each contender, in order */
 export async function interleave(contenders: readonly Contender[], pace: Pace, restMs = 0): Promise<Timing[]> {
@@ -44,7 +46,8 @@ export async function interleave(contenders: readonly Contender[], pace: Pace, r
     const isLong = first > 10 * warmupMs;
     estimates.push(isLong ? first : smallest(await contender.turn({ turnMs: warmupMs, warmups: 2, restMs: 0 })));
   }
-  const roundMs = estimates.reduce((total, ms) => total + Math.max(pace.turnMs, ms) + settleMs, 0);
+  const turnMs = Math.max(pace.turnMs, restedCalls * restMs);
+  const roundMs = estimates.reduce((total, ms) => total + Math.max(turnMs, ms) + settleMs, 0);
   const rounds = Math.max(leastRounds, Math.min(pace.rounds, Math.floor(pace.budgetMs / roundMs)));
   const samples = contenders.map((): number[][] => []);
   for (let round = 0; round < rounds; round++) {
@@ -52,7 +55,7 @@ export async function interleave(contenders: readonly Contender[], pace: Pace, r
       await sleep(settleMs);
       const estimate = estimates[index] as number;
       const warmups = estimate > 10 * warmupMs ? 0 : Math.min(mostWarmups, Math.ceil(warmupMs / estimate));
-      samples[index]?.push(await contender.turn({ turnMs: pace.turnMs, warmups: restMs > 0 ? 1 : warmups, restMs }));
+      samples[index]?.push(await contender.turn({ turnMs, warmups: restMs > 0 ? 1 : warmups, restMs }));
     }
   }
   return samples.map((own) => {
