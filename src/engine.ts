@@ -58,6 +58,9 @@ const isaCodes: Readonly<Record<IsaName, number>> = { ref: 0, avx2: 1 };
 /** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
 const hugePageBytes = 4 << 20;
 
+/** Recording makes many objects that live on: each slice leaves time for their garbage collection. */
+const recordingSliceMs = 1;
+
 export interface Engine extends EngineMethods {}
 
 /**
@@ -179,7 +182,7 @@ export class Engine {
     signal: AbortSignal | undefined,
   ): Promise<Program<T>> {
     this.#checkOpen('program');
-    const pace = new Pace(signal);
+    const pace = new Pace(signal, recordingSliceMs);
     const recording = this.#beginRecording();
     try {
       const tensors = await runInSlices(record(recording.builder), pace);

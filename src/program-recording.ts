@@ -33,7 +33,7 @@ export class ProgramRecording {
 
   /**
    * Makes the program of what the builder recorded. A generator, so that a long program can be made in slices: each
-   * step takes well under a millisecond.
+   * step takes a millisecond or less.
    * @param tensors what the recording function returned
    */
   *finish<T>(tensors: T): Generator<void, Program<T>> {
@@ -45,7 +45,9 @@ export class ProgramRecording {
       this.#owned.push(storage);
       tensor.storage.back(storage);
     }
+    yield;
     const compiled = yield* CompiledProgram.compile(addon, this.#recorder.steps);
+    yield;
     const arena = compiled.arenaBytes > 0 ? pool.rent(compiled.arenaBytes) : undefined;
     if (arena !== undefined) this.#owned.push(arena);
     const release = () => this.release();

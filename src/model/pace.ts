@@ -10,11 +10,14 @@ const SLICE_MS = 3;
 /** A clock for sliced work: `if (pace.due()) await pace.rest();` in every loop that scales with the input. */
 export class Pace {
   readonly #signal: AbortSignal | undefined;
-  #sliceEnd = performance.now() + SLICE_MS;
+  readonly #sliceMs: number;
+  #sliceEnd: number;
 
   /** @throws AbortError when the signal has already fired. */
-  constructor(signal?: AbortSignal) {
+  constructor(signal?: AbortSignal, sliceMs = SLICE_MS) {
     this.#signal = signal;
+    this.#sliceMs = sliceMs;
+    this.#sliceEnd = performance.now() + sliceMs;
     this.check();
   }
 
@@ -28,7 +31,7 @@ export class Pace {
     this.check();
     await nextTurn();
     this.check();
-    this.#sliceEnd = performance.now() + SLICE_MS;
+    this.#sliceEnd = performance.now() + this.#sliceMs;
   }
 
   /** @throws AbortError when the signal has fired. */

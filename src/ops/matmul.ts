@@ -134,6 +134,23 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
   const bMatrix = matrixOf(b, args.transposeB === true);
   const [m, k] = aMatrix.shape;
   const n = bMatrix.shape[1];
+  if (c.rank === 2) {
+    return {
+      a,
+      b,
+      c,
+      residual,
+      m,
+      n,
+      k,
+      aStrides: aMatrix.strides,
+      bStrides: bMatrix.strides,
+      cRowStride: c.strides[0] as number,
+      residualRowStride: residual?.strides[0] ?? 0,
+      batch: [],
+      batchStrides: [[], [], [], []],
+    };
+  }
   const outerShape = c.shape.slice(0, -2);
   const own = (tensor: Tensor | PackedMatrix | undefined) =>
     tensor === undefined

@@ -75,7 +75,10 @@ export class CompiledProgram implements TeamProgram {
     yield;
     const order = planOrder(steps);
     yield;
-    const program = new CompiledProgram(addon, steps, arenaBytes, planWidth(steps, order));
+    const width = planWidth(steps, order);
+    yield;
+    const program = new CompiledProgram(addon, steps, arenaBytes, width);
+    yield;
     for (let index = 0; index < steps.length; index++) {
       program.#writeRecord(addon, steps[index] as Step, index, order[index] as number);
       if (index % recordsPerSlice === recordsPerSlice - 1) yield;

@@ -8,10 +8,18 @@ import { TemporaryStorage } from './temporary-storage.js';
 
 const alignmentBytes = 64;
 
+/** The first and the last step that touch a temporary. */
+interface Life {
+  readonly first: number;
+  last: number;
+}
+
 /** Arena bytes that a temporary has been given. */
 interface Placed {
   readonly start: number;
   readonly end: number;
+  /** The life that last met it. */
+  metBy: Life | undefined;
 }
 
 /**
@@ -20,35 +28,49 @@ interface Placed {
  * its whole life (Pisarchyk and Lee 2020, "greedy by size"). Returns the arena's size in bytes.
  */
 export function planArena(steps: readonly Step[]): number {
-  const lives = new Map<TemporaryStorage, { first: number; last: number }>();
-  steps.forEach((step, index) => {
-    for (const tensor of [...step.reads, ...step.writes]) {
-      const { storage } = tensor;
-      if (!(storage instanceof TemporaryStorage) || storage.buffer !== undefined) continue;
-      const life = lives.get(storage);
-      if (life === undefined) lives.set(storage, { first: index, last: index });
-      else life.last = index;
-    }
-  });
+  const lives = new Map<TemporaryStorage, Life>();
+  for (let index = 0; index < steps.length; index++) {
+    const { reads, writes } = steps[index] as Step;
+    for (const tensor of reads) noteUse(lives, tensor.storage, index);
+    for (const tensor of writes) noteUse(lives, tensor.storage, index);
+  }
   // By step: what is placed already and alive then. Lives are short, so that few of them meet.
   const alive: Placed[][] = steps.map(() => []);
   let arenaBytes = 0;
   const largestFirst = [...lives].sort(([a], [b]) => b.sizeBytes - a.sizeBytes);
-  for (const [storage, { first, last }] of largestFirst) {
+  for (const [storage, life] of largestFirst) {
     const sizeBytes = Math.ceil(storage.sizeBytes / alignmentBytes) * alignmentBytes;
-    const neighbours = new Set<Placed>();
-    for (let step = first; step <= last; step++) for (const other of alive[step] as Placed[]) neighbours.add(other);
     let start = 0;
-    for (const other of [...neighbours].sort((a, b) => a.start - b.start)) {
+    for (const other of metBy(life, alive)) {
       if (start + sizeBytes <= other.start) break;
       start = Math.max(start, other.end);
     }
     storage.arenaOffset = start;
-    const placed = { start, end: start + sizeBytes };
-    for (let step = first; step <= last; step++) (alive[step] as Placed[]).push(placed);
+    const placed: Placed = { start, end: start + sizeBytes, metBy: undefined };
+    for (let step = life.first; step <= life.last; step++) (alive[step] as Placed[]).push(placed);
     arenaBytes = Math.max(arenaBytes, placed.end);
   }
   return arenaBytes;
+}
+
+function noteUse(lives: Map<TemporaryStorage, Life>, storage: Storage, index: number): void {
+  if (!(storage instanceof TemporaryStorage) || storage.buffer !== undefined) return;
+  const life = lives.get(storage);
+  if (life === undefined) lives.set(storage, { first: index, last: index });
+  else life.last = index;
+}
+
+/** What is alive at a step of this life, by its place in the arena. */
+function metBy(life: Life, alive: readonly (readonly Placed[])[]): Placed[] {
+  const met: Placed[] = [];
+  for (let step = life.first; step <= life.last; step++) {
+    for (const other of alive[step] as readonly Placed[]) {
+      if (other.metBy === life) continue;
+      other.metBy = life;
+      met.push(other);
+    }
+  }
+  return met.sort((a, b) => a.start - b.start);
 }
 
 /** Bytes that a step touches, within the arena (`space` undefined) or within a storage of its own. */
@@ -100,7 +122,12 @@ export function planWidth(steps: readonly Step[], order: readonly number[]): num
 
 /** Tensors without elements touch nothing. */
 function windowsOf(tensors: readonly Tensor[]): Window[] {
-  return tensors.map(windowOf).filter(({ start, end }) => start < end);
+  const windows: Window[] = [];
+  for (const tensor of tensors) {
+    const window = windowOf(tensor);
+    if (window.start < window.end) windows.push(window);
+  }
+  return windows;
 }
 
 function windowOf(tensor: Tensor): Window {
@@ -113,5 +140,8 @@ function windowOf(tensor: Tensor): Window {
 }
 
 function anyOverlap(some: readonly Window[], others: readonly Window[]): boolean {
-  return some.some((a) => others.some((b) => a.space === b.space && a.start < b.end && b.start < a.end));
+  for (const a of some) {
+    for (const b of others) if (a.space === b.space && a.start < b.end && b.start < a.end) return true;
+  }
+  return false;
 }

@@ -99,7 +99,7 @@ test('a cancellation stops all of them and leaves the model ready', async () => 
   const before = engine.stats().pool.rentedBytes;
   const controller = new AbortController();
   const running = model.embed(texts, { signal: controller.signal });
-  await untilRunning(engine);
+  await untilRunning(engine, running);
   const reason = new Error('enough');
   controller.abort(reason);
   await expectAbort(running, reason);

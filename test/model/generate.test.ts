@@ -1,34 +1,19 @@
 // Generation: the same tokens in any company, streaming, what ends it, prompts of every kind, cancellation and failure.
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import type { GenerateOptions, GenerationResult, Piece } from '../../src/model/generation.js';
-import type { BatchOptions, Model } from '../../src/model/model.js';
+import type { GenerationResult } from '../../src/model/generation.js';
+import type { BatchOptions } from '../../src/model/model.js';
 import type { Prompt } from '../../src/model/options.js';
 import { bundledModelPath, card } from '../support/bundled-model.js';
 import { sharedEngines } from '../support/engines.js';
-import { modelFiles, small, someIds, tiny, untilRunning } from '../support/model-files.js';
-import { expectAbort, expectRejection } from '../support/rejections.js';
+import { generate, held } from '../support/generations.js';
+import { modelFiles, small, someIds, tiny } from '../support/model-files.js';
+import { expectRejection } from '../support/rejections.js';
 
 const engines = sharedEngines();
 const write = modelFiles();
 
-async function generate(model: Model, prompt: Prompt, options: GenerateOptions = {}) {
-  const pieces: Piece[] = [];
-  const generator = model.generate(prompt, options);
-  for (;;) {
-    const step = await generator.next();
-    if (step.done === true) return { ...step.value, pieces };
-    pieces.push(step.value);
-  }
-}
-
 const tokensOf = (results: readonly GenerationResult[]) => results.map(({ tokens }) => tokens);
-
-/** What a failure must not change. */
-function held(engine: Engine) {
-  const { pool, team } = engine.stats();
-  return { rentedBytes: pool.rentedBytes, liveTensors: pool.liveTensors, running: team.running, queued: team.queued };
-}
 
 describe('the same tokens', () => {
   const prompts: Prompt[] = [
@@ -300,67 +285,6 @@ test('options that are unknown or out of their range are refused before anything
   expect(await model.generateBatch([])).toEqual([]);
 });
 
-describe('a cancellation', () => {
-  const prompt = card.check.ids.slice(0, 400);
-
-  test('before, during prefill and during decode gives an AbortError and leaves the model ready', async () => {
-    const engine = await engines({ threads: 2 });
-    using model = await engine.loadModel(bundledModelPath);
-    const options = { maxTokens: 4, ignoreEos: true };
-    const expected = await generate(model, prompt, options);
-    const before = held(engine);
-    const reason = new Error('enough');
-    await expectAbort(generate(model, prompt, { ...options, signal: AbortSignal.abort(reason) }), reason);
-    await expectAbort(generate(model, 'text', { ...options, signal: AbortSignal.abort(reason) }), reason);
-
-    const prefill = new AbortController();
-    const generating = generate(model, prompt, { ...options, signal: prefill.signal });
-    await untilRunning(engine);
-    prefill.abort(reason);
-    await expectAbort(generating, reason);
-
-    const decode = new AbortController();
-    const stream = model.generate(prompt, { maxTokens: 100, ignoreEos: true, signal: decode.signal });
-    await stream.next();
-    await stream.next();
-    const third = stream.next();
-    await untilRunning(engine);
-    decode.abort(reason);
-    await expectAbort(third, reason);
-    expect(await stream.next()).toEqual({ done: true, value: undefined });
-
-    const between = new AbortController();
-    const seen: number[] = [];
-    await expectAbort(async () => {
-      for await (const piece of model.generate(prompt, { signal: between.signal, ignoreEos: true })) {
-        seen.push(piece.id);
-        if (seen.length === 2) between.abort(reason);
-      }
-    }, reason);
-    expect(seen).toEqual(expected.tokens.slice(0, 2));
-
-    expect(held(engine)).toEqual(before);
-    expect((await generate(model, prompt, options)).tokens).toEqual(expected.tokens);
-  });
-
-  test('of a batch stops all of it', async () => {
-    const engine = await engines({ threads: 2 });
-    const before = held(engine);
-    const model = await engine.loadModel(bundledModelPath);
-    const prompts = Array.from({ length: 6 }, (_, index) => prompt.slice(index));
-    const controller = new AbortController();
-    const running = model.generateBatch(prompts, { maxTokens: 50, ignoreEos: true, signal: controller.signal });
-    await untilRunning(engine);
-    const reason = new Error('enough');
-    controller.abort(reason);
-    await expectAbort(running, reason);
-    expect(held(engine)).toMatchObject({ running: 0, queued: 0 });
-    expect((await model.generateBatch(prompts.slice(0, 2), { maxTokens: 2 })).length).toBe(2);
-    model.dispose();
-    expect(held(engine)).toEqual(before);
-  });
-});
-
 describe('a batch', () => {
   test('gives its results in order and tells how far it is', async () => {
     const engine = await engines({ threads: 3 });
@@ -393,64 +317,4 @@ describe('a batch', () => {
     await expect(throwing).rejects.toBe(error);
     expect(held(engine)).toMatchObject({ running: 0, queued: 0 });
   });
-});
-
-describe('when what it needs goes away', () => {
-  const prompt = card.check.ids.slice(0, 300);
-
-  test('a model that is disposed fails what runs on it, and frees all', async () => {
-    const engine = await engines({ threads: 2 });
-    const before = held(engine);
-    const waiting = await engine.loadModel(bundledModelPath);
-    const stream = waiting.generate('Once', { maxTokens: 20, ignoreEos: true });
-    await stream.next();
-    waiting.dispose();
-    await expectRejection(stream.next(), 'ERR_DISPOSED');
-    expect(held(engine)).toEqual(before);
-
-    const computing = await engine.loadModel(bundledModelPath);
-    const batch = computing.generateBatch([prompt, prompt, prompt], { maxTokens: 20, ignoreEos: true });
-    await untilRunning(engine);
-    computing.dispose();
-    await expectRejection(batch, 'ERR_DISPOSED');
-    expect(held(engine)).toEqual(before);
-    await expectRejection(computing.generate('Once').next(), 'ERR_DISPOSED', /generate: the model was disposed/);
-    await expectRejection(computing.generateBatch(['Once']), 'ERR_DISPOSED');
-    await expectRejection(computing.generateBatch([]), 'ERR_DISPOSED');
-    await expectRejection(computing.logits([1]), 'ERR_DISPOSED');
-    await expectRejection(computing.embed([[1]]), 'ERR_DISPOSED');
-    await expectRejection(computing.perplexity([1, 2]), 'ERR_DISPOSED');
-    await expectRejection(() => computing.session(), 'ERR_DISPOSED');
-    expect(held(engine)).toEqual(before);
-  });
-
-  test('a closed engine fails what runs on it, and frees all', async () => {
-    const engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 30 });
-    const model = await engine.loadModel(bundledModelPath);
-    const stream = model.generate('Once', { maxTokens: 20, ignoreEos: true });
-    await stream.next();
-    const batch = model.generateBatch([prompt, prompt], { maxTokens: 20, ignoreEos: true });
-    const failure = expectRejection(batch, 'ERR_ENGINE_CLOSED');
-    await untilRunning(engine);
-    const closed = engine.close();
-    await failure;
-    await closed;
-    await expectRejection(stream.next(), 'ERR_DISPOSED');
-    expect(held(engine)).toMatchObject({ rentedBytes: 0, liveTensors: 0 });
-    await expectRejection(model.generate('Once').next(), 'ERR_DISPOSED');
-  });
-});
-
-test('fifty generations use the sessions and programs of the first', async () => {
-  const engine = await engines({ threads: 2 });
-  using model = await engine.loadModel(bundledModelPath);
-  const options = { maxTokens: 5, ignoreEos: true };
-  await generate(model, 'The people', options);
-  const { rents, rentedBytes, heldBytes, liveTensors } = engine.stats().pool;
-  for (let round = 0; round < 50; round++) await generate(model, 'The people', options);
-  expect(engine.stats().pool).toMatchObject({ rents, rentedBytes, heldBytes, liveTensors });
-  // As many sessions as threads stay; what came at the same time beyond them is gone again.
-  await Promise.all(Array.from({ length: 6 }, () => generate(model, 'The people', options)));
-  const perSession = liveTensors - (4 * 9 + 3);
-  expect(engine.stats().pool.liveTensors).toBe(liveTensors + perSession);
 });

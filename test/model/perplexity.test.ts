@@ -176,7 +176,7 @@ test('a cancellation, or a callback that throws, ends it and leaves the model re
   const reason = new Error('enough');
   const controller = new AbortController();
   const running = model.perplexity(card.check.ids, { signal: controller.signal });
-  await untilRunning(engine);
+  await untilRunning(engine, running);
   controller.abort(reason);
   await expectAbort(running, reason);
   const onProgress = () => {

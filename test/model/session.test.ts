@@ -149,10 +149,10 @@ describe('a session', () => {
     const reason = new Error('enough');
     await expectAbort(session.append(ids, { signal: AbortSignal.abort(reason) }), reason);
     // While its programs are recorded, and while they run.
-    for (const until of [async () => {}, () => untilRunning(engine)]) {
+    for (const until of [async () => {}, (work: Promise<unknown>) => untilRunning(engine, work)]) {
       const controller = new AbortController();
       const appending = session.append(ids.slice(0, 400), { signal: controller.signal });
-      await until();
+      await until(appending);
       controller.abort(reason);
       await expectAbort(appending, reason);
     }
@@ -167,10 +167,10 @@ describe('a session', () => {
     using model = await engine.loadModel(bundledModelPath);
     const before = engine.stats().pool;
     // While it records, and while it runs.
-    for (const until of [async () => {}, () => untilRunning(engine)]) {
+    for (const until of [async () => {}, (work: Promise<unknown>) => untilRunning(engine, work)]) {
       const session = model.session();
       const appending = session.append(card.check.ids.slice(0, 400));
-      await until();
+      await until(appending);
       session.dispose();
       await expectRejection(appending, 'ERR_DISPOSED', /session/);
       const { rentedBytes, liveTensors } = engine.stats().pool;

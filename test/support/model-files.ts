@@ -40,7 +40,13 @@ export function someIds(count: number, vocabulary: number): number[] {
   return [...new Numbers(count).integers(count, 0, vocabulary - 1)];
 }
 
-/** Resolves while a program is on the workers. */
-export async function untilRunning(engine: Engine): Promise<void> {
-  while (engine.stats().team.running === 0) await nextTurn();
+/** Waits until a program of `work` is on the workers. False when the work was done before one was seen there. */
+export async function untilRunning(engine: Engine, work: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  work.then(settle, settle);
+  while (!settled && engine.stats().team.running === 0) await nextTurn();
+  return !settled;
 }

@@ -1,0 +1,130 @@
+// Generations that are cancelled, or lose what they run on, or come in numbers: nothing is lost and nothing is left.
+import { describe, expect, test } from 'vitest';
+import { Engine } from '../../src/engine.js';
+import { bundledModelPath, card } from '../support/bundled-model.js';
+import { sharedEngines } from '../support/engines.js';
+import { generate, held } from '../support/generations.js';
+import { untilRunning } from '../support/model-files.js';
+import { expectAbort, expectRejection } from '../support/rejections.js';
+
+const engines = sharedEngines();
+
+describe('a cancellation', () => {
+  const prompt = card.check.ids.slice(0, 400);
+
+  test('before, during prefill and during decode gives an AbortError and leaves the model ready', async () => {
+    const engine = await engines({ threads: 2 });
+    using model = await engine.loadModel(bundledModelPath);
+    const options = { maxTokens: 4, ignoreEos: true };
+    const expected = await generate(model, prompt, options);
+    const before = held(engine);
+    const reason = new Error('enough');
+    await expectAbort(generate(model, prompt, { ...options, signal: AbortSignal.abort(reason) }), reason);
+    await expectAbort(generate(model, 'text', { ...options, signal: AbortSignal.abort(reason) }), reason);
+
+    const prefill = new AbortController();
+    const generating = generate(model, prompt, { ...options, signal: prefill.signal });
+    await untilRunning(engine, generating);
+    prefill.abort(reason);
+    await expectAbort(generating, reason);
+
+    const decode = new AbortController();
+    const stream = model.generate(prompt, { maxTokens: 100, ignoreEos: true, signal: decode.signal });
+    let next = stream.next();
+    // A single token may be done before it is seen.
+    for (; !(await untilRunning(engine, next)); next = stream.next()) await next;
+    decode.abort(reason);
+    await expectAbort(next, reason);
+    expect(await stream.next()).toEqual({ done: true, value: undefined });
+
+    const between = new AbortController();
+    const seen: number[] = [];
+    await expectAbort(async () => {
+      for await (const piece of model.generate(prompt, { signal: between.signal, ignoreEos: true })) {
+        seen.push(piece.id);
+        if (seen.length === 2) between.abort(reason);
+      }
+    }, reason);
+    expect(seen).toEqual(expected.tokens.slice(0, 2));
+
+    expect(held(engine)).toEqual(before);
+    expect((await generate(model, prompt, options)).tokens).toEqual(expected.tokens);
+  });
+
+  test('of a batch stops all of it', async () => {
+    const engine = await engines({ threads: 2 });
+    const before = held(engine);
+    const model = await engine.loadModel(bundledModelPath);
+    const prompts = Array.from({ length: 6 }, (_, index) => prompt.slice(index));
+    const controller = new AbortController();
+    const running = model.generateBatch(prompts, { maxTokens: 50, ignoreEos: true, signal: controller.signal });
+    await untilRunning(engine, running);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    await expectAbort(running, reason);
+    expect(held(engine)).toMatchObject({ running: 0, queued: 0 });
+    expect((await model.generateBatch(prompts.slice(0, 2), { maxTokens: 2 })).length).toBe(2);
+    model.dispose();
+    expect(held(engine)).toEqual(before);
+  });
+});
+
+describe('when what it needs goes away', () => {
+  const prompt = card.check.ids.slice(0, 300);
+
+  test('a model that is disposed fails what runs on it, and frees all', async () => {
+    const engine = await engines({ threads: 2 });
+    const before = held(engine);
+    const waiting = await engine.loadModel(bundledModelPath);
+    const stream = waiting.generate('Once', { maxTokens: 20, ignoreEos: true });
+    await stream.next();
+    waiting.dispose();
+    await expectRejection(stream.next(), 'ERR_DISPOSED');
+    expect(held(engine)).toEqual(before);
+
+    const computing = await engine.loadModel(bundledModelPath);
+    const batch = computing.generateBatch([prompt, prompt, prompt], { maxTokens: 20, ignoreEos: true });
+    await untilRunning(engine, batch);
+    computing.dispose();
+    await expectRejection(batch, 'ERR_DISPOSED');
+    expect(held(engine)).toEqual(before);
+    await expectRejection(computing.generate('Once').next(), 'ERR_DISPOSED', /generate: the model was disposed/);
+    await expectRejection(computing.generateBatch(['Once']), 'ERR_DISPOSED');
+    await expectRejection(computing.generateBatch([]), 'ERR_DISPOSED');
+    await expectRejection(computing.logits([1]), 'ERR_DISPOSED');
+    await expectRejection(computing.embed([[1]]), 'ERR_DISPOSED');
+    await expectRejection(computing.perplexity([1, 2]), 'ERR_DISPOSED');
+    await expectRejection(() => computing.session(), 'ERR_DISPOSED');
+    expect(held(engine)).toEqual(before);
+  });
+
+  test('a closed engine fails what runs on it, and frees all', async () => {
+    const engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 30 });
+    const model = await engine.loadModel(bundledModelPath);
+    const stream = model.generate('Once', { maxTokens: 20, ignoreEos: true });
+    await stream.next();
+    const batch = model.generateBatch([prompt, prompt], { maxTokens: 20, ignoreEos: true });
+    const failure = expectRejection(batch, 'ERR_ENGINE_CLOSED');
+    await untilRunning(engine, batch);
+    const closed = engine.close();
+    await failure;
+    await closed;
+    await expectRejection(stream.next(), 'ERR_DISPOSED');
+    expect(held(engine)).toMatchObject({ rentedBytes: 0, liveTensors: 0 });
+    await expectRejection(model.generate('Once').next(), 'ERR_DISPOSED');
+  });
+});
+
+test('fifty generations use the sessions and programs of the first', async () => {
+  const engine = await engines({ threads: 2 });
+  using model = await engine.loadModel(bundledModelPath);
+  const options = { maxTokens: 5, ignoreEos: true };
+  await generate(model, 'The people', options);
+  const { rents, rentedBytes, heldBytes, liveTensors } = engine.stats().pool;
+  for (let round = 0; round < 50; round++) await generate(model, 'The people', options);
+  expect(engine.stats().pool).toMatchObject({ rents, rentedBytes, heldBytes, liveTensors });
+  // As many sessions as threads stay; what came at the same time beyond them is gone again.
+  await Promise.all(Array.from({ length: 6 }, () => generate(model, 'The people', options)));
+  const perSession = liveTensors - (4 * 9 + 3);
+  expect(engine.stats().pool.liveTensors).toBe(liveTensors + perSession);
+});
