@@ -6,7 +6,7 @@ import { checkDType, type DType } from '../tensor/dtype.js';
 import { collapse, elementCount, MAX_RANK } from '../tensor/layout.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type CallOptions, checkTensor, defineOp } from './op.js';
-import { tileRowsFor } from './rows.js';
+import { padFront, tileRowsFor } from './rows.js';
 
 export interface CopyOptions extends CallOptions {
   /** The element type of the result; that of x by default. Only f32 and f16 convert into each other. */
@@ -45,10 +45,6 @@ export function recordCopy(recorder: Recorder, from: Tensor, to: Tensor): void {
   const rows = elementCount(shape) / columns;
   const shared = tileRowsFor(rows, columns, recorder.threads);
   const tileRows = Math.min(rows, Math.ceil(shared / transposeRows) * transposeRows);
-  const pad = (values: readonly number[], filler: number) => [
-    ...new Array<number>(MAX_RANK - values.length).fill(filler),
-    ...values,
-  ];
   const step = { kernel: 'copy', tiles: Math.ceil(rows / tileRows), flops: 0, reads: [from], writes: [to] };
   recorder.emit(step, (params) =>
     params
@@ -57,8 +53,8 @@ export function recordCopy(recorder: Recorder, from: Tensor, to: Tensor): void {
       .dtype(from)
       .dtype(to)
       .int(tileRows)
-      .ints(pad(shape, 1))
-      .ints(pad(strides[0] as number[], 0))
-      .ints(pad(strides[1] as number[], 0)),
+      .ints(padFront(shape, 1, MAX_RANK))
+      .ints(padFront(strides[0] as number[], 0, MAX_RANK))
+      .ints(padFront(strides[1] as number[], 0, MAX_RANK)),
   );
 }

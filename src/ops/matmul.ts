@@ -18,8 +18,8 @@ import {
   checkVector,
   defineOp,
 } from './op.js';
-import { imageSize, imageStrides, PackedMatrix, padOuter, recordPack } from './pack.js';
-import { outerDims, packed } from './rows.js';
+import { imageSize, imageStrides, PackedMatrix, recordPack } from './pack.js';
+import { outerDims, packed, padFront } from './rows.js';
 
 export interface MatmulOptions extends CallOptions {
   /** Read a as [..., k, m]. */
@@ -243,12 +243,12 @@ function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): 
       .int(pathCodes[path])
       .int(checkChoice(args.activation, activationCodes, 'none', op, 'activation'))
       .ints([tiles.m, tiles.n, tiles.batches])
-      .ints(padOuter(batch, 1))
-      .ints(padOuter(aBatch, 0))
-      .ints(padOuter(bBatch, 0))
-      .ints(padOuter(image?.batchStrides ?? batch.map(() => 0), 0))
-      .ints(padOuter(cBatch, 0))
-      .ints(padOuter(residualBatch, 0)),
+      .ints(padFront(batch, 1))
+      .ints(padFront(aBatch, 0))
+      .ints(padFront(bBatch, 0))
+      .ints(padFront(image?.batchStrides ?? batch.map(() => 0), 0))
+      .ints(padFront(cBatch, 0))
+      .ints(padFront(residualBatch, 0)),
   );
 }
 

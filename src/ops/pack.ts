@@ -6,7 +6,7 @@ import { elementCount } from '../tensor/layout.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { kBlocks, packTiles, panelColumns } from './matmul-tiles.js';
 import { type CallOptions, checkFlag, checkRank, checkTensor, defineOp } from './op.js';
-import { outerDims } from './rows.js';
+import { outerDims, padFront } from './rows.js';
 
 /**
  * The second operand of matmul, packed: f32, whatever the type of the source. Owns memory of its own, k · n floats with n
@@ -67,10 +67,6 @@ export function imageStrides(batch: readonly number[], size: number): number[] {
   return batch.map((count, dim) => (count === 1 ? 0 : size * elementCount(batch.slice(dim + 1))));
 }
 
-export function padOuter(values: readonly number[], filler: number): number[] {
-  return [...new Array<number>(outerDims - values.length).fill(filler), ...values];
-}
-
 /** Records the packing of `source` into `image`, f32 [images · imageSize]. */
 export function recordPack(recorder: Recorder, source: PackSource, image: Tensor): void {
   const { b, k, n, bStrides, batch, batchStrides } = source;
@@ -92,9 +88,9 @@ export function recordPack(recorder: Recorder, source: PackSource, image: Tensor
       .ints(bStrides)
       .dtype(b)
       .int(tilePanels)
-      .ints(padOuter(batch, 1))
-      .ints(padOuter(batchStrides, 0))
-      .ints(padOuter(imageStrides(batch, imageSize(k, n)), 0)),
+      .ints(padFront(batch, 1))
+      .ints(padFront(batchStrides, 0))
+      .ints(padFront(imageStrides(batch, imageSize(k, n)), 0)),
   );
 }
 

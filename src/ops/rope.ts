@@ -3,7 +3,7 @@ import { formatShape, TesseraeError } from '../errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type CallOptions, checkChoice, checkNumber, checkRank, checkTensor, defineOp } from './op.js';
-import { broadcastTo, outerDims, packed, tileRowsFor } from './rows.js';
+import { broadcastTo, outerDims, packed, padFront, tileRowsFor } from './rows.js';
 
 /** The numbers of RopeStyle in native/kernels/rope.h. */
 const styleCodes = { interleaved: 0, halfSplit: 1 } as const;
@@ -58,10 +58,6 @@ export const rope = defineOp({
     const to = dim === 1 || out.strides[rank - 1] === 1 ? out : recorder.temporary(out.shape);
     const index = broadcastTo(positions, x.shape.slice(0, -2), 'rope');
     // Tokens and heads stay dimensions of their own: a tile computes the sines of its tokens once for all heads.
-    const pad = (values: readonly number[], filler: number) => [
-      ...new Array<number>(outerDims - values.length).fill(filler),
-      ...values,
-    ];
     const tokens = x.size / (heads * dim);
     const tileTokens = tileRowsFor(tokens, heads * dim * 2, recorder.threads);
     const step = {
@@ -82,10 +78,10 @@ export const rope = defineOp({
         .int(dim)
         .int(table.size * 2)
         .int(tileTokens)
-        .ints(pad(x.shape.slice(0, -1), 1))
-        .ints(pad(from.strides.slice(0, -1), 0))
-        .ints(pad(to.strides.slice(0, -1), 0))
-        .ints(pad([...index.strides, 0], 0)),
+        .ints(padFront(x.shape.slice(0, -1), 1))
+        .ints(padFront(from.strides.slice(0, -1), 0))
+        .ints(padFront(to.strides.slice(0, -1), 0))
+        .ints(padFront([...index.strides, 0], 0)),
     );
     if (to !== out) recordCopy(recorder, to, out);
   },

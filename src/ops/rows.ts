@@ -23,8 +23,9 @@ export interface Rows {
   readonly strides: readonly (readonly number[])[];
 }
 
-function padFront(values: readonly number[], filler: number): number[] {
-  return [...new Array<number>(outerDims - values.length).fill(filler), ...values];
+/** The values with `filler` in front of them, `length` in all: kernels take a fixed number of dimensions. */
+export function padFront(values: readonly number[], filler: number, length = outerDims): number[] {
+  return [...new Array<number>(length - values.length).fill(filler), ...values];
 }
 
 /**
