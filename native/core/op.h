@@ -9,7 +9,11 @@
 namespace tesserae {
 
 // The element types of tensors. The numbers are shared with src/tensor/dtype.ts.
-enum class DType : int64_t { f32 = 0, f16 = 1, i8 = 2, i32 = 3 };
+enum class DType : int64_t { f32 = 0, f16 = 1, i8 = 2, i32 = 3, bf16 = 4 };
+
+static inline int64_t dtype_bytes(DType dtype) {
+  return dtype == DType::i8 ? 1 : dtype == DType::f16 || dtype == DType::bf16 ? 2 : 4;
+}
 
 constexpr size_t kCacheLineBytes = 64;
 constexpr size_t kParamWords = 60;

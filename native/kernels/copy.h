@@ -1,4 +1,4 @@
-// copy: y = x between any two layouts of one shape, with conversion between f32 and f16. Called through the kernel
+// copy: y = x between any two layouts of one shape, with conversion between f32 and f16 or bf16. Called through the kernel
 // table.
 #pragma once
 
@@ -8,7 +8,7 @@ namespace tesserae {
 
 constexpr int kCopyDims = 8;
 
-// Element types: equal, or f32 to f16 (rounded to nearest, ties to even), or f16 to f32. Strides count elements and
+// Element types: equal, or f32 to f16 or bf16 (rounded to nearest, ties to even), or back. Strides count elements and
 // are not negative; 0 repeats x. The rows are all dimensions but the last, in row-major order; tile count =
 // ceil(size[0] · .. · size[6] / tile_rows). A tile of a multiple of 8 rows transposes without edges.
 struct CopyParams {

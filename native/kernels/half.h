@@ -1,8 +1,11 @@
-// IEEE 754 half precision in plain C++, for the reference kernels and for edges. Vector code uses F16C.
+// The 16-bit floating-point formats in plain C++, for the reference kernels and for edges: IEEE 754 half precision and
+// bfloat16, the upper half of a float. Vector code uses F16C and shifts.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+
+#include "core/op.h"
 
 namespace tesserae {
 
@@ -45,6 +48,29 @@ static inline uint16_t float_to_half(float value) {
   }
   const uint32_t odd = (magnitude >> 13) & 1;
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
+}
+
+// The value of a bfloat16, exactly.
+static inline float bfloat_to_float(uint16_t bfloat) {
+  const uint32_t bits = static_cast<uint32_t>(bfloat) << 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+// The nearest bfloat16, ties to even. NaN stays NaN, made quiet, with the upper bits of its payload.
+static inline uint16_t float_to_bfloat(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// Element `index` of an f32, f16 or bf16 array.
+static inline float element_as_float(const void* data, DType dtype, int64_t index) {
+  if (dtype == DType::f32) return static_cast<const float*>(data)[index];
+  const uint16_t bits = static_cast<const uint16_t*>(data)[index];
+  return dtype == DType::f16 ? half_to_float(bits) : bfloat_to_float(bits);
 }
 
 }  // namespace tesserae

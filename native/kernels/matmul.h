@@ -1,4 +1,4 @@
-// matmul: C[i,j] = epilogue(sum over p of A[i,p] · B[p,j]), batched, any strides, B in f32 or f16.
+// matmul: C[i,j] = epilogue(sum over p of A[i,p] · B[p,j]), batched, any strides, B in f32, f16 or bf16.
 // Not here: packing B for all tiles (pack_b.h). Called through the kernel table; src/ops/matmul.ts writes the records.
 #pragma once
 
@@ -64,7 +64,7 @@ struct MatmulParams {
   int64_t c_rs;
   int64_t bias_stride;  // 1, or 0 for one value for all columns
   int64_t residual_rs;
-  int64_t b_dtype;     // DType: f32 or f16
+  int64_t b_dtype;     // DType: f32, f16 or bf16
   int64_t path;        // a MatmulPath
   int64_t activation;  // an Activation
   int64_t tile_m;      // any; a multiple of kMr (or m) is best
@@ -110,7 +110,7 @@ struct MatmulOperands {
 };
 
 static inline MatmulOperands matmul_operands(const MatmulParams& p, int64_t batch) {
-  const int64_t b_bytes = static_cast<DType>(p.b_dtype) == DType::f16 ? 2 : 4;
+  const int64_t b_bytes = dtype_bytes(static_cast<DType>(p.b_dtype));
   MatmulOperands x = {p.a, p.b, p.packed_b, p.c, p.residual};
   x.a += row_offset(p.batch, p.a_batch, batch);
   x.c += row_offset(p.batch, p.c_batch, batch);

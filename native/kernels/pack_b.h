@@ -1,4 +1,4 @@
-// pack_b: writes a matrix B (k × n, any strides, f32 or f16) as f32 panels, the order in which matmul's micro-kernel
+// pack_b: writes a matrix B (k × n, any strides, f32, f16 or bf16) as f32 panels, the order in which matmul's micro-kernel
 // reads it. Serves matmul's shared_pack path, where all tiles read one packed image, and weights packed once.
 #pragma once
 
@@ -42,7 +42,7 @@ struct PackBParams {
   int64_t n;
   int64_t b_rs;
   int64_t b_cs;
-  int64_t b_dtype;  // DType: f32 or f16
+  int64_t b_dtype;  // DType: f32, f16 or bf16
   int64_t tile_panels;
   OuterShape batch;           // the distinct matrices only: a dimension over which B is broadcast has size 1
   OuterStrides b_batch;       // elements of b

@@ -1,4 +1,4 @@
-// copy: every pair of types between layouts of up to eight dimensions, and the rounding of f16.
+// copy: every pair of types between layouts of up to eight dimensions, and the rounding of f16 and bf16.
 #include "kernels/copy.h"
 
 #include <array>
@@ -136,6 +136,15 @@ float float_of(uint32_t bits) {
   return value;
 }
 
+// One row of `count` elements.
+void convert_row(Isa isa, const void* x, DType from, void* y, DType to, size_t count) {
+  CopyParams params{x, y, static_cast<int64_t>(from), static_cast<int64_t>(to), 1, {}, {}, {}};
+  std::fill_n(params.size, kCopyDims, 1);
+  params.size[kCopyDims - 1] = static_cast<int64_t>(count);
+  params.x_stride[kCopyDims - 1] = params.y_stride[kCopyDims - 1] = 1;
+  REQUIRE(run_tiles(kernel_named("copy", isa), params, 1) == KernelStatus::ok);
+}
+
 // All 65536 halves to f32 and back, and floats on, below and above every rounding border.
 TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
   std::vector<uint16_t> halves(65536);
@@ -149,19 +158,12 @@ TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
       borders.push_back(-value);
     }
   }
-  const auto run = [](Isa isa, const void* x, DType from, void* y, DType to, size_t count) {
-    CopyParams params{x, y, static_cast<int64_t>(from), static_cast<int64_t>(to), 1, {}, {}, {}};
-    std::fill_n(params.size, kCopyDims, 1);
-    params.size[kCopyDims - 1] = static_cast<int64_t>(count);
-    params.x_stride[kCopyDims - 1] = params.y_stride[kCopyDims - 1] = 1;
-    REQUIRE(run_tiles(kernel_named("copy", isa), params, 1) == KernelStatus::ok);
-  };
   for (Isa isa : instruction_sets()) {
     CAPTURE(std::string(kernel_set(isa).isa));
     std::vector<float> floats(halves.size());
-    run(isa, halves.data(), DType::f16, floats.data(), DType::f32, halves.size());
+    convert_row(isa, halves.data(), DType::f16, floats.data(), DType::f32, halves.size());
     std::vector<uint16_t> back(halves.size());
-    run(isa, floats.data(), DType::f32, back.data(), DType::f16, halves.size());
+    convert_row(isa, floats.data(), DType::f32, back.data(), DType::f16, halves.size());
     int wrong = 0;
     for (size_t i = 0; i < halves.size(); ++i) {
       const int exponent = (halves[i] >> 10) & 31;
@@ -176,7 +178,7 @@ TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
     CHECK(wrong == 0);
 
     std::vector<uint16_t> rounded(borders.size());
-    run(isa, borders.data(), DType::f32, rounded.data(), DType::f16, borders.size());
+    convert_row(isa, borders.data(), DType::f32, rounded.data(), DType::f16, borders.size());
     for (size_t i = 0; i < borders.size(); ++i) {
       const double value = std::fabs(static_cast<double>(borders[i]));
       const uint16_t got = rounded[i] & 0x7fff;
@@ -195,6 +197,44 @@ TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
   }
   const float signalling = float_of(0x7f801000);
   CHECK(float_to_half(signalling) == 0x7e00);
+}
+
+// All 65536 bfloats to f32 and back, and floats on, below and above every rounding border.
+TEST_CASE("copy: bf16 is exact one way, and rounds to nearest even the other") {
+  std::vector<uint16_t> bfloats(65536);
+  for (size_t i = 0; i < bfloats.size(); ++i) bfloats[i] = static_cast<uint16_t>(i);
+  std::vector<float> borders;
+  std::vector<uint16_t> expected;
+  for (uint32_t upper = 0; upper < 0x7f80; ++upper) {
+    for (const uint32_t sign : {0u, 0x8000u}) {
+      const uint32_t bits = (upper | sign) << 16;
+      const uint32_t even = upper % 2 == 0 ? upper : upper + 1;
+      for (const uint32_t lower : {0x7fffu, 0x8000u, 0x8001u}) {
+        borders.push_back(float_of(bits | lower));
+        const uint32_t rounded = lower < 0x8000 ? upper : lower == 0x8000 ? even : upper + 1;
+        expected.push_back(static_cast<uint16_t>(rounded | sign));
+      }
+    }
+  }
+  for (Isa isa : instruction_sets()) {
+    CAPTURE(std::string(kernel_set(isa).isa));
+    std::vector<float> floats(bfloats.size());
+    convert_row(isa, bfloats.data(), DType::bf16, floats.data(), DType::f32, bfloats.size());
+    std::vector<uint16_t> back(bfloats.size());
+    convert_row(isa, floats.data(), DType::f32, back.data(), DType::bf16, bfloats.size());
+    int wrong = 0;
+    for (size_t i = 0; i < bfloats.size(); ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, &floats[i], 4);
+      const bool is_nan = (bfloats[i] & 0x7fff) > 0x7f80;
+      if (bits != static_cast<uint32_t>(bfloats[i]) << 16) ++wrong;
+      if (back[i] != (is_nan ? bfloats[i] | 0x40 : bfloats[i])) ++wrong;
+    }
+    CHECK(wrong == 0);
+    std::vector<uint16_t> rounded(borders.size());
+    convert_row(isa, borders.data(), DType::f32, rounded.data(), DType::bf16, borders.size());
+    CHECK(rounded == expected);
+  }
 }
 
 }  // namespace

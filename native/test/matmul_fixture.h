@@ -24,7 +24,7 @@ struct MatmulCase {
   MatmulPath path = MatmulPath::local_pack;
   int64_t tile_m = 0, tile_n = 0;  // 0: the whole size
   Layout a = Layout::rows, b = Layout::rows;
-  bool is_f16 = false;
+  DType b_dtype = DType::f32;
   bool has_bias = false;
   Activation activation = Activation::none;
   Residual residual = Residual::none;
@@ -38,7 +38,7 @@ inline std::string describe(const MatmulCase& c) {
   const auto number = [](auto x) { return std::to_string(static_cast<int64_t>(x)); };
   return number(c.m) + "x" + number(c.n) + "x" + number(c.k) + " path " + number(c.path) + " tile " +
          number(c.tile_m) + "x" + number(c.tile_n) + " a " + number(c.a) + " b " + number(c.b) +
-         (c.is_f16 ? " f16" : "") + (c.has_bias ? " bias" : "") + " activation " + number(c.activation) +
+         " b_dtype " + number(c.b_dtype) + (c.has_bias ? " bias" : "") + " activation " + number(c.activation) +
          " residual " + number(c.residual) + " batch " + number(c.outer) + "x" + number(c.inner);
 }
 
@@ -55,9 +55,9 @@ class MatmulProblem {
     b_half_.resize(b_.size());
     for (size_t i = 0; i < b_.size(); ++i) {
       b_[i] = value();
-      if (!c_.is_f16) continue;
-      b_half_[i] = half();
-      b_[i] = half_to_float(b_half_[i]);
+      if (c_.b_dtype == DType::f32) continue;
+      b_half_[i] = c_.b_dtype == DType::f16 ? half() : float_to_bfloat(b_[i]);
+      b_[i] = element_as_float(b_half_.data(), c_.b_dtype, static_cast<int64_t>(i));
     }
     bias_.resize(static_cast<size_t>(c_.n));
     for (float& x : bias_) x = value();
@@ -94,7 +94,7 @@ class MatmulProblem {
     p.m = c_.m, p.n = c_.n, p.k = c_.k;
     p.a_rs = a_rs_, p.a_cs = a_cs_, p.b_rs = b_rs_, p.b_cs = b_cs_;
     p.c_rs = c_rs(), p.residual_rs = c_rs(), p.bias_stride = 1;
-    p.b_dtype = static_cast<int64_t>(c_.is_f16 ? DType::f16 : DType::f32);
+    p.b_dtype = static_cast<int64_t>(c_.b_dtype);
     p.path = static_cast<int64_t>(c_.path);
     p.activation = static_cast<int64_t>(c_.activation);
     p.tile_m = tile_m > 0 ? tile_m : c_.m;
@@ -142,7 +142,7 @@ class MatmulProblem {
     p.b = b_data();
     p.packed = images.data();
     p.k = c_.k, p.n = c_.n, p.b_rs = b_rs_, p.b_cs = b_cs_;
-    p.b_dtype = static_cast<int64_t>(c_.is_f16 ? DType::f16 : DType::f32);
+    p.b_dtype = static_cast<int64_t>(c_.b_dtype);
     p.tile_panels = tile_panels;
     p.batch = {{1, 1, 1, c_.inner}};
     p.b_batch = {{0, 0, 0, b_size_}};
@@ -208,7 +208,7 @@ class MatmulProblem {
   }
 
   const void* b_data() const {
-    return c_.is_f16 ? static_cast<const void*>(b_half_.data() + kOffset) : b_.data() + kOffset;
+    return c_.b_dtype == DType::f32 ? static_cast<const void*>(b_.data() + kOffset) : b_half_.data() + kOffset;
   }
 
   MatmulCase c_;

@@ -37,11 +37,11 @@ TEST_CASE("matmul: row counts around the micro-tile, on every path and layout") 
   for (const MatmulPath path : kAllPaths) {
     for (const Layout a : kLayouts) {
       for (const Layout b : kLayouts) {
-        for (const bool is_f16 : {false, true}) {
+        for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
           for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 11, 13}) {
             for (const int64_t n : {1, 5, 7, 8}) {
               MatmulCase c = {m, n, 21, path};
-              c.a = a, c.b = b, c.is_f16 = is_f16;
+              c.a = a, c.b = b, c.b_dtype = b_dtype;
               c.has_bias = true, c.activation = Activation::relu;
               check(c);
             }
@@ -59,7 +59,7 @@ TEST_CASE("matmul: column counts around the panel and the block of n") {
         MatmulCase c = {kMr + 1, n, 17, path};
         c.b = b, c.has_bias = true, c.activation = Activation::relu, c.residual = Residual::separate;
         check(c);
-        c.is_f16 = true, c.residual = Residual::in_place;
+        c.b_dtype = DType::bf16, c.residual = Residual::in_place;
         check(c);
       }
     }
@@ -93,26 +93,26 @@ TEST_CASE("matmul: m around the blocks of packed A and of partial sums") {
 }
 
 TEST_CASE("matmul: the thin path around its strip and its block of k") {
-  for (const bool is_f16 : {false, true}) {
+  for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
     for (const Layout layout : kLayouts) {
       for (const int64_t thin : {int64_t{1}, int64_t{3}, kThinMax}) {
         const int64_t strip = std::min(kThinStrip, kThinSums / thin / 16 * 16);
         for (const int64_t wide : {int64_t{9}, int64_t{33}, strip - 1, strip, strip + 1, 2 * strip + 17}) {
           MatmulCase c = {thin, wide, 19, MatmulPath::thin};
-          c.b = layout, c.is_f16 = is_f16, c.has_bias = true, c.residual = Residual::in_place;
+          c.b = layout, c.b_dtype = b_dtype, c.has_bias = true, c.residual = Residual::in_place;
           check(c);
           MatmulCase mirrored = {wide, thin, 19, MatmulPath::thin};
-          mirrored.a = layout, mirrored.is_f16 = is_f16, mirrored.has_bias = true;
+          mirrored.a = layout, mirrored.b_dtype = b_dtype, mirrored.has_bias = true;
           mirrored.residual = Residual::separate;
           check(mirrored);
         }
         for (const int64_t k : {int64_t{1}, int64_t{7}, int64_t{8}, int64_t{17}, kThinKc - 1, kThinKc, kThinKc + 1,
                                 2 * kThinKc + 3}) {
           MatmulCase c = {thin, 27, k, MatmulPath::thin};
-          c.b = layout, c.is_f16 = is_f16;
+          c.b = layout, c.b_dtype = b_dtype;
           check(c);
           MatmulCase mirrored = {27, thin, k, MatmulPath::thin};
-          mirrored.a = layout, mirrored.is_f16 = is_f16;
+          mirrored.a = layout, mirrored.b_dtype = b_dtype;
           check(mirrored);
         }
       }
@@ -136,9 +136,9 @@ TEST_CASE("matmul: activations and residual") {
 TEST_CASE("matmul: batches, B broadcast over one of them") {
   for (const MatmulPath path : kAllPaths) {
     for (const int64_t tile_batches : {1, 2, 4, 100}) {
-      for (const bool is_f16 : {false, true}) {
+      for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
         MatmulCase c = {7, 19, 23, path, 6, 16};
-        c.outer = 3, c.inner = 2, c.tile_batches = tile_batches, c.is_f16 = is_f16, c.residual = Residual::in_place;
+        c.outer = 3, c.inner = 2, c.tile_batches = tile_batches, c.b_dtype = b_dtype, c.residual = Residual::in_place;
         check(c);
       }
     }
@@ -227,11 +227,11 @@ TEST_CASE("matmul: NaN and infinity stay in their row and column") {
 TEST_CASE("pack_b: the image of the reference, whatever the tiles") {
   if (!has_avx2()) return;
   for (const Layout layout : kLayouts) {
-    for (const bool is_f16 : {false, true}) {
+    for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
       for (const int64_t n : {1, 7, 8, 9, 16, 35, 64}) {
         for (const int64_t k : {int64_t{1}, int64_t{9}, kKc, kKc + 1}) {
           MatmulCase c = {1, n, k};
-          c.b = layout, c.is_f16 = is_f16, c.inner = 2;
+          c.b = layout, c.b_dtype = b_dtype, c.inner = 2;
           MatmulProblem problem(c);
           const std::vector<float> expected = problem.packed(Isa::ref, 1);
           for (const int64_t tile_panels : {1, 2, 100}) {

@@ -1,4 +1,4 @@
-// copy: the same elements in another layout, or as f32 from f16 and back (native/kernels/copy.h). Ops whose kernels
+// copy: the same elements in another layout, or as f32 from f16 or bf16 and back (native/kernels/copy.h). Ops whose kernels
 // cannot take a layout record it for themselves.
 import { TesseraeError } from '../errors.js';
 import type { Recorder } from '../program/recorder.js';
@@ -9,7 +9,7 @@ import { type CallOptions, checkTensor, defineOp } from './op.js';
 import { padFront, tileRowsFor } from './rows.js';
 
 export interface CopyOptions extends CallOptions {
-  /** The element type of the result; that of x by default. Only f32 and f16 convert into each other. */
+  /** The element type of the result; that of x by default. Only f32 and f16, and f32 and bf16, convert into each other. */
   readonly dtype?: DType | undefined;
 }
 
@@ -24,10 +24,10 @@ export const copy = defineOp({
   args: (x: Tensor, options: CopyOptions = {}): CopyArgs => ({ x, ...options }),
   operands: ({ x }) => [x],
   infer({ x, dtype, out }) {
-    checkTensor(x, 'copy', 'x', 'f32', 'f16', 'i8', 'i32');
+    checkTensor(x, 'copy', 'x', 'f32', 'f16', 'bf16', 'i8', 'i32');
     const type = checkDType(dtype ?? out?.dtype ?? x.dtype, 'copy');
-    const isFloat = (name: DType) => name === 'f32' || name === 'f16';
-    if (type !== x.dtype && !(isFloat(type) && isFloat(x.dtype))) {
+    const widens = (from: DType, to: DType) => (from === 'f16' || from === 'bf16') && to === 'f32';
+    if (type !== x.dtype && !widens(x.dtype, type) && !widens(type, x.dtype)) {
       throw new TesseraeError('ERR_DTYPE', `${x.dtype} does not convert to ${type}`, { op: 'copy' });
     }
     return { shape: x.shape, dtype: type };
@@ -38,7 +38,7 @@ export const copy = defineOp({
 /** Rows of a transposition are cut at multiples of this, so that the kernel's blocks have no edges. */
 const transposeRows = 8;
 
-/** Both of the same shape; element types equal or f32 and f16. */
+/** Both of the same shape; element types equal, or f32 and one of 16 bits. */
 export function recordCopy(recorder: Recorder, from: Tensor, to: Tensor): void {
   const { shape, strides } = collapse(to.shape, [from.strides, to.strides]);
   const columns = shape.at(-1) ?? 1;

@@ -78,7 +78,7 @@ export const matmul = defineOp({
 
 function checkSecondOperand(b: unknown, transposeB: boolean | undefined): void {
   if (!(b instanceof PackedMatrix)) {
-    checkTensor(b, op, 'b', 'f32', 'f16');
+    checkTensor(b, op, 'b', 'f32', 'f16', 'bf16');
     checkRank(b, op, 'b', 2);
   } else if (transposeB) {
     throw new TesseraeError('ERR_ARGUMENT', 'a packed b is transposed when it is packed', { op });

@@ -8,7 +8,7 @@ import { type CallOptions, checkFlag, checkNumber, checkTensor, checkVector, def
 import { broadcastTo } from './rows.js';
 
 export interface MultiHeadAttentionOptions extends CallOptions {
-  /** [dim, heads · headDim], f32 or f16, as are the others: y = x · w. */
+  /** [dim, heads · headDim], f32, f16 or bf16, as are the others: y = x · w. */
   readonly wq: Tensor;
   /** [dim, kvHeads · headDim]. */
   readonly wk: Tensor;
@@ -55,7 +55,7 @@ export const multiHeadAttention = defineOp({
     if (heads % kvHeads !== 0) throw shapeError(`heads (${heads}) must be a multiple of kvHeads (${kvHeads})`);
     const dim = x.shape.at(-1) as number;
     for (const [name, weight] of Object.entries({ wq, wk, wv, wo })) {
-      checkTensor(weight, op, name, 'f32', 'f16');
+      checkTensor(weight, op, name, 'f32', 'f16', 'bf16');
       if (weight.rank !== 2) throw shapeError(`${name} must be a matrix, got ${formatShape(weight.shape)}`);
     }
     const width = wq.shape[1] as number;

@@ -113,7 +113,7 @@ export const pack = defineOp({
   args: (b: Tensor, options: PackOptions = {}): PackArgs => ({ b, ...options }),
   operands: ({ b }) => [b],
   infer({ b, transposeB }) {
-    checkTensor(b, op, 'b', 'f32', 'f16');
+    checkTensor(b, op, 'b', 'f32', 'f16', 'bf16');
     checkRank(b, op, 'b', 2);
     checkFlag(transposeB, op, 'transposeB');
     const [k, n] = packedShape(b, transposeB).slice(-2) as [number, number];

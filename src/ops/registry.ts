@@ -11,7 +11,7 @@ import { argmax, embedding, scatter } from './rows-by-index.js';
 import { softmax } from './softmax.js';
 
 export const ops = {
-  /** c = activation(a · b + bias) + residual. a: f32 [..., m, k]; b: f32 or f16 [..., k, n]; batch dimensions broadcast. */
+  /** c = activation(a · b + bias) + residual. a: f32 [..., m, k]; b: f32, f16 or bf16 [..., k, n]; batch dimensions broadcast. */
   matmul,
   /** Scaled dot-product attention. q: f32 [batch, heads, queries, dim]; k, v: [batch, kvHeads, keys, dim], f32 or f16. */
   attention,
@@ -47,7 +47,7 @@ export const ops = {
   mul,
   /** x · factor. */
   scale,
-  /** Rows of a table by number. table: f32 or f16 [rows, columns]; ids: i32 [...]; result f32 [..., columns]. */
+  /** Rows of a table by number. table: f32, f16 or bf16 [rows, columns]; ids: i32 [...]; result f32 [..., columns]. */
   embedding,
   /** Writes rows of x [..., tokens, columns] to the rows `ids` [..., tokens] of `out` [..., rows, columns]. */
   scatter,
@@ -55,7 +55,7 @@ export const ops = {
   argmax,
   /** log Σ exp(logits) - logits[target] for each row. logits: f32 [..., classes]; targets: i32 [...]. */
   crossEntropy,
-  /** A packed copy, or a copy to `out` in whatever layout; converts between f32 and f16. */
+  /** A packed copy, or a copy to `out` in whatever layout; converts between f32 and f16 or bf16. */
   copy,
 };
 

@@ -13,7 +13,7 @@ export interface EmbeddingArgs extends CallOptions {
 
 /** A table [rows, columns] whose rows have unit stride. */
 function checkTable(table: unknown, op: string, name: string): asserts table is Tensor {
-  checkTensor(table, op, name, 'f32', 'f16');
+  checkTensor(table, op, name, 'f32', 'f16', 'bf16');
   if (table.rank !== 2) {
     throw new TesseraeError('ERR_SHAPE', `${name} must be [rows, columns], got ${formatShape(table.shape)}`, { op });
   }

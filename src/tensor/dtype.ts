@@ -1,13 +1,14 @@
 // The element types of tensors. Codes are shared with native/core/op.h.
 import { TesseraeError } from '../errors.js';
 
-/** f32: IEEE single; f16: IEEE half, held as its bits; i8 and i32: two's complement. */
-export type DType = 'f32' | 'f16' | 'i8' | 'i32';
+/** f32: IEEE single; f16: IEEE half, bf16: bfloat16, both held as their bits; i8 and i32: two's complement. */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'i32';
 
-/** The typed array through which JavaScript sees a tensor's elements. f16 is seen as its 16 bits. */
+/** The typed array through which JavaScript sees a tensor's elements. f16 and bf16 are seen as their 16 bits. */
 export interface TypedArrayOf {
   f32: Float32Array;
   f16: Uint16Array;
+  bf16: Uint16Array;
   i8: Int8Array;
   i32: Int32Array;
 }
@@ -23,6 +24,7 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
   f16: { code: 1, sizeBytes: 2, view: Uint16Array },
   i8: { code: 2, sizeBytes: 1, view: Int8Array },
   i32: { code: 3, sizeBytes: 4, view: Int32Array },
+  bf16: { code: 4, sizeBytes: 2, view: Uint16Array },
 };
 
 /** @throws TesseraeError ERR_DTYPE for anything that is not the name of an element type. */

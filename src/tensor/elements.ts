@@ -1,11 +1,11 @@
-// Moves elements between users' arrays and tensor memory: checks values, converts f16, walks strides.
+// Moves elements between users' arrays and tensor memory: checks values, converts f16 and bf16, walks strides.
 // It knows layouts and typed arrays, not tensors. Called by Tensor and TensorPool.
 import { formatShape, TesseraeError } from '../errors.js';
 import { type DType, dtypes, type TypedArrayOf } from './dtype.js';
-import { halfFromNumber, halfToNumber, halvesFromNumbers, halvesToFloats } from './half.js';
+import { narrowAll, sixteenBitFormats, widenAll } from './half.js';
 import { argumentError, collapse, describe, elementCount, isContiguous, type Layout, shapeError } from './layout.js';
 
-/** What a tensor can be filled from. A Uint16Array always holds f16 bits; everything else holds numbers. */
+/** What a tensor can be filled from. A Uint16Array always holds f16 or bf16 bits; everything else holds numbers. */
 export type TensorData =
   | readonly number[]
   | Float32Array
@@ -17,10 +17,11 @@ export type TensorData =
   | Int32Array
   | Uint32Array;
 
-/** Elements as plain, unshared arrays of numbers: f16 is widened. */
+/** Elements as plain, unshared arrays of numbers: f16 and bf16 are widened. */
 export interface PackedArrayOf {
   f32: Float32Array;
   f16: Float32Array;
+  bf16: Float32Array;
   i8: Int8Array;
   i32: Int32Array;
 }
@@ -47,8 +48,18 @@ const arrayTypes: Readonly<Record<string, { inferred?: DType; fits: readonly DTy
   Uint32Array: { fits: [] },
 };
 
-const packedTypes = { f32: Float32Array, f16: Float32Array, i8: Int8Array, i32: Int32Array } as const;
+const packedTypes = {
+  f32: Float32Array,
+  f16: Float32Array,
+  bf16: Float32Array,
+  i8: Int8Array,
+  i32: Int32Array,
+} as const;
 const integerRange: Readonly<Partial<Record<DType, number>>> = { i8: 2 ** 7, i32: 2 ** 31 };
+
+function formatOf(dtype: DType) {
+  return dtype === 'f16' || dtype === 'bf16' ? sixteenBitFormats[dtype] : undefined;
+}
 
 /** Independent of the realm that the array came from, unlike instanceof. */
 function arrayTypeOf(data: unknown): string {
@@ -77,8 +88,8 @@ export function checkData(data: unknown, dtype: DType, shape: readonly number[],
   if (values.length !== elementCount(shape)) {
     throw shapeError(`${formatShape(shape)} has ${elementCount(shape)} elements, got ${values.length} values`, op);
   }
-  if (name === 'Uint16Array' && dtype !== 'f16') {
-    throw argumentError(`a Uint16Array holds f16 bits and does not fit a ${dtype} tensor`, op);
+  if (name === 'Uint16Array' && formatOf(dtype) === undefined) {
+    throw argumentError(`a Uint16Array holds f16 or bf16 bits and does not fit a ${dtype} tensor`, op);
   }
   const range = integerRange[dtype];
   if (range !== undefined && !type.fits.includes(dtype)) {
@@ -131,8 +142,9 @@ export function readElements<D extends DType>(
   { dtype, shape, strides }: Layout & { readonly dtype: D },
 ): PackedArrayOf[D] {
   const packed = new packedTypes[dtype](elementCount(shape)) as PackedArrayOf[D];
+  const format = formatOf(dtype);
   if (isContiguous(shape, strides)) {
-    if (dtype === 'f16') halvesToFloats(source, packed as Float32Array);
+    if (format !== undefined) widenAll(format, source, packed as Float32Array);
     else packed.set(source);
     return packed;
   }
@@ -140,7 +152,7 @@ export function readElements<D extends DType>(
   forEachRun(shape, strides, (start, count, stride) => {
     for (let index = 0; index < count; index++) {
       const element = source[start + index * stride] as number;
-      packed[position++] = dtype === 'f16' ? halfToNumber(element) : element;
+      packed[position++] = format?.toNumber(element) ?? element;
     }
   });
   return packed;
@@ -152,9 +164,9 @@ export function writeElements<D extends DType>(
   target: TypedArrayOf[D],
   { dtype, shape, strides }: Layout & { readonly dtype: D },
 ): void {
-  const rounds = dtype === 'f16' && arrayTypeOf(values) !== 'Uint16Array';
+  const format = arrayTypeOf(values) === 'Uint16Array' ? undefined : formatOf(dtype);
   if (isContiguous(shape, strides)) {
-    if (rounds) halvesFromNumbers(values, target as Uint16Array);
+    if (format !== undefined) narrowAll(format, values, target as Uint16Array);
     else target.set(values);
     return;
   }
@@ -162,7 +174,7 @@ export function writeElements<D extends DType>(
   forEachRun(shape, strides, (start, count, stride) => {
     for (let index = 0; index < count; index++) {
       const value = values[position++] as number;
-      target[start + index * stride] = rounds ? halfFromNumber(value) : value;
+      target[start + index * stride] = format?.fromNumber(value) ?? value;
     }
   });
 }

@@ -148,7 +148,7 @@ export class TensorPool implements StorageOwner {
 
   /**
    * A tensor with the given values in row-major order, or all zero without data. The element type may be left out: it
-   * is then that of the typed array, f32 for number[] and Float64Array, f16 for Uint16Array (which always holds f16
+   * is then that of the typed array, f32 for number[] and Float64Array, f16 for Uint16Array (which holds f16
    * bits).
    * @throws TesseraeError ERR_SHAPE when shape and data do not fit, ERR_ARGUMENT for values that do not fit the type,
    * ERR_DTYPE, ERR_BUDGET, ERR_ENGINE_CLOSED

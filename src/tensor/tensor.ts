@@ -139,7 +139,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * The elements, live over the shared memory; f16 as its bits. The same object on each access. While it is reachable
+   * The elements, live over the shared memory; f16 and bf16 as their bits. The same object on each access. While it is reachable
    * the memory stays, even if the tensor is dropped undisposed; that does not hold for further arrays made over its
    * buffer (`subarray`). After {@link dispose} its contents are anybody's.
    * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, and for a program's temporary
@@ -156,15 +156,15 @@ export class Tensor<D extends DType = DType> {
     return this.#data;
   }
 
-  /** A packed, unshared copy; f16 is widened to a Float32Array. Works for every view. */
+  /** A packed, unshared copy; f16 and bf16 are widened to a Float32Array. Works for every view. */
   toArray(): PackedArrayOf[D] {
     this.checkUsable('toArray');
     return readElements(this.#elements(this.#span(), 'toArray'), this);
   }
 
   /**
-   * Overwrites all elements, given in row-major order. Numbers are rounded to f32 or f16; for i8 and i32 they must be
-   * integers that fit. A Uint16Array holds f16 bits.
+   * Overwrites all elements, given in row-major order. Numbers are rounded to f32, f16 or bf16; for i8 and i32 they must be
+   * integers that fit. A Uint16Array holds f16 or bf16 bits.
    * @throws TesseraeError ERR_SHAPE for a wrong number of values, ERR_ARGUMENT for values that do not fit, and for an
    * expanded view, where several elements share one place
    */

@@ -62,7 +62,7 @@ describe.each(isas)('on %s', (isa) => {
   /** Rows from 1 to more than all block sizes: the thin path, each tile packing for itself, and one packing for all. */
   const rowCounts = [1, 2, 5, 8, 9, 64, 192, 193, 250];
 
-  test.each(['f32', 'f16'] as const)('matmul over all paths, b in %s', async (dtype) => {
+  test.each(['f32', 'f16', 'bf16'] as const)('matmul over all paths, b in %s', async (dtype) => {
     const engine = await engineOf({ isa, threads: 3 });
     using scope = engine.scope();
     const numbers = new Numbers(8);

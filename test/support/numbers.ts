@@ -1,6 +1,6 @@
 // Numbers for tests: seeded random values, and how far a result is from an oracle's. Used by the tests of ops,
 // programs and models.
-import { halfFromNumber, halfToNumber } from '../../src/tensor/half.js';
+import { sixteenBitFormats } from '../../src/tensor/half.js';
 
 /** Numbers from a seed; the same in every run (mulberry32). */
 export class Numbers {
@@ -38,9 +38,10 @@ export class Numbers {
   }
 }
 
-/** The f16 values nearest to the given ones. */
-export function roundedToHalf(values: Float32Array): Float32Array {
-  return values.map((value) => halfToNumber(halfFromNumber(value)));
+/** The values of a 16-bit type nearest to the given ones. */
+export function roundedToHalf(values: Float32Array, dtype: keyof typeof sixteenBitFormats = 'f16'): Float32Array {
+  const { fromNumber, toNumber } = sixteenBitFormats[dtype];
+  return values.map((value) => toNumber(fromNumber(value)));
 }
 
 /** Normalised mean squared error: Σ(actual - expected)² / Σ expected²; infinite when only one of them is finite. */

@@ -9,7 +9,7 @@ import { type Numbers, roundedToHalf } from './numbers.js';
 /** An engine or a program builder. */
 export type OpHost = OpMethods<unknown>;
 
-/** Elements in row-major order. f16 operands hold values that f16 can hold. */
+/** Elements in row-major order. Operands of 16 bits hold values that their type can hold. */
 export type Values = Float32Array | Int32Array | Int8Array;
 
 export interface Operand {
@@ -44,8 +44,8 @@ export function integerOperand(numbers: Numbers, shape: readonly number[], most 
   return { dtype: 'f32', shape, values: numbers.smallIntegers(elementCount(shape), most) };
 }
 
-export function halfOperand(numbers: Numbers, shape: readonly number[]): Operand {
-  return { dtype: 'f16', shape, values: roundedToHalf(numbers.floats(elementCount(shape))) };
+export function halfOperand(numbers: Numbers, shape: readonly number[], dtype: 'f16' | 'bf16' = 'f16'): Operand {
+  return { dtype, shape, values: roundedToHalf(numbers.floats(elementCount(shape)), dtype) };
 }
 
 export function indexOperand(numbers: Numbers, shape: readonly number[], low: number, high: number): Operand {

@@ -12,14 +12,22 @@ import {
 } from './op-case.js';
 import { eachRow, softmaxRow } from './op-oracles.js';
 
-const embeddingSpecs = [
+interface EmbeddingSpec {
+  readonly table: readonly number[];
+  readonly ids: readonly number[];
+  readonly half?: 'f16' | 'bf16';
+}
+
+const embeddingSpecs: readonly EmbeddingSpec[] = [
   { table: [1, 1], ids: [1] },
   { table: [5, 7], ids: [4] },
-  { table: [5, 8], ids: [2, 3], half: true },
-  { table: [9, 33], ids: [], half: true },
+  { table: [5, 8], ids: [2, 3], half: 'f16' },
+  { table: [9, 33], ids: [], half: 'f16' },
   { table: [50, 129], ids: [3, 1, 5] },
   { table: [700, 64], ids: [900] },
-  { table: [700, 64], ids: [900], half: true },
+  { table: [700, 64], ids: [900], half: 'f16' },
+  { table: [700, 64], ids: [900], half: 'bf16' },
+  { table: [30, 13], ids: [9], half: 'bf16' },
   { table: [5, 0], ids: [2] },
   { table: [0, 4], ids: [0] },
 ];
@@ -27,7 +35,8 @@ const embeddingSpecs = [
 export const embeddingCases = embeddingSpecs.map((spec, index): OpCase => {
   const numbers = new Numbers(900 + index);
   const [rows, columns] = spec.table as [number, number];
-  const table = spec.half === true ? halfOperand(numbers, spec.table) : floatOperand(numbers, spec.table);
+  const table =
+    spec.half === undefined ? floatOperand(numbers, spec.table) : halfOperand(numbers, spec.table, spec.half);
   const ids = indexOperand(numbers, spec.ids, 0, Math.max(0, rows - 1));
   return {
     label: JSON.stringify(spec),
@@ -156,6 +165,7 @@ export const copyCases = copyShapes.flatMap((shape, index): OpCase[] => {
   const numbers = new Numbers(990 + index);
   const float = floatOperand(numbers, shape);
   const half = halfOperand(numbers, shape);
+  const bfloat = halfOperand(numbers, shape, 'bf16');
   const large = indexOperand(numbers, shape, -(2 ** 31), 2 ** 31 - 1);
   const byte: Operand = {
     dtype: 'i8',
@@ -167,6 +177,9 @@ export const copyCases = copyShapes.flatMap((shape, index): OpCase[] => {
     { x: float, dtype: 'f16' },
     { x: half, dtype: 'f32' },
     { x: half, dtype: 'f16' },
+    { x: float, dtype: 'bf16' },
+    { x: bfloat, dtype: 'f32' },
+    { x: bfloat, dtype: 'bf16' },
     { x: large, dtype: 'i32' },
     { x: byte, dtype: 'i8' },
   ] as const;
@@ -178,6 +191,6 @@ export const copyCases = copyShapes.flatMap((shape, index): OpCase[] => {
     exact: true,
     sameBitsOnAllIsas: true,
     call: (host, { x }, out) => host.copy(x!, { ...(x!.dtype !== dtype && { dtype }), ...out }),
-    expected: () => (dtype === 'f16' ? roundedToHalf(x.values as Float32Array) : x.values),
+    expected: () => (dtype === 'f16' || dtype === 'bf16' ? roundedToHalf(x.values as Float32Array, dtype) : x.values),
   }));
 });

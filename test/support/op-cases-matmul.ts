@@ -10,7 +10,7 @@ import { type ActivationName, activations, matmulOracle } from './op-oracles.js'
 interface MatmulSpec {
   readonly a: readonly number[];
   readonly b: readonly number[];
-  readonly half?: boolean;
+  readonly half?: 'f16' | 'bf16';
   readonly exact?: boolean;
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
@@ -44,18 +44,24 @@ const products: readonly (readonly [m: number, k: number, n: number])[] = [
 const specs: readonly MatmulSpec[] = [
   ...products.flatMap(([m, k, n], index): MatmulSpec[] => {
     const shapes = { a: [m, k], b: [k, n] };
-    const full = { ...shapes, ...everything, half: index % 2 === 0 };
+    const full = {
+      ...shapes,
+      ...everything,
+      ...(index % 2 === 0 && { half: index % 4 === 0 ? ('f16' as const) : ('bf16' as const) }),
+    };
     return index % 3 === 0 ? [{ ...shapes, exact: true }, full] : [index % 3 === 1 ? { ...shapes, bias: true } : full];
   }),
   { a: [40, 30], b: [50, 30], transposeB: true, ...everything },
-  { a: [7, 520], b: [50, 520], transposeB: true, half: true },
+  { a: [7, 520], b: [50, 520], transposeB: true, half: 'f16' },
+  { a: [7, 520], b: [50, 520], transposeB: true, half: 'bf16' },
   { a: [30, 40], b: [30, 50], transposeA: true, activation: 'silu' },
   { a: [30, 200], b: [50, 30], transposeA: true, transposeB: true, residual: true },
   { a: [2, 3, 5, 70], b: [70, 90], ...everything },
   { a: [1, 70], b: [3, 70, 90], bias: true },
   { a: [2, 1, 5, 70], b: [1, 3, 70, 90], activation: 'tanh' },
   { a: [4, 200, 30], b: [4, 30, 20], exact: true },
-  { a: [3, 200, 30], b: [1, 30, 20], ...everything, half: true },
+  { a: [3, 200, 30], b: [1, 30, 20], ...everything, half: 'f16' },
+  { a: [3, 200, 30], b: [1, 30, 20], ...everything, half: 'bf16' },
   { a: [2, 1, 2, 1, 2, 4, 3], b: [1, 2, 1, 2, 1, 3, 5], ...everything },
   { a: [4, 0], b: [0, 5], ...everything },
   { a: [2, 4, 0], b: [0, 5] },
@@ -71,7 +77,7 @@ export function matmulCase(spec: MatmulSpec, numbers: Numbers): OpCase {
   const { exact = false, transposeA = false, transposeB = false } = spec;
   const make = exact ? integerOperand : floatOperand;
   const a = make(numbers, spec.a);
-  const b = spec.half === true ? halfOperand(numbers, spec.b) : make(numbers, spec.b);
+  const b = spec.half !== undefined ? halfOperand(numbers, spec.b, spec.half) : make(numbers, spec.b);
   const [m, k] = matrixOf(spec.a, transposeA);
   const [, n] = matrixOf(spec.b, transposeB);
   const shape = [...broadcastShapes(spec.a.slice(0, -2), spec.b.slice(0, -2)), m, n];

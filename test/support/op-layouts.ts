@@ -60,7 +60,7 @@ function makeView(
   return { base, view: base.slice(...shape.map((size) => [1, 1 + 2 * size, 2] as [number, number, number])) };
 }
 
-const guards = { f32: 0x7fc0beef | 0, i32: 0x7fc0beef | 0, f16: 0x7e5a, i8: 0x5b } as const;
+const guards = { f32: 0x7fc0beef | 0, i32: 0x7fc0beef | 0, f16: 0x7e5a, bf16: 0x7fda, i8: 0x5b } as const;
 
 /** A tensor's whole memory as unsigned bits, whatever its type. */
 function bitsOf(tensor: Tensor): Uint32Array | Uint16Array | Uint8Array {

@@ -5,7 +5,7 @@ import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
 import { type GgufContent, type GgufTensorSource, writeGguf } from '../../src/model/gguf/writer.js';
 import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
-import { halvesFromNumbers } from '../../src/tensor/half.js';
+import { narrowAll, sixteenBitFormats } from '../../src/tensor/half.js';
 
 export interface RandomLlama {
   readonly layers: number;
@@ -182,7 +182,7 @@ function halves(pieces: Iterable<Float32Array>): Iterable<Uint16Array> {
     *[Symbol.iterator]() {
       for (const piece of pieces) {
         const half = new Uint16Array(piece.length);
-        halvesFromNumbers(piece, half);
+        narrowAll(sixteenBitFormats.f16, piece, half);
         yield half;
       }
     },

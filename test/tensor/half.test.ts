@@ -1,6 +1,14 @@
-// Half precision against what IEEE 754 says, exhaustively: every half, every tie, and both sides of every tie.
-import { expect, test } from 'vitest';
-import { halfFromNumber, halfToNumber, halvesFromNumbers, halvesToFloats } from '../../src/tensor/half.js';
+// The 16-bit formats against what IEEE 754 says, exhaustively: every value, every tie, and both sides of every tie.
+import { describe, expect, test } from 'vitest';
+import {
+  bfloatFromNumber,
+  bfloatToNumber,
+  halfFromNumber,
+  halfToNumber,
+  narrowAll,
+  sixteenBitFormats,
+  widenAll,
+} from '../../src/tensor/half.js';
 
 const INFINITY_BITS = 0x7c00;
 
@@ -18,40 +26,58 @@ test('known values', () => {
   expect(halfFromNumber(1 / 3)).toBe(0x3555);
 });
 
-test('every half survives the way to a number and back', () => {
-  for (let half = 0; half <= 0xffff; half++) {
-    const value = halfToNumber(half);
-    if ((half & 0x7fff) > INFINITY_BITS) {
-      expect(value).toBeNaN();
-      expect(halfFromNumber(value)).toBe(0x7e00);
-    } else if (halfFromNumber(value) !== half || Math.fround(value) !== value) {
-      expect.fail(`half 0x${half.toString(16)} became ${value} and 0x${halfFromNumber(value).toString(16)}`);
-    }
-  }
+test('known values of bfloat16', () => {
+  expect(bfloatToNumber(0x3f80)).toBe(1);
+  expect(bfloatToNumber(0xc000)).toBe(-2);
+  expect(bfloatToNumber(0x7f7f)).toBe(2 ** 128 - 2 ** 120);
+  expect(bfloatToNumber(0x0080)).toBe(2 ** -126);
+  expect(bfloatToNumber(0x0001)).toBe(2 ** -133);
+  expect(bfloatToNumber(0x7f80)).toBe(Number.POSITIVE_INFINITY);
+  expect(bfloatToNumber(0x8000)).toBe(-0);
+  expect(bfloatFromNumber(1 / 3)).toBe(0x3eab);
 });
 
-test('halves count up with their bits', () => {
-  for (let half = 1; half <= INFINITY_BITS; half++) {
-    if (!(halfToNumber(half) > halfToNumber(half - 1))) expect.fail(`0x${half.toString(16)}`);
-  }
-});
+describe.each([
+  { name: 'f16', infinity: 0x7c00, nan: 0x7e00, afterLast: 2 ** 16 },
+  { name: 'bf16', infinity: 0x7f80, nan: 0x7fc0, afterLast: 2 ** 128 },
+] as const)('every value of $name', ({ name, infinity, nan, afterLast }) => {
+  const { toNumber, fromNumber } = sixteenBitFormats[name];
 
-test('rounds to nearest, ties to even, on both sides of every tie', () => {
-  for (let half = 0; half < INFINITY_BITS; half++) {
-    const below = halfToNumber(half);
-    // The step after the largest finite half is counted as if the exponent went on.
-    const above = half + 1 === INFINITY_BITS ? 65536 : halfToNumber(half + 1);
-    const tie = (below + above) / 2;
-    const little = (above - below) * 2 ** -40;
-    const even = half % 2 === 0 ? half : half + 1;
-    for (const sign of [0, 0x8000]) {
-      const signed = sign === 0 ? 1 : -1;
-      const rounded = [tie - little, tie, tie + little].map((value) => halfFromNumber(signed * value) - sign);
-      if (rounded[0] !== half || rounded[1] !== even || rounded[2] !== half + 1) {
-        expect.fail(`around 0x${half.toString(16)}: ${rounded.map((bits) => bits.toString(16))}`);
+  test('survives the way to a number and back', () => {
+    for (let bits = 0; bits <= 0xffff; bits++) {
+      const value = toNumber(bits);
+      if ((bits & 0x7fff) > infinity) {
+        expect(value).toBeNaN();
+        expect(fromNumber(value)).toBe(nan);
+      } else if (fromNumber(value) !== bits || Math.fround(value) !== value) {
+        expect.fail(`0x${bits.toString(16)} became ${value} and 0x${fromNumber(value).toString(16)}`);
       }
     }
-  }
+  });
+
+  test('counts up with its bits', () => {
+    for (let bits = 1; bits <= infinity; bits++) {
+      if (!(toNumber(bits) > toNumber(bits - 1))) expect.fail(`0x${bits.toString(16)}`);
+    }
+  });
+
+  test('is rounded to, ties to even, from both sides of every tie', () => {
+    for (let bits = 0; bits < infinity; bits++) {
+      const below = toNumber(bits);
+      // The step after the largest finite value is counted as if the exponent went on.
+      const above = bits + 1 === infinity ? afterLast : toNumber(bits + 1);
+      const tie = (below + above) / 2;
+      const little = (above - below) * 2 ** -40;
+      const even = bits % 2 === 0 ? bits : bits + 1;
+      for (const sign of [0, 0x8000]) {
+        const signed = sign === 0 ? 1 : -1;
+        const rounded = [tie - little, tie, tie + little].map((value) => fromNumber(signed * value) - sign);
+        if (rounded[0] !== bits || rounded[1] !== even || rounded[2] !== bits + 1) {
+          expect.fail(`around 0x${bits.toString(16)}: ${rounded.map((other) => other.toString(16))}`);
+        }
+      }
+    }
+  });
 });
 
 test('extremes', () => {
@@ -66,9 +92,9 @@ test('extremes', () => {
 
 test('array forms', () => {
   const halves = new Uint16Array(3);
-  halvesFromNumbers([1, -2, 0.5], halves);
+  narrowAll(sixteenBitFormats.f16, [1, -2, 0.5], halves);
   expect([...halves]).toEqual([0x3c00, 0xc000, 0x3800]);
   const floats = new Float32Array(3);
-  halvesToFloats(halves, floats);
+  widenAll(sixteenBitFormats.f16, halves, floats);
   expect([...floats]).toEqual([1, -2, 0.5]);
 });

@@ -93,7 +93,7 @@ const chain = fc.record({
 describe('chains of views', () => {
   test('show what naive index mapping shows', () => {
     fc.assert(
-      fc.property(chain, fc.constantFrom('f32', 'f16', 'i8', 'i32'), ({ shape, names, choices }, dtype) => {
+      fc.property(chain, fc.constantFrom('f32', 'f16', 'bf16', 'i8', 'i32'), ({ shape, names, choices }, dtype) => {
         const pool = makePool();
         const values = [...indicesOf(shape)].map((_, index) => index % 120);
         using owner = pool.tensor(shape, dtype, values);
@@ -105,7 +105,8 @@ describe('chains of views', () => {
         expect([...tensor.toArray()]).toEqual(flatten(oracle));
         expect(tensor.storage).toBe(owner.storage);
         expect(pool.stats().rents).toBe(1);
-        if (tensor.isContiguous && dtype !== 'f16') expect([...tensor.data]).toEqual(flatten(oracle));
+        if (tensor.isContiguous && dtype !== 'f16' && dtype !== 'bf16')
+          expect([...tensor.data]).toEqual(flatten(oracle));
       }),
       { numRuns: 1000 },
     );

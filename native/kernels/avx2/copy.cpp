@@ -139,7 +139,11 @@ KernelStatus copy_avx2(const OpRecord& op, int64_t tile, Scratch&) {
     copy_tile<Bits32, Half>(p, tile);
   } else if (x_dtype == DType::f16 && y_dtype == DType::f32) {
     copy_tile<Half, Bits32>(p, tile);
-  } else if (x_dtype == DType::f16) {
+  } else if (x_dtype == DType::f32 && y_dtype == DType::bf16) {
+    copy_tile<Bits32, Bfloat>(p, tile);
+  } else if (x_dtype == DType::bf16 && y_dtype == DType::f32) {
+    copy_tile<Bfloat, Bits32>(p, tile);
+  } else if (dtype_bytes(x_dtype) == 2) {
     copy_tile<Bits16, Bits16>(p, tile);
   } else if (x_dtype == DType::i8) {
     copy_tile<Bits8, Bits8>(p, tile);

@@ -1,4 +1,4 @@
-// Element types as eight lanes of 32 bits: how copy, embedding and scatter read and write f32, f16 and plain bits.
+// Element types as eight lanes of 32 bits: how copy, embedding and scatter read and write f32, f16, bf16 and plain bits.
 // Included by those AVX2 kernels only.
 #pragma once
 
@@ -50,6 +50,26 @@ struct Half {
   }
   TESSERAE_INLINE static void store8(Storage* p, __m256 v) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+};
+
+// bf16 in memory, f32 in the lanes; stores round to nearest, ties to even, and keep NaN, made quiet.
+struct Bfloat {
+  using Storage = uint16_t;
+  TESSERAE_INLINE static __m256 load8(const Storage* p) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
+  TESSERAE_INLINE static void store8(Storage* p, __m256 v) {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256 is_nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+    const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), is_nan);
+    const __m256i upper = _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+    const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
   }
 };
 

@@ -27,6 +27,7 @@ KernelStatus embedding_tile(const EmbeddingParams& p, int64_t tile) {
 KernelStatus embedding_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<EmbeddingParams>();
   if (p.table_dtype == static_cast<int64_t>(DType::f16)) return embedding_tile<Half>(p, tile);
+  if (p.table_dtype == static_cast<int64_t>(DType::bf16)) return embedding_tile<Bfloat>(p, tile);
   return embedding_tile<Bits32>(p, tile);
 }
 

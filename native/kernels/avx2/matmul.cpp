@@ -47,7 +47,7 @@ struct BlockLoops {
     if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
       return x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr);
     }
-    const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype) == DType::f16, p.b_rs, p.b_cs};
+    const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype), p.b_rs, p.b_cs};
     pack_b_panels_avx2(pack_source_at(matrix, first_k, first_column), block_k, columns, packed_b);
     return packed_b;
   }

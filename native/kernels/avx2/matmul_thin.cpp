@@ -114,9 +114,9 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
         for (int r = 0; r < 8; ++r) w[r] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(g, r) + p));
         transpose8(w);
 #pragma GCC unroll 8
-        for (int q = 0; q < 8; ++q) add(p + q, _mm256_cvtph_ps(_mm256_castsi256_si128(w[q])), g);
+        for (int q = 0; q < 8; ++q) add(p + q, widen<Element>(_mm256_castsi256_si128(w[q])), g);
 #pragma GCC unroll 8
-        for (int q = 0; q < 8; ++q) add(p + 8 + q, _mm256_cvtph_ps(_mm256_extracti128_si256(w[q], 1)), g);
+        for (int q = 0; q < 8; ++q) add(p + 8 + q, widen<Element>(_mm256_extracti128_si256(w[q], 1)), g);
       }
     }
   }
@@ -254,7 +254,9 @@ void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
 }  // namespace
 
 void thin_tile_avx2(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
-  if (static_cast<DType>(p.b_dtype) == DType::f16) thin_tile_of<uint16_t>(p, x, tile, scratch);
+  const auto dtype = static_cast<DType>(p.b_dtype);
+  if (dtype == DType::f16) thin_tile_of<Half>(p, x, tile, scratch);
+  else if (dtype == DType::bf16) thin_tile_of<Bfloat>(p, x, tile, scratch);
   else thin_tile_of<float>(p, x, tile, scratch);
 }
 

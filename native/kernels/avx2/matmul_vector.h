@@ -1,10 +1,12 @@
-// Vectors of eight floats as matmul needs them: masks, loads from f32 and f16, transposes. AVX2 sources only.
+// Vectors of eight floats as matmul needs them: masks, loads from f32, f16 and bf16, transposes. AVX2 sources only.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 #include <cstring>
+
+#include "kernels/half.h"
 
 namespace tesserae::matmul {
 
@@ -14,21 +16,43 @@ inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+// The 16-bit formats in memory, told apart by their types.
+struct Half {
+  uint16_t bits;
+};
+struct Bfloat {
+  uint16_t bits;
+};
+
+template <typename Element>
+__m256 widen(__m128i bits);
+template <>
+inline __m256 widen<Half>(__m128i bits) {
+  return _mm256_cvtph_ps(bits);
+}
+template <>
+inline __m256 widen<Bfloat>(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
 inline __m256 load8(const float* from) { return _mm256_loadu_ps(from); }
-inline __m256 load8(const uint16_t* from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+template <typename Element>
+inline __m256 load8(const Element* from) {
+  return widen<Element>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 
 // The first `count` (1 to 7) elements, zeros behind them. Reads no byte beyond them.
 inline __m256 load_first(const float* from, int64_t count) { return _mm256_maskload_ps(from, first_lanes(count)); }
-inline __m256 load_first(const uint16_t* from, int64_t count) {
-  uint16_t halves[8] = {};
-  std::memcpy(halves, from, static_cast<size_t>(count) * 2);
-  return load8(halves);
+template <typename Element>
+inline __m256 load_first(const Element* from, int64_t count) {
+  Element elements[8] = {};
+  std::memcpy(elements, from, static_cast<size_t>(count) * sizeof(Element));
+  return load8(elements);
 }
 
 inline float load1(const float* from) { return *from; }
-inline float load1(const uint16_t* from) { return _cvtsh_ss(*from); }
+inline float load1(const Half* from) { return _cvtsh_ss(from->bits); }
+inline float load1(const Bfloat* from) { return bfloat_to_float(from->bits); }
 
 // Eight elements `stride` apart, the first `count` of them; zeros behind them.
 template <typename Element>

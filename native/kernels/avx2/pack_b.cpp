@@ -85,7 +85,8 @@ void pack_panels(const PackSource& source, int64_t k, int64_t columns, float* to
 }  // namespace
 
 void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, float* to) {
-  if (source.is_f16) pack_panels<uint16_t>(source, k, columns, to);
+  if (source.dtype == DType::f16) pack_panels<Half>(source, k, columns, to);
+  else if (source.dtype == DType::bf16) pack_panels<Bfloat>(source, k, columns, to);
   else pack_panels<float>(source, k, columns, to);
 }
 
@@ -102,10 +103,10 @@ KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t first_column = first_panel * kNr;
   const int64_t columns = std::min(p.tile_panels * kNr, p.n - first_column);
 
-  const bool is_f16 = static_cast<DType>(p.b_dtype) == DType::f16;
-  const matmul::PackSource matrix = {p.b, is_f16, p.b_rs, p.b_cs};
+  const auto dtype = static_cast<DType>(p.b_dtype);
+  const matmul::PackSource matrix = {p.b, dtype, p.b_rs, p.b_cs};
   matmul::PackSource source = matmul::pack_source_at(matrix, first_k, first_column);
-  source.data = static_cast<const char*>(source.data) + row_offset(p.batch, p.b_batch, batch) * (is_f16 ? 2 : 4);
+  source.data = static_cast<const char*>(source.data) + row_offset(p.batch, p.b_batch, batch) * dtype_bytes(dtype);
   float* image = p.packed + row_offset(p.batch, p.packed_batch, batch);
   matmul::pack_b_panels_avx2(source, block_k, columns, image + packed_panel_offset(p.n, first_k, block_k, first_panel));
   return KernelStatus::ok;

@@ -1,14 +1,16 @@
-// Packs a block of B into panels, f32 or f16 to f32. Called by the pack_b op and by matmul's local_pack path.
+// Packs a block of B into panels, f32, f16 or bf16 to f32. Called by the pack_b op and by matmul's local_pack path.
 #pragma once
 
 #include <cstdint>
+
+#include "core/op.h"
 
 namespace tesserae::matmul {
 
 // A block of B: element (p, j) at data + p · rs + j · cs.
 struct PackSource {
   const void* data;  // the block's first element
-  bool is_f16;
+  DType dtype;
   int64_t rs;
   int64_t cs;
 };
@@ -16,7 +18,7 @@ struct PackSource {
 // The address of element (row, column) of a matrix as a source of its own.
 inline PackSource pack_source_at(const PackSource& source, int64_t row, int64_t column) {
   PackSource moved = source;
-  moved.data = static_cast<const char*>(source.data) + (row * source.rs + column * source.cs) * (source.is_f16 ? 2 : 4);
+  moved.data = static_cast<const char*>(source.data) + (row * source.rs + column * source.cs) * dtype_bytes(source.dtype);
   return moved;
 }
 

@@ -16,8 +16,12 @@ void copy_element(const CopyParams& p, int64_t from, int64_t to) {
     static_cast<uint16_t*>(p.y)[to] = float_to_half(static_cast<const float*>(p.x)[from]);
   } else if (x_dtype == DType::f16 && y_dtype == DType::f32) {
     static_cast<float*>(p.y)[to] = half_to_float(static_cast<const uint16_t*>(p.x)[from]);
+  } else if (x_dtype == DType::f32 && y_dtype == DType::bf16) {
+    static_cast<uint16_t*>(p.y)[to] = float_to_bfloat(static_cast<const float*>(p.x)[from]);
+  } else if (x_dtype == DType::bf16 && y_dtype == DType::f32) {
+    static_cast<float*>(p.y)[to] = bfloat_to_float(static_cast<const uint16_t*>(p.x)[from]);
   } else {
-    const int64_t bytes = x_dtype == DType::i8 ? 1 : x_dtype == DType::f16 ? 2 : 4;
+    const int64_t bytes = dtype_bytes(x_dtype);
     std::memcpy(static_cast<char*>(p.y) + to * bytes, static_cast<const char*>(p.x) + from * bytes,
                 static_cast<size_t>(bytes));
   }

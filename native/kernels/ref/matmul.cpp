@@ -16,9 +16,7 @@ float element_of_b(const MatmulParams& p, const MatmulOperands& x, int64_t row, 
     const float* panel = x.packed_b + packed_panel_offset(p.n, first_k, block_k, column / kNr);
     return panel[(row - first_k) * kNr + column % kNr];
   }
-  const int64_t index = row * p.b_rs + column * p.b_cs;
-  if (static_cast<DType>(p.b_dtype) == DType::f16) return half_to_float(static_cast<const uint16_t*>(x.b)[index]);
-  return static_cast<const float*>(x.b)[index];
+  return element_as_float(x.b, static_cast<DType>(p.b_dtype), row * p.b_rs + column * p.b_cs);
 }
 
 float activate(Activation kind, float x) {

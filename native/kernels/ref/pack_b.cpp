@@ -17,7 +17,6 @@ KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t first_panel = tile % groups * p.tile_panels;
   const int64_t last_panel = std::min(first_panel + p.tile_panels, panel_count(p.n));
   const int64_t b_offset = row_offset(p.batch, p.b_batch, batch);
-  const bool is_f16 = static_cast<DType>(p.b_dtype) == DType::f16;
   float* image = p.packed + row_offset(p.batch, p.packed_batch, batch);
 
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
@@ -25,9 +24,7 @@ KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch&) {
     for (int64_t row = first_k; row < first_k + block_k; ++row) {
       for (int64_t column = panel * kNr; column < (panel + 1) * kNr; ++column) {
         const int64_t index = b_offset + row * p.b_rs + column * p.b_cs;
-        if (column >= p.n) *to++ = 0.0f;
-        else if (is_f16) *to++ = half_to_float(static_cast<const uint16_t*>(p.b)[index]);
-        else *to++ = static_cast<const float*>(p.b)[index];
+        *to++ = column < p.n ? element_as_float(p.b, static_cast<DType>(p.b_dtype), index) : 0.0f;
       }
     }
   }
