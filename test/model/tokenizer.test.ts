@@ -1,7 +1,7 @@
 // The byte-level BPE tokenizer: the card's token ids, round trips, streams, special tokens, bad input, long input.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { GgufMetadata } from '../../src/model/gguf/metadata.js';
+import type { GgufMetadata } from '../../src/model/gguf/metadata.js';
 import { openGguf } from '../../src/model/gguf/reader.js';
 import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
@@ -9,6 +9,7 @@ import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
 import { createTokenizer, type Tokenizer } from '../../src/model/tokenizer/tokenizer.js';
 import { bundledModelPath, card, readFixtureText } from '../support/bundled-model.js';
 import { measureLoopDelay } from '../support/event-loop.js';
+import { smallTokenizer } from '../support/small-tokenizer.js';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 
@@ -20,27 +21,6 @@ beforeAll(async () => {
   metadata = file.metadata;
   tokenizer = await createTokenizer(metadata);
 });
-
-/** A tokenizer of the byte tokens 0 to 255, the given merges with their products, and more tokens. */
-async function smallTokenizer(
-  merges: readonly string[],
-  more: readonly { text: string; type: number }[] = [],
-  overrides: Readonly<Record<string, MetadataValue | undefined>> = {},
-): Promise<Tokenizer> {
-  const tokens = [...byteCharacters, ...new Set(merges.map((merge) => merge.replace(' ', '')))];
-  const types = [...tokens.map(() => 1), ...more.map(({ type }) => type)];
-  tokens.push(...more.map(({ text }) => text));
-  const values: Record<string, MetadataValue | undefined> = {
-    'tokenizer.ggml.model': { type: 'string', value: 'gpt2' },
-    'tokenizer.ggml.pre': { type: 'string', value: 'gpt-2' },
-    'tokenizer.ggml.tokens': { type: 'array', element: 'string', value: StringList.from(tokens) },
-    'tokenizer.ggml.token_type': { type: 'array', element: 'i32', value: Int32Array.from(types) },
-    'tokenizer.ggml.merges': { type: 'array', element: 'string', value: StringList.from(merges) },
-    ...overrides,
-  };
-  const entries = Object.entries(values).filter((entry): entry is [string, MetadataValue] => entry[1] !== undefined);
-  return createTokenizer(new GgufMetadata(entries, 'small.gguf'));
-}
 
 describe('the bundled vocabulary', () => {
   test('gives the ids of the card', () => {

@@ -9,10 +9,11 @@ import { byteCharacters, spellBytes } from './byte-alphabet.js';
 import { ByteDecoder, decodeBytes } from './byte-decoder.js';
 import { codePointIn, Gpt2Words } from './gpt2-words.js';
 import { MergeTable } from './merge-table.js';
+import { CONTROL, UNKNOWN, USER_DEFINED } from './special-ids.js';
 import { SpecialTokens } from './special-tokens.js';
 import { TokenBuffer } from './token-buffer.js';
 import type { DecodeOptions, EncodeOptions, TokenDecoder, Tokenizer } from './tokenizer.js';
-import { CONTROL, checkTokenId, readVocabulary, UNKNOWN, USER_DEFINED, type Vocabulary } from './vocabulary.js';
+import { checkTokenId, readVocabulary, type Vocabulary } from './vocabulary.js';
 
 /** Pre-tokenizers (`tokenizer.ggml.pre`) that split as GPT-2 does. */
 const gpt2Splitters: ReadonlySet<string> = new Set(['gpt-2', 'phi-2']);
@@ -98,6 +99,7 @@ class ByteLevelBpe implements Tokenizer {
   readonly vocabularySize: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
+  readonly endIds: ReadonlySet<number>;
   readonly addsBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #merges: MergeTable;
@@ -116,6 +118,7 @@ class ByteLevelBpe implements Tokenizer {
     this.vocabularySize = texts.length;
     this.bosId = vocabulary.bosId;
     this.eosId = vocabulary.eosId;
+    this.endIds = vocabulary.endIds;
     this.addsBos = vocabulary.addsBos;
     this.#vocabulary = vocabulary;
     this.#merges = merges;
@@ -165,9 +168,17 @@ class ByteLevelBpe implements Tokenizer {
     return this.#vocabulary.texts.at(checkTokenId(id, this.vocabularySize));
   }
 
-  #bytesOf(id: number, { special = false }: DecodeOptions): Uint8Array | undefined {
+  tokenBytes(id: number): Uint8Array {
+    return this.#bytesOf(id, {}) ?? new Uint8Array(0);
+  }
+
+  isControl(id: number): boolean {
     const type = this.#vocabulary.types[checkTokenId(id, this.vocabularySize)];
-    if ((type === CONTROL || type === UNKNOWN) && !special) return undefined;
+    return type === CONTROL || type === UNKNOWN;
+  }
+
+  #bytesOf(id: number, { special = false }: DecodeOptions): Uint8Array | undefined {
+    if (this.isControl(id) && !special) return undefined;
     return this.#spelled.bytes.subarray(this.#spelled.offsets[id], this.#spelled.offsets[id + 1]);
   }
 

@@ -35,6 +35,8 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
+  /** All tokens that end a generation: EOS, end of turn, end of message, and the like. */
+  readonly endIds: ReadonlySet<number>;
   /** Whether the model expects its prompts to begin with BOS. */
   readonly addsBos: boolean;
 
@@ -60,6 +62,18 @@ export interface Tokenizer {
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   tokenText(id: number): string;
+
+  /**
+   * The bytes that a token stands for: a view that is not to be written to. Empty for control tokens.
+   * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
+   */
+  tokenBytes(id: number): Uint8Array;
+
+  /**
+   * Whether a token is a mark for the model, such as BOS, rather than a piece of text.
+   * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
+   */
+  isControl(id: number): boolean;
 }
 
 type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;

@@ -5,29 +5,27 @@ import type { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
 import type { StringList } from '../gguf/string-list.js';
 import type { Pace } from '../pace.js';
+import { BYTE, type DefaultIds, NORMAL, readSpecialIds, type SpecialIds } from './special-ids.js';
 import { TokenTable } from './token-table.js';
 
-/** Token types as llama.cpp numbers them in `tokenizer.ggml.token_type`. */
-export const UNKNOWN = 2;
-export const CONTROL = 3;
-export const USER_DEFINED = 4;
-const NORMAL = 1;
-const LAST_TYPE = 6;
+const LAST_TYPE = BYTE;
 
 const TOKENS_PER_LOOK = 512;
 
-export interface Vocabulary {
+export interface Vocabulary extends SpecialIds {
   readonly texts: StringList;
-  readonly types: ArrayLike<number>;
+  readonly types: Uint8Array;
   /** Ids by text. Empty tokens, as some files have for padding, are left out. */
   readonly ids: TokenTable;
-  readonly bosId: number | undefined;
-  readonly eosId: number | undefined;
   readonly addsBos: boolean;
 }
 
 /** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when a token stands twice */
-export async function readVocabulary(metadata: GgufMetadata, pace: Pace): Promise<Vocabulary> {
+export async function readVocabulary(
+  metadata: GgufMetadata,
+  pace: Pace,
+  defaults: DefaultIds = {},
+): Promise<Vocabulary> {
   const tokensKey = 'tokenizer.ggml.tokens';
   const texts = metadata.strings(tokensKey);
   if (texts.length === 0) throw metadata.error(tokensKey, 'is empty');
@@ -37,23 +35,16 @@ export async function readVocabulary(metadata: GgufMetadata, pace: Pace): Promis
     if (twin >= 0) throw metadata.error(tokensKey, `holds ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
     if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
   }
-  const bosId = readId(metadata, 'tokenizer.ggml.bos_token_id', texts.length);
+  const types = readTypes(metadata, texts.length);
+  const special = readSpecialIds(metadata, { texts, types, ids }, defaults);
   const addsBosKey = 'tokenizer.ggml.add_bos_token';
   const addsBos = metadata.boolean(addsBosKey, false);
-  if (addsBos && bosId === undefined) throw metadata.error(addsBosKey, 'is true, but there is no BOS token');
-  const eosId = readId(metadata, 'tokenizer.ggml.eos_token_id', texts.length);
-  return { texts, types: readTypes(metadata, texts.length), ids, bosId, eosId, addsBos };
-}
-
-function readId(metadata: GgufMetadata, key: string, vocabularySize: number): number | undefined {
-  if (!metadata.has(key)) return undefined;
-  const id = metadata.count(key);
-  if (id >= vocabularySize) throw metadata.error(key, `is ${id}, but the vocabulary has ${vocabularySize} tokens`);
-  return id;
+  if (addsBos && special.bosId === undefined) throw metadata.error(addsBosKey, 'is true, but there is no BOS token');
+  return { texts, types, ids, ...special, addsBos };
 }
 
 /** Absent types mean that all tokens are normal ones. */
-function readTypes(metadata: GgufMetadata, vocabularySize: number): ArrayLike<number> {
+function readTypes(metadata: GgufMetadata, vocabularySize: number): Uint8Array {
   const key = 'tokenizer.ggml.token_type';
   if (!metadata.has(key)) return new Uint8Array(vocabularySize).fill(NORMAL);
   const types = metadata.integers(key);
@@ -64,7 +55,7 @@ function readTypes(metadata: GgufMetadata, vocabularySize: number): ArrayLike<nu
     const type = types[id] as number;
     if (type < 0 || type > LAST_TYPE) throw metadata.error(key, `has the unknown type ${type} at ${id}`);
   }
-  return types;
+  return Uint8Array.from(types);
 }
 
 /** @throws TesseraeError ERR_TOKENIZER when `id` is not in the vocabulary */
