@@ -1,5 +1,6 @@
 // Loads a model: header, tokenizer and weights of a file, in steps that leave the event loop free.
 import { TesseraeError } from '../errors.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { architectureOf } from './architectures/index.js';
 import { type GgufFile, openGguf } from './gguf/reader.js';
 import type { ModelHost } from './host.js';
@@ -51,10 +52,13 @@ export async function loadModel(
   file.requireSupportedTypes();
   const tokenizer = await createTokenizer(file.metadata, signalOption);
   const weights = await loadWeights(host, file, specs, options);
+  const constants = new Map<string, Tensor>();
   try {
-    const frequencies = architecture.ropeFrequencies(config, weights);
-    const ropeFrequencies = host.empty([frequencies.length], 'f32');
-    ropeFrequencies.set(frequencies);
+    for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
+      const constant = host.empty([values.length], 'f32');
+      constants.set(name, constant);
+      constant.set(values);
+    }
     const info = {
       ...config,
       path,
@@ -64,10 +68,10 @@ export async function loadModel(
       tensorTypes: countTypes(file),
       sessionCapacity: capacity,
     };
-    const parts = { host, architecture, config, weights, ropeFrequencies, capacity };
+    const parts = { host, architecture, config, weights, constants, capacity };
     return new Model({ parts, tokenizer, info, onDispose });
   } catch (error) {
-    for (const tensor of weights.values()) tensor.dispose();
+    for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;
   }
 }

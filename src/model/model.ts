@@ -178,7 +178,7 @@ export class Model {
     for (const session of [...this.#idle, ...this.#lent]) session.dispose();
     this.#idle.length = 0;
     for (const weight of this.#parts.weights.values()) weight.dispose();
-    this.#parts.ropeFrequencies.dispose();
+    for (const constant of this.#parts.constants.values()) constant.dispose();
     this.#onDispose(this);
   }
 

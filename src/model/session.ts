@@ -3,7 +3,7 @@
 import { TesseraeError } from '../errors.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Architecture, LayerCache, ModelConfig, Weights } from './architectures/architecture.js';
+import type { Architecture, Constants, LayerCache, ModelConfig, Weights } from './architectures/architecture.js';
 import type { ModelHost } from './host.js';
 import { checkIds, checkOptions } from './options.js';
 import { Pace } from './pace.js';
@@ -25,7 +25,7 @@ export interface ModelParts {
   readonly architecture: Architecture;
   readonly config: ModelConfig;
   readonly weights: Weights;
-  readonly ropeFrequencies: Tensor;
+  readonly constants: Constants;
   /** Positions in a session. */
   readonly capacity: number;
 }
@@ -206,13 +206,13 @@ export class Session {
   }
 
   #record(tokens: number, output: ForwardOutput, signal: AbortSignal | undefined): Promise<Program<Forward>> {
-    const { host, architecture, config, weights, ropeFrequencies } = this.#parts;
+    const { host, architecture, config, weights, constants } = this.#parts;
     const cache = this.#cache;
     return host.program(function* (p): Generator<void, Forward> {
       const ids = p.input([tokens], 'i32');
       const positions = p.input([tokens], 'i32');
       const targets = output === 'losses' ? p.input([tokens], 'i32') : undefined;
-      const inputs = { ids, positions, cache, ropeFrequencies };
+      const inputs = { ids, positions, cache, constants };
       const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
       const logits = (rows: Tensor) => architecture.recordLogits(p, config, weights, rows);
       const rows = () => {

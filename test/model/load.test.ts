@@ -75,7 +75,7 @@ describe('a file is refused', () => {
     ['with values of their own width', set(llama('attention.value_length'), u32(4)), 'ERR_UNSUPPORTED', /keys/],
     ['with an odd rotation', set(llama('rope.dimension_count'), u32(3)), 'ERR_MODEL_FILE', /dimension_count.*even/],
     ['with a rotation wider than a head', set(llama('rope.dimension_count'), u32(10)), 'ERR_MODEL_FILE', /at most 8/],
-    ['with an unknown rotation', set(llama('rope.scaling.type'), text('yarn')), 'ERR_UNSUPPORTED', /yarn/],
+    ['with an unknown rotation', set(llama('rope.scaling.type'), text('dynamic')), 'ERR_UNSUPPORTED', /dynamic/],
     ['with experts', set(llama('expert_count'), u32(8)), 'ERR_UNSUPPORTED', /mixture of experts/],
     ['with a rotary base of zero', set(llama('rope.freq_base'), f32(0)), 'ERR_MODEL_FILE', /freq_base.*positive/],
     [
@@ -115,9 +115,9 @@ describe('a file is refused', () => {
     [
       'with a tensor that the architecture has no use for',
       ({ tensors }) =>
-        void tensors.push({ name: 'blk.0.attn_q.bias', type: 'F32', shape: [32], data: new Float32Array(32) }),
+        void tensors.push({ name: 'blk.0.attn_q_norm.weight', type: 'F32', shape: [8], data: new Float32Array(8) }),
       'ERR_UNSUPPORTED',
-      /"blk\.0\.attn_q\.bias"/,
+      /"blk\.0\.attn_q_norm\.weight"/,
     ],
   ];
   test.each(spoiled)('%s', async (_what, change, code, message, shape = tiny) => {

@@ -28,8 +28,17 @@ export interface WeightSpec {
   readonly optional: boolean;
 }
 
+/** A loaded tensor. */
+export type Weight = Tensor;
+
 /** The loaded tensors by their name in the file. */
-export type Weights = ReadonlyMap<string, Tensor>;
+export type Weights = ReadonlyMap<string, Weight>;
+
+/**
+ * Small f32 vectors that an architecture computes once from its configuration, by names of its own: the frequencies of
+ * rotary positions, for example.
+ */
+export type Constants = ReadonlyMap<string, Tensor>;
 
 /** Keys and values of one layer, [kvHeads, capacity, headDim] each. */
 export interface LayerCache {
@@ -44,8 +53,7 @@ export interface ForwardInputs {
   /** i32 [tokens]: where each token stands in its sequence, which is also where its keys and values are kept. */
   readonly positions: Tensor;
   readonly cache: readonly LayerCache[];
-  /** f32, one for each rotated pair: at most headDim / 2. */
-  readonly ropeFrequencies: Tensor;
+  readonly constants: Constants;
 }
 
 export interface Architecture<Config extends ModelConfig = ModelConfig> {
@@ -54,8 +62,8 @@ export interface Architecture<Config extends ModelConfig = ModelConfig> {
   /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
   readConfig(metadata: GgufMetadata): Config;
   weights(config: Config): readonly WeightSpec[];
-  /** Radians per position of each rotary pair. */
-  ropeFrequencies(config: Config, weights: Weights): Float32Array;
+  /** What `recordHidden` finds in its constants. `capacity`: positions in a session. */
+  constants(config: Config, weights: Weights, capacity: number): Readonly<Record<string, Float32Array>>;
   /** The hidden states after the last layer and norm, f32 [tokens, dim]. Yields after each layer: a chance to rest. */
   recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Generator<void, Tensor>;
   /** The logits of such hidden states, f32 [tokens, vocabulary]. */

@@ -2,8 +2,12 @@
 import type { GgufMetadata } from '../gguf/metadata.js';
 import type { Architecture, ModelConfig } from './architecture.js';
 import { llama } from './llama.js';
+import { qwen2 } from './qwen2.js';
+import { qwen3 } from './qwen3.js';
 
-const architectures: readonly Architecture<never>[] = [llama as Architecture<never>];
+const architectures: readonly Architecture<never>[] = [llama, qwen2, qwen3].map(
+  (known) => known as Architecture<never>,
+);
 
 /** @throws TesseraeError ERR_UNSUPPORTED, naming the architecture and those that are supported */
 export function architectureOf(metadata: GgufMetadata): Architecture<ModelConfig> {

@@ -1,0 +1,141 @@
+// The stages that forward passes are made of: norms, projections, attention, feed-forward layers, each recorded with the
+// weights that the file has under a name. All projections of all architectures go through here.
+import type { ProgramBuilder } from '../../ops/program-builder.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ForwardInputs, LayerCache, ModelConfig, Weight, Weights } from './architecture.js';
+import type { DecoderConfig } from './decoder.js';
+
+/** Where a stage finds its weights, and where it records itself. */
+export interface Place {
+  readonly p: ProgramBuilder;
+  readonly weights: Weights;
+  /** What the names of its tensors begin with: nothing, or the name of a layer. */
+  readonly prefix: string;
+}
+
+/** A forward pass that is being recorded. */
+export interface Pass<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Place {
+  readonly config: Config;
+  readonly inputs: Inputs;
+}
+
+/** One layer of such a pass. */
+export interface Layer<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Pass<Config, Inputs> {
+  readonly index: number;
+}
+
+export type DecoderLayer = Layer<DecoderConfig, ForwardInputs>;
+
+/** The layers of a pass, first to last. */
+export function* layersOf<Config extends ModelConfig, Inputs>(
+  pass: Pass<Config, Inputs>,
+): Generator<Layer<Config, Inputs>> {
+  for (let index = 0; index < pass.config.layers; index++) yield { ...pass, index, prefix: `blk.${index}.` };
+}
+
+/** A weight that the architecture has named as required, so that loading has seen to its being there. */
+export function weightOf({ weights, prefix }: Place, name: string): Weight {
+  return weights.get(`${prefix}${name}.weight`) as Weight;
+}
+
+function biasOf({ weights, prefix }: Place, name: string): Tensor | undefined {
+  return weights.get(`${prefix}${name}.bias`);
+}
+
+/** The rows of the embedding for the tokens of the pass, f32 [tokens, dim]. */
+export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
+  return at.p.embedding(weightOf(at, 'token_embd'), at.inputs.ids);
+}
+
+export function rmsNorm(at: Pass<DecoderConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
+  return at.p.rmsNorm(x, weightOf(at, name), { eps: at.config.normEps, ...options });
+}
+
+export interface ProjectOptions {
+  /** Added to the result; may be `out`. */
+  readonly residual?: Tensor;
+  readonly out?: Tensor;
+  readonly activation?: 'gelu' | 'geluTanh' | 'silu';
+}
+
+/** y = x · wᵀ + bias, where the file has a bias: the layout of a projection in the file is [out, in]. */
+export function project(at: Place, name: string, x: Tensor, options: ProjectOptions = {}): Tensor {
+  const bias = biasOf(at, name);
+  return at.p.matmul(x, weightOf(at, name), { transposeB: true, ...(bias && { bias }), ...options });
+}
+
+/** Several projections of the same x. */
+export function projectMany<Names extends readonly string[]>(
+  at: Place,
+  names: readonly [...Names],
+  x: Tensor,
+): { -readonly [Index in keyof Names]: Tensor } {
+  return names.map((name) => project(at, name, x)) as { -readonly [Index in keyof Names]: Tensor };
+}
+
+/** [tokens, count · headDim] as heads: [tokens, count, headDim], without moving anything. */
+export function asHeads(at: Pass, x: Tensor, count: number): Tensor {
+  return x.reshape([-1, count, at.config.headDim]);
+}
+
+/** The queries, keys and values of a layer: [tokens, heads or kvHeads, headDim]. */
+export interface QueriesKeysValues {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+export function queriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
+  const { heads, kvHeads } = at.config;
+  const [q, k, v] = projectMany(at, ['attn_q', 'attn_k', 'attn_v'], h);
+  return { q: asHeads(at, q, heads), k: asHeads(at, k, kvHeads), v: asHeads(at, v, kvHeads) };
+}
+
+/** Normalises queries and keys head by head, in place. */
+export function normHeads(at: Pass<DecoderConfig>, { q, k }: QueriesKeysValues): void {
+  rmsNorm(at, 'attn_q_norm', q, { out: q });
+  rmsNorm(at, 'attn_k_norm', k, { out: k });
+}
+
+/** Turns queries and keys, in place, by their positions. `table`: the constant with the frequencies. */
+export function rotate({ p, config, inputs }: DecoderLayer, { q, k }: QueriesKeysValues, table = 'rope'): void {
+  const frequencies = inputs.constants.get(table) as Tensor;
+  const { style, magnitude } = config.rope;
+  for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });
+}
+
+/** Queries against all keys so far: those in the cache and those that this pass adds to it. f32 [tokens, heads · headDim]. */
+export function attend({ p, config, inputs, index }: DecoderLayer, { q, k, v }: QueriesKeysValues): Tensor {
+  const { heads, headDim } = config;
+  const { positions } = inputs;
+  const cache = inputs.cache[index] as LayerCache;
+  p.scatter(k.transpose(1, 0, 2), positions, { out: cache.keys });
+  p.scatter(v.transpose(1, 0, 2), positions, { out: cache.values });
+  const mixed = p.attention(q.transpose(1, 0, 2).unsqueeze(0), cache.keys.unsqueeze(0), cache.values.unsqueeze(0), {
+    causal: true,
+    positions,
+  });
+  // [1, heads, tokens, headDim] -> [tokens, heads · headDim]
+  return p.copy(mixed.squeeze(0).transpose(1, 0, 2)).reshape([-1, heads * headDim]);
+}
+
+/** down(activation(gate(h)) · up(h)): SwiGLU and its relatives (Shazeer 2020). */
+export function gatedFeedForward(
+  at: Place,
+  h: Tensor,
+  { activation, ...options }: { activation: 'silu' | 'gelu' | 'geluTanh' } & Omit<ProjectOptions, 'activation'>,
+): Tensor {
+  const { p } = at;
+  if (activation === 'silu') {
+    const [gate, up] = projectMany(at, ['ffn_gate', 'ffn_up'], h);
+    return project(at, 'ffn_down', p.siluMul(gate, up, { out: gate }), options);
+  }
+  const gate = project(at, 'ffn_gate', h, { activation });
+  const up = project(at, 'ffn_up', h);
+  return project(at, 'ffn_down', p.mul(gate, up, { out: gate }), options);
+}
+
+/** The logits of hidden states, by the output matrix or, where there is none, the embedding. */
+export function logits(p: ProgramBuilder, weights: Weights, hidden: Tensor): Tensor {
+  return project({ p, weights, prefix: '' }, weights.has('output.weight') ? 'output' : 'token_embd', hidden);
+}
