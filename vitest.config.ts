@@ -12,7 +12,14 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: ['test/**/*.timing.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.timing.test.ts', 'test/parity/**'],
+        },
+      },
       // What asserts a time runs after all else, alone on the machine.
       {
         extends: true,

@@ -222,6 +222,8 @@ function lint(folders: string[], files: (readonly [file: string, lines: string[]
 function listSources(folder: string): string[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => /\.(ts|mjs|sh|cpp|h|def)$/.test(file) && !/^peers\/(node_modules|dist|build)\//.test(file))
+    .filter(
+      (file) => /\.(ts|mjs|sh|cpp|h|def)$/.test(file) && !/^(peers|llama)\/(node_modules|dist|build)\//.test(file),
+    )
     .map((file) => posix.join(folder, file));
 }

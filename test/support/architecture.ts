@@ -69,7 +69,7 @@ export function roomOf(file: string): Room | undefined {
 export function findViolations(file: string, text: string): Violation[] {
   const problems: [Rule, string][] = [...checkName(file), ...checkSize(file, text), ...checkOpening(file, text)];
   if (/\.(ts|mjs)$/.test(file)) problems.push(...checkTypeScript(file, text));
-  if (/\.(cpp|h)$/.test(file)) problems.push(...checkIncludes(file, text));
+  if (/^native\/.*\.(cpp|h)$/.test(file)) problems.push(...checkIncludes(file, text));
   return problems.map(([rule, detail]) => ({ file, rule, detail }));
 }
 
@@ -80,7 +80,7 @@ function* checkName(file: string): Generator<[Rule, string]> {
 }
 
 function* checkSize(file: string, text: string): Generator<[Rule, string]> {
-  const limit = file.startsWith('native/') ? MAX_LINES_CPP : MAX_LINES_TYPESCRIPT;
+  const limit = /\.(cpp|h)$/.test(file) ? MAX_LINES_CPP : MAX_LINES_TYPESCRIPT;
   const count = text.replace(/\n$/, '').split('\n').length;
   if (count > limit) yield ['file-size', `${count} lines, over the limit of ${limit}`];
 }

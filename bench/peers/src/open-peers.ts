@@ -1,7 +1,8 @@
 // Which peers there are, and how the process of each is started. One that is missing is told of, and no failure.
 import { fileURLToPath } from 'node:url';
+import type { LineCommand } from '../../../dist/bench/line-process.js';
 import { buildBlasProbe } from './blas.js';
-import { type PeerCommand, PeerProcess } from './peer-process.js';
+import { PeerProcess } from './peer-process.js';
 
 export interface PeerStatus {
   readonly name: string;
@@ -11,7 +12,7 @@ export interface PeerStatus {
 }
 
 const child = fileURLToPath(new URL('peer-child.js', import.meta.url));
-const allPeers: readonly (readonly [name: string, command: (threads: number) => Omit<PeerCommand, 'env'>])[] = [
+const allPeers: readonly (readonly [name: string, command: (threads: number) => Omit<LineCommand, 'env'>])[] = [
   ...['onnxruntime', 'onnx Attention', 'tfjs-wasm', 'naive loop', 'piscina'].map(
     (name) => [name, (threads: number) => ({ file: process.execPath, args: [child, name, String(threads)] })] as const,
   ),

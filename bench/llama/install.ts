@@ -1,0 +1,51 @@
+// Gets llama.cpp ready: installs the package of its CPU libraries (this folder is a package of its own, its install runs
+// no script) and builds the probe that runs them. Does nothing where both are there. Called by the model bench and the
+// parity tests.
+import { spawn } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/native/load.js';
+import type { LineCommand } from '../line-process.js';
+
+const sources = ['CMakeLists.txt', 'llama-api.h', 'llama-probe.cpp'];
+
+/**
+ * How to start the probe.
+ * @throws Error with one clear line where this is no checkout, or a tool or the network is missing
+ */
+export async function prepareLlama(onProgress: (text: string) => void): Promise<LineCommand> {
+  const folder = join(packageRoot(), 'bench/llama');
+  if (!existsSync(join(folder, 'package.json'))) {
+    throw new Error('llama.cpp is measured from a checkout of the repository alone: bench/llama is not in the package');
+  }
+  const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
+  if (!existsSync(libraries)) {
+    onProgress('installing the libraries of llama.cpp');
+    await run('npx', ['-y', 'pnpm', '--dir', folder, 'install', '--frozen-lockfile', '--ignore-scripts']);
+    if (!existsSync(libraries)) throw new Error('llama.cpp is there for Linux on x64 alone');
+  }
+  const build = join(packageRoot(), 'build-llama');
+  const probe = join(build, 'llama-probe');
+  const written = sources.map((name) => statSync(join(folder, 'native', name)).mtimeMs);
+  if (!existsSync(probe) || statSync(probe).mtimeMs < Math.max(...written)) {
+    onProgress('building the probe of llama.cpp');
+    await run('cmake', ['-S', join(folder, 'native'), '-B', build, '-DCMAKE_BUILD_TYPE=Release']);
+    await run('cmake', ['--build', build]);
+  }
+  return { file: probe, args: [libraries] };
+}
+
+async function run(file: string, args: readonly string[]): Promise<void> {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  }
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', (error) => reject(new Error(`llama.cpp needs ${file}: ${error.message}`)));
+    child.once('close', resolve);
+  });
+  if (status !== 0) throw new Error(`llama.cpp does not get ready: ${file}: ${said.trim().split('\n').at(-1)}`);
+}
