@@ -4,10 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type Cache, readCaches } from '../src/caches.js';
 import type { IsaName } from '../src/index.js';
-import type { BlockSizes } from '../src/native/addon.js';
 import { loadAddon, packageRoot } from '../src/native/load.js';
-import { type Cache, readCaches } from './caches.js';
 
 export interface Machine {
   /** As the CPU names itself. */
@@ -25,13 +24,11 @@ export interface Machine {
   readonly kernelSets: readonly IsaName[];
   /** Of the first CPU, the nearest first; empty where the system does not tell. */
   readonly caches: readonly Cache[];
-  /** How the kernels cut a matrix product, in elements. */
-  readonly blockSizes: BlockSizes;
 }
 
 export async function describeMachine(): Promise<Machine> {
   const processors = cpus();
-  const { isas, blockSizes } = loadAddon();
+  const { isas } = loadAddon();
   return {
     cpu: processors[0]?.model.replace(/\s+/g, ' ').trim() || 'unknown CPU',
     cores: processors.length,
@@ -42,7 +39,6 @@ export async function describeMachine(): Promise<Machine> {
     commit: await commitOf(packageRoot()),
     kernelSets: isas as readonly IsaName[],
     caches: readCaches(),
-    blockSizes,
   };
 }
 

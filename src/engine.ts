@@ -1,12 +1,13 @@
 // Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
 import { totalmem } from 'node:os';
+import { type BlockSizeOptions, chooseBlockSizes } from './block-sizes.js';
 import { type IsaName, readEnvironment } from './environment.js';
 import { TesseraeError } from './errors.js';
 import type { ModelHost } from './model/host.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import { Pace, runAtOnce, runInSlices } from './model/pace.js';
-import type { Addon } from './native/addon.js';
+import type { Addon, BlockSizes } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
@@ -43,6 +44,10 @@ export interface EngineOptions {
   readonly memoryBudget?: number | undefined;
   /** Forces a kernel set; by default `TESSERAE_ISA`, else the best that the CPU runs. */
   readonly isa?: IsaName | undefined;
+  /**
+   * How matrix products are cut into blocks, in elements; by default as the caches of this machine suggest. Speed only.
+   */
+  readonly blockSizes?: BlockSizeOptions | undefined;
 }
 
 export interface EngineStats {
@@ -61,6 +66,14 @@ const hugePageBytes = 4 << 20;
 /** Recording makes many objects that live on: each slice leaves time for their garbage collection. */
 const recordingSliceMs = 1;
 
+interface EngineParts {
+  readonly addon: Addon;
+  readonly isa: IsaName;
+  readonly blockSizes: BlockSizes;
+  readonly team: Team;
+  readonly pool: TensorPool;
+}
+
 export interface Engine extends EngineMethods {}
 
 /**
@@ -74,6 +87,8 @@ export class Engine {
   /** The kernel set in use. */
   readonly isa: IsaName;
   readonly threads: number;
+  /** How matrix products are cut, in elements. */
+  readonly blockSizes: BlockSizes;
   readonly #addon: Addon;
   readonly #team: Team;
   readonly #pool: TensorPool;
@@ -83,8 +98,9 @@ export class Engine {
   readonly #models = new Set<Model>();
   #closing: Promise<void> | undefined;
 
-  private constructor(addon: Addon, isa: IsaName, team: Team, pool: TensorPool) {
+  private constructor({ addon, isa, blockSizes, team, pool }: EngineParts) {
     this.isa = isa;
+    this.blockSizes = Object.freeze(blockSizes);
     this.threads = team.threads;
     this.#addon = addon;
     this.#team = team;
@@ -101,7 +117,7 @@ export class Engine {
    */
   static async create(options: EngineOptions = {}): Promise<Engine> {
     for (const key of Object.keys(options)) {
-      if (['threads', 'memoryBudget', 'isa'].includes(key)) continue;
+      if (['threads', 'memoryBudget', 'isa', 'blockSizes'].includes(key)) continue;
       throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op: 'Engine.create' });
     }
     const environment = readEnvironment();
@@ -115,6 +131,7 @@ export class Engine {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
     }
     const isa = chooseIsa(addon, options.isa ?? environment.isa);
+    const blockSizes = chooseBlockSizes(addon, options.blockSizes);
     const budgetBytes = checkCount(options.memoryBudget ?? defaultBudget(), 'memoryBudget');
     const teamBytes = Team.sizeBytes(addon, threads);
     if (budgetBytes <= teamBytes) {
@@ -130,7 +147,7 @@ export class Engine {
       },
       onTrim: (bytes) => addon.releasePages(bytes),
     });
-    return new Engine(addon, isa, team, pool);
+    return new Engine({ addon, isa, blockSizes, team, pool });
   }
 
   /** A tensor of zeros, or with the given values; the caller disposes it. See {@link TensorPool.tensor}. */
@@ -199,6 +216,7 @@ export class Engine {
       pool: this.#pool,
       runner: this.#runner,
       threads: this.threads,
+      blockSizes: this.blockSizes,
       zero: this.#zero,
     });
   }
@@ -273,9 +291,13 @@ export class Engine {
     }
   }
 
+  #newRecorder(): Recorder {
+    return new Recorder({ threads: this.threads, blockSizes: this.blockSizes, zero: this.#zero });
+  }
+
   /** A call that makes its output, and disposes it when it fails. */
   #callNew(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined): Promise<Tensor> {
-    const recorder = new Recorder(this.threads, this.#zero);
+    const recorder = this.#newRecorder();
     const out = this.#record(op, args, recorder);
     try {
       const onEnd = (failed: boolean) => {
@@ -292,7 +314,7 @@ export class Engine {
   #callInto(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined, out: Tensor): Promise<Tensor> {
     let run = this.#oneShots.find(op.name, args);
     if (run === undefined) {
-      const recorder = new Recorder(this.threads, this.#zero);
+      const recorder = this.#newRecorder();
       this.#record(op, args, recorder);
       run = this.#oneShots.add(op.name, args, this.#compile(recorder));
     } else {

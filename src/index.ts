@@ -1,4 +1,6 @@
 // The public names of the package.
+
+export type { BlockSizeOptions } from './block-sizes.js';
 export { Engine, type EngineOptions, type EngineStats } from './engine.js';
 export type { IsaName } from './environment.js';
 export { AbortError, type ErrorCode, TesseraeError } from './errors.js';
@@ -11,6 +13,7 @@ export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
 export type { Session } from './model/session.js';
 export type { Tokenizer } from './model/tokenizer/tokenizer.js';
 export type { LoadProgress } from './model/weights.js';
+export type { BlockSizes } from './native/addon.js';
 export { PackedMatrix, type PackOptions } from './ops/pack.js';
 export { ropeFrequencies } from './ops/rope.js';
 export type { ProgramProfile, StepProfile, TileSpan } from './program/profile.js';

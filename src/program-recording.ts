@@ -1,6 +1,6 @@
 // The making of a program: its recorder and builder, the memory that it will own, and the steps from what was recorded
 // to what runs. All or nothing: a recording that fails gives everything back. Used by Engine alone.
-import type { Addon } from './native/addon.js';
+import type { Addon, BlockSizes } from './native/addon.js';
 import { ProgramBuilder } from './ops/program-builder.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { Program } from './program/program.js';
@@ -15,6 +15,7 @@ export interface RecordingSite {
   readonly pool: TensorPool;
   readonly runner: Runner;
   readonly threads: number;
+  readonly blockSizes: BlockSizes;
   /** One f32 zero. */
   readonly zero: Tensor;
 }
@@ -27,7 +28,7 @@ export class ProgramRecording {
 
   constructor(site: RecordingSite) {
     this.#site = site;
-    this.#recorder = new Recorder(site.threads, site.zero);
+    this.#recorder = new Recorder(site);
     this.builder = new ProgramBuilder(this.#recorder, site.pool);
   }
 

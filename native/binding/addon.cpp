@@ -239,21 +239,35 @@ Napi::Value describe_layout(Napi::Env env) {
   return layout;
 }
 
-Napi::Value describe_block_sizes(Napi::Env env) {
+Napi::Value describe_micro_tile(Napi::Env env) {
   Napi::Object sizes = Napi::Object::New(env);
   sizes.Set("mr", static_cast<double>(kMr));
   sizes.Set("nr", static_cast<double>(kNr));
-  sizes.Set("kc", static_cast<double>(kKc));
-  sizes.Set("nc", static_cast<double>(kNc));
-  sizes.Set("mc", static_cast<double>(kMc));
   return sizes;
+}
+
+Napi::Value describe_default_block_sizes(Napi::Env env) {
+  Napi::Object sizes = Napi::Object::New(env);
+  sizes.Set("kc", static_cast<double>(kDefaultBlockSizes.kc));
+  sizes.Set("nc", static_cast<double>(kDefaultBlockSizes.nc));
+  sizes.Set("mc", static_cast<double>(kDefaultBlockSizes.mc));
+  return sizes;
+}
+
+// Whether the scratch memory holds such blocks, and they are whole panels: blockSizesValid({ kc, nc, mc }).
+Napi::Value block_sizes_valid_call(const Napi::CallbackInfo& info) {
+  const Napi::Object sizes = info[0].As<Napi::Object>();
+  const auto size = [&](const char* name) { return static_cast<int64_t>(index_of(sizes.Get(name), UINT32_MAX, name)); };
+  return Napi::Boolean::New(info.Env(), block_sizes_valid({size("kc"), size("nc"), size("mc")}));
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("kernels", describe_kernels(env));
   exports.Set("isas", describe_isas(env));
   exports.Set("layout", describe_layout(env));
-  exports.Set("blockSizes", describe_block_sizes(env));
+  exports.Set("microTile", describe_micro_tile(env));
+  exports.Set("defaultBlockSizes", describe_default_block_sizes(env));
+  exports.Set("blockSizesValid", Napi::Function::New<block_sizes_valid_call>(env));
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));
   exports.Set("controlInit", Napi::Function::New<control_init_call>(env));
   exports.Set("publish", Napi::Function::New<publish_call>(env));

@@ -70,6 +70,7 @@ struct MatmulParams {
   int64_t tile_m;      // any; a multiple of kMr (or m) is best
   int64_t tile_n;      // a multiple of kNr, or n
   int64_t tile_batches;
+  BlockSizes blocks;  // those that packed_b was made with, if it was
   OuterShape batch;
   OuterStrides a_batch;  // elements of each operand per step of a batch dimension; 0 broadcasts
   OuterStrides b_batch;

@@ -8,7 +8,7 @@
 
 namespace tesserae {
 
-// The packed image of one k × n matrix. k is cut into blocks of k_block_size(k) (the last may be shorter), n into
+// The packed image of one k × n matrix. k is cut into blocks of k_block_size(k, kc) (the last may be shorter), n into
 // panels of nr = 16 columns, the last one filled up with zeros:
 //
 //    k-block 0                                      k-block 1
@@ -30,11 +30,11 @@ static constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t
   return (first_k * panel_count(n) + panel * block_k) * kNr;
 }
 
-// In TypeScript: an image has 4 · k · 16 · ceil(n / 16) bytes, a k-block count of ceil(k / 512); tile_panels = 8 makes
+// In TypeScript: an image has 4 · k · 16 · ceil(n / 16) bytes, a k-block count of ceil(k / kc); tile_panels = 8 makes
 // tiles of at most 256 KiB, under 0.1 ms each.
 //
 // Tile index -> (batch, k-block, group of panels), the last running fastest.
-// tile_count = batch.rows() · k_block_count(k) · ceil(panel_count(n) / tile_panels).
+// tile_count = batch.rows() · k_block_count(k, kc) · ceil(panel_count(n) / tile_panels).
 struct PackBParams {
   const void* b;
   float* packed;
@@ -44,6 +44,7 @@ struct PackBParams {
   int64_t b_cs;
   int64_t b_dtype;  // DType: f32, f16 or bf16
   int64_t tile_panels;
+  int64_t kc;  // of BlockSizes
   OuterShape batch;           // the distinct matrices only: a dimension over which B is broadcast has size 1
   OuterStrides b_batch;       // elements of b
   OuterStrides packed_batch;  // floats of packed

@@ -31,6 +31,7 @@ struct MatmulCase {
   int64_t outer = 1, inner = 1;  // batch sizes; B is broadcast over the outer one
   int64_t tile_batches = 1;
   int64_t tile_panels = 3;
+  BlockSizes blocks = kDefaultBlockSizes;
   Values values = Values::random;
 };
 
@@ -39,7 +40,8 @@ inline std::string describe(const MatmulCase& c) {
   return number(c.m) + "x" + number(c.n) + "x" + number(c.k) + " path " + number(c.path) + " tile " +
          number(c.tile_m) + "x" + number(c.tile_n) + " a " + number(c.a) + " b " + number(c.b) +
          " b_dtype " + number(c.b_dtype) + (c.has_bias ? " bias" : "") + " activation " + number(c.activation) +
-         " residual " + number(c.residual) + " batch " + number(c.outer) + "x" + number(c.inner);
+         " residual " + number(c.residual) + " batch " + number(c.outer) + "x" + number(c.inner) +
+         " blocks " + number(c.blocks.kc) + "x" + number(c.blocks.nc) + "x" + number(c.blocks.mc);
 }
 
 constexpr float kGuard = -77.25f;
@@ -100,6 +102,7 @@ class MatmulProblem {
     p.tile_m = tile_m > 0 ? tile_m : c_.m;
     p.tile_n = tile_n > 0 ? tile_n : c_.n;
     p.tile_batches = c_.tile_batches;
+    p.blocks = c_.blocks;
     p.batch = {{1, 1, c_.outer, c_.inner}};
     p.a_batch = {{0, 0, a_size_ * c_.inner, a_size_}};
     p.b_batch = {{0, 0, 0, b_size_}};
@@ -144,12 +147,13 @@ class MatmulProblem {
     p.k = c_.k, p.n = c_.n, p.b_rs = b_rs_, p.b_cs = b_cs_;
     p.b_dtype = static_cast<int64_t>(c_.b_dtype);
     p.tile_panels = tile_panels;
+    p.kc = c_.blocks.kc;
     p.batch = {{1, 1, 1, c_.inner}};
     p.b_batch = {{0, 0, 0, b_size_}};
     p.packed_batch = {{0, 0, 0, packed_image_floats(c_.k, c_.n)}};
     Scratch none = {nullptr, 0};
     const Kernel kernel = isa == Isa::avx2 ? pack_b_avx2 : pack_b_ref;
-    const int64_t tiles = c_.inner * k_block_count(c_.k) * ceil_div(panel_count(c_.n), tile_panels);
+    const int64_t tiles = c_.inner * k_block_count(c_.k, c_.blocks.kc) * ceil_div(panel_count(c_.n), tile_panels);
     for (int64_t tile = 0; tile < tiles; ++tile) kernel(op, tile, none);
     return images;
   }

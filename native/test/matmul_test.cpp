@@ -10,6 +10,10 @@ using namespace tesserae::test;
 
 namespace {
 
+constexpr int64_t kKc = kDefaultBlockSizes.kc;
+constexpr int64_t kNc = kDefaultBlockSizes.nc;
+constexpr int64_t kMc = kDefaultBlockSizes.mc;
+
 bool has_avx2() { return isa_supported(Isa::avx2); }
 
 // With these activations the reference does the same operations as the vectors.
@@ -30,6 +34,38 @@ void check(const MatmulCase& c) {
 
 constexpr MatmulPath kAllPaths[] = {MatmulPath::thin, MatmulPath::local_pack, MatmulPath::shared_pack};
 constexpr Layout kLayouts[] = {Layout::rows, Layout::columns, Layout::strided};
+
+TEST_CASE("matmul: block sizes change no bit") {
+  for (const MatmulPath path : {MatmulPath::local_pack, MatmulPath::shared_pack}) {
+    for (const Layout a : {Layout::rows, Layout::columns}) {
+      MatmulCase c = {50, 75, 70, path};
+      c.a = a, c.b = Layout::columns, c.has_bias = true, c.residual = Residual::in_place, c.inner = 2;
+      for (const Isa isa : {Isa::ref, Isa::avx2}) {
+        if (!isa_supported(isa)) continue;
+        const std::vector<float> expected = MatmulProblem(c).run(isa, 50, 75);
+        for (const BlockSizes& blocks : {BlockSizes{8, 16, 6}, BlockSizes{24, 48, 12}, BlockSizes{32, 16, 48},
+                                         BlockSizes{64, 64, 600}, BlockSizes{1024, 256, 90}}) {
+          REQUIRE(block_sizes_valid(blocks));
+          MatmulCase other = c;
+          other.blocks = blocks;
+          CAPTURE(describe(other));
+          CHECK(same_bits(MatmulProblem(other).run(isa, 50, 75), expected));
+          CHECK(same_bits(MatmulProblem(other).run(isa, 31, 48), expected));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul: block sizes that are no whole panels, or more than the scratch memory holds") {
+  CHECK(block_sizes_valid({8, 16, 6}));
+  CHECK(!block_sizes_valid({0, 16, 6}));
+  CHECK(!block_sizes_valid({12, 16, 6}));
+  CHECK(!block_sizes_valid({8, 8, 6}));
+  CHECK(!block_sizes_valid({8, 16, 7}));
+  CHECK(!block_sizes_valid({4096, 128, 192}));
+  CHECK(!block_sizes_valid({int64_t{1} << 40, 16, 6}));
+}
 
 }  // namespace
 
@@ -83,7 +119,7 @@ TEST_CASE("matmul: k around its block, with an epilogue that must run once") {
 TEST_CASE("matmul: m around the blocks of packed A and of partial sums") {
   for (const Layout a : {Layout::rows, Layout::columns}) {
     for (const int64_t k : {int64_t{9}, kKc + 1}) {
-      for (const int64_t m : {kMc - 1, kMc, kMc + 1, 2 * kMc + 1, kPartialRows - 1, kPartialRows, kPartialRows + 1}) {
+      for (const int64_t m : {kMc - 1, kMc, kMc + 1, 2 * kMc + 1, kMostPartialRows - 1, kMostPartialRows, kMostPartialRows + 1}) {
         MatmulCase c = {m, 9, k};
         c.a = a, c.residual = Residual::in_place;
         check(c);

@@ -37,9 +37,6 @@ export interface NativeLayout {
 
 /** How the kernels cut a matrix product, in elements: native/kernels/block_sizes.h. */
 export interface BlockSizes {
-  /** Rows and columns of a micro-tile. */
-  readonly mr: number;
-  readonly nr: number;
   /** The blocks of k, n and m. */
   readonly kc: number;
   readonly nc: number;
@@ -58,8 +55,12 @@ export interface Addon {
   /** The kernel sets that this CPU can run, the best one last. */
   readonly isas: readonly string[];
   readonly layout: NativeLayout;
-  readonly blockSizes: BlockSizes;
+  /** Rows and columns of C that a micro-kernel holds in registers. */
+  readonly microTile: { readonly mr: number; readonly nr: number };
+  readonly defaultBlockSizes: BlockSizes;
 
+  /** Whether the blocks are whole panels and fit into a worker's scratch memory. */
+  blockSizesValid(sizes: BlockSizes): boolean;
   addressOf(bytes: ArrayBufferView): number;
   adviseHugePages(bytes: Uint8Array): void;
   /** Gives whole pages back to the system at once; they read as zeros afterwards. */

@@ -4,8 +4,6 @@
 
 /** Columns of a packed panel: kNr. */
 export const panelColumns = 16;
-/** The kernel's blocks of k: kKc. */
-const blockK = 512;
 /** Up to so many rows or columns a product is bound by reading its wide operand, once, where it stands: kThinMax. */
 const thinMost = 8;
 /** All rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
@@ -21,6 +19,8 @@ export interface ProductSize {
   readonly k: number;
   readonly batches: number;
   readonly threads: number;
+  /** Columns of a block of b. */
+  readonly nc: number;
 }
 
 export function choosePath({ m, n, k, batches, threads }: ProductSize): MatmulPath {
@@ -29,8 +29,9 @@ export function choosePath({ m, n, k, batches, threads }: ProductSize): MatmulPa
   return m * k <= localPackElements && strips >= 4 * threads ? 'localPack' : 'sharedPack';
 }
 
-export function kBlocks(k: number): number {
-  return Math.ceil(k / blockK);
+/** How many blocks k is cut into, which are at most kc long. */
+export function kBlocks(k: number, kc: number): number {
+  return Math.ceil(k / kc);
 }
 
 /** A tile takes about two milliseconds at most, so that a cancellation is prompt. */
@@ -41,10 +42,9 @@ const leastTileFlops = 2e6;
 const tilesPerWorker = 8;
 const thinTilesPerWorker = 4;
 
-const localColumns = [128, 96, 64, 48, 32];
+const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;
 const sharedRows = [258, 132, 66, 36];
-const sharedColumns = 128;
 /** Elements along the wide operand of the thin path: long runs where it lies along them, and shorter ones across. */
 const thinAlong = [1024, 512, 256, 128];
 const thinAcross = [512, 256, 128, 64, 32];
@@ -57,7 +57,7 @@ export interface TileSize {
 
 /** @param alongRows whether the wide operand of a thin product has unit stride along its wide side */
 export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: boolean): TileSize {
-  const { m, n, k, batches, threads } = size;
+  const { m, n, k, batches, threads, nc } = size;
   const flops = 2 * m * n * k;
   if (path !== 'sharedPack' && batches > 1 && flops < leastTileFlops) {
     const spread = Math.floor(batches / (threads * tilesPerWorker));
@@ -68,14 +68,13 @@ export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: bool
   if (path === 'localPack') {
     const fits = (columns: number) =>
       2 * m * k * columns <= mostTileFlops && batches * Math.ceil(n / columns) >= enough;
-    return { m, n: Math.min(n, localColumns.find(fits) ?? narrowestStrip), batches: 1 };
+    return { m, n: Math.min(n, [nc, ...localColumns].find(fits) ?? narrowestStrip), batches: 1 };
   }
   const fits = (rows: number) =>
-    2 * rows * k * sharedColumns <= mostTileFlops &&
-    batches * Math.ceil(m / rows) * Math.ceil(n / sharedColumns) >= enough;
+    2 * rows * k * nc <= mostTileFlops && batches * Math.ceil(m / rows) * Math.ceil(n / nc) >= enough;
   const rows = sharedRows.find(fits);
-  if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, sharedColumns), batches: 1 };
-  return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, sharedColumns / 2), batches: 1 };
+  if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, nc), batches: 1 };
+  return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, Math.max(panelColumns, nc / 2)), batches: 1 };
 }
 
 function thinTiles({ m, n, batches, threads }: ProductSize, alongRows: boolean): TileSize {
@@ -88,10 +87,18 @@ function thinTiles({ m, n, batches, threads }: ProductSize, alongRows: boolean):
   return mirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
 }
 
+export interface PackSize {
+  readonly k: number;
+  readonly kc: number;
+  readonly panels: number;
+  readonly images: number;
+  readonly threads: number;
+}
+
 /** Panels per tile of a packing. */
-export function packTiles(k: number, panels: number, images: number, threads: number): number {
-  const blockElements = Math.ceil(k / kBlocks(k)) * panelColumns;
+export function packTiles({ k, kc, panels, images, threads }: PackSize): number {
+  const blockElements = Math.ceil(k / kBlocks(k, kc)) * panelColumns;
   const least = Math.ceil(32_768 / blockElements);
-  const shared = Math.ceil((panels * kBlocks(k) * images) / (threads * tilesPerWorker));
+  const shared = Math.ceil((panels * kBlocks(k, kc) * images) / (threads * tilesPerWorker));
   return Math.max(1, Math.min(panels, Math.max(least, shared)));
 }

@@ -210,7 +210,8 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
 function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): void {
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
-  const size = { m, n, k, batches, threads: recorder.threads };
+  const blocks = recorder.blockSizes;
+  const size = { m, n, k, batches, threads: recorder.threads, nc: blocks.nc };
   const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
   const alongRows = m <= n ? product.bStrides[1] === 1 : product.aStrides[0] === 1;
   const tiles = chooseTiles(size, path, alongRows);
@@ -243,6 +244,7 @@ function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): 
       .int(pathCodes[path])
       .int(checkChoice(args.activation, activationCodes, 'none', op, 'activation'))
       .ints([tiles.m, tiles.n, tiles.batches])
+      .ints([blocks.kc, blocks.nc, blocks.mc])
       .ints(padFront(batch, 1))
       .ints(padFront(aBatch, 0))
       .ints(padFront(bBatch, 0))

@@ -71,11 +71,12 @@ export function imageStrides(batch: readonly number[], size: number): number[] {
 export function recordPack(recorder: Recorder, source: PackSource, image: Tensor): void {
   const { b, k, n, bStrides, batch, batchStrides } = source;
   const images = elementCount(batch);
+  const { kc } = recorder.blockSizes;
   const panels = Math.ceil(n / panelColumns);
-  const tilePanels = packTiles(k, panels, images, recorder.threads);
+  const tilePanels = packTiles({ k, kc, panels, images, threads: recorder.threads });
   const step = {
     kernel: 'pack_b',
-    tiles: images * kBlocks(k) * Math.ceil(panels / tilePanels),
+    tiles: images * kBlocks(k, kc) * Math.ceil(panels / tilePanels),
     flops: 0,
     reads: [b],
     writes: [image],
@@ -87,7 +88,7 @@ export function recordPack(recorder: Recorder, source: PackSource, image: Tensor
       .ints([k, n])
       .ints(bStrides)
       .dtype(b)
-      .int(tilePanels)
+      .ints([tilePanels, kc])
       .ints(padFront(batch, 1))
       .ints(padFront(batchStrides, 0))
       .ints(padFront(imageStrides(batch, imageSize(k, n)), 0)),

@@ -1,5 +1,6 @@
 // Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
 
+import type { BlockSizes } from '../native/addon.js';
 import { type DType, dtypes } from '../tensor/dtype.js';
 import { elementCount } from '../tensor/layout.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -32,11 +33,14 @@ export class Recorder {
   readonly temporaries = new Set<TemporaryStorage>();
   /** How many workers the tiles should keep busy. Results never depend on it. */
   readonly threads: number;
+  /** How matrix products are cut. Results never depend on it. */
+  readonly blockSizes: BlockSizes;
   /** One f32 zero. */
   readonly zero: Tensor;
 
-  constructor(threads: number, zero: Tensor) {
+  constructor({ threads, blockSizes, zero }: Pick<Recorder, 'threads' | 'blockSizes' | 'zero'>) {
     this.threads = threads;
+    this.blockSizes = blockSizes;
     this.zero = zero;
   }
 

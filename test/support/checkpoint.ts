@@ -88,7 +88,7 @@ export class Checkpoint {
 
   /** As a program of `steps` equal steps, each after the one before. */
   program({ tiles = 1, mode = 'wait', steps = 1 }: { tiles?: number; mode?: CheckpointMode; steps?: number } = {}) {
-    const recorder = new Recorder(1, this.gate);
+    const recorder = new Recorder({ threads: 1, blockSizes: loadAddon().defaultBlockSizes, zero: this.gate });
     for (let step = 0; step < steps; step++) {
       recordCheckpoint(recorder, { arrived: this.arrived, gate: this.gate, tiles, mode });
     }

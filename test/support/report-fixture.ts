@@ -157,7 +157,6 @@ export function reportFixture(): ReportData {
         commit: origin.commit,
         kernelSets: ['ref', 'avx2'],
         caches: [{ level: 1, kind: 'data', sizeBytes: 32768, lineBytes: 64, sharedBy: 1 }],
-        blockSizes: { mr: 6, nr: 16, kc: 512, nc: 128, mc: 192 },
       },
       isa: 'avx2',
       roofline,

@@ -30,17 +30,17 @@ struct BlockLoops {
   const MatmulParams& p;
   const MatmulOperands& x;
   Epilogue epilogue;
-  float* packed_b;  // kKc × kNc
-  float* partial;   // kPartialRows × kNc as micro-tiles of kMr × kNr, in the order of the loops
-  float* packed_a;  // kMc × kKc, and a little more
+  float* packed_b;  // kc × nc
+  float* partial;   // partial_rows × nc as micro-tiles of kMr × kNr, in the order of the loops
+  float* packed_a;  // mc × kc, and a little more
 
   BlockLoops(const MatmulParams& params, const MatmulOperands& operands, float* scratch)
       : p(params),
         x(operands),
         epilogue(params, operands),
         packed_b(scratch),
-        partial(packed_b + kKc * kNc),
-        packed_a(partial + kPartialRows * kNc) {}
+        partial(packed_b + p.blocks.kc * p.blocks.nc),
+        packed_a(partial + partial_rows(p.blocks) * p.blocks.nc) {}
 
   // The block of B at (first_k, first_column) as panels.
   const float* block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns) const {
@@ -83,7 +83,7 @@ struct BlockLoops {
 
   void run(int64_t first_row, int64_t rows, int64_t first_column, int64_t columns) const {
     const int64_t panels = (columns + kNr - 1) / kNr;
-    const int64_t step = k_block_size(p.k);
+    const int64_t step = k_block_size(p.k, p.blocks.kc);
     // Loop over k-blocks: each begins with the sums that the one before left.
     for (int64_t first_k = 0; first_k < p.k; first_k += step) {
       const int64_t block_k = std::min(step, p.k - first_k);
@@ -95,8 +95,8 @@ struct BlockLoops {
         micro_tiles<false>(a, b, block_k, first_row, rows, first_column, columns, partial, is_first, is_last);
         continue;
       }
-      for (int64_t i = 0; i < rows; i += kMc) {
-        const int64_t height = std::min(rows - i, kMc);
+      for (int64_t i = 0; i < rows; i += p.blocks.mc) {
+        const int64_t height = std::min(rows - i, p.blocks.mc);
         pack_a(a + i * p.a_rs, p.a_rs, p.a_cs, height, block_k, packed_a);
         micro_tiles<true>(packed_a, b, block_k, first_row + i, height, first_column, columns,
                           partial + i * panels * kNr, is_first, is_last);
@@ -109,10 +109,10 @@ void blocked_tile(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const BlockLoops loops(p, x, scratch);
   const int64_t rows = tile.last_row - tile.first_row;
   // With one block of k there are no partial sums to keep, and any number of rows passes a block of B.
-  const int64_t row_step = k_block_count(p.k) == 1 ? rows : kPartialRows;
+  const int64_t row_step = k_block_count(p.k, p.blocks.kc) == 1 ? rows : partial_rows(p.blocks);
   // Loop over blocks of B, then over row blocks.
-  for (int64_t j = tile.first_column; j < tile.last_column; j += kNc) {
-    const int64_t columns = std::min(tile.last_column - j, kNc);
+  for (int64_t j = tile.first_column; j < tile.last_column; j += p.blocks.nc) {
+    const int64_t columns = std::min(tile.last_column - j, p.blocks.nc);
     for (int64_t i = tile.first_row; i < tile.last_row; i += row_step) {
       loops.run(i, std::min(tile.last_row - i, row_step), j, columns);
     }

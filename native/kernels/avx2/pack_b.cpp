@@ -94,11 +94,11 @@ void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, fl
 
 KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<PackBParams>();
-  const int64_t blocks = k_block_count(p.k);
+  const int64_t blocks = k_block_count(p.k, p.kc);
   const int64_t groups = (panel_count(p.n) + p.tile_panels - 1) / p.tile_panels;
   const int64_t batch = tile / (groups * blocks);
-  const int64_t first_k = tile / groups % blocks * k_block_size(p.k);
-  const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+  const int64_t first_k = tile / groups % blocks * k_block_size(p.k, p.kc);
+  const int64_t block_k = std::min(k_block_size(p.k, p.kc), p.k - first_k);
   const int64_t first_panel = tile % groups * p.tile_panels;
   const int64_t first_column = first_panel * kNr;
   const int64_t columns = std::min(p.tile_panels * kNr, p.n - first_column);

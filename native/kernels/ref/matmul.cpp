@@ -11,8 +11,8 @@ namespace {
 
 float element_of_b(const MatmulParams& p, const MatmulOperands& x, int64_t row, int64_t column) {
   if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
-    const int64_t first_k = row / k_block_size(p.k) * k_block_size(p.k);
-    const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+    const int64_t first_k = row / k_block_size(p.k, p.blocks.kc) * k_block_size(p.k, p.blocks.kc);
+    const int64_t block_k = std::min(k_block_size(p.k, p.blocks.kc), p.k - first_k);
     const float* panel = x.packed_b + packed_panel_offset(p.n, first_k, block_k, column / kNr);
     return panel[(row - first_k) * kNr + column % kNr];
   }

@@ -9,11 +9,11 @@ namespace tesserae {
 
 KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<PackBParams>();
-  const int64_t blocks = k_block_count(p.k);
+  const int64_t blocks = k_block_count(p.k, p.kc);
   const int64_t groups = (panel_count(p.n) + p.tile_panels - 1) / p.tile_panels;
   const int64_t batch = tile / (groups * blocks);
-  const int64_t first_k = tile / groups % blocks * k_block_size(p.k);
-  const int64_t block_k = std::min(k_block_size(p.k), p.k - first_k);
+  const int64_t first_k = tile / groups % blocks * k_block_size(p.k, p.kc);
+  const int64_t block_k = std::min(k_block_size(p.k, p.kc), p.k - first_k);
   const int64_t first_panel = tile % groups * p.tile_panels;
   const int64_t last_panel = std::min(first_panel + p.tile_panels, panel_count(p.n));
   const int64_t b_offset = row_offset(p.batch, p.b_batch, batch);

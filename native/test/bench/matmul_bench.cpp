@@ -113,12 +113,13 @@ class Runner {
     p.tile_m = problem.tile_m ? problem.tile_m : p.m;
     p.tile_n = problem.tile_n ? problem.tile_n : p.n;
     p.tile_batches = 1;
+    p.blocks = kDefaultBlockSizes;
     p.batch = {{1, 1, 1, 1}};
     tiles_ = ceil_div(p.m, p.tile_m) * ceil_div(p.n, p.tile_n);
     auto& q = *reinterpret_cast<PackBParams*>(pack_op_.params);
     q.b = p.b, q.packed = packed_.floats(), q.k = p.k, q.n = p.n, q.b_rs = p.b_rs, q.b_cs = p.b_cs;
-    q.b_dtype = p.b_dtype, q.tile_panels = 8, q.batch = p.batch;
-    pack_tiles_ = k_block_count(p.k) * ceil_div(panel_count(p.n), q.tile_panels);
+    q.b_dtype = p.b_dtype, q.tile_panels = 8, q.kc = p.blocks.kc, q.batch = p.batch;
+    pack_tiles_ = k_block_count(p.k, p.blocks.kc) * ceil_div(panel_count(p.n), q.tile_panels);
   }
 
   // Seconds of one run.

@@ -10,7 +10,7 @@ import {
   type Roofline,
   workersText,
 } from '../../../bench/index.js';
-import { Engine, type Model } from '../../index.js';
+import { type BlockSizes, Engine, type Model } from '../../index.js';
 import { type CommandContext, runCommand } from '../context.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import { withModel } from '../with-model.js';
@@ -53,12 +53,14 @@ interface TeamInfo {
   readonly isa: string;
   readonly threads: number;
   readonly memoryBudgetBytes: number;
+  /** How matrix products are cut, in elements. */
+  readonly blockSizes: BlockSizes;
 }
 
 async function describeTeam(threads: number | undefined): Promise<TeamInfo> {
   await using engine = await Engine.create({ threads });
   const { isa, pool } = engine.stats();
-  return { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes };
+  return { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes, blockSizes: engine.blockSizes };
 }
 
 function describeModel(model: Model, loadMs: number) {
@@ -71,7 +73,7 @@ type ModelDescription = ReturnType<typeof describeModel>;
 
 function formatInfo(
   machine: Machine,
-  { isa, threads, memoryBudgetBytes }: TeamInfo,
+  { isa, threads, memoryBudgetBytes, blockSizes }: TeamInfo,
   roofline: readonly Roofline[] | null,
   model: ModelDescription | null,
 ): string {
@@ -83,7 +85,7 @@ function formatInfo(
     ...cacheLines(machine),
     ['memory', `${formatBytes(machine.memoryBytes)}, of which tensors may take ${formatBytes(memoryBudgetBytes)}`],
     ['kernels', `${isa} (this machine runs ${machine.kernelSets.join(', ')})`],
-    ['blocks', describeBlocks(machine)],
+    ['blocks', describeBlocks(blockSizes)],
     ['threads', String(threads)],
   ];
   for (const { workers, fmaGflops, readGBs } of roofline ?? []) {
@@ -105,9 +107,8 @@ function cacheLines({ caches }: Machine): [string, string][] {
   return texts.length === 0 ? [] : [['caches', texts.join(', ')]];
 }
 
-function describeBlocks({ blockSizes }: Machine): string {
-  const { mr, nr, kc, nc, mc } = blockSizes;
-  return `matmul micro-tile ${mr}×${nr}, kc ${kc}, nc ${nc}, mc ${mc}`;
+function describeBlocks({ kc, nc, mc }: BlockSizes): string {
+  return `matmul kc ${kc}, nc ${nc}, mc ${mc}`;
 }
 
 function modelLines(model: ModelDescription): [string, string][] {

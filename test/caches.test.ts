@@ -1,9 +1,9 @@
-// bench/caches.ts: what is read from the system's description of a CPU's caches.
+// src/caches.ts: what is read from the system's description of a CPU's caches.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cacheName, readCaches } from '../../bench/caches.js';
+import { cacheName, readCaches } from '../src/caches.js';
 
 let folder: string;
 

@@ -1,4 +1,5 @@
-// The caches of a CPU as the kernel tells of them in sysfs. Reads; derives nothing. Part of what describeMachine() gives.
+// The caches of a CPU as the kernel tells of them in sysfs. Reads; derives nothing. Called by the engine
+// for its block sizes, and by describeMachine().
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
