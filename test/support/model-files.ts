@@ -5,6 +5,7 @@ import { afterAll } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import { temporaryFolder } from './gguf-bytes.js';
 import { Numbers } from './numbers.js';
+import { type RandomModel, writeRandomModel } from './random-architecture.js';
 import { type LlamaContent, type RandomLlama, writeRandomLlama } from './random-model.js';
 
 /** Small enough that its single tokens are computed on the calling thread. */
@@ -31,6 +32,18 @@ export function modelFiles(): (model: RandomLlama, change?: (content: LlamaConte
   return async (model, change) => {
     const path = folder.file(`${files++}.gguf`);
     await writeRandomLlama(path, model, change);
+    return path;
+  };
+}
+
+/** The same for models of any architecture. */
+export function modelPaths(): (model: RandomModel, change?: (content: LlamaContent) => void) => Promise<string> {
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
+  let files = 0;
+  return async (model, change) => {
+    const path = folder.file(`${model.architecture}-${files++}.gguf`);
+    await writeRandomModel(path, model, change);
     return path;
   };
 }

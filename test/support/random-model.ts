@@ -5,7 +5,7 @@ import { StringList } from '../../src/model/gguf/string-list.js';
 import type { MetadataValue } from '../../src/model/gguf/value-types.js';
 import { type GgufContent, type GgufTensorSource, writeGguf } from '../../src/model/gguf/writer.js';
 import { byteCharacters } from '../../src/model/tokenizer/byte-alphabet.js';
-import { narrowAll, sixteenBitFormats } from '../../src/tensor/half.js';
+import { randomSource, randomTensor } from './random-weights.js';
 
 export interface RandomLlama {
   readonly layers: number;
@@ -28,19 +28,7 @@ export interface RandomLlama {
   readonly seed?: number;
 }
 
-const PIECE_ELEMENTS = 1 << 18;
 const SMALLEST_VOCABULARY = 257;
-
-/** Marsaglia's xorshift32: all that random weights need. Gives numbers in [-1, 1). */
-function randomSource(seed: number): () => number {
-  let state = Math.imul(seed, 0x9e3779b1) || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state / 2 ** 31;
-  };
-}
 
 /** What a file holds, to be changed before it is written. */
 export interface LlamaContent extends GgufContent {
@@ -127,17 +115,11 @@ function llamaTensors(model: RandomLlama): GgufTensorSource[] {
   const qDim = headDim * model.heads;
   const kvDim = headDim * model.kvHeads;
   let seed = (model.seed ?? 1) * 1000;
-  const norm = (name: string): GgufTensorSource => ({
-    name,
-    type: 'F32',
-    shape: [dim],
-    data: randomFloats(dim, { center: 1, spread: 0.1, seed: seed++ }),
-  });
-  const matrix = (name: string, rows: number, columns: number): GgufTensorSource => {
-    // A uniform spread of sqrt(3 / columns) has variance 1 / columns: activations keep their size.
-    const floats = randomFloats(rows * columns, { center: 0, spread: Math.sqrt(3 / columns), seed: seed++ });
-    return { name, type: model.type, shape: [rows, columns], data: model.type === 'F32' ? floats : halves(floats) };
-  };
+  const norm = (name: string): GgufTensorSource =>
+    randomTensor(name, 'F32', [dim], { center: 1, spread: 0.1, seed: seed++ });
+  // A uniform spread of sqrt(3 / columns) has variance 1 / columns: activations keep their size.
+  const matrix = (name: string, rows: number, columns: number): GgufTensorSource =>
+    randomTensor(name, model.type, [rows, columns], { center: 0, spread: Math.sqrt(3 / columns), seed: seed++ });
   const blocks = Array.from({ length: layers }, (_, layer) => [
     norm(`blk.${layer}.attn_norm.weight`),
     norm(`blk.${layer}.ffn_norm.weight`),
@@ -155,36 +137,4 @@ function llamaTensors(model: RandomLlama): GgufTensorSource[] {
     norm('output_norm.weight'),
     ...(tied ? [] : [matrix('output.weight', vocab, dim)]),
   ];
-}
-
-interface Spread {
-  readonly center: number;
-  readonly spread: number;
-  readonly seed: number;
-}
-
-/** Uniform random floats in pieces; each iteration begins anew. */
-function randomFloats(count: number, { center, spread, seed }: Spread): Iterable<Float32Array> {
-  return {
-    *[Symbol.iterator]() {
-      const random = randomSource(seed);
-      for (let left = count; left > 0; left -= PIECE_ELEMENTS) {
-        const piece = new Float32Array(Math.min(left, PIECE_ELEMENTS));
-        for (let i = 0; i < piece.length; i++) piece[i] = center + spread * random();
-        yield piece;
-      }
-    },
-  };
-}
-
-function halves(pieces: Iterable<Float32Array>): Iterable<Uint16Array> {
-  return {
-    *[Symbol.iterator]() {
-      for (const piece of pieces) {
-        const half = new Uint16Array(piece.length);
-        narrowAll(sixteenBitFormats.f16, piece, half);
-        yield half;
-      }
-    },
-  };
 }

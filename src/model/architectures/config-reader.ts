@@ -61,13 +61,15 @@ export class ConfigReader {
 export interface BaseConfig extends ModelConfig {
   /** Width of the feed-forward layers. */
   readonly ffn: number;
+  /** What norms add to the variance, or to the mean square, before the root. */
+  readonly normEps: number;
 }
 
 /**
  * @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for wider heads than attention
  * takes and for a mixture of experts
  */
-export function readSizes(reader: ConfigReader): BaseConfig {
+export function readSizes(reader: ConfigReader, norm: 'rms' | 'layer'): BaseConfig {
   const dim = reader.size('embedding_length');
   const heads = reader.size('attention.head_count');
   const kvHeads = reader.size('attention.head_count_kv', heads);
@@ -97,5 +99,6 @@ export function readSizes(reader: ConfigReader): BaseConfig {
     vocabulary: reader.metadata.strings('tokenizer.ggml.tokens').length,
     contextLength: reader.size('context_length'),
     ffn: reader.size('feed_forward_length'),
+    normEps: reader.positive(`attention.layer_norm${norm === 'rms' ? '_rms' : ''}_epsilon`, 1e-5),
   };
 }

@@ -6,7 +6,6 @@ import { type BaseConfig, ConfigReader, readSizes } from './config-reader.js';
 import { type RopeConfig, type RopeStyle, readRope, scaledFrequencies } from './rope-scaling.js';
 
 export interface DecoderConfig extends BaseConfig {
-  readonly normEps: number;
   readonly rope: RopeConfig;
 }
 
@@ -15,21 +14,28 @@ export function readDecoderConfig(
   { architecture, style }: { architecture: string; style: RopeStyle },
 ): DecoderConfig {
   const reader = new ConfigReader(metadata, architecture);
-  const sizes = readSizes(reader);
-  return {
-    ...sizes,
-    normEps: reader.positive('attention.layer_norm_rms_epsilon', 1e-5),
-    rope: readRope(reader, { ...sizes, style }),
-  };
+  const sizes = readSizes(reader, 'rms');
+  return { ...sizes, rope: readRope(reader, { ...sizes, style }) };
 }
 
-export function matrix(name: string, rows: number, columns: number, { optional = false } = {}): WeightSpec {
-  return { name: `${name}.weight`, shape: [rows, columns], asF32: false, optional };
+/** A matrix keeps the file's type, unless it is looked up and added only. */
+export function matrix(
+  name: string,
+  rows: number,
+  columns: number,
+  { optional = false, asF32 = false } = {},
+): WeightSpec {
+  return { name: `${name}.weight`, shape: [rows, columns], asF32, optional };
 }
 
-/** A vector that is computed with in f32. */
+/** A vector, by its whole name: it is computed with in f32. */
 export function vector(name: string, length: number, { optional = false } = {}): WeightSpec {
   return { name, shape: [length], asF32: true, optional };
+}
+
+/** Weight and bias of a layer norm. */
+export function layerNormVectors(name: string, length: number, { optional = false } = {}): WeightSpec[] {
+  return [vector(`${name}.weight`, length, { optional }), vector(`${name}.bias`, length, { optional })];
 }
 
 /** A projection with a bias, which the file may do without where `optionalBias` is set. */

@@ -1,11 +1,13 @@
 // The architectures that can be loaded, one line each.
 import type { GgufMetadata } from '../gguf/metadata.js';
 import type { Architecture, ModelConfig } from './architecture.js';
+import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
+import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 
-const architectures: readonly Architecture<never>[] = [llama, qwen2, qwen3].map(
+const architectures: readonly Architecture<never>[] = [llama, qwen2, qwen3, phi3, gpt2].map(
   (known) => known as Architecture<never>,
 );
 

@@ -3,6 +3,7 @@
 import type { ProgramBuilder } from '../../ops/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ForwardInputs, LayerCache, ModelConfig, Weight, Weights } from './architecture.js';
+import type { BaseConfig } from './config-reader.js';
 import type { DecoderConfig } from './decoder.js';
 
 /** Where a stage finds its weights, and where it records itself. */
@@ -47,19 +48,30 @@ export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
   return at.p.embedding(weightOf(at, 'token_embd'), at.inputs.ids);
 }
 
-export function rmsNorm(at: Pass<DecoderConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
+export function rmsNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
   return at.p.rmsNorm(x, weightOf(at, name), { eps: at.config.normEps, ...options });
 }
+
+export function layerNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
+  const bias = biasOf(at, name);
+  return at.p.layerNorm(x, { weight: weightOf(at, name), ...(bias && { bias }), eps: at.config.normEps, ...options });
+}
+
+type Activation = 'gelu' | 'geluTanh' | 'silu';
 
 export interface ProjectOptions {
   /** Added to the result; may be `out`. */
   readonly residual?: Tensor;
   readonly out?: Tensor;
-  readonly activation?: 'gelu' | 'geluTanh' | 'silu';
 }
 
 /** y = x · wᵀ + bias, where the file has a bias: the layout of a projection in the file is [out, in]. */
-export function project(at: Place, name: string, x: Tensor, options: ProjectOptions = {}): Tensor {
+export function project(
+  at: Place,
+  name: string,
+  x: Tensor,
+  options: ProjectOptions & { activation?: Activation } = {},
+): Tensor {
   const bias = biasOf(at, name);
   return at.p.matmul(x, weightOf(at, name), { transposeB: true, ...(bias && { bias }), ...options });
 }
@@ -91,6 +103,14 @@ export function queriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   return { q: asHeads(at, q, heads), k: asHeads(at, k, kvHeads), v: asHeads(at, v, kvHeads) };
 }
 
+/** The same from one projection, whose rows are those of q, k and v one after the other. */
+export function fusedQueriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
+  const { heads, kvHeads } = at.config;
+  const all = asHeads(at, project(at, 'attn_qkv', h), heads + 2 * kvHeads);
+  const part = (from: number, count: number) => all.slice(null, [from, from + count]);
+  return { q: part(0, heads), k: part(heads, kvHeads), v: part(heads + kvHeads, kvHeads) };
+}
+
 /** Normalises queries and keys head by head, in place. */
 export function normHeads(at: Pass<DecoderConfig>, { q, k }: QueriesKeysValues): void {
   rmsNorm(at, 'attn_q_norm', q, { out: q });
@@ -105,7 +125,10 @@ export function rotate({ p, config, inputs }: DecoderLayer, { q, k }: QueriesKey
 }
 
 /** Queries against all keys so far: those in the cache and those that this pass adds to it. f32 [tokens, heads · headDim]. */
-export function attend({ p, config, inputs, index }: DecoderLayer, { q, k, v }: QueriesKeysValues): Tensor {
+export function attend(
+  { p, config, inputs, index }: Layer<ModelConfig, ForwardInputs>,
+  { q, k, v }: QueriesKeysValues,
+): Tensor {
   const { heads, headDim } = config;
   const { positions } = inputs;
   const cache = inputs.cache[index] as LayerCache;
@@ -123,7 +146,7 @@ export function attend({ p, config, inputs, index }: DecoderLayer, { q, k, v }: 
 export function gatedFeedForward(
   at: Place,
   h: Tensor,
-  { activation, ...options }: { activation: 'silu' | 'gelu' | 'geluTanh' } & Omit<ProjectOptions, 'activation'>,
+  { activation, ...options }: { activation: Activation } & ProjectOptions,
 ): Tensor {
   const { p } = at;
   if (activation === 'silu') {
@@ -133,6 +156,23 @@ export function gatedFeedForward(
   const gate = project(at, 'ffn_gate', h, { activation });
   const up = project(at, 'ffn_up', h);
   return project(at, 'ffn_down', p.mul(gate, up, { out: gate }), options);
+}
+
+/** The same where one matrix has gate and up, one after the other. */
+export function fusedGatedFeedForward(at: Layer<BaseConfig>, h: Tensor, options: ProjectOptions): Tensor {
+  const { ffn } = at.config;
+  const both = project(at, 'ffn_up', h);
+  const gated = at.p.siluMul(both.slice(null, [0, ffn]), both.slice(null, [ffn, 2 * ffn]));
+  return project(at, 'ffn_down', gated, options);
+}
+
+/** down(activation(up(h))). */
+export function feedForward(
+  at: Place,
+  h: Tensor,
+  { activation, ...options }: { activation: Activation } & ProjectOptions,
+): Tensor {
+  return project(at, 'ffn_down', project(at, 'ffn_up', h, { activation }), options);
 }
 
 /** The logits of hidden states, by the output matrix or, where there is none, the embedding. */
