@@ -303,8 +303,8 @@ describe('the vocabulary in the file', () => {
     [
       'an unknown pre-tokenizer',
       'ERR_UNSUPPORTED',
-      '"qwen2"',
-      { 'tokenizer.ggml.pre': { type: 'string', value: 'qwen2' } },
+      '"qwen9"',
+      { 'tokenizer.ggml.pre': { type: 'string', value: 'qwen9' } },
     ],
     ['no tokenizer', 'ERR_MODEL_FILE', 'tokenizer.ggml.model" is missing', { 'tokenizer.ggml.model': undefined }],
     ['no pre-tokenizer', 'ERR_MODEL_FILE', 'tokenizer.ggml.pre" is missing', { 'tokenizer.ggml.pre': undefined }],

@@ -1,11 +1,9 @@
 // Byte-pair merging of one word: always the pair of lowest rank first, of equal ones the leftmost, as llama.cpp and
-// Hugging Face tokenizers do. A linked list of symbols and a heap of candidate pairs make it n log n in the word's
+// Hugging Face tokenizers do. A linked list of symbols and a queue of candidate pairs make it n log n in the word's
 // length, and it can pause at any point. Called by byte-level-bpe.ts; knows nothing of text or words.
+import { MergeQueue } from './merge-queue.js';
 import type { MergeTable } from './merge-table.js';
 
-/** Positions take the low 32 bits of a candidate's key, ranks the 21 bits above, up to 2^53. */
-const RANK_UNIT = 2 ** 32;
-export const MAX_MERGES = 2 ** 21;
 const NONE = -1;
 
 /** Takes a word's tokens in order. */
@@ -19,10 +17,9 @@ export class BpeMerger {
   readonly #ids: Int32Array;
   readonly #previous: Int32Array;
   readonly #next: Int32Array;
-  /** Binary heap of rank * RANK_UNIT + position of the left symbol. Holds stale candidates; see run(). */
-  readonly #heap: Float64Array;
+  /** Ranks and positions of left symbols. Holds stale candidates; see run(). */
+  readonly #queue: MergeQueue;
   #length = 0;
-  #heapSize = 0;
   /** Where collect() goes on. */
   #collected = 0;
 
@@ -33,13 +30,13 @@ export class BpeMerger {
     this.#previous = new Int32Array(capacity);
     this.#next = new Int32Array(capacity);
     // At most one candidate for each neighbouring pair, and each of fewer than `capacity` merges takes one and adds two.
-    this.#heap = new Float64Array(2 * capacity);
+    this.#queue = new MergeQueue(2 * capacity);
   }
 
   /** Begins a new word, to which at least one symbol must be appended. */
   reset(): void {
     this.#length = 0;
-    this.#heapSize = 0;
+    this.#queue.clear();
     this.#collected = 0;
   }
 
@@ -57,17 +54,17 @@ export class BpeMerger {
   /** Takes at most `steps` candidates. @returns whether nothing is left to merge */
   run(steps: number): boolean {
     const { left, right, merged } = this.#merges;
+    const queue = this.#queue;
     for (let step = 0; step < steps; step++) {
-      if (this.#heapSize === 0) return true;
-      const key = this.#take();
-      const rank = Math.floor(key / RANK_UNIT);
-      const at = key - rank * RANK_UNIT;
+      if (queue.isEmpty) return true;
+      queue.take();
+      const { priority: rank, place: at } = queue;
       // A candidate is stale when one of its symbols has changed since; the pair that now stands here has its own.
       const taken = this.#next[at] as number;
       if (this.#ids[at] !== left[rank] || taken === NONE || this.#ids[taken] !== right[rank]) continue;
       this.#merge(at, taken, merged[rank] as number);
     }
-    return this.#heapSize === 0;
+    return queue.isEmpty;
   }
 
   /** Appends at most `steps` of the word's tokens to `ids`. @returns whether that was the last of them */
@@ -95,36 +92,6 @@ export class BpeMerger {
 
   #offer(at: number, left: number, right: number): void {
     const rank = this.#merges.rankOf(left, right);
-    if (rank >= 0) this.#put(rank * RANK_UNIT + at);
-  }
-
-  #put(key: number): void {
-    const heap = this.#heap;
-    let at = this.#heapSize++;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if ((heap[parent] as number) <= key) break;
-      heap[at] = heap[parent] as number;
-      at = parent;
-    }
-    heap[at] = key;
-  }
-
-  #take(): number {
-    const heap = this.#heap;
-    const smallest = heap[0] as number;
-    const size = --this.#heapSize;
-    const key = heap[size] as number;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= size) break;
-      if (child + 1 < size && (heap[child + 1] as number) < (heap[child] as number)) child += 1;
-      if ((heap[child] as number) >= key) break;
-      heap[at] = heap[child] as number;
-      at = child;
-    }
-    heap[at] = key;
-    return smallest;
+    if (rank >= 0) this.#queue.put(rank, at);
   }
 }

@@ -1,9 +1,11 @@
 // Turns the bytes of tokens into text, all at once or as a stream. Invalid UTF-8 becomes U+FFFD as TextDecoder has it,
-// and a byte order mark stays. Called by the tokenizers whose tokens are bytes.
+// and a byte order mark stays. Called by base-tokenizer.ts.
 import type { TokenDecoder } from './tokenizer.js';
 
 /** The bytes of a token, or `undefined` when it gives no text. Throws for an id that is not in the vocabulary. */
 export type BytesOf = (id: number) => Uint8Array | undefined;
+
+const BLANK = 0x20;
 
 export function decodeBytes(ids: Iterable<number>, bytesOf: BytesOf): string {
   const pieces: Uint8Array[] = [];
@@ -14,12 +16,30 @@ export function decodeBytes(ids: Iterable<number>, bytesOf: BytesOf): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces));
 }
 
+/** Takes one space off the front of the first piece that is not empty. */
+export function withoutFirstSpace(bytesOf: BytesOf): { bytesOf: BytesOf; reset(): void } {
+  let begun = false;
+  return {
+    bytesOf: (id) => {
+      const bytes = bytesOf(id);
+      if (begun || bytes === undefined || bytes.length === 0) return bytes;
+      begun = true;
+      return bytes[0] === BLANK ? bytes.subarray(1) : bytes;
+    },
+    reset: () => {
+      begun = false;
+    },
+  };
+}
+
 export class ByteDecoder implements TokenDecoder {
   readonly #bytesOf: BytesOf;
+  readonly #reset: () => void;
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-  constructor(bytesOf: BytesOf) {
+  constructor(bytesOf: BytesOf, reset: () => void = () => {}) {
     this.#bytesOf = bytesOf;
+    this.#reset = reset;
   }
 
   push(id: number): string {
@@ -28,6 +48,7 @@ export class ByteDecoder implements TokenDecoder {
   }
 
   end(): string {
+    this.#reset();
     return this.#utf8.decode();
   }
 }

@@ -9,6 +9,8 @@ import { createByteLevelBpe } from './byte-level-bpe.js';
 export interface EncodeOptions {
   /** Begin with the model's BOS token. Default false: the tokens are the text's own. */
   addBos?: boolean;
+  /** End with the model's EOS token; for encoders that is their separator. Default false. */
+  addEos?: boolean;
   /** Turn the text of control tokens, such as `<|endoftext|>`, into these tokens. Default false: it is plain text. */
   special?: boolean;
 }
@@ -16,6 +18,11 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Render control tokens as their text. Default false: they give nothing. */
   special?: boolean;
+  /**
+   * The tokens continue another text. Default false: they are a whole one, and the space that some vocabularies put in
+   * front of a text is taken away again.
+   */
+  continues?: boolean;
 }
 
 /** Decodes a stream of tokens. Pieces joined are what `decode` gives for all of them at once. */
@@ -39,6 +46,8 @@ export interface Tokenizer {
   readonly endIds: ReadonlySet<number>;
   /** Whether the model expects its prompts to begin with BOS. */
   readonly addsBos: boolean;
+  /** Whether the model expects whole texts to end with EOS, or with a separator. */
+  readonly addsEos: boolean;
 
   /**
    * The tokens of a text. Runs until it is done: for texts over some 100 kB, take {@link encodeAsync}.
