@@ -21,3 +21,5 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/probe_fma.h"
 #include "kernels/probe_read.h"
+#include "kernels/store_key_values.h"
+#include "kernels/paged_attention.h"

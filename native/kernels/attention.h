@@ -24,8 +24,13 @@ constexpr int64_t kAttentionMaxDim = 512;
 // A mask of -inf gives a key the weight 0 whatever the key holds; its value must be finite, for 0 · inf is NaN.
 // A row that sees no key, or none but keys of score -inf, is 0.
 //
+// A query stands at position i: positions[b,q] where given, else kv_len - q_len + q. Its distance from key j acts
+// through, in this order: softcap c: scaled score = c · tanh(scaled score / c) (Gemma Team 2024); slopes: minus
+// slopes[h] · |i - j| (Press et al. 2022); the mask; window n: only keys with |i - j| < n count (Beltagy et al. 2020).
+// Key blocks without a key of the window are not read; within a block, keys before the window weigh 0 (see the mask).
+//
 // The bits of a row: score = the sequential FMA chain over dim of q' · k with q' = q · f32(scale · log2 e), then
-// fma(mask, log2 e, score); in each key block the maximum, the weights 2^(score - maximum), their sum by lanes
+// the same in units of log2 e: the cap, fma(-slope · log2 e, distance, score), fma(mask, log2 e, score); in each key block the maximum, the weights 2^(score - maximum), their sum by lanes
 // (lane = key mod 8, in key order, then a fixed tree) and the FMA chain over keys of weight · v; blocks are merged
 // in ascending order by the rescaling formula of Milakov and Gimelshein (2018), each block normalised by its own
 // maximum. Nothing of this knows of tiles, of other rows or of the capacity of k and v.
@@ -55,6 +60,9 @@ struct AttentionParams {
   int64_t out_batch, out_head, out_row;
   int64_t mask_batch, mask_head, mask_row;  // 0 broadcasts; keys have unit stride
   int64_t positions_batch;                  // 0: all batches share one list; queries have unit stride
+  const float* slopes;                      // [heads], or null
+  double softcap;                           // 0: none
+  int64_t window;                           // 0: none
 };
 
 // What a tile covers: queries of some heads of one kv group.
@@ -89,16 +97,24 @@ static inline AttentionTile attention_tile(const AttentionParams& p, int64_t til
   return t;
 }
 
-// How many keys query `query` of batch `batch` sees: 0 .. kv_len.
+// Where query `query` of batch `batch` stands among the keys.
+static inline int64_t attention_position(const AttentionParams& p, int64_t batch, int64_t query) {
+  return p.positions ? static_cast<int64_t>(p.positions[batch * p.positions_batch + query])
+                     : p.kv_len - p.q_len + query;
+}
+
+// One past the last key that the query sees: 0 .. kv_len.
 static inline int64_t attention_limit(const AttentionParams& p, int64_t batch, int64_t query) {
   int64_t limit = p.kv_len;
   if (p.kv_lengths) limit = std::min(limit, static_cast<int64_t>(p.kv_lengths[batch]));
-  if (p.causal) {
-    const int64_t last = p.positions ? static_cast<int64_t>(p.positions[batch * p.positions_batch + query])
-                                     : p.kv_len - p.q_len + query;
-    limit = std::min(limit, last + 1);
-  }
+  if (p.causal) limit = std::min(limit, attention_position(p, batch, query) + 1);
+  if (p.window) limit = std::min(limit, attention_position(p, batch, query) + p.window);
   return std::max<int64_t>(limit, 0);
+}
+
+// The first key that the query sees.
+static inline int64_t attention_first(const AttentionParams& p, int64_t batch, int64_t query) {
+  return p.window ? std::max<int64_t>(attention_position(p, batch, query) - p.window + 1, 0) : 0;
 }
 
 KernelStatus attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

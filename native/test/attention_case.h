@@ -66,6 +66,9 @@ struct Case {
   int64_t mask_batch = 0, mask_head = 0, mask_row = 0;
   std::vector<int32_t> positions;   // [batch, q_len]
   std::vector<int32_t> kv_lengths;  // [batch]
+  std::vector<float> slopes;        // [heads]
+  double softcap = 0;
+  int64_t window = 0;
 
   explicit Case(const Shape& s, bool gaps_ = false, unsigned seed = 1)
       : shape(s),
@@ -118,6 +121,8 @@ struct Case {
     p.out_batch = out.batch_stride, p.out_head = out.head_stride, p.out_row = out.row_stride;
     p.mask_batch = mask_batch, p.mask_head = mask_head, p.mask_row = mask_row;
     p.positions_batch = shape.q_len;
+    p.slopes = slopes.empty() ? nullptr : slopes.data();
+    p.softcap = softcap, p.window = window;
     return p;
   }
 
@@ -141,24 +146,35 @@ struct Case {
     for (int64_t b = 0; b < shape.batch; ++b) {
       for (int64_t h = 0; h < shape.heads; ++h) {
         for (int64_t i = 0; i < shape.q_len; ++i) {
-          std::vector<double> scores(static_cast<size_t>(attention_limit(p, b, i)));
+          std::vector<double> scores;
+          std::vector<int64_t> seen;
+          const int64_t position = attention_position(p, b, i);
+          for (int64_t j = 0; j < shape.kv_len; ++j) {
+            if (causal && j > position) continue;
+            if (!kv_lengths.empty() && j >= kv_lengths[static_cast<size_t>(b)]) continue;
+            if (window > 0 && std::abs(position - j) >= window) continue;
+            seen.push_back(j);
+          }
           double maximum = -std::numeric_limits<double>::infinity();
-          for (size_t j = 0; j < scores.size(); ++j) {
-            double dot = 0;
+          for (int64_t j : seen) {
+            double score = 0;
             for (int64_t d = 0; d < shape.dim; ++d) {
-              dot += static_cast<double>(q.at(b, h, i, d)) * k.at(b, h / group, static_cast<int64_t>(j), d);
+              score += static_cast<double>(q.at(b, h, i, d)) * k.at(b, h / group, j, d);
             }
-            scores[j] = dot * scale + mask_at(b, h, i, static_cast<int64_t>(j));
-            maximum = std::max(maximum, scores[j]);
+            score *= scale;
+            if (softcap > 0) score = softcap * std::tanh(score / softcap);
+            if (!slopes.empty()) {
+              score -= slopes[static_cast<size_t>(h)] * std::fabs(static_cast<double>(position - j));
+            }
+            scores.push_back(score + mask_at(b, h, i, j));
+            maximum = std::max(maximum, scores.back());
           }
           double sum = 0;
           if (std::isinf(maximum)) scores.clear();
           for (double& score : scores) sum += score = std::exp(score - maximum);
           for (int64_t d = 0; d < shape.v_dim; ++d) {
             double total = 0;
-            for (size_t j = 0; j < scores.size(); ++j) {
-              total += scores[j] * v.at(b, h / group, static_cast<int64_t>(j), d);
-            }
+            for (size_t j = 0; j < scores.size(); ++j) total += scores[j] * v.at(b, h / group, seen[j], d);
             out.push_back(sum == 0 ? 0 : total / sum);
           }
         }

@@ -92,7 +92,7 @@ Case single_query(Case& c, int64_t query) {
       for (int64_t d = 0; d < s.dim; ++d) single.q.at(b, h, 0, d) = c.q.at(b, h, query, d);
     }
     const int64_t bottom_right = c.shape.kv_len - c.shape.q_len + query;
-    if (c.causal) {
+    if (c.causal || c.window > 0 || !c.slopes.empty()) {
       single.positions.push_back(c.positions.empty()
                                      ? static_cast<int32_t>(bottom_right)
                                      : c.positions[static_cast<size_t>(b * c.shape.q_len + query)]);
@@ -359,4 +359,41 @@ TEST_CASE("attention holds scores far apart") {
   c.scale = 300;  // one key takes all, the others fall to 0
   for (Kernel kernel : kernels()) CHECK(error(run(kernel, c, 1, 8), c.oracle()) < 1e-6);
   check_same_bits(c);
+}
+
+TEST_CASE("attention caps scores, counts distances and keeps to windows as float64 does") {
+  for (bool causal : {true, false}) {
+    for (int64_t q_len : {1, 4, 11, 70}) {
+      for (int64_t kv_len : {int64_t{70}, kBlock, 2 * kBlock + 90}) {
+        Case c({1, 4, 2, q_len, kv_len, 24, 16}, q_len == 11, static_cast<unsigned>(q_len + kv_len));
+        c.causal = causal;
+        for (float& x : c.q.storage) x *= 4;
+        c.softcap = 2.5;
+        check_against_oracle(c);
+        c.slopes = {0.5f, 0.25f, 0.01f, 0.0f};
+        check_against_oracle(c);
+        for (int64_t window : {int64_t{1}, int64_t{5}, int64_t{64}, kBlock, kBlock + 1, 5 * kBlock}) {
+          c.window = window;
+          CAPTURE(window);
+          check_against_oracle(c);
+          if (kv_len > kBlock && q_len == 11) check_same_bits(c);
+        }
+        c.softcap = 0;
+        c.slopes.clear();
+        c.window = 3;
+        c.mask.assign(static_cast<size_t>(kv_len), 0.5f);
+        c.mask[static_cast<size_t>(kv_len / 2)] = -INFINITY;
+        check_against_oracle(c);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention does not read key blocks outside of the window") {
+  Case c({1, 2, 1, 9, 3 * kBlock, 16, 16}, false, 12);
+  c.causal = true;
+  c.window = 20;
+  Case dirty = c;
+  for (int64_t j = 0; j < 2 * kBlock; ++j) dirty.k.at(0, 0, j, 0) = dirty.v.at(0, 0, j, 0) = NAN;
+  for (Kernel kernel : kernels()) CHECK(same_bits(run(kernel, dirty, 2, 9), run(kernel, c, 2, 9)));
 }

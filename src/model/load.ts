@@ -1,5 +1,6 @@
 // Loads a model: header, tokenizer and weights of a file, in steps that leave the event loop free.
 import { TesseraeError } from '../errors.js';
+import { pageLayout } from '../ops/paged-key-values.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { architectureOf } from './architectures/index.js';
 import { type GgufFile, openGguf } from './gguf/reader.js';
@@ -12,7 +13,7 @@ import { type LoadProgress, loadWeights } from './weights.js';
 export interface LoadModelOptions {
   /**
    * Positions in a session, prompt and generated tokens together; by default what the model was made for, or 4096
-   * where that is more: keys and values for all of them are taken from the budget per session.
+   * where that is more. Memory for keys and values is taken as a session grows.
    */
   readonly contextLength?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -48,6 +49,7 @@ export async function loadModel(
     const problem = `is ${config.layers}, but the file has ${file.tensors.size} tensors`;
     throw file.metadata.error(`${architecture.name}.block_count`, problem);
   }
+  const layout = pageLayout(config, 'f32');
   const specs = architecture.weights(config);
   file.requireSupportedTypes();
   const tokenizer = await createTokenizer(file.metadata, signalOption);
@@ -68,7 +70,7 @@ export async function loadModel(
       tensorTypes: countTypes(file),
       sessionCapacity: capacity,
     };
-    const parts = { host, architecture, config, weights, constants, capacity };
+    const parts = { host, architecture, config, weights, constants, capacity, pageLayout: layout };
     return new Model({ parts, tokenizer, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();

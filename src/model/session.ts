@@ -1,10 +1,12 @@
 // A session: one sequence of tokens with its keys and values, and the programs that extend it. Knows nothing of text.
 // Models lend sessions to generations and take them back, so that programs are recorded once.
 import { TesseraeError } from '../errors.js';
+import type { PageLayout } from '../ops/paged-key-values.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Architecture, Constants, LayerCache, ModelConfig, Weights } from './architectures/architecture.js';
+import type { Architecture, Constants, ModelConfig, Weights } from './architectures/architecture.js';
 import type { ModelHost } from './host.js';
+import { type Growth, KeyValues } from './key-values.js';
 import { checkIds, checkOptions } from './options.js';
 import { Pace } from './pace.js';
 
@@ -28,6 +30,18 @@ export interface ModelParts {
   readonly constants: Constants;
   /** Positions in a session. */
   readonly capacity: number;
+  /** How sessions keep keys and values. */
+  readonly pageLayout: PageLayout;
+}
+
+/** What a session holds of memory, beside the programs that it keeps for replay. */
+export interface SessionStats {
+  readonly tokens: number;
+  readonly capacity: number;
+  /** Bytes of the pages of its keys and values. */
+  readonly keyValueBytes: number;
+  /** The part of them that forks of the session use, too. */
+  readonly sharedBytes: number;
 }
 
 /** Longer inputs are taken in pieces of so many tokens: a piece's intermediate tensors are all that is held. */
@@ -42,7 +56,7 @@ const programsKept = 8;
 
 export class Session {
   readonly #parts: ModelParts;
-  readonly #cache: readonly LayerCache[];
+  readonly #keyValues: KeyValues;
   readonly #programs = new Map<string, Program<Forward>>();
   readonly #pace = new Pace();
   #length = 0;
@@ -52,19 +66,7 @@ export class Session {
   /** @internal Models make them: `model.session()`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
-    const { layers, kvHeads, headDim } = parts.config;
-    const made: Tensor[] = [];
-    const make = () => {
-      const tensor = parts.host.empty([kvHeads, parts.capacity, headDim], 'f32');
-      made.push(tensor);
-      return tensor;
-    };
-    try {
-      this.#cache = Array.from({ length: layers }, () => ({ keys: make(), values: make() }));
-    } catch (error) {
-      for (const tensor of made) tensor.dispose();
-      throw error;
-    }
+    this.#keyValues = new KeyValues(parts.host, parts.pageLayout, parts.capacity);
   }
 
   /** Tokens in the session. */
@@ -76,8 +78,13 @@ export class Session {
     return this.#parts.capacity;
   }
 
+  get stats(): SessionStats {
+    const { sizeBytes: keyValueBytes, sharedBytes } = this.#keyValues;
+    return { tokens: this.#length, capacity: this.capacity, keyValueBytes, sharedBytes };
+  }
+
   /**
-   * Forgets all tokens from `length` on. The rest keeps its keys and values.
+   * Forgets all tokens from `length` on. The rest keeps its keys and values; pages that it does not need go back.
    * @throws TesseraeError ERR_ARGUMENT, ERR_BUSY while an append is under way, ERR_DISPOSED
    */
   rewind(length: number): void {
@@ -86,6 +93,7 @@ export class Session {
       throw new TesseraeError('ERR_ARGUMENT', `cannot rewind a session of ${this.#length} tokens to ${String(length)}`);
     }
     this.#length = length;
+    this.#keyValues.truncate(length);
   }
 
   /**
@@ -125,7 +133,9 @@ export class Session {
     }
     const most = this.#pieceLength(output);
     this.#busy = true;
+    let growth: Growth | undefined;
     try {
+      growth = await this.#keyValues.grow(start, start + ids.length, signal);
       for (let from = 0; from < ids.length; from += most) {
         const count = Math.min(most, ids.length - from);
         const isLast = from + count === ids.length;
@@ -143,13 +153,16 @@ export class Session {
         // Programs small enough to be computed on this thread never let the event loop turn.
         if (this.#pace.due()) await this.#pace.rest();
       }
+      this.#keyValues.keep(growth);
     } catch (error) {
       this.#length = start;
+      if (growth !== undefined) this.#keyValues.undo(growth);
       // It may have lost its tensors under way: not they are what the caller disposed.
       if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#checkUsable('append');
       throw error;
     } finally {
       this.#busy = false;
+      if (this.#disposed) this.#keyValues.dispose();
     }
   }
 
@@ -207,7 +220,7 @@ export class Session {
 
   #record(tokens: number, output: ForwardOutput, signal: AbortSignal | undefined): Promise<Program<Forward>> {
     const { host, architecture, config, weights, constants } = this.#parts;
-    const cache = this.#cache;
+    const cache = this.#keyValues.layers;
     return host.program(function* (p): Generator<void, Forward> {
       const ids = p.input([tokens], 'i32');
       const positions = p.input([tokens], 'i32');
@@ -235,9 +248,6 @@ export class Session {
     this.#disposed = true;
     for (const program of this.#programs.values()) program.dispose();
     this.#programs.clear();
-    for (const { keys, values } of this.#cache) {
-      keys.dispose();
-      values.dispose();
-    }
+    if (!this.#busy) this.#keyValues.dispose();
   }
 }

@@ -1,13 +1,24 @@
 // attention: scaled dot-product attention with an online softmax (native/kernels/attention.h). Never holds tokens ×
 // tokens of anything. Here: checks and the choice of tiles, which changes no bit of the result.
 import { formatShape, TesseraeError } from '../errors.js';
+import type { ParamWriter } from '../program/param-writer.js';
 import type { Recorder } from '../program/recorder.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
-import { type CallOptions, checkFlag, checkNumber, checkSameShape, checkTensor, defineOp } from './op.js';
+import { type CallOptions, checkFlag, checkNumber, checkSameShape, checkTensor, checkVector, defineOp } from './op.js';
 import { broadcastTo, packed } from './rows.js';
 
-export interface AttentionOptions extends CallOptions {
+/** What changes scores by where query and key stand; the position of query i is i + keys - queries, or `positions`. */
+export interface ScoreOptions {
+  /** Each query sees only keys less than so many positions away, on both sides where not `causal`. */
+  readonly window?: number | undefined;
+  /** Scores s become softcap · tanh(s / softcap), after scaling and before all else. */
+  readonly softcap?: number | undefined;
+  /** f32 [heads]: a score loses slope · distance (ALiBi). */
+  readonly slopes?: Tensor | undefined;
+}
+
+export interface AttentionOptions extends CallOptions, ScoreOptions {
   /** Query i sees the keys up to its own position: i + keys - queries, or `positions` where given. */
   readonly causal?: boolean | undefined;
   /** Multiplies the scores; 1 / √dim by default. */
@@ -35,10 +46,10 @@ export const mostHeadDim = 512;
 
 export const attention = defineOp({
   name: op,
-  parameters: ['q', 'k', 'v', 'causal', 'scale', 'mask', 'positions', 'kvLengths'],
+  parameters: ['q', 'k', 'v', 'causal', 'scale', 'mask', 'positions', 'kvLengths', 'window', 'softcap', 'slopes'],
   inPlace: () => false,
   args: (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): AttentionArgs => ({ q, k, v, ...options }),
-  operands: ({ q, k, v, mask, positions, kvLengths }) => [q, k, v, mask, positions, kvLengths],
+  operands: ({ q, k, v, mask, positions, kvLengths, slopes }) => [q, k, v, mask, positions, kvLengths, slopes],
   infer(args) {
     const { q, k, v, mask, positions, kvLengths, scale } = args;
     checkTensor(q, op, 'q', 'f32');
@@ -76,6 +87,7 @@ export const attention = defineOp({
       checkTensor(kvLengths, op, 'kvLengths', 'i32');
       checkSameShape(kvLengths, [batch], op, 'kvLengths');
     }
+    checkScoreOptions(args, heads, op);
     return { shape: [batch, heads, queries, vDim], dtype: 'f32' };
   },
   record: recordAttention,
@@ -97,35 +109,34 @@ function recordAttention(recorder: Recorder, args: AttentionArgs, out: Tensor): 
   const mask = args.mask && withUnitRows(recorder, broadcastTo(args.mask, [batch, heads, queries, keys], op));
   const positions = args.positions && packed(recorder, args.positions);
   const kvLengths = args.kvLengths && packed(recorder, args.kvLengths);
-  const tiles = chooseTiles({ batch, kvHeads, group: heads / kvHeads, queries, threads: recorder.threads });
+  const slopes = args.slopes && packed(recorder, args.slopes);
+  const sizes = { batch, heads, kvHeads, queries, keys, dim, vDim };
+  const tiles = attentionTiles(sizes, recorder.threads);
   const seen = causal && positions === undefined ? Math.max(1, keys - (queries - 1) / 2) : keys;
+  const inWindow = args.window === undefined ? seen : Math.min(seen, args.window * (causal ? 1 : 2));
   const step = {
     kernel: op,
-    tiles: batch * kvHeads * Math.ceil(heads / kvHeads / tiles.heads) * Math.ceil(queries / tiles.queries),
-    flops: 2 * batch * heads * queries * seen * (dim + vDim),
-    reads: [q, k, v, mask, positions, kvLengths],
+    tiles: tiles.count,
+    flops: 2 * batch * heads * queries * inWindow * (dim + vDim),
+    reads: [q, k, v, mask, positions, kvLengths, slopes],
     writes: [to],
   };
   recorder.emit(step, (params) =>
-    params
-      .pointer(q)
-      .pointer(k)
-      .pointer(v)
-      .pointer(to)
-      .pointer(mask)
-      .pointer(positions)
-      .pointer(kvLengths)
-      .double(args.scale ?? 1 / Math.sqrt(dim))
-      .dtype(k)
-      .int(causal)
-      .ints([batch, heads, kvHeads, queries, keys, dim, vDim])
-      .ints([tiles.heads, tiles.queries])
-      .ints(q.strides.slice(0, 3))
-      .ints(k.strides.slice(0, 3))
-      .ints(v.strides.slice(0, 3))
-      .ints(to.strides.slice(0, 3))
-      .ints(mask?.strides.slice(0, 3) ?? [0, 0, 0])
-      .int(positions?.rank === 2 ? (positions.strides[0] as number) : 0),
+    writeAttention(params, {
+      sizes,
+      tiles,
+      tensors: { q, k, v, out: to, mask, positions, kvLengths, slopes },
+      strides: {
+        q: q.strides.slice(0, 3),
+        k: k.strides.slice(0, 3),
+        v: v.strides.slice(0, 3),
+        out: to.strides.slice(0, 3),
+        mask: mask?.strides.slice(0, 3),
+        positions: positions?.rank === 2 ? (positions.strides[0] as number) : 0,
+      },
+      causal,
+      options: args,
+    }),
   );
   if (to !== out) recordCopy(recorder, to, out);
 }
@@ -134,24 +145,101 @@ function withUnitRows(recorder: Recorder, tensor: Tensor): Tensor {
   return tensor.strides[3] === 1 || tensor.shape[3] === 1 ? tensor : packed(recorder, tensor);
 }
 
+/** @throws TesseraeError ERR_ARGUMENT, ERR_DTYPE, ERR_SHAPE */
+export function checkScoreOptions({ window, softcap, slopes }: ScoreOptions, heads: number, op: string): void {
+  if (window !== undefined && !(Number.isSafeInteger(window) && window >= 1)) {
+    throw new TesseraeError('ERR_ARGUMENT', `window must be a positive integer, got ${String(window)}`, { op });
+  }
+  if (softcap !== undefined) checkNumber(softcap, op, 'softcap', { positive: true });
+  checkVector(slopes, op, 'slopes', heads);
+}
+
+export interface AttentionSizes {
+  readonly batch: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly dim: number;
+  readonly vDim: number;
+}
+
+/** One step of attention as its kernel gets it. Strides are those of batch, head and row. */
+export interface AttentionStep {
+  readonly sizes: AttentionSizes;
+  readonly tiles: AttentionTiles;
+  readonly tensors: {
+    readonly q: Tensor;
+    /** Without keys and values they come from elsewhere. */
+    readonly k?: Tensor;
+    readonly v?: Tensor;
+    readonly out: Tensor;
+    readonly mask?: Tensor | undefined;
+    readonly positions?: Tensor | undefined;
+    readonly kvLengths?: Tensor | undefined;
+    readonly slopes?: Tensor | undefined;
+  };
+  readonly strides: {
+    readonly q: readonly number[];
+    readonly k?: readonly number[];
+    readonly v?: readonly number[];
+    readonly out: readonly number[];
+    readonly mask?: readonly number[] | undefined;
+    readonly positions?: number;
+  };
+  readonly causal: boolean;
+  readonly options: Pick<AttentionOptions, 'scale' | 'window' | 'softcap'>;
+}
+
+const noStrides = [0, 0, 0];
+
+/** AttentionParams of native/kernels/attention.h. */
+export function writeAttention(params: ParamWriter, step: AttentionStep): void {
+  const { sizes, tiles, tensors, strides, causal, options } = step;
+  const { batch, heads, kvHeads, queries, keys, dim, vDim } = sizes;
+  params
+    .pointer(tensors.q)
+    .pointer(tensors.k)
+    .pointer(tensors.v)
+    .pointer(tensors.out)
+    .pointer(tensors.mask)
+    .pointer(tensors.positions)
+    .pointer(tensors.kvLengths)
+    .double(options.scale ?? 1 / Math.sqrt(dim))
+    .dtype(tensors.k ?? tensors.q)
+    .int(causal)
+    .ints([batch, heads, kvHeads, queries, keys, dim, vDim])
+    .ints([tiles.heads, tiles.queries])
+    .ints(strides.q)
+    .ints(strides.k ?? noStrides)
+    .ints(strides.v ?? noStrides)
+    .ints(strides.out)
+    .ints(strides.mask ?? noStrides)
+    .int(strides.positions ?? 0)
+    .pointer(tensors.slopes)
+    .double(options.softcap ?? 0)
+    .int(options.window ?? 0);
+}
+
 /** Queries that share one packing of the keys: more cost balance, fewer cost packing. */
 const mostQueries = 128;
 const leastQueries = 48;
 const tilesPerWorker = 4;
 
-interface AttentionSize {
-  readonly batch: number;
-  readonly kvHeads: number;
-  readonly group: number;
+export interface AttentionTiles {
+  readonly heads: number;
   readonly queries: number;
-  readonly threads: number;
+  readonly count: number;
 }
 
 /** All heads of a group share a tile, and so the reading of their keys, where the rows are few. */
-function chooseTiles({ batch, kvHeads, group, queries, threads }: AttentionSize): { heads: number; queries: number } {
+export function attentionTiles(sizes: AttentionSizes, threads: number): AttentionTiles {
+  const { batch, kvHeads, queries } = sizes;
+  const group = sizes.heads / kvHeads;
   const heads = Math.max(1, Math.min(group, Math.floor(mostQueries / queries)));
   const wanted = threads * tilesPerWorker;
   const perBlock = batch * kvHeads * Math.ceil(group / heads);
   const blocks = Math.max(Math.ceil(queries / mostQueries), Math.ceil(wanted / perBlock));
-  return { heads, queries: Math.max(Math.min(leastQueries, queries), Math.ceil(queries / blocks)) };
+  const tileQueries = Math.max(Math.min(leastQueries, queries), Math.ceil(queries / blocks));
+  return { heads, queries: tileQueries, count: perBlock * Math.ceil(queries / tileQueries) };
 }

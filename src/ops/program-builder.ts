@@ -6,6 +6,12 @@ import type { TensorPool } from '../tensor/pool.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type BuilderMethods, defineOpMethods } from './methods.js';
 import type { AnyOp } from './op.js';
+import {
+  type PagedAttentionOptions,
+  pagedAttention,
+  type StoreKeyValuesOptions,
+  storeKeyValues,
+} from './paged-attention.js';
 import { recordCall } from './record-call.js';
 
 export interface ProgramBuilder extends BuilderMethods {}
@@ -30,6 +36,22 @@ export class ProgramBuilder {
     const tensor = this.#pool.zeros(shape, dtype);
     this.inputs.push(tensor);
     return tensor;
+  }
+
+  /**
+   * @internal Writes the keys k and values v of tokens, f32 [tokens, kvHeads, dim], to their positions in the cache.
+   * positions: i32 [tokens].
+   */
+  storeKeyValues(k: Tensor, v: Tensor, positions: Tensor, options: StoreKeyValuesOptions): void {
+    this.record(storeKeyValues, storeKeyValues.args(k, v, positions, options));
+  }
+
+  /**
+   * @internal Attention of queries q, f32 [tokens, heads, headDim], to the keys in the cache up to each query's position.
+   * The result is f32 [tokens, heads · vDim].
+   */
+  pagedAttention(q: Tensor, positions: Tensor, options: PagedAttentionOptions): Tensor {
+    return this.record(pagedAttention, pagedAttention.args(q, positions, options));
   }
 
   /**

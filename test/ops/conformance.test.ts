@@ -171,6 +171,8 @@ describe('the tables', () => {
     checkpoint: 'test/support',
     probe_fma: 'bench',
     probe_read: 'bench',
+    store_key_values: 'sessions',
+    paged_attention: 'sessions',
   };
   /** Ops that other kernels compute. */
   const activationOps = ['gelu', 'geluTanh', 'silu', 'relu', 'sigmoid', 'tanh', 'exp'];

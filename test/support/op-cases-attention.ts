@@ -21,6 +21,9 @@ interface AttentionSpec extends AttentionSizes {
   /** Given per query, or per sequence and query. */
   readonly positions?: 'queries' | 'batch';
   readonly kvLengths?: boolean;
+  readonly window?: number;
+  readonly softcap?: number;
+  readonly slopes?: boolean;
 }
 
 const small = { batch: 2, heads: 4, kvHeads: 2, queries: 5, keys: 7, dim: 8, vDim: 8 };
@@ -47,6 +50,11 @@ const specs: readonly AttentionSpec[] = [
   { batch: 2, heads: 6, kvHeads: 2, queries: 1, keys: 513, dim: 32, vDim: 32, causal: true, positions: 'batch' },
   { batch: 1, heads: 2, kvHeads: 1, queries: 130, keys: 513, dim: 16, vDim: 16, causal: true },
   { batch: 2, heads: 2, kvHeads: 2, queries: 129, keys: 129, dim: 24, vDim: 24, mask: [129, 129] },
+  { ...small, window: 3 },
+  { ...small, causal: true, window: 3, softcap: 0.5, slopes: true, mask: [5, 7] },
+  { ...small, causal: true, positions: 'batch', window: 2, slopes: true },
+  { batch: 1, heads: 4, kvHeads: 2, queries: 40, keys: 600, dim: 16, vDim: 16, causal: true, window: 70, half: true },
+  { batch: 1, heads: 2, kvHeads: 1, queries: 300, keys: 300, dim: 16, vDim: 16, window: 9, softcap: 2 },
 ];
 
 export const attentionCases: readonly OpCase[] = specs.map((spec, index) =>
@@ -54,7 +62,7 @@ export const attentionCases: readonly OpCase[] = specs.map((spec, index) =>
 );
 
 function attentionCase(spec: AttentionSpec, numbers: Numbers): OpCase {
-  const { batch, heads, kvHeads, queries, keys, dim, vDim, causal, scale } = spec;
+  const { batch, heads, kvHeads, queries, keys, dim, vDim, causal, scale, window, softcap } = spec;
   const kv = spec.half === true ? halfOperand : floatOperand;
   const operands: Record<string, Operand> = {
     q: floatOperand(numbers, [batch, heads, queries, dim], 2),
@@ -73,23 +81,34 @@ function attentionCase(spec: AttentionSpec, numbers: Numbers): OpCase {
     operands.positions = indexOperand(numbers, spec.positions === 'batch' ? [batch, queries] : [queries], -1, keys - 1);
   }
   if (spec.kvLengths === true) operands.kvLengths = indexOperand(numbers, [batch], 0, keys);
-  const { positions, kvLengths, mask, q, k, v } = operands as Record<string, Operand> & {
+  if (spec.slopes === true) operands.slopes = floatOperand(numbers, [heads]);
+  const { positions, kvLengths, mask, slopes, q, k, v } = operands as Record<string, Operand> & {
     q: Operand;
     k: Operand;
     v: Operand;
   };
-  const limit = (sequence: number, query: number) => {
-    const own =
-      positions === undefined
-        ? keys - queries + query
-        : broadcastAt(positions, [batch, queries], sequence * queries + query);
-    return Math.min(kvLengths?.values[sequence] ?? keys, causal === true ? own + 1 : keys);
-  };
+  const positionOf = (sequence: number, query: number) =>
+    positions === undefined
+      ? keys - queries + query
+      : broadcastAt(positions, [batch, queries], sequence * queries + query);
+  const limit = (sequence: number, query: number) =>
+    Math.min(kvLengths?.values[sequence] ?? keys, causal === true ? positionOf(sequence, query) + 1 : keys);
   const maskAt =
     mask &&
     ((b: number, h: number, i: number, j: number) =>
       broadcastAt(mask, [batch, heads, queries, keys], ((b * heads + h) * queries + i) * keys + j));
-  const options: AttentionOptions = { ...(causal && { causal }), ...(scale !== undefined && { scale }) };
+  const adjust = (b: number, h: number, i: number, j: number, score: number) => {
+    const distance = Math.abs(positionOf(b, i) - j);
+    if (window !== undefined && distance >= window) return Number.NEGATIVE_INFINITY;
+    const capped = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
+    return capped - (slopes?.values[h] ?? 0) * distance;
+  };
+  const options: AttentionOptions = {
+    ...(causal && { causal }),
+    ...(scale !== undefined && { scale }),
+    ...(window !== undefined && { window }),
+    ...(softcap !== undefined && { softcap }),
+  };
   return {
     label: JSON.stringify(spec),
     operands,
@@ -101,6 +120,7 @@ function attentionCase(spec: AttentionSpec, numbers: Numbers): OpCase {
         ...(t.mask && { mask: t.mask }),
         ...(t.positions && { positions: t.positions }),
         ...(t.kvLengths && { kvLengths: t.kvLengths }),
+        ...(t.slopes && { slopes: t.slopes }),
         ...out,
       }),
     expected: () =>
@@ -110,6 +130,7 @@ function attentionCase(spec: AttentionSpec, numbers: Numbers): OpCase {
         v: v.values,
         scale: scale ?? 1 / Math.sqrt(dim),
         limit,
+        adjust,
         mask: maskAt,
       }),
   };

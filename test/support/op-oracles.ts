@@ -110,12 +110,14 @@ export interface AttentionInputs {
   /** How many keys a query sees. */
   readonly limit: (batch: number, query: number) => number;
   readonly mask?: ((batch: number, head: number, query: number, key: number) => number) | undefined;
+  /** What becomes of a scaled score before the mask. */
+  readonly adjust?: (batch: number, head: number, query: number, key: number, score: number) => number;
 }
 
 /** q, k and v are packed [batch, heads, tokens, dim]. A query that sees nothing gets zeros. */
 export function attentionOracle(sizes: AttentionSizes, inputs: AttentionInputs): Float64Array {
   const { batch, heads, kvHeads, queries, keys, dim, vDim } = sizes;
-  const { q, k, v, scale, limit, mask } = inputs;
+  const { q, k, v, scale, limit, mask, adjust } = inputs;
   const out = new Float64Array(batch * heads * queries * vDim);
   for (let row = 0; row < batch * heads * queries; row++) {
     const query = row % queries;
@@ -126,7 +128,8 @@ export function attentionOracle(sizes: AttentionSizes, inputs: AttentionInputs):
     for (let key = 0; key < Math.min(keys, limit(sequence, query)); key++) {
       let score = 0;
       for (let d = 0; d < dim; d++) score += (q[row * dim + d] as number) * (k[(firstKey + key) * dim + d] as number);
-      scores.push(score * scale + (mask?.(sequence, head, query, key) ?? 0));
+      const adjusted = adjust?.(sequence, head, query, key, score * scale) ?? score * scale;
+      scores.push(adjusted + (mask?.(sequence, head, query, key) ?? 0));
     }
     if (scores.every((score) => score === Number.NEGATIVE_INFINITY)) continue;
     softmaxRow(scores).forEach((weight, key) => {

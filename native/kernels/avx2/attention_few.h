@@ -1,5 +1,5 @@
 // The products of attention for few rows (decoding): K is transposed in registers and V read in place, so that both
-// are read once and nothing is packed. The sums are those of attention_micro.h to the bit. Used by attention.cpp alone.
+// are read once and nothing is packed. The sums are those of attention_micro.h to the bit. Used by attention_rows.h.
 #pragma once
 
 #include <immintrin.h>
@@ -90,50 +90,60 @@ void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, in
   scores_in_place<rows, 1>(dim, q, last, dim, scores + key);
 }
 
-// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows through the keys begin .. end-1, for each row as far
-// as keys[r].
-template <int rows, int vectors, typename T>
-inline void continue_sums(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, int64_t begin,
-                          int64_t end, float* sums, int64_t sums_stride) {
-  int64_t common = end;
-  for (int r = 0; r < rows; ++r) common = std::min<int64_t>(common, keys[r]);
+// Up to kFewKeys rows of V that stand side by side, of f32 or f16.
+template <typename T>
+struct ValueRows {
+  const T* first;
+  int64_t stride;
+  __m256 load(int64_t row, int64_t column) const { return load8(first + row * stride + column); }
+};
+
+// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows at a column of V, for each row through the first keys[r]
+// of `count` keys.
+template <int rows, int vectors, typename Values>
+inline void continue_sums(const int64_t* keys, const float* weights, const Values& v, int64_t column, int64_t count,
+                          float* sums, int64_t sums_stride) {
+  int64_t common = count;
+  for (int r = 0; r < rows; ++r) common = std::min(common, keys[r]);
+  const auto load = [&](int64_t row, int i) __attribute__((always_inline)) { return v.load(row, column + i * 8); };
   __m256 c[rows][vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
     for (int i = 0; i < vectors; ++i) c[r][i] = _mm256_load_ps(sums + r * sums_stride + i * 8);
   }
-  accumulate<rows, vectors>(c, weights, kAttentionKeyBlock, v, v_stride, begin, common);
+  accumulate_loaded(c, weights, kAttentionKeyBlock, 0, common, load);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     __m256 rest[1][vectors];
 #pragma GCC unroll 8
     for (int i = 0; i < vectors; ++i) rest[0][i] = c[r][i];
-    accumulate<1, vectors>(rest, weights + r * kAttentionKeyBlock, 0, v, v_stride, std::max(begin, common),
-                           std::min<int64_t>(end, keys[r]));
+    accumulate_loaded(rest, weights + r * kAttentionKeyBlock, 0, std::max<int64_t>(common, 0), keys[r], load);
 #pragma GCC unroll 8
     for (int i = 0; i < vectors; ++i) _mm256_store_ps(sums + r * sums_stride + i * 8, rest[0][i]);
   }
 }
 
 // outputs_avx2 over all columns of V, which lies unpacked and is walked in the order of memory; v_dim is a multiple
-// of 8.
-template <int rows, typename T>
-void few_outputs_avx2(const int32_t* keys, const float* weights, const T* v, int64_t v_stride, int64_t v_dim,
-                      const float* keep, const float* take, float* total, int64_t total_stride) {
+// of 8. rows_at(key, count) gives V from key (a multiple of kFewKeys) on, and may have the next fetched.
+template <int rows, typename RowsAt>
+void few_outputs_avx2(const int32_t* keys, const float* weights, RowsAt rows_at, int64_t v_dim, const float* keep,
+                      const float* take, float* total, int64_t total_stride) {
   constexpr int wide = rows == 1 ? 8 : rows <= 3 ? 4 : 2;
   alignas(32) float sums[rows * kAttentionMaxDim];
   std::fill_n(sums, rows * v_dim, 0.0f);
   const int64_t most = *std::max_element(keys, keys + rows);
   for (int64_t begin = 0; begin < most; begin += kFewKeys) {
-    const int64_t end = std::min(begin + kFewKeys, most);
-    prefetch_rows(v + end * v_stride, v_stride, v_dim, std::min(most - end, kFewKeys));
+    const int64_t count = std::min(kFewKeys, most - begin);
+    const auto v = rows_at(begin, most);
+    int64_t left[rows];
+    for (int r = 0; r < rows; ++r) left[r] = std::min<int64_t>(keys[r] - begin, count);
     int64_t column = 0;
     for (; column + wide * 8 <= v_dim; column += wide * 8) {
-      continue_sums<rows, wide>(keys, weights, v + column, v_stride, begin, end, sums + column, v_dim);
+      continue_sums<rows, wide>(left, weights + begin, v, column, count, sums + column, v_dim);
     }
     for (; column < v_dim; column += 8) {
-      continue_sums<rows, 1>(keys, weights, v + column, v_stride, begin, end, sums + column, v_dim);
+      continue_sums<rows, 1>(left, weights + begin, v, column, count, sums + column, v_dim);
     }
   }
   for (int r = 0; r < rows; ++r) {

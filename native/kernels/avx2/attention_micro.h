@@ -1,5 +1,5 @@
 // The micro-kernels of attention: rows × (8 · vectors) sums of products held in registers, every sum one FMA chain in
-// ascending order. Used by attention.cpp alone.
+// ascending order. Used by attention_rows.h.
 #pragma once
 
 #include <immintrin.h>
@@ -13,15 +13,15 @@ namespace tesserae::attention {
 
 constexpr int kMicroRows = 6;  // 6 × 16: 12 sums, 2 loads of b and a broadcast in 15 of the 16 registers
 
-// c[r][:] += a[r][step] · b[step][:] for the steps begin .. end-1.
-template <int rows, int vectors, typename T>
-inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors], const float* a, int64_t a_stride,
-                                                      const T* b, int64_t b_stride, int64_t begin, int64_t end) {
+// c[r][:] += a[r][step] · load(step, :) for the steps begin .. end-1.
+template <int rows, int vectors, typename Load>
+inline __attribute__((always_inline)) void accumulate_loaded(__m256 (&c)[rows][vectors], const float* a,
+                                                             int64_t a_stride, int64_t begin, int64_t end, Load load) {
 #pragma GCC unroll 2
   for (int64_t step = begin; step < end; ++step) {
     __m256 columns[vectors];
 #pragma GCC unroll 8
-    for (int i = 0; i < vectors; ++i) columns[i] = load8(b + step * b_stride + i * 8);
+    for (int i = 0; i < vectors; ++i) columns[i] = load(step, i);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
       const __m256 factor = _mm256_broadcast_ss(a + r * a_stride + step);
@@ -29,6 +29,15 @@ inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors]
       for (int i = 0; i < vectors; ++i) c[r][i] = _mm256_fmadd_ps(factor, columns[i], c[r][i]);
     }
   }
+}
+
+// c[r][:] += a[r][step] · b[step][:] for the steps begin .. end-1.
+template <int rows, int vectors, typename T>
+inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors], const float* a, int64_t a_stride,
+                                                      const T* b, int64_t b_stride, int64_t begin, int64_t end) {
+  accumulate_loaded(c, a, a_stride, begin, end, [&](int64_t step, int i) __attribute__((always_inline)) {
+    return load8(b + step * b_stride + i * 8);
+  });
 }
 
 // The scores of `rows` queries (packed, dim apart) and one panel of 16 keys.

@@ -1,5 +1,5 @@
 // Loads and packing of attention's operands: K transposed and V copied into panels of 16 columns, f32 or f16
-// alike. Used by attention.cpp alone.
+// alike. Used by attention_rows.h.
 #pragma once
 
 #include <immintrin.h>

@@ -1,5 +1,5 @@
 // The softmax of attention: one row of scores of one key block, and the merge of key blocks. Base 2 throughout: the
-// queries carry the factor log2 e. Used by attention.cpp alone.
+// queries carry the factor log2 e. Used by attention_rows.h.
 #pragma once
 
 #include <immintrin.h>

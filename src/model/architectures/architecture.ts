@@ -1,5 +1,6 @@
 // What an architecture is: how it reads its sizes from a file's metadata, which tensors it needs, and how it records a
 // forward pass. One file beside this one for each, and a line in the table of index.ts.
+import type { PagedKeyValues } from '../../ops/paged-key-values.js';
 import type { ProgramBuilder } from '../../ops/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { GgufMetadata } from '../gguf/metadata.js';
@@ -40,19 +41,14 @@ export type Weights = ReadonlyMap<string, Weight>;
  */
 export type Constants = ReadonlyMap<string, Tensor>;
 
-/** Keys and values of one layer, [kvHeads, capacity, headDim] each. */
-export interface LayerCache {
-  readonly keys: Tensor;
-  readonly values: Tensor;
-}
-
 /** The tensors of one forward pass over `tokens` tokens of one sequence. */
 export interface ForwardInputs {
   /** i32 [tokens]. */
   readonly ids: Tensor;
   /** i32 [tokens]: where each token stands in its sequence, which is also where its keys and values are kept. */
   readonly positions: Tensor;
-  readonly cache: readonly LayerCache[];
+  /** Keys and values of each layer. */
+  readonly cache: readonly PagedKeyValues[];
   readonly constants: Constants;
 }
 

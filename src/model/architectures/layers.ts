@@ -1,8 +1,9 @@
 // The stages that forward passes are made of: norms, projections, attention, feed-forward layers, each recorded with the
 // weights that the file has under a name. All projections of all architectures go through here.
+import type { PagedKeyValues } from '../../ops/paged-key-values.js';
 import type { ProgramBuilder } from '../../ops/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ForwardInputs, LayerCache, ModelConfig, Weight, Weights } from './architecture.js';
+import type { ForwardInputs, ModelConfig, Weight, Weights } from './architecture.js';
 import type { BaseConfig } from './config-reader.js';
 import type { DecoderConfig } from './decoder.js';
 
@@ -126,20 +127,13 @@ export function rotate({ p, config, inputs }: DecoderLayer, { q, k }: QueriesKey
 
 /** Queries against all keys so far: those in the cache and those that this pass adds to it. f32 [tokens, heads · headDim]. */
 export function attend(
-  { p, config, inputs, index }: Layer<ModelConfig, ForwardInputs>,
+  { p, inputs, index }: Layer<ModelConfig, ForwardInputs>,
   { q, k, v }: QueriesKeysValues,
 ): Tensor {
-  const { heads, headDim } = config;
   const { positions } = inputs;
-  const cache = inputs.cache[index] as LayerCache;
-  p.scatter(k.transpose(1, 0, 2), positions, { out: cache.keys });
-  p.scatter(v.transpose(1, 0, 2), positions, { out: cache.values });
-  const mixed = p.attention(q.transpose(1, 0, 2).unsqueeze(0), cache.keys.unsqueeze(0), cache.values.unsqueeze(0), {
-    causal: true,
-    positions,
-  });
-  // [1, heads, tokens, headDim] -> [tokens, heads · headDim]
-  return p.copy(mixed.squeeze(0).transpose(1, 0, 2)).reshape([-1, heads * headDim]);
+  const cache = inputs.cache[index] as PagedKeyValues;
+  p.storeKeyValues(k, v, positions, { cache });
+  return p.pagedAttention(q, positions, { cache });
 }
 
 /** down(activation(gate(h)) · up(h)): SwiGLU and its relatives (Shazeer 2020). */

@@ -1,0 +1,35 @@
+// paged_attention: attention (kernels/attention.h) that reads keys and values from the pages of a cache, in the type
+// that they are kept in. The bits are those of `attention` over the same values in one piece.
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/key_value_pages.h"
+
+namespace tesserae {
+
+struct PagedAttentionParams {
+  // batch 1, causal, with positions; kv_len is what the pages hold; k, v and their strides are not used.
+  AttentionParams attention;
+  KeyValuePages cache;
+};
+
+// Whether every key that a tile reads has a page.
+static inline bool pages_present(const PagedAttentionParams& p, const AttentionTile& tile) {
+  int64_t first = p.attention.kv_len;
+  int64_t limit = 0;
+  for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
+    if (p.attention.positions[query] >= p.attention.kv_len) return false;
+    first = std::min(first, attention_first(p.attention, 0, query));
+    limit = std::max(limit, attention_limit(p.attention, 0, query));
+  }
+  first = first / kAttentionKeyBlock * kAttentionKeyBlock;
+  for (int64_t key = first; key < limit; key += p.cache.page_positions) {
+    if (key_value_page(p.cache, key) == nullptr) return false;
+  }
+  return true;
+}
+
+KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus paged_attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae
