@@ -2,6 +2,8 @@
 export { type Cache, cacheName } from '../src/caches.js';
 export { BenchContext } from './context.js';
 export { bundledModelPath, describeMachine, type Machine, packageVersion } from './machine.js';
+export { MissingPeerError } from './missing-peer.js';
+export { type ModelShapeName, type ModelTypeName, modelFile, modelShapeNames, modelTypeNames } from './model-file.js';
 export { runForPage } from './page-report.js';
 export { type BenchReport, formatReport, runSelection, runSuite, type SuiteName, suiteNames } from './report.js';
 export type { PeerData, ReportData } from './report-html/data.js';

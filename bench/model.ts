@@ -33,8 +33,8 @@ export interface ModelBenchOptions {
   readonly maxTokens?: number | undefined;
 }
 
-const defaultPromptTokens = 256;
-const defaultMaxTokens = 64;
+export const defaultPromptTokens = 256;
+export const defaultMaxTokens = 64;
 
 export async function benchModel(context: BenchContext, options: ModelBenchOptions = {}): Promise<ModelRow[]> {
   const { path = bundledModelPath(), promptTokens = defaultPromptTokens, maxTokens = defaultMaxTokens } = options;
@@ -90,7 +90,8 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
   }
 }
 
-async function generate(
+/** Greedily, also beyond an end token. */
+export async function generate(
   model: Model,
   prompt: readonly number[],
   options: { maxTokens: number; signal: AbortSignal | undefined },

@@ -4,6 +4,7 @@ import { BenchContext, type BenchOptions } from './context.js';
 import { benchLatency, type LatencyRow } from './latency.js';
 import type { Machine } from './machine.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
+import { benchModelPeers, type ModelPeerRow, type ModelPeersReport } from './model-peers.js';
 import type { Roofline } from './roofline.js';
 import { type Column, formatBytes, formatMs, formatNumber, formatShare, formatSpeedup, renderTable } from './table.js';
 import { benchAttention, benchMatmul, benchScaling, type ThroughputRow } from './throughput.js';
@@ -16,13 +17,16 @@ export interface SuiteOptions extends BenchOptions {
   readonly shapes?: readonly string[] | undefined;
   /** For the suite model. */
   readonly model?: ModelBenchOptions | undefined;
+  /** For the suite model: beside llama.cpp, instead of on several worker counts. */
+  readonly peers?: boolean | undefined;
 }
 
 export type SuiteReport =
   | { readonly suite: 'matmul' | 'attention' | 'scaling'; readonly rows: readonly ThroughputRow[] }
   | { readonly suite: 'allocations'; readonly rows: readonly AllocationRow[] }
   | { readonly suite: 'latency'; readonly rows: readonly LatencyRow[] }
-  | { readonly suite: 'model'; readonly rows: readonly ModelRow[] };
+  | { readonly suite: 'model'; readonly rows: readonly ModelRow[] }
+  | ({ readonly suite: 'model peers' } & ModelPeersReport);
 
 export interface BenchReport {
   readonly machine: Machine;
@@ -69,6 +73,7 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
     case 'latency':
       return { suite, rows: await benchLatency(context) };
     case 'model':
+      if (options.peers === true) return { suite: 'model peers', ...(await benchModelPeers(context, options.model)) };
       return { suite, rows: await benchModel(context, options.model) };
   }
 }
@@ -127,6 +132,18 @@ const modelColumns: Column<ModelRow>[] = [
   right('speed-up', (row) => formatSpeedup(row.speedup)),
 ];
 
+const peerColumns: Column<ModelPeerRow>[] = [
+  left('phase', (row) => row.phase),
+  right('tokens', (row) => String(row.tokens)),
+  right('tokens/s', (row) => formatNumber(row.ours)),
+  right('llama.cpp', (row) => formatNumber(row.plain)),
+  right('with flash', (row) => formatNumber(row.flash)),
+  right('ratio', (row) => formatSpeedup(row.ratio)),
+  right('of peak', (row) => formatShare(row.peakShare)),
+  right('of read', (row) => formatShare(row.readShare)),
+  right("llama.cpp's", (row) => formatShare(row.peerReadShare)),
+];
+
 /** The report for people. */
 export function formatReport(report: BenchReport): string {
   const { machine, isa, roofline, suites } = report;
@@ -147,9 +164,22 @@ function renderSuite(report: SuiteReport): string {
       return renderTable(latencyColumns, report.rows, '  ') + legend(report.rows);
     case 'model':
       return renderTable(modelColumns, report.rows, '  ');
+    case 'model peers':
+      return renderPeers(report);
     default:
       return renderTable(throughputColumns, report.rows, '  ') + legend(firstOfEach(report.rows));
   }
+}
+
+function renderPeers({ model, workers, about, difference, rows, memory, fileBytes }: ModelPeersReport): string {
+  const ofFile = (bytes: number) =>
+    `${formatBytes(bytes)} (${(bytes / fileBytes).toFixed(2)} × the weights in the file)`;
+  return [
+    `  ${model}, ${workers} threads each\n  ${about}\n\n`,
+    renderTable(peerColumns, rows, '  '),
+    `\n  resident after a first generation: ${ofFile(memory.ours)}; llama.cpp ${ofFile(memory.llama)}\n`,
+    `  logits differ by ${difference.toExponential(1)} (normalised mean square)\n`,
+  ].join('');
 }
 
 /** What the names of a table stand for. */

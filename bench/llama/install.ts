@@ -6,23 +6,26 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/native/load.js';
 import type { LineCommand } from '../line-process.js';
+import { MissingPeerError } from '../missing-peer.js';
 
 const sources = ['CMakeLists.txt', 'llama-api.h', 'llama-probe.cpp'];
 
 /**
  * How to start the probe.
- * @throws Error with one clear line where this is no checkout, or a tool or the network is missing
+ * @throws MissingPeerError with one clear line where this is no checkout, or a tool or the network is missing
  */
 export async function prepareLlama(onProgress: (text: string) => void): Promise<LineCommand> {
   const folder = join(packageRoot(), 'bench/llama');
   if (!existsSync(join(folder, 'package.json'))) {
-    throw new Error('llama.cpp is measured from a checkout of the repository alone: bench/llama is not in the package');
+    throw new MissingPeerError(
+      'llama.cpp is measured from a checkout of the repository alone: bench/llama is not in the package',
+    );
   }
   const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
   if (!existsSync(libraries)) {
     onProgress('installing the libraries of llama.cpp');
     await run('npx', ['-y', 'pnpm', '--dir', folder, 'install', '--frozen-lockfile', '--ignore-scripts']);
-    if (!existsSync(libraries)) throw new Error('llama.cpp is there for Linux on x64 alone');
+    if (!existsSync(libraries)) throw new MissingPeerError('llama.cpp is there for Linux on x64 alone');
   }
   const build = join(packageRoot(), 'build-llama');
   const probe = join(build, 'llama-probe');
@@ -44,8 +47,9 @@ async function run(file: string, args: readonly string[]): Promise<void> {
     });
   }
   const status = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`llama.cpp needs ${file}: ${error.message}`)));
+    child.once('error', (error) => reject(new MissingPeerError(`llama.cpp needs ${file}: ${error.message}`)));
     child.once('close', resolve);
   });
-  if (status !== 0) throw new Error(`llama.cpp does not get ready: ${file}: ${said.trim().split('\n').at(-1)}`);
+  if (status !== 0)
+    throw new MissingPeerError(`llama.cpp does not get ready: ${file}: ${said.trim().split('\n').at(-1)}`);
 }

@@ -42,8 +42,10 @@ export interface LlamaContextOptions {
   readonly pooling?: keyof typeof llamaPoolings | undefined;
 }
 
-export interface TimedTokens {
-  readonly ms: number;
+export interface LlamaGeneration {
+  readonly prefillMs: number;
+  /** Of all steps. */
+  readonly decodeMs: number;
   readonly tokens: readonly number[];
 }
 
@@ -159,14 +161,14 @@ export class LlamaProcess {
     return Number((await this.#ask('losses', { name, tokens: tokens.join() })).get('nll'));
   }
 
-  /** How long the prompt takes, and the token that follows it. */
-  async prefill(name: string, tokens: readonly number[]): Promise<TimedTokens> {
-    return timed(await this.#ask('prefill', { name, tokens: tokens.join() }));
-  }
-
-  /** How long `count` steps after the prompt take, and the tokens: the prompt's own successor, then one of each step. */
-  async decode(name: string, tokens: readonly number[], count: number): Promise<TimedTokens> {
-    return timed(await this.#ask('decode', { name, tokens: tokens.join(), count }));
+  /** The prompt and `count` steps after it; the tokens are the prompt's own successor, then one of each step. */
+  async generate(name: string, tokens: readonly number[], count: number): Promise<LlamaGeneration> {
+    const answer = await this.#ask('generate', { name, tokens: tokens.join(), count });
+    return {
+      prefillMs: Number(answer.get('prefillMs')),
+      decodeMs: Number(answer.get('decodeMs')),
+      tokens: tokensOf(answer.get('tokens')),
+    };
   }
 
   async #bulk(command: string, words: Readonly<Record<string, unknown>>): Promise<Float32Array> {
@@ -184,10 +186,6 @@ export class LlamaProcess {
     const answer = await this.#process.ask([command, ...given].join(' '));
     return new Map(answer.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
   }
-}
-
-function timed(answer: ReadonlyMap<string, string>): TimedTokens {
-  return { ms: Number(answer.get('ms')), tokens: tokensOf(answer.get('tokens')) };
 }
 
 function tokensOf(list: string | undefined): number[] {

@@ -1,7 +1,7 @@
 // What every command gets, and how each of them is run: the signal that Ctrl-C and a closed pipe fire, and the way from
 // an error to a line on stderr and an exit code.
 
-import { WrongResultError } from '../../bench/index.js';
+import { MissingPeerError, WrongResultError } from '../../bench/index.js';
 import { AbortError, TesseraeError } from '../index.js';
 import { Output } from './output.js';
 
@@ -73,7 +73,8 @@ function report(error: unknown, output: Output): number {
     output.log(`tesserae: ${oneLine(error.message)}`);
     return exitCodes.usage;
   }
-  if (error instanceof TesseraeError || error instanceof CommandError || error instanceof WrongResultError) {
+  const known = [TesseraeError, CommandError, WrongResultError, MissingPeerError];
+  if (error instanceof Error && known.some((kind) => error instanceof kind)) {
     output.log(`tesserae: ${oneLine(error.message)}`);
     return exitCodes.failure;
   }

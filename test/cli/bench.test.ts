@@ -91,7 +91,7 @@ describe('bench --report', () => {
 
   test('is refused before anything is measured', async () => {
     const cases: [args: string[], code: number, message: RegExp][] = [
-      [['--peers', file], 2, /--peers goes with --report/],
+      [['--peers', file], 2, /--peers with a file goes with --report/],
       [['--report', join(folder, 'absent/out.html')], 1, /out\.html: ENOENT/],
       [['--report', file, '--peers', join(folder, 'absent.json')], 1, /absent\.json: ENOENT/],
       [['--report', file, '--peers', file], 1, /out\.html: /],

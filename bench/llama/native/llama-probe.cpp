@@ -147,8 +147,7 @@ class Probe {
         {"open", &Probe::open},         {"load", &Probe::load},           {"context", &Probe::context},
         {"close", &Probe::close},       {"tokenize", &Probe::tokenize},   {"detokenize", &Probe::detokenize},
         {"piece", &Probe::piece},       {"logits", &Probe::logits},       {"greedy", &Probe::greedy},
-        {"embed", &Probe::embed},       {"losses", &Probe::losses},       {"prefill", &Probe::prefill},
-        {"decode", &Probe::decode},
+        {"embed", &Probe::embed},       {"losses", &Probe::losses},       {"generate", &Probe::generate},
     };
     std::istringstream input(line);
     std::string command;
@@ -326,27 +325,17 @@ class Probe {
     return "";
   }
 
-  /** Milliseconds of one prefill, and the token that the model continues with. */
-  std::string prefill(const Words& words) {
-    llama::Context* context = fresh(words);
-    const Tokens tokens = words.tokens("tokens");
-    const double started = now_ms();
-    each_output(context, tokens, nullptr);
-    const Token next = best(context, -1);
-    std::ostringstream answer;
-    answer << "ms=" << now_ms() - started << " tokens=" << next;
-    return answer.str();
-  }
-
-  /** Milliseconds of `count` tokens after a prompt, the prompt itself not counted. */
-  std::string decode(const Words& words) {
+  /** Milliseconds of the prompt, those of `count` steps after it, and the tokens: of the prompt, then of each step. */
+  std::string generate(const Words& words) {
     llama::Context* context = fresh(words);
     const Tokens prompt = words.tokens("tokens");
-    each_output(context, prompt, nullptr);
     const double started = now_ms();
+    each_output(context, prompt, nullptr);
+    best(context, -1);
+    const double prefilled = now_ms();
     const Tokens tokens = continued(context, prompt.size(), words.number("count") + 1);
     std::ostringstream answer;
-    answer << "ms=" << now_ms() - started << " tokens=" << joined(tokens);
+    answer << "prefillMs=" << prefilled - started << " decodeMs=" << now_ms() - prefilled << " tokens=" << joined(tokens);
     return answer.str();
   }
 
