@@ -23,3 +23,7 @@
 #include "kernels/probe_read.h"
 #include "kernels/store_key_values.h"
 #include "kernels/paged_attention.h"
+#include "kernels/quantize_rows.h"
+#include "kernels/pack_quantized.h"
+#include "kernels/embedding_quantized.h"
+#include "kernels/matmul_quantized.h"

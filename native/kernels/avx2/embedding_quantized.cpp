@@ -1,0 +1,10 @@
+// embedding_quantized with AVX2.
+#include "kernels/embedding_quantized.h"
+
+namespace tesserae {
+
+KernelStatus embedding_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
+  return embedding_quantized_ref(op, tile, scratch);
+}
+
+}  // namespace tesserae

@@ -1,0 +1,27 @@
+// quantize_rows with AVX2.
+#include "kernels/quantize_rows.h"
+
+#include <algorithm>
+
+#include "kernels/avx2/quantize_block.h"
+
+namespace tesserae {
+
+KernelStatus quantize_rows_avx2(const OpRecord& op, int64_t tile, Scratch&) {
+  const auto& p = op.as<QuantizeRowsParams>();
+  const int64_t blocks = p.columns / kActivationBlock;
+  const int64_t first = tile * p.tile_rows;
+  const int64_t last = std::min(first + p.tile_rows, p.outer.rows());
+  for (int64_t row = first; row < last; ++row) {
+    const float* x = p.x + row_offset(p.outer, p.x_outer, row);
+    for (int64_t b = 0; b < blocks; ++b) {
+      __m256 values[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) values[v] = _mm256_loadu_ps(x + b * kActivationBlock + v * 8);
+      quantize_block(values, p.y[row * blocks + b]);
+    }
+  }
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae

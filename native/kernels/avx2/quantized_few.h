@@ -1,0 +1,69 @@
+// Few rows of activations (decoding): each strip of weights is read once, in order, straight from the image, while its
+// codes are still on their way to all rows. Included by the AVX2 quantized kernels only.
+#pragma once
+
+#include "kernels/avx2/quantized_unit.h"
+
+namespace tesserae::quantized {
+
+// Up to so many rows the image is not decoded to panels. A strip passes them four at a time, the later ones out of the
+// caches.
+constexpr int64_t kFewRows = 8;
+
+// How far ahead of the codes in use memory is asked for.
+constexpr int64_t kPrefetchBytes = 2048;
+
+template <QuantizedType type, int Rows>
+void multiply_strip(const unsigned char* strip, int64_t k, const ActivationBlock* x, int64_t x_stride, float* sums) {
+  using U = Unit<type>;
+  using K = typename U::K;
+  constexpr int64_t kUnitBlocks = U::format.block_elements / kActivationBlock;
+  constexpr int kHalves = 32 / K::group;
+  __m256 sum[Rows][1];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) sum[r][0] = _mm256_setzero_ps();
+  const int64_t units = k / U::format.block_elements;
+  for (int64_t u = 0; u < units; ++u, strip += U::layout.unit_bytes) {
+    const U unit(strip);
+    for (int64_t b = 0; b < kUnitBlocks; ++b) {
+      constexpr int64_t kBlockBytes = U::layout.unit_bytes / kUnitBlocks;
+#pragma GCC unroll 8
+      for (int64_t byte = 0; byte < kBlockBytes; byte += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(strip + b * kBlockBytes + byte + kPrefetchBytes), _MM_HINT_T0);
+      }
+      const ActivationBlock* block[Rows];
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) block[r] = x + r * x_stride + u * kUnitBlocks + b;
+#pragma GCC unroll 2
+      for (int half = 0; half < kHalves; ++half) {
+        const int64_t group = b * kHalves + half;
+        __m256i dot[Rows][1];
+        dot_group<K, Rows, 1>(
+            block, half, [&](int q, int) __attribute__((always_inline)) { return unit.quad(group, q); }, dot);
+        const __m256 scale[1] = {unit.scale(group)};
+        const __m256 min[1] = {unit.min(group)};
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; ++r) add_group<K, 1>(*block[r], half, dot[r], scale, min, sum[r]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) _mm256_storeu_ps(sums + r * kStripRows, sum[r][0]);
+}
+
+template <QuantizedType type>
+void multiply_strip_rows(const unsigned char* strip, int64_t k, const ActivationBlock* x, int64_t x_stride, int64_t rows,
+                         float* sums) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) multiply_strip<type, 4>(strip, k, x + r * x_stride, x_stride, sums + r * kStripRows);
+  x += r * x_stride;
+  sums += r * kStripRows;
+  switch (rows - r) {
+    case 1: return multiply_strip<type, 1>(strip, k, x, x_stride, sums);
+    case 2: return multiply_strip<type, 2>(strip, k, x, x_stride, sums);
+    case 3: return multiply_strip<type, 3>(strip, k, x, x_stride, sums);
+    default: return;
+  }
+}
+
+}  // namespace tesserae::quantized

@@ -1,0 +1,29 @@
+// embedding_quantized: y[row] = table[ids[row]] where the table is a packed quantized matrix. Called through the kernel
+// table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/formats/strip.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+// Each element is fma(scale, code - offset, min). An id outside [0, table_rows) ends the tile with
+// KernelStatus::index_out_of_range; the rows before it are written.
+struct EmbeddingQuantizedParams {
+  const unsigned char* table;  // as pack_quantized writes it
+  int64_t type;                // a QuantizedType
+  int64_t table_rows;
+  const int32_t* ids;
+  float* y;
+  int64_t columns;    // whole blocks
+  int64_t tile_rows;  // rows per tile
+  OuterShape outer;
+  OuterStrides ids_outer;
+  OuterStrides y_outer;
+};
+
+KernelStatus embedding_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus embedding_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

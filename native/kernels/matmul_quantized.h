@@ -1,0 +1,74 @@
+// matmul_quantized: C[i,j] = epilogue(sum over p of x[i,p] · w[j,p]) for packed quantized weights (strip.h) and quantized
+// activations (quantized_rows.h). matmul_quantized_generic is the same for types without a kernel of their own: they
+// are decoded block by block. Called through the kernel table; src/ops/matmul-quantized.ts writes the records.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/activation.h"
+#include "kernels/formats/strip.h"
+#include "kernels/quantized_rows.h"
+
+namespace tesserae {
+
+// The summation rule. Every output is one chain over the groups of k in order (a group: 16 or 32 weights of one scale)
+//     acc = 0
+//     acc = fma(float(Σ value · (code - offset)), weight scale · activation scale, acc)
+//     acc = fma(min, activation scale · float(Σ value), acc)              types with a minimum only
+// where the sums are exact integers. So the bits depend neither on tiles, blocks and threads, nor on the instruction set,
+// nor on which rows are computed along with it. The epilogue is that of matmul: bias, activation, residual.
+//
+// `c` may be `residual`; all else must not overlap it.
+
+// One product with the shared rows: several matrices may take the same activations in one op.
+struct QuantizedTarget {
+  const unsigned char* image;
+  float* c;              // unit column stride
+  const float* bias;     // n values, or null
+  const float* residual;  // unit column stride, or null
+  int64_t type;          // a QuantizedType
+  int64_t n;
+  int64_t c_rs;  // strides in elements
+  int64_t bias_stride;  // 1, or 0 for one value for all columns
+  int64_t residual_rs;
+  int64_t activation;  // an Activation
+  int64_t tile_n;      // a multiple of 16, or n
+  int64_t first_tile;  // its tiles: (row block, column block), the last running fastest
+};
+
+constexpr int kMostTargets = 3;
+
+struct MatmulQuantizedParams {
+  const ActivationBlock* x;  // [m][k / 32]
+  int64_t m;
+  int64_t k;  // whole blocks
+  int64_t tile_m;
+  int64_t targets;  // 1 to kMostTargets
+  QuantizedTarget target[kMostTargets];
+};
+using MatmulQuantizedGenericParams = MatmulQuantizedParams;
+
+KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_generic_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_generic_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+// What one tile covers.
+struct QuantizedTile {
+  const QuantizedTarget* target;
+  int64_t first_row, last_row;
+  int64_t first_column, last_column;
+};
+
+static inline QuantizedTile quantized_tile(const MatmulQuantizedParams& p, int64_t tile) {
+  const auto smaller = [](int64_t x, int64_t y) { return x < y ? x : y; };
+  int64_t index = p.targets - 1;
+  while (tile < p.target[index].first_tile) --index;
+  const QuantizedTarget& target = p.target[index];
+  const int64_t own = tile - target.first_tile;
+  const int64_t column_blocks = (target.n + target.tile_n - 1) / target.tile_n;
+  const int64_t row = own / column_blocks * p.tile_m;
+  const int64_t column = own % column_blocks * target.tile_n;
+  return {&target, row, smaller(row + p.tile_m, p.m), column, smaller(column + target.tile_n, target.n)};
+}
+
+}  // namespace tesserae

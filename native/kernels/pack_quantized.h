@@ -1,0 +1,24 @@
+// pack_quantized: brings the blocks of a quantized matrix [n, k] into the layout that the kernels stream (strip.h).
+// Called through the kernel table, once for each matrix of a model.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/formats/strip.h"
+
+namespace tesserae {
+
+// The image has strip_count(n) strips; of a type without a kernel of its own it is a copy of the blocks.
+// Tile index -> `tile_strips` strips of 8 rows. tile_count = ceil(strip_count(n) / tile_strips).
+struct PackQuantizedParams {
+  const unsigned char* blocks;  // as in the file, row after row; no alignment
+  unsigned char* image;
+  int64_t type;  // a QuantizedType
+  int64_t n;
+  int64_t k;  // whole blocks
+  int64_t tile_strips;
+};
+
+KernelStatus pack_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus pack_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

@@ -1,0 +1,23 @@
+// quantize_rows: rows of f32 become blocks of 8-bit values (quantized_rows.h), for the quantized matmul.
+// Called through the kernel table.
+#pragma once
+
+#include "core/op.h"
+#include "kernels/quantized_rows.h"
+#include "kernels/rows.h"
+
+namespace tesserae {
+
+struct QuantizeRowsParams {
+  const float* x;
+  ActivationBlock* y;  // [rows][columns / 32]
+  int64_t columns;     // a multiple of 32
+  int64_t tile_rows;   // rows per tile
+  OuterShape outer;
+  OuterStrides x_outer;
+};
+
+KernelStatus quantize_rows_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus quantize_rows_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

@@ -1,0 +1,60 @@
+// Scalar reference of matmul_quantized: the summation rule as it is written in matmul_quantized.h, and nothing else.
+#include "kernels/matmul_quantized.h"
+
+#include <cmath>
+
+#include "kernels/math_ref.h"
+
+namespace tesserae {
+namespace {
+
+// The chain over the groups of one block.
+float add_block(const QuantizedFormat& format, const BlockFields& fields, const ActivationBlock* x, float sum) {
+  const bool halves = format.group < kActivationBlock;
+  for (int64_t g = 0; g < format.block_elements / format.group; ++g) {
+    const int64_t start = g * format.group;
+    const ActivationBlock& block = x[start / kActivationBlock];
+    int32_t dot = 0;
+    for (int64_t e = 0; e < format.group; ++e) {
+      dot += block.values[start % kActivationBlock + e] * (fields.codes[start + e] - format.offset);
+    }
+    sum = std::fma(static_cast<float>(dot), fields.scale(g) * block.scale, sum);
+    if (format.min_sign == 0) continue;
+    const int32_t values = halves ? block.half_sums[g % 2] : block.sum;
+    sum = std::fma(fields.min(format, g), block.scale * static_cast<float>(values), sum);
+  }
+  return sum;
+}
+
+}  // namespace
+
+KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratch&) {
+  const auto& p = op.as<MatmulQuantizedParams>();
+  const QuantizedTile tile = quantized_tile(p, tile_index);
+  const QuantizedTarget& t = *tile.target;
+  const auto type = static_cast<QuantizedType>(t.type);
+  const QuantizedFormat& format = quantized_format(type);
+  const int64_t block_activations = format.block_elements / kActivationBlock;
+  for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    const ActivationBlock* x = p.x + i * (p.k / kActivationBlock);
+    for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
+      float sum = 0.0f;
+      for (int64_t b = 0; b < p.k / format.block_elements; ++b) {
+        BlockFields fields;
+        read_packed_block(type, t.image, p.k, j, b, fields);
+        sum = add_block(format, fields, x + b * block_activations, sum);
+      }
+      if (t.bias) sum += t.bias[j * t.bias_stride];
+      sum = static_cast<float>(activate_ref(static_cast<Activation>(t.activation), sum));
+      if (t.residual) sum += t.residual[i * t.residual_rs + j];
+      t.c[i * t.c_rs + j] = sum;
+    }
+  }
+  return KernelStatus::ok;
+}
+
+KernelStatus matmul_quantized_generic_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
+  return matmul_quantized_ref(op, tile, scratch);
+}
+
+}  // namespace tesserae
