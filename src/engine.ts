@@ -14,6 +14,7 @@ import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
 import type { ProgramBuilder } from './ops/program-builder.js';
+import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from './ops/quantized-matrix.js';
 import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
@@ -171,6 +172,16 @@ export class Engine {
     return new PackedMatrix(packedShape(b, options.transposeB), image);
   }
 
+  /**
+   * Brings the blocks of quantized weights, as GGUF files have them, into the layout that the kernels stream. The caller
+   * disposes the result; the blocks are no longer needed.
+   * @throws TesseraeError ERR_ARGUMENT, ERR_SHAPE, ERR_DTYPE, ERR_BUDGET; AbortError
+   */
+  async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
+    const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
+    return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
+  }
+
   /** Scratch tensors by name that are reused from call to call; the caller disposes it. */
   workspace(): Workspace {
     this.#checkOpen('workspace');
@@ -245,6 +256,7 @@ export class Engine {
       empty: (shape, dtype) => this.#pool.empty(shape, dtype),
       program: (record, signal) => this.#programInSlices(record, signal),
       copy: (x, copyOptions) => this.copy(x, copyOptions),
+      packQuantized: (blocks, packOptions) => this.packQuantized(blocks, packOptions),
     };
     const model = await loadModel(host, path, options, (disposed) => this.#models.delete(disposed));
     if (this.#closing !== undefined) model.dispose();

@@ -15,6 +15,8 @@ export type { Tokenizer } from './model/tokenizer/tokenizer.js';
 export type { LoadProgress } from './model/weights.js';
 export type { BlockSizes } from './native/addon.js';
 export { PackedMatrix, type PackOptions } from './ops/pack.js';
+export { type PackQuantizedOptions, QuantizedMatrix } from './ops/quantized-matrix.js';
+export type { QuantizedType } from './ops/quantized-type.js';
 export { ropeFrequencies } from './ops/rope.js';
 export type { ProgramProfile, StepProfile, TileSpan } from './program/profile.js';
 export type { ProfileOptions, Program, RunOptions } from './program/program.js';

@@ -1,5 +1,6 @@
 // What models need of an engine. The engine implements it; models know nothing else of it.
 import type { ProgramBuilder } from '../ops/program-builder.js';
+import type { PackQuantizedOptions, QuantizedMatrix } from '../ops/quantized-matrix.js';
 import type { Program } from '../program/program.js';
 import type { DType } from '../tensor/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -18,4 +19,6 @@ export interface ModelHost {
   ): Promise<Program<T>>;
   /** Copies and converts into a tensor of the same shape. */
   copy(x: Tensor, options: { out: Tensor; signal?: AbortSignal | undefined }): Promise<Tensor>;
+  /** Weights in the layout that the kernels stream, from the blocks of a file, which may stand anywhere. */
+  packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix>;
 }

@@ -11,7 +11,7 @@ import { checkFlag } from './op.js';
 import type { QuantizedMatrix } from './quantized-matrix.js';
 import { recordQuantizeRows } from './quantized-rows.js';
 import { quantizedFormats } from './quantized-type.js';
-import { packed } from './rows.js';
+import { packed, withUnitOrNoStride } from './rows.js';
 
 /** Matrices of one op, at most: kMostTargets. */
 const mostTargets = 3;
@@ -33,7 +33,9 @@ export function inferQuantized(args: MatmulArgs, w: QuantizedMatrix, op: string)
 }
 
 function rowsOfA({ a, transposeA }: MatmulArgs): number[] {
-  return transposeA === true ? [...a.shape.slice(0, -2), a.shape.at(-1) as number, a.shape.at(-2) as number] : [...a.shape];
+  return transposeA === true
+    ? [...a.shape.slice(0, -2), a.shape.at(-1) as number, a.shape.at(-2) as number]
+    : [...a.shape];
 }
 
 export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: QuantizedMatrix, out: Tensor): void {
@@ -44,14 +46,15 @@ export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: Quantiz
   const direct = rowStrideOf(out) === undefined ? recorder.temporary(out.shape) : out;
   const added = residual === undefined || rowStrideOf(residual) !== undefined ? residual : packed(recorder, residual);
   recordProducts(recorder, rows, w.shape[1], [
-    { w, c: direct, bias: withUnitOrNoStride(recorder, bias), residual: added, activation: activationCodes[activation ?? 'none'] },
+    {
+      w,
+      c: direct,
+      bias: withUnitOrNoStride(recorder, bias),
+      residual: added,
+      activation: activationCodes[activation ?? 'none'],
+    },
   ]);
   if (direct !== out) recordCopy(recorder, direct, out);
-}
-
-/** The kernel takes a bias of one value for each column, or one value for all. */
-function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined): Tensor | undefined {
-  return bias === undefined || bias.size === 1 || (bias.strides[0] as number) <= 1 ? bias : packed(recorder, bias);
 }
 
 /** The one stride between all rows of the last dimension, or undefined where there is none, or rows are not packed. */
@@ -82,7 +85,14 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
   let tiles = 0;
   const targets = products.map(({ w, c, bias, residual, activation }) => {
     const columns = w.shape[0];
-    const tileColumns = chooseTileColumns({ m, n, k, bytes, rowBytes: w.sizeBytes / columns, threads: recorder.threads });
+    const tileColumns = chooseTileColumns({
+      m,
+      n,
+      k,
+      bytes,
+      rowBytes: w.sizeBytes / columns,
+      threads: recorder.threads,
+    });
     const firstTile = tiles;
     tiles += rowBlocks * Math.ceil(columns / tileColumns);
     return { w, c, bias, residual, activation, tileColumns, firstTile };
@@ -103,7 +113,11 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
         .pointer(bias)
         .pointer(residual)
         .ints([quantizedFormats[w.type].code, w.shape[0]])
-        .ints([rowStrideOf(c) as number, bias?.strides[0] ?? 0, residual === undefined ? 0 : (rowStrideOf(residual) as number)])
+        .ints([
+          rowStrideOf(c) as number,
+          bias?.strides[0] ?? 0,
+          residual === undefined ? 0 : (rowStrideOf(residual) as number),
+        ])
         .ints([activation, tileColumns, firstTile]);
     }
     params.ints(new Array((mostTargets - targets.length) * targetWords).fill(0));

@@ -4,9 +4,10 @@
 import { formatShape, TesseraeError } from '../errors.js';
 import type { Recorder } from '../program/recorder.js';
 import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../tensor/layout.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type ActivationName, activationCodes } from './elementwise.js';
+import { inferQuantized, recordQuantized } from './matmul-quantized.js';
 import { choosePath, chooseTiles, pathCodes } from './matmul-tiles.js';
 import {
   type CallOptions,
@@ -19,7 +20,8 @@ import {
   defineOp,
 } from './op.js';
 import { imageSize, imageStrides, PackedMatrix, recordPack } from './pack.js';
-import { outerDims, packed, padFront } from './rows.js';
+import { QuantizedMatrix } from './quantized-matrix.js';
+import { outerDims, packed, padFront, withUnitOrNoStride } from './rows.js';
 
 export interface MatmulOptions extends CallOptions {
   /** Read a as [..., k, m]. */
@@ -36,8 +38,8 @@ export interface MatmulOptions extends CallOptions {
 
 export interface MatmulArgs extends MatmulOptions {
   readonly a: Tensor;
-  /** Packed weights, or a tensor. */
-  readonly b: Tensor | PackedMatrix;
+  /** Packed or quantized weights, or a tensor. */
+  readonly b: Tensor | PackedMatrix | QuantizedMatrix;
 }
 
 const op = 'matmul';
@@ -48,33 +50,45 @@ export const matmul = defineOp({
   // The kernel reads the residual where it writes the result, and only there.
   inPlace: (operand, { a, b, bias, residual }) =>
     operand === residual && operand !== a && operand !== b && operand !== bias,
-  args: (a: Tensor, b: Tensor | PackedMatrix, options: MatmulOptions = {}): MatmulArgs => ({ a, b, ...options }),
-  operands: ({ a, b, bias, residual }) => [a, b instanceof PackedMatrix ? b.image : b, bias, residual],
+  args: (a: Tensor, b: MatmulArgs['b'], options: MatmulOptions = {}): MatmulArgs => ({ a, b, ...options }),
+  operands: ({ a, b, bias, residual }) => [a, b instanceof Tensor ? b : b.image, bias, residual],
   infer(args) {
     const { a, b, bias, residual } = args;
     checkTensor(a, op, 'a', 'f32');
     checkRank(a, op, 'a', 2);
-    checkSecondOperand(b, args.transposeB);
     checkChoice(args.activation, activationCodes, 'none', op, 'activation');
-    const [m, kOfA] = matrixOf(a, checkFlag(args.transposeA, op, 'transposeA')).shape;
-    const [kOfB, n] = matrixOf(b, checkFlag(args.transposeB, op, 'transposeB')).shape;
-    if (kOfA !== kOfB) {
-      const transposed = [args.transposeA && 'transposeA', args.transposeB && 'transposeB'].filter(Boolean);
-      const suffix = transposed.length > 0 ? ` (${transposed.join(', ')})` : '';
-      const message = `the inner dimensions differ, ${kOfA} and ${kOfB}: ${formatShape(a.shape)} × ${formatShape(b.shape)}`;
-      throw new TesseraeError('ERR_SHAPE', message + suffix, { op });
-    }
-    const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), op);
-    const shape = [...batch, m, n];
-    checkVector(bias, op, 'bias', n);
+    checkFlag(args.transposeA, op, 'transposeA');
+    const shape = b instanceof QuantizedMatrix ? inferQuantized(args, b, op) : inferDense(args, b);
+    checkVector(bias, op, 'bias', shape.at(-1) as number);
     if (residual !== undefined) {
       checkTensor(residual, op, 'residual', 'f32');
       checkSameShape(residual, shape, op, 'residual');
     }
     return { shape, dtype: 'f32' };
   },
-  record: recordMatmul,
+  record(recorder, args, out) {
+    const { b } = args;
+    if (b instanceof QuantizedMatrix) recordQuantized(recorder, args, b, out);
+    else recordMatmul(recorder, { ...args, b }, out);
+  },
 });
+
+/** The same where b is not quantized. */
+type DenseArgs = MatmulArgs & { readonly b: Tensor | PackedMatrix };
+
+function inferDense(args: MatmulArgs, b: Tensor | PackedMatrix): readonly number[] {
+  const { a } = args;
+  checkSecondOperand(b, args.transposeB);
+  const [m, kOfA] = matrixOf(a, args.transposeA === true).shape;
+  const [kOfB, n] = matrixOf(b, checkFlag(args.transposeB, op, 'transposeB')).shape;
+  if (kOfA !== kOfB) {
+    const transposed = [args.transposeA && 'transposeA', args.transposeB && 'transposeB'].filter(Boolean);
+    const suffix = transposed.length > 0 ? ` (${transposed.join(', ')})` : '';
+    const message = `the inner dimensions differ, ${kOfA} and ${kOfB}: ${formatShape(a.shape)} × ${formatShape(b.shape)}`;
+    throw new TesseraeError('ERR_SHAPE', message + suffix, { op });
+  }
+  return [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), op), m, n];
+}
 
 function checkSecondOperand(b: unknown, transposeB: boolean | undefined): void {
   if (!(b instanceof PackedMatrix)) {
@@ -115,7 +129,7 @@ interface Product {
   readonly batchStrides: readonly (readonly number[])[];
 }
 
-function recordMatmul(recorder: Recorder, args: MatmulArgs, out: Tensor): void {
+function recordMatmul(recorder: Recorder, args: DenseArgs, out: Tensor): void {
   if (matrixOf(args.a, args.transposeA === true).shape[1] === 0) {
     recordEmptySum(recorder, args, out);
     return;
@@ -127,7 +141,7 @@ function recordMatmul(recorder: Recorder, args: MatmulArgs, out: Tensor): void {
 }
 
 /** Finds the fewest batch dimensions; with one b for the whole batch, the batch becomes rows of one product. */
-function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
+function flatten(recorder: Recorder, args: DenseArgs, c: Tensor): Product {
   const { a, b } = args;
   const residual = withUnitColumns(recorder, args.residual);
   const aMatrix = matrixOf(a, args.transposeA === true);
@@ -207,7 +221,7 @@ function flatten(recorder: Recorder, args: MatmulArgs, c: Tensor): Product {
   };
 }
 
-function recordProduct(recorder: Recorder, product: Product, args: MatmulArgs): void {
+function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): void {
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
@@ -266,7 +280,7 @@ function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStride
 }
 
 /** A sum over nothing is 0: one product of zeros, so that bias, activation and residual apply as ever. */
-function recordEmptySum(recorder: Recorder, args: MatmulArgs, out: Tensor): void {
+function recordEmptySum(recorder: Recorder, args: DenseArgs, out: Tensor): void {
   const { zero } = recorder;
   const [m, n] = out.shape.slice(-2) as [number, number];
   const batch = out.shape.slice(0, -2);
@@ -277,9 +291,4 @@ function recordEmptySum(recorder: Recorder, args: MatmulArgs, out: Tensor): void
 function withUnitColumns(recorder: Recorder, tensor: Tensor | undefined): Tensor | undefined {
   if (tensor === undefined || tensor.strides.at(-1) === 1 || tensor.shape.at(-1) === 1) return tensor;
   return packed(recorder, tensor);
-}
-
-/** The kernel takes a bias of one value for each column, or one value for all. */
-function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined): Tensor | undefined {
-  return bias === undefined || bias.size === 1 || (bias.strides[0] as number) <= 1 ? bias : packed(recorder, bias);
 }

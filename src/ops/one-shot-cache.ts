@@ -4,6 +4,7 @@ import type { CompiledProgram } from '../program/compiled-program.js';
 import { ProgramRun } from '../program/runner.js';
 import { Tensor } from '../tensor/tensor.js';
 import { PackedMatrix } from './pack.js';
+import { QuantizedMatrix } from './quantized-matrix.js';
 
 /** A program, and the call that it was recorded for. */
 class OneShot {
@@ -40,10 +41,10 @@ class OneShot {
   }
 }
 
-/** What a tensor or packed matrix is known by, so that the entry does not keep it from being garbage-collected. */
+/** What a tensor or a matrix of weights is known by, so that the entry does not keep it from being garbage-collected. */
 function idOf(value: unknown): number | undefined {
   if (value instanceof Tensor) return value.id;
-  return value instanceof PackedMatrix ? -value.image.id : undefined;
+  return value instanceof PackedMatrix || value instanceof QuantizedMatrix ? -value.image.id : undefined;
 }
 
 /** Loops over a handful of ops stay within it; what it holds is a few KiB an entry. */

@@ -3,7 +3,14 @@
 import { formatShape, TesseraeError } from '../errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type CallOptions, checkTensor, defineOp } from './op.js';
-import { fileBytes, imageBytes, isQuantizedType, type QuantizedType, quantizedFormats, stripRows } from './quantized-type.js';
+import {
+  fileBytes,
+  imageBytes,
+  isQuantizedType,
+  type QuantizedType,
+  quantizedFormats,
+  stripRows,
+} from './quantized-type.js';
 
 /**
  * Weights [n, k], as files have them: n rows of k, each row whole blocks. Give it to `matmul` in place of `b` with
@@ -99,10 +106,7 @@ export const packQuantized = defineOp({
       writes: [out],
     };
     recorder.emit(step, (params) =>
-      params
-        .pointer(blocks)
-        .pointer(out)
-        .ints([quantizedFormats[type].code, n, k, tileStrips]),
+      params.pointer(blocks).pointer(out).ints([quantizedFormats[type].code, n, k, tileStrips]),
     );
   },
 });

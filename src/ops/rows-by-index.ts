@@ -1,13 +1,17 @@
 // The ops that go by an index: embedding looks rows up, scatter writes them to numbered places, argmax finds one
 // (native/kernels/embedding.h, scatter.h, argmax.h).
 import { formatShape, TesseraeError } from '../errors.js';
+import type { Recorder } from '../program/recorder.js';
+import { dtypes } from '../tensor/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type CallOptions, checkRank, checkTensor, defineOp } from './op.js';
+import { QuantizedMatrix } from './quantized-matrix.js';
+import { quantizedFormats } from './quantized-type.js';
 import { broadcastTo, outerOf, packed, type Rows, tileRowsFor } from './rows.js';
 
 export interface EmbeddingArgs extends CallOptions {
-  readonly table: Tensor;
+  readonly table: Tensor | QuantizedMatrix;
   readonly ids: Tensor;
 }
 
@@ -23,33 +27,35 @@ export const embedding = defineOp({
   name: 'embedding',
   parameters: ['table', 'ids'],
   inPlace: () => false,
-  args: (table: Tensor, ids: Tensor, options: CallOptions = {}): EmbeddingArgs => ({ table, ids, ...options }),
-  operands: ({ table, ids }) => [table, ids],
+  args: (table: Tensor | QuantizedMatrix, ids: Tensor, options: CallOptions = {}): EmbeddingArgs => ({
+    table,
+    ids,
+    ...options,
+  }),
+  operands: ({ table, ids }) => [table instanceof QuantizedMatrix ? table.image : table, ids],
   infer({ table, ids }) {
-    checkTable(table, 'embedding', 'table');
+    if (!(table instanceof QuantizedMatrix)) checkTable(table, 'embedding', 'table');
     checkTensor(ids, 'embedding', 'ids', 'i32');
     return { shape: [...ids.shape, table.shape[1] as number], dtype: 'f32' };
   },
   record(recorder, { table, ids }, out) {
     const columns = out.shape.at(-1) as number;
-    const direct = columns === 1 || table.strides[1] === 1 ? table : packed(recorder, table);
     const index = packed(recorder, ids);
     const to = out.isContiguous ? out : recorder.temporary(out.shape);
+    const source = embeddingSource(recorder, table);
     const { outer, strides, rows } = outerOf(to.shape, [[...index.strides, 0], to.strides]) as Rows;
     const tileRows = tileRowsFor(rows, columns, recorder.threads);
     const step = {
-      kernel: 'embedding',
+      kernel: source.kernel,
       tiles: Math.ceil(rows / tileRows),
       flops: 0,
-      reads: [direct, index],
+      reads: [source.data, index],
       writes: [to],
     };
     recorder.emit(step, (params) =>
       params
-        .pointer(direct)
-        .dtype(direct)
-        .int(direct.shape[0] as number)
-        .int(direct.strides[0] as number)
+        .pointer(source.data)
+        .ints(source.words)
         .pointer(index)
         .pointer(to)
         .int(columns)
@@ -60,6 +66,16 @@ export const embedding = defineOp({
     if (to !== out) recordCopy(recorder, to, out);
   },
 });
+
+/** Where the rows are, and what the kernel is told of them before it comes to the numbers. */
+function embeddingSource(recorder: Recorder, table: Tensor | QuantizedMatrix) {
+  const rows = table.shape[0] as number;
+  if (table instanceof QuantizedMatrix) {
+    return { kernel: 'embedding_quantized', data: table.image, words: [quantizedFormats[table.type].code, rows] };
+  }
+  const data = table.shape[1] === 1 || table.strides[1] === 1 ? table : packed(recorder, table);
+  return { kernel: 'embedding', data, words: [dtypes[data.dtype].code, rows, data.strides[0] as number] };
+}
 
 export interface ScatterArgs extends CallOptions {
   readonly x: Tensor;

@@ -155,6 +155,11 @@ export function packed(recorder: Recorder, tensor: Tensor): Tensor {
   return copy;
 }
 
+/** Kernels take a bias of one value for each column, or one value for all. */
+export function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined): Tensor | undefined {
+  return bias === undefined || bias.size === 1 || (bias.strides[0] as number) <= 1 ? bias : packed(recorder, bias);
+}
+
 /** A row-major window over a run of elements that starts `start` elements behind the tensor's first. */
 function window(tensor: Tensor, start: number, shape: readonly number[]): Tensor {
   return new Tensor({
