@@ -30,6 +30,11 @@ export class QuantizedMatrix {
     this.image = image;
   }
 
+  /** Number of weights. */
+  get size(): number {
+    return this.shape[0] * this.shape[1];
+  }
+
   get sizeBytes(): number {
     return this.image.sizeBytes;
   }

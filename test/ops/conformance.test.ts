@@ -167,6 +167,11 @@ describe('the tables', () => {
   /** Kernels that no op is named for: recorded by other ops, by benches or by tests. */
   const internalKernels = {
     pack_b: 'matmul and engine.pack',
+    pack_quantized: 'engine.packQuantized',
+    quantize_rows: 'matmul with quantized weights',
+    matmul_quantized: 'matmul',
+    matmul_quantized_generic: 'matmul',
+    embedding_quantized: 'embedding',
     activation: 'gelu and its like',
     checkpoint: 'test/support',
     probe_fma: 'bench',

@@ -2,6 +2,7 @@
 // forward pass. One file beside this one for each, and a line in the table of index.ts.
 import type { PagedKeyValues } from '../../ops/paged-key-values.js';
 import type { ProgramBuilder } from '../../ops/program-builder.js';
+import type { QuantizedMatrix } from '../../ops/quantized-matrix.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { GgufMetadata } from '../gguf/metadata.js';
 
@@ -29,11 +30,16 @@ export interface WeightSpec {
   readonly optional: boolean;
 }
 
-/** A loaded tensor. */
-export type Weight = Tensor;
+/** A loaded tensor, or a matrix in the quantized type of the file. */
+export type Weight = Tensor | QuantizedMatrix;
 
 /** The loaded tensors by their name in the file. */
 export type Weights = ReadonlyMap<string, Weight>;
+
+/** A weight that was asked for with `asF32`, and so is a tensor. */
+export function vectorIn(weights: Weights, name: string): Tensor<'f32'> | undefined {
+  return weights.get(name) as Tensor<'f32'> | undefined;
+}
 
 /**
  * Small f32 vectors that an architecture computes once from its configuration, by names of its own: the frequencies of

@@ -1,7 +1,7 @@
 // What the decoders with RMSNorm and rotary positions share (llama and its relatives): their configuration, the tensors
 // of their layers, and the constants computed from both. Each of them says in a file of its own what it does with them.
 import type { GgufMetadata } from '../gguf/metadata.js';
-import type { WeightSpec, Weights } from './architecture.js';
+import { vectorIn, type WeightSpec, type Weights } from './architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from './config-reader.js';
 import { type RopeConfig, type RopeStyle, readRope, scaledFrequencies } from './rope-scaling.js';
 
@@ -83,5 +83,5 @@ export function decoderWeights(config: DecoderConfig, layer: (block: string) => 
 
 /** The frequencies of the rotations: `rope`. */
 export function decoderConstants({ rope }: DecoderConfig, weights: Weights): { rope: Float32Array } {
-  return { rope: scaledFrequencies(rope, weights.get('rope_freqs.weight')?.toArray()) };
+  return { rope: scaledFrequencies(rope, vectorIn(weights, 'rope_freqs.weight')?.toArray()) };
 }

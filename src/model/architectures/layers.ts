@@ -3,7 +3,7 @@
 import type { PagedKeyValues } from '../../ops/paged-key-values.js';
 import type { ProgramBuilder } from '../../ops/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ForwardInputs, ModelConfig, Weight, Weights } from './architecture.js';
+import { type ForwardInputs, type ModelConfig, vectorIn, type Weight, type Weights } from './architecture.js';
 import type { BaseConfig } from './config-reader.js';
 import type { DecoderConfig } from './decoder.js';
 
@@ -41,7 +41,11 @@ export function weightOf({ weights, prefix }: Place, name: string): Weight {
 }
 
 function biasOf({ weights, prefix }: Place, name: string): Tensor | undefined {
-  return weights.get(`${prefix}${name}.bias`);
+  return vectorIn(weights, `${prefix}${name}.bias`);
+}
+
+function normWeightOf({ weights, prefix }: Place, name: string): Tensor | undefined {
+  return vectorIn(weights, `${prefix}${name}.weight`);
 }
 
 /** The rows of the embedding for the tokens of the pass, f32 [tokens, dim]. */
@@ -50,12 +54,17 @@ export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
 }
 
 export function rmsNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
-  return at.p.rmsNorm(x, weightOf(at, name), { eps: at.config.normEps, ...options });
+  return at.p.rmsNorm(x, normWeightOf(at, name), { eps: at.config.normEps, ...options });
 }
 
 export function layerNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
   const bias = biasOf(at, name);
-  return at.p.layerNorm(x, { weight: weightOf(at, name), ...(bias && { bias }), eps: at.config.normEps, ...options });
+  return at.p.layerNorm(x, {
+    weight: normWeightOf(at, name),
+    ...(bias && { bias }),
+    eps: at.config.normEps,
+    ...options,
+  });
 }
 
 type Activation = 'gelu' | 'geluTanh' | 'silu';

@@ -1,7 +1,7 @@
 // Phi 3 and 4 (Abdin et al. 2024): llama with fused projections, rotations that pair the halves of a head, and divisors
 // of the frequencies for short and for long contexts (LongRoPE, Ding et al. 2024). The window that some files name for
 // their attention is not applied: llama.cpp does without it too, and so gives the same tokens.
-import type { Architecture } from './architecture.js';
+import { type Architecture, vectorIn } from './architecture.js';
 import { type DecoderConfig, decoderWeights, matrix, readDecoderConfig, vector } from './decoder.js';
 import {
   attend,
@@ -37,7 +37,7 @@ export const phi3: Architecture<DecoderConfig> = {
 
   constants({ rope }, weights, capacity) {
     const length = capacity > rope.originalContext ? 'long' : 'short';
-    const divisors = weights.get('rope_freqs.weight') ?? weights.get(`rope_factors_${length}.weight`);
+    const divisors = vectorIn(weights, 'rope_freqs.weight') ?? vectorIn(weights, `rope_factors_${length}.weight`);
     return { rope: scaledFrequencies(rope, divisors?.toArray()) };
   },
 
