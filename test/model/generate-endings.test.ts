@@ -125,6 +125,6 @@ test('fifty generations use the sessions and programs of the first', async () =>
   expect(engine.stats().pool).toMatchObject({ rents, rentedBytes, heldBytes, liveTensors });
   // As many sessions as threads stay; what came at the same time beyond them is gone again.
   await Promise.all(Array.from({ length: 6 }, () => generate(model, 'The people', options)));
-  const perSession = liveTensors - (4 * 9 + 3);
+  const perSession = liveTensors - (4 * 2 + 2);
   expect(engine.stats().pool.liveTensors).toBe(liveTensors + perSession);
 });
