@@ -297,8 +297,8 @@ describe('the vocabulary in the file', () => {
     [
       'an unknown tokenizer',
       'ERR_UNSUPPORTED',
-      '"llama"',
-      { 'tokenizer.ggml.model': { type: 'string', value: 'llama' } },
+      '"rwkv"',
+      { 'tokenizer.ggml.model': { type: 'string', value: 'rwkv' } },
     ],
     [
       'an unknown pre-tokenizer',

@@ -34,6 +34,11 @@ export class GgufMetadata {
     return new TesseraeError(code, `${this.#source}: metadata key ${quote(key)} ${problem}`);
   }
 
+  /** A copy in which a key has another value. */
+  with(key: string, value: MetadataValue): GgufMetadata {
+    return new GgufMetadata(new Map(this.#values).set(key, value), this.#source);
+  }
+
   /** In the order of the file. */
   [Symbol.iterator](): IterableIterator<[string, MetadataValue]> {
     return this.#values[Symbol.iterator]();

@@ -8,7 +8,7 @@ import { BaseTokenizer, STEP } from './base-tokenizer.js';
 import { BpeMerger, type TokenSink } from './bpe-merger.js';
 import { byteCharacters, spellBytes } from './byte-alphabet.js';
 import { MergeTable } from './merge-table.js';
-import { findPreTokenizer, type PreTokenizer } from './pre-tokenizers.js';
+import { type PreTokenizer, readPreTokenizer } from './pre-tokenizers.js';
 import { normalizerOf, type TextNormalizer } from './text-normalizer.js';
 import { codePointIn } from './text-scan.js';
 import type { TokenBuffer } from './token-buffer.js';
@@ -26,12 +26,7 @@ const MOST_BYTES_PER_UNIT = 3;
 
 /** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
 export async function createByteLevelBpe(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
-  const preKey = 'tokenizer.ggml.pre';
-  const pre = metadata.string(preKey);
-  const preTokenizer = findPreTokenizer(pre);
-  if (preTokenizer === undefined) {
-    throw metadata.error(preKey, `names the pre-tokenizer ${quote(pre)}, which is not supported`, 'ERR_UNSUPPORTED');
-  }
+  const preTokenizer = readPreTokenizer(metadata);
   const vocabulary = await readVocabulary(metadata, pace, { addsBos: preTokenizer.addsBos });
   const merges = await readMerges(metadata, vocabulary, pace);
   const ignoresMerges = metadata.boolean('tesserae.tokenizer.ignore_merges', preTokenizer.ignoresMerges ?? false);

@@ -1,11 +1,13 @@
 // The pre-tokenizers that files name in `tokenizer.ggml.pre`, each a chain of rules, with what else llama.cpp ties to
 // the name. A family is a line in one of the tables below. Called by byte-level-bpe.ts.
+import type { GgufMetadata } from '../gguf/metadata.js';
+import { quote } from '../gguf/quote.js';
 import { classOf, LETTER, MARK, NUMBER, PUNCTUATION, patternTest } from './character-classes.js';
+import { isKnownPattern, rulesOf } from './patterns.js';
 import {
   asciiCases,
   deepseekWords,
   digits,
-  exactCases,
   gpt2Words,
   gpt4oWords,
   gpt4Words,
@@ -112,11 +114,6 @@ const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
   ...named({ rules: [runOf(patternTest(/[\p{P}$+<=>^~|]/u)), gpt2Words, runOf(isNumber), threeDigits] }, 'default'),
   ...named(sentences, 'poro-chat', 'bloom', 'gpt3-finnish'),
   ...named({ rules: [sentenceWords, single(isNumber)] }, 'viking'),
-  // Names of our own, for patterns of tokenizer.json files where llama.cpp splits otherwise.
-  ...named({ rules: [gpt4oWords(exactCases, { digits: 3 })] }, 'tesserae-gpt-4o'),
-  ...named({ rules: [gpt4oWords(exactCases, { digits: 1, contractions: false })] }, 'tesserae-tekken'),
-  ...named({ rules: [gpt4Words({ digits: any })] }, 'tesserae-any-digits'),
-  ...named({ rules: [] }, 'tesserae-whole'),
 ]);
 
 function named(preTokenizer: PreTokenizer, ...names: readonly string[]): [string, PreTokenizer][] {
@@ -126,4 +123,23 @@ function named(preTokenizer: PreTokenizer, ...names: readonly string[]): [string
 /** The pre-tokenizer of a name, or undefined. */
 export function findPreTokenizer(name: string): PreTokenizer | undefined {
   return preTokenizers.get(name);
+}
+
+/**
+ * The pre-tokenizer of a file: the one that it names, or the exact patterns of its tokenizer.json.
+ * @throws TesseraeError ERR_UNSUPPORTED for an unknown name, ERR_MODEL_FILE without a name
+ */
+export function readPreTokenizer(metadata: GgufMetadata): PreTokenizer {
+  const patternsKey = 'tesserae.tokenizer.patterns';
+  if (metadata.has(patternsKey)) {
+    const patterns = [...metadata.strings(patternsKey)];
+    const unknown = patterns.find((pattern) => !isKnownPattern(pattern));
+    if (unknown === undefined) return { rules: rulesOf(patterns) };
+    throw metadata.error(patternsKey, `holds ${quote(unknown)}, which is not supported`, 'ERR_UNSUPPORTED');
+  }
+  const key = 'tokenizer.ggml.pre';
+  const name = metadata.string(key);
+  const preTokenizer = findPreTokenizer(name);
+  if (preTokenizer !== undefined) return preTokenizer;
+  throw metadata.error(key, `names the pre-tokenizer ${quote(name)}, which is not supported`, 'ERR_UNSUPPORTED');
 }

@@ -9,6 +9,7 @@ export const NORMAL = 1;
 export const UNKNOWN = 2;
 export const CONTROL = 3;
 export const USER_DEFINED = 4;
+export const UNUSED = 5;
 export const BYTE = 6;
 
 /** Texts of tokens at which every chat and text model stops. */

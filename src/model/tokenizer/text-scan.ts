@@ -108,3 +108,9 @@ export function codePointIn(text: string, at: number, end: number): number {
     `the text holds a lone surrogate, U+${unit.toString(16).toUpperCase()}, at index ${at}: it is not valid Unicode`,
   );
 }
+
+/** @throws TesseraeError ERR_TOKENIZER when text[start, end) holds a lone surrogate */
+export function checkWellFormed(text: string, start: number, end: number): void {
+  const at = text.slice(start, end).search(/\p{Surrogate}/u);
+  if (at >= 0) codePointIn(text, start + at, text.length);
+}

@@ -5,6 +5,9 @@ import type { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
 import { Pace } from '../pace.js';
 import { createByteLevelBpe } from './byte-level-bpe.js';
+import { createSentencePiece } from './sentencepiece.js';
+import { createUnigram } from './unigram.js';
+import { createWordPiece } from './wordpiece.js';
 
 export interface EncodeOptions {
   /** Begin with the model's BOS token. Default false: the tokens are the text's own. */
@@ -87,7 +90,12 @@ export interface Tokenizer {
 
 type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;
 
-const factories: ReadonlyMap<string, TokenizerFactory> = new Map([['gpt2', createByteLevelBpe]]);
+const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
+  ['gpt2', createByteLevelBpe],
+  ['llama', createSentencePiece],
+  ['t5', createUnigram],
+  ['bert', createWordPiece],
+]);
 
 /**
  * Makes the tokenizer that a file's metadata describes, in slices that leave the event loop free.

@@ -1,6 +1,7 @@
 // Each pre-tokenizer against the regular expressions that it stands for, on random and on nasty text; in linear time.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { rulesOf } from '../../../src/model/tokenizer/patterns.js';
 import { findPreTokenizer } from '../../../src/model/tokenizer/pre-tokenizers.js';
 import { WordWalker } from '../../../src/model/tokenizer/word-walker.js';
 
@@ -33,8 +34,8 @@ const patterns: Readonly<Record<string, readonly string[]>> = {
   laguna: ['[^\\n]+|[\\n]+', gpt4('\\p{N}')],
   'gpt-4o': [cased(asciiUpper, asciiLower, `${contraction}?`, '\\p{N}{1,3}')],
   tekken: [cased(asciiUpper, asciiLower, '', '\\p{N}')],
-  'tesserae-gpt-4o': [cased(exactUpper, exactLower, `${contraction}?`, '\\p{N}{1,3}')],
-  'tesserae-tekken': [cased(exactUpper, exactLower, '', '\\p{N}')],
+  'exact gpt-4o': [cased(exactUpper, exactLower, `${contraction}?`, '\\p{N}{1,3}')],
+  'exact tekken': [cased(exactUpper, exactLower, '', '\\p{N}')],
   'deepseek-v3': ['\\p{N}{1,3}', '[一-龥\u3040-ゟ゠-ヿ]+', deepseek],
   'deepseek-coder': ['[\\r\\n]', '\\s?\\p{L}+', '\\s?\\p{P}+', '[一-龥ࠀ-一가-\ud7ff]+', '\\p{N}'],
   falcon: ['[\\p{P}$+<=>^~|`]+', gpt2, '[0-9][0-9][0-9]'],
@@ -68,8 +69,15 @@ function splitByPatterns(text: string, sources: readonly string[]): string[] {
   );
 }
 
+/** As tokenizer.json files have them, where GGUF files split otherwise. */
+const exactPatterns: Readonly<Record<string, readonly string[]>> = {
+  'exact gpt-4o': [cased(exactUpper, exactLower, "(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '\\p{N}{1,3}')],
+  'exact tekken': [cased(exactUpper, exactLower, '', '\\p{N}')],
+};
+
 function split(text: string, name: string): string[] {
-  const words = new WordWalker(text, 0, text.length, findPreTokenizer(name)?.rules ?? []);
+  const rules = findPreTokenizer(name)?.rules ?? rulesOf(exactPatterns[name] ?? []);
+  const words = new WordWalker(text, 0, text.length, rules);
   const found: string[] = [];
   while (words.next()) if (!words.paused) found.push(text.slice(words.start, words.end));
   return found;

@@ -1,0 +1,178 @@
+// WordPiece as BERT has it (`tokenizer.ggml.model` = bert): text is cleaned and split into words and punctuation, and
+// each word into the longest tokens that fit, from its beginning on. Called through tokenizer.ts.
+import type { GgufMetadata } from '../gguf/metadata.js';
+import { StringList } from '../gguf/string-list.js';
+import type { Pace } from '../pace.js';
+import { BaseTokenizer, STEP } from './base-tokenizer.js';
+import { classOf, MARK, PUNCTUATION, patternTest, SPACE, SYMBOL } from './character-classes.js';
+import { NORMAL } from './special-ids.js';
+import { codePointIn, widthOf } from './text-scan.js';
+import type { TokenBuffer } from './token-buffer.js';
+import { isSpaceMark, spellSpaces, spellTokens, type TokenBytes } from './token-bytes.js';
+import { TokenTrie } from './token-trie.js';
+import type { Tokenizer } from './tokenizer.js';
+import { isControlType, readVocabulary, type Vocabulary } from './vocabulary.js';
+
+const SPACE_MARK = '\u2581';
+const tokensKey = 'tokenizer.ggml.tokens';
+const typesKey = 'tokenizer.ggml.token_type';
+
+export async function createWordPiece(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(markWords(metadata), pace, {
+    bos: 101,
+    unknown: 100,
+    separator: 102,
+    addsBos: true,
+    addsEos: true,
+    endsWithSeparator: true,
+  });
+  if (vocabulary.unknownId === undefined) {
+    throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');
+  }
+  const lowercase = metadata.boolean('tokenizer.ggml.normalizer.lowercase', true);
+  const trie = await TokenTrie.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), pace);
+  return new WordPiece(vocabulary, await spellTokens(vocabulary, spellSpaces, pace), {
+    trie,
+    unknownId: vocabulary.unknownId,
+    lowercase,
+    stripAccents: metadata.boolean('tokenizer.ggml.normalizer.strip_accents', lowercase),
+    decomposesFully: metadata.boolean('tesserae.tokenizer.full_decomposition', false),
+    longestWord: metadata.count('tesserae.tokenizer.longest_word', Number.MAX_SAFE_INTEGER),
+  });
+}
+
+/**
+ * GGUF files write tokens that begin a word with U+2581 in front, and others bare. Files that keep BERT's own way, with
+ * ## in front of the others, are brought into that form.
+ */
+function markWords(metadata: GgufMetadata): GgufMetadata {
+  const tokens = metadata.strings(tokensKey);
+  const types = metadata.has(typesKey) ? metadata.integers(typesKey) : undefined;
+  let hasHashes = false;
+  for (let id = 0; id < tokens.length; id++) {
+    const start = tokens.offsets[id] as number;
+    if (isSpaceMark(tokens.bytes, start, tokens.offsets[id + 1] as number)) return metadata;
+    hasHashes ||= tokens.bytes[start] === 0x23 && tokens.bytes[start + 1] === 0x23;
+  }
+  if (!hasHashes) return metadata;
+  const marked = [...tokens].map((text, id) => {
+    if (/^##./u.test(text)) return text.slice(2);
+    const isPlain = text !== '' && (types === undefined || types[id] === NORMAL) && !/^\[[A-Z]+\]$/.test(text);
+    return isPlain ? `${SPACE_MARK}${text}` : text;
+  });
+  const value = { type: 'array', element: 'string', value: StringList.from(marked) } as const;
+  return metadata.with(tokensKey, value);
+}
+
+interface WordPieceModel {
+  readonly trie: TokenTrie;
+  readonly unknownId: number;
+  readonly lowercase: boolean;
+  readonly stripAccents: boolean;
+  /** Characters are decomposed as Unicode has it; otherwise as llama.cpp does, which keeps the first part only. */
+  readonly decomposesFully: boolean;
+  /** Words of more characters are unknown. */
+  readonly longestWord: number;
+}
+
+const isControl = patternTest(/[\p{Cc}\p{Cf}\p{Co}]/u);
+const isNonspacing = patternTest(/\p{Mn}/u);
+
+class WordPiece extends BaseTokenizer {
+  readonly #model: WordPieceModel;
+
+  constructor(vocabulary: Vocabulary, spelled: TokenBytes, model: WordPieceModel) {
+    super('bert', vocabulary, spelled, true);
+    this.#model = model;
+  }
+
+  protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
+    const { stripAccents, decomposesFully } = this.#model;
+    const isWhole = stripAccents && decomposesFully;
+    const text = isWhole ? given.slice(from, to).normalize('NFD') : given;
+    const [start, end] = isWhole ? [0, text.length] : [from, to];
+    let word = '';
+    let pauseAt = start + STEP;
+    for (let at = start; at < end; ) {
+      const c = codePointIn(text, at, end);
+      at += widthOf(c);
+      const kept = this.#clean(c);
+      if (kept === undefined || kept.splits) {
+        yield* this.#encodeWord(word, ids);
+        word = '';
+        if (kept !== undefined) yield* this.#encodeWord(kept.text, ids);
+      } else {
+        word += kept.text;
+      }
+      if (at < pauseAt) continue;
+      pauseAt = at + STEP;
+      yield;
+    }
+    yield* this.#encodeWord(word, ids);
+  }
+
+  /** What a character becomes, and whether it is a word of its own; undefined for white space. */
+  #clean(given: number): { text: string; splits: boolean } | undefined {
+    const { lowercase, stripAccents, decomposesFully } = this.#model;
+    let c = given;
+    if (stripAccents && !decomposesFully && c >= 0x80)
+      c = String.fromCodePoint(c).normalize('NFD').codePointAt(0) as number;
+    const kind = classOf(c);
+    if (kind === SPACE) return undefined;
+    if (c === 0xfffd || isControl(c)) return { text: '', splits: false };
+    const isAccent = stripAccents && (decomposesFully ? isNonspacing(c) : kind === MARK);
+    if (isAccent) return { text: '', splits: false };
+    const character = String.fromCodePoint(c);
+    const splits = kind === PUNCTUATION || (kind === SYMBOL && c < 0x7f) || isChinese(c);
+    return { text: lowercase ? this.#lower(character) : character, splits };
+  }
+
+  #lower(character: string): string {
+    const lower = character.toLowerCase();
+    return this.#model.decomposesFully ? lower : String.fromCodePoint(lower.codePointAt(0) as number);
+  }
+
+  *#encodeWord(word: string, ids: TokenBuffer): Generator<void> {
+    if (word === '') return;
+    const { trie, unknownId, longestWord } = this.#model;
+    const bytes = Buffer.from(SPACE_MARK + word);
+    const found: number[] = [];
+    const isTooLong = word.length > longestWord && [...word].length > longestWord;
+    for (let start = 0; start < bytes.length && !isTooLong; ) {
+      let id = -1;
+      let idEnd = start;
+      let node = trie.root;
+      for (let end = start; end < bytes.length; ) {
+        node = trie.next(node, bytes[end] as number);
+        if (node < 0) break;
+        end += 1;
+        if ((trie.ids[node] as number) < 0) continue;
+        id = trie.ids[node] as number;
+        idEnd = end;
+      }
+      if (id < 0) {
+        found.length = 0;
+        break;
+      }
+      found.push(id);
+      start = idEnd;
+      if (found.length % STEP === 0) yield;
+    }
+    if (found.length === 0) found.push(unknownId);
+    for (const id of found) ids.push(id);
+  }
+}
+
+/** Blocks of Chinese characters as BERT lists them, with the slip of the pen that Hugging Face and llama.cpp keep. */
+function isChinese(c: number): boolean {
+  return (
+    (c >= 0x4e00 && c <= 0x9fff) ||
+    (c >= 0x3400 && c <= 0x4dbf) ||
+    (c >= 0x20000 && c <= 0x2a6df) ||
+    (c >= 0x2a700 && c <= 0x2b73f) ||
+    (c >= 0x2b740 && c <= 0x2b81f) ||
+    (c >= 0x2b920 && c <= 0x2ceaf) ||
+    (c >= 0xf900 && c <= 0xfaff) ||
+    (c >= 0x2f800 && c <= 0x2fa1f)
+  );
+}
