@@ -1,7 +1,8 @@
 // Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
 import { AbortError, TesseraeError } from '../errors.js';
 import type { ModelConfig } from './architectures/architecture.js';
-import { type EmbedOptions, embedText, poolingOf } from './embedding.js';
+import { type EmbedOptions, embedText, embedTexts, type PoolingKind, poolingOf } from './embedding.js';
+import { Encoder, type EncoderParts } from './encoder.js';
 import {
   checkPromptFits,
   type GenerateOptions,
@@ -38,16 +39,18 @@ export interface ModelInfo extends ModelConfig {
   /** The model's own name, where the file has one. */
   readonly name: string | undefined;
   readonly parameters: number;
-  /** Bytes that the weights take, in pooled memory and in the mapped file. */
+  /** Bytes of shared memory that the weights take. */
   readonly weightBytes: number;
   /** How many of the file's tensors have each type, as the file names it. */
   readonly tensorTypes: Readonly<Record<string, number>>;
   /** Positions in a session. */
   readonly sessionCapacity: number;
+  /** How `embed` makes one vector of a text's tokens by default. */
+  readonly pooling: PoolingKind;
 }
 
 export interface ModelMake {
-  readonly parts: ModelParts;
+  readonly parts: ModelParts | EncoderParts;
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
   /** Called once, when the model is disposed. */
@@ -61,7 +64,9 @@ export interface ModelMake {
 export class Model {
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
-  readonly #parts: ModelParts;
+  readonly #parts: ModelParts | EncoderParts;
+  /** Where the model is an encoder, which has no sessions. */
+  readonly #encoder: Encoder | undefined;
   readonly #onDispose: (model: Model) => void;
   /** Sessions that nobody uses, with their programs ready: at most as many as a batch takes. */
   readonly #idle: Session[] = [];
@@ -73,6 +78,7 @@ export class Model {
     this.tokenizer = tokenizer;
     this.info = info;
     this.#parts = parts;
+    this.#encoder = isEncoder(parts) ? new Encoder(parts) : undefined;
     this.#onDispose = onDispose;
   }
 
@@ -112,12 +118,19 @@ export class Model {
   }
 
   /**
-   * One vector per text, f32 [dim]: the hidden states after the last norm, pooled.
+   * One vector per text, f32 [dim]: the hidden states after the last norm, pooled. No text is cut off.
    * @throws TesseraeError ERR_CONTEXT when a text does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError
    */
   async embed(texts: readonly Prompt[], options: EmbedBatchOptions = {}): Promise<Float32Array[]> {
     checkOptions(options, ['pooling', 'normalize', 'signal', 'onProgress'], 'embed');
-    const pooling = poolingOf(options);
+    const pooling = poolingOf(options, this.info.pooling);
+    const encoder = this.#encoder;
+    if (encoder !== undefined) {
+      const ids = await this.#forEach(texts, { op: 'embed', signal: options.signal }, (text, signal) =>
+        this.#promptIds(text, 'embed', signal),
+      );
+      return embedTexts(encoder, this.info.dim, ids, pooling, options);
+    }
     return this.#forEach(texts, { op: 'embed', ...options }, async (text, signal) => {
       const ids = await this.#promptIds(text, 'embed', signal);
       return this.#withSession((session) => embedText(session, this.#parts.config.dim, ids, pooling, signal));
@@ -162,8 +175,7 @@ export class Model {
 
   /** A session of the caller's own, to append to and rewind; the caller disposes it. */
   session(): Session {
-    this.#checkUsable('session');
-    return new Session(this.#parts);
+    return new Session(this.#decoder('session'));
   }
 
   /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
@@ -177,6 +189,7 @@ export class Model {
     this.#disposed = true;
     for (const session of [...this.#idle, ...this.#lent]) session.dispose();
     this.#idle.length = 0;
+    this.#encoder?.dispose();
     for (const weight of this.#parts.weights.values()) weight.dispose();
     for (const constant of this.#parts.constants.values()) constant.dispose();
     this.#onDispose(this);
@@ -186,16 +199,25 @@ export class Model {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op });
   }
 
+  /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
+  #decoder(op: string): ModelParts {
+    this.#checkUsable(op);
+    if (!isEncoder(this.#parts)) return this.#parts;
+    const message = `a model of architecture ${this.info.architecture} gives embeddings only`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message, { op });
+  }
+
   async #promptIds(prompt: Prompt, op: string, signal: AbortSignal | undefined): Promise<number[]> {
     this.#checkUsable(op);
-    const ids = await tokensOf(prompt, this.tokenizer, this.#parts.config, { op, signal });
+    // Texts to embed are whole: they end as the model expects it.
+    const addEos = op === 'embed' && this.tokenizer.addsEos;
+    const ids = await tokensOf(prompt, this.tokenizer, this.#parts.config, { op, addEos, signal });
     checkPromptFits(ids, this.#parts.capacity, op);
     return ids;
   }
 
   #borrow(): Session {
-    this.#checkUsable('session');
-    const session = this.#idle.pop() ?? new Session(this.#parts);
+    const session = this.#idle.pop() ?? new Session(this.#decoder('session'));
     this.#lent.add(session);
     return session;
   }
@@ -258,6 +280,10 @@ export class Model {
       signal?.removeEventListener('abort', onAbort);
     }
   }
+}
+
+function isEncoder(parts: ModelParts | EncoderParts): parts is EncoderParts {
+  return parts.architecture.kind === 'encoder';
 }
 
 /** @throws TesseraeError ERR_BUDGET when JavaScript cannot hold so many */

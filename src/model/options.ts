@@ -51,11 +51,11 @@ export async function tokensOf(
   prompt: Prompt,
   tokenizer: Tokenizer,
   config: ModelConfig,
-  options: { op: string; addBos?: boolean; signal?: AbortSignal | undefined },
+  options: { op: string; addBos?: boolean; addEos?: boolean; signal?: AbortSignal | undefined },
 ): Promise<number[]> {
-  const { op, addBos = tokenizer.addsBos, signal } = options;
+  const { op, addBos = tokenizer.addsBos, addEos = false, signal } = options;
   if (typeof prompt === 'string') {
-    return tokenizer.encodeAsync(prompt, { addBos, ...(signal === undefined ? {} : { signal }) });
+    return tokenizer.encodeAsync(prompt, { addBos, addEos, ...(signal === undefined ? {} : { signal }) });
   }
   return checkIds(prompt, config.vocabulary, op);
 }

@@ -12,7 +12,7 @@ import {
   isContiguous,
   shapeError,
 } from './layout.js';
-import type { Storage } from './storage.js';
+import { PooledStorage, type Storage } from './storage.js';
 import {
   expandedLayout,
   reshapedLayout,
@@ -249,7 +249,9 @@ export class Tensor<D extends DType = DType> {
     this.#data = undefined;
     this.keeper?.forget(this);
     this.keeper = undefined;
-    if (this.base === undefined && !this.storage.disposed) this.storage.release?.();
+    if (this.base === undefined && this.storage instanceof PooledStorage && !this.storage.disposed) {
+      this.storage.release();
+    }
   }
 
   /** `f32 tensor [2, 3]`, as error messages show it. */
@@ -272,8 +274,7 @@ export class Tensor<D extends DType = DType> {
   #elements(length: number, op: string): TypedArrayOf[D] {
     const { storage } = this;
     if (storage.buffer === undefined) {
-      const what = storage.readOnly === true ? 'stands in a mapped file' : "is a program's temporary";
-      throw argumentError(`${this.toString()} ${what}, which only programs can read`, op);
+      throw argumentError(`${this.toString()} is a program's temporary, which only the program can read`, op);
     }
     const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;
     return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);

@@ -1,7 +1,7 @@
 // Forward passes of all architectures in float64 and plain loops, the oracle of the model tests. What a layer has is told
 // by the tensors in its file, how they are used by the metadata. Takes nothing from the library but the reader of files.
 import type { GgufMetadata } from '../../src/model/gguf/metadata.js';
-import { openGguf } from '../../src/model/gguf/reader.js';
+import { type GgufFile, openGguf } from '../../src/model/gguf/reader.js';
 import { bfloatToNumber, halfToNumber } from '../../src/tensor/half.js';
 import { type BlockType, blockTypes, decodeBlocks } from './ggml-blocks.js';
 import { activations, attended, by, dot, layerNorm, plus, rmsNorm, times, type Vector } from './oracle-math.js';
@@ -50,12 +50,7 @@ export class ModelOracle {
   static async load(path: string, context = 512): Promise<ModelOracle> {
     await using file = await openGguf(path);
     const { metadata } = file;
-    const weights = new Map<string, Vector>();
-    for (const info of file.tensors.values()) {
-      const bytes = new Uint8Array(info.sizeBytes);
-      await file.readTensorInto(info, bytes);
-      weights.set(info.name, numbersOf(info.type, bytes));
-    }
+    const weights = await readNumbers(file);
     const key = (name: string) => `${metadata.string('general.architecture')}.${name}`;
     const heads = metadata.count(key('attention.head_count'));
     const sizes = {
@@ -215,6 +210,17 @@ export class ModelOracle {
     if (up.length === inner) return this.#linear(`${block}.ffn_down`, up.map(activation));
     return this.#linear(`${block}.ffn_down`, by(up.slice(0, inner).map(activation), up.slice(inner)));
   }
+}
+
+/** All tensors of a file in float64. */
+export async function readNumbers(file: GgufFile): Promise<Map<string, Vector>> {
+  const weights = new Map<string, Vector>();
+  for (const info of file.tensors.values()) {
+    const bytes = new Uint8Array(info.sizeBytes);
+    await file.readTensorInto(info, bytes);
+    weights.set(info.name, numbersOf(info.type, bytes));
+  }
+  return weights;
 }
 
 function numbersOf(type: string, bytes: Uint8Array): Vector {

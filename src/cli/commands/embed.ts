@@ -6,7 +6,7 @@ import { jsonOption, type ModelOptions, modelOption, threadsOption } from '../op
 import { withModel } from '../with-model.js';
 
 interface Options extends ModelOptions {
-  readonly pooling: 'mean' | 'last' | 'first';
+  readonly pooling?: 'mean' | 'last' | 'first';
   readonly normalize: boolean;
 }
 
@@ -17,9 +17,11 @@ export function addEmbed(program: Command): void {
     .argument('[texts...]', 'the texts; without them each line of standard input is one')
     .addOption(modelOption())
     .addOption(
-      new Option('--pooling <kind>', 'how the tokens become one vector')
-        .choices(['mean', 'last', 'first'])
-        .default('mean'),
+      new Option('--pooling <kind>', 'how the tokens become one vector (default: as the model was made)').choices([
+        'mean',
+        'last',
+        'first',
+      ]),
     )
     .option('--no-normalize', 'leave the vectors at their own length')
     .addOption(threadsOption())
@@ -32,7 +34,7 @@ async function embed(given: readonly string[], options: Options, context: Comman
   const texts = given.length > 0 ? given : linesOf(await readStandardInput(signal));
   if (texts.length === 0) throw new UsageError('there is no text to embed');
   await withModel(options, context, async ({ model }) => {
-    const { pooling, normalize } = options;
+    const { pooling = model.info.pooling, normalize } = options;
     const vectors = await model.embed(texts, {
       pooling,
       normalize,

@@ -58,16 +58,47 @@ export interface ForwardInputs {
   readonly constants: Constants;
 }
 
-export interface Architecture<Config extends ModelConfig = ModelConfig> {
+/** The tensors of one forward pass over `batch` sequences of an encoder, all padded to the same number of tokens. */
+export interface EncoderInputs {
+  readonly batch: number;
+  /** i32 [batch · tokens]. */
+  readonly ids: Tensor;
+  /** i32 [batch · tokens]: where each token stands in its sequence. */
+  readonly positions: Tensor;
+  /** i32 [batch]: the tokens of each sequence without the padding. */
+  readonly lengths: Tensor;
+  /** f32 [batch · tokens, heads · headDim], for what attention gives, layer after layer. */
+  readonly mixed: Tensor;
+  readonly constants: Constants;
+}
+
+/** What all architectures tell of themselves. */
+interface ArchitectureFace<Config extends ModelConfig> {
   /** As `general.architecture` spells it. */
   readonly name: string;
   /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
   readConfig(metadata: GgufMetadata): Config;
   weights(config: Config): readonly WeightSpec[];
-  /** What `recordHidden` finds in its constants. `capacity`: positions in a session. */
+  /** What `recordHidden` finds in its constants. `capacity`: positions in a session, or in a text. */
   constants(config: Config, weights: Weights, capacity: number): Readonly<Record<string, Float32Array>>;
+}
+
+/** A decoder: what it computes for a token depends on those before it, and it rates what comes next. */
+export interface Architecture<Config extends ModelConfig = ModelConfig> extends ArchitectureFace<Config> {
+  readonly kind: 'decoder';
   /** The hidden states after the last layer and norm, f32 [tokens, dim]. Yields after each layer: a chance to rest. */
   recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Generator<void, Tensor>;
   /** The logits of such hidden states, f32 [tokens, vocabulary]. */
   recordLogits(p: ProgramBuilder, config: Config, weights: Weights, hidden: Tensor): Tensor;
 }
+
+/** An encoder: what it computes for a token depends on the whole text. It gives embeddings only. */
+export interface EncoderArchitecture<Config extends ModelConfig = ModelConfig> extends ArchitectureFace<Config> {
+  readonly kind: 'encoder';
+  /** The hidden states after the last layer, f32 [batch · tokens, dim]. Yields after each layer. */
+  recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: EncoderInputs): Generator<void, Tensor>;
+}
+
+export type AnyArchitecture<Config extends ModelConfig = ModelConfig> =
+  | Architecture<Config>
+  | EncoderArchitecture<Config>;

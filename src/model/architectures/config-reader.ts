@@ -52,6 +52,10 @@ export class ConfigReader {
     return this.metadata.string(this.#key(name), fallback);
   }
 
+  flag(name: string, fallback?: boolean): boolean {
+    return this.metadata.boolean(this.#key(name), fallback);
+  }
+
   #key(name: string): string {
     return `${this.architecture}.${name}`;
   }

@@ -82,6 +82,6 @@ export function decoderWeights(config: DecoderConfig, layer: (block: string) => 
 }
 
 /** The frequencies of the rotations: `rope`. */
-export function decoderConstants({ rope }: DecoderConfig, weights: Weights): { rope: Float32Array } {
+export function decoderConstants({ rope }: Pick<DecoderConfig, 'rope'>, weights: Weights): { rope: Float32Array } {
   return { rope: scaledFrequencies(rope, vectorIn(weights, 'rope_freqs.weight')?.toArray()) };
 }

@@ -1,6 +1,5 @@
 // GPT-2 (Radford et al. 2019): learned positions, LayerNorm with biases, one projection for queries, keys and values, and
 // a feed-forward layer without a gate.
-import type { Tensor } from '../../tensor/tensor.js';
 import type { Architecture } from './architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from './config-reader.js';
 import { biased, layerNormVectors, matrix } from './decoder.js';
@@ -13,10 +12,11 @@ import {
   layersOf,
   logits,
   project,
-  weightOf,
+  tensorOf,
 } from './layers.js';
 
 export const gpt2: Architecture<BaseConfig> = {
+  kind: 'decoder',
   name: 'gpt2',
 
   readConfig: (metadata) => readSizes(new ConfigReader(metadata, 'gpt2'), 'layer'),
@@ -44,7 +44,7 @@ export const gpt2: Architecture<BaseConfig> = {
 
   *recordHidden(p, config, weights, inputs) {
     const pass = { p, config, weights, inputs, prefix: '' };
-    const positions = p.embedding(weightOf(pass, 'position_embd') as Tensor, inputs.positions);
+    const positions = p.embedding(tensorOf(pass, 'position_embd'), inputs.positions);
     const tokens = embed(pass);
     const x = p.add(tokens, positions, { out: tokens });
     for (const at of layersOf(pass)) {

@@ -26,7 +26,8 @@ export interface Layer<Config extends ModelConfig = ModelConfig, Inputs = unknow
   readonly index: number;
 }
 
-export type DecoderLayer = Layer<DecoderConfig, ForwardInputs>;
+type RotaryConfig = ModelConfig & Pick<DecoderConfig, 'rope'>;
+type RotaryInputs = Pick<ForwardInputs, 'positions' | 'constants'>;
 
 /** The layers of a pass, first to last. */
 export function* layersOf<Config extends ModelConfig, Inputs>(
@@ -40,12 +41,18 @@ export function weightOf({ weights, prefix }: Place, name: string): Weight {
   return weights.get(`${prefix}${name}.weight`) as Weight;
 }
 
+/** Whether the file has a weight that the architecture has named as optional. */
+export function hasWeight({ weights, prefix }: Place, name: string): boolean {
+  return weights.has(`${prefix}${name}.weight`);
+}
+
 function biasOf({ weights, prefix }: Place, name: string): Tensor | undefined {
   return vectorIn(weights, `${prefix}${name}.bias`);
 }
 
-function normWeightOf({ weights, prefix }: Place, name: string): Tensor | undefined {
-  return vectorIn(weights, `${prefix}${name}.weight`);
+/** The same for one that is held in f32: the weight of a norm, or a table that is added. */
+export function tensorOf({ weights, prefix }: Place, name: string): Tensor {
+  return vectorIn(weights, `${prefix}${name}.weight`) as Tensor;
 }
 
 /** The rows of the embedding for the tokens of the pass, f32 [tokens, dim]. */
@@ -54,13 +61,13 @@ export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
 }
 
 export function rmsNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
-  return at.p.rmsNorm(x, normWeightOf(at, name), { eps: at.config.normEps, ...options });
+  return at.p.rmsNorm(x, tensorOf(at, name), { eps: at.config.normEps, ...options });
 }
 
 export function layerNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
   const bias = biasOf(at, name);
   return at.p.layerNorm(x, {
-    weight: normWeightOf(at, name),
+    weight: tensorOf(at, name),
     ...(bias && { bias }),
     eps: at.config.normEps,
     ...options,
@@ -128,7 +135,11 @@ export function normHeads(at: Pass<DecoderConfig>, { q, k }: QueriesKeysValues):
 }
 
 /** Turns queries and keys, in place, by their positions. `table`: the constant with the frequencies. */
-export function rotate({ p, config, inputs }: DecoderLayer, { q, k }: QueriesKeysValues, table = 'rope'): void {
+export function rotate(
+  { p, config, inputs }: Pass<RotaryConfig, RotaryInputs>,
+  { q, k }: QueriesKeysValues,
+  table = 'rope',
+): void {
   const frequencies = inputs.constants.get(table) as Tensor;
   const { style, magnitude } = config.rope;
   for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });

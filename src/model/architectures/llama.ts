@@ -25,6 +25,7 @@ import {
 const styleKey = 'tesserae.rope.style';
 
 export const llama: Architecture<DecoderConfig> = {
+  kind: 'decoder',
   name: 'llama',
 
   readConfig(metadata) {

@@ -17,6 +17,7 @@ import {
 import { scaledFrequencies } from './rope-scaling.js';
 
 export const phi3: Architecture<DecoderConfig> = {
+  kind: 'decoder',
   name: 'phi3',
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'phi3', style: 'halfSplit' }),

@@ -12,6 +12,7 @@ import {
 import { llama } from './llama.js';
 
 export const qwen2: Architecture<DecoderConfig> = {
+  kind: 'decoder',
   name: 'qwen2',
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen2', style: 'halfSplit' }),

@@ -23,6 +23,7 @@ import {
 } from './layers.js';
 
 export const qwen3: Architecture<DecoderConfig> = {
+  kind: 'decoder',
   name: 'qwen3',
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen3', style: 'halfSplit' }),

@@ -1,0 +1,155 @@
+// Embeddings by encoders: many texts side by side, those of about one length in one program. Keeps the programs for
+// replay. Knows token ids; Model turns texts into them, and vectors out of hidden states are made in embedding.ts.
+import { TesseraeError } from '../errors.js';
+import type { Program } from '../program/program.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { EncoderArchitecture } from './architectures/architecture.js';
+import { Pace } from './pace.js';
+import type { ModelParts } from './session.js';
+
+/** Everything of a loaded encoder. */
+export type EncoderParts = Omit<ModelParts, 'architecture'> & { readonly architecture: EncoderArchitecture };
+
+interface Pass {
+  readonly ids: Tensor<'i32'>;
+  readonly positions: Tensor<'i32'>;
+  readonly lengths: Tensor<'i32'>;
+  /** f32 [batch · tokens, dim]. */
+  readonly hidden: Tensor<'f32'>;
+}
+
+interface IdleProgram {
+  readonly key: string;
+  readonly program: Program<Pass>;
+}
+
+/** Texts that are computed together. */
+export interface TextGroup {
+  /** Where they stand among all texts. */
+  readonly indices: readonly number[];
+  /** Tokens that each of them is padded to. */
+  readonly tokens: number;
+}
+
+/** Rows of a program: enough that its products are as fast as they get; more would only cost memory. */
+const mostRows = 1024;
+/** Lengths are rounded up to a multiple, so that programs are met again. */
+const lengthStep = 16;
+/** Programs kept for replay. */
+const programsKept = 8;
+
+export class Encoder {
+  readonly #parts: EncoderParts;
+  /** Idle programs, those used last at the end; several of one shape where several ran at once. */
+  readonly #idle: IdleProgram[] = [];
+  readonly #pace = new Pace();
+  #disposed = false;
+
+  constructor(parts: EncoderParts) {
+    this.#parts = parts;
+  }
+
+  /** Texts of about one length share a group. Which texts share one changes no bit of a vector. */
+  static groups(texts: readonly ArrayLike<number>[]): TextGroup[] {
+    const lengthOf = (index: number) => (texts[index] as ArrayLike<number>).length;
+    const byLength = texts.map((_, index) => index).sort((a, b) => lengthOf(b) - lengthOf(a));
+    const groups: TextGroup[] = [];
+    for (let from = 0; from < byLength.length; ) {
+      const tokens = Math.ceil(lengthOf(byLength[from] as number) / lengthStep) * lengthStep;
+      const count = Math.max(1, Math.floor(mostRows / tokens));
+      groups.push({ indices: byLength.slice(from, from + count), tokens });
+      from += count;
+    }
+    return groups;
+  }
+
+  /** Computes a group; `visit` sees the hidden states of each of its texts, f32 [length, dim], before they are overwritten. */
+  async forward(
+    texts: readonly ArrayLike<number>[],
+    { indices, tokens }: TextGroup,
+    signal: AbortSignal | undefined,
+    visit: (index: number, rows: Float32Array) => void,
+  ): Promise<void> {
+    const key = `${indices.length} × ${tokens}`;
+    const program = await this.#take(key, indices.length, tokens, signal);
+    try {
+      const { ids, positions, lengths, hidden } = program.tensors;
+      ids.data.fill(0);
+      for (const [row, index] of indices.entries()) {
+        const text = texts[index] as ArrayLike<number>;
+        lengths.data[row] = text.length;
+        for (let i = 0; i < tokens; i++) positions.data[row * tokens + i] = i < text.length ? i : 0;
+        ids.data.set(text, row * tokens);
+      }
+      await program.run({ signal });
+      this.#checkUsable();
+      const { dim } = this.#parts.config;
+      for (const [row, index] of indices.entries()) {
+        const start = row * tokens * dim;
+        visit(index, hidden.data.subarray(start, start + (texts[index] as ArrayLike<number>).length * dim));
+      }
+      if (this.#pace.due()) await this.#pace.rest();
+    } catch (error) {
+      if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#checkUsable();
+      throw error;
+    } finally {
+      if (this.#disposed) program.dispose();
+      else this.#keep(key, program);
+    }
+  }
+
+  /** Frees the programs. What is running fails with ERR_DISPOSED. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#dropIdle(0);
+  }
+
+  #checkUsable(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' });
+  }
+
+  async #take(key: string, batch: number, tokens: number, signal: AbortSignal | undefined): Promise<Program<Pass>> {
+    this.#checkUsable();
+    const at = this.#idle.findLastIndex((idle) => idle.key === key);
+    if (at >= 0) return (this.#idle.splice(at, 1)[0] as IdleProgram).program;
+    const program = await this.#recordInBudget(batch, tokens, signal);
+    if (this.#disposed) program.dispose();
+    this.#checkUsable();
+    return program;
+  }
+
+  #keep(key: string, program: Program<Pass>): void {
+    this.#idle.push({ key, program });
+    this.#dropIdle(programsKept);
+  }
+
+  /** Disposes of those that have not been used for longest, until at most so many are left. */
+  #dropIdle(left: number): void {
+    while (this.#idle.length > left) this.#idle.shift()?.program.dispose();
+  }
+
+  /** What is only kept for replay must not be what exhausts the budget. */
+  async #recordInBudget(batch: number, tokens: number, signal: AbortSignal | undefined): Promise<Program<Pass>> {
+    try {
+      return await this.#record(batch, tokens, signal);
+    } catch (error) {
+      if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET') || this.#idle.length === 0) throw error;
+    }
+    this.#dropIdle(0);
+    return this.#record(batch, tokens, signal);
+  }
+
+  #record(batch: number, tokens: number, signal: AbortSignal | undefined): Promise<Program<Pass>> {
+    const { host, architecture, config, weights, constants } = this.#parts;
+    return host.program(function* (p): Generator<void, Pass> {
+      const ids = p.input([batch * tokens], 'i32');
+      const positions = p.input([batch * tokens], 'i32');
+      const lengths = p.input([batch], 'i32');
+      const mixed = p.input([batch * tokens, config.heads * config.headDim]);
+      const inputs = { batch, ids, positions, lengths, mixed, constants };
+      const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
+      return { ids, positions, lengths, hidden: hidden as Tensor<'f32'> };
+    }, signal);
+  }
+}
