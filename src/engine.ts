@@ -27,6 +27,7 @@ import { ProgramRecording } from './program-recording.js';
 import { alignedBlock } from './team/aligned-block.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/dtype.js';
+import { FileMappings } from './tensor/mapped-file.js';
 import { type PoolStats, TensorPool } from './tensor/pool.js';
 import { TensorScope } from './tensor/scope.js';
 import { Tensor } from './tensor/tensor.js';
@@ -56,6 +57,8 @@ export interface EngineStats {
   readonly isa: IsaName;
   readonly threads: number;
   readonly pool: PoolStats;
+  /** Bytes of model files that are mapped. They are no part of the pool, and the system decides which are resident. */
+  readonly mappedBytes: number;
   readonly team: TeamStats;
 }
 
@@ -93,6 +96,7 @@ export class Engine {
   readonly #addon: Addon;
   readonly #team: Team;
   readonly #pool: TensorPool;
+  readonly #mappings: FileMappings;
   readonly #runner: Runner;
   readonly #zero: Tensor;
   readonly #oneShots = new OneShotCache();
@@ -106,6 +110,7 @@ export class Engine {
     this.#addon = addon;
     this.#team = team;
     this.#pool = pool;
+    this.#mappings = new FileMappings(addon, pool);
     this.#runner = new Runner(team, pool);
     const zero = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
     this.#zero = new Tensor({ dtype: 'f32', shape: [1], storage: new ConstantStorage(zero, addon.addressOf(zero)) });
@@ -246,7 +251,8 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file without blocking: its tensors are read straight into pooled memory, once.
+   * Loads a GGUF file, or all parts of a split one when any is named, without blocking. Its matrices are computed with
+   * where they stand in the file, which is mapped into memory and must not be shortened as long as the model lives.
    * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
@@ -257,6 +263,7 @@ export class Engine {
       program: (record, signal) => this.#programInSlices(record, signal),
       copy: (x, copyOptions) => this.copy(x, copyOptions),
       packQuantized: (blocks, packOptions) => this.packQuantized(blocks, packOptions),
+      mapFile: (file) => this.#mappings.map(file),
     };
     const model = await loadModel(host, path, options, (disposed) => this.#models.delete(disposed));
     if (this.#closing !== undefined) model.dispose();
@@ -267,7 +274,13 @@ export class Engine {
 
   /** A snapshot of what pool and team hold and have done. */
   stats(): EngineStats {
-    return { isa: this.isa, threads: this.threads, pool: this.#pool.stats(), team: this.#team.stats() };
+    return {
+      isa: this.isa,
+      threads: this.threads,
+      pool: this.#pool.stats(),
+      mappedBytes: this.#mappings.mappedBytes,
+      team: this.#team.stats(),
+    };
   }
 
   /** Lets go of memory that is idle in the pool. Returns the bytes freed. */

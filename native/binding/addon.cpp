@@ -9,6 +9,7 @@
 #include "core/executor.h"
 #include "kernels/block_sizes.h"
 #include "kernels/table.h"
+#include "binding/mapped_file.h"
 
 namespace {
 
@@ -285,6 +286,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
   exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));
   exports.Set("releasePages", Napi::Function::New<release_pages_call>(env));
+  export_mapped_files(env, exports);
   return exports;
 }
 

@@ -3,6 +3,7 @@ import type { ProgramBuilder } from '../ops/program-builder.js';
 import type { PackQuantizedOptions, QuantizedMatrix } from '../ops/quantized-matrix.js';
 import type { Program } from '../program/program.js';
 import type { DType } from '../tensor/dtype.js';
+import type { FileToMap, MappedFile } from '../tensor/mapped-file.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 export interface ModelHost {
@@ -21,4 +22,6 @@ export interface ModelHost {
   copy(x: Tensor, options: { out: Tensor; signal?: AbortSignal | undefined }): Promise<Tensor>;
   /** Weights in the layout that the kernels stream, from the blocks of a file, which may stand anywhere. */
   packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix>;
+  /** Maps an open file for reading; the caller closes the mapping, and tensors over it keep it for themselves. */
+  mapFile(file: FileToMap): MappedFile;
 }

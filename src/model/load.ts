@@ -5,13 +5,12 @@ import type { Tensor } from '../tensor/tensor.js';
 import { architectureOf } from './architectures/index.js';
 import { readPooling } from './embedding.js';
 import type { EncoderParts } from './encoder.js';
-import { type GgufFile, openGguf } from './gguf/reader.js';
 import type { ModelHost } from './host.js';
 import { Model } from './model.js';
 import { checkOptions, checkPositive } from './options.js';
 import type { ModelParts } from './session.js';
-import { createTokenizer } from './tokenizer/tokenizer.js';
-import { type LoadProgress, loadWeights } from './weights.js';
+import { type ModelSource, openSource } from './source.js';
+import { type LoadProgress, loadWeights, requireSupportedTypes } from './weights.js';
 
 export interface LoadModelOptions {
   /**
@@ -39,24 +38,23 @@ export async function loadModel(
   checkOptions(options, ['contextLength', 'signal', 'onProgress'], op);
   const { signal, contextLength } = options;
   if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
-  const signalOption = signal === undefined ? {} : { signal };
-  await using file = await openGguf(path, signalOption);
-  const architecture = architectureOf(file.metadata);
-  const config = architecture.readConfig(file.metadata);
+  await using source = await openSource(path, { signal });
+  const architecture = architectureOf(source.metadata);
+  const config = architecture.readConfig(source.metadata);
   const made = config.contextLength;
   const capacity = contextLength ?? Math.min(made, mostDefaultContext);
   if (capacity > made) {
     throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op });
   }
-  if (config.layers > file.tensors.size) {
-    const problem = `is ${config.layers}, but the file has ${file.tensors.size} tensors`;
-    throw file.metadata.error(`${architecture.name}.block_count`, problem);
+  if (config.layers > source.tensors.size) {
+    const problem = `is ${config.layers}, but the file has ${source.tensors.size} tensors`;
+    throw source.metadata.error(`${architecture.name}.block_count`, problem);
   }
   const layout = pageLayout(config, 'f32');
   const specs = architecture.weights(config);
-  file.requireSupportedTypes();
-  const tokenizer = await createTokenizer(file.metadata, signalOption);
-  const weights = await loadWeights(host, file, specs, options);
+  requireSupportedTypes(source);
+  const tokenizer = await source.createTokenizer(signal);
+  const weights = await loadWeights(host, source, specs, options);
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
@@ -67,12 +65,12 @@ export async function loadModel(
     const info = {
       ...config,
       path,
-      name: file.metadata.string('general.name', '') || undefined,
+      name: source.metadata.string('general.name', '') || undefined,
       parameters: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
       weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
-      tensorTypes: countTypes(file),
+      tensorTypes: countTypes(source),
       sessionCapacity: capacity,
-      pooling: readPooling(file.metadata),
+      pooling: readPooling(source.metadata),
     };
     const parts = { host, architecture, config, weights, constants, capacity, pageLayout: layout } as
       | ModelParts
@@ -84,8 +82,8 @@ export async function loadModel(
   }
 }
 
-function countTypes(file: GgufFile): Record<string, number> {
+function countTypes(source: ModelSource): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { type } of file.tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
+  for (const { type } of source.tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
   return counts;
 }

@@ -39,7 +39,7 @@ export interface ModelInfo extends ModelConfig {
   /** The model's own name, where the file has one. */
   readonly name: string | undefined;
   readonly parameters: number;
-  /** Bytes of shared memory that the weights take. */
+  /** Bytes that the weights take, in pooled memory and in the mapped file. */
   readonly weightBytes: number;
   /** How many of the file's tensors have each type, as the file names it. */
   readonly tensorTypes: Readonly<Record<string, number>>;

@@ -49,6 +49,9 @@ export interface NativeTeamStats {
   readonly spinsWon: number;
 }
 
+/** A read-only mapping of a file. It is unmapped at the latest when this object is garbage-collected. */
+export type NativeMapping = object;
+
 /** All blocks are 64-byte aligned Uint8Arrays over shared memory. */
 export interface Addon {
   readonly kernels: readonly { readonly name: string; readonly paramWords: number }[];
@@ -65,6 +68,16 @@ export interface Addon {
   adviseHugePages(bytes: Uint8Array): void;
   /** Gives whole pages back to the system at once; they read as zeros afterwards. */
   releasePages(bytes: Uint8Array): void;
+
+  /** Maps the first `sizeBytes` of an open regular file. Throws what the system says where it cannot. */
+  mapFile(fd: number, sizeBytes: number): NativeMapping;
+  mappingAddress(mapping: NativeMapping): number;
+  /** Once: the address is nothing afterwards, when the last `pageIn` under way has ended. */
+  unmapFile(mapping: NativeMapping): void;
+  /** Reads a range from the disk on a thread of libuv. Rejects where the file has become shorter. */
+  pageIn(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
+  /** Gives the whole pages of a range back to the system; they are paged in again where they are touched. */
+  releaseMapped(mapping: NativeMapping, position: number, sizeBytes: number): void;
 
   controlInit(
     control: Uint8Array,

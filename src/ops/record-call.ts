@@ -64,6 +64,11 @@ function checkWritable(
   if (out.shape.some((size, dim) => size > 1 && out.strides[dim] === 0)) {
     throw new TesseraeError('ERR_ARGUMENT', `the elements of out (${out.toString()}, expanded) share memory`, { op });
   }
+  if (out.storage.readOnly === true) {
+    throw new TesseraeError('ERR_ARGUMENT', `out (${out.toString()}) stands in a mapped file, which is read-only`, {
+      op,
+    });
+  }
   for (const operand of operands) {
     if (!overlaps(out, operand) || (inPlace(operand) && sameLayout(out, operand))) continue;
     const hint = inPlace(operand) ? '; only exactly the same elements may be overwritten in place' : '';

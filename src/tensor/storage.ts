@@ -5,21 +5,28 @@ import { TesseraeError } from '../errors.js';
 import { argumentError } from './layout.js';
 import type { Slab } from './slab.js';
 
-/** A run of bytes with an address. Implemented by {@link PooledStorage} and by programs for their temporaries. */
+/**
+ * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files, and by programs for their
+ * temporaries.
+ */
 export interface Storage {
   readonly sizeBytes: number;
-  /** Absolute byte address, a multiple of 64; NaN while not placed. */
+  /** Absolute byte address, a multiple of 64 but in a mapped file; NaN while not placed. */
   readonly address: number;
   readonly disposed: boolean;
   /** Identity of the pool that the bytes belong to; undefined for a program's temporaries. */
   readonly owner: object | undefined;
-  /** What JavaScript reads the bytes through; undefined for a program's temporaries. */
+  /** What JavaScript reads the bytes through; undefined for a program's temporaries and for a mapped file. */
   readonly buffer: SharedArrayBuffer | undefined;
   /** Of the first byte, within {@link buffer}. */
   readonly byteOffset: number;
   /** A program runs on these bytes: they must stay where they are until as many {@link unpin}s. */
   pin(): void;
   unpin(): void;
+  /** Programs may read the bytes, but not write them. */
+  readonly readOnly?: boolean;
+  /** Gives the bytes back, once, when the tensor that owns them is disposed. */
+  release?(): void;
 }
 
 /** What a pooled storage tells its pool. */

@@ -12,7 +12,7 @@ import {
   isContiguous,
   shapeError,
 } from './layout.js';
-import { PooledStorage, type Storage } from './storage.js';
+import type { Storage } from './storage.js';
 import {
   expandedLayout,
   reshapedLayout,
@@ -249,9 +249,7 @@ export class Tensor<D extends DType = DType> {
     this.#data = undefined;
     this.keeper?.forget(this);
     this.keeper = undefined;
-    if (this.base === undefined && this.storage instanceof PooledStorage && !this.storage.disposed) {
-      this.storage.release();
-    }
+    if (this.base === undefined && !this.storage.disposed) this.storage.release?.();
   }
 
   /** `f32 tensor [2, 3]`, as error messages show it. */
@@ -274,7 +272,8 @@ export class Tensor<D extends DType = DType> {
   #elements(length: number, op: string): TypedArrayOf[D] {
     const { storage } = this;
     if (storage.buffer === undefined) {
-      throw argumentError(`${this.toString()} is a program's temporary, which only the program can read`, op);
+      const what = storage.readOnly === true ? 'stands in a mapped file' : "is a program's temporary";
+      throw argumentError(`${this.toString()} ${what}, which only programs can read`, op);
     }
     const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;
     return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);

@@ -9,7 +9,7 @@ import type { MetadataValue } from '../../src/model/gguf/value-types.js';
 import type { LoadModelOptions } from '../../src/model/load.js';
 import { bundledModelPath, card } from '../support/bundled-model.js';
 import { sharedEngines } from '../support/engines.js';
-import { modelFiles, tiny } from '../support/model-files.js';
+import { modelFiles, tiny, untilRunning } from '../support/model-files.js';
 import type { LlamaContent, RandomLlama } from '../support/random-model.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
@@ -19,8 +19,9 @@ const write = modelFiles();
 const openFiles = () => readdirSync('/proc/self/fd').length;
 
 function held(engine: Engine) {
-  const { rentedBytes, liveTensors } = engine.stats().pool;
-  return { rentedBytes, liveTensors, files: openFiles() };
+  const { pool, mappedBytes } = engine.stats();
+  const { rentedBytes, liveTensors } = pool;
+  return { rentedBytes, liveTensors, mappedBytes, files: openFiles() };
 }
 
 async function expectRefused(path: unknown, code: ErrorCode, message: RegExp, options: LoadModelOptions = {}) {
@@ -159,16 +160,34 @@ describe('options', () => {
 });
 
 describe('memory', () => {
-  test('holds the weights once', async () => {
+  test('of matrices is the mapped file, that of vectors pooled', async () => {
     const engine = await engines({ threads: 2 });
-    const before = engine.stats().pool.rentedBytes;
-    using model = await engine.loadModel(bundledModelPath);
-    const bytes = engine.stats().pool.rentedBytes - before;
+    const before = engine.stats();
+    const model = await engine.loadModel(bundledModelPath);
+    const after = engine.stats();
+    const fileBytes = readFileSync(bundledModelPath).length;
+    expect(after.mappedBytes - before.mappedBytes).toBe(fileBytes);
     expect(model.info.weightBytes).toBeGreaterThan(2 * card.parameters);
-    expect(model.info.weightBytes).toBeLessThan(readFileSync(bundledModelPath).length);
-    expect(bytes).toBeGreaterThanOrEqual(model.info.weightBytes);
-    // The pool's size classes round up by an eighth at most.
-    expect(bytes).toBeLessThan(1.13 * model.info.weightBytes);
+    expect(model.info.weightBytes).toBeLessThan(fileBytes);
+    // Nine norms and the rotary frequencies.
+    const vectorBytes = after.pool.rentedBytes - before.pool.rentedBytes;
+    expect(vectorBytes).toBeGreaterThan(9 * 4 * model.info.dim);
+    expect(vectorBytes).toBeLessThan(12_000);
+    model.dispose();
+    expect(engine.stats().mappedBytes).toBe(before.mappedBytes);
+  });
+
+  test('stays mapped until what runs on it has ended', async () => {
+    const engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 30 });
+    const model = await engine.loadModel(bundledModelPath);
+    const ids = Array.from({ length: 200 }, (_, i) => i + 1);
+    const running = model.logits(ids);
+    expect(await untilRunning(engine, running)).toBe(true);
+    model.dispose();
+    expect(engine.stats().mappedBytes).toBeGreaterThan(0);
+    await expectRejection(running, 'ERR_DISPOSED');
+    await engine.close();
+    expect(engine.stats()).toMatchObject({ mappedBytes: 0, pool: { rentedBytes: 0, liveTensors: 0 } });
   });
 
   test('that the budget does not grant fails before anything is read, and leaves none rented', async () => {
@@ -178,10 +197,10 @@ describe('memory', () => {
     const teamBytes = total - roomy.stats().pool.budgetBytes;
     using model = await roomy.loadModel(path);
     const needed = roomy.stats().pool.heldBytes;
-    await using engine = await Engine.create({ threads: 1, memoryBudget: teamBytes + needed - (1 << 20) });
+    await using engine = await Engine.create({ threads: 1, memoryBudget: teamBytes + 512 });
     const onProgress = () => expect.unreachable();
     await expectRejection(engine.loadModel(path, { onProgress }), 'ERR_BUDGET', /budget/);
-    expect(engine.stats().pool).toMatchObject({ rentedBytes: 0, liveTensors: 0 });
+    expect(engine.stats()).toMatchObject({ mappedBytes: 0, pool: { rentedBytes: 0, liveTensors: 0 } });
 
     // Room for the weights, but not for the keys and values of a session.
     await using tight = await Engine.create({ threads: 1, memoryBudget: teamBytes + needed + (1 << 18) });
@@ -189,7 +208,8 @@ describe('memory', () => {
     const { rentedBytes } = tight.stats().pool;
     await expectRejection(loaded.generate('text').next(), 'ERR_BUDGET');
     await expectRejection(loaded.generateBatch(['text', 'text']), 'ERR_BUDGET');
-    expect(tight.stats().pool.rentedBytes).toBe(rentedBytes);
+    // A session without a page is kept for the next call.
+    expect(tight.stats().pool.rentedBytes - rentedBytes).toBeLessThan(1024);
     expect(loaded.info.weightBytes).toBe(model.info.weightBytes);
   });
 });

@@ -2,16 +2,15 @@
 // what is left of the file before anything is allocated or read. Knows numbers, strings and bytes; parse.ts knows
 // what they mean.
 import { isUtf8 } from 'node:buffer';
-import type { FileHandle } from 'node:fs/promises';
 import { type ErrorCode, TesseraeError } from '../../errors.js';
+import type { OpenFile } from '../open-file.js';
 
 const WINDOW_BYTES = 1 << 20;
 /** Headers of known models stay under 32 MiB; this bounds what a hostile file can make us read and keep. */
 const MAX_HEADER_BYTES = 256 << 20;
 
 export class HeaderCursor {
-  readonly #handle: FileHandle;
-  readonly #path: string;
+  readonly #file: OpenFile;
   /** Where the header must have ended, and what is there. */
   readonly #limit: number;
   readonly #limitName: string;
@@ -22,9 +21,9 @@ export class HeaderCursor {
   #at = 0;
   #end = 0;
 
-  constructor(handle: FileHandle, path: string, fileSizeBytes: number) {
-    this.#handle = handle;
-    this.#path = path;
+  constructor(file: OpenFile) {
+    const fileSizeBytes = file.sizeBytes;
+    this.#file = file;
     this.#limit = Math.min(fileSizeBytes, MAX_HEADER_BYTES);
     this.#limitName =
       fileSizeBytes <= MAX_HEADER_BYTES
@@ -40,7 +39,7 @@ export class HeaderCursor {
 
   /** An error at the cursor (or at another byte): what is wrong, and where. */
   error(what: string, offset = this.offset, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
-    return new TesseraeError(code, `${this.#path}: ${what} (at byte ${offset})`);
+    return new TesseraeError(code, `${this.#file.path}: ${what} (at byte ${offset})`);
   }
 
   /** Refuses `count` items of at least `sizeBytes` each that the rest of the file cannot hold. */
@@ -91,7 +90,7 @@ export class HeaderCursor {
   }
 
   async #read(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
-    const bytesRead = await readPiece(this.#handle, this.#path, { target, at, length, position });
+    const bytesRead = await this.#file.readPiece(target, at, length, position);
     if (bytesRead === 0) throw this.error('the file became shorter while it was read', position);
     return bytesRead;
   }
@@ -168,22 +167,4 @@ export class HeaderCursor {
     this.#at += sizeBytes;
     return at;
   }
-}
-
-/** One positioned read into part of `target`, which may lie in shared memory; 0 at the end of the file. */
-export async function readPiece(
-  handle: FileHandle,
-  path: string,
-  piece: { target: Uint8Array; at: number; length: number; position: number },
-): Promise<number> {
-  try {
-    return (await handle.read(piece.target, piece.at, piece.length, piece.position)).bytesRead;
-  } catch (error) {
-    throw new TesseraeError('ERR_FILE', `${path}: cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** What a system error says, for one line of a message: without the system call and the path. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
 }

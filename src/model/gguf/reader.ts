@@ -1,19 +1,14 @@
 // Opens GGUF files: the header is parsed in slices that leave the event loop free, and tensor data is read straight
 // into memory that the caller owns. Computes nothing and converts nothing. Called by the model loader.
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
 import { TesseraeError } from '../../errors.js';
+import { OpenFile } from '../open-file.js';
 import { Pace } from '../pace.js';
-import { HeaderCursor, messageOf, readPiece } from './cursor.js';
+import { HeaderCursor } from './cursor.js';
 import { GgufMetadata } from './metadata.js';
 import { type GgufHeader, type GgufTensorInfo, parseHeader } from './parse.js';
 import { quote } from './quote.js';
-import { supportedTensorTypes } from './tensor-types.js';
 
 export type { GgufTensorInfo } from './parse.js';
-
-/** Tensor data is read in pieces of this size, so that an abort is noticed between two of them. */
-const PIECE_BYTES = 4 << 20;
 
 /** An open GGUF file. Holds a file descriptor: close it, or use `await using`. */
 export class GgufFile {
@@ -26,19 +21,21 @@ export class GgufFile {
   readonly alignment: number;
   /** Where the tensor data begins in the file, in bytes. */
   readonly dataOffset: number;
-  readonly fileSizeBytes: number;
-  #handle: FileHandle | undefined;
+  readonly file: OpenFile;
 
   /** Not for users: {@link openGguf} makes these. */
-  constructor(handle: FileHandle, path: string, fileSizeBytes: number, header: GgufHeader) {
-    this.#handle = handle;
-    this.path = path;
+  constructor(file: OpenFile, header: GgufHeader) {
+    this.file = file;
+    this.path = file.path;
     this.version = header.version;
-    this.metadata = new GgufMetadata(header.metadata, path);
+    this.metadata = new GgufMetadata(header.metadata, file.path);
     this.tensors = header.tensors;
     this.alignment = header.alignment;
     this.dataOffset = header.dataOffset;
-    this.fileSizeBytes = fileSizeBytes;
+  }
+
+  get fileSizeBytes(): number {
+    return this.file.sizeBytes;
   }
 
   /** @throws TesseraeError ERR_MODEL_FILE when the file has no such tensor. */
@@ -46,17 +43,6 @@ export class GgufFile {
     const info = this.tensors.get(name);
     if (info === undefined) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: tensor ${quote(name)} is missing`);
     return info;
-  }
-
-  /** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both. */
-  requireSupportedTypes(): void {
-    for (const { name, type } of this.tensors.values()) {
-      if (supportedTensorTypes.has(type)) continue;
-      throw new TesseraeError(
-        'ERR_UNSUPPORTED',
-        `${this.path}: tensor ${quote(name)} has type ${type}; supported are ${[...supportedTensorTypes].join(', ')}`,
-      );
-    }
   }
 
   /**
@@ -75,26 +61,12 @@ export class GgufFile {
         `tensor ${quote(info.name)} has ${info.sizeBytes} bytes, the target is ${got}`,
       );
     }
-    const start = this.dataOffset + info.offset;
-    const pace = new Pace(signal);
-    let at = 0;
-    while (at < target.length) {
-      pace.check();
-      if (this.#handle === undefined) throw new TesseraeError('ERR_DISPOSED', `${this.path} is closed`);
-      const length = Math.min(PIECE_BYTES, target.length - at);
-      const bytesRead = await readPiece(this.#handle, this.path, { target, at, length, position: start + at });
-      if (bytesRead === 0) {
-        throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: ends inside tensor ${quote(info.name)}`);
-      }
-      at += bytesRead;
-    }
+    await this.file.readInto(target, this.dataOffset + info.offset, `tensor ${quote(info.name)}`, signal);
   }
 
   /** Closes the file; reads under way finish before. May be called again. */
   async close(): Promise<void> {
-    const handle = this.#handle;
-    this.#handle = undefined;
-    await handle?.close();
+    await this.file.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,30 +79,16 @@ export class GgufFile {
  * @throws TesseraeError ERR_FILE when it cannot be read, ERR_MODEL_FILE when it is truncated, corrupt or inconsistent,
  * ERR_UNSUPPORTED when a tensor's type is unknown; AbortError when the signal fires.
  */
-export async function openGguf(path: string, options: { signal?: AbortSignal } = {}): Promise<GgufFile> {
+export async function openGguf(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<GgufFile> {
   if (typeof path !== 'string' || path === '') {
     throw new TesseraeError('ERR_ARGUMENT', `expected the path of a GGUF file, got ${quote(String(path))}`);
   }
   const pace = new Pace(options.signal);
-  const handle = await openRegularFile(path);
+  const file = await OpenFile.open(path);
   try {
-    const { size } = await handle.stat();
-    const header = await parseHeader(new HeaderCursor(handle, path, size), size, pace);
-    return new GgufFile(handle, path, size, header);
+    return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, pace));
   } catch (error) {
-    await handle.close();
+    await file.close();
     throw error;
-  }
-}
-
-async function openRegularFile(path: string): Promise<FileHandle> {
-  try {
-    // Asked before opening, since opening a named pipe would wait for its writer.
-    const stats = await stat(path);
-    if (stats.isDirectory()) throw new Error('it is a directory');
-    if (!stats.isFile()) throw new Error('it is not a regular file');
-    return await open(path, constants.O_RDONLY);
-  } catch (error) {
-    throw new TesseraeError('ERR_FILE', `${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -49,7 +49,7 @@ export const tensorTypes: ReadonlyMap<number, TensorType> = new Map(
 export const tensorTypeCodes: ReadonlyMap<string, number> = new Map(table.map(([code, name]) => [name, code]));
 
 /** The types that models may be computed in; all others are listed, measured and refused by name. */
-export const supportedTensorTypes: ReadonlySet<string> = new Set(['F32', 'F16']);
+export const supportedTensorTypes: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 
 /**
  * Bytes of a tensor, or `undefined` where its rows are not whole blocks or the size is no safe integer.

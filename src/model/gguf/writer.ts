@@ -2,8 +2,8 @@
 // the tests, which make models with it, and by whatever writes a model in another type.
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { TesseraeError } from '../../errors.js';
+import { messageOf } from '../open-file.js';
 import { Pace } from '../pace.js';
-import { messageOf } from './cursor.js';
 import { quote } from './quote.js';
 import { FileSink } from './sink.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from './tensor-types.js';

@@ -1,0 +1,153 @@
+// Read-only mappings of files. A mapping lives until JavaScript unmaps it or its handle is garbage-collected, and no
+// thread of libuv is paging it in any more. Holds no global state. See mapped_file.h.
+#include "binding/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+// MADV_POPULATE_READ (Linux 5.14), which older headers lack.
+constexpr int kPopulateRead = 22;
+// Integers of JavaScript are exact up to here.
+constexpr double kMostBytes = 9007199254740991.0;
+
+struct Mapping {
+  unsigned char* begin = nullptr;
+  size_t bytes = 0;
+
+  Mapping(unsigned char* first, size_t size) : begin(first), bytes(size) {}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() { munmap(begin, bytes); }
+};
+
+// What JavaScript holds: empty once it was unmapped.
+struct Handle {
+  std::shared_ptr<Mapping> mapping;
+};
+
+Napi::Error system_error(Napi::Env env, int code) {
+  return Napi::Error::New(env, std::system_category().message(code));
+}
+
+size_t bytes_of(const Napi::Value& value, const char* what) {
+  if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be a number");
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= kMostBytes)) {
+    throw Napi::RangeError::New(value.Env(), std::string(what) + " is out of range");
+  }
+  return static_cast<size_t>(number);
+}
+
+Handle& handle_of(const Napi::Value& value) {
+  if (!value.IsExternal()) throw Napi::TypeError::New(value.Env(), "the mapping must be one of mapFile");
+  Handle& handle = *value.As<Napi::External<Handle>>().Data();
+  if (!handle.mapping) throw Napi::Error::New(value.Env(), "the file was unmapped");
+  return handle;
+}
+
+struct Range {
+  std::shared_ptr<Mapping> mapping;
+  unsigned char* begin;
+  size_t bytes;
+};
+
+// (mapping, position, sizeBytes): bytes that must lie within the mapping.
+Range range_of(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<Mapping>& mapping = handle_of(info[0]).mapping;
+  const size_t position = bytes_of(info[1], "position");
+  const size_t bytes = bytes_of(info[2], "sizeBytes");
+  if (position > mapping->bytes || bytes > mapping->bytes - position) {
+    throw Napi::RangeError::New(info.Env(), "the range reaches outside the mapped file");
+  }
+  return {mapping, mapping->begin + position, bytes};
+}
+
+// mapFile(fd, sizeBytes): the first `sizeBytes` of a regular file that must have them.
+Napi::Value map_file_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const size_t bytes = bytes_of(info[1], "sizeBytes");
+  const int fd = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
+  struct stat stats = {};
+  if (fstat(fd, &stats) != 0) throw system_error(env, errno);
+  if (!S_ISREG(stats.st_mode)) throw Napi::Error::New(env, "it is not a regular file");
+  if (static_cast<uint64_t>(stats.st_size) < bytes) throw Napi::Error::New(env, "it became shorter");
+  if (bytes == 0) throw Napi::Error::New(env, "it is empty");
+  void* begin = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  if (begin == MAP_FAILED) throw system_error(env, errno);
+  auto handle = std::make_unique<Handle>();
+  handle->mapping = std::make_shared<Mapping>(static_cast<unsigned char*>(begin), bytes);
+  return Napi::External<Handle>::New(env, handle.release(), [](Napi::Env, Handle* held) { delete held; });
+}
+
+Napi::Value mapping_address_call(const Napi::CallbackInfo& info) {
+  const auto address = reinterpret_cast<uintptr_t>(handle_of(info[0]).mapping->begin);
+  return Napi::Number::New(info.Env(), static_cast<double>(address));
+}
+
+void unmap_file_call(const Napi::CallbackInfo& info) { handle_of(info[0]).mapping.reset(); }
+
+// Gives back the pages that lie wholly within a range: they no longer count as this process's, and are read from the
+// page cache or the file when they are touched again.
+void release_mapped_call(const Napi::CallbackInfo& info) {
+  const Range range = range_of(info);
+  const auto begin = reinterpret_cast<uintptr_t>(range.begin);
+  const uintptr_t first = (begin + kPageBytes - 1) & ~(kPageBytes - 1);
+  const uintptr_t end = (begin + range.bytes) & ~(kPageBytes - 1);
+  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
+// Pages a range in on a thread of libuv, so that neither the event loop nor a kernel waits for the disk.
+class PageIn final : public Napi::AsyncWorker {
+ public:
+  PageIn(Napi::Env env, Range range)
+      : Napi::AsyncWorker(env), range_(std::move(range)), deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(range_.begin) & ~(kPageBytes - 1);
+    const size_t bytes = reinterpret_cast<uintptr_t>(range_.begin) + range_.bytes - begin;
+    auto* pages = reinterpret_cast<unsigned char*>(begin);
+    // All reads are under way before the first page is waited for.
+    madvise(pages, bytes, MADV_WILLNEED);
+    if (madvise(pages, bytes, kPopulateRead) == 0) return;
+    if (errno == EFAULT) return SetError("it became shorter, or cannot be read");
+    // A kernel without that advice: touch the pages. Each is within the mapping, though a file that is cut off at this
+    // very moment would end the process, which the advice would have told.
+    for (size_t at = 0; at < bytes; at += kPageBytes) static_cast<void>(*static_cast<volatile unsigned char*>(pages + at));
+  }
+
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Range range_;
+  Napi::Promise::Deferred deferred_;
+};
+
+Napi::Value page_in_call(const Napi::CallbackInfo& info) {
+  auto* work = new PageIn(info.Env(), range_of(info));
+  const Napi::Promise promise = work->promise();
+  work->Queue();  // deletes itself at its end
+  return promise;
+}
+
+}  // namespace
+
+void export_mapped_files(Napi::Env env, Napi::Object exports) {
+  exports.Set("mapFile", Napi::Function::New<map_file_call>(env));
+  exports.Set("mappingAddress", Napi::Function::New<mapping_address_call>(env));
+  exports.Set("unmapFile", Napi::Function::New<unmap_file_call>(env));
+  exports.Set("releaseMapped", Napi::Function::New<release_mapped_call>(env));
+  exports.Set("pageIn", Napi::Function::New<page_in_call>(env));
+}
