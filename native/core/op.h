@@ -52,6 +52,7 @@ enum class KernelStatus : int32_t {
   index_out_of_range = 1,  // an index tensor names a row that the table does not have
   checkpoint_failed = 2,   // the diagnostic op was told to fail
   abandoned = 3,           // the diagnostic op was told to leave its tile unfinished
+  value_out_of_range = 4,  // a value that the element type of the output cannot hold
 };
 
 // Computes one tile. Pure: reads the operands that the record names, writes the tile's part of the outputs

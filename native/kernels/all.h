@@ -27,3 +27,4 @@
 #include "kernels/pack_quantized.h"
 #include "kernels/embedding_quantized.h"
 #include "kernels/matmul_quantized.h"
+#include "kernels/quantize_blocks.h"

@@ -105,6 +105,9 @@ export class CompiledProgram implements TeamProgram {
     if (failure.status === KernelStatus.indexOutOfRange) {
       return new TesseraeError('ERR_INDEX', 'an index is outside the table', { op });
     }
+    if (failure.status === KernelStatus.valueOutOfRange) {
+      return new TesseraeError('ERR_ARGUMENT', 'a value is NaN, infinite, or too large for the type', { op });
+    }
     return new TesseraeError('ERR_KERNEL', `tile ${failure.tile} failed with status ${failure.status}`, { op });
   }
 

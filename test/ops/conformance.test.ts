@@ -172,6 +172,7 @@ describe('the tables', () => {
     matmul_quantized: 'matmul',
     matmul_quantized_generic: 'matmul',
     embedding_quantized: 'embedding',
+    quantize_blocks: 'engine.quantizeModel',
     activation: 'gelu and its like',
     checkpoint: 'test/support',
     probe_fma: 'bench',
