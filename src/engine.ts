@@ -7,13 +7,15 @@ import type { ModelHost } from './model/host.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import { Pace, runAtOnce, runInSlices } from './model/pace.js';
-import type { Addon, BlockSizes } from './native/addon.js';
+import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './model/quantize.js';
+import type { Addon, Addon, BlockSizes } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
 import type { ProgramBuilder } from './ops/program-builder.js';
+import { quantizeBlocks } from './ops/quantize-blocks.js';
 import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from './ops/quantized-matrix.js';
 import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
@@ -270,6 +272,21 @@ export class Engine {
     this.#checkOpen('loadModel');
     this.#models.add(model);
     return model;
+  }
+
+  /**
+   * Writes a GGUF file of F32, F16 or BF16 tensors anew with quantized weights, piece by piece: the model is never in
+   * memory as a whole. The types of the tensors are those of llama.cpp's `llama-quantize`.
+   * @throws TesseraeError ERR_FILE when the output exists and `force` is not set, ERR_MODEL_FILE, ERR_UNSUPPORTED for an
+   * input that is quantized, ERR_ARGUMENT, ERR_BUDGET; AbortError. Nothing of the output is then left
+   */
+  async quantizeModel(input: string, output: string, options: QuantizeOptions): Promise<QuantizeResult> {
+    this.#checkOpen('quantizeModel');
+    const host = {
+      empty: <D extends DType>(shape: readonly number[], dtype: D) => this.#pool.empty(shape, dtype),
+      quantizeBlocks: (args: object) => this.call(quantizeBlocks, { ...args }),
+    };
+    return quantizeModel(host, input, output, options);
   }
 
   /** A snapshot of what pool and team hold and have done. */

@@ -10,6 +10,8 @@ export type { LoadModelOptions } from './model/load.js';
 export type { BatchOptions, BatchProgress, EmbedBatchOptions, Model, ModelInfo } from './model/model.js';
 export type { Prompt } from './model/options.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
+export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './model/quantize.js';
+export type { QuantizeType } from './model/quantize-rules.js';
 export type { Session } from './model/session.js';
 export type { Tokenizer } from './model/tokenizer/tokenizer.js';
 export type { LoadProgress } from './model/weights.js';

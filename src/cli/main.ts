@@ -8,6 +8,7 @@ import { addEmbed } from './commands/embed.js';
 import { addGenerate } from './commands/generate.js';
 import { addInfo } from './commands/info.js';
 import { addPerplexity } from './commands/perplexity.js';
+import { addQuantize } from './commands/quantize.js';
 import { exitCodes, oneLine } from './context.js';
 
 const program = new Command('tesserae')
@@ -18,7 +19,7 @@ const program = new Command('tesserae')
   .exitOverride()
   // Said below instead, in one line.
   .configureOutput({ outputError: () => {} });
-for (const add of [addDemo, addBench, addGenerate, addEmbed, addPerplexity, addInfo]) add(program);
+for (const add of [addDemo, addBench, addGenerate, addEmbed, addPerplexity, addQuantize, addInfo]) add(program);
 for (const command of program.commands) {
   command.copyInheritedSettings(program).helpOption('--help', 'show help').allowExcessArguments(false);
 }

@@ -47,7 +47,11 @@ const fallbacks: Readonly<Partial<Record<QuantizeTarget, QuantizeTarget>>> = {
 };
 
 /** The type that a tensor shall have; undefined where it stays as it is: vectors, norms, position tables. */
-export function quantizedTypeOf(tensor: TensorFacts, type: QuantizeType, model: ModelFacts): QuantizeTarget | undefined {
+export function quantizedTypeOf(
+  tensor: TensorFacts,
+  type: QuantizeType,
+  model: ModelFacts,
+): QuantizeTarget | undefined {
   const { name, shape } = tensor;
   const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
   if (rows < 2 || !name.endsWith('weight') || kept.test(name)) return undefined;

@@ -12,7 +12,8 @@ import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from './gguf/tensor-typ
 import type { MetadataValue } from './gguf/value-types.js';
 import { type GgufTensorSource, writeGguf } from './gguf/writer.js';
 import type { ModelHost } from './host.js';
-import { checkOptions } from './options.js';
+import { checkFlag, checkOptions } from './options.js';
+import { Pace } from './pace.js';
 import { QUANTIZATION_VERSION, type QuantizeType, quantizedTypeOf, quantizeTypes } from './quantize-rules.js';
 
 export interface QuantizeProgress {
@@ -66,7 +67,8 @@ export async function quantizeModel(
   options: QuantizeOptions,
 ): Promise<QuantizeResult> {
   checkOptions(options, ['type', 'force', 'signal', 'onProgress'], op);
-  const { type, force = false, signal, onProgress } = options;
+  const { type, signal, onProgress } = options;
+  const force = checkFlag(options.force, false, 'force', op);
   if (!Object.hasOwn(quantizeTypes, type)) {
     const known = Object.keys(quantizeTypes).join(', ');
     throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${quote(String(type))}`, { op });
@@ -165,12 +167,14 @@ class PieceReader {
   readonly #file: GgufFile;
   readonly #handle: FileHandle;
   readonly #options: PieceOptions;
+  readonly #pace: Pace;
 
   constructor(host: QuantizeHost, file: GgufFile, handle: FileHandle, options: PieceOptions) {
     this.#host = host;
     this.#file = file;
     this.#handle = handle;
     this.#options = options;
+    this.#pace = new Pace(options.signal);
   }
 
   /** The tensor's bytes as they are. */
@@ -188,12 +192,18 @@ class PieceReader {
   async *quantized(info: GgufTensorInfo, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
     const size = info.shape.reduce((product, dim) => product * dim, 1);
     const starts = Array.from({ length: Math.ceil(size / PIECE_ELEMENTS) }, (_, index) => index * PIECE_ELEMENTS);
-    const lanes = [0, 1].slice(0, starts.length).map(() => new Lane(this.#host, info, to, Math.min(size, PIECE_ELEMENTS)));
+    const lanes = [0, 1]
+      .slice(0, starts.length)
+      .map(() => new Lane(this.#host, info, to, Math.min(size, PIECE_ELEMENTS)));
     const produce = async (index: number) => {
       const start = starts[index] as number;
       const lane = lanes[index % 2] as Lane;
       const elements = Math.min(PIECE_ELEMENTS, size - start);
-      return lane.encode(elements, (target) => this.#read(info, start * lane.sourceBytes, target), this.#options.signal);
+      return lane.encode(
+        elements,
+        (target) => this.#read(info, start * lane.sourceBytes, target),
+        this.#options.signal,
+      );
     };
     let next: Promise<Uint8Array> | undefined;
     try {
@@ -216,7 +226,7 @@ class PieceReader {
     const { path } = this.#file;
     const start = this.#file.dataOffset + info.offset + offset;
     for (let at = 0; at < target.length; ) {
-      this.#options.signal?.throwIfAborted();
+      this.#pace.check();
       const piece = { target, at, length: target.length - at, position: start + at };
       const bytesRead = await readPiece(this.#handle, path, piece);
       if (bytesRead === 0) {

@@ -8,7 +8,13 @@ export const RunState = { running: 0, finished: 1, drained: 2 } as const;
 export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3, valueOutOfRange: 4 } as const;
 
 /** The numbers of KernelStatus in native/core/op.h. */
-export const KernelStatus = { ok: 0, indexOutOfRange: 1, checkpointFailed: 2, abandoned: 3, valueOutOfRange: 4 } as const;
+export const KernelStatus = {
+  ok: 0,
+  indexOutOfRange: 1,
+  checkpointFailed: 2,
+  abandoned: 3,
+  valueOutOfRange: 4,
+} as const;
 
 /** The first failure of a run: a KernelStatus, the op's index in the program, and the tile. */
 export interface NativeFailure {

@@ -52,7 +52,9 @@ export const quantizeBlocks = defineOp({
     const [elements, bytes] = blockSizes[to];
     const blocks = x.size / (elements * elementBytes(from));
     if (!x.isContiguous || !Number.isInteger(blocks)) {
-      throw new TesseraeError('ERR_SHAPE', `${x.toString()} does not hold whole blocks of ${elements} × ${from}`, { op });
+      throw new TesseraeError('ERR_SHAPE', `${x.toString()} does not hold whole blocks of ${elements} × ${from}`, {
+        op,
+      });
     }
     return { shape: [blocks * bytes], dtype: 'i8' };
   },
@@ -68,13 +70,7 @@ export const quantizeBlocks = defineOp({
       writes: [out],
     };
     recorder.emit(step, (params) =>
-      params
-        .pointer(x)
-        .int(quantizeSources[from])
-        .pointer(out)
-        .int(quantizeTargets[to])
-        .int(blocks)
-        .int(tileBlocks),
+      params.pointer(x).int(quantizeSources[from]).pointer(out).int(quantizeTargets[to]).int(blocks).int(tileBlocks),
     );
   },
 });

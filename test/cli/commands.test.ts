@@ -1,7 +1,8 @@
 // What each command writes, as text and as JSON, and that both are the same result.
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
-import { bundledModelPath, card } from '../support/bundled-model.js';
+import { afterAll, describe, expect, test } from 'vitest';
+import { bundledModelF32Path, bundledModelPath, card } from '../support/bundled-model.js';
+import { temporaryFolder } from '../support/gguf-bytes.js';
 import { runCli, runJson } from './support.js';
 
 const checkText = fileURLToPath(new URL('../fixtures/models/check.txt', import.meta.url));
@@ -101,5 +102,29 @@ describe('info', () => {
       tensorTypes: { F16: 29, F32: 9 },
       tokenizer: { kind: 'gpt2', bosId: 0, eosId: 0 },
     });
+  });
+});
+
+describe('quantize', () => {
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
+
+  test('writes a smaller model, and says what it is made of', async () => {
+    const output = folder.file('q8_0.gguf');
+    const document = await runJson(['quantize', bundledModelPath, output, '--type', 'q8_0']);
+    expect(document).toMatchObject({ input: bundledModelPath, path: output, tensorTypes: { Q8_0: 29, F32: 9 } });
+    expect(document.outputBytes).toBeLessThan(document.inputBytes * 0.6);
+    const again = await runCli(['quantize', bundledModelPath, output, '--type', 'q8_0', '--force']);
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stdout).toMatch(/q8_0.gguf: .* to .*; tensors: 29 Q8_0, 9 F32\n$/);
+  });
+
+  test('wants a type, and force for an output that exists', async () => {
+    const missing = await runCli(['quantize', bundledModelPath, folder.file('x.gguf')]);
+    expect(missing).toMatchObject({ code: 2, stdout: '' });
+    expect(missing.stderr).toContain("required option '--type <type>' not specified");
+    const exists = await runCli(['quantize', bundledModelPath, bundledModelF32Path, '--type', 'q4_0']);
+    expect(exists).toMatchObject({ code: 1, stdout: '' });
+    expect(exists.stderr).toMatch(/^tesserae: .*exists already.*\n$/);
   });
 });
