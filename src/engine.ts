@@ -8,7 +8,7 @@ import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import { Pace, runAtOnce, runInSlices } from './model/pace.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './model/quantize.js';
-import type { Addon, Addon, BlockSizes } from './native/addon.js';
+import type { Addon, BlockSizes } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
