@@ -26,6 +26,12 @@ const longRope = {
   '.rope.scaling.attn_factor': f32(1.19),
   '.rope.scaling.original_context_length': u32(256),
 };
+const paperCaps = { '.attn_logit_softcapping': f32(50), '.final_logit_softcapping': f32(30) };
+const windowsInTurn = {
+  '.attention.sliding_window_pattern': u32(2),
+  '.rope.freq_base_swa': f32(5000),
+  '.final_logit_softcapping': f32(4),
+};
 const llama3 = {
   '.rope.scaling.type': text('llama3'),
   '.rope.scaling.factor': f32(8),
@@ -63,6 +69,11 @@ const models: [what: string, model: RandomModel][] = [
   ['phi3', { architecture: 'phi3', kvHeads: 2 }],
   ['phi3 with divisors for long contexts', { architecture: 'phi3', kvHeads: 2, optional: all, metadata: longRope }],
   ['phi3 with divisors for short contexts', { architecture: 'phi3', context: 256, optional: all, metadata: longRope }],
+  ['gemma2', { architecture: 'gemma2', kvHeads: 2, layers: 4 }],
+  ['gemma2 with the numbers of the paper', { architecture: 'gemma2', headDim: 16, metadata: paperCaps }],
+  ['gemma2 as large as it comes', { architecture: 'gemma2', headDim: 16, layers: 46 }],
+  ['gemma3', { architecture: 'gemma3', kvHeads: 2, layers: 7, headDim: 16 }],
+  ['gemma3 with windows in turn', { architecture: 'gemma3', layers: 4, metadata: windowsInTurn }],
   ['gpt2', { architecture: 'gpt2' }],
   ['gpt2 with an output matrix of its own', { architecture: 'gpt2', optional: all }],
 ];

@@ -2,6 +2,8 @@
 import type { GgufMetadata } from '../gguf/metadata.js';
 import type { AnyArchitecture } from './architecture.js';
 import { bert } from './bert.js';
+import { gemma2 } from './gemma2.js';
+import { gemma3 } from './gemma3.js';
 import { gpt2 } from './gpt2.js';
 import { jinaBertV2 } from './jina-bert-v2.js';
 import { llama } from './llama.js';
@@ -14,6 +16,8 @@ const architectures = [
   llama,
   qwen2,
   qwen3,
+  gemma2,
+  gemma3,
   phi3,
   gpt2,
   bert,

@@ -149,11 +149,12 @@ export function rotate(
 export function attend(
   { p, inputs, index }: Layer<ModelConfig, ForwardInputs>,
   { q, k, v }: QueriesKeysValues,
+  options: { scale?: number; softcap?: number; window?: number | undefined } = {},
 ): Tensor {
   const { positions } = inputs;
   const cache = inputs.cache[index] as PagedKeyValues;
   p.storeKeyValues(k, v, positions, { cache });
-  return p.pagedAttention(q, positions, { cache });
+  return p.pagedAttention(q, positions, { cache, ...options });
 }
 
 /** down(activation(gate(h)) · up(h)): SwiGLU and its relatives (Shazeer 2020). */
