@@ -274,19 +274,11 @@ export class Engine {
     return model;
   }
 
-  /**
-   * Writes a GGUF file of F32, F16 or BF16 tensors anew with quantized weights, piece by piece: the model is never in
-   * memory as a whole. The types of the tensors are those of llama.cpp's `llama-quantize`.
-   * @throws TesseraeError ERR_FILE when the output exists and `force` is not set, ERR_MODEL_FILE, ERR_UNSUPPORTED for an
-   * input that is quantized, ERR_ARGUMENT, ERR_BUDGET; AbortError. Nothing of the output is then left
-   */
+  /** Writes a GGUF file anew with quantized weights, piece by piece: never the whole model in memory. */
   async quantizeModel(input: string, output: string, options: QuantizeOptions): Promise<QuantizeResult> {
     this.#checkOpen('quantizeModel');
-    const host = {
-      empty: <D extends DType>(shape: readonly number[], dtype: D) => this.#pool.empty(shape, dtype),
-      quantizeBlocks: (args: object) => this.call(quantizeBlocks, { ...args }),
-    };
-    return quantizeModel(host, input, output, options);
+    const quantize = (args: object) => this.call(quantizeBlocks, { ...args });
+    return quantizeModel({ empty: (...args) => this.#pool.empty(...args), quantize }, input, output, options);
   }
 
   /** A snapshot of what pool and team hold and have done. */

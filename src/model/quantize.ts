@@ -1,20 +1,20 @@
 // Writes a GGUF file anew with quantized weights: tensors go through memory in pieces, read, encoded by all workers, and
 // written. Which tensor gets which type stands in quantize-rules.ts. Called by the engine.
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { TesseraeError } from '../errors.js';
 import { elementBytes, type QuantizeSource, type QuantizeTarget, quantizeSources } from '../ops/quantize-blocks.js';
 import { dtypes } from '../tensor/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { messageOf, readPiece } from './gguf/cursor.js';
 import { quote } from './gguf/quote.js';
-import { type GgufFile, type GgufTensorInfo, openGguf } from './gguf/reader.js';
+import { openGgufSource } from './gguf/source.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from './gguf/tensor-types.js';
 import type { MetadataValue } from './gguf/value-types.js';
 import { type GgufTensorSource, writeGguf } from './gguf/writer.js';
 import type { ModelHost } from './host.js';
+import { messageOf } from './open-file.js';
 import { checkFlag, checkOptions } from './options.js';
-import { Pace } from './pace.js';
 import { QUANTIZATION_VERSION, type QuantizeType, quantizedTypeOf, quantizeTypes } from './quantize-rules.js';
+import type { ModelSource, SourceTensor } from './source.js';
 
 export interface QuantizeProgress {
   /** Bytes of the input's tensors, so far and in all. */
@@ -41,7 +41,7 @@ export interface QuantizeResult {
 
 /** What the conversion needs of an engine. */
 export interface QuantizeHost extends Pick<ModelHost, 'empty'> {
-  quantizeBlocks(args: {
+  quantize(args: {
     readonly x: Tensor;
     readonly from: QuantizeSource;
     readonly to: QuantizeTarget;
@@ -74,36 +74,33 @@ export async function quantizeModel(
     throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${quote(String(type))}`, { op });
   }
   const signalOption = signal === undefined ? {} : { signal };
-  await using file = await openGguf(input, signalOption);
-  await checkOutput(input, output, force);
-  const handle = await open(input, 'r');
-  try {
-    const targets = targetsOf(file, type);
-    const totalBytes = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    let doneBytes = 0;
-    const onPiece = (bytes: number) => {
-      doneBytes += bytes;
-      onProgress?.({ doneBytes, totalBytes });
-    };
-    const pieces = new PieceReader(host, file, handle, { signal, onPiece });
-    const tensors = [...file.tensors.values()].map((info): GgufTensorSource => {
-      const target = targets.get(info.name);
-      if (target === undefined) return { ...info, data: pieces.copied(info) };
-      return { name: info.name, shape: info.shape, type: target, data: pieces.quantized(info, target) };
-    });
-    await writeGguf(output, { metadata: metadataOf(file, type), tensors }, signalOption);
-    return {
-      path: output,
-      inputBytes: file.fileSizeBytes,
-      outputBytes: (await stat(output)).size,
-      tensorTypes: countTypes(tensors),
-    };
-  } finally {
-    await handle.close();
-  }
+  await using source = await openGgufSource(input, { signal });
+  const files = new Set([...source.tensors.values()].map(({ file }) => file));
+  await checkOutput([input, ...[...files].map((file) => file.path)], output, force);
+  const targets = targetsOf(source, type);
+  const totalBytes = [...source.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let doneBytes = 0;
+  const onPiece = (bytes: number) => {
+    doneBytes += bytes;
+    onProgress?.({ doneBytes, totalBytes });
+  };
+  const pieces = new PieceReader(host, { signal, onPiece });
+  const tensors = [...source.tensors.values()].map((info): GgufTensorSource => {
+    const target = targets.get(info.name);
+    const { name, shape } = info;
+    if (target === undefined) return { name, shape, type: info.type, data: pieces.copied(info) };
+    return { name, shape, type: target, data: pieces.quantized(info, target) };
+  });
+  await writeGguf(output, { metadata: metadataOf(source, type), tensors }, signalOption);
+  return {
+    path: output,
+    inputBytes: [...files].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    outputBytes: (await stat(output)).size,
+    tensorTypes: countTypes(tensors),
+  };
 }
 
-async function checkOutput(input: string, output: string, force: boolean): Promise<void> {
+async function checkOutput(inputs: readonly string[], output: string, force: boolean): Promise<void> {
   if (typeof output !== 'string' || output === '') {
     throw new TesseraeError('ERR_ARGUMENT', `expected the path of the output, got ${quote(String(output))}`, { op });
   }
@@ -113,8 +110,9 @@ async function checkOutput(input: string, output: string, force: boolean): Promi
     throw new TesseraeError('ERR_FILE', `${output}: cannot be written: ${messageOf(error)}`, { cause: error });
   });
   if (there === undefined) return;
-  const source = await stat(input);
-  if (there.dev === source.dev && there.ino === source.ino) {
+  for (const input of inputs) {
+    const source = await stat(input);
+    if (there.dev !== source.dev || there.ino !== source.ino) continue;
     throw new TesseraeError('ERR_ARGUMENT', `input and output are the same file, ${output}`, { op });
   }
   if (!there.isFile()) throw new TesseraeError('ERR_FILE', `${output}: cannot be written: it is not a regular file`);
@@ -122,29 +120,32 @@ async function checkOutput(input: string, output: string, force: boolean): Promi
 }
 
 /** The types of the tensors that are not copied as they stand. */
-function targetsOf(file: GgufFile, type: QuantizeType): Map<string, QuantizeTarget> {
-  const architecture = file.metadata.string('general.architecture');
+function targetsOf(source: ModelSource, type: QuantizeType): Map<string, QuantizeTarget> {
+  const architecture = source.metadata.string('general.architecture');
   const facts = {
-    layers: file.metadata.count(`${architecture}.block_count`),
-    hasOutput: file.tensors.has('output.weight'),
+    layers: source.metadata.count(`${architecture}.block_count`),
+    hasOutput: source.tensors.has('output.weight'),
   };
   const targets = new Map<string, QuantizeTarget>();
-  for (const info of file.tensors.values()) {
+  for (const info of source.tensors.values()) {
     const target = quantizedTypeOf(info, type, facts);
     if (target === undefined || target === info.type) continue;
     if (!Object.hasOwn(quantizeSources, info.type)) {
       const sources = Object.keys(quantizeSources).join(', ');
       const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding adds to the first`;
-      throw new TesseraeError('ERR_UNSUPPORTED', `${file.path}: tensor ${quote(info.name)} ${problem}`);
+      throw new TesseraeError('ERR_UNSUPPORTED', `${source.path}: tensor ${quote(info.name)} ${problem}`);
     }
     targets.set(info.name, target);
   }
   return targets;
 }
 
-function* metadataOf(file: GgufFile, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
-  for (const [key, value] of file.metadata) {
-    if (key !== 'general.file_type' && key !== 'general.quantization_version') yield [key, value];
+/** What is told anew, and what says that the input is one part of many. */
+const replacedKeys = /^(general\.(file_type|quantization_version)|split\..*)$/;
+
+function* metadataOf(source: ModelSource, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
+  for (const [key, value] of source.metadata) {
+    if (!replacedKeys.test(key)) yield [key, value];
   }
   yield ['general.file_type', { type: 'u32', value: quantizeTypes[type].fileType }];
   yield ['general.quantization_version', { type: 'u32', value: QUANTIZATION_VERSION }];
@@ -164,21 +165,15 @@ interface PieceOptions {
 /** Gives tensors to the writer piece by piece. */
 class PieceReader {
   readonly #host: QuantizeHost;
-  readonly #file: GgufFile;
-  readonly #handle: FileHandle;
   readonly #options: PieceOptions;
-  readonly #pace: Pace;
 
-  constructor(host: QuantizeHost, file: GgufFile, handle: FileHandle, options: PieceOptions) {
+  constructor(host: QuantizeHost, options: PieceOptions) {
     this.#host = host;
-    this.#file = file;
-    this.#handle = handle;
     this.#options = options;
-    this.#pace = new Pace(options.signal);
   }
 
   /** The tensor's bytes as they are. */
-  async *copied(info: GgufTensorInfo): AsyncGenerator<Uint8Array> {
+  async *copied(info: SourceTensor): AsyncGenerator<Uint8Array> {
     const buffer = new Uint8Array(Math.min(info.sizeBytes, PIECE_ELEMENTS));
     for (let at = 0; at < info.sizeBytes; at += buffer.length) {
       const piece = buffer.subarray(0, info.sizeBytes - at);
@@ -189,7 +184,7 @@ class PieceReader {
   }
 
   /** The tensor's blocks. While a piece is written the next one is read and encoded. */
-  async *quantized(info: GgufTensorInfo, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
+  async *quantized(info: SourceTensor, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
     const size = info.shape.reduce((product, dim) => product * dim, 1);
     const starts = Array.from({ length: Math.ceil(size / PIECE_ELEMENTS) }, (_, index) => index * PIECE_ELEMENTS);
     const lanes = [0, 1]
@@ -222,18 +217,8 @@ class PieceReader {
     }
   }
 
-  async #read(info: GgufTensorInfo, offset: number, target: Uint8Array): Promise<void> {
-    const { path } = this.#file;
-    const start = this.#file.dataOffset + info.offset + offset;
-    for (let at = 0; at < target.length; ) {
-      this.#pace.check();
-      const piece = { target, at, length: target.length - at, position: start + at };
-      const bytesRead = await readPiece(this.#handle, path, piece);
-      if (bytesRead === 0) {
-        throw new TesseraeError('ERR_MODEL_FILE', `${path}: ends inside tensor ${quote(info.name)}`);
-      }
-      at += bytesRead;
-    }
+  async #read(info: SourceTensor, offset: number, target: Uint8Array): Promise<void> {
+    await info.file.readInto(target, info.position + offset, `tensor ${quote(info.name)}`, this.#options.signal);
   }
 }
 
@@ -247,7 +232,7 @@ class Lane {
   readonly #elements: Tensor<'i8'>;
   readonly #blocks: Tensor<'i8'>;
 
-  constructor(host: QuantizeHost, info: GgufTensorInfo, to: QuantizeTarget, elements: number) {
+  constructor(host: QuantizeHost, info: SourceTensor, to: QuantizeTarget, elements: number) {
     this.#host = host;
     this.#name = info.name;
     this.#from = info.type as QuantizeSource;
@@ -266,7 +251,7 @@ class Lane {
     const out = this.#blocks.slice([0, blocksBytes(this.#to, elements)]);
     await read(bytesOf(x));
     try {
-      await this.#host.quantizeBlocks({ x, from: this.#from, to: this.#to, out, signal });
+      await this.#host.quantize({ x, from: this.#from, to: this.#to, out, signal });
     } catch (error) {
       if (!(error instanceof TesseraeError) || error.code !== 'ERR_ARGUMENT') throw error;
       const problem = 'has a value that is NaN, infinite, or too large';
