@@ -5,6 +5,7 @@ import { benchLatency, type LatencyRow } from './latency.js';
 import type { Machine } from './machine.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchModelPeers, type ModelPeerRow, type ModelPeersReport } from './model-peers.js';
+import { type ModelProfile, type ModelProfileRow, profileModel } from './model-profile.js';
 import type { Roofline } from './roofline.js';
 import { type Column, formatBytes, formatMs, formatNumber, formatShare, formatSpeedup, renderTable } from './table.js';
 import { benchAttention, benchMatmul, benchScaling, type ThroughputRow } from './throughput.js';
@@ -19,6 +20,8 @@ export interface SuiteOptions extends BenchOptions {
   readonly model?: ModelBenchOptions | undefined;
   /** For the suite model: beside llama.cpp, instead of on several worker counts. */
   readonly peers?: boolean | undefined;
+  /** For the suite model: what its forward passes spend their time on, op by op. */
+  readonly profile?: boolean | undefined;
 }
 
 export type SuiteReport =
@@ -26,7 +29,8 @@ export type SuiteReport =
   | { readonly suite: 'allocations'; readonly rows: readonly AllocationRow[] }
   | { readonly suite: 'latency'; readonly rows: readonly LatencyRow[] }
   | { readonly suite: 'model'; readonly rows: readonly ModelRow[] }
-  | ({ readonly suite: 'model peers' } & ModelPeersReport);
+  | ({ readonly suite: 'model peers' } & ModelPeersReport)
+  | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] };
 
 export interface BenchReport {
   readonly machine: Machine;
@@ -73,6 +77,7 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
     case 'latency':
       return { suite, rows: await benchLatency(context) };
     case 'model':
+      if (options.profile === true) return { suite: 'model profile', rows: await profileModel(context, options.model) };
       if (options.peers === true) return { suite: 'model peers', ...(await benchModelPeers(context, options.model)) };
       return { suite, rows: await benchModel(context, options.model) };
   }
@@ -144,6 +149,17 @@ const peerColumns: Column<ModelPeerRow>[] = [
   right("llama.cpp's", (row) => formatShare(row.peerReadShare)),
 ];
 
+const profileColumns: Column<ModelProfileRow>[] = [
+  left('op', (row) => row.kernel),
+  right('steps', (row) => String(row.steps)),
+  right('time', (row) => formatMs(row.ms)),
+  right('share', (row) => formatShare(row.wallShare)),
+  right('GFLOPS', (row) => (row.gflops === null ? '' : formatNumber(row.gflops))),
+  right('of peak', (row) => formatShare(row.peakShare)),
+  right('GB/s', (row) => (row.gbs === null ? '' : formatNumber(row.gbs))),
+  right('of read', (row) => formatShare(row.readShare)),
+];
+
 /** The report for people. */
 export function formatReport(report: BenchReport): string {
   const { machine, isa, roofline, suites } = report;
@@ -166,9 +182,16 @@ function renderSuite(report: SuiteReport): string {
       return renderTable(modelColumns, report.rows, '  ');
     case 'model peers':
       return renderPeers(report);
+    case 'model profile':
+      return report.rows.map(renderProfile).join('\n');
     default:
       return renderTable(throughputColumns, report.rows, '  ') + legend(firstOfEach(report.rows));
   }
+}
+
+function renderProfile({ phase, tokens, model, rows, ms }: ModelProfile): string {
+  const what = phase === 'prefill' ? `prefill of ${tokens} tokens` : `a token after ${tokens} tokens`;
+  return `  ${model}: ${what}, ${formatMs(ms)}\n${renderTable(profileColumns, rows, '  ')}`;
 }
 
 function renderPeers({ model, workers, about, difference, rows, memory, fileBytes }: ModelPeersReport): string {

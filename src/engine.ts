@@ -263,6 +263,7 @@ export class Engine {
       threads: this.threads,
       empty: (shape, dtype) => this.#pool.empty(shape, dtype),
       program: (record, signal) => this.#programInSlices(record, signal),
+      profile: (program, profileOptions) => program.profile(this.#runner, profileOptions),
       copy: (x, copyOptions) => this.copy(x, copyOptions),
       packQuantized: (blocks, packOptions) => this.packQuantized(blocks, packOptions),
       mapFile: (file) => this.#mappings.map(file),

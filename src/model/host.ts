@@ -1,7 +1,8 @@
 // What models need of an engine. The engine implements it; models know nothing else of it.
 import type { ProgramBuilder } from '../ops/program-builder.js';
 import type { PackQuantizedOptions, QuantizedMatrix } from '../ops/quantized-matrix.js';
-import type { Program } from '../program/program.js';
+import type { ProgramProfile } from '../program/profile.js';
+import type { ProfileOptions, Program } from '../program/program.js';
 import type { DType } from '../tensor/dtype.js';
 import type { FileToMap, MappedFile } from '../tensor/mapped-file.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -18,6 +19,8 @@ export interface ModelHost {
     record: (builder: ProgramBuilder) => Generator<void, T>,
     signal?: AbortSignal | undefined,
   ): Promise<Program<T>>;
+  /** As `engine.profile`. */
+  profile(program: Program<unknown>, options: ProfileOptions): Promise<ProgramProfile>;
   /** Copies and converts into a tensor of the same shape. */
   copy(x: Tensor, options: { out: Tensor; signal?: AbortSignal | undefined }): Promise<Tensor>;
   /** Weights in the layout that the kernels stream, from the blocks of a file, which may stand anywhere. */

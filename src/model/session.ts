@@ -2,7 +2,8 @@
 // Models lend sessions to generations and take them back, so that programs are recorded once.
 import { TesseraeError } from '../errors.js';
 import type { PageLayout } from '../ops/paged-key-values.js';
-import type { Program } from '../program/program.js';
+import type { ProgramProfile } from '../program/profile.js';
+import type { ProfileOptions, Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Architecture, Constants, ModelConfig, Weights } from './architectures/architecture.js';
 import type { ModelHost } from './host.js';
@@ -163,6 +164,21 @@ export class Session {
     } finally {
       this.#busy = false;
       if (this.#disposed) this.#keyValues.dispose();
+    }
+  }
+
+  /**
+   * @internal What the forward pass that appends these tokens spends its time on: at most a piece of them, so that it is
+   * one program. The session stays as it was.
+   */
+  async profile(ids: readonly number[], options: ProfileOptions): Promise<ProgramProfile> {
+    const output = 'lastLogits';
+    const start = this.#length;
+    await this.forward(ids, { output, signal: options.signal }, () => {});
+    try {
+      return await this.#parts.host.profile(await this.#program(ids.length, output, options.signal), options);
+    } finally {
+      this.rewind(start);
     }
   }
 

@@ -71,6 +71,22 @@ describe('bench', () => {
       ['decode', 7, 2],
     ]);
   });
+
+  test('model --profile, whose ops add up to the pass', async () => {
+    const [{ rows }] = (await runJson(['bench', 'model', '--profile', '--prompt-tokens', '32', '--threads', '2']))
+      .suites;
+    expect(rows.map(({ phase, tokens }: Record<string, unknown>) => [phase, tokens])).toEqual([
+      ['prefill', 32],
+      ['decode', 32],
+    ]);
+    for (const { ms, rows: ops } of rows) {
+      const total = ops.reduce((sum: number, op: { ms: number }) => sum + op.ms, 0);
+      expect(total / ms).toBeCloseTo(1, 3);
+      expect(ops.map(({ kernel }: { kernel: string }) => kernel)).toEqual(
+        expect.arrayContaining(['matmul', 'rms_norm', 'hand-over']),
+      );
+    }
+  });
 });
 
 describe('bench --report', () => {

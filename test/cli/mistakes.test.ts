@@ -38,6 +38,7 @@ describe('bad usage, exit code 2', () => {
     ['rounds for a suite without rounds', ['bench', 'allocations', '--rounds', '3'], /allocations has no --rounds/],
     ['a model for another suite', ['bench', 'matmul', '--model', 'x'], /--model goes with the suite model/],
     ['peers for another suite', ['bench', 'matmul', '--peers'], /--peers without a file goes with the suite model/],
+    ['a profile of another suite', ['bench', 'matmul', '--profile'], /--profile goes with the suite model/],
     ['a type without a shape', ['bench', 'model', '--type', 'q8_0'], /--type goes with the suite model and --shape/],
     ['a folder for another suite', ['bench', 'latency', '--folder', 'x'], /--folder goes with/],
     ['a shape and a model', ['bench', 'model', '--shape', '135m', '--model', 'x'], /exclude each other/],

@@ -33,6 +33,7 @@ interface Options extends ModelOptions {
   readonly report?: string;
   /** True without a file: the suite model beside llama.cpp. */
   readonly peers?: string | true;
+  readonly profile?: boolean;
   readonly type?: ModelTypeName;
   readonly folder?: string;
 }
@@ -62,6 +63,7 @@ export function addBench(program: Command): void {
     .option('--folder <folder>', 'for model --shape: where the file is kept (default: removed afterwards)')
     .option('--prompt-tokens <n>', 'for model: tokens of the prompt (default: 256)', wholeNumber(1))
     .option('--max-tokens <n>', 'for model: tokens to generate (default: 64)', wholeNumber(1))
+    .option('--profile', 'for model: op by op, what a prompt and a token spend their time on')
     .option('--report <file>', 'write an HTML page with plots too; without a suite of all that it can show')
     .option('--peers [file]', 'model beside llama.cpp; for --report, what `pnpm bench:peers --json` printed')
     .addOption(threadsOption())
@@ -89,7 +91,12 @@ async function bench(suite: SuiteName | undefined, options: Options, context: Co
   else {
     const report = await withModelFile(suite, options, context, (path) => {
       const { promptTokens, maxTokens } = options;
-      const own = { shapes: shape, peers: options.peers === true, model: { path, promptTokens, maxTokens } };
+      const own = {
+        shapes: shape,
+        peers: options.peers === true,
+        profile: options.profile,
+        model: { path, promptTokens, maxTokens },
+      };
       return runSuite(suite, { ...common, ...own });
     });
     measured = { report, timeline: undefined };
@@ -147,6 +154,9 @@ function checkOptions(suite: SuiteName | undefined, options: Options): void {
   }
   if (options.peers === true && suite !== 'model')
     throw new UsageError('--peers without a file goes with the suite model');
+  if (options.profile === true && suite !== 'model') throw new UsageError('--profile goes with the suite model');
+  if (options.profile === true && options.peers === true)
+    throw new UsageError('--profile and --peers exclude each other');
   if (suite === 'model' && options.shape !== undefined) {
     if (options.model !== undefined) throw new UsageError('--shape and --model exclude each other');
     if (options.shape.length > 1) throw new UsageError('model takes one --shape at a time');
