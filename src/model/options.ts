@@ -4,6 +4,8 @@ import { checkSignal } from '../program/program.js';
 import type { ModelConfig } from './architectures/architecture.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
+const MOST_STOPS = 64;
+
 /** A text, or the ids of tokens, which are taken as they stand. */
 export type Prompt = string | ArrayLike<number>;
 
@@ -27,6 +29,27 @@ export function checkPositive(value: unknown, name: string, op: string, least = 
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, {
     op,
   });
+}
+
+/** An integer in a range; undefined stays. */
+export function checkRange(value: unknown, name: string, op: string, least: number, most: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  const message = `${name} must be an integer from ${least} to ${most}, got ${String(value)}`;
+  throw new TesseraeError('ERR_ARGUMENT', message, { op });
+}
+
+/** Texts that end a generation: none is empty or cuts a character. A copy. */
+export function checkStops(value: unknown, op: string): readonly string[] {
+  if (value === undefined) return [];
+  const fail = (problem: string) => new TesseraeError('ERR_ARGUMENT', `stop ${problem}`, { op });
+  if (!Array.isArray(value)) throw fail(`must be an array of texts, got ${String(value)}`);
+  if (value.length > MOST_STOPS) throw fail(`has ${value.length} sequences, more than ${MOST_STOPS}`);
+  for (const stop of value) {
+    if (typeof stop !== 'string' || stop === '') throw fail('must be an array of texts that are not empty');
+    if (/\p{Surrogate}/u.test(stop)) throw fail('holds half a character, a lone surrogate');
+  }
+  return [...value];
 }
 
 /** A flag; undefined gives the fallback. */
