@@ -55,7 +55,8 @@ export class CandidateHeap {
   }
 
   #isBetter(a: number, b: number): boolean {
-    const [left, right] = [this.#keys[a] as number, this.#keys[b] as number];
+    const left = this.#keys[a] as number;
+    const right = this.#keys[b] as number;
     return left > right || (left === right && a < b);
   }
 }

@@ -99,11 +99,33 @@ export interface Continuation {
   readonly loadMs: number;
   /** When it was asked for, by performance.now(). */
   readonly askedAt: number;
+  /** What the session has computed of the prompt already; without it, the session is empty. */
+  readonly prefill?: Prefill | undefined;
+}
+
+/** The logits after a prompt, to begin several continuations from. */
+export interface Prefill {
+  readonly logits: Float32Array;
+  readonly ms: number;
+}
+
+/** Computes a prompt in an empty session. */
+export async function prefillOf(
+  session: Session,
+  promptIds: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Prefill> {
+  const started = performance.now();
+  let logits = new Float32Array(0);
+  await session.forward(promptIds, { output: 'lastLogits', signal }, (rows) => {
+    logits = Float32Array.from(rows);
+  });
+  return { logits, ms: performance.now() - started };
 }
 
 /** Yields piece by piece; the generator's return value is the result as a whole. */
 export async function* generateWith(
-  { session, tokenizer, promptIds, loadMs, askedAt }: Continuation,
+  { session, tokenizer, promptIds, loadMs, askedAt, prefill }: Continuation,
   { maxTokens, ignoreEos, stop, logprobs, signal, sampler }: GenerateSettings,
 ): AsyncGenerator<Piece, GenerationResult, void> {
   const decoder = tokenizer.decoder();
@@ -120,7 +142,8 @@ export async function* generateWith(
   };
   for (const id of promptIds) sampler.accept(id);
   const started = performance.now();
-  await session.forward(promptIds, { output: 'lastLogits', signal }, sample);
+  if (prefill === undefined) await session.forward(promptIds, { output: 'lastLogits', signal }, sample);
+  else sample(prefill.logits);
   const prefilled = performance.now();
   let ending: StopReason | undefined = maxTokens === 0 ? 'maxTokens' : undefined;
   while (ending === undefined) {
@@ -147,7 +170,7 @@ export async function* generateWith(
     if (ending === undefined) await session.forward([id], { output: 'lastLogits', signal }, sample);
   }
   const decodeMs = performance.now() - prefilled;
-  const prefillMs = prefilled - started;
+  const prefillMs = prefill?.ms ?? prefilled - started;
   return {
     text,
     tokens,

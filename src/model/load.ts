@@ -35,6 +35,7 @@ export async function loadModel(
   onDispose: (model: Model) => void,
 ): Promise<Model> {
   const op = 'loadModel';
+  const started = performance.now();
   checkOptions(options, ['contextLength', 'signal', 'onProgress'], op);
   const { signal, contextLength } = options;
   if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
@@ -71,6 +72,7 @@ export async function loadModel(
       tensorTypes: countTypes(source),
       sessionCapacity: capacity,
       pooling: readPooling(source.metadata),
+      loadMs: performance.now() - started,
     };
     const parts = { host, architecture, config, weights, constants, capacity, pageLayout: layout } as
       | ModelParts

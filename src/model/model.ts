@@ -1,31 +1,36 @@
 // Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
-import { AbortError, TesseraeError } from '../errors.js';
+import { TesseraeError } from '../errors.js';
+import { returnedWhenDropped } from './abandoned.js';
 import type { ModelConfig } from './architectures/architecture.js';
+import { type BatchProgress, forEachItem } from './batch.js';
 import { type EmbedOptions, embedText, embedTexts, type PoolingKind, poolingOf } from './embedding.js';
 import { Encoder, type EncoderParts } from './encoder.js';
 import {
   checkPromptFits,
   type GenerateOptions,
+  type GenerateSettings,
   type GenerationResult,
   generateWith,
   type Piece,
+  prefillOf,
   settingsOf,
 } from './generation.js';
-import { checkOptions, checkPositive, type Prompt, tokensOf } from './options.js';
+import { checkOptions, checkPositive, checkRange, type Prompt, tokensOf } from './options.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
+import { nthSeed } from './random.js';
 import { type ModelParts, Session } from './session.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
 const defaultWindow = 256;
-
-export interface BatchProgress {
-  /** Prompts done, and prompts in all. */
-  readonly done: number;
-  readonly total: number;
-}
+const MOST_CONTINUATIONS = 1024;
 
 export interface BatchOptions extends GenerateOptions {
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+}
+
+export interface CompleteOptions extends BatchOptions {
+  /** How many continuations, 1 to 1024; 1 by default. */
+  readonly n?: number | undefined;
 }
 
 export interface EmbedBatchOptions extends EmbedOptions {
@@ -47,6 +52,8 @@ export interface ModelInfo extends ModelConfig {
   readonly sessionCapacity: number;
   /** How `embed` makes one vector of a text's tokens by default. */
   readonly pooling: PoolingKind;
+  /** How long loading took. */
+  readonly loadMs: number;
 }
 
 export interface ModelMake {
@@ -83,17 +90,24 @@ export class Model {
   }
 
   /**
-   * Continues a prompt, token by token. Stops at the end-of-sequence token, after `maxTokens`, or when the context is
-   * full; leaving the loop early frees what it held. The iterator's return value is the {@link GenerationResult}.
+   * Continues a prompt, token by token. Stops at an end token of the model or a stop sequence, after `maxTokens`, or
+   * when the context is full; leaving the loop early frees what it held. The iterator's return value is the
+   * {@link GenerationResult}.
    * @throws TesseraeError ERR_CONTEXT when the prompt does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED;
    * AbortError when the signal fires
    */
-  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, GenerationResult, void> {
-    const settings = settingsOf(options, 'generate');
-    const ids = await this.#promptIds(prompt, 'generate', settings.signal);
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, GenerationResult, void> {
+    return returnedWhenDropped(this.#generate(prompt, options));
+  }
+
+  async *#generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Piece, GenerationResult, void> {
+    const askedAt = performance.now();
+    const settings = this.#settings(options, 'generate');
+    const promptIds = await this.#promptIds(prompt, 'generate', settings.signal);
     const session = this.#borrow();
     try {
-      return yield* generateWith(session, this.tokenizer, ids, settings);
+      const { tokenizer } = this;
+      return yield* generateWith({ session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt }, settings);
     } finally {
       this.#giveBack(session);
     }
@@ -107,13 +121,37 @@ export class Model {
   async generateBatch(prompts: readonly Prompt[], options: BatchOptions = {}): Promise<GenerationResult[]> {
     checkOptions(options, Object.keys(options ?? {}), 'generateBatch');
     const { onProgress, ...rest } = options;
-    settingsOf(rest, 'generateBatch');
-    return this.#forEach(prompts, { op: 'generateBatch', ...options }, async (prompt, signal) => {
-      const pieces = this.generate(prompt, { ...rest, signal });
-      for (;;) {
-        const step = await pieces.next();
-        if (step.done === true) return step.value;
+    this.#settings(rest, 'generateBatch');
+    return this.#forEach(prompts, { op: 'generateBatch', ...options }, (prompt, signal) =>
+      resultOf(this.#generate(prompt, { ...rest, signal })),
+    );
+  }
+
+  /**
+   * Continues one prompt `n` times, computing it once. The continuations begin from `seed`, `seed + 1` and so on (after
+   * the largest seed comes 0): each result tells its seed, and is what `generate` gives with that seed.
+   * @throws as {@link generate}
+   */
+  async complete(prompt: Prompt, options: CompleteOptions = {}): Promise<GenerationResult[]> {
+    const op = 'complete';
+    const askedAt = performance.now();
+    checkOptions(options, Object.keys(options ?? {}), op);
+    const { n, onProgress, ...rest } = options;
+    const total = checkRange(n, 'n', op, 1, MOST_CONTINUATIONS) ?? 1;
+    const { signal, sampler } = this.#settings(rest, op);
+    const promptIds = await this.#promptIds(prompt, op, signal);
+    return this.#withSession(async (session) => {
+      const prefill = await prefillOf(session, promptIds, signal);
+      const { tokenizer } = this;
+      const continuation = { session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt, prefill };
+      const results: GenerationResult[] = [];
+      while (results.length < total) {
+        session.rewind(promptIds.length);
+        const settings = this.#settings({ ...rest, seed: nthSeed(sampler.seed, results.length) }, op);
+        results.push(await resultOf(generateWith(continuation, settings)));
+        onProgress?.({ done: results.length, total });
       }
+      return results;
     });
   }
 
@@ -242,43 +280,25 @@ export class Model {
     }
   }
 
-  /** Runs `work` on every item, a few at a time, and gives the results in order. The first failure stops the others. */
-  async #forEach<T>(
-    given: readonly Prompt[],
-    { op, onProgress, signal }: Pick<BatchOptions, 'onProgress' | 'signal'> & { readonly op: string },
+  #settings(options: GenerateOptions, op: string): GenerateSettings {
+    return settingsOf(options, op, this.#parts.config.vocabulary);
+  }
+
+  #forEach<T>(
+    prompts: readonly Prompt[],
+    run: Pick<BatchOptions, 'onProgress' | 'signal'> & { readonly op: string },
     work: (item: Prompt, signal: AbortSignal) => Promise<T>,
   ): Promise<T[]> {
-    if (!Array.isArray(given)) throw new TesseraeError('ERR_ARGUMENT', 'expected an array of texts', { op });
-    this.#checkUsable(op);
-    const items = [...given];
-    if (signal?.aborted) throw new AbortError(signal.reason);
-    const results = new Array<T>(items.length);
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    let next = 0;
-    let done = 0;
-    const lane = async () => {
-      while (next < items.length && !stop.signal.aborted) {
-        const index = next++;
-        results[index] = await work(items[index] as Prompt, stop.signal);
-        onProgress?.({ done: ++done, total: items.length });
-      }
-    };
-    try {
-      const lanes = Array.from({ length: Math.min(items.length, this.#parts.host.threads) }, lane);
-      // On a failure the other lanes are stopped and waited for, so that nothing is left running.
-      const failed = Promise.all(lanes).catch((error: unknown) => {
-        stop.abort(error);
-        throw error;
-      });
-      await Promise.allSettled([failed, ...lanes]);
-      await failed;
-      if (signal?.aborted) throw new AbortError(signal.reason);
-      return results;
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-    }
+    this.#checkUsable(run.op);
+    return forEachItem(prompts, { ...run, lanes: this.#parts.host.threads }, work);
+  }
+}
+
+/** Runs a generation to its end. */
+async function resultOf(pieces: AsyncGenerator<Piece, GenerationResult, void>): Promise<GenerationResult> {
+  for (;;) {
+    const step = await pieces.next();
+    if (step.done === true) return step.value;
   }
 }
 

@@ -117,21 +117,24 @@ export class Penalties {
 function readBias(bias: unknown, vocabulary: number): [number, number][] {
   if (bias === undefined) return [];
   const isRecord = typeof bias === 'object' && bias !== null && !Array.isArray(bias);
-  checkOption('logitBias', bias, isRecord, 'a Map or an object from token ids to numbers');
+  check('logitBias', bias, isRecord, 'a Map or an object from token ids to numbers');
   const entries: [unknown, unknown][] = bias instanceof Map ? [...bias] : Object.entries(bias as object);
   return entries.map(([key, value]) => {
     const id = typeof key === 'string' && /^[0-9]+$/.test(key) ? Number(key) : key;
     const isToken = Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary;
-    checkOption('a key of logitBias', key, isToken, 'the id of a token');
+    check('a key of logitBias', key, isToken, 'the id of a token');
     const isBias = typeof value === 'number' && (Math.abs(value) <= MOST || value === Number.NEGATIVE_INFINITY);
-    checkOption(`logitBias of ${String(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
+    check(`logitBias of ${String(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
     return [id as number, value as number];
   });
 }
 
-/** @throws TesseraeError ERR_ARGUMENT that names the option, unless it is valid */
+/** Checks a number. @throws TesseraeError ERR_ARGUMENT that names the option */
 export function checkOption(name: string, value: unknown, isValid: boolean, expected: string): void {
-  const isNumberOrSo = typeof value === 'number' || typeof value === 'object';
-  if (isValid && isNumberOrSo) return;
+  check(name, value, isValid && typeof value === 'number', expected);
+}
+
+function check(name: string, value: unknown, isValid: boolean, expected: string): void {
+  if (isValid) return;
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${expected}, got ${String(value)}`);
 }

@@ -5,6 +5,12 @@
 /** The largest seed, and the smallest is 0. */
 export const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
+/** The seed of continuation number `index`, of several that begin from one seed: the next one after each. */
+export function nthSeed(seed: number, index: number): number {
+  const room = MAX_SEED - seed;
+  return index <= room ? seed + index : index - room - 1;
+}
+
 export class RandomSource {
   readonly #state = new Uint32Array(4);
 

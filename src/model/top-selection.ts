@@ -43,6 +43,7 @@ function sink(ids: Int32Array, values: Float32Array, start: number, id: number, 
 }
 
 function isWorse(values: Float32Array, a: number, b: number): boolean {
-  const [left, right] = [values[a] as number, values[b] as number];
+  const left = values[a] as number;
+  const right = values[b] as number;
   return left < right || (left === right && a > b);
 }

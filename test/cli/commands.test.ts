@@ -1,6 +1,8 @@
 // What each command writes, as text and as JSON, and that both are the same result.
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { Engine } from '../../src/engine.js';
+import type { GenerationResult } from '../../src/model/generation.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/bundled-model.js';
 import { temporaryFolder } from '../support/gguf-bytes.js';
 import { runCli, runJson } from './support.js';
@@ -37,6 +39,60 @@ describe('generate', () => {
     expect(read.prompt).toBe(prompt);
     expect(read.tokens).toEqual(given.tokens);
     expect(read.seed).toBe(5);
+  });
+
+  test('hands every option on to the library', async () => {
+    const choosing = ['--temperature', '1.5', '--seed', '3', '--top-k', '30', '--typical-p', '0.9', '--top-p', '0.9'];
+    const penalties = ['--min-p', '0.01', '--repetition-penalty', '1.2', '--repetition-window', '32'];
+    const more = [
+      '--presence-penalty',
+      '0.5',
+      '--frequency-penalty',
+      '0.25',
+      '--logit-bias',
+      '20=2',
+      '--logit-bias=5=-inf',
+    ];
+    const ending = ['--stop', 'zzzz', '--stop', ' the', '--logprobs', '2', '--max-tokens', '40', '--ignore-eos'];
+    const document = await runJson(['generate', prompt, ...choosing, ...penalties, ...more, ...ending]);
+    const engine = await Engine.create({ threads: 1 });
+    const model = await engine.loadModel(bundledModelPath);
+    const [expected] = await model.generateBatch([prompt], {
+      temperature: 1.5,
+      seed: 3,
+      topK: 30,
+      typicalP: 0.9,
+      topP: 0.9,
+      minP: 0.01,
+      repetitionPenalty: 1.2,
+      repetitionWindow: 32,
+      presencePenalty: 0.5,
+      frequencyPenalty: 0.25,
+      logitBias: { 20: 2, 5: Number.NEGATIVE_INFINITY },
+      stop: ['zzzz', ' the'],
+      logprobs: 2,
+      maxTokens: 40,
+      ignoreEos: true,
+    });
+    await engine.close();
+    const { timings, tokensPerSecond, ...result } = expected as GenerationResult;
+    expect(document).toMatchObject(result);
+    expect(Object.keys(document.timings)).toEqual(Object.keys(timings));
+    expect(Object.keys(document.tokensPerSecond)).toEqual(Object.keys(tokensPerSecond));
+  });
+
+  test('ends before a stop sequence, and says so', async () => {
+    const { stdout, stderr } = await runCli(['generate', prompt, '--max-tokens', '40', '--stop', ' the']);
+    expect(stdout).not.toContain(' the');
+    expect(stderr).toMatch(/ended by stop " the"\n$/);
+  });
+
+  test('continues several times', async () => {
+    const options = ['generate', prompt, '--max-tokens', '5', '--temperature', '1', '--seed', '7', '--n', '3'];
+    const { results } = await runJson(options);
+    expect(results.map(({ seed }: { seed: number }) => seed)).toEqual([7, 8, 9]);
+    const { stdout } = await runCli(options);
+    expect(stdout).toBe(results.map(({ text }: { text: string }, i: number) => `[${i + 1}] ${text}\n`).join(''));
   });
 
   test('begins by itself without a prompt', async () => {

@@ -2,24 +2,45 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { portableExp } from '../../src/model/portable-exp.js';
+import { portableLog } from '../../src/model/portable-log.js';
 import { RandomSource } from '../../src/model/random.js';
 import { Sampler, type SamplingOptions } from '../../src/model/sampler.js';
 
 /** The tokens that may be chosen with their probabilities, by sorting all of them. */
-function naiveDistribution(logits: ArrayLike<number>, { temperature = 1, topK = 0, topP = 1 }: SamplingOptions) {
+function naiveDistribution(logits: ArrayLike<number>, options: SamplingOptions) {
+  const { temperature = 1, topK = 0, typicalP = 1, topP = 1, minP = 0 } = options;
   const ranked = Array.from(logits, (logit, id) => ({ id, logit }))
     .filter(({ logit }) => logit > Number.NEGATIVE_INFINITY)
     .sort((a, b) => b.logit - a.logit || a.id - b.id);
-  const kept = topK > 0 ? ranked.slice(0, topK) : ranked;
-  const highest = (kept[0] as { logit: number }).logit;
-  const weights = kept.map(({ logit }) => Math.exp((logit - highest) / temperature));
+  let kept = topK > 0 ? ranked.slice(0, topK) : ranked;
+  if (typicalP < 1) {
+    const likely = withProbabilities(kept, 1);
+    const entropy = likely.reduce((sum, { p }) => sum - p * Math.log(p), 0);
+    const typical = likely
+      .map((one, rank) => ({ ...one, rank, distance: Math.abs(-Math.log(one.p) - entropy) }))
+      .sort((a, b) => a.distance - b.distance || a.rank - b.rank);
+    const chosen = new Set(fewest(typical, typicalP).map(({ id }) => id));
+    kept = kept.filter(({ id }) => chosen.has(id));
+  }
+  if (topP < 1) kept = fewest(withProbabilities(kept, 1), topP);
+  const least = Math.log(minP) + (kept[0] as { logit: number }).logit;
+  if (minP > 0) kept = kept.filter(({ logit }) => logit >= least);
+  return new Map(withProbabilities(kept, temperature).map(({ id, p }) => [id, p]));
+}
+
+function withProbabilities(candidates: readonly { id: number; logit: number }[], temperature: number) {
+  const highest = Math.max(...candidates.map(({ logit }) => logit));
+  const weights = candidates.map(({ logit }) => Math.exp((logit - highest) / temperature));
   const total = weights.reduce((a, b) => a + b, 0);
+  return candidates.map((one, i) => ({ ...one, p: (weights[i] as number) / total }));
+}
+
+/** The first ones whose probabilities sum up to `bound`. */
+function fewest<T extends { p: number }>(candidates: readonly T[], bound: number): T[] {
   let sum = 0;
   let count = 0;
-  while (count < kept.length && (sum < topP * total || count === 0)) sum += weights[count++] as number;
-  const nucleus = topP === 1 ? kept.length : count;
-  const nucleusTotal = weights.slice(0, nucleus).reduce((a, b) => a + b, 0);
-  return new Map(kept.slice(0, nucleus).map(({ id }, i) => [id, (weights[i] as number) / nucleusTotal]));
+  while (count < candidates.length && (sum < bound || count === 0)) sum += (candidates[count++] as T).p;
+  return candidates.slice(0, count);
 }
 
 function draw(options: SamplingOptions, logits: Float32Array, count: number): number[] {
@@ -54,11 +75,17 @@ describe('the tokens that may be chosen', () => {
     { temperature: 1.3, topP: 0.9 },
     { temperature: 1, topK: 20, topP: 0.6 },
     { temperature: 2, topK: 50, topP: 0.999 },
+    { temperature: 3, minP: 0.05 },
+    { temperature: 1, topK: 30, minP: 0.3 },
+    { temperature: 2, topP: 0.9, minP: 0.01 },
+    { temperature: 1, typicalP: 0.3 },
+    { temperature: 2, typicalP: 0.8, topP: 0.7 },
+    { temperature: 1.5, topK: 60, typicalP: 0.5, topP: 0.9, minP: 0.1 },
   ])('are those of the naive oracle with %j', (options) => {
     const expected = naiveDistribution(logits, options);
-    const seen = new Set(draw({ ...options, seed: 3 }, logits, 20_000));
+    const seen = new Set(draw({ ...options, seed: 3 }, logits, 5_000));
     for (const id of seen) expect(expected.has(id)).toBe(true);
-    const likely = [...expected].filter(([, probability]) => probability > 1e-3).map(([id]) => id);
+    const likely = [...expected].filter(([, probability]) => probability > 5e-3).map(([id]) => id);
     for (const id of likely) expect(seen.has(id)).toBe(true);
   });
 
@@ -69,12 +96,17 @@ describe('the tokens that may be chosen', () => {
     expect(chosen({ topK: 3 })).toEqual([0, 1, 2]);
     expect(chosen({ topP: 0.35 })).toEqual([0, 1, 2, 3]);
     expect(chosen({ topK: 4, topP: 0.5 })).toEqual([0, 1]);
+    expect(chosen({ typicalP: 0.25 })).toEqual([0, 1, 2]);
+    expect(chosen({ typicalP: 0.45, topP: 0.5 })).toEqual([0, 1, 2]);
+    expect(chosen({ minP: 1 })).toHaveLength(10);
     expect(chosen({})).toHaveLength(10);
   });
 
   test('are never those of logit -Infinity', () => {
     const masked = Float32Array.from({ length: 100 }, (_, id) => (id % 10 === 3 ? 0.1 * id : Number.NEGATIVE_INFINITY));
-    for (const options of [{}, { topK: 50 }, { topP: 0.999_999_999 }, { topK: 90, topP: 0.999_999_999 }]) {
+    const nearlyAll = 0.999_999_999;
+    const all = [{}, { topK: 50 }, { topP: nearlyAll }, { topK: 90, topP: nearlyAll }, { minP: 1e-30 }];
+    for (const options of [...all, { typicalP: nearlyAll }, { topK: 90, typicalP: nearlyAll }]) {
       for (const id of draw({ temperature: 1.5, seed: 2, ...options }, masked, 2000)) expect(id % 10).toBe(3);
     }
   });
@@ -83,7 +115,9 @@ describe('the tokens that may be chosen', () => {
     const options = fc.record({
       temperature: fc.double({ min: 0.1, max: 5, noNaN: true }),
       topK: fc.nat({ max: 40 }),
+      typicalP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 0.99, noNaN: true })),
       topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 0.99, noNaN: true })),
+      minP: fc.oneof(fc.constant(0), fc.double({ min: 0.01, max: 0.99, noNaN: true })),
       seed: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
     });
     // Multiples of 1/4 give many ties.
@@ -91,12 +125,18 @@ describe('the tokens that may be chosen', () => {
     fc.assert(
       fc.property(options, quarters, (chosen, values) => {
         const tied = Float32Array.from(values, (value) => value / 4);
-        const expected = naiveDistribution(tied, chosen);
-        // Where the nucleus ends exactly at a sum, rounding decides: the oracle with a hair more room covers both.
-        const wider = naiveDistribution(tied, { ...chosen, topP: Math.min(1, chosen.topP + 1e-12) });
-        for (const id of draw(chosen, tied, 20)) expect(expected.has(id) || wider.has(id)).toBe(true);
+        // Where a step ends exactly at a sum or a bound, rounding decides: oracles with a hair more or less cover both.
+        const hairs = [-1e-12, 0, 1e-12];
+        const oracles = hairs.flatMap((typical) =>
+          hairs.flatMap((top) => {
+            const typicalP = chosen.typicalP === 1 ? 1 : chosen.typicalP + typical;
+            const topP = chosen.topP === 1 ? 1 : chosen.topP + top;
+            return naiveDistribution(tied, { ...chosen, typicalP, topP });
+          }),
+        );
+        for (const id of draw(chosen, tied, 20)) expect(oracles.some((oracle) => oracle.has(id))).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
   });
 });
@@ -108,6 +148,8 @@ describe('how often they are chosen', () => {
     { temperature: 2, topK: 12 },
     { temperature: 1, topP: 0.8 },
     { temperature: 1.5, topK: 20, topP: 0.9 },
+    { temperature: 2, minP: 0.02 },
+    { temperature: 0.8, typicalP: 0.7 },
   ])('follows their probabilities with %j', (options) => {
     const logits = someLogits(30, 11);
     const count = 60_000;
@@ -196,11 +238,30 @@ describe('what is refused', () => {
     ['topP must be a number above 0, up to 1, got 0', { topP: 0 }],
     ['topP', { topP: 1.01 }],
     ['topP', { topP: Number.NaN }],
+    ['typicalP must be a number above 0, up to 1, got 0', { typicalP: 0 }],
+    ['typicalP', { typicalP: 1.1 }],
+    ['minP must be a number from 0 to 1, got -0.1', { minP: -0.1 }],
+    ['minP', { minP: Number.NaN }],
+    ['minP', { minP: '0.1' as unknown as number }],
+    ['repetitionPenalty must be a number above 0, up to 1000, got 0', { repetitionPenalty: 0 }],
+    ['repetitionPenalty', { repetitionPenalty: Number.POSITIVE_INFINITY }],
+    ['repetitionWindow must be an integer of at least 1, got 0', { repetitionWindow: 0 }],
+    ['presencePenalty must be a number from -1000 to 1000, got NaN', { presencePenalty: Number.NaN }],
+    ['frequencyPenalty', { frequencyPenalty: 1001 }],
+    ['frequencyPenalty', { frequencyPenalty: '1' as unknown as number }],
+    ['logitBias must be a Map or an object', { logitBias: [1] as never }],
+    ['logitBias must be', { logitBias: null as never }],
+    ['a key of logitBias must be the id of a token, got -1', { logitBias: { [-1]: 1 } }],
+    ['a key of logitBias', { logitBias: { x: 1 } as never }],
+    ['a key of logitBias', { logitBias: new Map([[1.5, 1]]) }],
+    ['a key of logitBias must be the id of a token, got 100', { logitBias: { 100: 1 } }],
+    ['logitBias of 3 must be a number from -1000 to 1000, or -Infinity, got Infinity', { logitBias: { 3: Infinity } }],
+    ['logitBias of 3', { logitBias: { 3: '1' } as never }],
     ['seed must be an integer from 0 to 9007199254740991, got 0.5', { seed: 0.5 }],
     ['seed', { seed: -1 }],
     ['seed', { seed: 2 ** 53 }],
   ])('%s', (message, options) => {
-    expect(() => new Sampler(options)).toThrow(
+    expect(() => new Sampler(options, 100)).toThrow(
       expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringContaining(message) }),
     );
   });
@@ -227,20 +288,39 @@ describe('what is refused', () => {
 
 test('steady sampling allocates next to nothing', () => {
   const logits = someLogits(32_000, 2);
-  const samplers = [{ temperature: 1 }, { temperature: 1, topK: 40 }, { temperature: 1, topP: 0.9 }].map(
-    (o) => new Sampler(o),
-  );
+  const samplers = [
+    {},
+    { topK: 40 },
+    { topP: 0.9 },
+    { minP: 0.05 },
+    { typicalP: 0.9 },
+    {
+      topK: 40,
+      typicalP: 0.9,
+      topP: 0.9,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      frequencyPenalty: 0.1,
+      logitBias: { 3: 1 },
+    },
+  ].map((options) => new Sampler({ temperature: 1, ...options }));
   const round = () => {
-    for (const sampler of samplers) sampler.sample(logits);
+    for (const sampler of samplers) sampler.accept(sampler.sample(logits));
   };
-  for (let i = 0; i < 100; i++) round();
-  const before = process.memoryUsage();
-  const rounds = 100;
-  for (let i = 0; i < rounds; i++) round();
-  const after = process.memoryUsage();
-  expect(after.arrayBuffers).toBeLessThanOrEqual(before.arrayBuffers);
-  // The measurement itself allocates, and a number that leaves a typed array may be boxed now and then.
-  expect((after.heapUsed - before.heapUsed) / (rounds * samplers.length)).toBeLessThan(2000);
+  for (let i = 0; i < 40; i++) round();
+  // The measurement itself allocates, and so does code that is not optimised yet, which a busy machine does when it can:
+  // the best of several measurements counts.
+  const rounds = 20;
+  const grown = Array.from({ length: 8 }, () => {
+    const before = process.memoryUsage();
+    for (let i = 0; i < rounds; i++) round();
+    const after = process.memoryUsage();
+    expect(after.arrayBuffers).toBeLessThanOrEqual(before.arrayBuffers);
+    // After a collection in between there is less than before, which tells nothing.
+    const bytes = after.heapUsed - before.heapUsed;
+    return bytes < 0 ? Number.POSITIVE_INFINITY : bytes / (rounds * samplers.length);
+  });
+  expect(Math.min(...grown)).toBeLessThan(2000);
 });
 
 test('portableExp is exact to about one unit in the last place', () => {
@@ -255,4 +335,15 @@ test('portableExp is exact to about one unit in the last place', () => {
   expect(portableExp(-0)).toBe(1);
   expect(portableExp(-709)).toBe(0);
   expect(portableExp(Number.NEGATIVE_INFINITY)).toBe(0);
+});
+
+test('portableLog is exact to about one unit in the last place', () => {
+  const random = new RandomSource(1);
+  for (let i = 0; i < 20_000; i++) {
+    const x = 2 ** (200 * random.next() - 100) * (1 + random.next());
+    const exact = Math.log(x);
+    expect(Math.abs(portableLog(x) - exact)).toBeLessThanOrEqual(2 ** -51 * Math.max(Math.abs(exact), 2 ** -3));
+  }
+  expect(portableLog(1)).toBe(0);
+  expect(portableLog(0)).toBe(Number.NEGATIVE_INFINITY);
 });

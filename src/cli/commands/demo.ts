@@ -19,7 +19,7 @@ import { type CommandContext, runCommand } from '../context.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import type { Output } from '../output.js';
 import { WordWrap } from '../word-wrap.js';
-import { collect, ratesOf } from './generate.js';
+import { collect } from './generate.js';
 
 const prompt = 'The people of the United States';
 const generation = { maxTokens: 93, temperature: 0.7, topP: 0.9, seed: 10, ignoreEos: true } as const;
@@ -96,9 +96,9 @@ async function demo({ threads, json }: CommonOptions, context: CommandContext): 
     const wrap = new WordWrap(Math.min(output.columns, 80) - indent.length, indent);
     await say(wrap.push(prompt));
     const result = await collect(model, prompt, { ...generation, signal }, (text) => say(wrap.push(text)));
-    const rates = ratesOf(result);
+    const { tokensPerSecond } = result;
     await say(
-      `${wrap.end()}\n${indent}${result.tokens.length} tokens at ${bold(`${formatNumber(rates.decode ?? 0)} tokens/s`)}, ` +
+      `${wrap.end()}\n${indent}${result.tokens.length} tokens at ${bold(`${formatNumber(tokensPerSecond.decode ?? 0)} tokens/s`)}, ` +
         `first one after ${formatMs(result.timings.prefillMs)}\n\n`,
     );
     const { text, tokens, seed, timings } = result;
@@ -108,8 +108,8 @@ async function demo({ threads, json }: CommonOptions, context: CommandContext): 
       text,
       tokens,
       seed,
-      timings: { loadMs, ...timings },
-      tokensPerSecond: rates,
+      timings,
+      tokensPerSecond,
     };
   }
 }
