@@ -253,15 +253,19 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file, or all parts of a split one when any is named, without blocking. Its matrices are computed with
-   * where they stand in the file, which is mapped into memory and must not be shortened as long as the model lives.
+   * Loads a GGUF file, or all parts of a split one when any is named, without blocking. Matrices of floats are computed with
+   * where they stand in the mapped file, which must not be shortened while the model lives; quantized ones are repacked.
    * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
+    const pool = this.#pool;
     const host: ModelHost = {
       threads: this.threads,
-      empty: (shape, dtype) => this.#pool.empty(shape, dtype),
+      get freeBytes() {
+        return pool.freeBytes;
+      },
+      empty: (shape, dtype) => pool.empty(shape, dtype),
       program: (record, signal) => this.#programInSlices(record, signal),
       profile: (program, profileOptions) => program.profile(this.#runner, profileOptions),
       copy: (x, copyOptions) => this.copy(x, copyOptions),

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@ namespace {
 constexpr size_t kPageBytes = 4096;
 // MADV_POPULATE_READ (Linux 5.14), which older headers lack.
 constexpr int kPopulateRead = 22;
+constexpr size_t kStepBytes = size_t{1} << 20;
 // Integers of JavaScript are exact up to here.
 constexpr double kMostBytes = 9007199254740991.0;
 
@@ -94,52 +96,83 @@ Napi::Value mapping_address_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(address));
 }
 
-void unmap_file_call(const Napi::CallbackInfo& info) { handle_of(info[0]).mapping.reset(); }
-
-// Gives back the pages that lie wholly within a range: they no longer count as this process's, and are read from the
-// page cache or the file when they are touched again.
-void release_mapped_call(const Napi::CallbackInfo& info) {
-  const Range range = range_of(info);
-  const auto begin = reinterpret_cast<uintptr_t>(range.begin);
-  const uintptr_t first = (begin + kPageBytes - 1) & ~(kPageBytes - 1);
-  const uintptr_t end = (begin + range.bytes) & ~(kPageBytes - 1);
-  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
-}
-
-// Pages a range in on a thread of libuv, so that neither the event loop nor a kernel waits for the disk.
-class PageIn final : public Napi::AsyncWorker {
+// What takes as long as the range is large runs on a thread of libuv: the event loop waits neither for the disk nor for
+// the page tables.
+class RangeWork final : public Napi::AsyncWorker {
  public:
-  PageIn(Napi::Env env, Range range)
-      : Napi::AsyncWorker(env), range_(std::move(range)), deferred_(Napi::Promise::Deferred::New(env)) {}
+  enum class Kind { page_in, release };
+
+  RangeWork(Napi::Env env, Kind kind, Range range)
+      : Napi::AsyncWorker(env), kind_(kind), range_(std::move(range)), deferred_(Napi::Promise::Deferred::New(env)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
-    const uintptr_t begin = reinterpret_cast<uintptr_t>(range_.begin) & ~(kPageBytes - 1);
-    const size_t bytes = reinterpret_cast<uintptr_t>(range_.begin) + range_.bytes - begin;
-    auto* pages = reinterpret_cast<unsigned char*>(begin);
-    // All reads are under way before the first page is waited for.
-    madvise(pages, bytes, MADV_WILLNEED);
-    if (madvise(pages, bytes, kPopulateRead) == 0) return;
-    if (errno == EFAULT) return SetError("it became shorter, or cannot be read");
-    // A kernel without that advice: touch the pages. Each is within the mapping, though a file that is cut off at this
-    // very moment would end the process, which the advice would have told.
-    for (size_t at = 0; at < bytes; at += kPageBytes) static_cast<void>(*static_cast<volatile unsigned char*>(pages + at));
+    if (kind_ == Kind::page_in) page_in();
+    if (kind_ == Kind::release) release();
+    range_.mapping.reset();  // the last one unmaps, here rather than on the event loop
   }
 
   void OnOK() override { deferred_.Resolve(Env().Undefined()); }
   void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
  private:
+  void page_in() {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(range_.begin) & ~(kPageBytes - 1);
+    const size_t bytes = reinterpret_cast<uintptr_t>(range_.begin) + range_.bytes - begin;
+    auto* pages = reinterpret_cast<unsigned char*>(begin);
+    // All reads are under way before the first page is waited for.
+    madvise(pages, bytes, MADV_WILLNEED);
+    // In steps: the address space is locked during each, and the event loop may want to allocate.
+    for (size_t at = 0; at < bytes; at += kStepBytes) {
+      const size_t step = std::min(kStepBytes, bytes - at);
+      if (madvise(pages + at, step, kPopulateRead) == 0) continue;
+      if (errno == EFAULT) return SetError("it became shorter, or cannot be read");
+      // A kernel without that advice: touch the pages. Each is within the mapping, though a file that is cut off at
+      // this very moment would end the process, which the advice would have told.
+      for (size_t page = at; page < at + step; page += kPageBytes) {
+        static_cast<void>(*static_cast<volatile unsigned char*>(pages + page));
+      }
+    }
+  }
+
+  // Whole pages only: they no longer count as this process's, and are read from the page cache or the file when they
+  // are touched again.
+  void release() {
+    const auto begin = reinterpret_cast<uintptr_t>(range_.begin);
+    const uintptr_t first = (begin + kPageBytes - 1) & ~(kPageBytes - 1);
+    const uintptr_t end = (begin + range_.bytes) & ~(kPageBytes - 1);
+    for (uintptr_t at = first; at < end; at += kStepBytes) {
+      madvise(reinterpret_cast<void*>(at), std::min<uintptr_t>(kStepBytes, end - at), MADV_DONTNEED);
+    }
+  }
+
+  Kind kind_;
   Range range_;
   Napi::Promise::Deferred deferred_;
 };
 
-Napi::Value page_in_call(const Napi::CallbackInfo& info) {
-  auto* work = new PageIn(info.Env(), range_of(info));
+Napi::Promise start(Napi::Env env, RangeWork::Kind kind, Range range) {
+  auto* work = new RangeWork(env, kind, std::move(range));
   const Napi::Promise promise = work->promise();
   work->Queue();  // deletes itself at its end
   return promise;
+}
+
+Napi::Value page_in_call(const Napi::CallbackInfo& info) {
+  return start(info.Env(), RangeWork::Kind::page_in, range_of(info));
+}
+
+Napi::Value release_mapped_call(const Napi::CallbackInfo& info) {
+  return start(info.Env(), RangeWork::Kind::release, range_of(info));
+}
+
+// Nobody waits for it: what is left is the system's work.
+void unmap_file_call(const Napi::CallbackInfo& info) {
+  std::shared_ptr<Mapping> mapping = std::move(handle_of(info[0]).mapping);
+  Range all = {mapping, mapping->begin, mapping->bytes};
+  mapping.reset();
+  start(info.Env(), RangeWork::Kind::release, std::move(all));
 }
 
 }  // namespace

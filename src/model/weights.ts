@@ -1,10 +1,12 @@
-// Loads a model's tensors without blocking and without a second copy: matrices stand in the mapped file, vectors are
-// widened into pooled memory. Knows which tensors are wanted from the architecture, and nothing of what they mean.
+// Loads a model's tensors without blocking and without a second copy: matrices of floats stand in the mapped file,
+// quantized ones are repacked from it, vectors are widened; these two into pooled memory. Knows which tensors are wanted
+// from the architecture, and nothing of what they mean.
 import { formatShape, TesseraeError } from '../errors.js';
+import { imageBytes, isQuantizedType, type QuantizedType, quantizedFormats } from '../ops/quantized-type.js';
 import { type DType, dtypes } from '../tensor/dtype.js';
 import type { MappedFile } from '../tensor/mapped-file.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { WeightSpec, Weights } from './architectures/architecture.js';
+import type { Weight, WeightSpec, Weights } from './architectures/architecture.js';
 import { quote } from './gguf/quote.js';
 import { supportedTensorTypes } from './gguf/tensor-types.js';
 import type { ModelHost } from './host.js';
@@ -105,42 +107,69 @@ function dtypeOf(tensor: SourceTensor): DType {
   return dtype;
 }
 
-/**
- * Matrices stay in the file. Vectors do not, nor what a file has placed where no element can be read; both are small or
- * rare.
- */
-function staysInFile({ spec, tensor }: Wanted): boolean {
-  return !spec.asF32 && tensor.position % dtypes[dtypeOf(tensor)].sizeBytes === 0;
+/** How a tensor is loaded. */
+type Way =
+  /** A matrix of floats: stays in the mapped file. */
+  | { readonly kind: 'mapped' }
+  /** A quantized matrix: repacked from the mapped file, whose pages are given back. */
+  | { readonly kind: 'packed'; readonly type: QuantizedType; readonly shape: readonly [number, number] }
+  /** A vector, or what a file has placed where no element can be read: read into pooled memory, and widened. */
+  | { readonly kind: 'read' };
+
+function wayOf({ spec, tensor }: Wanted): Way {
+  const { type, shape, position } = tensor;
+  if (isQuantizedType(type)) {
+    const [n, k] = shape;
+    if (!spec.asF32 && shape.length === 2) return { kind: 'packed', type, shape: [n as number, k as number] };
+    const message = `${tensor.file.path}: tensor ${quote(tensor.name)} has type ${type}, which only matrices may have`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message);
+  }
+  const isPlaced = position % dtypes[dtypeOf(tensor)].sizeBytes === 0;
+  return { kind: !spec.asF32 && isPlaced ? 'mapped' : 'read' };
+}
+
+interface Step extends Wanted {
+  readonly way: Way;
 }
 
 /** One load: the tensors made so far, the mapped files, and the progress. */
 class WeightLoad {
   readonly #host: ModelHost;
-  readonly #wanted: readonly Wanted[];
+  readonly #steps: readonly Step[];
   readonly #options: WeightLoadOptions;
   readonly #pace: Pace;
-  readonly #weights = new Map<string, Tensor>();
+  readonly #weights = new Map<string, Weight>();
   readonly #mapped = new Map<OpenFile, MappedFile>();
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
   constructor(host: ModelHost, wanted: readonly Wanted[], options: WeightLoadOptions) {
     this.#host = host;
-    this.#wanted = wanted;
+    this.#steps = wanted.map((one) => ({ ...one, way: wayOf(one) }));
     this.#options = options;
     this.#pace = new Pace(options.signal);
     this.#totalBytes = wanted.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
   }
 
   async run(): Promise<Weights> {
-    for (const wanted of this.#wanted) {
-      const { spec, tensor } = wanted;
-      this.#weights.set(spec.name, staysInFile(wanted) ? this.#place(tensor) : this.#rent(wanted));
+    for (const { spec, tensor, way } of this.#steps) {
+      if (way.kind === 'mapped') this.#weights.set(spec.name, this.#place(tensor));
+      if (way.kind === 'read') this.#weights.set(spec.name, this.#rent(spec, tensor));
       if (this.#pace.due()) await this.#pace.rest();
     }
-    for (const wanted of this.#wanted) {
-      if (staysInFile(wanted)) await this.#pageIn(wanted.tensor);
-      else await this.#read(wanted.tensor, this.#weights.get(wanted.spec.name) as Tensor);
+    this.#checkBudget();
+    // The disk works ahead of the workers, by one tensor.
+    let ahead = this.#fetch(0);
+    for (const [index, { spec, tensor, way }] of this.#steps.entries()) {
+      await ahead;
+      ahead = this.#fetch(index + 1);
+      const settled = ahead.catch(() => {});
+      try {
+        if (way.kind === 'packed') await this.#pack(spec.name, tensor, way);
+      } catch (error) {
+        await settled;
+        throw error;
+      }
     }
     return this.#weights;
   }
@@ -154,35 +183,78 @@ class WeightLoad {
     for (const weight of this.#weights.values()) weight.dispose();
   }
 
-  #place(tensor: SourceTensor): Tensor {
-    const { file, position, shape } = tensor;
+  /** Brings a tensor's bytes from the disk: into pooled memory, or into the pages of the mapped file. */
+  async #fetch(index: number): Promise<void> {
+    const step = this.#steps[index];
+    if (step === undefined) return;
+    const { spec, tensor, way } = step;
+    if (way.kind === 'read') return this.#read(tensor, this.#weights.get(spec.name) as Tensor);
+    // The bytes of a quantized matrix count once they are packed.
+    return this.#pageIn(tensor, way.kind === 'mapped' ? (bytes) => this.#count(bytes) : () => {});
+  }
+
+  /** What the quantized matrices will take is known: fails before anything is read. */
+  #checkBudget(): void {
+    const needed = this.#steps.reduce(
+      (sum, { way }) => sum + (way.kind === 'packed' ? imageBytes(quantizedFormats[way.type], way.shape) : 0),
+      0,
+    );
+    const { freeBytes } = this.#host;
+    if (needed <= freeBytes) return;
+    const message = `the quantized weights need ${needed} bytes, of the memory budget ${freeBytes} are free`;
+    throw new TesseraeError('ERR_BUDGET', message, { op: 'loadModel' });
+  }
+
+  #map(file: OpenFile): MappedFile {
     let mapped = this.#mapped.get(file);
     if (mapped === undefined) {
       mapped = this.#host.mapFile(file);
       this.#mapped.set(file, mapped);
     }
-    return mapped.tensor(position, shape, dtypeOf(tensor));
+    return mapped;
   }
 
-  #rent({ spec, tensor }: Wanted): Tensor {
+  #place(tensor: SourceTensor): Tensor {
+    return this.#map(tensor.file).tensor(tensor.position, tensor.shape, dtypeOf(tensor));
+  }
+
+  #rent(spec: WeightSpec, tensor: SourceTensor): Tensor {
     return this.#host.empty(tensor.shape, spec.asF32 ? 'f32' : dtypeOf(tensor));
   }
 
-  /** Reads a mapped tensor from the disk, so that neither the event loop nor the first forward pass waits for it. */
-  async #pageIn({ file, position, sizeBytes }: SourceTensor): Promise<void> {
-    const mapped = this.#mapped.get(file) as MappedFile;
+  /** Reads a mapped tensor from the disk, so that neither the event loop nor a worker waits for it. */
+  async #pageIn({ file, position, sizeBytes }: SourceTensor, onRead: (bytes: number) => void): Promise<void> {
+    const mapped = this.#map(file);
     const read = async (start: number) => {
       for (let at = start; at < sizeBytes; at += piecesAtOnce * pieceBytes) {
         this.#pace.check();
         const bytes = Math.min(pieceBytes, sizeBytes - at);
         await mapped.pageIn(position + at, bytes);
         this.#pace.check();
-        this.#count(bytes);
+        onRead(bytes);
       }
     };
     const lanes = Array.from({ length: piecesAtOnce }, (_, lane) => read(lane * pieceBytes));
     const [failed] = (await Promise.allSettled(lanes)).filter((lane) => lane.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+  }
+
+  /** Repacks a quantized matrix, by all workers, and gives the pages back that it had in the file. */
+  async #pack(
+    name: string,
+    { file, position, sizeBytes }: SourceTensor,
+    { type, shape }: { readonly type: QuantizedType; readonly shape: readonly [number, number] },
+  ): Promise<void> {
+    const { signal } = this.#options;
+    const mapped = this.#map(file);
+    const blocks = mapped.tensor(position, [sizeBytes], 'i8');
+    try {
+      this.#weights.set(name, await this.#host.packQuantized(blocks, { type, shape, signal }));
+    } finally {
+      blocks.dispose();
+    }
+    await mapped.release(position, sizeBytes);
+    this.#count(sizeBytes);
   }
 
   /** Reads into the tensor, by way of a second one where the type must be widened. */

@@ -78,12 +78,12 @@ export interface Addon {
   /** Maps the first `sizeBytes` of an open regular file. Throws what the system says where it cannot. */
   mapFile(fd: number, sizeBytes: number): NativeMapping;
   mappingAddress(mapping: NativeMapping): number;
-  /** Once: the address is nothing afterwards, when the last `pageIn` under way has ended. */
+  /** Once: the address is nothing afterwards. The system's work is done on a thread of libuv. */
   unmapFile(mapping: NativeMapping): void;
   /** Reads a range from the disk on a thread of libuv. Rejects where the file has become shorter. */
   pageIn(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
-  /** Gives the whole pages of a range back to the system; they are paged in again where they are touched. */
-  releaseMapped(mapping: NativeMapping, position: number, sizeBytes: number): void;
+  /** Gives the whole pages of a range back to the system, on such a thread; where touched they are paged in again. */
+  releaseMapped(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
 
   controlInit(
     control: Uint8Array,

@@ -12,7 +12,7 @@ export interface MappingCalls {
   mappingAddress(mapping: object): number;
   unmapFile(mapping: object): void;
   pageIn(mapping: object, position: number, sizeBytes: number): Promise<void>;
-  releaseMapped(mapping: object, position: number, sizeBytes: number): void;
+  releaseMapped(mapping: object, position: number, sizeBytes: number): Promise<void>;
 }
 
 /** An open file, whose descriptor may be closed once it is mapped. */
@@ -127,9 +127,9 @@ export class MappedFile {
   }
 
   /** Gives the whole pages of a range back: for bytes that were copied elsewhere and are not read again. */
-  release(position: number, sizeBytes: number): void {
+  async release(position: number, sizeBytes: number): Promise<void> {
     this.#checkOpen();
-    this.#calls.releaseMapped(this.#mapping, position, sizeBytes);
+    await this.#calls.releaseMapped(this.#mapping, position, sizeBytes);
   }
 
   /** The opener is done with it; tensors keep the mapping for themselves. */

@@ -112,6 +112,11 @@ export class TensorPool implements StorageOwner {
     return this.#closed;
   }
 
+  /** Bytes of the budget that are in no rented block. */
+  get freeBytes(): number {
+    return this.#options.budgetBytes - this.#rentedBytes;
+  }
+
   /**
    * A block of at least `sizeBytes`, to be given back with `release()`. Its contents are whatever was there.
    * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED, ERR_ARGUMENT

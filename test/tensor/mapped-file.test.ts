@@ -61,7 +61,7 @@ describe('is refused: ', () => {
     const mapped = mapPath(newMappings(), path, 100_000);
     await mapped.pageIn(50_001, 49_999);
     truncateSync(path, 10_000);
-    mapped.release(0, 100_000);
+    await mapped.release(0, 100_000);
     await mapped.pageIn(0, 10_000);
     await expectRejection(mapped.pageIn(0, 100_000), 'ERR_FILE', /cannot be read: it became shorter/);
     mapped.close();
@@ -76,7 +76,7 @@ describe('is refused: ', () => {
     expect(() => mapped.tensor(32, [9], 'f32')).toThrow(expect.objectContaining({ code: 'ERR_SHAPE' }));
     expect(() => mapped.tensor(80, [1], 'f32')).toThrow(expect.objectContaining({ code: 'ERR_SHAPE' }));
     expect(() => mapped.tensor(2, [1], 'f32')).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
-    expect(() => mapped.release(60, 5)).toThrow(/outside/);
+    await expect(mapped.release(60, 5)).rejects.toThrow(/outside/);
     await expect(mapped.pageIn(0, 65)).rejects.toThrow(/outside/);
     mapped.close();
     expect(() => mapped.close()).toThrow(expect.objectContaining({ code: 'ERR_DISPOSED' }));

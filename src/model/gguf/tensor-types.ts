@@ -1,5 +1,6 @@
 // The tensor types of ggml by their code in a GGUF file: name, elements per block, bytes per block (ggml.h and the
 // block structs of ggml-common.h). Says which of them this library computes with; holds no conversion.
+import { quantizedFormats } from '../../ops/quantized-type.js';
 
 export interface TensorType {
   readonly name: string;
@@ -49,7 +50,12 @@ export const tensorTypes: ReadonlyMap<number, TensorType> = new Map(
 export const tensorTypeCodes: ReadonlyMap<string, number> = new Map(table.map(([code, name]) => [name, code]));
 
 /** The types that models may be computed in; all others are listed, measured and refused by name. */
-export const supportedTensorTypes: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
+export const supportedTensorTypes: ReadonlySet<string> = new Set([
+  'F32',
+  'F16',
+  'BF16',
+  ...Object.keys(quantizedFormats),
+]);
 
 /**
  * Bytes of a tensor, or `undefined` where its rows are not whole blocks or the size is no safe integer.
