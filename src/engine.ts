@@ -259,13 +259,10 @@ export class Engine {
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
-    const pool = this.#pool;
     const host: ModelHost = {
       threads: this.threads,
-      get freeBytes() {
-        return pool.freeBytes;
-      },
-      empty: (shape, dtype) => pool.empty(shape, dtype),
+      freeBytes: () => this.#pool.freeBytes,
+      empty: (shape, dtype) => this.#pool.empty(shape, dtype),
       program: (record, signal) => this.#programInSlices(record, signal),
       profile: (program, profileOptions) => program.profile(this.#runner, profileOptions),
       copy: (x, copyOptions) => this.copy(x, copyOptions),
@@ -288,13 +285,8 @@ export class Engine {
 
   /** A snapshot of what pool and team hold and have done. */
   stats(): EngineStats {
-    return {
-      isa: this.isa,
-      threads: this.threads,
-      pool: this.#pool.stats(),
-      mappedBytes: this.#mappings.mappedBytes,
-      team: this.#team.stats(),
-    };
+    const { isa, threads } = this;
+    return { isa, threads, pool: this.#pool.stats(), mappedBytes: this.#mappings.mappedBytes, team: this.#team.stats() };
   }
 
   /** Lets go of memory that is idle in the pool. Returns the bytes freed. */

@@ -10,7 +10,7 @@ import type { Tensor } from '../tensor/tensor.js';
 export interface ModelHost {
   readonly threads: number;
   /** Bytes of the memory budget that no tensor has. */
-  readonly freeBytes: number;
+  freeBytes(): number;
   /** A tensor whose contents are whatever was there. */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
   /**

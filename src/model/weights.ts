@@ -97,7 +97,7 @@ function checkShapeOf({ file, name, shape }: SourceTensor, spec: WeightSpec): vo
 
 function unsupportedType({ file, name, type }: SourceTensor): TesseraeError {
   const supported = [...supportedTensorTypes].join(', ');
-  const message = `${file.path}: tensor ${quote(name)} has type ${type}; supported are ${supported}`;
+  const message = `${file.path}: tensor ${quote(name)} has type ${type}, which is not supported; supported are ${supported}`;
   return new TesseraeError('ERR_UNSUPPORTED', message);
 }
 
@@ -199,7 +199,7 @@ class WeightLoad {
       (sum, { way }) => sum + (way.kind === 'packed' ? imageBytes(quantizedFormats[way.type], way.shape) : 0),
       0,
     );
-    const { freeBytes } = this.#host;
+    const freeBytes = this.#host.freeBytes();
     if (needed <= freeBytes) return;
     const message = `the quantized weights need ${needed} bytes, of the memory budget ${freeBytes} are free`;
     throw new TesseraeError('ERR_BUDGET', message, { op: 'loadModel' });

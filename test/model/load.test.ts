@@ -107,11 +107,11 @@ describe('a file is refused', () => {
       'whose tensor is of a type that no kernel takes',
       (content) => {
         const index = at(content, 'blk.0.ffn_up.weight');
-        const data = new Uint8Array(64 * 34);
-        content.tensors[index] = { name: 'blk.0.ffn_up.weight', type: 'Q8_0', shape: [64, 32], data };
+        const data = new Uint8Array(64 * 32);
+        content.tensors[index] = { name: 'blk.0.ffn_up.weight', type: 'I8', shape: [64, 32], data };
       },
       'ERR_UNSUPPORTED',
-      /"blk\.0\.ffn_up\.weight" has type Q8_0; supported are F32, F16/,
+      /"blk\.0\.ffn_up\.weight" has type I8, which is not supported; supported are F32, F16/,
     ],
     [
       'with a tensor that the architecture has no use for',
