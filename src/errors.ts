@@ -36,6 +36,8 @@ export type ErrorCode =
   | 'ERR_UNSUPPORTED'
   /** A prompt does not fit into the model's context. */
   | 'ERR_CONTEXT'
+  /** A saved session is damaged, of another version, or of another model. */
+  | 'ERR_SESSION_STATE'
   /** A text or token list cannot be tokenized or decoded. */
   | 'ERR_TOKENIZER';
 

@@ -4,11 +4,11 @@ import { TesseraeError } from '../errors.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { EncoderArchitecture } from './architectures/architecture.js';
+import type { ForwardParts } from './forward-programs.js';
 import { Pace } from './pace.js';
-import type { ModelParts } from './session.js';
 
 /** Everything of a loaded encoder. */
-export type EncoderParts = Omit<ModelParts, 'architecture'> & { readonly architecture: EncoderArchitecture };
+export type EncoderParts = Omit<ForwardParts, 'architecture'> & { readonly architecture: EncoderArchitecture };
 
 interface Pass {
   readonly ids: Tensor<'i32'>;

@@ -1,7 +1,7 @@
-// The keys and values of one session: pages of the pool in a table, as many as its tokens need, shared with the session's
-// forks until one of them writes. Knows no tokens and runs no model. Used by sessions.
-import { type KeyValueType, PagedKeyValues, type PageLayout, positionsPerPage } from '../ops/paged-key-values.js';
-import { Page, PageTable } from '../tensor/page-table.js';
+// The keys and values of one session: pages of the pool, as many as its tokens need, shared with the session's forks until
+// one of them writes. Knows no tokens and runs no model. Used by sessions.
+import { type PageLayout, positionsPerPage } from '../ops/paged-key-values.js';
+import { Page } from '../tensor/page-table.js';
 import type { ModelHost } from './host.js';
 import { Pace } from './pace.js';
 
@@ -14,33 +14,35 @@ export interface Growth {
 }
 
 export class KeyValues {
+  readonly layout: PageLayout;
   readonly #host: ModelHost;
-  readonly #layout: PageLayout;
-  readonly #table: PageTable;
-  /** By layer. */
-  readonly layers: readonly PagedKeyValues[];
+  readonly #pages: Page[] = [];
 
-  /** @throws TesseraeError ERR_BUDGET */
-  constructor(host: ModelHost, layout: PageLayout, capacity: number) {
+  constructor(host: ModelHost, layout: PageLayout) {
     this.#host = host;
-    this.#layout = layout;
-    this.#table = new PageTable(host.empty([pagesFor(capacity), 2], 'i32'));
-    const { tensor } = this.#table;
-    this.layers = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(tensor, layout, layer));
+    this.layout = layout;
   }
 
-  get type(): KeyValueType {
-    return this.#layout.type;
+  /** In the order of their positions. */
+  get pages(): readonly Page[] {
+    return this.#pages;
   }
 
   /** Of all pages, those shared with others included. */
   get sizeBytes(): number {
-    return this.#table.pages.length * this.#layout.pageBytes;
+    return this.#pages.length * this.layout.pageBytes;
   }
 
   /** Of pages that others use, too. */
   get sharedBytes(): number {
-    return this.#table.pages.filter((page) => page.isShared).length * this.#layout.pageBytes;
+    return this.#pages.filter((page) => page.isShared).length * this.layout.pageBytes;
+  }
+
+  /** The same keys and values, to go on with independently. */
+  fork(): KeyValues {
+    const fork = new KeyValues(this.#host, this.layout);
+    for (const page of this.#pages) fork.#pages.push(page.share());
+    return fork;
   }
 
   /**
@@ -49,18 +51,18 @@ export class KeyValues {
    * @throws TesseraeError ERR_BUDGET; AbortError. Nothing has changed then.
    */
   async grow(start: number, end: number, signal: AbortSignal | undefined): Promise<Growth> {
-    const growth: Growth = { pages: this.#table.pages.length };
+    const growth: Growth = { pages: this.#pages.length };
     try {
       // There is one only where `start` is within a page.
       const index = Math.floor(start / positionsPerPage);
-      const page = this.#table.pages[index];
+      const page = this.#pages[index];
       if (page?.isShared === true) {
-        await this.#replaceByCopy(index, page, signal);
+        this.#pages[index] = await this.#copyOf(page, signal);
         growth.replaced = { index, page };
       }
       const pace = new Pace(signal);
-      while (this.#table.pages.length < pagesFor(end)) {
-        this.#table.put(this.#table.pages.length, this.#newPage());
+      while (this.#pages.length < pagesFor(end)) {
+        this.addPage();
         if (pace.due()) await pace.rest();
       }
       return growth;
@@ -77,29 +79,29 @@ export class KeyValues {
 
   /** The append has failed: as it was before {@link grow}. */
   undo({ pages, replaced }: Growth): void {
-    this.#table.truncate(pages);
+    for (const page of this.#pages.splice(pages)) page.release();
     if (replaced === undefined) return;
-    this.#table.put(replaced.index, replaced.page)?.release();
+    this.#pages[replaced.index]?.release();
+    this.#pages[replaced.index] = replaced.page;
+  }
+
+  /** One page more at the end. @throws TesseraeError ERR_BUDGET */
+  addPage(): Page {
+    const page = new Page(this.#host.empty([this.layout.pageBytes], 'i8'));
+    this.#pages.push(page);
+    return page;
   }
 
   /** Lets go of the pages that `length` positions do not need. */
   truncate(length: number): void {
-    this.#table.truncate(pagesFor(length));
+    for (const page of this.#pages.splice(pagesFor(length))) page.release();
   }
 
-  dispose(): void {
-    this.#table.dispose();
-  }
-
-  #newPage(): Page {
-    return new Page(this.#host.empty([this.#layout.pageBytes], 'i8'));
-  }
-
-  async #replaceByCopy(index: number, page: Page, signal: AbortSignal | undefined): Promise<void> {
-    const copy = this.#newPage();
+  async #copyOf(page: Page, signal: AbortSignal | undefined): Promise<Page> {
+    const copy = new Page(this.#host.empty([this.layout.pageBytes], 'i8'));
     try {
       await this.#host.copy(page.bytes, { out: copy.bytes, signal });
-      this.#table.put(index, copy);
+      return copy;
     } catch (error) {
       copy.release();
       throw error;
@@ -107,6 +109,6 @@ export class KeyValues {
   }
 }
 
-function pagesFor(positions: number): number {
+export function pagesFor(positions: number): number {
   return Math.ceil(positions / positionsPerPage);
 }

@@ -1,5 +1,6 @@
 // Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
 import { TesseraeError } from '../errors.js';
+import type { KeyValueType } from '../ops/paged-key-values.js';
 import { returnedWhenDropped } from './abandoned.js';
 import type { ModelConfig } from './architectures/architecture.js';
 import { type BatchProgress, forEachItem } from './batch.js';
@@ -18,7 +19,7 @@ import {
 import { checkOptions, checkPositive, checkRange, type Prompt, tokensOf } from './options.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
 import { nthSeed } from './random.js';
-import { type ModelParts, Session } from './session.js';
+import { type ModelParts, Session, type SessionOptions } from './session.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
 const defaultWindow = 256;
@@ -54,7 +55,14 @@ export interface ModelInfo extends ModelConfig {
   readonly pooling: PoolingKind;
   /** How long loading took. */
   readonly loadMs: number;
+  /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */
+  readonly kvType: KeyValueType | undefined;
+  readonly kvBytesPerToken: number;
 }
+
+export type LoadSessionOptions = Pick<SessionOptions, 'onFull' | 'keep'> & {
+  readonly signal?: AbortSignal | undefined;
+};
 
 export interface ModelMake {
   readonly parts: ModelParts | EncoderParts;
@@ -75,8 +83,6 @@ export class Model {
   /** Where the model is an encoder, which has no sessions. */
   readonly #encoder: Encoder | undefined;
   readonly #onDispose: (model: Model) => void;
-  /** Sessions that nobody uses, with their programs ready: at most as many as a batch takes. */
-  readonly #idle: Session[] = [];
   readonly #lent = new Set<Session>();
   #disposed = false;
 
@@ -211,9 +217,23 @@ export class Model {
     return this.#withSession((session) => perplexityOf(session, this.tokenizer.bosId, ids, { ...options, window }));
   }
 
-  /** A session of the caller's own, to append to and rewind; the caller disposes it. */
-  session(): Session {
-    return new Session(this.#decoder('session'));
+  /**
+   * A session of the caller's own, to append to, rewind, fork and save; the caller disposes it.
+   * @throws TesseraeError ERR_ARGUMENT, ERR_UNSUPPORTED, ERR_DISPOSED
+   */
+  session(options: SessionOptions = {}): Session {
+    return new Session(this.#decoder('session'), options);
+  }
+
+  /**
+   * A session as it was saved, from its bytes or from a file; the caller disposes it. It goes on with the bits of the
+   * session that was saved. Only the model file, and the kernel set, that it was made with can load it.
+   * @throws TesseraeError ERR_SESSION_STATE for what is damaged or of another model, ERR_CONTEXT when it is longer than
+   * this model's context, ERR_FILE, ERR_BUDGET, ERR_ARGUMENT, ERR_DISPOSED; AbortError
+   */
+  async loadSession(source: Uint8Array | string, options: LoadSessionOptions = {}): Promise<Session> {
+    checkOptions(options, ['onFull', 'keep', 'signal'], 'loadSession');
+    return Session.load(this.#decoder('loadSession'), source, options);
   }
 
   /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
@@ -225,9 +245,9 @@ export class Model {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const session of [...this.#idle, ...this.#lent]) session.dispose();
-    this.#idle.length = 0;
+    for (const session of this.#lent) session.dispose();
     this.#encoder?.dispose();
+    if (!isEncoder(this.#parts)) this.#parts.programs.dispose();
     for (const weight of this.#parts.weights.values()) weight.dispose();
     for (const constant of this.#parts.constants.values()) constant.dispose();
     this.#onDispose(this);
@@ -255,20 +275,14 @@ export class Model {
   }
 
   #borrow(): Session {
-    const session = this.#idle.pop() ?? new Session(this.#decoder('session'));
+    const session = new Session(this.#decoder('session'));
     this.#lent.add(session);
     return session;
   }
 
   #giveBack(session: Session): void {
     this.#lent.delete(session);
-    if (this.#disposed) return;
-    if (this.#idle.length === this.#parts.host.threads) {
-      session.dispose();
-      return;
-    }
-    session.rewind(0);
-    this.#idle.push(session);
+    session.dispose();
   }
 
   async #withSession<T>(use: (session: Session) => Promise<T>): Promise<T> {

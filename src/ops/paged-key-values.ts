@@ -14,7 +14,10 @@ export type KeyValueType = keyof typeof keyValueTypes;
  */
 export const positionsPerPage = 32;
 
+/** Keys stand in panels of so many positions. */
+const panelPositions = 16;
 const quantizedBlock = 32;
+const elementBytes = { f32: 4, f16: 2 } as const;
 const alignmentBytes = 64;
 
 export interface KeyValueSizes {
@@ -54,7 +57,55 @@ export function pageLayout(sizes: KeyValueSizes, type: KeyValueType): PageLayout
 
 function headBytes(type: KeyValueType, dim: number): number {
   if (type === 'q8_0') return positionsPerPage * (dim + (dim / quantizedBlock) * 2);
-  return positionsPerPage * dim * (type === 'f16' ? 2 : 4);
+  return positionsPerPage * dim * elementBytes[type];
+}
+
+/**
+ * Overwrites with zeros what a page holds from position `from` on, counted in the page: nobody has written there, or it
+ * is forgotten. Yields after each layer.
+ */
+export function* clearPositions(page: Uint8Array, layout: PageLayout, from: number): Generator<void, void> {
+  const { type, layers, kvHeads, headDim, vDim, layerBytes, keysBytes } = layout;
+  const clear = (start: number, end: number) => page.fill(0, start, end);
+  for (let layer = 0; layer < layers; layer++) {
+    for (let head = 0; head < kvHeads; head++) {
+      const keys = layer * layerBytes + head * headBytes(type, headDim);
+      clearKeys(clear, keys, headDim, type, from);
+      const values = layer * layerBytes + keysBytes + head * headBytes(type, vDim);
+      const end = values + headBytes(type, vDim);
+      if (type === 'q8_0') {
+        clear(values + from * vDim, values + positionsPerPage * vDim);
+        clear(end - (positionsPerPage - from) * (vDim / quantizedBlock) * 2, end);
+      } else {
+        clear(values + from * vDim * elementBytes[type], end);
+      }
+    }
+    yield;
+  }
+}
+
+/** Keys of a head: panels of 16 positions side by side, for each element or, quantized, each integer and then scale. */
+function clearKeys(
+  clear: (start: number, end: number) => void,
+  start: number,
+  dim: number,
+  type: KeyValueType,
+  from: number,
+): void {
+  const panelBytes = headBytes(type, dim) / (positionsPerPage / panelPositions);
+  const lane = from % panelPositions;
+  let panel = start + Math.floor(from / panelPositions) * panelBytes;
+  const end = start + headBytes(type, dim);
+  if (lane > 0) {
+    for (let at = panel, row = 0; at < panel + panelBytes; row++) {
+      const isScale = row % (quantizedBlock + 1) === quantizedBlock;
+      const bytes = type === 'q8_0' ? (isScale ? 2 : 1) : elementBytes[type];
+      clear(at + lane * bytes, at + panelPositions * bytes);
+      at += panelPositions * bytes;
+    }
+    panel += panelBytes;
+  }
+  clear(panel, end);
 }
 
 function aligned(bytes: number): number {

@@ -33,14 +33,13 @@ export class Page {
 
 /**
  * The addresses of pages in order, 64 bits each, 0 where there is none. As the storage of {@link tensor} it makes a
- * program that reads the table keep the pages in place while it runs. The table shares the pages that it is given with
- * whoever gives them; it is disposed by its owner.
+ * program that reads the table keep the pages in place while it runs.
  */
 export class PageTable implements Storage {
   /** i32 [capacity, 2]: low and high half of each address. What programs read and write pages through. */
   readonly tensor: Tensor<'i32'>;
   readonly #words: Tensor<'i32'>;
-  readonly #pages: Page[] = [];
+  #pages: readonly Page[] = [];
   #pins = 0;
   #pinned: readonly Storage[] = [];
 
@@ -51,45 +50,26 @@ export class PageTable implements Storage {
     this.tensor = new Tensor({ dtype: 'i32', shape: words.shape, storage: this });
   }
 
-  get capacity(): number {
-    return this.#words.shape[0] as number;
-  }
-
-  /** In the order of their positions. */
-  get pages(): readonly Page[] {
-    return this.#pages;
-  }
-
   /**
-   * Puts a page at `index`, which may be one past the last; the table becomes a user of the page in place of its giver.
-   * @returns the page that stood there, which the caller now holds
+   * Lists these pages in place of those before. They stay their users': who loads them keeps them until the next load,
+   * or until the programs that it starts are running.
+   * @throws TesseraeError ERR_BUSY while a program runs on the table
    */
-  put(index: number, page: Page): Page | undefined {
-    this.#checkUnpinned();
-    const before = this.#pages[index];
-    this.#pages[index] = page;
-    const { address } = page.bytes;
-    this.#words.data[2 * index] = address | 0;
-    this.#words.data[2 * index + 1] = Math.floor(address / 2 ** 32);
-    return before;
-  }
-
-  /** Lets go of all pages from number `count` on. */
-  truncate(count: number): void {
-    this.#checkUnpinned();
-    if (count >= this.#pages.length) return;
-    this.#words.data.fill(0, 2 * count, 2 * this.#pages.length);
-    for (const page of this.#pages.splice(count)) page.release();
-  }
-
-  /** Frees the table and lets go of its pages. What is running on them keeps them to its end. */
-  dispose(): void {
-    for (const page of this.#pages.splice(0)) page.release();
-    this.#words.dispose();
-  }
-
-  #checkUnpinned(): void {
+  load(pages: readonly Page[]): void {
     if (this.#pins > 0) throw new TesseraeError('ERR_BUSY', 'a program is running on these pages');
+    const { data } = this.#words;
+    for (let index = 0; index < pages.length; index++) {
+      const { address } = (pages[index] as Page).bytes;
+      data[2 * index] = address | 0;
+      data[2 * index + 1] = Math.floor(address / 2 ** 32);
+    }
+    if (pages.length < this.#pages.length) data.fill(0, 2 * pages.length, 2 * this.#pages.length);
+    this.#pages = [...pages];
+  }
+
+  dispose(): void {
+    this.#pages = [];
+    this.#words.dispose();
   }
 
   get sizeBytes(): number {

@@ -165,8 +165,12 @@ describe('a session', () => {
   test('gives all back when it is disposed, while it computes too', async () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(bundledModelPath);
+    {
+      using session = model.session();
+      await session.append(card.check.ids.slice(0, 400));
+    }
     const before = engine.stats().pool;
-    // While it records, and while it runs.
+    // While it copies or records, and while it runs.
     for (const until of [async () => {}, (work: Promise<unknown>) => untilRunning(engine, work)]) {
       const session = model.session();
       const appending = session.append(card.check.ids.slice(0, 400));
@@ -196,7 +200,7 @@ describe('a session', () => {
 });
 
 describe('programs', () => {
-  test('are recorded once for each number of tokens, and the last eight are kept', async () => {
+  test('are recorded once for each number of tokens, and the last eight for each thread are kept', async () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(await write(tiny));
     using session = model.session();
@@ -215,13 +219,17 @@ describe('programs', () => {
       await append(tokens);
       // The one for single tokens is used all the time and stays.
       await append(1);
-      expect(liveTensors() - before).toBe(Math.min(tokens, 8) * perProgram);
+      expect(liveTensors() - before).toBe(Math.min(tokens, 16) * perProgram);
     }
     const after = rents();
-    for (const tokens of [1, 14, 20, 17, 15, 1, 16, 18, 19]) await append(tokens);
+    for (const tokens of [1, 6, 20, 17, 15, 1, 16, 18, 19]) await append(tokens);
     expect(rents()).toBe(after);
-    await append(13);
-    expect(rents()).toBeGreaterThan(after);
+    // They belong to no session.
+    using other = session.fork();
+    await other.append([1]);
+    expect(rents()).toBe(after + 1);
+    await append(5);
+    expect(rents()).toBeGreaterThan(after + 1);
   });
 
   test('that are only kept make room where the budget is short', async () => {
