@@ -286,7 +286,13 @@ export class Engine {
   /** A snapshot of what pool and team hold and have done. */
   stats(): EngineStats {
     const { isa, threads } = this;
-    return { isa, threads, pool: this.#pool.stats(), mappedBytes: this.#mappings.mappedBytes, team: this.#team.stats() };
+    return {
+      isa,
+      threads,
+      pool: this.#pool.stats(),
+      mappedBytes: this.#mappings.mappedBytes,
+      team: this.#team.stats(),
+    };
   }
 
   /** Lets go of memory that is idle in the pool. Returns the bytes freed. */

@@ -9,17 +9,25 @@ export type { EmbedOptions } from './model/embedding.js';
 export type { GenerateOptions, GenerationResult, Piece, StopReason, Timings } from './model/generation.js';
 export type { LoadModelOptions } from './model/load.js';
 export type { Alternative, TokenLogprobs } from './model/logprobs.js';
-export type { BatchOptions, CompleteOptions, EmbedBatchOptions, Model, ModelInfo } from './model/model.js';
+export type {
+  BatchOptions,
+  CompleteOptions,
+  EmbedBatchOptions,
+  LoadSessionOptions,
+  Model,
+  ModelInfo,
+} from './model/model.js';
 export type { Prompt } from './model/options.js';
 export type { LogitBias } from './model/penalties.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
 export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './model/quantize.js';
 export type { QuantizeType } from './model/quantize-rules.js';
-export type { Session } from './model/session.js';
+export type { Session, SessionOptions, SessionStats } from './model/session.js';
 export type { Tokenizer } from './model/tokenizer/tokenizer.js';
 export type { LoadProgress } from './model/weights.js';
 export type { BlockSizes } from './native/addon.js';
 export { PackedMatrix, type PackOptions } from './ops/pack.js';
+export type { KeyValueType } from './ops/paged-key-values.js';
 export { type PackQuantizedOptions, QuantizedMatrix } from './ops/quantized-matrix.js';
 export type { QuantizedType } from './ops/quantized-type.js';
 export { ropeFrequencies } from './ops/rope.js';
