@@ -90,7 +90,9 @@ function refuseOthers(source: ModelSource, specs: readonly WeightSpec[]): void {
 }
 
 function checkShapeOf({ file, name, shape }: SourceTensor, spec: WeightSpec): void {
-  if (shape.length === spec.shape.length && shape.every((size, dim) => size === spec.shape[dim])) return;
+  const isShape = (wanted: readonly number[]) =>
+    shape.length === wanted.length && shape.every((size, dim) => size === wanted[dim]);
+  if (isShape(spec.shape) || (spec.otherShape !== undefined && isShape(spec.otherShape))) return;
   const shapes = `${formatShape(shape)}, the metadata asks for ${formatShape(spec.shape)}`;
   throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is ${shapes}`);
 }

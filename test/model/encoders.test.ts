@@ -20,7 +20,9 @@ const models: [what: string, model: RandomModel][] = [
   ['bert without token types', { architecture: 'bert' }],
   ['bert in F16', { architecture: 'bert', type: 'F16', optional: all }],
   ['nomic-bert', { architecture: 'nomic-bert', optional: all }],
-  ['jina-bert-v2', { architecture: 'jina-bert-v2', optional: (name) => name === 'token_types.weight' }],
+  ['jina-bert-v2', { architecture: 'jina-bert-v2', optional: (name) => /token_types|ffn_gate/.test(name) }],
+  ['jina-bert-v2 with gate and up in one matrix', { architecture: 'jina-bert-v2', otherShapes: all }],
+  ['jina-bert-v2 without a gate', { architecture: 'jina-bert-v2' }],
   ['jina-bert-v2 with six heads and all norms', { architecture: 'jina-bert-v2', dim: 48, heads: 6, optional: all }],
 ];
 

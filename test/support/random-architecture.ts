@@ -25,6 +25,8 @@ export interface RandomModel {
   readonly type?: WeightType | ((name: string) => WeightType);
   /** Which of the tensors that may be absent are there, by their names; by default none. */
   readonly optional?: (name: string) => boolean;
+  /** Which of the tensors that may have another shape have it, by their names; by default none. */
+  readonly otherShapes?: (name: string) => boolean;
   /** Added to the metadata, or put in its place. Keys that begin with a point belong to the architecture. */
   readonly metadata?: Readonly<Record<string, MetadataValue>>;
   /** All `tokenizer.ggml.*` entries, in place of the made-up byte-level vocabulary. */
@@ -118,12 +120,13 @@ function madeUpTokenizer({ vocab = 300, seed = 1 }: RandomModel): Record<string,
 }
 
 function tensorsOf(model: RandomModel, metadata: GgufMetadata): GgufTensorSource[] {
-  const { type = 'F32', optional = () => false, seed = 1 } = model;
+  const { type = 'F32', optional = () => false, otherShapes = () => false, seed = 1 } = model;
   const architecture = architectureOf(metadata);
   const specs = architecture.weights(architecture.readConfig(metadata));
   return specs
     .filter((spec) => !spec.optional || optional(spec.name))
-    .map(({ name, shape, asF32 }, index) => {
+    .map(({ name, shape: usual, asF32, otherShape }, index) => {
+      const shape = otherShape !== undefined && otherShapes(name) ? otherShape : usual;
       const typeOf = typeof type === 'string' ? type : type(name);
       return randomTensor(name, asF32 ? 'F32' : typeOf, shape, { ...spreadOf(name, shape), seed: seed * 1000 + index });
     });

@@ -28,6 +28,8 @@ export interface WeightSpec {
   readonly asF32: boolean;
   /** May be absent from the file. */
   readonly optional: boolean;
+  /** Another shape that it may have. */
+  readonly otherShape?: readonly number[];
 }
 
 /** A loaded tensor, or a matrix in the quantized type of the file. */

@@ -14,7 +14,18 @@ import {
   encoderWeights,
   readEncoderConfig,
 } from './encoder-stages.js';
-import { asHeads, gatedFeedForward, hasWeight, layerNorm, layersOf, project, projectMany } from './layers.js';
+import {
+  asHeads,
+  feedForward,
+  fusedGatedFeedForward,
+  gatedFeedForward,
+  hasWeight,
+  layerNorm,
+  layersOf,
+  project,
+  projectMany,
+  weightOf,
+} from './layers.js';
 
 export interface JinaConfig extends EncoderConfig {
   /** What the steepest slope comes from: see {@link alibiSlopes}. */
@@ -42,8 +53,9 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
       ...biased(`${block}.attn_output`, dim, width),
       ...layerNormVectors(`${block}.attn_output_norm`, dim),
       ...layerNormVectors(`${block}.attn_norm_2`, dim, { optional: true }),
-      matrix(`${block}.ffn_gate`, ffn, dim),
-      matrix(`${block}.ffn_up`, ffn, dim),
+      // Some files have gate and up in one matrix, gate first.
+      matrix(`${block}.ffn_gate`, ffn, dim, { optional: true }),
+      { ...matrix(`${block}.ffn_up`, ffn, dim), otherShape: [2 * ffn, dim] },
       vector(`${block}.ffn_up.bias`, ffn, { optional: true }),
       ...biased(`${block}.ffn_down`, dim, ffn),
       ...layerNormVectors(`${block}.layer_output_norm`, dim),
@@ -63,13 +75,21 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
         p.add(attended, x, { out: attended });
         layerNorm(at, 'attn_norm_2', attended, { out: attended });
       }
-      x = gatedFeedForward(at, attended, { activation: 'gelu', residual: attended, out: attended });
+      x = feed(at, attended);
       layerNorm(at, 'layer_output_norm', x, { out: x });
       yield;
     }
     return x;
   },
 };
+
+/** h plus what the feed-forward layer makes of it, in place. */
+function feed(at: EncoderLayer, h: Tensor): Tensor {
+  const options = { activation: 'gelu', residual: h, out: h } as const;
+  if (hasWeight(at, 'ffn_gate')) return gatedFeedForward(at, h, options);
+  const isFused = weightOf(at, 'ffn_up').shape[0] !== at.config.ffn;
+  return isFused ? fusedGatedFeedForward(at, h, options) : feedForward(at, h, options);
+}
 
 /** Queries, keys and values, the first two normalised over all heads where the file has the norms. */
 function normedQueries(at: EncoderLayer, x: Tensor) {

@@ -174,10 +174,16 @@ export function gatedFeedForward(
 }
 
 /** The same where one matrix has gate and up, one after the other. */
-export function fusedGatedFeedForward(at: Layer<BaseConfig>, h: Tensor, options: ProjectOptions): Tensor {
-  const { ffn } = at.config;
+export function fusedGatedFeedForward(
+  at: Pass<BaseConfig>,
+  h: Tensor,
+  { activation, ...options }: { activation: 'silu' | 'gelu' } & ProjectOptions,
+): Tensor {
+  const { p, config } = at;
   const both = project(at, 'ffn_up', h);
-  const gated = at.p.siluMul(both.slice(null, [0, ffn]), both.slice(null, [ffn, 2 * ffn]));
+  const gate = both.slice(null, [0, config.ffn]);
+  const up = both.slice(null, [config.ffn, 2 * config.ffn]);
+  const gated = activation === 'silu' ? p.siluMul(gate, up) : p.mul(p.gelu(gate), up);
   return project(at, 'ffn_down', gated, options);
 }
 

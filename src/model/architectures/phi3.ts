@@ -49,7 +49,7 @@ export const phi3: Architecture<DecoderConfig> = {
       const heads = fusedQueriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
       rotate(at, heads);
       project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
-      fusedGatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { residual: x, out: x });
+      fusedGatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
     }
     return rmsNorm(pass, 'output_norm', x);
