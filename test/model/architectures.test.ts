@@ -43,6 +43,7 @@ const llama3 = {
 const models: [what: string, model: RandomModel][] = [
   ['llama', { architecture: 'llama', kvHeads: 2 }],
   ['llama with everything that is optional', { architecture: 'llama', kvHeads: 2, optional: all }],
+  ['llama in BF16', { architecture: 'llama', kvHeads: 2, type: 'BF16' }],
   ['llama in F16', { architecture: 'llama', kvHeads: 2, type: 'F16' }],
   ['llama with positions scaled linearly', { architecture: 'llama', metadata: { '.rope.scaling.factor': f32(4) } }],
   ['llama with a factor under its old name', { architecture: 'llama', metadata: { '.rope.scale_linear': f32(2) } }],
