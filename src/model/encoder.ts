@@ -32,7 +32,7 @@ export interface TextGroup {
 }
 
 /** Rows of a program: enough that its products are as fast as they get; more would only cost memory. */
-const mostRows = 1024;
+const mostRows = 512;
 /** Lengths are rounded up to a multiple, so that programs are met again. */
 const lengthStep = 16;
 /** Programs kept for replay. */

@@ -4,8 +4,8 @@ import type { EmbedBatchOptions } from '../../src/model/model.js';
 import type { Prompt } from '../../src/model/options.js';
 import { bundledModelPath, card } from '../support/bundled-model.js';
 import { sharedEngines } from '../support/engines.js';
-import { LlamaOracle } from '../support/llama-oracle.js';
 import { modelFiles, small, someIds, tiny, untilRunning } from '../support/model-files.js';
+import { ModelOracle } from '../support/model-oracle.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
@@ -25,7 +25,7 @@ function pooled(hidden: readonly Float64Array[], pooling: (typeof poolings)[numb
 describe.each(poolings)('pooling %s', (pooling) => {
   test('is that of the oracle, in its own length and in length 1', async () => {
     const path = await write(tiny);
-    const oracle = await LlamaOracle.load(path);
+    const oracle = await ModelOracle.load(path);
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
     // One token, some, and more than one piece.

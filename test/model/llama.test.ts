@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/bundled-model.js';
 import { isas, sharedEngines } from '../support/engines.js';
-import { LlamaOracle } from '../support/llama-oracle.js';
 import { modelFiles, someIds, tiny } from '../support/model-files.js';
+import { ModelOracle } from '../support/model-oracle.js';
 import { normalisedError } from '../support/numbers.js';
 import type { RandomLlama } from '../support/random-model.js';
 
@@ -14,7 +14,7 @@ const write = modelFiles();
 /** Twenty times what sums in float32 were seen to be off. Another epsilon in the norms would already exceed it. */
 const bound = 1e-11;
 
-async function expectOracle(model: Model, oracle: LlamaOracle, ids: readonly number[]): Promise<number> {
+async function expectOracle(model: Model, oracle: ModelOracle, ids: readonly number[]): Promise<number> {
   const expected = oracle.states(ids);
   const logits = await model.logits(ids);
   expect(logits.length).toBe(ids.length * model.info.vocabulary);
@@ -50,14 +50,14 @@ describe('a random model', () => {
     const path = await write(shape);
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
-    await expectOracle(model, await LlamaOracle.load(path), someIds(40, shape.vocab));
+    await expectOracle(model, await ModelOracle.load(path), someIds(40, shape.vocab));
   });
 
   test.each(isas)('on %s, over several pieces of a long prompt', async (isa) => {
     const path = await write({ ...tiny, kvHeads: 1, type: 'F16' });
     const engine = await engines({ threads: 3, isa });
     using model = await engine.loadModel(path);
-    await expectOracle(model, await LlamaOracle.load(path), someIds(300, tiny.vocab));
+    await expectOracle(model, await ModelOracle.load(path), someIds(300, tiny.vocab));
   });
 
   test('whose rotary frequencies have divisors, as from Llama 3.1 on', async () => {
@@ -67,7 +67,7 @@ describe('a random model', () => {
     );
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
-    await expectOracle(model, await LlamaOracle.load(path), someIds(40, tiny.vocab));
+    await expectOracle(model, await ModelOracle.load(path), someIds(40, tiny.vocab));
   });
 });
 
@@ -79,7 +79,7 @@ describe('the bundled model', () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
     const ids = model.tokenizer.encode(card.greedy.prompt, { addBos: true });
-    const expected = (await LlamaOracle.load(path)).states(ids).logits.flatMap((row) => [...row]);
+    const expected = (await ModelOracle.load(path)).states(ids).logits.flatMap((row) => [...row]);
     expect(normalisedError(await model.logits(ids), expected)).toBeLessThan(bound);
     expect(model.info).toMatchObject({
       architecture: 'llama',

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
 import { bundledModelF32Path, bundledModelPath, card, readFixtureText } from '../support/bundled-model.js';
 import { sharedEngines } from '../support/engines.js';
-import { LlamaOracle } from '../support/llama-oracle.js';
 import { modelFiles, someIds, tiny, untilRunning } from '../support/model-files.js';
+import { ModelOracle } from '../support/model-oracle.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
 const engines = sharedEngines();
@@ -80,7 +80,7 @@ describe('the bundled model has the figures of its card', () => {
 });
 
 describe('windows', () => {
-  async function expected(oracle: LlamaOracle, sequences: number[][]) {
+  async function expected(oracle: ModelOracle, sequences: number[][]) {
     const losses = sequences.flatMap((ids) => {
       const { logits } = oracle.states(ids);
       return ids.slice(1).map((target, index) => lossOf(logits[index] as Float64Array, target));
@@ -89,7 +89,7 @@ describe('windows', () => {
   }
 
   async function expectNll(model: Model, ids: readonly number[], window: number, sequences: number[][], path: string) {
-    const { nll, tokens } = await expected(await LlamaOracle.load(path), sequences);
+    const { nll, tokens } = await expected(await ModelOracle.load(path), sequences);
     const result = await model.perplexity(ids, { window });
     expect(result.tokens).toBe(tokens);
     expect(Math.abs(result.nll - nll)).toBeLessThan(1e-6);
