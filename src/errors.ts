@@ -34,6 +34,8 @@ export type ErrorCode =
   | 'ERR_FILE'
   /** The model's architecture, tensor type or tokenizer is not supported. */
   | 'ERR_UNSUPPORTED'
+  /** An output format, a regular expression or a JSON schema, is malformed or uses what is not supported. */
+  | 'ERR_FORMAT'
   /** A prompt does not fit into the model's context. */
   | 'ERR_CONTEXT'
   /** A saved session is damaged, of another version, or of another model. */

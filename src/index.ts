@@ -6,6 +6,7 @@ export type { IsaName } from './environment.js';
 export { AbortError, type ErrorCode, TesseraeError } from './errors.js';
 export type { BatchProgress } from './model/batch.js';
 export type { EmbedOptions } from './model/embedding.js';
+export type { Format } from './model/format/format.js';
 export type { GenerateOptions, GenerationResult, Piece, StopReason, Timings } from './model/generation.js';
 export type { LoadModelOptions } from './model/load.js';
 export type { Alternative, TokenLogprobs } from './model/logprobs.js';

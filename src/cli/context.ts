@@ -69,7 +69,10 @@ function isAbort(error: unknown): boolean {
 
 /** One line for what the user can mend; the stack for what only we can. */
 function report(error: unknown, output: Output): number {
-  if (error instanceof UsageError || (error instanceof TesseraeError && error.code === 'ERR_ARGUMENT')) {
+  if (
+    error instanceof UsageError ||
+    (error instanceof TesseraeError && ['ERR_ARGUMENT', 'ERR_FORMAT'].includes(error.code))
+  ) {
     output.log(`tesserae: ${oneLine(error.message)}`);
     return exitCodes.usage;
   }

@@ -1,6 +1,6 @@
 // The options of `tesserae generate` that say how tokens are chosen and when they end, and their way into the library's
 // options. Whether values go together the library checks.
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { GenerateOptions } from '../index.js';
 import { numberBetween, wholeNumber } from './options.js';
 
@@ -20,6 +20,8 @@ export interface SamplingFlags {
   readonly stop?: readonly string[];
   readonly logprobs?: number;
   readonly ignoreEos?: boolean;
+  readonly regex?: string;
+  readonly jsonValue?: boolean;
 }
 
 export function addSamplingFlags(command: Command): Command {
@@ -39,6 +41,8 @@ export function addSamplingFlags(command: Command): Command {
     .option('--logit-bias <id=x>', 'added to a token’s logit; -inf bans it; repeatable', addBias)
     .option('--stop <text>', 'end before this text; repeatable', (text, all: string[] = []) => [...all, text])
     .option('--logprobs <n>', 'report log probabilities of each token and n alternatives (with --json)', wholeNumber(0))
+    .addOption(new Option('--regex <pattern>', 'hold the text to a regular expression').conflicts('jsonValue'))
+    .option('--json-value', 'hold the text to one JSON value')
     .option('--ignore-eos', "go on after the model's end tokens");
 }
 
@@ -47,9 +51,11 @@ export function generateOptionsOf(flags: SamplingFlags): GenerateOptions {
   const { maxTokens, temperature, seed, topK, typicalP, topP, minP } = flags;
   const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty, logitBias } = flags;
   const { stop, logprobs, ignoreEos } = flags;
+  const wanted = flags.jsonValue === true ? ({ json: true } as const) : undefined;
+  const format = flags.regex === undefined ? wanted : { regex: flags.regex };
   const choosing = { temperature, seed, topK, typicalP, topP, minP };
   const penalties = { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty, logitBias };
-  return { ...choosing, ...penalties, maxTokens, stop, logprobs, ignoreEos };
+  return { ...choosing, ...penalties, maxTokens, stop, logprobs, ignoreEos, format };
 }
 
 function addBias(text: string, all: Record<string, number> = {}): Record<string, number> {

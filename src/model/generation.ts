@@ -1,5 +1,7 @@
 // Generation of text, one token after the other, and the results that it reports. Borrows a session from the model.
 import { TesseraeError } from '../errors.js';
+import type { Constraint } from './format/constraint.js';
+import { checkFormat, type Format } from './format/format.js';
 import { LogprobReader, type TokenLogprobs } from './logprobs.js';
 import { checkFlag, checkOptions, checkPositive, checkRange, checkStops } from './options.js';
 import { Sampler, type SamplingOptions, samplingKeys } from './sampler.js';
@@ -16,10 +18,15 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly string[] | undefined;
   /** Report each token's log probability, and those of this many most likely alternatives, 0 to 100. */
   readonly logprobs?: number | undefined;
+  /**
+   * Hold the text to a format: each token is chosen among those that can lead to a text of the format. A text that
+   * `maxTokens` or the context cuts may be incomplete. Goes neither with `stop` nor with `ignoreEos`.
+   */
+  readonly format?: Format | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-const generateKeys = [...samplingKeys, 'maxTokens', 'ignoreEos', 'stop', 'logprobs', 'signal'] as const;
+const generateKeys = [...samplingKeys, 'maxTokens', 'ignoreEos', 'stop', 'logprobs', 'format', 'signal'] as const;
 const defaultMaxTokens = 128;
 const MOST_ALTERNATIVES = 100;
 
@@ -29,6 +36,7 @@ export interface GenerateSettings {
   readonly ignoreEos: boolean;
   readonly stop: readonly string[];
   readonly logprobs: number | undefined;
+  readonly format: Format | undefined;
   readonly signal: AbortSignal | undefined;
   readonly sampler: Sampler;
 }
@@ -36,8 +44,12 @@ export interface GenerateSettings {
 /** @throws TesseraeError ERR_ARGUMENT for an unknown option or a value that is out of its range */
 export function settingsOf(options: GenerateOptions, op: string, vocabulary: number): GenerateSettings {
   checkOptions(options, generateKeys, op);
-  const { maxTokens = defaultMaxTokens } = options;
+  const { maxTokens = defaultMaxTokens, format, stop, ignoreEos } = options;
+  if (format !== undefined && (stop !== undefined || ignoreEos === true)) {
+    throw new TesseraeError('ERR_ARGUMENT', 'format goes neither with stop nor with ignoreEos', { op });
+  }
   return {
+    format: checkFormat(format, op),
     maxTokens: checkPositive(maxTokens, 'maxTokens', op, 0),
     ignoreEos: checkFlag(options.ignoreEos, false, 'ignoreEos', op),
     stop: checkStops(options.stop, op),
@@ -60,7 +72,7 @@ export interface Piece {
   readonly logprobs?: TokenLogprobs;
 }
 
-/** Why a generation ended: an end token, a stop sequence, `maxTokens`, or no room left in the context. */
+/** Why a generation ended: an end token (or a format that allows nothing more), a stop sequence, `maxTokens`, or no room left in the context. */
 export type StopReason = 'eos' | 'stop' | 'maxTokens' | 'context';
 
 export interface Timings {
@@ -82,6 +94,8 @@ export interface GenerationResult {
   readonly stopReason: StopReason;
   /** The stop sequence that ended it. */
   readonly stopSequence?: string;
+  /** Whether the text has the format that was asked for, as a whole. */
+  readonly formatComplete?: boolean;
   /** The seed that was used, also when none was given. */
   readonly seed: number;
   /** Of each token, where `logprobs` asks for it. */
@@ -101,6 +115,7 @@ export interface Continuation {
   readonly askedAt: number;
   /** What the session has computed of the prompt already; without it, the session is empty. */
   readonly prefill?: Prefill | undefined;
+  readonly constraint?: Constraint | undefined;
 }
 
 /** The logits after a prompt, to begin several continuations from. */
@@ -125,7 +140,7 @@ export async function prefillOf(
 
 /** Yields piece by piece; the generator's return value is the result as a whole. */
 export async function* generateWith(
-  { session, tokenizer, promptIds, loadMs, askedAt, prefill }: Continuation,
+  { session, tokenizer, promptIds, loadMs, askedAt, prefill, constraint }: Continuation,
   { maxTokens, ignoreEos, stop, logprobs, signal, sampler }: GenerateSettings,
 ): AsyncGenerator<Piece, GenerationResult, void> {
   const decoder = tokenizer.decoder();
@@ -136,8 +151,9 @@ export async function* generateWith(
   let text = '';
   let next = -1;
   let nextLogprobs: TokenLogprobs | undefined;
+  let mask = await constraint?.mask(signal);
   const sample = (logits: Float32Array) => {
-    next = sampler.sample(logits);
+    next = sampler.sample(logits, mask);
     nextLogprobs = reader?.read(logits, next);
   };
   for (const id of promptIds) sampler.accept(id);
@@ -159,15 +175,19 @@ export async function* generateWith(
     const id = next;
     tokens.push(id);
     sampler.accept(id);
+    constraint?.accept(id);
     if (nextLogprobs !== undefined) read.push(nextLogprobs);
-    if (tokens.length === maxTokens) ending = 'maxTokens';
+    if (constraint?.isFinal) ending = 'eos';
+    else if (tokens.length === maxTokens) ending = 'maxTokens';
     else if (session.length === session.capacity) ending = 'context';
     let piece = stops.push(decoder.push(id) + (ending === undefined ? '' : decoder.end()));
     if (stops.found !== undefined) ending = 'stop';
     else if (ending !== undefined) piece += stops.end();
     text += piece;
     yield nextLogprobs === undefined ? { id, text: piece } : { id, text: piece, logprobs: nextLogprobs };
-    if (ending === undefined) await session.forward([id], { output: 'lastLogits', signal }, sample);
+    if (ending !== undefined) break;
+    mask = await constraint?.mask(signal);
+    await session.forward([id], { output: 'lastLogits', signal }, sample);
   }
   const decodeMs = performance.now() - prefilled;
   const prefillMs = prefill?.ms ?? prefilled - started;
@@ -177,6 +197,7 @@ export async function* generateWith(
     promptTokens: promptIds.length,
     stopReason: ending,
     ...(stops.found === undefined ? {} : { stopSequence: stops.found }),
+    ...(constraint === undefined ? {} : { formatComplete: constraint.isComplete }),
     seed: sampler.seed,
     ...(reader === undefined ? {} : { logprobs: read }),
     timings: { loadMs, prefillMs, decodeMs, timeToFirstTokenMs: prefilled - askedAt },

@@ -6,6 +6,8 @@ import type { ModelConfig } from './architectures/architecture.js';
 import { type BatchProgress, forEachItem } from './batch.js';
 import { type EmbedOptions, embedText, embedTexts, type PoolingKind, poolingOf } from './embedding.js';
 import { Encoder, type EncoderParts } from './encoder.js';
+import type { Constraint } from './format/constraint.js';
+import { Formats } from './format/format.js';
 import {
   checkPromptFits,
   type GenerateOptions,
@@ -84,6 +86,7 @@ export class Model {
   readonly #encoder: Encoder | undefined;
   readonly #onDispose: (model: Model) => void;
   readonly #lent = new Set<Session>();
+  readonly #formats: Formats;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
@@ -93,6 +96,7 @@ export class Model {
     this.#parts = parts;
     this.#encoder = isEncoder(parts) ? new Encoder(parts) : undefined;
     this.#onDispose = onDispose;
+    this.#formats = new Formats(tokenizer, parts.config.vocabulary);
   }
 
   /**
@@ -110,10 +114,12 @@ export class Model {
     const askedAt = performance.now();
     const settings = this.#settings(options, 'generate');
     const promptIds = await this.#promptIds(prompt, 'generate', settings.signal);
+    const constraint = await this.#constraint(settings);
     const session = this.#borrow();
     try {
       const { tokenizer } = this;
-      return yield* generateWith({ session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt }, settings);
+      const continuation = { session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt, constraint };
+      return yield* generateWith(continuation, settings);
     } finally {
       this.#giveBack(session);
     }
@@ -154,7 +160,8 @@ export class Model {
       while (results.length < total) {
         session.rewind(promptIds.length);
         const settings = this.#settings({ ...rest, seed: nthSeed(sampler.seed, results.length) }, op);
-        results.push(await resultOf(generateWith(continuation, settings)));
+        const constraint = await this.#constraint(settings);
+        results.push(await resultOf(generateWith({ ...continuation, constraint }, settings)));
         onProgress?.({ done: results.length, total });
       }
       return results;
@@ -292,6 +299,10 @@ export class Model {
     } finally {
       this.#giveBack(session);
     }
+  }
+
+  async #constraint({ format, signal }: GenerateSettings): Promise<Constraint | undefined> {
+    return format === undefined ? undefined : this.#formats.constraintOf(format, signal);
   }
 
   #settings(options: GenerateOptions, op: string): GenerateSettings {
