@@ -1,7 +1,9 @@
 // What a loader needs of a model's files, whatever their format: metadata, where each tensor lies, and a tokenizer. The
-// reading of formats is in gguf/.
+// reading of formats is in gguf/ and huggingface/.
+import { stat } from 'node:fs/promises';
 import type { GgufMetadata } from './gguf/metadata.js';
 import { openGgufSource } from './gguf/source.js';
+import { openHuggingFaceFolder } from './huggingface/source.js';
 import type { OpenFile } from './open-file.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
@@ -17,6 +19,10 @@ export interface SourceTensor {
   /** Of the first byte, from the beginning of the file. */
   readonly position: number;
   readonly sizeBytes: number;
+  /** Whether a matrix stands in the file as [in, out], the other way round than `shape` says. */
+  readonly transposed?: boolean;
+  /** What is to be added to each element of a vector. */
+  readonly plus?: number;
 }
 
 /** An open model. Holds file descriptors: close it, or use `await using`. */
@@ -36,9 +42,10 @@ export interface OpenSourceOptions {
 }
 
 /**
- * Opens the model at a path: a GGUF file, or any part of a split one.
+ * Opens the model at a path: a GGUF file, or any part of a split one, or a folder as Hugging Face has them.
  * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_ARGUMENT; AbortError
  */
-export function openSource(path: string, options: OpenSourceOptions = {}): Promise<ModelSource> {
-  return openGgufSource(path, options);
+export async function openSource(path: string, options: OpenSourceOptions = {}): Promise<ModelSource> {
+  const isFolder = typeof path === 'string' && (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  return isFolder ? openHuggingFaceFolder(path, options) : openGgufSource(path, options);
 }

@@ -217,7 +217,9 @@ class WeightLoad {
   }
 
   #place(tensor: SourceTensor): Tensor {
-    return this.#map(tensor.file).tensor(tensor.position, tensor.shape, dtypeOf(tensor));
+    const { file, position, shape, transposed = false } = tensor;
+    const strides = transposed ? [1, shape[0] as number] : undefined;
+    return this.#map(file).tensor(position, shape, dtypeOf(tensor), strides);
   }
 
   #rent(spec: WeightSpec, tensor: SourceTensor): Tensor {
@@ -259,16 +261,20 @@ class WeightLoad {
     this.#count(sizeBytes);
   }
 
-  /** Reads into the tensor, by way of a second one where the type must be widened. */
+  /** Reads into the tensor, by way of a second one where the type must be widened or the elements stand otherwise. */
   async #read(tensor: SourceTensor, into: Tensor): Promise<void> {
     const { signal } = this.#options;
+    const { shape, transposed = false, plus = 0 } = tensor;
     const dtype = dtypeOf(tensor);
-    const narrow = dtype === into.dtype ? into : this.#host.empty(tensor.shape, dtype);
+    const asItIs = dtype === into.dtype && !transposed;
+    const narrow = asItIs ? into : this.#host.empty(transposed ? [...shape].reverse() : shape, dtype);
     try {
       await tensor.file.readInto(bytesOf(narrow), tensor.position, `tensor ${quote(tensor.name)}`, signal);
-      if (narrow !== into) await this.#host.copy(narrow, { out: into, signal });
+      if (!asItIs) await this.#host.copy(transposed ? narrow.transpose() : narrow, { out: into, signal });
+      // Only vectors have one: short ones, in f32.
+      if (plus !== 0) into.set(Float32Array.from(into.data, (value) => value + plus));
     } finally {
-      if (narrow !== into) narrow.dispose();
+      if (!asItIs) narrow.dispose();
     }
     this.#count(tensor.sizeBytes);
   }

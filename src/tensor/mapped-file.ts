@@ -95,11 +95,17 @@ export class MappedFile {
   }
 
   /**
-   * A packed tensor over the bytes from `position` on. Its reader is a program: JavaScript cannot see the bytes.
+   * A tensor over the bytes from `position` on, packed, or with strides that name each of as many elements once. Its
+   * reader is a program: JavaScript cannot see the bytes.
    * @throws TesseraeError ERR_ARGUMENT for a position that is no multiple of the element's size, ERR_SHAPE for a tensor
    * that reaches outside the file, ERR_DISPOSED
    */
-  tensor<D extends DType>(position: number, shape: readonly number[], dtype: D): Tensor<D> {
+  tensor<D extends DType>(
+    position: number,
+    shape: readonly number[],
+    dtype: D,
+    strides?: readonly number[] | undefined,
+  ): Tensor<D> {
     this.#checkOpen();
     const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;
     if (position % dtypes[dtype].sizeBytes !== 0) {
@@ -107,7 +113,7 @@ export class MappedFile {
     }
     const within = Math.max(0, Math.min(sizeBytes, this.sizeBytes - position));
     const storage = new MappedStorage(this, position, within);
-    const tensor = new Tensor({ dtype, shape, storage });
+    const tensor = new Tensor({ dtype, shape, storage, ...(strides && { strides }) });
     this.#users++;
     return tensor;
   }
