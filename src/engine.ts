@@ -253,9 +253,8 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file, or all parts of a split one when any is named, without blocking. Matrices of floats are computed with
-   * where they stand in the mapped file, which must not be shortened while the model lives; quantized ones are repacked.
-   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError
+   * Loads a GGUF file (all parts of a split one), or a folder of Hugging Face, without blocking. Matrices of floats stay in
+   * the mapped files, which must not be shortened while the model lives; quantized ones are repacked.
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
@@ -278,17 +277,15 @@ export class Engine {
 
   /** Writes a GGUF file anew with quantized weights, piece by piece: never the whole model in memory. */
   async quantizeModel(input: string, output: string, options: QuantizeOptions): Promise<QuantizeResult> {
-    this.#checkOpen('quantizeModel');
-    const quantize = (args: object) => this.call(quantizeBlocks, { ...args });
-    return quantizeModel({ empty: (...args) => this.#pool.empty(...args), quantize }, input, output, options);
+    const call = (args: object) => this.call(quantizeBlocks, { ...args });
+    return quantizeModel({ empty: (...args) => this.#pool.empty(...args), quantize: call }, input, output, options);
   }
 
   /** A snapshot of what pool and team hold and have done. */
   stats(): EngineStats {
-    const { isa, threads } = this;
     return {
-      isa,
-      threads,
+      isa: this.isa,
+      threads: this.threads,
       pool: this.#pool.stats(),
       mappedBytes: this.#mappings.mappedBytes,
       team: this.#team.stats(),

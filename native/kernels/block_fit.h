@@ -1,11 +1,11 @@
 // How a group of floats becomes a scale and small integers: the searches that decide how good a quantized model is.
 // Included by block_encode.h alone.
-//
+#pragma once
+
 // Rounding a group with the scale of its extremes is not the best that its integers can do. So many slightly wider and
 // narrower grids are tried: each assigns every element its integer, and for fixed integers the best scale (and minimum)
 // is a weighted linear regression in closed form, whose squared error follows from the same sums. The grid with the
 // least error wins. ggml's reference quantizers search the same way, over the same grids and with the same weights.
-#pragma once
 
 #include <algorithm>
 #include <cmath>

@@ -1,10 +1,10 @@
 // quantize_blocks: floats to the blocks of a GGUF file, in the types that `tesserae quantize` writes. The kernels that
 // compute with quantized weights repack such blocks and know nothing of this one.
-//
+#pragma once
+
 // Each block depends on its own elements alone, and all arithmetic is scalar and in a fixed order: both kernel sets
 // give the same bits. A block that cannot be written, since an element is NaN or infinite or a scale is beyond half
 // precision, ends the tile with KernelStatus::value_out_of_range.
-#pragma once
 
 #include <cstdint>
 

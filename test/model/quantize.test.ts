@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { openGguf } from '../../src/model/gguf/reader.js';
 import { quantizedTypeOf } from '../../src/model/quantize-rules.js';
-import { bundledModelF32Path, bundledModelPath } from '../support/bundled-model.js';
+import { bundledModelF32Path, bundledModelPath, readFixtureText } from '../support/bundled-model.js';
 import { type BlockType, decodeBlocks } from '../support/ggml-blocks.js';
 import { temporaryFolder } from '../support/gguf-bytes.js';
 import { tiny } from '../support/model-files.js';
@@ -206,4 +206,27 @@ describe('refuses, and leaves nothing', () => {
     expect(files()).toEqual(before);
     expect(engine.stats().pool.rentedBytes).toBe(rentedBytes);
   });
+});
+
+test('perplexity grows as bits get fewer, and not by much', async () => {
+  // Long enough that the order is no accident of the text.
+  const text = readFixtureText('heldout.txt').slice(0, 40_000);
+  const perplexities: number[] = [];
+  const measure = async (path: string) => {
+    using model = await engine.loadModel(path);
+    perplexities.push((await model.perplexity(text, { window: 256 })).perplexity);
+  };
+  await measure(bundledModelF32Path);
+  await measure(bundledModelPath);
+  for (const type of ['q8_0', 'q4_k', 'q4_0'] as const) {
+    const path = folder.file(`order-${type}.gguf`);
+    await engine.quantizeModel(bundledModelF32Path, path, { type });
+    await measure(path);
+  }
+  const [f32, f16, q8, q4k, q4] = perplexities as [number, number, number, number, number];
+  expect(Math.abs(f16 / f32 - 1)).toBeLessThan(1e-3);
+  expect(Math.abs(q8 / f32 - 1)).toBeLessThan(5e-3);
+  expect(q4k).toBeGreaterThan(q8);
+  expect(q4).toBeGreaterThan(q4k);
+  expect(q4 / f32).toBeLessThan(1.1);
 });

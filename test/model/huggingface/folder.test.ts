@@ -195,7 +195,7 @@ test('many files with an index', async () => {
 });
 
 describe('refuses', () => {
-  const { config } = pairs[0]?.[1] as Pair;
+  const { config } = (pairs[0] as [string, Pair])[1];
   test.each([
     ['another kind of model', { ...config, model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*supported are llama/],
     ['no kind', {}, 'ERR_MODEL_FILE', /model_type: must be a string/],
