@@ -75,6 +75,7 @@ const models: [what: string, model: RandomModel][] = [
   ['gemma2 as large as it comes', { architecture: 'gemma2', headDim: 16, layers: 46 }],
   ['gemma3', { architecture: 'gemma3', kvHeads: 2, layers: 7, headDim: 16 }],
   ['gemma3 with windows in turn', { architecture: 'gemma3', layers: 4, metadata: windowsInTurn }],
+  ['smollm3', { architecture: 'smollm3', kvHeads: 2, layers: 5 }],
   ['gpt2', { architecture: 'gpt2' }],
   ['gpt2 with an output matrix of its own', { architecture: 'gpt2', optional: all }],
 ];

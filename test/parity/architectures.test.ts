@@ -48,6 +48,9 @@ const decoders: [what: string, model: RandomModel][] = [
     'phi3 with divisors for short contexts',
     { architecture: 'phi3', context: 256, optional: but(/rope_freqs/), metadata: longRope },
   ],
+  ['gemma2', { architecture: 'gemma2', kvHeads: 2, layers: 4 }],
+  ['gemma3', { architecture: 'gemma3', kvHeads: 2, layers: 7, headDim: 16 }],
+  ['smollm3', { architecture: 'smollm3', kvHeads: 2, layers: 5 }],
   ['gpt2', { architecture: 'gpt2' }],
   ['gpt2 with an output matrix of its own', { architecture: 'gpt2', optional: all }],
 ];

@@ -250,14 +250,17 @@ function traitsOf(metadata: GgufMetadata, sizes: Sizes, weights: ReadonlyMap<str
   const norm = architecture === 'gpt2' ? 'layer_norm_epsilon' : 'layer_norm_rms_epsilon';
   return {
     activation: isGemma || architecture === 'gpt2' ? 'geluTanh' : 'silu',
-    halfSplit: architecture !== 'llama',
+    halfSplit: !['llama', 'smollm3'].includes(architecture),
     eps: number(`attention.${norm}`, 1e-5),
     embeddingScale: isGemma ? Math.sqrt(dim) : 1,
     attentionScale: 1 / Math.sqrt(scaleOf),
     attentionCap: architecture === 'gemma2' ? number('attn_logit_softcapping', 50) : 0,
     logitCap: isGemma ? number('final_logit_softcapping', architecture === 'gemma2' ? 30 : 0) : 0,
     window: (layer) => (isLocal(layer) ? window : Number.POSITIVE_INFINITY),
-    frequencies: (layer) => (architecture === 'gemma3' && isLocal(layer) ? rope.local : rope.global),
+    frequencies: (layer) => {
+      if (architecture === 'smollm3' && layer % 4 === 3) return [];
+      return architecture === 'gemma3' && isLocal(layer) ? rope.local : rope.global;
+    },
     magnitude: rope.magnitude,
   };
 }

@@ -11,9 +11,11 @@ import { nomicBert } from './nomic-bert.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { smollm3 } from './smollm3.js';
 
 const architectures = [
   llama,
+  smollm3,
   qwen2,
   qwen3,
   gemma2,

@@ -29,7 +29,7 @@ const without =
     );
   };
 
-const decoders = ['llama', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'phi3', 'gpt2'];
+const decoders = ['llama', 'smollm3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'phi3', 'gpt2'];
 const encoders = ['bert', 'nomic-bert', 'jina-bert-v2'];
 
 async function expectRefused(architecture: string, change: Change, code: ErrorCode, message: RegExp): Promise<void> {
