@@ -5,15 +5,20 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { Automaton } from './automaton.js';
 import { everyCharacter, jsonString, utf8 } from './characters.js';
 import { Constraint, TokenMasks } from './constraint.js';
+import { compileJsonSchema } from './json-schema.js';
 import { compileRegex } from './regex.js';
 import { type Term, Terms } from './term.js';
 import { createTokenTrie, type TokenTrie } from './token-trie.js';
 
 /**
  * The text matches a regular expression as a whole (JavaScript's syntax with the flag u, without lookaround,
- * backreferences, word boundaries, \p and inner flags), or is one JSON value without white space between its parts.
+ * backreferences, word boundaries, \p and inner flags), or is one JSON value without white space between its parts, of a
+ * JSON schema or of any kind.
  */
-export type Format = { readonly regex: string } | { readonly json: true };
+export type Format =
+  | { readonly regex: string }
+  | { readonly jsonSchema: Readonly<Record<string, unknown>> }
+  | { readonly json: true };
 
 const FORMATS_KEPT = 8;
 
@@ -21,9 +26,12 @@ const FORMATS_KEPT = 8;
 export function checkFormat(value: unknown, op: string): Format | undefined {
   if (value === undefined) return undefined;
   const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
-  const { regex, json } = (value ?? {}) as { regex?: unknown; json?: unknown };
-  if (keys.length === 1 && (typeof regex === 'string' || json === true)) return value as Format;
-  throw new TesseraeError('ERR_ARGUMENT', "format must be { regex: '…' } or { json: true }", { op });
+  const { regex, json, jsonSchema } = (value ?? {}) as Record<string, unknown>;
+  const isSchema = typeof jsonSchema === 'object' && jsonSchema !== null;
+  if (keys.length === 1 && (typeof regex === 'string' || json === true || isSchema)) return value as Format;
+  throw new TesseraeError('ERR_ARGUMENT', "format must be { regex: '…' }, { jsonSchema: {…} } or { json: true }", {
+    op,
+  });
 }
 
 export class Formats {
@@ -43,7 +51,7 @@ export class Formats {
     let masks = this.#masks.get(key);
     if (masks === undefined) {
       const terms = new Terms();
-      const start = 'regex' in format ? compileRegex(format.regex, terms, { encoding: utf8 }) : jsonValue(terms);
+      const start = compile(format, terms);
       const automaton = new Automaton(terms, start);
       if (automaton.isEmpty) throw new TesseraeError('ERR_FORMAT', 'no text at all has this format');
       this.#trie ??= await createTokenTrie(this.#tokenizer, signal);
@@ -53,6 +61,11 @@ export class Formats {
     }
     return new Constraint(masks, this.#tokenizer);
   }
+}
+
+function compile(format: Format, terms: Terms): Term {
+  if ('regex' in format) return compileRegex(format.regex, terms, { encoding: utf8 });
+  return 'jsonSchema' in format ? compileJsonSchema(format.jsonSchema, terms) : jsonValue(terms);
 }
 
 /** Any JSON value; numbers are short enough to be finite. */

@@ -61,9 +61,46 @@ test('what goes not together is refused', async () => {
   for (const options of [
     { format: { regex: 'a' }, stop: ['b'] },
     { format: { regex: 'a' }, ignoreEos: true },
-    { format: { jsonSchema: {} } },
     { format: 'json' },
   ]) {
     await expectRejection(model.generate('Once', options as never).next(), 'ERR_ARGUMENT', /format/);
+  }
+});
+
+test('a JSON schema holds, and what is not supported is refused by name', async () => {
+  using model = await bundled();
+  const jsonSchema = {
+    type: 'object',
+    properties: {
+      kind: { enum: ['whale', 'ship'] },
+      name: { type: 'string', minLength: 2, maxLength: 5 },
+      code: { type: 'string', pattern: '^[A-Z]{3}$' },
+      sizes: { type: 'array', items: { type: 'boolean' }, minItems: 1, maxItems: 3 },
+      next: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/leaf' }] },
+    },
+    required: ['kind', 'code', 'sizes', 'next'],
+    $defs: { leaf: { type: 'array', items: { $ref: '#/$defs/leaf' }, maxItems: 1 } },
+  };
+  for (let seed = 0; seed < 10; seed++) {
+    const options = { temperature: 2, seed, maxTokens: 200, format: { jsonSchema } };
+    const { text, formatComplete } = await generate(model, 'Once', options);
+    if (formatComplete !== true) continue;
+    const value = JSON.parse(text);
+    expect(['whale', 'ship']).toContain(value.kind);
+    expect(value.code).toMatch(/^[A-Z]{3}$/);
+    if ('name' in value) expect([...value.name].length).toSatisfy((length: number) => length >= 2 && length <= 5);
+    expect(value.sizes.length).toSatisfy((length: number) => length >= 1 && length <= 3);
+    expect(Array.isArray(value.next) || value.next === null).toBe(true);
+  }
+  const self = { type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] };
+  for (const [schema, message] of [
+    [{ type: 'string', format: 'date' }, /uses format/],
+    [{ type: 'integer', minimum: 3 }, /uses minimum/],
+    [{ oneOf: [] }, /uses oneOf/],
+    [self, /no finite value/],
+    [{ $ref: '#/$defs/x' }, /not there/],
+  ] as const) {
+    const format = { jsonSchema: schema };
+    await expectRejection(model.generate('Once', { format }).next(), 'ERR_FORMAT', message);
   }
 });
