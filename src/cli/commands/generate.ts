@@ -1,7 +1,8 @@
 // `tesserae generate`: continues a prompt, streamed as it comes, or several times.
-import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
 import type { GenerateOptions, GenerationResult, Model } from '../../index.js';
-import { type CommandContext, runCommand, UsageError } from '../context.js';
+import { type CommandContext, CommandError, runCommand, UsageError } from '../context.js';
 import { readStandardInput } from '../input.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
@@ -10,6 +11,7 @@ import { withModel } from '../with-model.js';
 
 interface Options extends ModelOptions, SamplingFlags {
   readonly n?: number;
+  readonly jsonSchema?: string;
 }
 
 export function addGenerate(program: Command): void {
@@ -20,6 +22,7 @@ export function addGenerate(program: Command): void {
     .addOption(modelOption());
   addSamplingFlags(command)
     .option('--n <n>', 'continue it so many times, from seeds that follow each other', wholeNumber(1))
+    .addOption(new Option('--json-schema <file>', 'hold the text to a JSON schema').conflicts(['regex', 'jsonValue']))
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action((prompt: string | undefined, options: Options) =>
@@ -32,8 +35,10 @@ async function generate(prompt: string, options: Options, context: CommandContex
   const { json = false, n } = options;
   if (options.logprobs !== undefined && !json) throw new UsageError('--logprobs goes with --json');
   const text = prompt === '-' ? (await readStandardInput(signal)).replace(/\r?\n$/, '') : prompt;
+  const { jsonSchema } = options;
+  const format = jsonSchema === undefined ? {} : { format: { jsonSchema: await readSchema(jsonSchema) } };
   await withModel(options, context, async ({ model }) => {
-    const given = { ...generateOptionsOf(options), signal };
+    const given = { ...generateOptionsOf(options), ...format, signal };
     if (n !== undefined) {
       const onProgress = ({ done, total }: { done: number; total: number }) => output.progress(`${done} of ${total}`);
       const results = await model.complete(text, { ...given, n, onProgress });
@@ -50,6 +55,14 @@ async function generate(prompt: string, options: Options, context: CommandContex
       output.log(summaryOf(result));
     }
   });
+}
+
+async function readSchema(file: string): Promise<Record<string, unknown>> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new CommandError(`${file}: cannot be read as JSON: ${(error as Error).message}`);
+  }
 }
 
 async function writeNumbered(output: Output, index: number, result: GenerationResult): Promise<void> {
