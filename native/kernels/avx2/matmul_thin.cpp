@@ -53,14 +53,18 @@ inline void rows_step(const float* x, float* sums, Load load) {
   }
 }
 
+// Rows are prefetched so many steps ahead: 48 KiB in a strip of full width, more than L1 holds, which L2 makes good.
+constexpr int kStepsAhead = 3;
+
 template <int T, int Steps, typename Element>
 inline void rows_of_k(const Strip<Element>& s, int64_t p) {
   const Element* w = s.w + p * s.stride_k;
   const float* x = s.x + p * T;
   int64_t j = 0;
   for (; j + 16 <= s.columns; j += 16) {
-    for (int q = 0; q < Steps; ++q) {  // the rows that come next
-      _mm_prefetch(reinterpret_cast<const char*>(w + (Steps + q) * s.stride_k + j), _MM_HINT_T0);
+    for (int q = 0; q < Steps; ++q) {
+      const Element* ahead = w + (kStepsAhead * Steps + q) * s.stride_k + j;
+      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
     }
     rows_step<T, Steps, 2>(x, s.sums + j, [&](int q, int v) { return load8(w + q * s.stride_k + j + v * 8); });
   }
@@ -81,16 +85,19 @@ void sum_rows(const Strip<Element>& s) {
   for (; p < s.k; ++p) rows_of_k<T, 1>(s, p);
 }
 
+// Eight columns that are all there, the same with prefetching of those to come, or the last few.
+enum class Columns { whole, whole_prefetching, last };
+
 // k is contiguous (weights stored [n, k]): Groups × 8 columns at a time, 8 × 8 transposes in registers.
-template <int T, int Groups, bool Edge, typename Element>
+template <int T, int Groups, Columns Kind, typename Element>
 inline void columns_group(const Strip<Element>& s, int64_t j) {
   const Element* first = s.w + j * s.stride_j;
   const Element* column[8];
-  if (Edge) {  // columns that are missing repeat the last one
+  if (Kind == Columns::last) {  // columns that are missing repeat the last one
     for (int64_t r = 0; r < 8; ++r) column[r] = first + std::min(r, s.columns - j - 1) * s.stride_j;
   }
   const auto at = [&](int group, int r) __attribute__((always_inline)) {
-    return Edge ? column[r] : first + (group * 8 + r) * s.stride_j;
+    return Kind == Columns::last ? column[r] : first + (group * 8 + r) * s.stride_j;
   };
   float* sums = s.sums + j;
   __m256 sum[T][Groups];
@@ -104,20 +111,43 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
 #pragma GCC unroll 8
     for (int i = 0; i < T; ++i) sum[i][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + i), w, sum[i][g]);
   };
+  // A vector's worth of k in 8 columns.
+  constexpr int64_t kStep = 32 / static_cast<int64_t>(sizeof(Element));
+  const auto square = [&](int64_t p, int g) __attribute__((always_inline)) {
+    if constexpr (sizeof(Element) == 2) {
+      __m256i w[8];
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) w[r] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(g, r) + p));
+      transpose8(w);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q) add(p + q, widen<Element>(_mm256_castsi256_si128(w[q])), g);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q) add(p + 8 + q, widen<Element>(_mm256_extracti128_si256(w[q], 1)), g);
+    } else {
+      __m256 w[8];
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) w[r] = load8(at(g, r) + p);
+      transpose8(w);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q) add(p + q, w[q], g);
+    }
+  };
   int64_t p = 0;
-  if constexpr (sizeof(Element) == 2) {
-    for (; p + 16 <= s.k; p += 16) {
+  // Whole cache lines, for columns a power of two apart fall into one set of L1 and push each other out. For elements
+  // of 16 bits it does not pay: their squares are twice as long, and wait for the multipliers.
+  constexpr int kSquares = sizeof(Element) == 2 ? 1 : 2;
+  for (; p + kSquares * kStep <= s.k; p += kSquares * kStep) {
 #pragma GCC unroll 4
-      for (int g = 0; g < Groups; ++g) {
-        __m256i w[8];
+    for (int g = 0; g < Groups; ++g) {
+      if (Kind == Columns::whole_prefetching) {
 #pragma GCC unroll 8
-        for (int r = 0; r < 8; ++r) w[r] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(g, r) + p));
-        transpose8(w);
-#pragma GCC unroll 8
-        for (int q = 0; q < 8; ++q) add(p + q, widen<Element>(_mm256_castsi256_si128(w[q])), g);
-#pragma GCC unroll 8
-        for (int q = 0; q < 8; ++q) add(p + 8 + q, widen<Element>(_mm256_extracti128_si256(w[q], 1)), g);
+        for (int r = 0; r < 8; ++r) {
+          const Element* next = at(g, r) + Groups * 8 * s.stride_j + p;
+          _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+        }
       }
+#pragma GCC unroll 2
+      for (int square_in_line = 0; square_in_line < kSquares; ++square_in_line) square(p + square_in_line * kStep, g);
     }
   }
   for (; p + 8 <= s.k; p += 8) {
@@ -146,13 +176,20 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
   }
 }
 
+// Columns shorter than this lie so close together that a group of them is one run of memory, which the hardware, seeing
+// a stream for each column, prefetches badly.
+constexpr int64_t kShortColumnBytes = 3072;
+
 template <int T, typename Element>
 void sum_columns(const Strip<Element>& s) {
   constexpr int kGroups = T == 1 ? 2 : 1;
   int64_t j = 0;
-  for (; j + kGroups * 8 <= s.columns; j += kGroups * 8) columns_group<T, kGroups, false>(s, j);
-  for (; j + 8 <= s.columns; j += 8) columns_group<T, 1, false>(s, j);
-  if (j < s.columns) columns_group<T, 1, true>(s, j);
+  if (s.stride_j * static_cast<int64_t>(sizeof(Element)) <= kShortColumnBytes) {
+    for (; j + kGroups * 8 <= s.columns; j += kGroups * 8) columns_group<T, kGroups, Columns::whole_prefetching>(s, j);
+  }
+  for (; j + kGroups * 8 <= s.columns; j += kGroups * 8) columns_group<T, kGroups, Columns::whole>(s, j);
+  for (; j + 8 <= s.columns; j += 8) columns_group<T, 1, Columns::whole>(s, j);
+  if (j < s.columns) columns_group<T, 1, Columns::last>(s, j);
 }
 
 // Any strides: gathers element by element.
