@@ -47,8 +47,8 @@ void panel_tile(const Tile& tile, Scratch& scratch, Decode decode) {
   auto* sums = reinterpret_cast<float*>(scratch.data + sizeof(Panel));
   for (int64_t j = 0; j < tile.columns; j += kPanelRows) {
     std::fill_n(sums, tile.rows * kPanelRows, 0.0f);
-    for (int64_t first_k = 0; first_k < tile.p.k; first_k += kPanelK) {
-      const int64_t panel_k = std::min(tile.p.k - first_k, kPanelK);
+    for (int64_t first_k = 0; first_k < tile.p.k; first_k += kPanelK<K>) {
+      const int64_t panel_k = std::min(tile.p.k - first_k, kPanelK<K>);
       decode(panel, tile.first_column + j, first_k, panel_k);
       multiply_panel_rows<K>(panel, panel_k, tile.x() + first_k / kActivationBlock, tile.x_stride(), tile.rows, sums);
     }

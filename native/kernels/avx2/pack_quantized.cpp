@@ -1,10 +1,199 @@
-// pack_quantized with AVX2.
+// pack_quantized with AVX2: eight rows at a time by 8 x 8 transposes of dwords, then nibbles and high bits are put where the
+// kernels want them. Types that are kept as in the file, and a last strip that is not full, take the plain way.
 #include "kernels/pack_quantized.h"
 
+#include <immintrin.h>
+
+#include <algorithm>
+
+#include "kernels/avx2/matmul_vector.h"
+
 namespace tesserae {
+namespace {
+
+// The same block of each row of a strip.
+struct StripBlocks {
+  const unsigned char* first;
+  int64_t row_bytes;
+  const unsigned char* row(int64_t r) const { return first + r * row_bytes; }
+};
+
+inline __m256i nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+inline __m256i upper(__m256i v) { return nibbles(_mm256_srli_epi16(v, 4)); }
+// Low nibbles of both, the second one's above.
+inline __m256i pair(__m256i low, __m256i high) { return _mm256_or_si256(low, _mm256_slli_epi16(high, 4)); }
+
+inline void store(unsigned char* to, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v); }
+
+// 32 bytes of each row from byte `at` on: out[i] has dword i of all rows.
+inline void gather(const StripBlocks& blocks, int64_t at, __m256i (&out)[8]) {
+  __m256 rows[8];
+#pragma GCC unroll 8
+  for (int r = 0; r < 8; ++r) rows[r] = _mm256_loadu_ps(reinterpret_cast<const float*>(blocks.row(r) + at));
+  matmul::transpose8(rows);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) out[i] = _mm256_castps_si256(rows[i]);
+}
+
+// 16 bytes of each row: out[0 .. 3].
+inline void gather_half(const StripBlocks& blocks, int64_t at, __m256i (&out)[4]) {
+  __m256 rows[4];
+#pragma GCC unroll 4
+  for (int r = 0; r < 4; ++r) {
+    const auto half = [&](int64_t row) {
+      return _mm_loadu_ps(reinterpret_cast<const float*>(blocks.row(row) + at));
+    };
+    rows[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(half(r)), half(r + 4), 1);
+  }
+  const __m256 a = _mm256_unpacklo_ps(rows[0], rows[1]), b = _mm256_unpackhi_ps(rows[0], rows[1]);
+  const __m256 c = _mm256_unpacklo_ps(rows[2], rows[3]), d = _mm256_unpackhi_ps(rows[2], rows[3]);
+  out[0] = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0x44));
+  out[1] = _mm256_castps_si256(_mm256_shuffle_ps(a, c, 0xee));
+  out[2] = _mm256_castps_si256(_mm256_shuffle_ps(b, d, 0x44));
+  out[3] = _mm256_castps_si256(_mm256_shuffle_ps(b, d, 0xee));
+}
+
+inline void copy_halves(const StripBlocks& blocks, int64_t at, unsigned char* to) {
+  for (int64_t r = 0; r < kStripRows; ++r) std::memcpy(to + r * 2, blocks.row(r) + at, 2);
+}
+
+void pack_q8_0(const StripBlocks& blocks, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  __m256i quads[8];
+  gather(blocks, 2, quads);
+#pragma GCC unroll 8
+  for (int q = 0; q < 8; ++q) store(unit + 16 + q * 32, quads[q]);
+}
+
+// The nibbles are paired in the file as they are here.
+void pack_q4_0(const StripBlocks& blocks, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  __m256i vectors[4];
+  gather_half(blocks, 2, vectors);
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) store(unit + 16 + v * 32, vectors[v]);
+}
+
+void pack_k_scales(const StripBlocks& blocks, const StripLayout& layout, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  copy_halves(blocks, 2, unit + layout.dmin);
+  for (int64_t r = 0; r < kStripRows; ++r) {
+    BlockFields fields;
+    unpack_k_scales(blocks.row(r) + 4, fields);
+    for (int64_t g = 0; g < 8; ++g) {
+      unit[layout.sub_scales + g * kStripRows + r] = static_cast<unsigned char>(fields.sub_scales[g]);
+      unit[layout.sub_mins + g * kStripRows + r] = fields.sub_mins[g];
+    }
+  }
+}
+
+// 32 bytes are two groups: lower nibbles and upper ones.
+void pack_nibble_groups(const __m256i (&bytes)[8], unsigned char* first, unsigned char* second) {
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) {
+    store(first + v * 32, pair(nibbles(bytes[v]), nibbles(bytes[v + 4])));
+    store(second + v * 32, pair(upper(bytes[v]), upper(bytes[v + 4])));
+  }
+}
+
+void pack_q4_k(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::q4_k));
+  pack_k_scales(blocks, layout, unit);
+  unsigned char* codes = unit + layout.codes;
+  for (int64_t c = 0; c < 4; ++c, codes += 2 * layout.group_bytes) {
+    __m256i bytes[8];
+    gather(blocks, 16 + c * 32, bytes);
+    pack_nibble_groups(bytes, codes, codes + layout.group_bytes);
+  }
+}
+
+void pack_q5_k(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::q5_k));
+  pack_k_scales(blocks, layout, unit);
+  __m256i high[8];
+  gather(blocks, 16, high);
+  unsigned char* codes = unit + layout.codes;
+  for (int64_t c = 0; c < 4; ++c, codes += 2 * layout.group_bytes) {
+    __m256i bytes[8];
+    gather(blocks, 48 + c * 32, bytes);
+    pack_nibble_groups(bytes, codes + 32, codes + layout.group_bytes + 32);
+    // Bit g of byte b belongs to group g: gathered into bit q, q being the quad.
+    for (int64_t part = 0; part < 2; ++part) {
+      const __m128i shift = _mm_cvtsi64_si128(2 * c + part);
+      __m256i gathered = _mm256_setzero_si256();
+      for (int q = 7; q >= 0; --q) {
+        const __m256i bit = _mm256_and_si256(_mm256_srl_epi16(high[q], shift), _mm256_set1_epi8(1));
+        gathered = _mm256_or_si256(_mm256_add_epi8(gathered, gathered), bit);
+      }
+      store(codes + part * layout.group_bytes, gathered);
+    }
+  }
+}
+
+void pack_q6_k(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::q6_k));
+  copy_halves(blocks, 208, unit);
+  for (int64_t r = 0; r < kStripRows; ++r) {
+    for (int64_t g = 0; g < 16; ++g) unit[layout.sub_scales + g * kStripRows + r] = blocks.row(r)[192 + g];
+  }
+  unsigned char* codes = unit + layout.codes;
+  for (int64_t half = 0; half < 2; ++half) {
+    __m256i low[2][8], high[8];
+    gather(blocks, half * 64, low[0]);
+    gather(blocks, half * 64 + 32, low[1]);
+    gather(blocks, 128 + half * 32, high);
+    // 32 weights of two groups: nibbles of one kind from one run of 32 bytes, and one pair of high bits.
+    for (int64_t run = 0; run < 4; ++run) {
+      const __m128i shift = _mm_cvtsi64_si128(2 * run);
+      for (int group = 0; group < 2; ++group, codes += layout.group_bytes) {
+        __m256i quads[4], bits = _mm256_setzero_si256();
+#pragma GCC unroll 4
+        for (int q = 3; q >= 0; --q) {
+          const __m256i bytes = low[run % 2][group * 4 + q];
+          quads[q] = run < 2 ? nibbles(bytes) : upper(bytes);
+          const __m256i two = _mm256_and_si256(_mm256_srl_epi16(high[group * 4 + q], shift), _mm256_set1_epi8(3));
+          bits = _mm256_or_si256(_mm256_slli_epi16(bits, 2), two);
+        }
+        store(codes, bits);
+        store(codes + 32, pair(quads[0], quads[2]));
+        store(codes + 64, pair(quads[1], quads[3]));
+      }
+    }
+  }
+}
+
+using PackUnit = void (*)(const StripBlocks& blocks, unsigned char* unit);
+
+PackUnit pack_unit_of(QuantizedType type) {
+  switch (type) {
+    case QuantizedType::q8_0: return pack_q8_0;
+    case QuantizedType::q4_0: return pack_q4_0;
+    case QuantizedType::q4_k: return pack_q4_k;
+    case QuantizedType::q5_k: return pack_q5_k;
+    case QuantizedType::q6_k: return pack_q6_k;
+    default: return nullptr;
+  }
+}
+
+}  // namespace
 
 KernelStatus pack_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  return pack_quantized_ref(op, tile, scratch);
+  const auto& p = op.as<PackQuantizedParams>();
+  const auto type = static_cast<QuantizedType>(p.type);
+  const PackUnit pack_unit = pack_unit_of(type);
+  const int64_t first = tile * p.tile_strips;
+  const int64_t last = std::min(first + p.tile_strips, strip_count(p.n));
+  if (pack_unit == nullptr || last * kStripRows > p.n) return pack_quantized_ref(op, tile, scratch);
+  const QuantizedFormat& format = quantized_format(type);
+  const int64_t unit_bytes = strip_layout(format).unit_bytes;
+  const int64_t units = p.k / format.block_elements;
+  const int64_t row_bytes = units * format.block_bytes;
+  for (int64_t strip = first; strip < last; ++strip) {
+    const unsigned char* blocks = p.blocks + strip * kStripRows * row_bytes;
+    unsigned char* to = p.image + strip * units * unit_bytes;
+    for (int64_t u = 0; u < units; ++u) pack_unit({blocks + u * format.block_bytes, row_bytes}, to + u * unit_bytes);
+  }
+  return KernelStatus::ok;
 }
 
 }  // namespace tesserae

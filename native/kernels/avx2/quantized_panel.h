@@ -10,43 +10,59 @@ namespace tesserae::quantized {
 
 constexpr int64_t kPanelRows = 2 * kStripRows;
 
-// Cuts k: codes of 16 x 1024 bytes and their scales stay in L1 while the rows of activations pass. A multiple of all
-// blocks.
-constexpr int64_t kPanelK = 1024;
+// Cuts k: 16 KiB of codes and their scales stay in L1 while the rows of activations pass. A multiple of all blocks.
+constexpr int64_t kPanelBytes = 16384;
+template <typename K>
+constexpr int64_t kPanelK = kPanelBytes / kPanelRows / (K::is_split ? 2 : 1);
 
-// The codes of a group are [quads][2 strips][32 bytes]; scales and minima are [groups][16].
+// The codes of a group are [quads][2 strips][32 bytes], or, split, [quads][2 strips][2 planes][32 bytes]; what
+// there is one of for each group and row is [groups][16].
 struct Panel {
-  alignas(64) unsigned char codes[kPanelRows * kPanelK];
-  alignas(64) float scales[kPanelK / 16 * kPanelRows];
-  alignas(64) float mins[kPanelK / 16 * kPanelRows];
+  alignas(64) unsigned char codes[kPanelBytes];
+  alignas(64) float scales[kPanelBytes / 16];
+  alignas(64) float mins[kPanelBytes / 16];
+  alignas(64) int32_t negatives[kPanelBytes / 16];  // split: the sum of the magnitudes of negative codes
 };
+
+// Stores a quad of strip `strip`; `codes` is where the quad begins. Gives where the next one does. `negatives` gains the
+// magnitudes of negative codes where codes are split.
+template <typename K>
+TESSERAE_QUANTIZED_INLINE unsigned char* store_quad(unsigned char* codes, int strip, __m256i quad, __m256i& negatives) {
+  auto* to = reinterpret_cast<__m256i*>(codes);
+  if constexpr (!K::is_split) {
+    _mm256_store_si256(to + strip, quad);
+    return codes + 64;
+  }
+  const __m256i magnitude = _mm256_abs_epi8(quad);
+  const __m256i mask = _mm256_cmpgt_epi8(_mm256_setzero_si256(), quad);
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_and_si256(magnitude, mask), _mm256_set1_epi8(1));
+  negatives = _mm256_add_epi32(negatives, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  _mm256_store_si256(to + strip * 2, magnitude);
+  _mm256_store_si256(to + strip * 2 + 1, mask);
+  return codes + 128;
+}
+
+constexpr int64_t kMostUnitBytes = 1680;
+alignas(64) inline constexpr unsigned char kZeroUnit[kMostUnitBytes] = {};
 
 // Writes `units` units of one strip, from `first` on. A strip that does not exist is given as null: zeros.
 template <QuantizedType type>
 void decode_strip(const unsigned char* first, int64_t units, int strip, Panel& panel) {
   using U = Unit<type>;
-  constexpr int quads = U::K::quads;
-  unsigned char* codes = panel.codes + strip * 32;
+  using K = typename U::K;
+  static_assert(U::layout.unit_bytes <= kMostUnitBytes, "a unit of zeros");
+  unsigned char* codes = panel.codes;
   int64_t at = strip * kStripRows;
-  if (first == nullptr) {
-    for (int64_t g = 0; g < units * U::layout.groups; ++g, at += kPanelRows) {
-      _mm256_store_ps(panel.scales + at, _mm256_setzero_ps());
-      _mm256_store_ps(panel.mins + at, _mm256_setzero_ps());
-      for (int q = 0; q < quads; ++q, codes += 64) {
-        _mm256_store_si256(reinterpret_cast<__m256i*>(codes), _mm256_setzero_si256());
-      }
-    }
-    return;
-  }
   for (int64_t u = 0; u < units; ++u) {
-    const U unit(first + u * U::layout.unit_bytes);
+    const unsigned char* data = first == nullptr ? kZeroUnit : first + u * U::layout.unit_bytes;
+    const U unit(data);
     for (int64_t g = 0; g < U::layout.groups; ++g, at += kPanelRows) {
+      __m256i negatives = _mm256_setzero_si256();
       _mm256_store_ps(panel.scales + at, unit.scale(g));
       if constexpr (U::has_min) _mm256_store_ps(panel.mins + at, unit.min(g));
 #pragma GCC unroll 8
-      for (int q = 0; q < quads; ++q, codes += 64) {
-        _mm256_store_si256(reinterpret_cast<__m256i*>(codes), unit.quad(g, q));
-      }
+      for (int q = 0; q < K::quads; ++q) codes = store_quad<K>(codes, strip, unit.quad(g, q), negatives);
+      if constexpr (K::is_split) _mm256_store_si256(reinterpret_cast<__m256i*>(panel.negatives + at), negatives);
     }
   }
 }
@@ -65,10 +81,15 @@ inline void decode_rows_generic(QuantizedType type, const unsigned char* image, 
         panel.scales[(b * groups + g) * kPanelRows + row] = fields.scale(g);
         panel.mins[(b * groups + g) * kPanelRows + row] = fields.min(format, g);
       }
-      // A quad of one row is four bytes in a row, both here and there.
-      unsigned char* codes = panel.codes + b * format.block_elements * kPanelRows + row * 4;
-      for (int64_t e = 0; e < format.block_elements; e += 4, codes += kPanelRows * 4) {
-        for (int64_t i = 0; i < 4; ++i) codes[i] = static_cast<unsigned char>(fields.codes[e + i] - format.offset);
+      unsigned char* codes = panel.codes + b * format.block_elements * kPanelRows * 2 + row / 8 * 64 + row % 8 * 4;
+      for (int64_t e = 0; e < format.block_elements; e += 4, codes += 128) {
+        for (int64_t i = 0; i < 4; ++i) {
+          const int code = fields.codes[e + i] - format.offset;
+          const int magnitude = code < 0 ? -code : code;
+          codes[i] = static_cast<unsigned char>(magnitude);
+          codes[i + 32] = code < 0 ? 0xff : 0;
+          panel.negatives[(b * groups + e / format.group) * kPanelRows + row] += code < 0 ? magnitude : 0;
+        }
       }
     }
   }
@@ -81,6 +102,7 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
   const unsigned char* codes = panel.codes;
   const float* scales = panel.scales;
   const float* mins = panel.mins;
+  const int32_t* negatives = panel.negatives;
   for (int64_t b = 0; b < panel_k / kActivationBlock; ++b) {
     const ActivationBlock* block[Rows];
 #pragma GCC unroll 4
@@ -88,9 +110,17 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
 #pragma GCC unroll 2
     for (int half = 0; half < kHalves; ++half) {
       __m256i dot[Rows][2];
-      dot_group<K, Rows, 2>(block, half, [&](int q, int s) __attribute__((always_inline)) {
-        return load_vector(codes + (q * 2 + s) * 32);
-      }, dot);
+      if constexpr (K::is_split) {
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; ++r) dot[r][0] = load_vector(negatives), dot[r][1] = load_vector(negatives + 8);
+        dot_split_group<K, Rows>(block, half, [&](int q, int s, int plane) __attribute__((always_inline)) {
+          return load_vector(codes + (q * 4 + s * 2 + plane) * 32);
+        }, dot);
+      } else {
+        dot_group<K, Rows, 2>(block, half, [&](int q, int s) __attribute__((always_inline)) {
+          return load_vector(codes + (q * 2 + s) * 32);
+        }, dot);
+      }
       const __m256 scale[2] = {_mm256_load_ps(scales), _mm256_load_ps(scales + 8)};
       __m256 min[2] = {};
       if constexpr (K::has_min) min[0] = _mm256_load_ps(mins), min[1] = _mm256_load_ps(mins + 8);
@@ -102,9 +132,10 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
         _mm256_storeu_ps(to, sum[0]);
         _mm256_storeu_ps(to + 8, sum[1]);
       }
-      codes += K::quads * 64;
+      codes += K::quads * 64 * (K::is_split ? 2 : 1);
       scales += kPanelRows;
       mins += kPanelRows;
+      negatives += kPanelRows;
     }
   }
 }
