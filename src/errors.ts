@@ -41,7 +41,9 @@ export type ErrorCode =
   /** A saved session is damaged, of another version, or of another model. */
   | 'ERR_SESSION_STATE'
   /** A text or token list cannot be tokenized or decoded. */
-  | 'ERR_TOKENIZER';
+  | 'ERR_TOKENIZER'
+  /** A chat template is missing or damaged, refuses the messages, or exceeds its limits. */
+  | 'ERR_CHAT_TEMPLATE';
 
 /** Where an error arose, as far as it is known. */
 export interface ErrorDetails {

@@ -5,6 +5,7 @@ export { Engine, type EngineOptions, type EngineStats } from './engine.js';
 export type { IsaName } from './environment.js';
 export { AbortError, type ErrorCode, TesseraeError } from './errors.js';
 export type { BatchProgress } from './model/batch.js';
+export type { ChatMessage, ChatPromptOptions } from './model/chat.js';
 export type { EmbedOptions } from './model/embedding.js';
 export type { Format } from './model/format/format.js';
 export type { GenerateOptions, GenerationResult, Piece, StopReason, Timings } from './model/generation.js';
@@ -12,6 +13,7 @@ export type { LoadModelOptions } from './model/load.js';
 export type { Alternative, TokenLogprobs } from './model/logprobs.js';
 export type {
   BatchOptions,
+  ChatOptions,
   CompleteOptions,
   EmbedBatchOptions,
   LoadSessionOptions,

@@ -143,7 +143,7 @@ export async function* generateWith(
   { session, tokenizer, promptIds, loadMs, askedAt, prefill, constraint }: Continuation,
   { maxTokens, ignoreEos, stop, logprobs, signal, sampler }: GenerateSettings,
 ): AsyncGenerator<Piece, GenerationResult, void> {
-  const decoder = tokenizer.decoder();
+  const decoder = tokenizer.decoder({ continues: true });
   const stops = new StopMatcher(stop);
   const reader = logprobs === undefined ? undefined : new LogprobReader(tokenizer, logprobs);
   const tokens: number[] = [];

@@ -3,6 +3,7 @@ import { TesseraeError } from '../errors.js';
 import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged-key-values.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { architectureOf } from './architectures/index.js';
+import { readChatTemplates } from './chat.js';
 import { readPooling } from './embedding.js';
 import type { EncoderParts } from './encoder.js';
 import { type ForwardParts, ForwardPrograms } from './forward-programs.js';
@@ -93,7 +94,8 @@ export async function loadModel(
       layout === undefined
         ? ({ ...shared, architecture } as EncoderParts)
         : decoderParts({ ...shared, architecture } as ForwardParts, layout);
-    return new Model({ parts, tokenizer, info, onDispose });
+    const chatTemplates = readChatTemplates(source.metadata);
+    return new Model({ parts, tokenizer, chatTemplates, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;

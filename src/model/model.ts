@@ -4,6 +4,14 @@ import type { KeyValueType } from '../ops/paged-key-values.js';
 import { returnedWhenDropped } from './abandoned.js';
 import type { ModelConfig } from './architectures/architecture.js';
 import { type BatchProgress, forEachItem } from './batch.js';
+import {
+  Chat,
+  type ChatMessage,
+  type ChatPromptOptions,
+  chatPromptKeys,
+  encodeChat,
+  splitChatOptions,
+} from './chat.js';
 import { type EmbedOptions, embedText, embedTexts, type PoolingKind, poolingOf } from './embedding.js';
 import { Encoder, type EncoderParts } from './encoder.js';
 import type { Constraint } from './format/constraint.js';
@@ -35,6 +43,9 @@ export interface CompleteOptions extends BatchOptions {
   /** How many continuations, 1 to 1024; 1 by default. */
   readonly n?: number | undefined;
 }
+
+/** How a conversation becomes a prompt, and how it is continued. */
+export interface ChatOptions extends GenerateOptions, ChatPromptOptions {}
 
 export interface EmbedBatchOptions extends EmbedOptions {
   readonly signal?: AbortSignal | undefined;
@@ -69,6 +80,8 @@ export type LoadSessionOptions = Pick<SessionOptions, 'onFull' | 'keep'> & {
 export interface ModelMake {
   readonly parts: ModelParts | EncoderParts;
   readonly tokenizer: Tokenizer;
+  /** Jinja templates of conversations, by name. */
+  readonly chatTemplates: ReadonlyMap<string, string>;
   readonly info: ModelInfo;
   /** Called once, when the model is disposed. */
   readonly onDispose: (model: Model) => void;
@@ -84,14 +97,16 @@ export class Model {
   readonly #parts: ModelParts | EncoderParts;
   /** Where the model is an encoder, which has no sessions. */
   readonly #encoder: Encoder | undefined;
+  readonly #chat: Chat;
   readonly #onDispose: (model: Model) => void;
   readonly #lent = new Set<Session>();
   readonly #formats: Formats;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
-  constructor({ parts, tokenizer, info, onDispose }: ModelMake) {
+  constructor({ parts, tokenizer, chatTemplates, info, onDispose }: ModelMake) {
     this.tokenizer = tokenizer;
+    this.#chat = new Chat(chatTemplates, tokenizer);
     this.info = info;
     this.#parts = parts;
     this.#encoder = isEncoder(parts) ? new Encoder(parts) : undefined;
@@ -166,6 +181,27 @@ export class Model {
       }
       return results;
     });
+  }
+
+  /**
+   * Answers a conversation: as {@link generate} for the prompt that the model's chat template makes of the messages.
+   * What the messages say is plain text, also where it spells control tokens.
+   * @throws TesseraeError ERR_CHAT_TEMPLATE when there is no template, or it fails; as {@link generate}
+   */
+  async *chat(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): AsyncGenerator<Piece, GenerationResult, void> {
+    const [promptOptions, rest] = splitChatOptions(options, 'chat');
+    this.#checkUsable('chat');
+    const prompt = this.#chat.render(messages, promptOptions, 'chat');
+    return yield* this.generate(await encodeChat(prompt, this.tokenizer, rest.signal), rest);
+  }
+
+  /** The prompt that {@link chat} makes of messages, as text. @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
+  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): string {
+    checkOptions(options, chatPromptKeys, 'chatPrompt');
+    return this.#chat.render(messages, options, 'chatPrompt').text;
   }
 
   /**

@@ -7,7 +7,7 @@ import { USER_DEFINED } from './special-ids.js';
 import { SpecialTokens } from './special-tokens.js';
 import { TokenBuffer } from './token-buffer.js';
 import type { TokenBytes } from './token-bytes.js';
-import type { DecodeOptions, EncodeOptions, TokenDecoder, Tokenizer } from './tokenizer.js';
+import type { DecodeOptions, EncodeOptions, Literal, TokenDecoder, Tokenizer } from './tokenizer.js';
 import { checkTokenId, isControlType, type Vocabulary } from './vocabulary.js';
 
 /** Work between two looks at the clock, in code units or merge steps. */
@@ -29,6 +29,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly #userTokens: SpecialTokens;
   /** Matched when the caller asks for it: these and the control tokens. */
   readonly #specialTokens: SpecialTokens;
+  readonly #controlTokens: SpecialTokens;
 
   constructor(kind: string, vocabulary: Vocabulary, spelled: TokenBytes, hasSpaceInFront: boolean) {
     const { texts, types } = vocabulary;
@@ -50,6 +51,7 @@ export abstract class BaseTokenizer implements Tokenizer {
     }
     this.#userTokens = new SpecialTokens(user);
     this.#specialTokens = new SpecialTokens([...user, ...control]);
+    this.#controlTokens = new SpecialTokens(control);
   }
 
   /**
@@ -87,6 +89,18 @@ export abstract class BaseTokenizer implements Tokenizer {
     return isControlType(this.vocabulary.types[checkTokenId(id, this.vocabularySize)]);
   }
 
+  controlTexts(text: string): Literal[] {
+    const places: Literal[] = [];
+    for (let at = 0; at < text.length; ) {
+      const start = this.#controlTokens.find(text, at, text.length);
+      if (start === text.length) break;
+      this.#controlTokens.match(text, start);
+      at = start + this.#controlTokens.matchedLength;
+      places.push({ start, end: at });
+    }
+    return places;
+  }
+
   #source({ special = false, continues = false }: DecodeOptions) {
     const bytesOf = (id: number) => this.#bytesOf(id, special);
     return this.#hasSpaceInFront && !continues ? withoutFirstSpace(bytesOf) : { bytesOf, reset: () => {} };
@@ -99,21 +113,20 @@ export abstract class BaseTokenizer implements Tokenizer {
 
   *#encode(text: string, options: EncodeOptions): Generator<void, number[]> {
     if (typeof text !== 'string') throw new TesseraeError('ERR_ARGUMENT', `expected a text, got ${typeof text}`);
-    const { addBos = false, addEos = false, special = false } = options;
+    const { addBos = false, addEos = false, special = false, literals = [] } = options;
     const { stripsLeft, stripsRight, endId } = this.vocabulary;
     const ids = new TokenBuffer();
     if (addBos) ids.push(required(this.bosId, 'BOS'));
-    const tokens = special ? this.#specialTokens : this.#userTokens;
+    const finder = new TokenFinder(special ? this.#specialTokens : this.#userTokens, this.#userTokens, literals);
     for (let start = 0; start < text.length; ) {
-      let end = tokens.isEmpty ? text.length : start;
+      let end = finder.isEmpty ? text.length : start;
       while (end < text.length) {
         const stop = Math.min(end + STEP, text.length);
-        end = tokens.find(text, end, stop);
+        end = finder.find(text, end, stop);
         if (end < stop) break;
         yield;
       }
-      const id = end === text.length ? -1 : tokens.match(text, end);
-      const length = tokens.matchedLength;
+      const { id, length } = finder;
       const plainEnd = stripsLeft.has(id) ? spacesBefore(text, start, end) : end;
       if (plainEnd > start) yield* this.encodePlain(text, start, plainEnd, ids);
       if (end === text.length) break;
@@ -125,6 +138,52 @@ export abstract class BaseTokenizer implements Tokenizer {
     const array = new Array<number>(ids.length);
     yield* ids.copyTo(array);
     return array;
+  }
+}
+
+/** Finds special tokens in a text, but within literals those only that the user defined. */
+class TokenFinder {
+  readonly #tokens: SpecialTokens;
+  readonly #userTokens: SpecialTokens;
+  readonly #literals: readonly Literal[];
+  #nextLiteral = 0;
+  /** The token that {@link find} found last, and the length of its text; -1 when it found none. */
+  id = -1;
+  length = 0;
+
+  constructor(tokens: SpecialTokens, userTokens: SpecialTokens, literals: readonly Literal[]) {
+    this.#tokens = tokens;
+    this.#userTokens = userTokens;
+    this.#literals = literals;
+  }
+
+  get isEmpty(): boolean {
+    return this.#tokens.isEmpty;
+  }
+
+  /** The first place in text[from, to) where a token begins, or `to`. Places must be asked for in order. */
+  find(text: string, from: number, to: number): number {
+    for (let at = from; ; at++) {
+      at = this.#tokens.find(text, at, to);
+      if (at >= to) break;
+      this.id = this.#tokens.match(text, at);
+      this.length = this.#tokens.matchedLength;
+      if (!this.#touchesLiteral(at, at + this.length)) return at;
+      this.id = this.#userTokens.match(text, at);
+      this.length = this.#userTokens.matchedLength;
+      if (this.id >= 0) return at;
+    }
+    this.id = -1;
+    return to;
+  }
+
+  #touchesLiteral(start: number, end: number): boolean {
+    const literals = this.#literals;
+    while (this.#nextLiteral < literals.length && (literals[this.#nextLiteral] as Literal).end <= start) {
+      this.#nextLiteral += 1;
+    }
+    const next = literals[this.#nextLiteral];
+    return next !== undefined && next.start < end;
   }
 }
 

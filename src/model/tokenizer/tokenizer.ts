@@ -9,6 +9,12 @@ import { createSentencePiece } from './sentencepiece.js';
 import { createUnigram } from './unigram.js';
 import { createWordPiece } from './wordpiece.js';
 
+/** A place in a text, in code units: text[start, end). */
+export interface Literal {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface EncodeOptions {
   /** Begin with the model's BOS token. Default false: the tokens are the text's own. */
   addBos?: boolean;
@@ -16,6 +22,8 @@ export interface EncodeOptions {
   addEos?: boolean;
   /** Turn the text of control tokens, such as `<|endoftext|>`, into these tokens. Default false: it is plain text. */
   special?: boolean;
+  /** Places, in order, where the text of control tokens stays plain text even so. */
+  literals?: readonly Literal[];
 }
 
 export interface DecodeOptions {
@@ -86,6 +94,9 @@ export interface Tokenizer {
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   isControl(id: number): boolean;
+
+  /** Where a text spells control tokens, in order. */
+  controlTexts(text: string): Literal[];
 }
 
 type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;
