@@ -189,9 +189,13 @@ export function gpt4oWords(cases: Cases, { digits: most, contractions = true }: 
     const kind = classOf(c);
     const next = at + widthOf(c);
     const mayLead = (kind & (LETTER | NUMBER)) === 0 && !isNewline(c);
-    let stop = mayLead ? casedWord(scan, next, end, cases) : -1;
-    if (stop < 0 && !scan.paused) stop = casedWord(scan, at, end, cases);
-    if (scan.paused) return at;
+    // The alternatives in their order: a mark before a title-case letter is a word, since that ends in lower case.
+    let stop = -1;
+    for (const wordEnd of [endOfLower, endOfUpper]) {
+      if (stop < 0 && mayLead) stop = wordEnd(scan, next, end, cases);
+      if (stop < 0 && !scan.paused) stop = wordEnd(scan, at, end, cases);
+      if (scan.paused) return at;
+    }
     if (stop >= 0) return contractions ? stop + contractionLength(scan, stop, end, true) : stop;
     if (kind === NUMBER) return number(scan, at, end);
     const following = scan.classAt(next, end);
@@ -202,19 +206,25 @@ export function gpt4oWords(cases: Cases, { digits: most, contractions = true }: 
   };
 }
 
-/** The end of `U*V+|U+V*`, or -1. */
-function casedWord(scan: TextScan, at: number, end: number, { upper, lower }: Cases): number {
+/** The end of `U*V+`, or -1. */
+function endOfLower(scan: TextScan, at: number, end: number, { upper, lower }: Cases): number {
   const upperEnd = scan.runWhile(at, end, upper);
   if (scan.paused) return -1;
   if (upperEnd < end && lower(scan.codePoint(upperEnd))) return scan.runWhile(upperEnd, end, lower);
-  // The first alternative needs a V: it gives back characters until one of them is both.
+  // V+ needs a character: U* gives back some until one of them is both.
   for (let stop = upperEnd; stop > at; ) {
     const low = scan.text.charCodeAt(stop - 1);
     const start = low >= 0xdc00 && low <= 0xdfff ? stop - 2 : stop - 1;
     if (lower(scan.codePoint(start))) return stop;
     stop = start;
   }
-  return upperEnd > at ? upperEnd : -1;
+  return -1;
+}
+
+/** The end of `U+V*` where `U*V+` does not match, so that no V follows; or -1. */
+function endOfUpper(scan: TextScan, at: number, end: number, { upper }: Cases): number {
+  const upperEnd = scan.runWhile(at, end, upper);
+  return !scan.paused && upperEnd > at ? upperEnd : -1;
 }
 
 const isAsciiLetter = (c: number) => (c >= 0x41 && c <= 0x5a) || (c >= 0x61 && c <= 0x7a);

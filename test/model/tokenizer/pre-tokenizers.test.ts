@@ -158,7 +158,7 @@ describe.each(Object.keys(patterns))('the pre-tokenizer %s', (name) => {
         const text = pieces.join('');
         expect(split(text, name)).toEqual(splitByPatterns(text, sources));
       }),
-      { numRuns: 400 },
+      { numRuns: 400, examples: [[['\u0301', 'ǅ']], [[' ', '\u0301', 'ǅa']], [['.', 'ʰ', 'ABC']]] },
     );
   });
 
