@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'tests',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.timing.test.ts', 'test/parity/**'],
+          exclude: ['test/**/*.timing.test.ts', 'test/parity/**', 'test/vocabularies/**'],
         },
       },
       // What asserts a time runs after all else, alone on the machine.

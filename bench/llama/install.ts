@@ -24,7 +24,7 @@ export async function prepareLlama(onProgress: (text: string) => void): Promise<
   const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
   if (!existsSync(libraries)) {
     onProgress('installing the libraries of llama.cpp');
-    await run('npx', ['-y', 'pnpm', '--dir', folder, 'install', '--frozen-lockfile', '--ignore-scripts']);
+    await installPackage(folder);
     if (!existsSync(libraries)) throw new MissingPeerError('llama.cpp is there for Linux on x64 alone');
   }
   const build = join(packageRoot(), 'build-llama');
@@ -36,6 +36,11 @@ export async function prepareLlama(onProgress: (text: string) => void): Promise<
     await run('cmake', ['--build', build]);
   }
   return { file: probe, args: [libraries] };
+}
+
+/** Installs what a package of its own depends on, without scripts. */
+export async function installPackage(folder: string): Promise<void> {
+  await run('npx', ['-y', 'pnpm', '--dir', folder, 'install', '--frozen-lockfile', '--ignore-scripts']);
 }
 
 async function run(file: string, args: readonly string[]): Promise<void> {

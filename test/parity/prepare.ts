@@ -1,6 +1,9 @@
-// Gets llama.cpp ready before the first parity test: once, since the test files run side by side.
+// Gets llama.cpp and the vocabularies ready before the first parity test: once, since the test files run side by side.
 import { prepareLlama } from '../../bench/llama/install.js';
+import { installVocabularies } from './vocabularies.js';
 
 export default async function prepare(): Promise<void> {
-  await prepareLlama((text) => process.stderr.write(`${text}\n`));
+  const onProgress = (text: string) => process.stderr.write(`${text}\n`);
+  await prepareLlama(onProgress);
+  await installVocabularies(onProgress);
 }

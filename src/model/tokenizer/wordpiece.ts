@@ -69,13 +69,17 @@ interface WordPieceModel {
   readonly unknownId: number;
   readonly lowercase: boolean;
   readonly stripAccents: boolean;
-  /** Characters are decomposed as Unicode has it; otherwise as llama.cpp does, which keeps the first part only. */
+  /**
+   * Characters are decomposed as Unicode has it, and control characters are dropped, as BERT does; otherwise as llama.cpp
+   * does, which keeps the first part only, and takes U+000B, U+000C and U+0085 for white space.
+   */
   readonly decomposesFully: boolean;
   /** Words of more characters are unknown. */
   readonly longestWord: number;
 }
 
 const isControl = patternTest(/[\p{Cc}\p{Cf}\p{Co}]/u);
+const isPlainSpace = (c: number) => c === 0x09 || c === 0x0a || c === 0x0d;
 const isNonspacing = patternTest(/\p{Mn}/u);
 
 class WordPiece extends BaseTokenizer {
@@ -118,7 +122,8 @@ class WordPiece extends BaseTokenizer {
     if (stripAccents && !decomposesFully && c >= 0x80)
       c = String.fromCodePoint(c).normalize('NFD').codePointAt(0) as number;
     const kind = classOf(c);
-    if (kind === SPACE) return undefined;
+    // BERT drops control characters before it looks for white space, and knows three of them as such.
+    if (kind === SPACE && (!decomposesFully || !isControl(c) || isPlainSpace(c))) return undefined;
     if (c === 0xfffd || isControl(c)) return { text: '', splits: false };
     const isAccent = stripAccents && (decomposesFully ? isNonspacing(c) : kind === MARK);
     if (isAccent) return { text: '', splits: false };

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { rulesOf } from '../../../src/model/tokenizer/patterns.js';
 import { findPreTokenizer } from '../../../src/model/tokenizer/pre-tokenizers.js';
 import { WordWalker } from '../../../src/model/tokenizer/word-walker.js';
+import { nastyParts } from '../../support/nasty-text.js';
 
 const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const contraction = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
@@ -83,70 +84,7 @@ function split(text: string, name: string): string[] {
   return found;
 }
 
-const parts = [
-  ...[
-    "'s",
-    "'LL",
-    "'Ve",
-    "don't",
-    'a',
-    'Word',
-    'camelCase',
-    'ABC',
-    'ÉtÉ',
-    'ПриветМир',
-    'ǅ',
-    'ªº',
-    'ʰ',
-    '漢字',
-    'かな',
-    'カナ',
-  ],
-  ...[
-    '가각',
-    'हिन्दी',
-    'עִבְרִית',
-    'e\u0301',
-    '\u0301',
-    '1',
-    '12',
-    '12345',
-    '²½',
-    '٣',
-    ' ',
-    '  ',
-    '\t',
-    '\n',
-    '\r\n',
-    '\n\n  ',
-    '\u00a0',
-    '\u0085',
-  ],
-  ...[
-    '\u3000',
-    '.',
-    '...',
-    '!?',
-    '/',
-    '//\n',
-    '-x',
-    '#include',
-    '<|end|>',
-    '$',
-    '+',
-    '`',
-    '^',
-    '…',
-    '。',
-    '،',
-    '😀',
-    '👨‍👩‍👧',
-    '\u200d',
-    '\u0000',
-    '\u00ad',
-  ],
-];
-const nasty = fc.array(fc.oneof(fc.constantFrom(...parts), fc.string({ unit: 'binary', maxLength: 3 })), {
+const nasty = fc.array(fc.oneof(fc.constantFrom(...nastyParts), fc.string({ unit: 'binary', maxLength: 3 })), {
   maxLength: 30,
 });
 

@@ -41,6 +41,14 @@ test('case and accents are kept where the file says so', async () => {
   expect(tokenizer.encode('café')).toEqual([1]);
 });
 
+test('control characters are dropped as BERT does where the file is from a folder, and are white space in GGUF files', async () => {
+  const text = 'un\u000baff\u0085able hello\u000c';
+  const exact = await wordPiece(marked, { 'tesserae.tokenizer.full_decomposition': flag(true) });
+  expect(exact.encode(text)).toEqual(exact.encode('unaffable hello'));
+  const plain = await wordPiece(marked);
+  expect(plain.encode(text)).toEqual(plain.encode('un aff able hello'));
+});
+
 test('words over the limit are unknown, and long ones take no time', async () => {
   const limited = await wordPiece(marked, { 'tesserae.tokenizer.longest_word': count(4) });
   expect(limited.encode('hello cafe')).toEqual([1, 15]);
