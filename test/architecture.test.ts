@@ -223,7 +223,8 @@ function listSources(folder: string): string[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter(
-      (file) => /\.(ts|mjs|sh|cpp|h|def)$/.test(file) && !/^(peers|llama|vocabularies)\/(node_modules|dist|build)\//.test(file),
+      (file) =>
+        /\.(ts|mjs|sh|cpp|h|def)$/.test(file) && !/^(peers|llama|vocabularies)\/(node_modules|dist|build)\//.test(file),
     )
     .map((file) => posix.join(folder, file));
 }
