@@ -4,7 +4,7 @@ import type { Engine, Tensor } from '../src/index.js';
 import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
 
 /** Floats that a tile of probe_fma writes: kProbeLanes. */
-export const probeLanes = 96;
+export const probeLanes = 192;
 
 interface ProbeFmaArgs extends CallOptions {
   /** f32 [tiles, probeLanes] */

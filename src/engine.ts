@@ -1,7 +1,7 @@
 // Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
 import { totalmem } from 'node:os';
 import { type BlockSizeOptions, chooseBlockSizes } from './block-sizes.js';
-import { type IsaName, readEnvironment } from './environment.js';
+import { ISA_NAMES, type IsaName, readEnvironment } from './environment.js';
 import { TesseraeError } from './errors.js';
 import type { ModelHost } from './model/host.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
@@ -63,8 +63,6 @@ export interface EngineStats {
   readonly mappedBytes: number;
   readonly team: TeamStats;
 }
-
-const isaCodes: Readonly<Record<IsaName, number>> = { ref: 0, avx2: 1 };
 
 /** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
 const hugePageBytes = 4 << 20;
@@ -146,7 +144,7 @@ export class Engine {
       const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
       throw new TesseraeError('ERR_BUDGET', message);
     }
-    const team = await Team.create({ addon, threads, isa: isaCodes[isa], cpus });
+    const team = await Team.create({ addon, threads, isa, cpus });
     const pool = new TensorPool({
       budgetBytes: budgetBytes - teamBytes,
       addressOf: (bytes) => addon.addressOf(bytes),
@@ -383,11 +381,8 @@ function checkCount(value: unknown, name: string): number {
 
 function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {
   if (wanted === undefined) return addon.isas.at(-1) as IsaName;
-  if (!Object.hasOwn(isaCodes, wanted)) {
-    throw new TesseraeError(
-      'ERR_ARGUMENT',
-      `isa must be one of ${Object.keys(isaCodes).join(', ')}, got ${String(wanted)}`,
-    );
+  if (!ISA_NAMES.includes(wanted)) {
+    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${ISA_NAMES.join(', ')}, got ${String(wanted)}`);
   }
   if (addon.isas.includes(wanted)) return wanted;
   throw new TesseraeError('ERR_NATIVE', `this CPU cannot run the ${wanted} kernels`);

@@ -2,10 +2,13 @@
 // what an option and a variable both set, the option decides (src/engine.ts).
 import { TesseraeError } from './errors.js';
 
-/** The kernel sets, by instruction set. `ref` is plain scalar code that runs everywhere. */
-export type IsaName = 'ref' | 'avx2';
+/**
+ * The kernel sets, by instruction set, the better ones later. `ref` is plain scalar code that runs everywhere; `avx_vnni`
+ * is `avx2` with 8-bit dot products; `avx512` wants F, BW, VL, DQ and VNNI.
+ */
+export type IsaName = 'ref' | 'avx2' | 'avx_vnni' | 'avx512';
 
-const ISA_NAMES: readonly IsaName[] = ['ref', 'avx2'];
+export const ISA_NAMES: readonly IsaName[] = ['ref', 'avx2', 'avx_vnni', 'avx512'];
 
 /** What the environment asks for; undefined where it is silent. */
 export interface Environment {
@@ -22,7 +25,7 @@ export interface Environment {
  */
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
   return {
-    isa: read(variables, 'TESSERAE_ISA', ISA_NAMES.join(' or '), parseIsa),
+    isa: read(variables, 'TESSERAE_ISA', `one of ${ISA_NAMES.join(', ')}`, parseIsa),
     threads: read(variables, 'TESSERAE_THREADS', 'a positive whole number', parseThreads),
   };
 }

@@ -63,17 +63,23 @@ Napi::Value address_of_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(address_of(info[0], "the argument")));
 }
 
+Isa isa_named(Napi::Env env, const std::string& name) {
+  for (const Isa isa : kAllIsas) {
+    if (name == kernel_set(isa).isa && isa_supported(isa)) return isa;
+  }
+  throw Napi::Error::New(env, "this CPU has no kernel set " + name);
+}
+
 // controlInit(control, { isa, seats, idleSpins, lingerUs, scratch })
 void control_init_call(const Napi::CallbackInfo& info) {
   const Napi::Object options = info[1].As<Napi::Object>();
   TeamOptions team = {};
-  team.isa = index_of(options.Get("isa"), 2, "isa");
+  team.isa = static_cast<uint32_t>(isa_named(info.Env(), options.Get("isa").ToString().Utf8Value()));
   team.seats = index_of(options.Get("seats"), kMaxSeats + 1, "seats");
   team.idle_spins = index_of(options.Get("idleSpins"), UINT32_MAX, "idleSpins");
   team.linger_ns = uint64_t{index_of(options.Get("lingerUs"), UINT32_MAX, "lingerUs")} * 1000;
   team.scratch = block(options.Get("scratch"), size_t{team.seats + 1} * kScratchBytes, "the scratch memory");
   auto* control = block(info[0], control_bytes(team.seats), "the control block");
-  if (!isa_supported(static_cast<Isa>(team.isa))) throw Napi::Error::New(info.Env(), "the CPU lacks the instruction set");
   control_init(*reinterpret_cast<Control*>(control), team);
 }
 
@@ -217,7 +223,7 @@ Napi::Value describe_kernels(Napi::Env env) {
 
 Napi::Value describe_isas(Napi::Env env) {
   Napi::Array isas = Napi::Array::New(env);
-  for (const Isa isa : {Isa::ref, Isa::avx2}) {
+  for (const Isa isa : kAllIsas) {
     if (isa_supported(isa)) isas.Set(isas.Length(), kernel_set(isa).isa);
   }
   return isas;

@@ -27,9 +27,6 @@ struct BlockSizes {
 };
 constexpr BlockSizes kDefaultBlockSizes = {512, 128, 192};
 
-// Cuts m where k has several blocks: the partial sums of so many rows × nc (384 KiB) rest in scratch between blocks.
-constexpr int64_t kMostPartialRows = 768;
-
 // The thin path: how many rows (or, mirrored, columns) it takes, and over how many wide elements it keeps sums at a
 // time: a page of one row of B at most, and 16 KiB of sums, half of L1.
 constexpr int64_t kThinMax = 8;  // *
@@ -42,21 +39,26 @@ constexpr int64_t kThinKc = 2048;
 constexpr int64_t kL1Floats = (int64_t{32} << 10) / 4;
 constexpr int64_t kScratchFloats = static_cast<int64_t>(kScratchBytes) / 4;
 
-// The scratch of the blocked loops: a block of B, partial sums, and packed A with a little more.
-static constexpr int64_t partial_rows(const BlockSizes& blocks) {
-  const int64_t rest = kScratchFloats - blocks.kc * blocks.nc - blocks.mc * blocks.kc - 16;
-  return std::min(rest / blocks.nc / kMr * kMr, kMostPartialRows);
+// The scratch of the blocked loops: a block of B, packed A with a little more, and in the rest the partial sums that wait
+// between blocks of k. These cut m where k has several blocks: into as many rows as have room, in whole micro-tiles.
+static constexpr int64_t partial_floats(const BlockSizes& blocks) {
+  return kScratchFloats - blocks.kc * blocks.nc - blocks.mc * blocks.kc - 16;
+}
+template <int64_t rows_of_micro_tile>
+static constexpr int64_t partial_rows(const BlockSizes& blocks, int64_t columns) {
+  const int64_t rows = partial_floats(blocks) / columns;
+  return rows < rows_of_micro_tile ? rows : rows / rows_of_micro_tile * rows_of_micro_tile;
 }
 static constexpr bool block_sizes_valid(const BlockSizes& blocks) {
   constexpr int64_t kMost = int64_t{1} << 16;
   const bool in_range = blocks.kc > 0 && blocks.nc > 0 && blocks.mc > 0 && blocks.kc <= kMost && blocks.nc <= kMost &&
                         blocks.mc <= kMost;
   return in_range && blocks.kc % 8 == 0 && blocks.nc % kNr == 0 && blocks.mc % kMr == 0 &&
-         partial_rows(blocks) >= kMr;
+         partial_floats(blocks) >= kMr * blocks.nc;
 }
 
 static_assert(kNr == 16, "the micro-kernels hold two vectors of 8 columns");
-static_assert(block_sizes_valid(kDefaultBlockSizes) && partial_rows(kDefaultBlockSizes) == kMostPartialRows);
+static_assert(block_sizes_valid(kDefaultBlockSizes) && partial_floats(kDefaultBlockSizes) >= 1024 * kDefaultBlockSizes.nc);
 static_assert(kThinSums <= kL1Floats / 2, "the sums of a strip fill at most half of L1");
 static_assert(kThinMax * (kThinStrip + kThinKc) + 1024 <= kScratchFloats, "thin accumulators and operand");
 

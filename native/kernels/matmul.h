@@ -81,6 +81,7 @@ struct MatmulParams {
 
 KernelStatus matmul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // What one tile covers.
 struct MatmulTile {

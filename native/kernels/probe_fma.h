@@ -6,10 +6,10 @@
 
 namespace tesserae {
 
-// Independent chains of eight lanes: enough to keep two units of five cycles' latency busy, few enough to leave
-// registers for the two constants.
+// Independent chains of vectors: enough to keep two units of five cycles' latency busy, few enough to leave registers for
+// the two constants. Lanes for the widest vectors; narrower ones pass several times.
 constexpr int kProbeChains = 12;
-constexpr int kProbeLanes = kProbeChains * 8;
+constexpr int kProbeLanes = kProbeChains * 16;
 
 struct ProbeFmaParams {
   float* y;            // [tiles, kProbeLanes]: x after `iterations` times x = x · multiplier + addend, from x = lane
@@ -20,5 +20,6 @@ struct ProbeFmaParams {
 
 KernelStatus probe_fma_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus probe_fma_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus probe_fma_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

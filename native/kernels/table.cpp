@@ -17,7 +17,6 @@ constexpr Kernel kRef[] = {
 #include "kernels/table.def"
 #undef KERNEL
 };
-constexpr KernelSet kRefSet = {"ref", kRef};
 
 #ifdef TESSERAE_HAVE_AVX2
 constexpr Kernel kAvx2[] = {
@@ -25,7 +24,24 @@ constexpr Kernel kAvx2[] = {
 #include "kernels/table.def"
 #undef KERNEL
 };
-constexpr KernelSet kAvx2Set = {"avx2", kAvx2};
+
+constexpr Kernel kAvxVnni[] = {
+#define KERNEL(name, Name) name##_avx2,
+#define KERNEL_OF_INTEGERS(name, Name) name##_avx_vnni,
+#include "kernels/table.def"
+#undef KERNEL_OF_INTEGERS
+#undef KERNEL
+};
+
+constexpr Kernel kAvx512[] = {
+#define KERNEL(name, Name) name##_avx2,
+#define KERNEL_OF_FLOATS(name, Name) name##_avx512,
+#define KERNEL_OF_INTEGERS(name, Name) name##_avx512,
+#include "kernels/table.def"
+#undef KERNEL_OF_INTEGERS
+#undef KERNEL_OF_FLOATS
+#undef KERNEL
+};
 #endif
 
 }  // namespace
@@ -35,17 +51,31 @@ uint32_t kernel_count() { return sizeof(kInfo) / sizeof(kInfo[0]); }
 const KernelInfo& kernel_info(uint32_t opcode) { return kInfo[opcode]; }
 
 const KernelSet& kernel_set(Isa isa) {
+  static constexpr KernelSet kSets[] = {
+      {"ref", kRef},
 #ifdef TESSERAE_HAVE_AVX2
-  if (isa == Isa::avx2) return kAvx2Set;
+      {"avx2", kAvx2},
+      {"avx_vnni", kAvxVnni},
+      {"avx512", kAvx512},
+#else
+      {"avx2", nullptr},
+      {"avx_vnni", nullptr},
+      {"avx512", nullptr},
 #endif
-  (void)isa;
-  return kRefSet;
+  };
+  return kSets[static_cast<uint32_t>(isa)];
 }
 
 bool isa_supported(Isa isa) {
   if (isa == Isa::ref) return true;
 #ifdef TESSERAE_HAVE_AVX2
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  // These builtins ask whether the operating system saves the registers, too.
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (isa == Isa::avx2) return avx2;
+  if (isa == Isa::avx_vnni) return avx2 && __builtin_cpu_supports("avxvnni");
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
 #else
   return false;
 #endif

@@ -8,7 +8,11 @@
 
 namespace tesserae {
 
-enum class Isa : uint32_t { ref = 0, avx2 = 1 };
+// avx_vnni: the AVX2 kernels, and 8-bit dot products as single instructions. avx512: F, BW, VL, DQ and VNNI.
+enum class Isa : uint32_t { ref = 0, avx2 = 1, avx_vnni = 2, avx512 = 3 };
+
+// The better, the later.
+constexpr Isa kAllIsas[] = {Isa::ref, Isa::avx2, Isa::avx_vnni, Isa::avx512};
 
 struct KernelInfo {
   const char* name;

@@ -13,7 +13,7 @@ namespace {
 TEST_SUITE_BEGIN("executor");
 
 TEST_CASE("every op runs once and in order, whatever the number of workers") {
-  for (const Isa isa : {Isa::ref, Isa::avx2}) {
+  for (const Isa isa : kAllIsas) {
     if (!isa_supported(isa)) continue;
     for (const uint32_t seats : {1u, 2u, 3u, 7u}) {
       for (const uint32_t chains : {1u, 2u, 5u}) {

@@ -11,7 +11,7 @@
 #include "kernels/half.h"
 #include "kernels/matmul.h"
 #include "kernels/pack_b.h"
-#include "kernels/table.h"
+#include "kernel_sets.h"
 
 namespace tesserae::test {
 
@@ -114,7 +114,7 @@ class MatmulProblem {
       p.packed_b = images.data();
       p.b = nullptr;
     }
-    const Kernel kernel = isa == Isa::avx2 ? matmul_avx2 : matmul_ref;
+    const Kernel kernel = kernel_named("matmul", isa);
     const int64_t tiles =
         ceil_div(c_.outer * c_.inner, p.tile_batches) * ceil_div(c_.m, p.tile_m) * ceil_div(c_.n, p.tile_n);
     for (int64_t tile = tiles - 1; tile >= 0; --tile) kernel(op, tile, scratch);
@@ -152,7 +152,7 @@ class MatmulProblem {
     p.b_batch = {{0, 0, 0, b_size_}};
     p.packed_batch = {{0, 0, 0, packed_image_floats(c_.k, c_.n)}};
     Scratch none = {nullptr, 0};
-    const Kernel kernel = isa == Isa::avx2 ? pack_b_avx2 : pack_b_ref;
+    const Kernel kernel = kernel_named("pack_b", isa);
     const int64_t tiles = c_.inner * k_block_count(c_.k, c_.blocks.kc) * ceil_div(panel_count(c_.n), tile_panels);
     for (int64_t tile = 0; tile < tiles; ++tile) kernel(op, tile, none);
     return images;

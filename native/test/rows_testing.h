@@ -14,7 +14,7 @@
 
 #include "core/op.h"
 #include "kernels/rows.h"
-#include "kernels/table.h"
+#include "kernel_sets.h"
 
 namespace tesserae::testing {
 
@@ -139,20 +139,6 @@ inline double ulps(float got, double expected) {
   std::frexp(nearest, &exponent);
   const double unit = std::max(std::ldexp(1.0, (nearest == 0 ? -200 : exponent) - 24), 0x1p-149);
   return std::fabs(got - expected) / unit;
-}
-
-inline std::vector<Isa> instruction_sets() {
-  std::vector<Isa> sets{Isa::ref};
-  if (isa_supported(Isa::avx2)) sets.push_back(Isa::avx2);
-  return sets;
-}
-
-inline Kernel kernel_named(const char* name, Isa isa) {
-  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
-    if (std::strcmp(kernel_info(opcode).name, name) == 0) return kernel_set(isa).kernels[opcode];
-  }
-  FAIL("no kernel is named " << name);
-  return nullptr;
 }
 
 inline const std::vector<OuterShape>& outer_shapes() {

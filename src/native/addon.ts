@@ -87,7 +87,7 @@ export interface Addon {
 
   controlInit(
     control: Uint8Array,
-    options: { isa: number; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
+    options: { isa: string; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
   ): void;
   /** Wakes `mostWorkers` sleeping workers at most. */
   publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number): void;

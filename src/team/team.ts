@@ -12,8 +12,8 @@ export interface TeamOptions {
   readonly addon: Addon;
   /** Worker threads; at least 1. */
   readonly threads: number;
-  /** Index into the addon's list of all instruction sets: 0 ref, 1 avx2. */
-  readonly isa: number;
+  /** One of the addon's kernel sets. */
+  readonly isa: string;
   /** How long a worker waits for the next program before it goes back to the pool. */
   readonly lingerUs?: number;
   /** CPUs that this process may use: decides whether idle workers may spin. */

@@ -63,7 +63,9 @@ describe('bad usage, exit code 2', () => {
   });
 
   test('a variable of the environment that cannot be', async () => {
-    await expectOneLine(['info'], 2, /TESSERAE_ISA must be ref or avx2/, { env: { TESSERAE_ISA: 'mmx' } });
+    await expectOneLine(['info'], 2, /TESSERAE_ISA must be one of ref, avx2, avx_vnni, avx512/, {
+      env: { TESSERAE_ISA: 'mmx' },
+    });
   });
 
   test('no command: the help, on stderr', async () => {

@@ -194,8 +194,11 @@ function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
     if (ofNode && folder !== 'binding') yield ['native-includes', `native/${folder} may not include ${header}`];
     else if (!ofNode && mark === '"' && !NATIVE_INCLUDES[folder]?.test(header)) {
       yield ['native-includes', `native/${folder} may not include ${header}`];
-    } else if (header === 'immintrin.h' && !file.startsWith('native/kernels/avx2/') && folder === 'kernels') {
-      yield ['native-includes', `${file} may not include ${header}: intrinsics stand in native/kernels/avx2`];
+    } else if (header === 'immintrin.h' && !/^native\/kernels\/avx/.test(file) && folder === 'kernels') {
+      yield [
+        'native-includes',
+        `${file} may not include ${header}: intrinsics stand in the folders of instruction sets`,
+      ];
     }
   }
 }

@@ -109,5 +109,5 @@ export async function until(condition: () => boolean): Promise<void> {
 /** A team without an engine. */
 export function createTeam(options: Partial<TeamOptions> = {}): Promise<Team> {
   const addon = loadAddon();
-  return Team.create({ addon, threads: 2, isa: addon.isas.length - 1, cpus: 2, ...options });
+  return Team.create({ addon, threads: 2, isa: addon.isas.at(-1) as string, cpus: 2, ...options });
 }

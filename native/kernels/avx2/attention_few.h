@@ -12,6 +12,7 @@
 #include "kernels/avx2/attention_pack.h"
 
 namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
 
 constexpr int64_t kFewRows = 4;    // more rows are worth packing for
 constexpr int64_t kFewKeys = 16;   // keys of V taken through all columns at a time, while the next are fetched
@@ -154,4 +155,5 @@ void few_outputs_avx2(const int32_t* keys, const float* weights, RowsAt rows_at,
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::attention

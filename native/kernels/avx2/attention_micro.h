@@ -10,6 +10,7 @@
 #include "kernels/avx2/attention_pack.h"
 
 namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
 
 constexpr int kMicroRows = 6;  // 6 × 16: 12 sums, 2 loads of b and a broadcast in 15 of the 16 registers
 
@@ -98,4 +99,5 @@ void outputs_avx2(const int32_t* keys, const float* weights, const float* v, int
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::attention

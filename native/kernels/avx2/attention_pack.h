@@ -8,6 +8,7 @@
 #include <cstdint>
 
 namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
 
 constexpr int64_t kPanel = 16;  // keys of a K panel, columns of a V panel
 
@@ -76,4 +77,5 @@ inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, floa
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::attention

@@ -16,6 +16,7 @@
 #include "kernels/avx2/math.h"
 
 namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
 
 // Rows whose scores of a key block are held at a time: 12 KiB, beside a V panel of 16 KiB in the first-level cache.
 constexpr int64_t kStripRows = 12;
@@ -297,4 +298,5 @@ void attend_tile(const AttentionParams& p, const AttentionTile& tile, Scratch& s
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::attention

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
 
 constexpr float kLog2e = 1.44269504088896340736f;
 
@@ -114,4 +115,5 @@ inline void merge_rows(const float* block_max, const float* block_sum, const int
   _mm256_storeu_ps(total_sum, _mm256_blendv_ps(old_sum, next_sum, seen));
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::attention

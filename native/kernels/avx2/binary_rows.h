@@ -7,6 +7,7 @@
 #include "kernels/binary.h"
 
 namespace tesserae {
+inline namespace TESSERAE_ISA {
 
 // An operand's row, as columns or as one value for all of them.
 struct ColumnsOfRow {
@@ -51,4 +52,5 @@ TESSERAE_INLINE void binary_tile(const BinaryParams& p, int64_t tile, Combine co
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

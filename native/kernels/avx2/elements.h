@@ -10,6 +10,7 @@
 #include "kernels/avx2/math.h"
 
 namespace tesserae {
+inline namespace TESSERAE_ISA {
 
 // Each type has load8 and store8 on its storage. The plain ones move bits and know no numbers.
 struct Bits32 {
@@ -90,4 +91,5 @@ inline void convert_row(const typename From::Storage* x, typename To::Storage* y
   if (column < columns) convert_few<From, To>(x + column, y + column, columns - column);
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

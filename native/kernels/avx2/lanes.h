@@ -9,6 +9,7 @@
 #include "kernels/avx2/math.h"
 
 namespace tesserae {
+inline namespace TESSERAE_ISA {
 
 struct AllLanes {
   TESSERAE_INLINE __m256 load(const float* p) const { return _mm256_loadu_ps(p); }
@@ -72,4 +73,5 @@ TESSERAE_INLINE float max_lanes(__m256 v) {
   return _mm_cvtss_f32(m);
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

@@ -11,6 +11,7 @@
 #include "kernels/activation.h"
 
 namespace tesserae {
+inline namespace TESSERAE_ISA {
 
 #define TESSERAE_INLINE [[gnu::always_inline]] inline
 
@@ -174,4 +175,5 @@ TESSERAE_INLINE void with_activation(Activation kind, Body&& body) {
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

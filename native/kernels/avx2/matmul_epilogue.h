@@ -7,6 +7,7 @@
 #include "kernels/matmul.h"
 
 namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
 
 // Of one row of C: `columns` sums become elements of C. `bias` and `residual` may be null.
 using FinishRow = void (*)(const float* sums, int64_t columns, const float* bias, int64_t bias_stride,
@@ -62,4 +63,5 @@ struct Epilogue {
   }
 };
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::matmul

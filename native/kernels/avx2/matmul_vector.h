@@ -9,6 +9,7 @@
 #include "kernels/half.h"
 
 namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
 
 // All bits set in the first `count` lanes; count may be any number.
 inline __m256i first_lanes(int64_t count) {
@@ -110,4 +111,5 @@ inline void transpose8(__m256i (&rows)[8]) {
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::matmul

@@ -9,6 +9,7 @@
 #include "kernels/block_sizes.h"
 
 namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
 
 // `to` gets ceil(rows / kMr) groups of k · kMr floats, plus up to 2 floats behind them. In the last group the rows
 // that are missing stay undefined.
@@ -27,4 +28,5 @@ inline void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::matmul

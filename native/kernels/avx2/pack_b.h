@@ -16,7 +16,7 @@ struct PackSource {
 };
 
 // The address of element (row, column) of a matrix as a source of its own.
-inline PackSource pack_source_at(const PackSource& source, int64_t row, int64_t column) {
+static inline PackSource pack_source_at(const PackSource& source, int64_t row, int64_t column) {
   PackSource moved = source;
   moved.data = static_cast<const char*>(source.data) + (row * source.rs + column * source.cs) * dtype_bytes(source.dtype);
   return moved;

@@ -10,19 +10,21 @@ KernelStatus probe_fma_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const __m256 multiplier = _mm256_set1_ps(static_cast<float>(p.multiplier));
   const __m256 addend = _mm256_set1_ps(static_cast<float>(p.addend));
   const __m256 lanes = _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7);
-  __m256 x[kProbeChains];
-  // Unrolled, so that the chains stay in registers.
-#pragma GCC unroll 12
-  for (int chain = 0; chain < kProbeChains; ++chain) {
-    x[chain] = _mm256_add_ps(lanes, _mm256_set1_ps(static_cast<float>(8 * chain)));
-  }
-  for (int64_t i = 0; i < p.iterations; ++i) {
-#pragma GCC unroll 12
-    for (int chain = 0; chain < kProbeChains; ++chain) x[chain] = _mm256_fmadd_ps(x[chain], multiplier, addend);
-  }
   float* y = p.y + tile * kProbeLanes;
+  for (int first = 0; first < kProbeLanes; first += kProbeChains * 8) {
+    __m256 x[kProbeChains];
+    // Unrolled, so that the chains stay in registers.
 #pragma GCC unroll 12
-  for (int chain = 0; chain < kProbeChains; ++chain) _mm256_storeu_ps(y + 8 * chain, x[chain]);
+    for (int chain = 0; chain < kProbeChains; ++chain) {
+      x[chain] = _mm256_add_ps(lanes, _mm256_set1_ps(static_cast<float>(first + 8 * chain)));
+    }
+    for (int64_t i = 0; i < p.iterations; ++i) {
+#pragma GCC unroll 12
+      for (int chain = 0; chain < kProbeChains; ++chain) x[chain] = _mm256_fmadd_ps(x[chain], multiplier, addend);
+    }
+#pragma GCC unroll 12
+    for (int chain = 0; chain < kProbeChains; ++chain) _mm256_storeu_ps(y + first + 8 * chain, x[chain]);
+  }
   return KernelStatus::ok;
 }
 

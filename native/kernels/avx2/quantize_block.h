@@ -9,6 +9,7 @@
 #include "kernels/quantized_rows.h"
 
 namespace tesserae {
+inline namespace TESSERAE_ISA {
 
 // The sum of the four lanes.
 [[gnu::always_inline]] inline int32_t sum_lanes4(__m128i v) {
@@ -54,4 +55,5 @@ namespace tesserae {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(y.values), _mm256_permutevar8x32_epi32(packed, order));
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

@@ -10,6 +10,7 @@
 #include "kernels/quantized_rows.h"
 
 namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
 
 #define TESSERAE_QUANTIZED_INLINE [[gnu::always_inline]] inline
 
@@ -152,4 +153,5 @@ TESSERAE_QUANTIZED_INLINE void add_group(const ActivationBlock& block, int half,
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

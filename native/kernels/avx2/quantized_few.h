@@ -5,6 +5,7 @@
 #include "kernels/avx2/quantized_unit.h"
 
 namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
 
 // Up to so many rows the image is not decoded to panels. A strip passes them four at a time, the later ones out of the
 // caches.
@@ -66,4 +67,5 @@ void multiply_strip_rows(const unsigned char* strip, int64_t k, const Activation
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

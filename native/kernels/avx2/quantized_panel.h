@@ -7,6 +7,7 @@
 #include "kernels/avx2/quantized_unit.h"
 
 namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
 
 constexpr int64_t kPanelRows = 2 * kStripRows;
 
@@ -155,4 +156,5 @@ void multiply_panel_rows(const Panel& panel, int64_t panel_k, const ActivationBl
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

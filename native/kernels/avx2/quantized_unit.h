@@ -6,6 +6,7 @@
 #include "kernels/formats/strip.h"
 
 namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
 
 template <QuantizedType type>
 struct Unit {
@@ -59,4 +60,5 @@ struct Unit {
   }
 };
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

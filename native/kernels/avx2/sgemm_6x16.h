@@ -9,6 +9,7 @@
 #include "kernels/block_sizes.h"
 
 namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
 
 // How many rows of the panel ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
 constexpr int64_t kPrefetchRows = 16;
@@ -82,4 +83,5 @@ void sgemm_avx2_6x16(int64_t k, const float* a, int64_t a_rs, const float* b, co
   }
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::matmul

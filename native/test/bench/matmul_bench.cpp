@@ -1,7 +1,7 @@
-// Times the matmul kernels on one and two threads against the machine's FMA peak and read bandwidth, probed in the
-// same run. Not a test; run by hand:
+// Times the matmul kernels on one and two threads against the FMA peak and read bandwidth probed alongside. Run by hand:
 //   tesserae_native_bench [square|large|layouts|rows|thin|all] [repeats]
 //   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
+// TESSERAE_ISA names the kernel set, else it is the best one; BLOCKS=kc,nc,mc sets the block sizes.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -17,6 +17,8 @@
 
 #include "kernels/matmul.h"
 #include "kernels/pack_b.h"
+#include "kernels/probe_fma.h"
+#include "kernels/table.h"
 
 using namespace tesserae;
 
@@ -43,23 +45,40 @@ struct Aligned {
   }
 };
 
-// GFLOPS of FMAs that wait for nothing. The empty asm keeps the compiler from thinking about the values.
-[[gnu::noinline, gnu::target("avx2,fma")]] double probe_peak() {
-  constexpr int kChains = 12;
-  __m256 sum[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) sum[c] = _mm256_set1_ps(1.0f);
-  const __m256 factor = _mm256_set1_ps(0.999f);
-  const int64_t steps = 1000000;
-  const double start = seconds();
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) {
-      sum[c] = _mm256_fmadd_ps(sum[c], factor, factor);
-      asm volatile("" : "+x"(sum[c]));
-    }
+Isa chosen_isa() {
+  const char* wanted = std::getenv("TESSERAE_ISA");
+  Isa chosen = Isa::ref;
+  for (const Isa isa : kAllIsas) {
+    if (isa_supported(isa) && (!wanted || std::strcmp(wanted, kernel_set(isa).isa) == 0)) chosen = isa;
   }
-  return static_cast<double>(steps) * kChains * 16 / (seconds() - start) * 1e-9;
+  return chosen;
+}
+
+BlockSizes chosen_blocks() {
+  BlockSizes blocks = kDefaultBlockSizes;
+  long long kc, nc, mc;
+  const char* wanted = std::getenv("BLOCKS");
+  if (wanted && std::sscanf(wanted, "%lld,%lld,%lld", &kc, &nc, &mc) == 3) blocks = {kc, nc, mc};
+  return blocks;
+}
+
+Kernel kernel_of(const char* name) {
+  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
+    if (std::strcmp(kernel_info(opcode).name, name) == 0) return kernel_set(chosen_isa()).kernels[opcode];
+  }
+  std::abort();
+}
+
+// GFLOPS of FMAs that wait for nothing.
+double probe_peak() {
+  static const Kernel kernel = kernel_of("probe_fma");
+  float y[kProbeLanes];
+  OpRecord op = {};
+  *reinterpret_cast<ProbeFmaParams*>(op.params) = {y, 400000, 1.0, 0.0};
+  Scratch none = {nullptr, 0};
+  const double start = seconds();
+  kernel(op, 0, none);
+  return 400000.0 * kProbeLanes * 2 / (seconds() - start) * 1e-9;
 }
 
 // GB/s of reading 128 MiB once, four lines a step.
@@ -113,7 +132,7 @@ class Runner {
     p.tile_m = problem.tile_m ? problem.tile_m : p.m;
     p.tile_n = problem.tile_n ? problem.tile_n : p.n;
     p.tile_batches = 1;
-    p.blocks = kDefaultBlockSizes;
+    p.blocks = chosen_blocks();
     p.batch = {{1, 1, 1, 1}};
     tiles_ = ceil_div(p.m, p.tile_m) * ceil_div(p.n, p.tile_n);
     auto& q = *reinterpret_cast<PackBParams*>(pack_op_.params);
@@ -129,12 +148,12 @@ class Runner {
       Scratch scratch = {static_cast<unsigned char*>(scratch_[static_cast<size_t>(worker)]->data), kScratchBytes};
       if (problem_.path == MatmulPath::shared_pack) {
         for (int64_t tile; (tile = next_pack.fetch_add(1)) < pack_tiles_;) {
-          pack_b_avx2(pack_op_, tile, scratch);
+          pack_(pack_op_, tile, scratch);
           packed.fetch_add(1);
         }
         while (packed.load() < pack_tiles_) _mm_pause();
       }
-      for (int64_t tile; (tile = next.fetch_add(1)) < tiles_;) matmul_avx2(op_, tile, scratch);
+      for (int64_t tile; (tile = next.fetch_add(1)) < tiles_;) matmul_(op_, tile, scratch);
     };
     if (threads == 1) {
       const double start = seconds();
@@ -164,6 +183,7 @@ class Runner {
 
  private:
   Problem problem_;
+  Kernel matmul_ = kernel_of("matmul"), pack_ = kernel_of("pack_b");
   Aligned a_, b_, c_, packed_;
   std::vector<std::unique_ptr<Aligned>> scratch_;
   OpRecord op_ = {};

@@ -1,0 +1,77 @@
+// matmul with AVX-512: its micro-kernel for the blocked paths, and the way to the thin path. The sums are the same chains
+// as with AVX2, and so the bits.
+#include "kernels/matmul.h"
+
+#include <utility>
+
+#include "kernels/avx2/matmul_blocked.h"
+#include "kernels/avx2/matmul_thin.h"
+#include "kernels/avx512/sgemm_12x32.h"
+
+namespace tesserae {
+namespace matmul {
+namespace {
+
+using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
+                             int64_t to_rs, __mmask16 last);
+
+struct KernelsByRows {
+  MicroKernel of[kRows512 + 1];
+};
+
+template <bool PackedA, int Vectors, int... Rows>
+constexpr KernelsByRows kernels_by_rows(std::integer_sequence<int, Rows...>) {
+  return {{nullptr, sgemm_avx512_12x32<Rows + 1, Vectors, PackedA>...}};
+}
+
+template <bool PackedA, int Vectors>
+constexpr KernelsByRows kByRows = kernels_by_rows<PackedA, Vectors>(std::make_integer_sequence<int, kRows512>());
+
+struct Micro12x32 {
+  static constexpr int64_t kRows = kRows512;
+  static constexpr int64_t kPanels = kPanels512;
+
+  template <bool PackedA>
+  static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
+                  const float* from, float* to, int64_t to_rs) {
+    const int64_t in_last = (columns - 1) % kNr + 1;
+    const auto last = static_cast<__mmask16>((1u << in_last) - 1);
+    const auto kernel = columns > kNr ? kByRows<PackedA, 2>.of[rows] : kByRows<PackedA, 1>.of[rows];
+    kernel(k, a, a_rs, b, from, to, to_rs, last);
+  }
+  static bool can_store(int64_t) { return true; }
+
+  // Each group as k columns of as many floats as it has rows.
+  static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
+    for (int64_t i = 0; i < rows; i += kRows, a += kRows * rs) {
+      const int64_t count = std::min(rows - i, kRows);
+      if (rs == 1) {
+        const auto mask = static_cast<__mmask16>((1u << count) - 1);
+        for (int64_t p = 0; p < k; ++p, to += count) {
+          _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, a + p * cs));
+        }
+      } else {
+        for (int64_t p = 0; p < k; ++p, to += count) {
+          for (int64_t r = 0; r < count; ++r) to[r] = a[r * rs + p * cs];
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace matmul
+
+KernelStatus matmul_avx512(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  const auto& p = op.as<MatmulParams>();
+  auto* floats = reinterpret_cast<float*>(scratch.data);
+  const MatmulTile tile = matmul_tile(p, tile_index);
+  for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
+    const MatmulOperands x = matmul_operands(p, batch);
+    if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::thin_tile_avx2(p, x, tile, floats);
+    else matmul::blocked_tile<matmul::Micro12x32>(p, x, tile, floats);
+  }
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae

@@ -1,0 +1,100 @@
+// The micro-kernel of matmul with AVX-512: a 12 × 32 micro-tile of C in registers, over one k-block.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/block_sizes.h"
+
+namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
+
+// 12 × 2 accumulators, 2 vectors of B and one of A in 27 of the 32 registers: 24 independent FMA chains, and 14 loads for
+// 24 FMAs.
+constexpr int kRows512 = 12;
+constexpr int kPanels512 = 2;
+static_assert(kNr == 16, "a panel is one vector wide");
+
+// How many rows of the panels ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
+constexpr int64_t kPrefetchRows512 = 16;
+
+// As fma_in_place of the AVX2 kernel, and for its reasons.
+[[gnu::always_inline]] inline void fma_in_place(__m512& sum, __m512 factor, __m512 column) {
+  asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
+}
+
+// to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], as one FMA chain per element, for Rows rows and Vectors panels
+// of 16 columns, of the last of which those in `last` are stored.
+// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of Rows. b: panels of k × kNr floats.
+// from: rows of Vectors whole panels, or null for zeros; may be `to`.
+template <int Rows, int Vectors, bool PackedA>
+void sgemm_avx512_12x32(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
+                        int64_t to_rs, __mmask16 last) {
+  __m512 sum[Rows][Vectors];
+  if (from) {
+#pragma GCC unroll 12
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm512_loadu_ps(from + (i * Vectors + v) * kNr);
+    }
+  } else {
+#pragma GCC unroll 12
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm512_setzero_ps();
+    }
+  }
+
+  // Three rows to a pointer: the strides in between are addressing modes.
+  constexpr int kBases = PackedA ? 1 : (Rows + 2) / 3;
+  const float* base[kBases];
+#pragma GCC unroll 4
+  for (int i = 0; i < kBases; ++i) base[i] = a + i * 3 * a_rs;
+  const float* panel[Vectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < Vectors; ++v) panel[v] = b + v * k * kNr;
+
+  const auto step = [&](int64_t p) __attribute__((always_inline)) {
+    __m512 columns[Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      _mm_prefetch(reinterpret_cast<const char*>(panel[v] + (p + kPrefetchRows512) * kNr), _MM_HINT_T0);
+      columns[v] = _mm512_loadu_ps(panel[v] + p * kNr);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < Rows; ++i) {
+      const float* element = PackedA ? base[0] + p * Rows + i : base[i / 3] + (i % 3) * a_rs + p;
+      const __m512 factor = _mm512_set1_ps(*element);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) fma_in_place(sum[i][v], factor, columns[v]);
+    }
+  };
+  const auto advance = [&](int64_t steps) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kBases; ++i) base[i] += PackedA ? steps * Rows : steps;
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) panel[v] += steps * kNr;
+  };
+
+  for (; k >= 4; k -= 4) {
+    step(0);
+    step(1);
+    step(2);
+    step(3);
+    advance(4);
+  }
+  for (; k > 0; --k) {
+    step(0);
+    advance(1);
+  }
+
+#pragma GCC unroll 12
+  for (int i = 0; i < Rows; ++i) {
+    if (Vectors == 2) _mm512_storeu_ps(to + i * to_rs, sum[i][0]);
+    _mm512_mask_storeu_ps(to + i * to_rs + (Vectors - 1) * kNr, last, sum[i][Vectors - 1]);
+  }
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::matmul
