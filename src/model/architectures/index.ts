@@ -1,5 +1,6 @@
 // The architectures that can be loaded, one line each.
 import type { GgufMetadata } from '../gguf/metadata.js';
+import { quote } from '../gguf/quote.js';
 import type { AnyArchitecture } from './architecture.js';
 import { bert } from './bert.js';
 import { gemma2 } from './gemma2.js';
@@ -34,5 +35,5 @@ export function architectureOf(metadata: GgufMetadata): AnyArchitecture {
   const found = architectures.find((architecture) => architecture.name === name);
   if (found !== undefined) return found;
   const supported = architectures.map((architecture) => architecture.name).join(', ');
-  throw metadata.error(key, `names ${JSON.stringify(name)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+  throw metadata.error(key, `names ${quote(name)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
 }

@@ -1,5 +1,6 @@
 // The frequencies of rotary positions, stretched for longer contexts in the ways that GGUF files ask for: linear (Chen et
 // al. 2023), YaRN (Peng et al. 2023) and that of Llama 3.1. Reads `rope.*` metadata; computes no tensor.
+import { quote } from '../gguf/quote.js';
 import type { ConfigReader } from './config-reader.js';
 
 /** Which two elements of a head make a pair: see the op `rope`. */
@@ -89,7 +90,7 @@ function readScaling(reader: ConfigReader): RopeScaling {
         highFactor: reader.positive('rope.scaling.high_freq_factor', 4),
       };
     default:
-      throw reader.error(key, `asks for ${JSON.stringify(type)}, which is not supported`, 'ERR_UNSUPPORTED');
+      throw reader.error(key, `asks for ${quote(type)}, which is not supported`, 'ERR_UNSUPPORTED');
   }
 }
 

@@ -37,6 +37,11 @@ export class HeaderCursor {
     return this.#windowOffset + this.#at;
   }
 
+  /** How many bytes the header may have from here on. */
+  get left(): number {
+    return this.#limit - this.offset;
+  }
+
   /** An error at the cursor (or at another byte): what is wrong, and where. */
   error(what: string, offset = this.offset, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
     return new TesseraeError(code, `${this.#file.path}: ${what} (at byte ${offset})`);
@@ -44,8 +49,7 @@ export class HeaderCursor {
 
   /** Refuses `count` items of at least `sizeBytes` each that the rest of the file cannot hold. */
   checkFits(count: number, sizeBytes: number, what: string): void {
-    const left = this.#limit - this.offset;
-    if (count > left / sizeBytes) {
+    if (count > this.left / sizeBytes) {
       const needs = sizeBytes === 1 ? `${count} bytes` : `${count} × ${sizeBytes} bytes`;
       throw this.error(`${what} needs ${needs}, but ${this.#limitName}`);
     }

@@ -147,7 +147,9 @@ async function parseStrings(cursor: HeaderCursor, length: number, what: string, 
   cursor.checkFits(length, 8, what);
   const lengthName = `the length of a string of ${what}`;
   const offsets = new Uint32Array(length + 1);
-  let bytes = new Uint8Array(BYTES_PER_LOOK);
+  // They take no more than what is left of the file, beside their lengths.
+  const mostBytes = cursor.left - 8 * length;
+  let bytes = new Uint8Array(Math.min(BYTES_PER_LOOK, mostBytes));
   let end = 0;
   let checkedEnd = 0;
   for (let i = 0; i < length; i++) {
@@ -155,8 +157,9 @@ async function parseStrings(cursor: HeaderCursor, length: number, what: string, 
     const sizeBytes = cursor.count(lengthName);
     if (sizeBytes > MAX_STRING_BYTES) throw cursor.error(`${what} holds a string of ${sizeBytes} bytes`);
     if (!cursor.holds(sizeBytes)) await cursor.need(sizeBytes, what);
+    if (end + sizeBytes > mostBytes) throw cursor.error(`${what} leaves no room for all of its ${length} strings`);
     if (end + sizeBytes > bytes.length) {
-      const larger = new Uint8Array(Math.max(2 * bytes.length, end + sizeBytes));
+      const larger = new Uint8Array(Math.min(Math.max(2 * bytes.length, end + sizeBytes), mostBytes));
       larger.set(bytes.subarray(0, end));
       bytes = larger;
     }

@@ -1,5 +1,6 @@
 // Translates a config.json of Hugging Face into the metadata keys of GGUF, which the architectures read and check. What a
 // config asks for beyond them is refused by name. Called by the source of Hugging Face folders.
+import { quote } from '../gguf/quote.js';
 import type { MetadataValue } from '../gguf/value-types.js';
 import { JsonView } from '../tokenizer/json-view.js';
 
@@ -84,7 +85,7 @@ export function translateConfig(config: unknown, path: string): TranslatedConfig
   const architecture = Object.hasOwn(architectures, type) ? architectures[type] : undefined;
   if (architecture === undefined) {
     const supported = Object.keys(architectures).join(', ');
-    throw view.at('model_type').unsupported(`${JSON.stringify(type.slice(0, 80))} (supported are ${supported})`);
+    throw view.at('model_type').unsupported(`${quote(type)} (supported are ${supported})`);
   }
   if (!view.at('quantization_config').isAbsent) throw view.at('quantization_config').unsupported('a quantized folder');
   const keys = new Keys(architecture);
@@ -107,7 +108,7 @@ function first(view: JsonView, ...names: string[]): JsonView {
 function checkActivation(view: JsonView, architecture: string): void {
   const activation = first(view, 'hidden_activation', 'hidden_act', 'activation_function');
   if (activation.isAbsent || activations[architecture]?.test(activation.string()) === true) return;
-  throw activation.unsupported(JSON.stringify(activation.value));
+  throw activation.unsupported(quote(activation.string()));
 }
 
 function addGpt2(view: JsonView, keys: Keys): void {
@@ -136,7 +137,7 @@ function addBert(view: JsonView, keys: Keys): void {
   keys.count('tokenizer.ggml.token_type_count', view.at('type_vocab_size'));
   keys.flag('.attention.causal', false);
   const positions = view.at('position_embedding_type');
-  if (positions.string('absolute') !== 'absolute') throw positions.unsupported(JSON.stringify(positions.value));
+  if (positions.string('absolute') !== 'absolute') throw positions.unsupported(quote(positions.string()));
 }
 
 function addNomic(view: JsonView, keys: Keys): void {
@@ -210,7 +211,7 @@ function addRopeScaling(view: JsonView, rope: JsonView, keys: Keys): void {
   const type = first(rope, 'rope_type', 'type');
   const name = type.string('default');
   if (name === 'default') return;
-  if (!['linear', 'yarn', 'llama3'].includes(name)) throw type.unsupported(JSON.stringify(name.slice(0, 80)));
+  if (!['linear', 'yarn', 'llama3'].includes(name)) throw type.unsupported(quote(name));
   keys.string('.rope.scaling.type', name);
   const factor = rope.at('factor');
   keys.number('.rope.scaling.factor', factor.number());

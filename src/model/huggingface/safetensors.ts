@@ -4,6 +4,7 @@ import { formatShape, TesseraeError } from '../../errors.js';
 import { quote } from '../gguf/quote.js';
 import { OpenFile } from '../open-file.js';
 import { Pace } from '../pace.js';
+import { describeJson } from '../tokenizer/json-view.js';
 import { isObject } from './json-file.js';
 
 /** A header of ten thousand tensors takes about one MiB; none is parsed that could hold up the event loop for long. */
@@ -102,7 +103,7 @@ function readTensor(
   const what = `tensor ${quote(name)}`;
   const { dtype, shape, data_offsets: offsets } = isObject(entry) ? entry : {};
   if (typeof dtype !== 'string' || !Object.hasOwn(elementTypes, dtype)) {
-    throw fail(`${what} has the unknown type ${quote(String(dtype))}`);
+    throw fail(`${what} has the unknown type ${describeJson(dtype)}`);
   }
   const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   if (!Array.isArray(shape) || shape.length > MOST_DIMENSIONS || !shape.every(isSize)) {

@@ -8,7 +8,7 @@ import { StringList } from '../gguf/string-list.js';
 import type { MetadataArray, MetadataValue } from '../gguf/value-types.js';
 import type { ModelSource, OpenSourceOptions, SourceTensor } from '../source.js';
 import { tokenizerMetadata } from '../tokenizer/huggingface.js';
-import { JsonView } from '../tokenizer/json-view.js';
+import { describeJson, JsonView } from '../tokenizer/json-view.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
 import { translateConfig } from './config.js';
 import { isObject, readJsonFile } from './json-file.js';
@@ -46,7 +46,7 @@ export async function openHuggingFaceFolder(path: string, { signal }: OpenSource
   try {
     for (const name of await namesOfFiles(path, signal)) files.push(await openSafetensors(join(path, name), signal));
     const tensors = tensorsOf(files, architecture, tied);
-    padTokens(metadata, tensors.get('token_embd.weight')?.shape[0]);
+    padTokens(metadata, tensors.get('token_embd.weight'));
     return new HuggingFaceSource({ path, metadata, tensors, files });
   } catch (error) {
     for (const { file } of files) await file.close();
@@ -96,7 +96,7 @@ async function namesOfFiles(path: string, signal: AbortSignal | undefined): Prom
   for (const name of Object.values(map.rawObject())) {
     // A name leads nowhere but into the folder.
     if (typeof name !== 'string' || name !== basename(name) || !name.endsWith('.safetensors')) {
-      throw map.error(`names the file ${quote(String(name))}, which is no safetensors file of the folder`);
+      throw map.error(`names the file ${describeJson(name)}, which is no safetensors file of the folder`);
     }
     names.add(name);
     if (names.size > MOST_FILES) throw map.error(`names more than ${MOST_FILES} files`);
@@ -126,14 +126,21 @@ function tensorsOf(files: readonly SafetensorsFile[], architecture: string, tied
 /**
  * Embeddings often have rows beyond the last token, up to a round number: they become tokens that nothing stands for,
  * as llama.cpp's conversion makes them.
+ * @throws TesseraeError ERR_MODEL_FILE where they are more than the tokens, which is no round number any more
  */
-function padTokens(metadata: Map<string, MetadataValue>, rows: number | undefined): void {
+function padTokens(metadata: Map<string, MetadataValue>, embedding: SourceTensor | undefined): void {
   const tokens = metadata.get('tokenizer.ggml.tokens') as MetadataArray & { value: StringList };
-  const missing = (rows ?? 0) - tokens.value.length;
+  const known = tokens.value.length;
+  const [rows = 0] = embedding?.shape ?? [];
+  const missing = rows - known;
   if (missing <= 0) return;
-  const pads = StringList.from(Array.from({ length: missing }, (_, index) => `[PAD${tokens.value.length + index}]`));
+  if (missing > known) {
+    const problem = `the embedding has ${rows} rows, more than twice as many as there are tokens (${known})`;
+    throw new TesseraeError('ERR_MODEL_FILE', `${embedding?.file.path}: ${problem}`);
+  }
+  const pads = StringList.from(Array.from({ length: missing }, (_, index) => `[PAD${known + index}]`));
   const { bytes, offsets } = tokens.value;
-  const end = offsets[tokens.value.length] as number;
+  const end = offsets[known] as number;
   const value = new StringList(
     Buffer.concat([bytes, pads.bytes]),
     Uint32Array.from([...offsets.subarray(0, -1), ...pads.offsets.map((offset) => offset + end)]),

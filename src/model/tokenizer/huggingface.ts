@@ -11,7 +11,7 @@ import { BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED } from './special-
 import { createTokenizer, type Tokenizer } from './tokenizer.js';
 
 const SPACE_MARK = '\u2581';
-/** Ids that stand for nothing: a file may skip a few, but not make a small vocabulary huge. */
+/** Ids that stand for nothing: a file may skip a few, no more than it has, but not make a small vocabulary huge. */
 const MOST_GAPS = 4096;
 
 /** What is known of the tokens while a file is read. */
@@ -82,7 +82,8 @@ function readTokens(file: JsonView): TokenList {
   for (const token of added) place(token.at('id').id(), token.at('content').string(), token);
   let size = 0;
   for (const id of byId.keys()) size = Math.max(size, id + 1);
-  if (size - byId.size > MOST_GAPS) throw pieces.error(`has ${byId.size} tokens, but ids up to ${size - 1}`);
+  if (size - byId.size > Math.min(MOST_GAPS, byId.size))
+    throw pieces.error(`has ${byId.size} tokens, but ids up to ${size - 1}`);
   const texts = new Array<string>(size).fill('');
   const types = new Array<number>(size).fill(UNUSED);
   const hasBytes = model.at('byte_fallback').boolean(false);

@@ -38,7 +38,7 @@ export class JsonView {
   /** A member, which is absent where this is no object or has none of that name. */
   at(key: string): JsonView {
     const members = isObject(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
-    return new JsonView(members, `${this.place}: ${key}`);
+    return new JsonView(members, `${this.place}: ${/^[\w./-]{1,60}$/.test(key) ? key : quote(key)}`);
   }
 
   string(fallback?: string): string {
@@ -80,9 +80,16 @@ export class JsonView {
   }
 
   #mismatch(expected: string): never {
-    const got = this.value === undefined ? 'nothing' : quote(JSON.stringify(this.value) ?? String(this.value));
-    throw this.error(`must be ${expected}, got ${got}`);
+    throw this.error(`must be ${expected}, got ${describeJson(this.value)}`);
   }
+}
+
+/** What a value is, in a few words: values of strangers may be of any size and depth. */
+export function describeJson(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return quote(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return isObject(value) ? 'an object' : String(value);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
