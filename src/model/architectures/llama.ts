@@ -1,5 +1,6 @@
 // The llama architecture (Touvron et al. 2023), which is also that of Mistral and SmolLM: RMSNorm before each part,
 // rotary positions, grouped-query attention, a SwiGLU feed-forward layer. Names and keys are those of the GGUF format.
+import type { GgufMetadata } from '../gguf/metadata.js';
 import type { Architecture } from './architecture.js';
 import {
   type DecoderConfig,
@@ -24,17 +25,20 @@ import {
 /** Files from elsewhere than GGUF have the rows of q and k in the order of the paper, and pair halves of a head. */
 const styleKey = 'tesserae.rope.style';
 
+/** Of llama, or of a relative that pairs the elements of a head as llama does. */
+export function readLlamaConfig(metadata: GgufMetadata, architecture: string): DecoderConfig {
+  const style = metadata.string(styleKey, 'interleaved');
+  if (style !== 'interleaved' && style !== 'halfSplit') {
+    throw metadata.error(styleKey, 'must be "interleaved" or "halfSplit"');
+  }
+  return readDecoderConfig(metadata, { architecture, style });
+}
+
 export const llama: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'llama',
 
-  readConfig(metadata) {
-    const style = metadata.string(styleKey, 'interleaved');
-    if (style !== 'interleaved' && style !== 'halfSplit') {
-      throw metadata.error(styleKey, 'must be "interleaved" or "halfSplit"');
-    }
-    return readDecoderConfig(metadata, { architecture: 'llama', style });
-  },
+  readConfig: (metadata) => readLlamaConfig(metadata, 'llama'),
 
   weights: (config) =>
     decoderWeights(config, (block) => [

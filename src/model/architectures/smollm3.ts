@@ -1,18 +1,18 @@
 // SmolLM 3 (Bakouch et al. 2025): llama, but that every fourth layer leaves its queries and keys as they are (NoPE, Yang et
 // al. 2025).
 import type { Architecture } from './architecture.js';
-import { type DecoderConfig, readDecoderConfig } from './decoder.js';
+import type { DecoderConfig } from './decoder.js';
 import { attend, embed, gatedFeedForward, layersOf, project, queriesKeysValues, rmsNorm, rotate } from './layers.js';
-import { llama } from './llama.js';
+import { llama, readLlamaConfig } from './llama.js';
 
 /** One layer of so many has no positions, the last of them. */
-const period = 4;
+export const periodWithoutPositions = 4;
 
 export const smollm3: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'smollm3',
 
-  readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'smollm3', style: 'interleaved' }),
+  readConfig: (metadata) => readLlamaConfig(metadata, 'smollm3'),
   weights: llama.weights,
   constants: llama.constants,
 
@@ -21,7 +21,7 @@ export const smollm3: Architecture<DecoderConfig> = {
     const x = embed(pass);
     for (const at of layersOf(pass)) {
       const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      if ((at.index + 1) % period !== 0) rotate(at, heads);
+      if ((at.index + 1) % periodWithoutPositions !== 0) rotate(at, heads);
       project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
       gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;

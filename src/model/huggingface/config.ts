@@ -1,5 +1,7 @@
 // Translates a config.json of Hugging Face into the metadata keys of GGUF, which the architectures read and check. What a
 // config asks for beyond them is refused by name. Called by the source of Hugging Face folders.
+
+import { periodWithoutPositions } from '../architectures/smollm3.js';
 import { quote } from '../gguf/quote.js';
 import type { MetadataValue } from '../gguf/value-types.js';
 import { JsonView } from '../tokenizer/json-view.js';
@@ -9,12 +11,16 @@ const architectures: Readonly<Record<string, string>> = {
   llama: 'llama',
   // Its window is not applied: llama.cpp does without it too.
   mistral: 'llama',
+  smollm3: 'smollm3',
   qwen2: 'qwen2',
   qwen3: 'qwen3',
   gemma2: 'gemma2',
   gemma3_text: 'gemma3',
+  // Of a model that sees, the part that reads and writes.
+  gemma3: 'gemma3',
   phi3: 'phi3',
   gpt2: 'gpt2',
+  // Jina's too, where its positions are ALiBi's.
   bert: 'bert',
   nomic_bert: 'nomic-bert',
 };
@@ -22,6 +28,7 @@ const architectures: Readonly<Record<string, string>> = {
 /** What each may compute its feed-forward layers with; another function would make another model. */
 const activations: Readonly<Record<string, RegExp>> = {
   llama: /^silu$/,
+  smollm3: /^silu$/,
   qwen2: /^silu$/,
   qwen3: /^silu$/,
   phi3: /^silu$/,
@@ -29,6 +36,7 @@ const activations: Readonly<Record<string, RegExp>> = {
   gemma3: /^gelu_pytorch_tanh$/,
   gpt2: /^gelu_(new|pytorch_tanh)$/,
   bert: /^gelu$/,
+  'jina-bert-v2': /^gelu$/,
   'nomic-bert': /^(swiglu|silu)$/,
 };
 
@@ -70,8 +78,16 @@ class Keys {
     this.#set(key, { type: 'bool', value });
   }
 
+  has(key: string): boolean {
+    return this.metadata.has(this.#nameOf(key));
+  }
+
+  #nameOf(key: string): string {
+    return key.startsWith('.') ? this.#architecture + key : key;
+  }
+
   #set(key: string, value: MetadataValue): void {
-    this.metadata.set(key.startsWith('.') ? this.#architecture + key : key, value);
+    this.metadata.set(this.#nameOf(key), value);
   }
 }
 
@@ -80,25 +96,34 @@ class Keys {
  * @throws TesseraeError ERR_MODEL_FILE for values that cannot be, ERR_UNSUPPORTED for models that are not built
  */
 export function translateConfig(config: unknown, path: string): TranslatedConfig {
-  const view = new JsonView(config, path);
+  const whole = new JsonView(config, path);
+  const architecture = architectureOf(whole);
+  if (!whole.at('quantization_config').isAbsent)
+    throw whole.at('quantization_config').unsupported('a quantized folder');
+  const keys = new Keys(architecture);
+  keys.string('general.architecture', architecture);
+  const name = whole.at('_name_or_path');
+  const view = whole.at('text_config').isAbsent ? whole : whole.at('text_config');
+  if (typeof name.value === 'string' && name.value !== '') keys.string('general.name', name.value);
+  checkActivation(view, architecture);
+  if (architecture === 'gpt2') addGpt2(view, keys);
+  else if (architecture === 'bert' || architecture === 'jina-bert-v2') addBert(view, keys, architecture);
+  else if (architecture === 'nomic-bert') addNomic(view, keys);
+  else addRotary(view, keys, architecture);
+  const tiedByDefault = architecture.startsWith('gemma') || architecture === 'gpt2';
+  return { architecture, metadata: keys.metadata, tied: view.at('tie_word_embeddings').boolean(tiedByDefault) };
+}
+
+/** The name in GGUF. */
+function architectureOf(view: JsonView): string {
   const type = view.at('model_type').string();
   const architecture = Object.hasOwn(architectures, type) ? architectures[type] : undefined;
   if (architecture === undefined) {
     const supported = Object.keys(architectures).join(', ');
     throw view.at('model_type').unsupported(`${quote(type)} (supported are ${supported})`);
   }
-  if (!view.at('quantization_config').isAbsent) throw view.at('quantization_config').unsupported('a quantized folder');
-  const keys = new Keys(architecture);
-  keys.string('general.architecture', architecture);
-  const name = view.at('_name_or_path');
-  if (typeof name.value === 'string' && name.value !== '') keys.string('general.name', name.value);
-  checkActivation(view, architecture);
-  if (architecture === 'gpt2') addGpt2(view, keys);
-  else if (architecture === 'bert') addBert(view, keys);
-  else if (architecture === 'nomic-bert') addNomic(view, keys);
-  else addRotary(view, keys, architecture);
-  const tiedByDefault = architecture.startsWith('gemma') || architecture === 'gpt2';
-  return { architecture, metadata: keys.metadata, tied: view.at('tie_word_embeddings').boolean(tiedByDefault) };
+  const isJina = architecture === 'bert' && view.at('position_embedding_type').value === 'alibi';
+  return isJina ? 'jina-bert-v2' : architecture;
 }
 
 function first(view: JsonView, ...names: string[]): JsonView {
@@ -131,13 +156,19 @@ function fourTimes(size: JsonView): JsonView {
   return new JsonView(4 * size.number(), size.place);
 }
 
-function addBert(view: JsonView, keys: Keys): void {
+function addBert(view: JsonView, keys: Keys, architecture: string): void {
   addCommonSizes(view, keys);
   keys.number('.attention.layer_norm_epsilon', first(view, 'layer_norm_eps'));
   keys.count('tokenizer.ggml.token_type_count', view.at('type_vocab_size'));
   keys.flag('.attention.causal', false);
   const positions = view.at('position_embedding_type');
-  if (positions.string('absolute') !== 'absolute') throw positions.unsupported(quote(positions.string()));
+  if (architecture === 'jina-bert-v2') {
+    const feedForward = view.at('feed_forward_type');
+    if (feedForward.string('original') !== 'geglu')
+      throw feedForward.unsupported(quote(feedForward.string('original')));
+  } else if (positions.string('absolute') !== 'absolute') {
+    throw positions.unsupported(quote(positions.string()));
+  }
 }
 
 function addNomic(view: JsonView, keys: Keys): void {
@@ -150,9 +181,11 @@ function addNomic(view: JsonView, keys: Keys): void {
   keys.number('.rope.freq_base', view.at('rotary_emb_base'));
   keys.count('tokenizer.ggml.token_type_count', view.at('type_vocab_size'));
   keys.flag('.attention.causal', false);
-  for (const [name, usual] of [['prenorm', false] as const, ['rotary_emb_interleaved', false] as const]) {
-    if (view.at(name).boolean(usual) !== usual) throw view.at(name).unsupported(String(!usual));
+  for (const name of ['prenorm', 'rotary_emb_interleaved']) {
+    if (view.at(name).boolean(false)) throw view.at(name).unsupported('true');
   }
+  const share = view.at('rotary_emb_fraction');
+  if (!share.isAbsent && share.number() !== 1) throw share.unsupported(String(share.number()));
 }
 
 function addCommonSizes(view: JsonView, keys: Keys): void {
@@ -163,22 +196,71 @@ function addCommonSizes(view: JsonView, keys: Keys): void {
   keys.count('.attention.head_count', view.at('num_attention_heads'));
 }
 
-function addRotary(view: JsonView, keys: Keys, architecture: string): void {
+function addRotary(given: JsonView, keys: Keys, architecture: string): void {
+  const view = architecture === 'gemma3' ? withDefaults(given, gemma3Defaults) : given;
   addCommonSizes(view, keys);
   keys.count('.attention.head_count_kv', view.at('num_key_value_heads'));
   keys.count('.attention.key_length', view.at('head_dim'));
   keys.count('.attention.value_length', view.at('head_dim'));
   keys.number('.attention.layer_norm_rms_epsilon', view.at('rms_norm_eps'));
-  const rope = first(view, 'rope_parameters', 'rope_scaling');
+  const ropes = first(view, 'rope_parameters', 'rope_scaling');
+  // Newer configs have one for each kind of layer.
+  const rope = ropes.at('full_attention').isAbsent ? ropes : ropes.at('full_attention');
+  keys.number('.rope.freq_base_swa', ropes.at('sliding_attention').at('rope_theta'));
   keys.number('.rope.freq_base', rope.at('rope_theta').isAbsent ? view.at('rope_theta') : rope.at('rope_theta'));
   addRopeScaling(view, rope, keys);
-  if (architecture === 'llama') keys.string('tesserae.rope.style', 'halfSplit');
+  if (architecture === 'llama' || architecture === 'smollm3') keys.string('tesserae.rope.style', 'halfSplit');
+  if (architecture === 'smollm3') checkLayersWithoutPositions(view);
   if (architecture === 'phi3') addPartialRotation(view, keys);
-  if (architecture === 'qwen2' || architecture === 'qwen3') {
+  if (architecture === 'qwen2' || architecture === 'qwen3' || architecture === 'smollm3') {
     const window = view.at('use_sliding_window');
     if (window.boolean(false)) throw window.unsupported('a sliding window');
+    const types = view.at('layer_types');
+    const other = types.list().find((type) => type.string() !== 'full_attention');
+    if (other !== undefined) throw types.unsupported(quote(other.string()));
   }
   if (architecture.startsWith('gemma')) addGemma(view, keys, architecture);
+}
+
+/** What configs of Gemma 3 leave out where it is as usual. */
+const gemma3Defaults = {
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 131_072,
+  rms_norm_eps: 1e-6,
+  query_pre_attn_scalar: 256,
+  sliding_window: 4096,
+};
+
+function withDefaults(view: JsonView, defaults: Readonly<Record<string, unknown>>): JsonView {
+  const given = Object.entries(view.rawObject()).filter(([, value]) => value !== null);
+  return new JsonView({ ...defaults, ...Object.fromEntries(given) }, view.place);
+}
+
+/** Layers in which nothing is rotated stand at regular places, as the architecture has them. */
+function checkLayersWithoutPositions(view: JsonView): void {
+  const rotated = view.at('no_rope_layers');
+  rotated.list().forEach((flag, index) => {
+    const isRotated = (index + 1) % periodWithoutPositions !== 0;
+    if (flag.number() !== Number(isRotated)) throw rotated.unsupported(`${flag.number()} at ${index}`);
+  });
+  const interval = view.at('no_rope_layer_interval');
+  if (!interval.isAbsent && interval.number() !== periodWithoutPositions)
+    throw interval.unsupported('another interval');
+}
+
+/** The period after which a layer has no window; undefined where the config does not list the layers. */
+function windowPeriod(view: JsonView): number | undefined {
+  const types = view.at('layer_types');
+  const kinds = types.list().map((type) => type.string());
+  const first = kinds.indexOf('full_attention');
+  if (kinds.length === 0 || first === -1) return undefined;
+  kinds.forEach((kind, index) => {
+    const expected = index % (first + 1) === first ? 'full_attention' : 'sliding_attention';
+    if (kind !== expected) throw types.unsupported(`${quote(kind)} at ${index}`);
+  });
+  return first + 1;
 }
 
 function addPartialRotation(view: JsonView, keys: Keys): void {
@@ -192,10 +274,15 @@ function addGemma(view: JsonView, keys: Keys, architecture: string): void {
   keys.count('.attention.sliding_window', view.at('sliding_window'));
   keys.number('.attn_logit_softcapping', view.at('attn_logit_softcapping'));
   keys.number('.final_logit_softcapping', view.at('final_logit_softcapping'));
+  const listed = windowPeriod(view);
+  if (architecture === 'gemma2' && listed !== undefined && listed !== 2) {
+    throw view.at('layer_types').unsupported(`a window in ${listed - 1} of ${listed} layers`);
+  }
   if (architecture === 'gemma3') {
-    keys.count('.attention.sliding_window_pattern', first(view, 'sliding_window_pattern', '_sliding_window_pattern'));
+    const pattern = first(view, 'sliding_window_pattern', '_sliding_window_pattern');
+    keys.count('.attention.sliding_window_pattern', pattern.isAbsent ? new JsonView(listed, pattern.place) : pattern);
     keys.number('.rope.freq_base_swa', view.at('rope_local_base_freq'));
-    if (view.at('rope_theta').isAbsent) keys.number('.rope.freq_base', 1e6);
+    if (!keys.has('.rope.freq_base')) keys.number('.rope.freq_base', 1e6);
   }
   const scalar = view.at('query_pre_attn_scalar');
   if (scalar.isAbsent) return;

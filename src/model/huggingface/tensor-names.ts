@@ -54,6 +54,12 @@ const gemma: Naming = {
   },
 };
 
+const gemma3: Naming = {
+  ...gemma,
+  // Of a model that sees, what it sees with.
+  ignored: /\.rotary_emb\.inv_freq$|^(model\.)?(vision_tower|multi_modal_projector)\./,
+};
+
 const bertModel: Rules = {
   'embeddings.word_embeddings': 'token_embd',
   'embeddings.position_embeddings': 'position_embd',
@@ -61,13 +67,40 @@ const bertModel: Rules = {
   'embeddings.LayerNorm': 'token_embd_norm',
 };
 
+const bert: Naming = {
+  prefix: 'bert.',
+  layers: 'encoder.layer.',
+  model: bertModel,
+  layer: {
+    'attention.self.query': 'attn_q',
+    'attention.self.key': 'attn_k',
+    'attention.self.value': 'attn_v',
+    'attention.output.dense': 'attn_output',
+    'attention.output.LayerNorm': 'attn_output_norm',
+    'intermediate.dense': 'ffn_up',
+    'output.dense': 'ffn_down',
+    'output.LayerNorm': 'layer_output_norm',
+  },
+  ignored: /^(bert\.)?(embeddings\.position_ids$|pooler\.|cls\.)/,
+};
+const jinaBert: Naming = {
+  ...bert,
+  layer: {
+    ...bert.layer,
+    'mlp.gated_layers': 'ffn_up',
+    'mlp.wo': 'ffn_down',
+    'mlp.layernorm': 'layer_output_norm',
+  },
+};
+
 /** By the architecture's name in GGUF. */
 const namings: Readonly<Record<string, Naming>> = {
   llama: rotary,
+  smollm3: rotary,
   qwen2: rotary,
   qwen3: rotary,
   gemma2: gemma,
-  gemma3: gemma,
+  gemma3,
   phi3: {
     ...rotary,
     layer: { ...rotaryLayer, 'self_attn.qkv_proj': 'attn_qkv', 'mlp.gate_up_proj': 'ffn_up' },
@@ -86,22 +119,8 @@ const namings: Readonly<Record<string, Naming>> = {
     },
     ignored: /\.attn\.(masked_)?bias$/,
   },
-  bert: {
-    prefix: 'bert.',
-    layers: 'encoder.layer.',
-    model: bertModel,
-    layer: {
-      'attention.self.query': 'attn_q',
-      'attention.self.key': 'attn_k',
-      'attention.self.value': 'attn_v',
-      'attention.output.dense': 'attn_output',
-      'attention.output.LayerNorm': 'attn_output_norm',
-      'intermediate.dense': 'ffn_up',
-      'output.dense': 'ffn_down',
-      'output.LayerNorm': 'layer_output_norm',
-    },
-    ignored: /^(bert\.)?(embeddings\.position_ids$|pooler\.|cls\.)/,
-  },
+  bert,
+  'jina-bert-v2': jinaBert,
   'nomic-bert': {
     prefix: 'bert.',
     layers: 'encoder.layers.',
@@ -128,7 +147,7 @@ export function translateName(architecture: string, name: string, tied: boolean)
   if (naming === undefined) return { name };
   if (naming.ignored.test(name)) return undefined;
   const [, path = '', kind = ''] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
-  const inner = path.startsWith(naming.prefix) ? path.slice(naming.prefix.length) : path;
+  const inner = withoutPrefix(path, naming.prefix);
   const translated = translatePath(naming, inner);
   if (translated === undefined) return { name };
   if (translated === 'output' && tied) return undefined;
@@ -140,6 +159,14 @@ export function translateName(architecture: string, name: string, tied: boolean)
     return { name: `${translated}.weight`, plus: 1 };
   }
   return { name: `${translated}.${kind}` };
+}
+
+/** Models that see have their text part under a name of its own, before or after the prefix. */
+function withoutPrefix(path: string, prefix: string): string {
+  return [prefix, 'language_model.', prefix].reduce(
+    (rest, part) => (rest.startsWith(part) ? rest.slice(part.length) : rest),
+    path,
+  );
 }
 
 function translatePath({ layers, model, layer }: Naming, path: string): string | undefined {

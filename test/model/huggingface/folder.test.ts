@@ -3,14 +3,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openGguf } from '../../../src/model/gguf/reader.js';
 import { openSafetensors } from '../../../src/model/huggingface/safetensors.js';
 import { sharedEngines } from '../../support/engines.js';
 import { temporaryFolder } from '../../support/gguf-bytes.js';
-import { type FolderTensor, safetensorsBytes, writeFolder } from '../../support/huggingface-folder.js';
+import { safetensorsBytes, writeFolder } from '../../support/huggingface-folder.js';
+import { type Pair, pairs, translated } from '../../support/huggingface-pairs.js';
 import { modelPaths, someIds } from '../../support/model-files.js';
 import { firstBitDifference } from '../../support/numbers.js';
-import { type RandomModel, text } from '../../support/random-architecture.js';
 import { expectRejection } from '../../support/rejections.js';
 
 const engines = sharedEngines();
@@ -18,157 +17,20 @@ const write = modelPaths();
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-const rotaryNames: [RegExp, string][] = [
-  [/^token_embd\./, 'model.embed_tokens.'],
-  [/^output_norm\./, 'model.norm.'],
-  [/^output\./, 'lm_head.'],
-  [/^blk\.(\d+)\.attn_norm\./, 'model.layers.$1.input_layernorm.'],
-  [/^blk\.(\d+)\.attn_output\./, 'model.layers.$1.self_attn.o_proj.'],
-  [/^blk\.(\d+)\.attn_qkv\./, 'model.layers.$1.self_attn.qkv_proj.'],
-  [/^blk\.(\d+)\.attn_([qk])_norm\./, 'model.layers.$1.self_attn.$2_norm.'],
-  [/^blk\.(\d+)\.attn_([qkv])\./, 'model.layers.$1.self_attn.$2_proj.'],
-  [/^blk\.(\d+)\.ffn_(gate|up|down)\./, 'model.layers.$1.mlp.$2_proj.'],
-];
-const plainNames: [RegExp, string][] = [
-  ...rotaryNames,
-  [/^blk\.(\d+)\.ffn_norm\./, 'model.layers.$1.post_attention_layernorm.'],
-];
-const gemmaNames: [RegExp, string][] = [
-  ...rotaryNames,
-  [/^blk\.(\d+)\.ffn_norm\./, 'model.layers.$1.pre_feedforward_layernorm.'],
-  [/^blk\.(\d+)\.post_attention_norm\./, 'model.layers.$1.post_attention_layernorm.'],
-  [/^blk\.(\d+)\.post_ffw_norm\./, 'model.layers.$1.post_feedforward_layernorm.'],
-];
-const gpt2Names: [RegExp, string][] = [
-  [/^token_embd\./, 'wte.'],
-  [/^position_embd\./, 'wpe.'],
-  [/^output_norm\./, 'ln_f.'],
-  [/^blk\.(\d+)\.attn_norm\./, 'h.$1.ln_1.'],
-  [/^blk\.(\d+)\.ffn_norm\./, 'h.$1.ln_2.'],
-  [/^blk\.(\d+)\.attn_qkv\./, 'h.$1.attn.c_attn.'],
-  [/^blk\.(\d+)\.attn_output\./, 'h.$1.attn.c_proj.'],
-  [/^blk\.(\d+)\.ffn_up\./, 'h.$1.mlp.c_fc.'],
-  [/^blk\.(\d+)\.ffn_down\./, 'h.$1.mlp.c_proj.'],
-];
-
-const sizes = {
-  hidden_size: 32,
-  num_hidden_layers: 2,
-  intermediate_size: 64,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  max_position_embeddings: 512,
-  rms_norm_eps: 1e-5,
-  hidden_act: 'silu',
-};
-const gemmaSizes = {
-  ...sizes,
-  head_dim: 8,
-  query_pre_attn_scalar: 8,
-  sliding_window: 7,
-  hidden_act: 'gelu_pytorch_tanh',
-};
-
-interface Pair {
-  readonly names: readonly [RegExp, string][];
-  readonly model: RandomModel;
-  readonly config: object;
-}
-
-const pairs: [what: string, pair: Pair][] = [
-  [
-    'llama',
-    {
-      names: plainNames,
-      // The rows of q and k are those of a folder here, in the GGUF file too.
-      model: { architecture: 'llama', kvHeads: 2, metadata: { 'tesserae.rope.style': text('halfSplit') } },
-      config: { ...sizes, model_type: 'llama', tie_word_embeddings: true },
-    },
-  ],
-  [
-    'qwen3 in BF16, with an output matrix',
-    {
-      names: plainNames,
-      model: {
-        architecture: 'qwen3',
-        kvHeads: 2,
-        headDim: 16,
-        type: 'BF16',
-        optional: (name) => name === 'output.weight',
-      },
-      config: { ...sizes, model_type: 'qwen3', head_dim: 16 },
-    },
-  ],
-  [
-    'gemma2, whose norms add 1',
-    {
-      names: gemmaNames,
-      model: { architecture: 'gemma2', kvHeads: 2 },
-      config: { ...gemmaSizes, model_type: 'gemma2', attn_logit_softcapping: 5, final_logit_softcapping: 3 },
-    },
-  ],
-  [
-    'gpt2, whose matrices are transposed',
-    {
-      names: gpt2Names,
-      model: { architecture: 'gpt2', type: 'F16' },
-      config: {
-        model_type: 'gpt2',
-        n_positions: 512,
-        n_embd: 32,
-        n_layer: 2,
-        n_head: 4,
-        n_inner: 64,
-        layer_norm_epsilon: 1e-5,
-      },
-    },
-  ],
-];
-
-/** The tensors of a GGUF file as a folder has them. */
-async function translated(path: string, { names, model }: Pair): Promise<Map<string, FolderTensor>> {
-  await using file = await openGguf(path);
-  const tensors = new Map<string, FolderTensor>();
-  for (const info of file.tensors.values()) {
-    const bytes = new Uint8Array(info.sizeBytes);
-    await file.readTensorInto(info, bytes);
-    const [pattern, replacement] = names.find(([candidate]) => candidate.test(info.name)) ?? [/^/, ''];
-    const name = info.name.replace(pattern, replacement);
-    let tensor: FolderTensor = { dtype: info.type as 'F32', shape: info.shape, bytes };
-    if (model.architecture === 'gpt2' && /\.c_\w+\.weight$/.test(name)) tensor = transpose(tensor);
-    if (model.architecture === 'gemma2' && info.name.endsWith('norm.weight')) {
-      const less = new Float32Array(bytes.buffer).map((value) => value - 1);
-      tensor = { ...tensor, bytes: new Uint8Array(less.buffer) };
-    }
-    tensors.set(name, tensor);
-  }
-  return tensors;
-}
-
-function transpose({ dtype, shape, bytes }: FolderTensor): FolderTensor {
-  const [rows, columns] = shape as [number, number];
-  const size = bytes.length / (rows * columns);
-  const turned = new Uint8Array(bytes.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const from = (row * columns + column) * size;
-      turned.set(bytes.subarray(from, from + size), (column * rows + row) * size);
-    }
-  }
-  return { dtype, shape: [columns, rows], bytes: turned };
-}
-
 describe.each(pairs)('%s', (what, pair) => {
   test.each([0, 1])('gives the logits of the GGUF file with the same weights, %d bytes misplaced', async (pad) => {
     const engine = await engines({ threads: 2 });
     const path = await write(pair.model);
     const tensors = await translated(path, pair);
-    const home = folder.file(`${what.slice(0, 5)}-${pad}`);
+    const home = folder.file(`${what.replaceAll(/\W+/g, '-')}-${pad}`);
     writeFolder(home, { config: pair.config, files: new Map([['model.safetensors', safetensorsBytes(tensors, pad)]]) });
     const ids = someIds(20, 300);
     using expected = await engine.loadModel(path);
     using actual = await engine.loadModel(home);
     expect(actual.tokenizer.encode('the test')).toEqual(expected.tokenizer.encode('the test'));
+    const [ours, wanted] = [await actual.embed([ids]), await expected.embed([ids])];
+    expect(firstBitDifference(ours[0] as Float32Array, wanted[0] as Float32Array)).toBeUndefined();
+    if (expected.info.kvType === undefined) return;
     expect(firstBitDifference(await actual.logits(ids), await expected.logits(ids))).toBeUndefined();
   });
 });
@@ -202,6 +64,30 @@ describe('refuses', () => {
     ['quantized weights', { ...config, quantization_config: {} }, 'ERR_UNSUPPORTED', /quantized folder/],
     ['another activation', { ...config, hidden_act: 'relu' }, 'ERR_UNSUPPORTED', /hidden_act: "relu"/],
     ['dynamic scaling', { ...config, rope_scaling: { type: 'dynamic' } }, 'ERR_UNSUPPORTED', /"dynamic"/],
+    [
+      'rotations elsewhere',
+      { ...config, model_type: 'smollm3', no_rope_layers: [1, 0] },
+      'ERR_UNSUPPORTED',
+      /no_rope_layers: 0 at 1/,
+    ],
+    [
+      'windows elsewhere',
+      { ...config, model_type: 'gemma3', layer_types: ['full_attention', 'sliding_attention'] },
+      'ERR_UNSUPPORTED',
+      /layer_types: "sliding_attention" at 1/,
+    ],
+    [
+      'windows where none are',
+      { ...config, model_type: 'qwen3', layer_types: ['sliding_attention'] },
+      'ERR_UNSUPPORTED',
+      /layer_types: "sliding_attention"/,
+    ],
+    [
+      'an alibi without geglu',
+      { ...config, model_type: 'bert', hidden_act: 'gelu', position_embedding_type: 'alibi' },
+      'ERR_UNSUPPORTED',
+      /feed_forward_type: "original"/,
+    ],
     ['a negative size', { ...config, hidden_size: -1 }, 'ERR_MODEL_FILE', /hidden_size: is -1/],
   ] as const)('%s', async (_what, changed, code, message) => {
     const engine = await engines({ threads: 2 });
