@@ -72,7 +72,12 @@ describe('refuses', () => {
     ],
     [
       'windows elsewhere',
-      { ...config, model_type: 'gemma3', layer_types: ['full_attention', 'sliding_attention'] },
+      {
+        ...config,
+        model_type: 'gemma3',
+        hidden_act: 'gelu_pytorch_tanh',
+        layer_types: ['full_attention', 'sliding_attention'],
+      },
       'ERR_UNSUPPORTED',
       /layer_types: "sliding_attention" at 1/,
     ],
