@@ -7,13 +7,18 @@ import type { Addon, BlockSizes } from './native/addon.js';
 /** Block sizes in elements; what is left out is chosen by the caches. */
 export type BlockSizeOptions = Partial<BlockSizes>;
 
-/** kc · nc floats of a block of B fill at most this share of the second cache, and kc rows of A as much of the first. */
-const shareOfCache = 1 / 2;
-/** A longer kc gains nothing, and takes room from partial sums. */
-const mostKc = 512;
+/** kc rows of A fill at most this share of the first cache. */
+const shareOfFirst = 2 / 3;
+/** kc · nc floats of a block of B fill at most this share of the second cache. */
+const shareOfSecond = 0.6;
+/** Larger ones gain nothing, and a larger block takes room from partial sums. */
+const mostKc = 1024;
 const mostNc = 256;
+const mostBlock = 147_456;
 /** Elements of packed A against those of a block of B. */
 const packedShare = 1.5;
+/** Whole micro-tiles of all kernel sets. */
+const packedRows = 24;
 
 /**
  * @throws TesseraeError ERR_ARGUMENT for sizes that are no whole panels (kc a multiple of 8, nc of 16, mc of 6) or that
@@ -21,6 +26,7 @@ const packedShare = 1.5;
  */
 export function chooseBlockSizes(
   addon: Addon,
+  isa: string,
   wanted: BlockSizeOptions = {},
   caches: readonly Cache[] = readCaches(),
 ): BlockSizes {
@@ -31,7 +37,7 @@ export function chooseBlockSizes(
       throw argumentError(`${name} must be a positive integer, got ${String(value)}`);
     }
   }
-  const sizes = { ...suggested(addon, caches), ...wanted };
+  const sizes = { ...suggested(addon, isa, caches), ...wanted };
   if (Object.values(sizes).every((size) => size < 2 ** 32) && addon.blockSizesValid(sizes)) return sizes;
   const { kc, nc, mc } = sizes;
   const message = `block sizes kc ${kc}, nc ${nc}, mc ${mc}: kc must be a multiple of 8, nc of 16, mc of 6, and all fit into scratch`;
@@ -39,17 +45,25 @@ export function chooseBlockSizes(
 }
 
 /** What fits the caches; the addon's own sizes where the system does not tell of them. */
-function suggested({ defaultBlockSizes, microTile, blockSizesValid }: Addon, caches: readonly Cache[]): BlockSizes {
-  const floatsOf = (level: number) => {
+function suggested(addon: Addon, isa: string, caches: readonly Cache[]): BlockSizes {
+  const { mr, nr } = addon.microTiles[isa] as { mr: number; nr: number };
+  const floatsOf = (level: number, share: number) => {
     const cache = caches.find((one) => one.level === level && one.kind !== 'instruction');
-    return cache === undefined ? undefined : (cache.sizeBytes / 4 / Math.max(1, cache.sharedBy)) * shareOfCache;
+    return cache === undefined ? undefined : (cache.sizeBytes / 4 / Math.max(1, cache.sharedBy)) * share;
   };
-  const [first, second] = [floatsOf(1), floatsOf(2)];
-  if (first === undefined || second === undefined) return defaultBlockSizes;
-  const kc = clamp(powerOfTwoBelow(first / microTile.mr), 128, mostKc);
-  const nc = clamp(powerOfTwoBelow(second / kc), microTile.nr, mostNc);
-  const mc = Math.max(1, Math.floor((nc * packedShare) / microTile.mr)) * microTile.mr;
-  return blockSizesValid({ kc, nc, mc }) ? { kc, nc, mc } : defaultBlockSizes;
+  const [first, second] = [floatsOf(1, shareOfFirst), floatsOf(2, shareOfSecond)];
+  if (first === undefined || second === undefined) return addon.defaultBlockSizes;
+  const kc = clamp(powerOfTwoBelow(first / mr), 128, mostKc);
+  const nc = roundBelow(Math.min(second, mostBlock) / kc, nr);
+  const mc = Math.max(1, Math.floor((nc * packedShare) / packedRows)) * packedRows;
+  const sizes = { kc, nc, mc };
+  return addon.blockSizesValid(sizes) ? sizes : addon.defaultBlockSizes;
+}
+
+/** The largest of unit · 2^i and unit · 3 · 2^i up to a value, at least one unit. */
+function roundBelow(value: number, unit: number): number {
+  const units = Math.max(1, Math.min(value, mostNc) / unit);
+  return unit * Math.max(powerOfTwoBelow(units), units < 3 ? 1 : 3 * powerOfTwoBelow(units / 3));
 }
 
 function powerOfTwoBelow(value: number): number {

@@ -137,7 +137,7 @@ export class Engine {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
     }
     const isa = chooseIsa(addon, options.isa ?? environment.isa);
-    const blockSizes = chooseBlockSizes(addon, options.blockSizes);
+    const blockSizes = chooseBlockSizes(addon, isa, options.blockSizes);
     const budgetBytes = checkCount(options.memoryBudget ?? defaultBudget(), 'memoryBudget');
     const teamBytes = Team.sizeBytes(addon, threads);
     if (budgetBytes <= teamBytes) {

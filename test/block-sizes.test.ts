@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type BlockSizeOptions, chooseBlockSizes } from '../src/block-sizes.js';
 import type { Cache } from '../src/caches.js';
 import { Engine } from '../src/index.js';
+import type { BlockSizes } from '../src/native/addon.js';
 import { loadAddon } from '../src/native/load.js';
 import { firstBitDifference, Numbers } from './support/numbers.js';
 import { expectRejection } from './support/rejections.js';
@@ -17,20 +18,27 @@ function caches(first: number, second: number, sharedBy = 1): Cache[] {
 }
 
 describe('chooseBlockSizes', () => {
-  test.each([
+  test.each<[string, Cache[], BlockSizes, string?]>([
     ['32 KiB and 512 KiB', caches(32 << 10, 512 << 10), { kc: 512, nc: 128, mc: 192 }],
-    ['48 KiB and 2 MiB', caches(48 << 10, 2 << 20), { kc: 512, nc: 256, mc: 384 }],
+    ['48 KiB and 2 MiB', caches(48 << 10, 2 << 20), { kc: 1024, nc: 128, mc: 192 }],
+    ['48 KiB and 1 MiB, wide micro-tiles', caches(48 << 10, 1 << 20), { kc: 1024, nc: 144, mc: 216 }, 'avx512'],
+    ['32 KiB and 1 MiB, wide micro-tiles', caches(32 << 10, 1 << 20), { kc: 512, nc: 192, mc: 288 }, 'avx512'],
     ['32 KiB and 1 MiB for two threads', caches(64 << 10, 1 << 20, 2), { kc: 512, nc: 128, mc: 192 }],
     ['32 KiB and 256 KiB', caches(32 << 10, 256 << 10), { kc: 512, nc: 64, mc: 96 }],
     ['tiny caches', caches(1 << 10, 4 << 10), { kc: 128, nc: 16, mc: 24 }],
     ['no caches that are told of', [], { kc: 512, nc: 128, mc: 192 }],
-  ])('%s', (_name, found, expected) => {
-    expect(chooseBlockSizes(addon, {}, found)).toEqual(expected);
+  ])('%s', (_name, found, expected, isa = 'ref') => {
+    const tiles = { ...addon.microTiles, avx512: { mr: 8, nr: 48 } };
+    expect(chooseBlockSizes({ ...addon, microTiles: tiles }, isa, {}, found)).toEqual(expected);
     expect(addon.blockSizesValid(expected)).toBe(true);
   });
 
   test('what is given goes before what the caches suggest', () => {
-    expect(chooseBlockSizes(addon, { nc: 64 }, caches(32 << 10, 512 << 10))).toEqual({ kc: 512, nc: 64, mc: 192 });
+    expect(chooseBlockSizes(addon, 'ref', { nc: 64 }, caches(32 << 10, 512 << 10))).toEqual({
+      kc: 512,
+      nc: 64,
+      mc: 192,
+    });
   });
 
   test.each<[string, unknown, RegExp]>([
@@ -54,7 +62,7 @@ test('products have the same bits whatever the blocks, packed or not', async () 
   const [m, k, n] = [150, 300, 90];
   const [a, b] = [numbers.floats(m * k), numbers.floats(k * n)];
   const results: ArrayLike<number>[] = [];
-  for (const blockSizes of [{}, { kc: 64, nc: 32, mc: 12 }, { kc: 8, nc: 16, mc: 6 }]) {
+  for (const blockSizes of [{}, { nc: 144 }, { kc: 64, nc: 32, mc: 12 }, { kc: 8, nc: 16, mc: 6 }]) {
     await using engine = await Engine.create({ threads: 2, blockSizes });
     expect(engine.blockSizes).toMatchObject(blockSizes);
     using scope = engine.scope();

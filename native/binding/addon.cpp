@@ -246,11 +246,16 @@ Napi::Value describe_layout(Napi::Env env) {
   return layout;
 }
 
-Napi::Value describe_micro_tile(Napi::Env env) {
-  Napi::Object sizes = Napi::Object::New(env);
-  sizes.Set("mr", static_cast<double>(kMr));
-  sizes.Set("nr", static_cast<double>(kNr));
-  return sizes;
+Napi::Value describe_micro_tiles(Napi::Env env) {
+  Napi::Object tiles = Napi::Object::New(env);
+  for (const Isa isa : kAllIsas) {
+    const KernelSet& set = kernel_set(isa);
+    Napi::Object tile = Napi::Object::New(env);
+    tile.Set("mr", static_cast<double>(set.micro_rows));
+    tile.Set("nr", static_cast<double>(set.micro_columns));
+    if (isa_supported(isa)) tiles.Set(set.isa, tile);
+  }
+  return tiles;
 }
 
 Napi::Value describe_default_block_sizes(Napi::Env env) {
@@ -272,7 +277,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("kernels", describe_kernels(env));
   exports.Set("isas", describe_isas(env));
   exports.Set("layout", describe_layout(env));
-  exports.Set("microTile", describe_micro_tile(env));
+  exports.Set("microTiles", describe_micro_tiles(env));
   exports.Set("defaultBlockSizes", describe_default_block_sizes(env));
   exports.Set("blockSizesValid", Napi::Function::New<block_sizes_valid_call>(env));
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));

@@ -1,6 +1,6 @@
 // The block sizes of matmul: each with what it cuts and which cache it fills. Results do not depend on any of
 // them (see matmul.h). The engine chooses kc, nc and mc (src/block-sizes.ts); what stands here are the values for
-// 32 KiB of L1 and 512 KiB of L2. TypeScript mirrors the starred ones in src/ops/matmul-tiles.ts.
+// 32 KiB of L1, 512 KiB of L2 and 6 × 16. TypeScript mirrors the starred ones in src/ops/matmul-tiles.ts.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace tesserae {
 
-// Micro-tile: rows × columns of C that one micro-kernel call holds in registers. 6 × 2 vectors of accumulators,
+// Micro-tile of AVX2: rows × columns of C that one micro-kernel call holds in registers. 6 × 2 vectors of accumulators,
 // 2 vectors of B and 1 of A fill 15 of the 16 registers, and 12 independent FMA chains cover 2 ports × 4 cycles.
 constexpr int64_t kMr = 6;   // *
 constexpr int64_t kNr = 16;  // * also the width of a packed panel: one cache line per k

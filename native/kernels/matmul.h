@@ -22,10 +22,10 @@
 //            otherwise:                                                      shared_pack, after an op pack_b
 //   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 4 · threads tiles;
 //            otherwise the same from 512 down to 32. tile_m = m. Mirrored (m > 8): the same with tile_m, tile_n = n.
-//   local    tile_m = m. tile_n = the largest of 128, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
+//   local    tile_m = m. tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
 //            8 · threads tiles; with none, 32.
-//   shared   tile_n = 128; tile_m = the first of 258, 132, 66, 36 with at most 2.5e8 operations a tile and at least
-//            8 · threads tiles; with none, 36 and tile_n = 64.
+//   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
+//            8 · threads tiles; with none, 48 and half of nc, in whole panels.
 //   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
 //            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.
 
@@ -45,7 +45,8 @@ enum class MatmulPath : int64_t {
   shared_pack = 2,  // B was packed before, by pack_b, for all tiles
 };
 
-// Tile index -> (batch group, row block, column block), the last running fastest.
+// Tile index -> (batch group, column block, row block), the last running fastest: tiles that follow each other take the
+// same block of B, which stays in L2.
 // tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m) · ceil(n / tile_n).
 struct MatmulParams {
   const float* a;
@@ -95,8 +96,8 @@ static inline MatmulTile matmul_tile(const MatmulParams& p, int64_t tile) {
   const int64_t row_blocks = (p.m + p.tile_m - 1) / p.tile_m;
   const int64_t column_blocks = (p.n + p.tile_n - 1) / p.tile_n;
   const int64_t batch = tile / (row_blocks * column_blocks) * p.tile_batches;
-  const int64_t row = tile / column_blocks % row_blocks * p.tile_m;
-  const int64_t column = tile % column_blocks * p.tile_n;
+  const int64_t column = tile / row_blocks % column_blocks * p.tile_n;
+  const int64_t row = tile % row_blocks * p.tile_m;
   return {batch,  smaller(batch + p.tile_batches, p.batch.rows()),
           row,    smaller(row + p.tile_m, p.m),
           column, smaller(column + p.tile_n, p.n)};

@@ -52,15 +52,15 @@ const KernelInfo& kernel_info(uint32_t opcode) { return kInfo[opcode]; }
 
 const KernelSet& kernel_set(Isa isa) {
   static constexpr KernelSet kSets[] = {
-      {"ref", kRef},
+      {"ref", kRef, 6, 16},
 #ifdef TESSERAE_HAVE_AVX2
-      {"avx2", kAvx2},
-      {"avx_vnni", kAvxVnni},
-      {"avx512", kAvx512},
+      {"avx2", kAvx2, 6, 16},
+      {"avx_vnni", kAvxVnni, 6, 16},
+      {"avx512", kAvx512, 8, 48},
 #else
-      {"avx2", nullptr},
-      {"avx_vnni", nullptr},
-      {"avx512", nullptr},
+      {"avx2", nullptr, 0, 0},
+      {"avx_vnni", nullptr, 0, 0},
+      {"avx512", nullptr, 0, 0},
 #endif
   };
   return kSets[static_cast<uint32_t>(isa)];

@@ -22,6 +22,9 @@ struct KernelInfo {
 struct KernelSet {
   const char* isa;
   const Kernel* kernels;
+  // Of the micro-kernel that matmul's large tiles take: what block sizes should be multiples of.
+  int64_t micro_rows;
+  int64_t micro_columns;
 };
 
 uint32_t kernel_count();

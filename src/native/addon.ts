@@ -64,8 +64,8 @@ export interface Addon {
   /** The kernel sets that this CPU can run, the best one last. */
   readonly isas: readonly string[];
   readonly layout: NativeLayout;
-  /** Rows and columns of C that a micro-kernel holds in registers. */
-  readonly microTile: { readonly mr: number; readonly nr: number };
+  /** For each of `isas`: rows and columns of C that its micro-kernel for large tiles holds in registers. */
+  readonly microTiles: Readonly<Record<string, { readonly mr: number; readonly nr: number }>>;
   readonly defaultBlockSizes: BlockSizes;
 
   /** Whether the blocks are whole panels and fit into a worker's scratch memory. */

@@ -44,7 +44,7 @@ const thinTilesPerWorker = 4;
 
 const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;
-const sharedRows = [258, 132, 66, 36];
+const sharedRows = [264, 144, 72, 48];
 /** Elements along the wide operand of the thin path: long runs where it lies along them, and shorter ones across. */
 const thinAlong = [1024, 512, 256, 128];
 const thinAcross = [512, 256, 128, 64, 32];
@@ -74,7 +74,8 @@ export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: bool
     2 * rows * k * nc <= mostTileFlops && batches * Math.ceil(m / rows) * Math.ceil(n / nc) >= enough;
   const rows = sharedRows.find(fits);
   if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, nc), batches: 1 };
-  return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, Math.max(panelColumns, nc / 2)), batches: 1 };
+  const half = Math.max(1, Math.floor(nc / 2 / panelColumns)) * panelColumns;
+  return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
 }
 
 function thinTiles({ m, n, batches, threads }: ProductSize, alongRows: boolean): TileSize {

@@ -89,6 +89,7 @@ export class Team {
     this.#addon = addon;
     this.#control = alignedBlock(addon, layout.controlBytes + (threads + 1) * layout.seatBytes);
     const scratch = alignedBlock(addon, (threads + 1) * layout.scratchBytes);
+    addon.adviseHugePages(scratch);
     addon.controlInit(this.#control, {
       isa: options.isa,
       seats: threads,

@@ -1,4 +1,4 @@
-// matmul with AVX-512: its micro-kernel for the blocked paths, and the way to the thin path. The sums are the same chains
+// matmul with AVX-512: its micro-kernels for the blocked paths, and the way to the thin path. The sums are the same chains
 // as with AVX2, and so the bits.
 #include "kernels/matmul.h"
 
@@ -6,7 +6,7 @@
 
 #include "kernels/avx2/matmul_blocked.h"
 #include "kernels/avx2/matmul_thin.h"
-#include "kernels/avx512/sgemm_12x32.h"
+#include "kernels/avx512/sgemm.h"
 
 namespace tesserae {
 namespace matmul {
@@ -15,28 +15,33 @@ namespace {
 using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
                              int64_t to_rs, __mmask16 last);
 
+template <int MostRows>
 struct KernelsByRows {
-  MicroKernel of[kRows512 + 1];
+  MicroKernel of[MostRows + 1];
 };
 
 template <bool PackedA, int Vectors, int... Rows>
-constexpr KernelsByRows kernels_by_rows(std::integer_sequence<int, Rows...>) {
-  return {{nullptr, sgemm_avx512_12x32<Rows + 1, Vectors, PackedA>...}};
+constexpr KernelsByRows<sizeof...(Rows)> kernels_by_rows(std::integer_sequence<int, Rows...>) {
+  return {{nullptr, sgemm_avx512<Rows + 1, Vectors, PackedA>...}};
 }
 
-template <bool PackedA, int Vectors>
-constexpr KernelsByRows kByRows = kernels_by_rows<PackedA, Vectors>(std::make_integer_sequence<int, kRows512>());
+template <bool PackedA, int Vectors, int MostRows>
+constexpr KernelsByRows<MostRows> kByRows =
+    kernels_by_rows<PackedA, Vectors>(std::make_integer_sequence<int, MostRows>());
 
-struct Micro12x32 {
-  static constexpr int64_t kRows = kRows512;
-  static constexpr int64_t kPanels = kPanels512;
+template <int Rows, int Panels>
+struct Micro512 {
+  static constexpr int64_t kRows = Rows;
+  static constexpr int64_t kPanels = Panels;
 
   template <bool PackedA>
   static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
                   const float* from, float* to, int64_t to_rs) {
     const int64_t in_last = (columns - 1) % kNr + 1;
     const auto last = static_cast<__mmask16>((1u << in_last) - 1);
-    const auto kernel = columns > kNr ? kByRows<PackedA, 2>.of[rows] : kByRows<PackedA, 1>.of[rows];
+    MicroKernel kernel = kByRows<PackedA, 1, Rows>.of[rows];
+    if (columns > kNr) kernel = kByRows<PackedA, 2, Rows>.of[rows];
+    if (Panels > 2 && columns > 2 * kNr) kernel = kByRows<PackedA, Panels, Rows>.of[rows];
     kernel(k, a, a_rs, b, from, to, to_rs, last);
   }
   static bool can_store(int64_t) { return true; }
@@ -59,6 +64,17 @@ struct Micro12x32 {
   }
 };
 
+using Micro12x32 = Micro512<12, 2>;
+using Micro8x48 = Micro512<8, 3>;
+
+// Eight rows of A leave room in their sets of L1, also where they lie a power of two apart; but a narrow tile that is no
+// multiple of 48 would waste the third vector.
+void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
+  const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
+  if (columns >= 144 || columns % 48 == 0) blocked_tile<Micro8x48>(p, x, tile, scratch);
+  else blocked_tile<Micro12x32>(p, x, tile, scratch);
+}
+
 }  // namespace
 }  // namespace matmul
 
@@ -69,7 +85,7 @@ KernelStatus matmul_avx512(const OpRecord& op, int64_t tile_index, Scratch& scra
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
     const MatmulOperands x = matmul_operands(p, batch);
     if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::thin_tile_avx2(p, x, tile, floats);
-    else matmul::blocked_tile<matmul::Micro12x32>(p, x, tile, floats);
+    else matmul::blocked_tile_avx512(p, x, tile, floats);
   }
   return KernelStatus::ok;
 }

@@ -3,6 +3,7 @@
 //   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
 // TESSERAE_ISA names the kernel set, else it is the best one; BLOCKS=kc,nc,mc sets the block sizes.
 #include <immintrin.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -30,9 +31,14 @@ double seconds() {
 
 struct Aligned {
   void* data;
-  explicit Aligned(size_t size_bytes) : data(std::aligned_alloc(64, (size_bytes + 63) / 64 * 64)) {
-    std::memset(data, 0, (size_bytes + 63) / 64 * 64);
+  explicit Aligned(size_t size_bytes) {
+    const size_t unit = size_bytes >= kHugePage ? kHugePage : 64;
+    const size_t whole = (size_bytes + unit - 1) / unit * unit;
+    data = std::aligned_alloc(unit, whole);
+    if (unit == kHugePage) madvise(data, whole, MADV_HUGEPAGE);  // as the engine does
+    std::memset(data, 0, whole);
   }
+  static constexpr size_t kHugePage = size_t{2} << 20;
   Aligned(const Aligned&) = delete;
   ~Aligned() { std::free(data); }
   float* floats() const { return static_cast<float*>(data); }

@@ -1,4 +1,4 @@
-// The micro-kernel of matmul with AVX-512: a 12 × 32 micro-tile of C in registers, over one k-block.
+// The micro-kernel of matmul with AVX-512: a micro-tile of C, 12 × 32 or 8 × 48, in registers, over one k-block.
 #pragma once
 
 #include <immintrin.h>
@@ -10,10 +10,10 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// 12 × 2 accumulators, 2 vectors of B and one of A in 27 of the 32 registers: 24 independent FMA chains, and 14 loads for
-// 24 FMAs.
-constexpr int kRows512 = 12;
-constexpr int kPanels512 = 2;
+// 24 accumulators, 2 or 3 vectors of B and one of A in 27 or 28 of the 32 registers: 24 independent FMA chains, and 14 or 11
+// loads for 24 FMAs.
+constexpr int kMostRows512 = 12;
+constexpr int kMostPanels512 = 3;
 static_assert(kNr == 16, "a panel is one vector wide");
 
 // How many rows of the panels ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
@@ -29,19 +29,19 @@ constexpr int64_t kPrefetchRows512 = 16;
 // a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of Rows. b: panels of k × kNr floats.
 // from: rows of Vectors whole panels, or null for zeros; may be `to`.
 template <int Rows, int Vectors, bool PackedA>
-void sgemm_avx512_12x32(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
+void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
                         int64_t to_rs, __mmask16 last) {
   __m512 sum[Rows][Vectors];
   if (from) {
 #pragma GCC unroll 12
     for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm512_loadu_ps(from + (i * Vectors + v) * kNr);
     }
   } else {
 #pragma GCC unroll 12
     for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int v = 0; v < Vectors; ++v) sum[i][v] = _mm512_setzero_ps();
     }
   }
@@ -52,12 +52,12 @@ void sgemm_avx512_12x32(int64_t k, const float* a, int64_t a_rs, const float* b,
 #pragma GCC unroll 4
   for (int i = 0; i < kBases; ++i) base[i] = a + i * 3 * a_rs;
   const float* panel[Vectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
   for (int v = 0; v < Vectors; ++v) panel[v] = b + v * k * kNr;
 
   const auto step = [&](int64_t p) __attribute__((always_inline)) {
     __m512 columns[Vectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int v = 0; v < Vectors; ++v) {
       _mm_prefetch(reinterpret_cast<const char*>(panel[v] + (p + kPrefetchRows512) * kNr), _MM_HINT_T0);
       columns[v] = _mm512_loadu_ps(panel[v] + p * kNr);
@@ -66,14 +66,14 @@ void sgemm_avx512_12x32(int64_t k, const float* a, int64_t a_rs, const float* b,
     for (int i = 0; i < Rows; ++i) {
       const float* element = PackedA ? base[0] + p * Rows + i : base[i / 3] + (i % 3) * a_rs + p;
       const __m512 factor = _mm512_set1_ps(*element);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int v = 0; v < Vectors; ++v) fma_in_place(sum[i][v], factor, columns[v]);
     }
   };
   const auto advance = [&](int64_t steps) __attribute__((always_inline)) {
 #pragma GCC unroll 4
     for (int i = 0; i < kBases; ++i) base[i] += PackedA ? steps * Rows : steps;
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int v = 0; v < Vectors; ++v) panel[v] += steps * kNr;
   };
 
@@ -91,7 +91,8 @@ void sgemm_avx512_12x32(int64_t k, const float* a, int64_t a_rs, const float* b,
 
 #pragma GCC unroll 12
   for (int i = 0; i < Rows; ++i) {
-    if (Vectors == 2) _mm512_storeu_ps(to + i * to_rs, sum[i][0]);
+#pragma GCC unroll 3
+    for (int v = 0; v < Vectors - 1; ++v) _mm512_storeu_ps(to + i * to_rs + v * kNr, sum[i][v]);
     _mm512_mask_storeu_ps(to + i * to_rs + (Vectors - 1) * kNr, last, sum[i][Vectors - 1]);
   }
 }
