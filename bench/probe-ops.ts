@@ -2,6 +2,7 @@
 // through the engine's internal entry, so that a probe takes the same way to the workers as every other op.
 import type { Engine, Tensor } from '../src/index.js';
 import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
+import type { StepOwner } from '../src/program/recorder.js';
 
 /** Floats that a tile of probe_fma writes: kProbeLanes. */
 export const probeLanes = 192;
@@ -10,34 +11,25 @@ interface ProbeFmaArgs extends CallOptions {
   /** f32 [tiles, probeLanes] */
   readonly out: Tensor;
   readonly iterations: number;
-  /** Hand it to the workers even if it is so short that the calling thread would be faster. */
-  readonly shared: boolean;
+  /** Hand it over even if it is so short that the calling thread alone would be faster. */
+  readonly by: StepOwner | undefined;
 }
-
-/** Tells the runner that a program is no tiny one; an estimate, which no result depends on. */
-const flopsToShare = 1e9;
 
 /** Lane i holds i after an even number of iterations of x = 1 - x, and 1 - i after an odd one. */
 export const probeFma = defineOp({
   name: 'probeFma',
-  parameters: ['iterations', 'shared'],
+  parameters: ['iterations', 'by'],
   inPlace: () => false,
-  args: (out: Tensor, iterations: number, shared: boolean): ProbeFmaArgs => ({ out, iterations, shared }),
+  args: (out: Tensor, iterations: number, by: StepOwner | undefined): ProbeFmaArgs => ({ out, iterations, by }),
   operands: () => [],
   infer({ out }) {
     checkTensor(out, 'probeFma', 'out', 'f32');
     return { shape: out.shape, dtype: 'f32' };
   },
-  record(recorder, { iterations, shared }, out) {
+  record(recorder, { iterations, by }, out) {
     const tiles = out.shape[0] as number;
     const flops = 2 * iterations * probeLanes * tiles;
-    const step = {
-      kernel: 'probe_fma',
-      tiles,
-      flops: shared ? Math.max(flops, flopsToShare) : flops,
-      reads: [],
-      writes: [out],
-    };
+    const step = { kernel: 'probe_fma', tiles, flops, by, reads: [], writes: [out] };
     recorder.emit(step, (params) => params.pointer(out).int(iterations).double(-1).double(1));
   },
 });
@@ -70,9 +62,14 @@ export const probeRead = defineOp({
   },
 });
 
-/** Fills `out` and awaits it. */
-export async function runProbeFma(engine: Engine, out: Tensor, iterations: number, shared = true): Promise<void> {
-  await engine.call(probeFma, { ...probeFma.args(out, iterations, shared) });
+/** Fills `out` and awaits it; the workers do it, unless told otherwise. */
+export async function runProbeFma(
+  engine: Engine,
+  out: Tensor,
+  iterations: number,
+  by: StepOwner | undefined = 'workers',
+): Promise<void> {
+  await engine.call(probeFma, { ...probeFma.args(out, iterations, by) });
 }
 
 export async function runProbeRead(engine: Engine, x: Tensor, out: Tensor): Promise<void> {

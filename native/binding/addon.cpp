@@ -239,6 +239,7 @@ Napi::Value describe_layout(Napi::Env env) {
   layout.Set("counterBytes", static_cast<double>(sizeof(OpCounters)));
   layout.Set("controlBytes", static_cast<double>(sizeof(Control)));
   layout.Set("seatBytes", static_cast<double>(sizeof(Seat)));
+  layout.Set("seatStateBytes", static_cast<double>(offsetof(Seat, state)));
   layout.Set("scratchBytes", static_cast<double>(kScratchBytes));
   layout.Set("endingsOffsetBytes", static_cast<double>(offsetof(Control, endings)));
   layout.Set("slots", static_cast<double>(kSlots));

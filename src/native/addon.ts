@@ -7,6 +7,9 @@ export const RunState = { running: 0, finished: 1, drained: 2 } as const;
 /** Why a worker came back from `work`; the numbers of WorkResult in native/core/executor.h. */
 export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3, valueOutOfRange: 4 } as const;
 
+/** Where a worker is; the numbers of SeatState in native/core/control.h. */
+export const SeatState = { away: 0, onShift: 1 } as const;
+
 /** The numbers of KernelStatus in native/core/op.h. */
 export const KernelStatus = {
   ok: 0,
@@ -36,9 +39,16 @@ export interface NativeLayout {
   readonly controlBytes: number;
   readonly seatBytes: number;
   readonly scratchBytes: number;
+  /** Of the state, within a seat. */
+  readonly seatStateBytes: number;
   readonly endingsOffsetBytes: number;
   readonly slots: number;
   readonly maxSeats: number;
+}
+
+/** Which of a control block's 32-bit words is the state of the seat. */
+export function seatStateIndex({ controlBytes, seatBytes, seatStateBytes }: NativeLayout, seat: number): number {
+  return (controlBytes + seat * seatBytes + seatStateBytes) / Int32Array.BYTES_PER_ELEMENT;
 }
 
 /** How the kernels cut a matrix product, in elements: native/kernels/block_sizes.h. */

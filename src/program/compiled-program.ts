@@ -25,6 +25,8 @@ const bytesPerNs = 15;
 const shareFromNs = 20_000;
 /** Up to here the calling thread works on a shared program too, for no longer than this: it has begun at once. */
 const assistBelowNs = 150_000;
+/** Where workers must be woken first it works on any program whose tiles are no longer than this. */
+const longestOwnTileNs = 300_000;
 /** Records written between two chances to rest. */
 const recordsPerSlice = 32;
 
@@ -43,6 +45,7 @@ export class CompiledProgram implements TeamProgram {
   /** Small enough to be computed at once on the calling thread. */
   readonly isTiny: boolean;
   readonly assistUs: number;
+  readonly wakeAssistUs: number;
   /** What {@link placeTrace} needs. */
   readonly traceBytes: number;
   readonly #words: Uint32Array;
@@ -62,8 +65,11 @@ export class CompiledProgram implements TeamProgram {
     this.#words = new Uint32Array(this.block.buffer, this.block.byteOffset, this.block.byteLength / 4);
     this.#words[0] = steps.length;
     const ns = steps.reduce((sum, step) => sum + estimateNs(step), 0);
-    this.isTiny = ns < shareFromNs;
-    this.assistUs = ns < assistBelowNs ? assistBelowNs / 1000 : 0;
+    const longestTileNs = steps.reduce((longest, step) => Math.max(longest, estimateNs(step) / step.tiles), 0);
+    const mayAssist = steps.every(({ by }) => by !== 'workers');
+    this.isTiny = ns < shareFromNs && steps.every(({ by }) => by === undefined);
+    this.assistUs = mayAssist && ns < assistBelowNs ? assistBelowNs / 1000 : 0;
+    this.wakeAssistUs = mayAssist && longestTileNs < longestOwnTileNs ? assistBelowNs / 1000 : 0;
     this.externals = externalsOf(steps);
     this.traceBytes = addon.layout.tileTraceBytes * steps.reduce((tiles, step) => tiles + step.tiles, 0);
     this.#traceWord = addon.layout.headerTraceBytes / 4;

@@ -7,6 +7,9 @@ import { Tensor } from '../tensor/tensor.js';
 import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
+/** The team, which this thread may lend a hand, or its workers alone. */
+export type StepOwner = 'team' | 'workers';
+
 /** What an op says of one step: which kernel, in how many tiles, and what it touches. */
 export interface StepDescription {
   /** Spelled as in native/kernels/table.def. */
@@ -15,6 +18,8 @@ export interface StepDescription {
   readonly tiles: number;
   /** Floating-point operations of the whole step. */
   readonly flops: number;
+  /** Who must compute it, however little it is; without it whoever is thought to be fastest does. */
+  readonly by?: StepOwner | undefined;
   readonly reads: readonly (Tensor | undefined)[];
   readonly writes: readonly Tensor[];
 }
@@ -23,6 +28,7 @@ export interface Step {
   readonly kernel: string;
   readonly tiles: number;
   readonly flops: number;
+  readonly by?: StepOwner | undefined;
   readonly reads: readonly Tensor[];
   readonly writes: readonly Tensor[];
   readonly params: readonly ParamWord[];
@@ -65,6 +71,7 @@ export class Recorder {
       kernel: step.kernel,
       tiles: step.tiles,
       flops: step.flops,
+      by: step.by,
       reads: step.reads.filter((tensor) => tensor !== undefined),
       writes: step.writes,
       params: writer.words,

@@ -1,7 +1,7 @@
 // The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
 // endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
 import { AbortError, TesseraeError } from '../errors.js';
-import { type Addon, RunState } from '../native/addon.js';
+import { type Addon, RunState, SeatState, seatStateIndex } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
 import { WorkerPool } from './pool.js';
@@ -14,7 +14,7 @@ export interface TeamOptions {
   readonly threads: number;
   /** One of the addon's kernel sets. */
   readonly isa: string;
-  /** How long a worker waits for the next program before it goes back to the pool. */
+  /** How long a worker waits for the next program before its shift ends. */
   readonly lingerUs?: number;
   /** CPUs that this process may use: decides whether idle workers may spin. */
   readonly cpus: number;
@@ -35,7 +35,9 @@ export interface TeamStats {
   /** Runs that are published or wait for a slot. */
   readonly running: number;
   readonly queued: number;
-  /** Shifts begun by workers, and workers lost in one. */
+  /** Workers that are on shift now, or on the way to one; the others sleep, and cost nothing. */
+  readonly onShift: number;
+  /** Shifts begun by workers, and workers that died. */
   readonly shifts: number;
   readonly workersLost: number;
   /** Times that a worker slept on the futex; waits that were over before it came to that. */
@@ -70,10 +72,10 @@ export class Team {
    */
   readonly #slotPrograms: (TeamProgram | undefined)[];
   readonly #calledSeats: Uint8Array;
-  readonly #seatShifts: Int32Array;
-  readonly #pendingShifts = new Set<Promise<void>>();
-  /** Resolves when no worker is left to begin the shifts that are pending. */
-  readonly #emptied = deferred();
+  /** The words of the control block; the state of a seat is the one that {@link #stateIndex} names. */
+  readonly #words: Int32Array;
+  /** Keeps the process alive while there are runs: of the workers, which sleep between shifts, none does. */
+  readonly #hold = setInterval(() => {}, 2 ** 31 - 1).unref();
   readonly #aborts = new AbortWatch<TeamRun>((run, signal) => this.#abort(run, new AbortError(signal.reason)));
   readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
   #lossesInARow = 0;
@@ -101,17 +103,14 @@ export class Team {
     this.#endings = new Int32Array(this.#control.buffer, this.#control.byteOffset + layout.endingsOffsetBytes, 1);
     this.#slotPrograms = new Array(layout.slots).fill(undefined);
     this.#calledSeats = new Uint8Array(threads);
-    this.#seatShifts = new Int32Array(threads);
+    this.#words = new Int32Array(this.#control.buffer, this.#control.byteOffset, this.#control.byteLength / 4);
     this.#pool = new WorkerPool({
       workerFile: options.workerFile ?? findWorkerFile(),
       threads,
       // The scratch memory is found through the control block; it is posted so that it lives as long as the workers.
-      workerData: { control: this.#control, scratch, endingsOffsetBytes: layout.endingsOffsetBytes },
-      onStrayError: () => {
-        this.#counts.lost += 1;
-      },
+      workerData: { control: this.#control, scratch },
+      onLoss: (seat, cause) => this.#loseWorker(seat, cause),
       onEmpty: () => {
-        this.#emptied.resolve();
         this.#giveUp(new TesseraeError('ERR_WORKER_LOST', 'the worker threads died and cannot be started again'));
       },
     });
@@ -119,12 +118,12 @@ export class Team {
     teams.add(this);
   }
 
-  /** Starts the workers and waits until each has loaded the addon and served a first shift. */
+  /** Starts the workers and waits until each has loaded the addon and taken its seat. */
   static async create(options: TeamOptions): Promise<Team> {
     const team = new Team(options);
-    team.#callWorkers(team.threads);
+    const seats = Array.from({ length: team.threads }, (_, seat) => team.#giveSeat(seat));
     try {
-      await Promise.all([...team.#pendingShifts]);
+      await Promise.all(seats);
     } catch (cause) {
       await team.close();
       throw new TesseraeError('ERR_WORKER_START', `the worker threads did not start: ${messageOf(cause)}`, { cause });
@@ -157,6 +156,7 @@ export class Team {
     run.error = undefined;
     if (signal !== undefined) this.#aborts.add(signal, run);
     this.#counts.started += 1;
+    if (this.#isIdle) this.#hold.ref();
     const slot = this.#queue.length > 0 ? -1 : this.#freeSlot();
     if (slot === -1) this.#queue.push(run);
     else this.#publish(run, slot);
@@ -184,6 +184,7 @@ export class Team {
       runs: { started, finished, failed, aborted, inline },
       running: this.#runs.length,
       queued: this.#queue.length,
+      onShift: this.#onShift,
       shifts,
       workersLost: lost,
       sleeps: native.sleeps,
@@ -198,17 +199,21 @@ export class Team {
     this.#closed = true;
     for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, closedError());
     this.#addon.closeTeam(this.#control);
-    while (this.#pendingShifts.size > 0 && this.#pool.threads > 0) {
-      await Promise.race([Promise.allSettled([...this.#pendingShifts]), this.#emptied.promise]);
-    }
-    this.#collect();
     await this.#pool.destroy();
+    // No worker is left that could tell of an ending, and none that could be in a program.
+    for (let seat = 0; seat < this.threads; seat++) this.#addon.bury(this.#control, seat);
+    this.#collect();
+    clearInterval(this.#hold);
     this.#forget();
   }
 
   /** Tells the workers to end their shifts, without waiting: for the end of the process. */
   leaveNow(): void {
     this.#addon.closeTeam(this.#control);
+  }
+
+  get #isIdle(): boolean {
+    return this.#runs.length === 0 && this.#queue.length === 0;
   }
 
   #forget(): void {
@@ -222,19 +227,20 @@ export class Team {
     run.slot = slot;
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
-    const { block, assistUs } = run.program;
-    if (assistUs > 0) {
+    const { block, assistUs, wakeAssistUs } = run.program;
+    const ownUs = assistUs === 0 && this.#onShift === 0 ? wakeAssistUs : assistUs;
+    if (ownUs > 0) {
       // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
       const others = Math.min(this.threads, this.#cpus) - 1;
       this.#addon.publish(this.#control, slot, block, others);
-      if (others > 0) this.#callShifts(others);
-      this.#addon.assist(this.#control, slot, block, assistUs);
+      this.#callShifts({ most: others, ownTiles: 1 });
+      this.#addon.assist(this.#control, slot, block, ownUs);
       this.#collect();
       if (!this.#runs.includes(run)) return;
     } else {
       this.#addon.publish(this.#control, slot, block, this.threads);
     }
-    this.#callShifts();
+    this.#callShifts({ most: this.threads, ownTiles: 0 });
     if (!this.#listening) this.#waitForEnding(seen);
   }
 
@@ -249,56 +255,52 @@ export class Team {
    * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
    * first must not keep the second waiting. After publish(): a worker that left before it is called again.
    */
-  #callShifts(most = this.threads): void {
-    let useful = 0;
+  #callShifts({ most, ownTiles }: { most: number; ownTiles: number }): void {
+    let useful = -ownTiles;
     for (const run of this.#runs) useful += run.program.width;
-    this.#callWorkers(Math.min(useful, most));
+    this.#callWorkers(Math.max(0, Math.min(useful, most)));
   }
 
   #callWorkers(most: number): void {
     const called = this.#addon.callToShift(this.#control, this.#calledSeats, most);
-    for (let i = 0; i < called; i++) this.#beginShift(this.#calledSeats[i] as number);
+    this.#counts.shifts += called;
+    for (let i = 0; i < called; i++) Atomics.notify(this.#words, this.#stateIndex(this.#calledSeats[i] as number));
   }
 
-  #beginShift(seat: number): void {
+  get #onShift(): number {
+    let count = 0;
+    for (let seat = 0; seat < this.threads; seat++) {
+      if (Atomics.load(this.#words, this.#stateIndex(seat)) !== SeatState.away) count += 1;
+    }
+    return count;
+  }
+
+  #stateIndex(seat: number): number {
+    return seatStateIndex(this.#addon.layout, seat);
+  }
+
+  /** Lets a worker that has none take the seat. It begins with a shift: the seat counts as on shift from here on. */
+  async #giveSeat(seat: number): Promise<void> {
+    Atomics.store(this.#words, this.#stateIndex(seat), SeatState.onShift);
     this.#counts.shifts += 1;
-    const shift = this.#counts.shifts;
-    this.#seatShifts[seat] = shift;
-    const ended = this.#pool.shift(seat).then(
-      () => {
-        this.#lossesInARow = 0;
-      },
-      (error: unknown) => {
-        this.#loseWorker(seat, shift, error);
-        throw error;
-      },
-    );
-    this.#pendingShifts.add(ended);
-    const done = () => {
-      this.#pendingShifts.delete(ended);
-      // An ending whose worker died or left before it could tell is found here.
-      this.#collect();
-    };
-    ended.then(done, done);
+    await this.#pool.giveSeat(seat);
   }
 
-  #loseWorker(seat: number, shift: number, cause: unknown): void {
+  #loseWorker(seat: number, cause: unknown): void {
+    if (this.#closed) return;
     this.#counts.lost += 1;
     this.#lossesInARow += 1;
-    // If the seat was called to a later shift, this worker had left it in good order before it died.
-    if (this.#seatShifts[seat] === shift) {
-      const slot = this.#addon.bury(this.#control, seat);
-      const run = this.#runs.find((candidate) => candidate.slot === slot);
-      if (run !== undefined && run.error === undefined) {
-        run.error = new TesseraeError('ERR_WORKER_LOST', `a worker thread died: ${messageOf(cause)}`, { cause });
-      }
+    const slot = this.#addon.bury(this.#control, seat);
+    const run = this.#runs.find((candidate) => candidate.slot === slot);
+    if (run !== undefined && run.error === undefined) {
+      run.error = new TesseraeError('ERR_WORKER_LOST', `a worker thread died: ${messageOf(cause)}`, { cause });
     }
-    if (this.#closed) return;
+    // The seat is taken again before anything else is called to it. What comes of it is heard as of any other loss.
+    if (this.#broken === undefined) this.#giveSeat(seat).catch(() => {});
+    // An ending that the worker did not come to tell of is found here.
     this.#collect();
     if (this.#lossesInARow > lossesTolerated * this.threads) {
       this.#giveUp(new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause }));
-    } else {
-      this.#callShifts();
     }
   }
 
@@ -365,19 +367,14 @@ export class Team {
   #settle(run: TeamRun, wasPublished: boolean): void {
     const { signal, error } = run;
     if (signal !== undefined) this.#aborts.remove(signal, run);
-    if (error === undefined) this.#counts.finished += 1;
-    else if (error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
+    if (this.#isIdle) this.#hold.unref();
+    if (error === undefined) {
+      this.#counts.finished += 1;
+      this.#lossesInARow = 0;
+    } else if (error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
     else this.#counts.failed += 1;
     run.ended(error);
   }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((fulfil) => {
-    resolve = fulfil;
-  });
-  return { promise, resolve };
 }
 
 function closedError(): TesseraeError {

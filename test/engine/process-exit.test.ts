@@ -77,6 +77,30 @@ test.each(endings)('a process ends %s', async (_what, body, code, output) => {
   expect(ending.output).toMatch(output);
 });
 
+test.each([
+  ['computes', 'for (;;) await engine.matmul(a, a);'],
+  ['rests', 'await new Promise(() => setInterval(() => {}, 1000));'],
+])('a thread with an engine that %s can be terminated', async (_what, work) => {
+  const thread = `
+    import { parentPort } from 'node:worker_threads';
+    import { Engine } from ${JSON.stringify(library)};
+    const engine = await Engine.create({ threads: 2 });
+    const a = engine.tensor([256, 256]);
+    await engine.matmul(a, a);
+    parentPort.postMessage('ready');
+    ${work}`;
+  const url = `data:text/javascript,${encodeURIComponent(thread)}`;
+  const ending = await run(
+    `const { Worker } = await import('node:worker_threads');
+     const thread = new Worker(new URL(${JSON.stringify(url)}));
+     await new Promise((resolve) => thread.once('message', resolve));
+     await new Promise((resolve) => setTimeout(resolve, 50));
+     console.log(await thread.terminate());`,
+    AbortSignal.timeout(20_000),
+  );
+  expect(ending).toEqual({ code: 0, signal: null, output: '1\n' });
+});
+
 test('a process that is awaiting a run does not end before it', async () => {
   const ending = await run(
     'const c = await engine.matmul(a, a); console.log(c.shape.join());',

@@ -10,7 +10,7 @@ import {
   type StepSummary,
   type TracedRun,
 } from '../../src/program/profile.js';
-import { Checkpoint, checkpointOp } from '../support/checkpoint.js';
+import { Checkpoint, checkpointOp, until } from '../support/checkpoint.js';
 import { sharedEngines } from '../support/engines.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
@@ -241,4 +241,12 @@ describe('profileRun', () => {
     expect(medianRun(runs)).toBe(runs[2]);
     expect(medianRun(runs.slice(0, 2))).toBe(runs[1]);
   });
+});
+
+test('while all workers sleep, the calling thread begins a program', async () => {
+  const engine = await engineOf({ threads: 2 });
+  using program = engine.program((p) => p.scale(p.input([2048, 1024]), 2));
+  await until(() => engine.stats().team.onShift === 0);
+  const { tiles } = await engine.profile(program, { runs: 1 });
+  expect(tiles.some(({ seat }) => seat === engine.threads)).toBe(true);
 });

@@ -168,7 +168,8 @@ export function reportFixture(): ReportData {
           suite: 'latency',
           rows: [
             latencyRow('dispatch_warm', 14.2, 20),
-            latencyRow('dispatch_idle', 61),
+            latencyRow('dispatch_idle', 61, 80),
+            latencyRow('dispatch_woken', 148),
             latencyRow('call_inline', 3.1),
             latencyRow('replay_200_inline', 0.18),
             latencyRow('replay_200_shared', 1.4),

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { Team, TeamOptions } from '../../src/team/team.js';
-import { Checkpoint, createTeam } from '../support/checkpoint.js';
+import { Checkpoint, createTeam, until } from '../support/checkpoint.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
 const teams: Team[] = [];
@@ -76,6 +76,16 @@ test('two narrow programs run on two workers, also when the first alone has call
   first.open();
   second.open();
   await Promise.all(runs);
+});
+
+test('workers sleep when nothing is left to do, and are called again', async () => {
+  const team = await makeTeam({ lingerUs: 0 });
+  for (let round = 0; round < 3; round++) {
+    await until(() => team.stats().onShift === 0);
+    const { shifts } = team.stats();
+    await expectWorks(team);
+    expect(team.stats().shifts).toBe(shifts + 2);
+  }
 });
 
 test('more programs than slots wait in order, and all finish', async () => {

@@ -55,7 +55,7 @@ export async function interleave(contenders: readonly Contender[], pace: Pace, r
       await sleep(settleMs);
       const estimate = estimates[index] as number;
       const warmups = estimate > 10 * warmupMs ? 0 : Math.min(mostWarmups, Math.ceil(warmupMs / estimate));
-      samples[index]?.push(await contender.turn({ turnMs, warmups: restMs > 0 ? 1 : warmups, restMs }));
+      samples[index]?.push(await contender.turn({ turnMs, warmups, restMs }));
     }
   }
   return samples.map((own) => {

@@ -172,11 +172,11 @@ function negate({ engine, scope, own }: Context, { size, ops }: NegateWork): Mad
   return { run: () => program.run(), out: out.data, check };
 }
 
-/** An op without work, handed to as many workers as it has tiles. */
-function roundTrip({ engine, scope }: Context, { tasks }: RoundTripWork): Made {
+/** An op without work, of as many tiles as workers it is for. */
+function roundTrip({ engine, scope }: Context, { tasks, by }: RoundTripWork): Made {
   const out = result(scope, [tasks, probeLanes]);
   const check = () => {
     if (!out.data.every((value, lane) => value === lane % probeLanes)) throw new WrongResultError('tesserae');
   };
-  return { run: () => runProbeFma(engine, out, 2), out: out.data, check };
+  return { run: () => runProbeFma(engine, out, 2, by), out: out.data, check };
 }

@@ -1,5 +1,5 @@
 // The rows of the comparison: what is computed, under which name, and what must hold. Measures nothing.
-import type { Work } from './work.js';
+import type { RoundTripWork, Work } from './work.js';
 
 /** All that is given must hold. */
 export interface Target {
@@ -79,18 +79,18 @@ export function rowsFor(workers: number): readonly Row[] {
     unit: 'of free speed',
     target: { keepsFairShare: true },
   });
-  const dispatch = (tasks: number, target: Target, restMs?: number): Row => ({
-    name: `dispatch ${restMs === undefined ? 'warm' : 'parked'}, ${tasks === 1 ? '1 tile' : `${tasks} tiles`}`,
+  const dispatch = (state: string, tasks: number, by: RoundTripWork['by'], more: Partial<Row>): Row => ({
+    name: `dispatch ${state}, ${tasks === 1 ? '1 tile' : `${tasks} tiles`}`,
     kind: 'peers',
-    work: { op: 'roundtrip', tasks },
+    work: { op: 'roundtrip', tasks, by },
     unit: 'µs',
-    target,
-    ...(restMs === undefined ? {} : { restMs }),
     ...(tasks === workers ? inQuick : {}),
+    ...more,
   });
   const dispatches = [...new Set([1, workers])].flatMap((tasks) => [
-    dispatch(tasks, { belowUs: 20 }),
-    dispatch(tasks, { belowUs: 80 }, parkedMs),
+    dispatch('warm', tasks, 'workers', { target: { belowUs: 20 } }),
+    dispatch('parked', tasks, 'team', { target: { belowUs: 80 }, restMs: parkedMs }),
+    dispatch('parked, to workers', tasks, 'workers', { restMs: parkedMs }),
   ]);
   const all: Row[] = [
     matmul(64, 64, 64, { ofPeak: 0.25 }, inQuick),

@@ -41,6 +41,8 @@ export interface NegateWork {
 export interface RoundTripWork {
   readonly op: 'roundtrip';
   readonly tasks: number;
+  /** Ours: by the workers alone, or by the team, which the calling thread may lend a hand. */
+  readonly by: 'team' | 'workers';
 }
 
 export type Work = MatmulWork | AttentionWork | LayerWork | NegateWork | RoundTripWork;
@@ -53,11 +55,12 @@ export function encodeWork(work: Work): string {
 }
 
 const flags = new Set(['constantB', 'causal']);
+const names = new Set(['op', 'by']);
 
 export function decodeWork(words: readonly string[]): Work {
   const entries = words.map((word) => {
     const [key = '', text = ''] = word.split('=');
-    if (key === 'op') return [key, text];
+    if (names.has(key)) return [key, text];
     return [key, flags.has(key) ? text === '1' : Number(text)];
   });
   return Object.fromEntries(entries) as Work;
