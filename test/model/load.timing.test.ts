@@ -3,11 +3,15 @@
 import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/gguf-bytes.js';
+import { tinyFolder } from '../support/huggingface-folder.js';
 import { modelFiles } from '../support/model-files.js';
 import type { RandomLlama } from '../support/random-model.js';
 
 const write = modelFiles();
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
 const library = new URL('../../dist/src/index.js', import.meta.url).href;
 
 /** The machine may be busy with something else: the best of so many attempts counts. */
@@ -96,5 +100,12 @@ test('a model of 40 layers begins to compute', { timeout: 120_000 }, async () =>
   const body = `const model = await engine.loadModel(path);
     await measured(async () => { for (let tokens = 3; tokens < 12; tokens++) await model.logits(Array(tokens).fill(1)); });`;
   const { p99, bound } = await leastDelay(path, body);
+  expect(p99).toBeLessThan(bound);
+});
+
+test('a folder whose tokenizer.json has 150,000 tokens', { timeout: 120_000 }, async () => {
+  const path = folder.file('large-vocabulary');
+  tinyFolder(path, 'llama', 150_000);
+  const { p99, bound } = await leastDelay(path, 'await measured(async () => { await engine.loadModel(path); });');
   expect(p99).toBeLessThan(bound);
 });

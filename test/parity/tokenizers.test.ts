@@ -3,9 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GgufMetadata } from '../../src/model/gguf/metadata.js';
 import { openGguf } from '../../src/model/gguf/reader.js';
 import { writeGguf } from '../../src/model/gguf/writer.js';
-import { createTokenizerFromJson, tokenizerMetadata } from '../../src/model/tokenizer/huggingface.js';
+import { Pace } from '../../src/model/pace.js';
+import { tokenizerMetadata } from '../../src/model/tokenizer/huggingface.js';
 import { createTokenizer, type Tokenizer } from '../../src/model/tokenizer/tokenizer.js';
 import { packageRoot } from '../../src/native/load.js';
 import { temporaryFolder } from '../support/gguf-bytes.js';
@@ -62,14 +64,13 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
   beforeAll(async () => {
     files = read();
     const { tokenizer, config } = files;
+    const translated = await tokenizerMetadata(Buffer.from(JSON.stringify(tokenizer)), config, new Pace());
     const values = new Map(Object.entries(model));
-    for (const [key, value] of tokenizerMetadata(tokenizer, config)) {
-      if (key.startsWith('tokenizer.')) values.set(key, value);
-    }
+    for (const [key, value] of translated) if (key.startsWith('tokenizer.')) values.set(key, value);
     await writeGguf(path, { metadata: values, tensors: [] });
     await using file = await openGguf(path);
     inFile = await createTokenizer(file.metadata);
-    inFolder = await createTokenizerFromJson(tokenizer, config);
+    inFolder = await createTokenizer(new GgufMetadata(translated, 'tokenizer.json'));
   });
 
   /** Some that tokenizer.json names: llama.cpp knows others by their text. */

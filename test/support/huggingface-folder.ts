@@ -153,9 +153,12 @@ const tinyKinds = {
   'bert with a unigram tokenizer': { config: encoderSizes, tokenizer: unigramTokenizer() },
 } as const;
 
-/** Writes a folder that loads, with every kind of file: to be mutated. Its weights are split into two files. */
-export function tinyFolder(path: string, kind: keyof typeof tinyKinds): void {
-  const { config, tokenizer = tokenizerJson() } = { tokenizer: undefined, ...tinyKinds[kind] };
+/**
+ * Writes a folder that loads, with every kind of file: to be mutated. Its weights are split into two files.
+ * @param vocab of the byte-level tokenizer
+ */
+export function tinyFolder(path: string, kind: keyof typeof tinyKinds, vocab?: number): void {
+  const { config, tokenizer = tokenizerJson(vocab) } = { tokenizer: undefined, ...tinyKinds[kind] };
   const vocabulary = sizeOf(tokenizer);
   const tensors = kind.startsWith('bert') ? bertTensors(vocabulary) : rotaryTensors(vocabulary, kind === 'gemma2');
   const parts = Array.from({ length: shards }, (_, part) => tensors.filter((_tensor, at) => at % shards === part));

@@ -3,11 +3,27 @@ import { join } from 'node:path';
 import { TesseraeError } from '../../errors.js';
 import { OpenFile } from '../open-file.js';
 
-/** The largest tokenizer.json in use has about 35 MB. */
-const MOST_JSON_BYTES = 64 << 20;
+/** What is parsed at once; a tokenizer_config.json may have one MB, an index of files half of that. */
+const MOST_PARSED_BYTES = 16 << 20;
 
 /** The parsed document; undefined where the folder has no such file. */
 export async function readJsonFile(folder: string, name: string, signal?: AbortSignal | undefined): Promise<unknown> {
+  const bytes = await readSmallFile(folder, name, MOST_PARSED_BYTES, signal);
+  if (bytes === undefined) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new TesseraeError('ERR_MODEL_FILE', `${join(folder, name)}: is no JSON`, { cause });
+  }
+}
+
+/** The bytes of a file; undefined where the folder has none of that name. */
+export async function readSmallFile(
+  folder: string,
+  name: string,
+  mostBytes: number,
+  signal?: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
   const path = join(folder, name);
   let file: OpenFile;
   try {
@@ -18,15 +34,12 @@ export async function readJsonFile(folder: string, name: string, signal?: AbortS
     throw error;
   }
   try {
-    if (file.sizeBytes > MOST_JSON_BYTES) {
-      throw new TesseraeError('ERR_MODEL_FILE', `${path}: has ${file.sizeBytes} bytes, more than ${MOST_JSON_BYTES}`);
+    if (file.sizeBytes > mostBytes) {
+      throw new TesseraeError('ERR_MODEL_FILE', `${path}: has ${file.sizeBytes} bytes, more than ${mostBytes}`);
     }
     const bytes = new Uint8Array(file.sizeBytes);
     await file.readInto(bytes, 0, 'the document', signal);
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
-    throw new TesseraeError('ERR_MODEL_FILE', `${path}: is no JSON`, { cause: error });
+    return bytes;
   } finally {
     await file.close();
   }

@@ -6,12 +6,13 @@ import { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
 import { StringList } from '../gguf/string-list.js';
 import type { MetadataArray, MetadataValue } from '../gguf/value-types.js';
+import { Pace } from '../pace.js';
 import type { ModelSource, OpenSourceOptions, SourceTensor } from '../source.js';
 import { tokenizerMetadata } from '../tokenizer/huggingface.js';
 import { describeJson, JsonView } from '../tokenizer/json-view.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.js';
 import { translateConfig } from './config.js';
-import { isObject, readJsonFile } from './json-file.js';
+import { isObject, readJsonFile, readSmallFile } from './json-file.js';
 import { openSafetensors, type SafetensorsFile } from './safetensors.js';
 import { translateName } from './tensor-names.js';
 
@@ -20,6 +21,8 @@ const weightsName = 'model.safetensors';
 const indexName = 'model.safetensors.index.json';
 const tokenizerName = 'tokenizer.json';
 const MOST_FILES = 1000;
+/** The largest tokenizer.json in use has about 35 MB. */
+const MOST_TOKENIZER_BYTES = 128 << 20;
 
 /** In the order of llama.cpp's `pooling_type`. */
 const poolingModes = ['pooling_mode_mean_tokens', 'pooling_mode_cls_token', 'pooling_mode_lasttoken'];
@@ -35,12 +38,13 @@ export async function openHuggingFaceFolder(path: string, { signal }: OpenSource
     throw new TesseraeError('ERR_FILE', `${path}: ${problem}`);
   }
   const { architecture, metadata, tied } = translateConfig(config, join(path, configName));
-  const tokenizer = await readJsonFile(path, tokenizerName, signal);
+  const tokenizer = await readSmallFile(path, tokenizerName, MOST_TOKENIZER_BYTES, signal);
   if (tokenizer === undefined) {
     throw new TesseraeError('ERR_UNSUPPORTED', `${path}: there is no ${tokenizerName}; other tokenizers are not read`);
   }
   const tokenizerConfig = (await readJsonFile(path, 'tokenizer_config.json', signal)) ?? {};
-  for (const [key, value] of tokenizerMetadata(tokenizer, tokenizerConfig)) metadata.set(key, value);
+  const translated = await tokenizerMetadata(tokenizer, tokenizerConfig, new Pace(signal));
+  for (const [key, value] of translated) metadata.set(key, value);
   await addPooling(path, architecture, metadata, signal);
   const files: SafetensorsFile[] = [];
   try {
@@ -141,10 +145,13 @@ function padTokens(metadata: Map<string, MetadataValue>, embedding: SourceTensor
   const pads = StringList.from(Array.from({ length: missing }, (_, index) => `[PAD${known + index}]`));
   const { bytes, offsets } = tokens.value;
   const end = offsets[known] as number;
-  const value = new StringList(
-    Buffer.concat([bytes, pads.bytes]),
-    Uint32Array.from([...offsets.subarray(0, -1), ...pads.offsets.map((offset) => offset + end)]),
+  const paddedOffsets = new Uint32Array(rows + 1);
+  paddedOffsets.set(offsets);
+  paddedOffsets.set(
+    pads.offsets.map((offset) => offset + end),
+    known,
   );
+  const value = new StringList(Buffer.concat([bytes, pads.bytes]), paddedOffsets);
   metadata.set('tokenizer.ggml.tokens', { type: 'array', element: 'string', value });
   const unused = 5;
   const types = metadata.get('tokenizer.ggml.token_type') as MetadataArray & { value: Int32Array };

@@ -2,6 +2,7 @@
 // tokens strip, and its chat templates, as metadata. Called by huggingface.ts.
 import { quote } from '../gguf/quote.js';
 import type { MetadataMap } from './huggingface.js';
+import { idOf, type TokenList, unknownOf } from './huggingface-tokens.js';
 import type { JsonView } from './json-view.js';
 
 interface Endings {
@@ -9,22 +10,17 @@ interface Endings {
   after?: number;
 }
 
-export function addEndings(
-  file: JsonView,
-  config: JsonView,
-  ids: ReadonlyMap<string, number>,
-  metadata: MetadataMap,
-): void {
+export function addEndings(file: JsonView, config: JsonView, tokens: TokenList, metadata: MetadataMap): void {
   const endings: Endings = {};
   const processor = file.at('post_processor');
-  readProcessor(processor, ids, endings, 0);
+  readProcessor(processor, tokens, endings, 0);
   const isEncoder = metadata.get('tokenizer.ggml.model')?.value === 'bert';
   const named = (name: string): number | undefined => {
     const token = config.at(`${name}_token`);
     if (token.isAbsent) return undefined;
-    return ids.get(typeof token.value === 'string' ? token.value : token.at('content').string());
+    return idOf(tokens, typeof token.value === 'string' ? token.value : token.at('content').string());
   };
-  const unknown = named('unk') ?? unknownOf(file, ids);
+  const unknown = named('unk') ?? unknownOf(file.at('model'), tokens);
   const setId = (name: string, id: number | undefined) => {
     if (id !== undefined) metadata.set(`tokenizer.ggml.${name}_token_id`, { type: 'u32', value: id });
   };
@@ -46,13 +42,7 @@ export function addEndings(
   addTemplates(config, metadata);
 }
 
-function unknownOf(file: JsonView, ids: ReadonlyMap<string, number>): number | undefined {
-  const model = file.at('model');
-  if (!model.at('unk_id').isAbsent) return model.at('unk_id').id();
-  return model.at('unk_token').isAbsent ? undefined : ids.get(model.at('unk_token').string());
-}
-
-function readProcessor(part: JsonView, ids: ReadonlyMap<string, number>, endings: Endings, depth: number): void {
+function readProcessor(part: JsonView, tokens: TokenList, endings: Endings, depth: number): void {
   if (part.isAbsent) return;
   const type = part.at('type').string();
   const setOnce = (side: 'before' | 'after', id: number) => {
@@ -62,14 +52,14 @@ function readProcessor(part: JsonView, ids: ReadonlyMap<string, number>, endings
   switch (type) {
     case 'Sequence':
       if (depth > 8) throw part.unsupported('a sequence in so many sequences');
-      for (const inner of part.at('processors').list()) readProcessor(inner, ids, endings, depth + 1);
+      for (const inner of part.at('processors').list()) readProcessor(inner, tokens, endings, depth + 1);
       return;
     case 'ByteLevel':
       return;
     case 'BertProcessing':
     case 'RobertaProcessing':
-      setOnce('before', pairId(part.at('cls'), ids));
-      setOnce('after', pairId(part.at('sep'), ids));
+      setOnce('before', pairId(part.at('cls'), tokens));
+      setOnce('after', pairId(part.at('sep'), tokens));
       return;
     case 'TemplateProcessing': {
       let side: 'before' | 'after' = 'before';
@@ -81,7 +71,7 @@ function readProcessor(part: JsonView, ids: ReadonlyMap<string, number>, endings
         const name = piece.at('SpecialToken').at('id').string();
         const listed = part.at('special_tokens').at(name).at('ids').list();
         if (listed.length > 1) throw part.unsupported('a template whose token is several');
-        const id = listed[0]?.id() ?? ids.get(name);
+        const id = listed[0]?.id() ?? idOf(tokens, name);
         if (id === undefined) throw part.error(`names ${quote(name)}, which is no token`);
         setOnce(side, id);
       }
@@ -93,9 +83,9 @@ function readProcessor(part: JsonView, ids: ReadonlyMap<string, number>, endings
 }
 
 /** The id of a `[token, id]` pair. */
-function pairId(pair: JsonView, ids: ReadonlyMap<string, number>): number {
+function pairId(pair: JsonView, tokens: TokenList): number {
   const [text] = pair.list();
-  const id = text === undefined ? undefined : ids.get(text.string());
+  const id = text === undefined ? undefined : idOf(tokens, text.string());
   if (id === undefined) throw pair.error('is no token');
   return id;
 }

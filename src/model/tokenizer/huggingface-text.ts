@@ -12,9 +12,9 @@ const SPACE_MARK = '\u2581';
 const forms = ['NFC', 'NFD', 'NFKC', 'NFKD'];
 
 /** Writes what is known to `metadata`. @returns the kind of tokenizer, as GGUF files name it */
-export function translateText(file: JsonView, metadata: MetadataMap): Kind {
+export function translateText(file: JsonView, hasMerges: boolean, metadata: MetadataMap): Kind {
   const model = file.at('model');
-  const type = model.at('type').string(model.at('merges').isAbsent ? '' : 'BPE');
+  const type = model.at('type').string(hasMerges ? 'BPE' : '');
   const normalizers = flatten(file.at('normalizer'), 'normalizers');
   const preTokenizers = flatten(file.at('pre_tokenizer'), 'pretokenizers');
   const set = (key: string, value: boolean) => metadata.set(key, { type: 'bool', value });

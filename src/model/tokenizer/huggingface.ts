@@ -1,161 +1,151 @@
 // Tokenizers of Hugging Face folders: translates tokenizer.json and tokenizer_config.json into the metadata that a GGUF
 // file of the same model has, and refuses by name what has no translation. Called by the reader of such folders.
-import { GgufMetadata } from '../gguf/metadata.js';
 import { quote } from '../gguf/quote.js';
 import { StringList } from '../gguf/string-list.js';
 import type { MetadataValue } from '../gguf/value-types.js';
+import type { Pace } from '../pace.js';
 import { addEndings } from './huggingface-endings.js';
 import { translateText } from './huggingface-text.js';
+import {
+  ENTRIES_PER_LOOK,
+  markWords,
+  mergesPath,
+  readTokens,
+  type TokenList,
+  vocabPath,
+} from './huggingface-tokens.js';
+import { ByteList, type JsonSpan, JsonWalker, parseAround } from './json-spans.js';
 import { JsonView } from './json-view.js';
-import { BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED } from './special-ids.js';
-import { createTokenizer, type Tokenizer } from './tokenizer.js';
 
-const SPACE_MARK = '\u2581';
-/** Ids that stand for nothing: a file may skip a few, no more than it has, but not make a small vocabulary huge. */
-const MOST_GAPS = 4096;
-
-/** What is known of the tokens while a file is read. */
-export interface TokenList {
-  readonly texts: string[];
-  readonly types: number[];
-  readonly ids: ReadonlyMap<string, number>;
-}
+const BLANK = 0x20;
+/** The shortest merge is `"a b",`. */
+const MERGE_BYTES = 6;
 
 export type MetadataMap = Map<string, MetadataValue>;
 
 /**
- * The `tokenizer.*` metadata of a model, from its parsed (or unparsed) tokenizer.json and tokenizer_config.json.
- * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known
+ * The `tokenizer.*` metadata of a model.
+ * @param tokenizerJson the UTF-8 of tokenizer.json
+ * @param tokenizerConfig tokenizer_config.json, parsed
+ * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known; AbortError
  */
-export function tokenizerMetadata(tokenizerJson: unknown, configJson: unknown = {}): MetadataMap {
-  const file = JsonView.parse(tokenizerJson, 'tokenizer.json');
-  const config = JsonView.parse(configJson, 'tokenizer_config.json');
-  const model = file.at('model');
-  const tokens = readTokens(file);
+export async function tokenizerMetadata(
+  tokenizerJson: Uint8Array,
+  tokenizerConfig: unknown,
+  pace: Pace,
+): Promise<MetadataMap> {
+  const document = await parseAround(tokenizerJson, 'tokenizer.json', [vocabPath, mergesPath], pace);
+  const { root, spans } = document;
+  const config = new JsonView(tokenizerConfig, 'tokenizer_config.json');
+  const tokens = await readTokens(document, pace);
   const metadata: MetadataMap = new Map();
-  const kind = translateText(file, metadata);
+  const merges = spans.get(mergesPath);
+  const kind = translateText(root, merges !== undefined, metadata);
   metadata.set('tokenizer.ggml.model', { type: 'string', value: kind });
-  if (kind === 'gpt2') addMerges(model, metadata);
-  else if (kind === 'llama') addScores(metadata, scoresOfMerges(model, tokens));
-  else if (kind === 't5') addScores(metadata, scoresOfPieces(model, tokens));
-  else markWords(tokens);
-  metadata.set('tokenizer.ggml.tokens', { type: 'array', element: 'string', value: StringList.from(tokens.texts) });
-  metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: Int32Array.from(tokens.types) });
-  addEndings(file, config, tokens.ids, metadata);
+  if (kind === 'gpt2' || kind === 'llama') {
+    if (merges === undefined) throw root.at('model').at('merges').error('must be a list');
+    if (kind === 'gpt2') addStrings(metadata, 'merges', await linesOf(merges, pace));
+    else addScores(metadata, await scoresOfMerges(merges, tokens, pace));
+  } else if (kind === 't5') {
+    if (tokens.scores === undefined) throw root.at('model').at('vocab').error('must be a list of tokens with scores');
+    addScores(metadata, tokens.scores);
+  }
+  addStrings(metadata, 'tokens', kind === 'bert' ? await markWords(tokens, pace) : tokens.texts);
+  metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: tokens.types });
+  addEndings(root, config, tokens, metadata);
   return metadata;
 }
 
-/**
- * Makes the tokenizer of a Hugging Face folder.
- * @throws as {@link tokenizerMetadata}; AbortError when the signal fires
- */
-export async function createTokenizerFromJson(
-  tokenizerJson: unknown,
-  configJson: unknown = {},
-  options: { signal?: AbortSignal } = {},
-): Promise<Tokenizer> {
-  return createTokenizer(new GgufMetadata(tokenizerMetadata(tokenizerJson, configJson), 'tokenizer.json'), options);
-}
-
-function readTokens(file: JsonView): TokenList {
-  const model = file.at('model');
-  const pieces = model.at('vocab');
-  const byId = new Map<number, string>();
-  const place = (id: number, text: string, where: JsonView) => {
-    const other = byId.get(id);
-    if (other !== undefined && other !== text) {
-      throw where.error(`gives the id ${id} to ${quote(text)} and to ${quote(other)}`);
-    }
-    byId.set(id, text);
-  };
-  if (Array.isArray(pieces.value)) {
-    pieces.value.forEach((entry: unknown, id) => {
-      const text: unknown = Array.isArray(entry) ? entry[0] : undefined;
-      if (typeof text !== 'string') throw pieces.error(`has no token at ${id}`);
-      place(id, text, pieces);
-    });
-  } else {
-    for (const [text, id] of Object.entries(pieces.rawObject()))
-      place(new JsonView(id, pieces.place).id(), text, pieces);
-  }
-  const added = file.at('added_tokens').list();
-  for (const token of added) place(token.at('id').id(), token.at('content').string(), token);
-  let size = 0;
-  for (const id of byId.keys()) size = Math.max(size, id + 1);
-  if (size - byId.size > Math.min(MOST_GAPS, byId.size))
-    throw pieces.error(`has ${byId.size} tokens, but ids up to ${size - 1}`);
-  const texts = new Array<string>(size).fill('');
-  const types = new Array<number>(size).fill(UNUSED);
-  const hasBytes = model.at('byte_fallback').boolean(false);
-  for (const [id, text] of byId) {
-    texts[id] = text;
-    types[id] = hasBytes && /^<0x[0-9A-F]{2}>$/.test(text) ? BYTE : NORMAL;
-  }
-  for (const token of added) {
-    if (token.at('single_word').boolean(false)) throw token.unsupported('single_word');
-    types[token.at('id').id()] = token.at('special').boolean(false) ? CONTROL : USER_DEFINED;
-  }
-  const ids = new Map([...byId].map(([id, text]) => [text, id]));
-  const unknown = model.at('unk_token').isAbsent ? undefined : ids.get(model.at('unk_token').string());
-  const unknownId = model.at('unk_id').isAbsent ? unknown : model.at('unk_id').id();
-  if (unknownId !== undefined && unknownId < size) types[unknownId] = UNKNOWN;
-  return { texts, types, ids };
-}
-
-/** Merges as pairs: of each, the left and the right token. */
-function* mergesOf(model: JsonView): Generator<readonly [string, string]> {
-  const merges = model.at('merges');
-  for (const [i, merge] of merges.rawList().entries()) {
-    const pair: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
-    const [left, right] = pair;
-    if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string') {
-      throw merges.error(`has no pair of tokens at ${i}`);
-    }
-    yield [left, right];
-  }
-}
-
-function addMerges(model: JsonView, metadata: MetadataMap): void {
-  const lines = Array.from(mergesOf(model), ([left, right]) => {
-    if (left.includes(' ') || right.includes(' ')) throw model.at('merges').error('has a token with a space');
-    return `${left} ${right}`;
-  });
-  metadata.set('tokenizer.ggml.merges', { type: 'array', element: 'string', value: StringList.from(lines) });
-}
-
-/** The scores with which SentencePiece merges as these merges do: the earlier a token is made, the better. */
-function scoresOfMerges(model: JsonView, { texts, ids }: TokenList): Float32Array {
-  // A token that no merge makes is never made.
-  const scores = new Float32Array(texts.length).fill(Number.NEGATIVE_INFINITY);
-  let rank = 0;
-  for (const [left, right] of mergesOf(model)) {
-    const id = ids.get(left + right);
-    if (id === undefined) throw model.at('merges').error(`makes ${quote(left + right)}, which is no token`);
-    if (scores[id] === Number.NEGATIVE_INFINITY) scores[id] = -rank;
-    rank += 1;
-  }
-  return scores;
-}
-
-function scoresOfPieces(model: JsonView, { texts }: TokenList): Float32Array {
-  const vocabulary = model.at('vocab');
-  const scores = new Float32Array(texts.length);
-  vocabulary.rawList().forEach((entry, id) => {
-    const score: unknown = Array.isArray(entry) ? entry[1] : undefined;
-    if (typeof score !== 'number' || !Number.isFinite(score)) throw vocabulary.error(`has no score at ${id}`);
-    scores[id] = score;
-  });
-  return scores;
+function addStrings(metadata: MetadataMap, name: string, value: StringList): void {
+  metadata.set(`tokenizer.ggml.${name}`, { type: 'array', element: 'string', value });
 }
 
 function addScores(metadata: MetadataMap, scores: Float32Array): void {
   metadata.set('tokenizer.ggml.scores', { type: 'array', element: 'f32', value: scores });
 }
 
-/** GGUF files write tokens that begin a word with U+2581 in front, and those within a word bare. */
-function markWords({ texts, types }: TokenList): void {
-  texts.forEach((text, id) => {
-    if (types[id] !== NORMAL) return;
-    texts[id] = /^##./u.test(text) ? text.slice(2) : `${SPACE_MARK}${text}`;
-  });
+/** The first blank in bytes[start, end), or -1. */
+function blankIn(bytes: Uint8Array, start: number, end: number): number {
+  const at = bytes.subarray(start, end).indexOf(BLANK);
+  return at < 0 ? -1 : start + at;
+}
+
+/**
+ * Appends each merge, `"left right"` or `["left", "right"]`, to `into`, and gives the place of the blank between the two
+ * and the end.
+ */
+async function* mergesOf(
+  span: JsonSpan,
+  into: ByteList,
+  pace: Pace,
+): AsyncGenerator<readonly (readonly [start: number, blank: number, end: number])[]> {
+  const walker = new JsonWalker(span);
+  walker.open('[');
+  let count = 0;
+  let batch: [number, number, number][] = [];
+  while (walker.next()) {
+    const start = into.length;
+    let blank = -1;
+    if (walker.isAtList) {
+      walker.open('[');
+      for (let part = 0; walker.next(); part++) {
+        if (part === 1) {
+          blank = into.length;
+          into.push(BLANK);
+        }
+        if (part > 1) throw walker.error(`has no pair of tokens at ${count}`);
+        walker.string(into);
+      }
+    } else {
+      walker.string(into);
+      blank = blankIn(into.bytes, start, into.length);
+      if (blankIn(into.bytes, blank + 1, into.length) >= 0) blank = -1;
+    }
+    if (blank < 0) throw walker.error(`has no pair of tokens at ${count}`);
+    batch.push([start, blank, into.length]);
+    count += 1;
+    if (batch.length < ENTRIES_PER_LOOK) continue;
+    yield batch;
+    batch = [];
+    if (pace.due()) await pace.rest();
+  }
+  yield batch;
+}
+
+async function linesOf(span: JsonSpan, pace: Pace): Promise<StringList> {
+  const sizeBytes = span.end - span.start;
+  const bytes = new ByteList(Math.ceil(sizeBytes / 2));
+  const offsets = new Uint32Array(Math.ceil(sizeBytes / MERGE_BYTES) + 1);
+  let count = 0;
+  for await (const batch of mergesOf(span, bytes, pace)) {
+    for (const [, blank, end] of batch) {
+      if (blankIn(bytes.bytes, blank + 1, end) >= 0) {
+        throw new JsonWalker(span).error(`has a token with a space at ${count}`);
+      }
+      count += 1;
+      offsets[count] = end;
+    }
+  }
+  return new StringList(bytes.bytes, offsets.subarray(0, count + 1));
+}
+
+/** The scores with which SentencePiece merges as these merges do: the earlier a token is made, the better. */
+async function scoresOfMerges(span: JsonSpan, { texts, table }: TokenList, pace: Pace): Promise<Float32Array> {
+  // A token that no merge makes is never made.
+  const scores = new Float32Array(texts.length).fill(Number.NEGATIVE_INFINITY);
+  const bytes = new ByteList(ENTRIES_PER_LOOK);
+  let rank = 0;
+  for await (const batch of mergesOf(span, bytes, pace)) {
+    for (const [start, blank, end] of batch) {
+      const id = table.find(bytes.bytes, start, end, blank);
+      if (id < 0) {
+        const made = Buffer.from(bytes.bytes.subarray(start, end)).toString();
+        throw new JsonWalker(span).error(`holds ${quote(made)}, which makes no token`);
+      }
+      if (scores[id] === Number.NEGATIVE_INFINITY) scores[id] = -rank;
+      rank += 1;
+    }
+    bytes.length = 0;
+  }
+  return scores;
 }

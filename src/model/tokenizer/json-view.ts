@@ -13,16 +13,6 @@ export class JsonView {
     this.place = place;
   }
 
-  /** @throws TesseraeError ERR_MODEL_FILE when a text is no JSON */
-  static parse(given: unknown, place: string): JsonView {
-    if (typeof given !== 'string') return new JsonView(given, place);
-    try {
-      return new JsonView(JSON.parse(given), place);
-    } catch (cause) {
-      throw new TesseraeError('ERR_MODEL_FILE', `${place}: is no JSON`, { cause });
-    }
-  }
-
   error(problem: string, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
     return new TesseraeError(code, `${this.place}: ${problem}`);
   }
