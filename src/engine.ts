@@ -38,7 +38,7 @@ import { Workspace } from './tensor/workspace.js';
 export interface EngineOptions {
   /**
    * Worker threads; by default `TESSERAE_THREADS`, else as many CPUs as this process may use: what its affinity and its
-   * control groups grant.
+   * control groups grant. With one for each CPU of its affinity, each stays on a CPU of its own.
    */
   readonly threads?: number | undefined;
   /**

@@ -11,6 +11,7 @@ const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 
 /** The task: over at once, since a task that is not over keeps the process alive. The worker stays on its seat. */
 export default function takeSeat(seat: number): number {
+  addon.takeSeat(control, seat);
   setImmediate(serve, seat);
   return threadId;
 }

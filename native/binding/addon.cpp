@@ -144,10 +144,13 @@ Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
     const auto away = static_cast<uint32_t>(SeatState::away);
     if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
   }
-  for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
-    if (!call_to_shift(control, seat)) continue;
-    seats[called++] = static_cast<uint8_t>(seat);
-    ++on_shift;
+  // First those that can begin at once.
+  for (const bool here : {false, true}) {
+    for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
+      if (is_here(control.seats()[seat]) != here || !call_to_shift(control, seat)) continue;
+      seats[called++] = static_cast<uint8_t>(seat);
+      ++on_shift;
+    }
   }
   return Napi::Number::New(info.Env(), called);
 }
@@ -156,6 +159,11 @@ void close_team_call(const Napi::CallbackInfo& info) { close_team(control_of(inf
 
 Napi::Value run_inline_call(const Napi::CallbackInfo& info) {
   return describe_failure(info.Env(), run_inline(control_of(info[0]), program_of(info[1])));
+}
+
+void take_seat_call(const Napi::CallbackInfo& info) {
+  Control& control = control_of(info[0]);
+  take_seat(control, index_of(info[1], control.seat_count, "seat"));
 }
 
 Napi::Value work_call(const Napi::CallbackInfo& info) {
@@ -294,6 +302,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("callToShift", Napi::Function::New<call_to_shift_call>(env));
   exports.Set("closeTeam", Napi::Function::New<close_team_call>(env));
   exports.Set("runInline", Napi::Function::New<run_inline_call>(env));
+  exports.Set("takeSeat", Napi::Function::New<take_seat_call>(env));
   exports.Set("work", Napi::Function::New<work_call>(env));
   exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
   exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));

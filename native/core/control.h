@@ -83,6 +83,7 @@ struct alignas(kCacheLineBytes) Seat {
   uint32_t last_slot;
   uint32_t spin_limit;  // how long to spin before sleeping, in pauses: grows when spinning pays, else shrinks
   uint64_t scratch;     // address of kScratchBytes
+  std::atomic<int32_t> cpu;  // where the worker stays: see take_seat; -1 when it is free
   std::atomic<uint64_t> sleeps;
   std::atomic<uint64_t> spins_won;
   alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/cpu.h"
 #include "core/futex.h"
 #include "kernels/table.h"
 
@@ -26,13 +27,28 @@ inline void pause_cpu() {
 #endif
 }
 
+// What a worker sleeps under: from 32 seats on several share a bit.
+uint32_t sleeper_bit(uint32_t seat_index) { return uint32_t{1} << (seat_index % 32); }
+
+// The sleepers that need not wait for this thread's CPU.
+uint32_t sleepers_elsewhere(Control& control) {
+  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
+    if (is_here(control.seats()[seat])) return ~sleeper_bit(seat);
+  }
+  return kAnySleeper;
+}
+
 // Makes `tiles` workers look around: those that are awake, and sleepers for the rest. The bump comes before the look at
 // the sleepers, and a sleeper counts itself before the kernel compares the bell (both sequentially consistent): either
 // we see the sleeper, or its futex_wait sees the new bell and returns at once.
 void ring(Control& control, uint64_t tiles) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
-  if (tiles == 0 || control.sleepers.load(std::memory_order_seq_cst) == 0) return;
-  futex_wake(control.bell, static_cast<int32_t>(std::min<uint64_t>(tiles, control.seat_count)));
+  const uint32_t sleepers = control.sleepers.load(std::memory_order_seq_cst);
+  if (tiles == 0 || sleepers == 0) return;
+  const auto wanted = static_cast<int32_t>(std::min<uint64_t>(tiles, sleepers));
+  const uint32_t elsewhere = sleepers_elsewhere(control);
+  const int32_t woken = futex_wake(control.bell, wanted, elsewhere);
+  if (woken < wanted && elsewhere != kAnySleeper) futex_wake(control.bell, wanted - woken, ~elsewhere);
 }
 
 // How many tiles became claimable when the number of complete ops grew from `before` to `complete`: those of the ops
@@ -269,6 +285,7 @@ void control_init(Control& control, const TeamOptions& options) {
   for (uint32_t i = 0; i <= options.seats; ++i) {
     Seat& seat = control.seats()[i];
     seat.last_slot = kSlots - 1;
+    seat.cpu.store(-1, std::memory_order_relaxed);
     seat.spin_limit = kSpinLimitMax;
     seat.scratch = reinterpret_cast<uint64_t>(options.scratch + size_t{i} * kScratchBytes);
   }
@@ -400,6 +417,14 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
   return 0;
 }
 
+void take_seat(Control& control, uint32_t seat_index) {
+  // With one CPU there is nothing to choose.
+  const int32_t cpu = control.seat_count > 1 ? pin_to_cpu(seat_index, control.seat_count) : -1;
+  control.seats()[seat_index].cpu.store(cpu, std::memory_order_relaxed);
+}
+
+bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == sched_getcpu(); }
+
 WorkResult work(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
   uint64_t yield_at = now_ns() + kYieldNs;
@@ -430,7 +455,8 @@ WorkResult work(Control& control, uint32_t seat_index) {
       return WorkResult::left;
     }
     control.sleepers.fetch_add(1, std::memory_order_seq_cst);
-    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? yield_at - now : control.linger_ns - (now - idle_since)));
+    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? yield_at - now : control.linger_ns - (now - idle_since)),
+               sleeper_bit(seat_index));
     control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
     add(seat.sleeps, 1);
     if (busy) continue;

@@ -55,6 +55,9 @@ void retire(Control& control, uint32_t slot, ProgramHeader& program);
 // program is thereby cancelled, or -1 when it was in none.
 int32_t bury(Control& control, uint32_t seat);
 
+// Whether the seat's worker stays on the CPU that the calling thread is on at the moment: it would have to wait for it.
+bool is_here(const Seat& seat);
+
 // Claims the seat for a new shift; false when a worker is already on it.
 bool call_to_shift(Control& control, uint32_t seat);
 
@@ -71,6 +74,10 @@ bool assist(Control& control, uint32_t slot, const ProgramHeader& program, uint6
 uint64_t run_inline(Control& control, ProgramHeader& program);
 
 // --- the workers' side ---
+
+// Once, before a thread works on a seat that it takes over. With as many seats as CPUs that the thread may use, it stays on
+// one of them from here on: the system wakes two workers on one CPU otherwise, now and then, and leaves the other idle.
+void take_seat(Control& control, uint32_t seat);
 
 WorkResult work(Control& control, uint32_t seat);
 

@@ -14,15 +14,25 @@ namespace tesserae {
 static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free,
               "the kernel compares the plain word");
 
-// Sleeps while `word` holds `expected`, at most `timeout_ns`. May return early for no reason: callers look again.
-static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns) {
-  const timespec timeout = {static_cast<time_t>(timeout_ns / 1000000000), static_cast<long>(timeout_ns % 1000000000)};
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, &timeout, nullptr, 0);
+constexpr uint32_t kAnySleeper = FUTEX_BITSET_MATCH_ANY;
+
+// Sleeps while `word` holds `expected`, at most `timeout_ns`, as one of the sleepers with these bits. May return early for
+// no reason: callers look again.
+static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns,
+                              uint32_t bits = kAnySleeper) {
+  timespec until = {};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  const int64_t ns = until.tv_nsec + timeout_ns;
+  until.tv_sec += static_cast<time_t>(ns / 1000000000);
+  until.tv_nsec = static_cast<long>(ns % 1000000000);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_BITSET_PRIVATE, expected, &until, nullptr, bits);
 }
 
-// Wakes at most `count` threads that sleep on the word.
-static inline void futex_wake(std::atomic<uint32_t>& word, int32_t count) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+// Wakes at most `count` threads that sleep on the word and have one of the bits. Returns how many it woke.
+static inline int32_t futex_wake(std::atomic<uint32_t>& word, int32_t count, uint32_t bits = kAnySleeper) {
+  const long woken =
+      syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_BITSET_PRIVATE, count, nullptr, nullptr, bits);
+  return woken > 0 ? static_cast<int32_t>(woken) : 0;
 }
 
 }  // namespace tesserae

@@ -116,6 +116,8 @@ export interface Addon {
   runInline(control: Uint8Array, program: Uint8Array): NativeFailure | undefined;
   teamStats(control: Uint8Array): NativeTeamStats;
 
+  /** For workers, once before the first call of `work`: the thread may stay on one CPU from here on. */
+  takeSeat(control: Uint8Array, seat: number): void;
   /** For workers: works on the seat until there is a reason to come back, a WorkResult. */
   work(control: Uint8Array, seat: number): number;
 }

@@ -16,6 +16,7 @@ const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 if (death === 'load') throw new Error('this worker cannot be loaded');
 
 export default function takeSeat(seat: number): number {
+  addon.takeSeat(control, seat);
   setImmediate(serve, seat);
   return threadId;
 }
