@@ -8,7 +8,7 @@
 
 namespace tesserae {
 
-// Each element is fma(scale, code - offset, min). An id outside [0, table_rows) ends the tile with
+// Each element is fma(scale, level, min). An id outside [0, table_rows) ends the tile with
 // KernelStatus::index_out_of_range; the rows before it are written.
 struct EmbeddingQuantizedParams {
   const unsigned char* table;  // as pack_quantized writes it

@@ -12,7 +12,7 @@ namespace tesserae {
 
 // The summation rule. Every output is one chain over the groups of k in order (a group: 16 or 32 weights of one scale)
 //     acc = 0
-//     acc = fma(float(Σ value · (code - offset)), weight scale · activation scale, acc)
+//     acc = fma(float(Σ value · level), weight scale · activation scale, acc)
 //     acc = fma(min, activation scale · float(Σ value), acc)              types with a minimum only
 // where the sums are exact integers. So the bits depend neither on tiles, blocks and threads, nor on the instruction set,
 // nor on which rows are computed along with it. The epilogue is that of matmul: bias, activation, residual.
@@ -49,8 +49,12 @@ using MatmulQuantizedGenericParams = MatmulQuantizedParams;
 
 KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_generic_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_generic_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_generic_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus matmul_quantized_generic_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // What one tile covers.
 struct QuantizedTile {

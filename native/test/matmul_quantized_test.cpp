@@ -162,7 +162,7 @@ TEST_CASE("pack_quantized: the image reads back as the file, alike on both sets,
           const int64_t e = i % format.block_elements;
           if (e == 0) read_packed_block(type, w.image.data(), k, row, i / format.block_elements, fields);
           const int64_t g = e / format.group;
-          const double value = static_cast<double>(fields.scale(g)) * (fields.codes[e] - format.offset) +
+          const double value = static_cast<double>(fields.scale(g)) * level_of(format, fields, e) +
                                static_cast<double>(fields.min(format, g));
           REQUIRE(value == doctest::Approx(w.values[static_cast<size_t>(row * k + i)]).epsilon(1e-12));
         }

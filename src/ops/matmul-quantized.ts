@@ -128,8 +128,8 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
 const fewRows = 8;
 /** Sums of so many rows rest in the workers' scratch. */
 const mostTileRows = 256;
-/** Weight rows of a panel. */
-const panelColumns = 16;
+/** Weight rows of the widest panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
+const panelColumns = 32;
 const tilesPerWorker = 8;
 /** Reading less than this is not worth a claim. */
 const leastTileBytes = 24_576;

@@ -34,17 +34,17 @@ const format = (code: number, blockElements: number, blockBytes: number, unitByt
 
 export const quantizedFormats: Readonly<Record<QuantizedType, QuantizedFormat>> = {
   Q4_0: format(0, 32, 18, 144),
-  Q4_1: format(1, 32, 20),
-  Q5_0: format(2, 32, 22),
-  Q5_1: format(3, 32, 24),
+  Q4_1: format(1, 32, 20, 160),
+  Q5_0: format(2, 32, 22, 176),
+  Q5_1: format(3, 32, 24, 192),
   Q8_0: format(4, 32, 34, 272),
   Q2_K: format(5, 256, 84),
   Q3_K: format(6, 256, 110),
   Q4_K: format(7, 256, 144, 1184),
   Q5_K: format(8, 256, 176, 1440),
   Q6_K: format(9, 256, 210, 1680),
-  IQ4_NL: format(10, 32, 18),
-  IQ4_XS: format(11, 256, 136),
+  IQ4_NL: format(10, 32, 18, 144),
+  IQ4_XS: format(11, 256, 136, 1104),
 };
 
 /** Rows that a strip interleaves. */

@@ -65,13 +65,65 @@ void pack_q8_0(const StripBlocks& blocks, unsigned char* unit) {
   for (int q = 0; q < 8; ++q) store(unit + 16 + q * 32, quads[q]);
 }
 
-// The nibbles are paired in the file as they are here.
+// 16 bytes of each row are one group, whose nibbles are paired in the file as they are here.
+void pack_nibble_group(const StripBlocks& blocks, int64_t at, unsigned char* to) {
+  __m256i vectors[4];
+  gather_half(blocks, at, vectors);
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) store(to + v * 32, vectors[v]);
+}
+
+// Q4_0 and IQ4_NL.
 void pack_q4_0(const StripBlocks& blocks, unsigned char* unit) {
   copy_halves(blocks, 0, unit);
-  __m256i vectors[4];
-  gather_half(blocks, 2, vectors);
-#pragma GCC unroll 4
-  for (int v = 0; v < 4; ++v) store(unit + 16 + v * 32, vectors[v]);
+  pack_nibble_group(blocks, 2, unit + 16);
+}
+
+void pack_q4_1(const StripBlocks& blocks, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  copy_halves(blocks, 2, unit + 16);
+  pack_nibble_group(blocks, 4, unit + 32);
+}
+
+// Four bytes of each row have the fifth bits: bit 4q + b of them becomes bit q of byte b.
+void pack_fifth_bits(const StripBlocks& blocks, int64_t at, unsigned char* to) {
+  alignas(32) int32_t words[kStripRows];
+  for (int64_t r = 0; r < kStripRows; ++r) std::memcpy(words + r, blocks.row(r) + at, 4);
+  const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(words));
+  __m256i gathered = _mm256_setzero_si256();
+  for (int q = 7; q >= 0; --q) {
+    const __m256i four = _mm256_and_si256(_mm256_srl_epi32(bits, _mm_cvtsi32_si128(4 * q)), _mm256_set1_epi32(15));
+    // Copies of the four bits, each a byte and a bit less further up: bit b stands at the bottom of byte b.
+    const __m256i spread = _mm256_and_si256(_mm256_mullo_epi32(four, _mm256_set1_epi32(0x204081)), _mm256_set1_epi8(1));
+    gathered = _mm256_or_si256(_mm256_add_epi8(gathered, gathered), spread);
+  }
+  store(to, gathered);
+}
+
+void pack_q5_0(const StripBlocks& blocks, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  pack_fifth_bits(blocks, 2, unit + 16);
+  pack_nibble_group(blocks, 6, unit + 48);
+}
+
+void pack_q5_1(const StripBlocks& blocks, unsigned char* unit) {
+  copy_halves(blocks, 0, unit);
+  copy_halves(blocks, 2, unit + 16);
+  pack_fifth_bits(blocks, 4, unit + 32);
+  pack_nibble_group(blocks, 8, unit + 64);
+}
+
+void pack_iq4_xs(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::iq4_xs));
+  copy_halves(blocks, 0, unit);
+  for (int64_t r = 0; r < kStripRows; ++r) {
+    for (int64_t g = 0; g < 8; ++g) {
+      unit[layout.sub_scales + g * kStripRows + r] = static_cast<unsigned char>(iq4_xs_scale(blocks.row(r), g));
+    }
+  }
+  for (int64_t g = 0; g < 8; ++g) {
+    pack_nibble_group(blocks, 8 + g * 16, unit + layout.codes + g * layout.group_bytes);
+  }
 }
 
 void pack_k_scales(const StripBlocks& blocks, const StripLayout& layout, unsigned char* unit) {
@@ -167,7 +219,12 @@ using PackUnit = void (*)(const StripBlocks& blocks, unsigned char* unit);
 PackUnit pack_unit_of(QuantizedType type) {
   switch (type) {
     case QuantizedType::q8_0: return pack_q8_0;
-    case QuantizedType::q4_0: return pack_q4_0;
+    case QuantizedType::q4_0:
+    case QuantizedType::iq4_nl: return pack_q4_0;
+    case QuantizedType::q4_1: return pack_q4_1;
+    case QuantizedType::q5_0: return pack_q5_0;
+    case QuantizedType::q5_1: return pack_q5_1;
+    case QuantizedType::iq4_xs: return pack_iq4_xs;
     case QuantizedType::q4_k: return pack_q4_k;
     case QuantizedType::q5_k: return pack_q5_k;
     case QuantizedType::q6_k: return pack_q6_k;

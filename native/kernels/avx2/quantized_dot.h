@@ -1,6 +1,7 @@
 // The integer dot products of quantized matmul: some rows of activations against one or two strips of 8 rows of weights,
 // over whole units. The same source computes every path, so that only where weights come from differs: from an image
-// (quantized_unit.h) or from a panel decoded before (quantized_panel.h). Included by the AVX2 quantized kernels only.
+// (quantized_unit.h) or from a panel decoded before (quantized_panel.h). Included by the quantized kernels of each vector
+// instruction set: where the CPU multiplies and adds four bytes in one instruction (vpdpbusd), codes are always unsigned.
 #pragma once
 
 #include <immintrin.h>
@@ -14,21 +15,45 @@ inline namespace TESSERAE_ISA {
 
 #define TESSERAE_QUANTIZED_INLINE [[gnu::always_inline]] inline
 
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+constexpr bool kHasDotInstruction = true;
+TESSERAE_QUANTIZED_INLINE __m256i dot_quad(__m256i sum, __m256i codes, __m256i x) {
+  return _mm256_dpbusd_epi32(sum, codes, x);
+}
+#elif defined(__AVXVNNI__)
+constexpr bool kHasDotInstruction = true;
+TESSERAE_QUANTIZED_INLINE __m256i dot_quad(__m256i sum, __m256i codes, __m256i x) {
+  return _mm256_dpbusd_avx_epi32(sum, codes, x);
+}
+#else
+constexpr bool kHasDotInstruction = false;
+// For codes of at most 7 bits: the sum of a pair of products fits into 16 bits.
+TESSERAE_QUANTIZED_INLINE __m256i dot_quad(__m256i sum, __m256i codes, __m256i x) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+}
+#endif
+
 // What the arithmetic depends on.
-template <int Bits, int Group, bool HasMin>
+template <int Bits, int Group, bool HasMin, int Offset = 0>
 struct Kind {
   static constexpr int bits = Bits;  // of a code: 8 is signed, less is unsigned
   static constexpr int group = Group;
   static constexpr bool has_min = HasMin;
   static constexpr int quads = Group / 4;
-  // What is subtracted from unsigned codes, by way of the sums of the activations.
-  static constexpr int offset_shift = Bits == 4 && !HasMin ? 3 : Bits == 6 ? 5 : 0;
+  // Signed codes are brought to unsigned ones by adding 128.
+  static constexpr bool is_biased = Bits == 8 && kHasDotInstruction;
+  // What is subtracted from unsigned codes, by way of the sums of the activations: 2^offset_shift, or nothing for 0.
+  static constexpr int offset_shift = is_biased ? 7 : Offset == 8 ? 3 : Offset == 16 ? 4 : Offset == 32 ? 5 : 0;
+  static_assert(Offset == 0 || 1 << offset_shift == Offset, "the offsets that there are");
   // So many products of a pair (at most (2^bits - 1) · 127 · 2 each) fit into 16 bits.
   static constexpr int run = Bits == 4 ? 8 : Bits == 5 ? 4 : 2;
   static_assert(quads % run == 0 || Bits == 8, "runs are whole");
-  // A panel holds signed codes as magnitudes and masks of the sign.
-  static constexpr bool is_split = Bits == 8;
+  // Without that instruction a panel holds signed codes as magnitudes and masks of the sign.
+  static constexpr bool is_split = Bits == 8 && !kHasDotInstruction;
 };
+
+// Signed codes plus 128, as unsigned ones.
+TESSERAE_QUANTIZED_INLINE __m256i biased(__m256i codes) { return _mm256_xor_si256(codes, _mm256_set1_epi8(-128)); }
 
 TESSERAE_QUANTIZED_INLINE __m256i load_vector(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
@@ -44,7 +69,7 @@ TESSERAE_QUANTIZED_INLINE __m256i broadcast_quad(const ActivationBlock& block, i
 // a sum in its register (measured: twice the speed).
 TESSERAE_QUANTIZED_INLINE void keep(__m256i& sum) { asm("" : "+x"(sum)); }
 
-// One group. `quad(q, s)` gives the codes of quad q of strip s. `block` is the activation block of each row that the group
+// One group. `quad(q, s)` gives the codes of quad q of strip s, biased where K says so. `block` is the activation block of each row that the group
 // lies in, `half` says which half of it where groups are that small.
 template <typename K, int Rows, int Strips, typename Quad>
 TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[Rows], int half, Quad quad,
@@ -56,7 +81,20 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
 #pragma GCC unroll 2
     for (int s = 0; s < Strips; ++s) dot[r][s] = _mm256_setzero_si256();
   }
-  if constexpr (K::bits == 8) {
+  if constexpr (kHasDotInstruction) {
+#pragma GCC unroll 8
+    for (int q = 0; q < K::quads; ++q) {
+      __m256i w[Strips];
+#pragma GCC unroll 2
+      for (int s = 0; s < Strips; ++s) w[s] = quad(q, s);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        const __m256i x = broadcast_quad(*block[r], first_quad + q);
+#pragma GCC unroll 2
+        for (int s = 0; s < Strips; ++s) dot[r][s] = dot_quad(dot[r][s], w[s], x);
+      }
+    }
+  } else if constexpr (K::bits == 8) {
 #pragma GCC unroll 8
     for (int q = 0; q < K::quads; ++q) {
       __m256i w[Strips], magnitude[Strips];

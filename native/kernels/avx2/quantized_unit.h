@@ -1,5 +1,5 @@
 // Reading one unit of a strip (kernels/formats/strip.h) into vectors: scales, minima, and quads of codes. Included by the
-// AVX2 quantized kernels only.
+// quantized kernels of the vector instruction sets.
 #pragma once
 
 #include "kernels/avx2/quantized_dot.h"
@@ -12,49 +12,60 @@ template <QuantizedType type>
 struct Unit {
   static constexpr QuantizedFormat format = quantized_format(type);
   static constexpr StripLayout layout = strip_layout(format);
-  static constexpr bool has_sub_scales = layout.sub_mins > layout.sub_scales;
   static constexpr bool has_min = format.min_sign != 0;
-  using K = Kind<format.strip_bits, static_cast<int>(format.group), has_min>;
-  static_assert(format.strip_bits != 0 && format.min_sign <= 0, "a type with a kernel of its own");
+  // Levels that are looked up are bytes.
+  using K = Kind<format.is_lookup ? 8 : format.strip_bits, static_cast<int>(format.group), has_min, format.offset>;
+  static_assert(format.strip_bits != 0, "a type with a kernel of its own");
 
   const unsigned char* data;
   __m256 d;
-  __m256 minus_dmin;
+  __m256 dmin;  // with the sign of minima
 
   TESSERAE_QUANTIZED_INLINE explicit Unit(const unsigned char* unit) : data(unit) {
     d = halves(unit);
-    if constexpr (has_min) minus_dmin = _mm256_xor_ps(halves(unit + layout.dmin), _mm256_set1_ps(-0.0f));
+    if constexpr (has_min) dmin = halves(unit + layout.dmin);
+    if constexpr (format.min_sign < 0) dmin = _mm256_xor_ps(dmin, _mm256_set1_ps(-0.0f));
   }
 
   // All products are exact: 11 bits times 8.
   TESSERAE_QUANTIZED_INLINE __m256 scale(int64_t group) const {
-    if constexpr (!has_sub_scales) return d;
+    if constexpr (!layout.has_sub_scales) return d;
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_scales + group * 8));
     return _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
   }
 
   TESSERAE_QUANTIZED_INLINE __m256 min(int64_t group) const {
     if constexpr (!has_min) return _mm256_setzero_ps();
+    else if constexpr (!layout.has_sub_mins) return dmin;
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_mins + group * 8));
-    return _mm256_mul_ps(minus_dmin, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
+    return _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
   }
 
   TESSERAE_QUANTIZED_INLINE __m256i quad(int64_t group, int q) const {
     const unsigned char* codes = data + layout.codes + group * layout.group_bytes;
-    if constexpr (K::bits == 8) return load_vector(codes + q * 32);
+    if constexpr (format.strip_bits == 8) {
+      const __m256i quad = load_vector(codes + q * 32);
+      return K::is_biased ? biased(quad) : quad;
+    }
     constexpr int half = K::quads / 2;
     __m256i packed = load_vector(codes + layout.high_bytes + q % half * 32);
     if (q >= half) packed = _mm256_srli_epi16(packed, 4);
     const __m256i low = _mm256_and_si256(packed, _mm256_set1_epi8(15));
-    if constexpr (K::bits == 4) return low;
+    if constexpr (format.is_lookup) return _mm256_shuffle_epi8(levels(), low);
+    if constexpr (format.strip_bits == 4) return low;
     // The high bits of this quad, moved to bit 4 of their bytes.
-    const int at = K::bits == 6 ? 2 * q : q;
+    const int at = format.strip_bits == 6 ? 2 * q : q;
     __m256i high = load_vector(codes);
     high = at < 4 ? _mm256_slli_epi16(high, 4 - at) : _mm256_srli_epi16(high, at - 4);
-    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(K::bits == 6 ? 48 : 16)));
+    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(format.strip_bits == 6 ? 48 : 16)));
   }
 
  private:
+  TESSERAE_QUANTIZED_INLINE static __m256i levels() {
+    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Codes));
+    const __m256i both = _mm256_broadcastsi128_si256(table);
+    return K::is_biased ? biased(both) : both;
+  }
   TESSERAE_QUANTIZED_INLINE static __m256 halves(const unsigned char* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }

@@ -25,8 +25,8 @@ enum class QuantizedType : int64_t {
   iq4_xs = 11,
 };
 
-// A weight is scale · (code - offset) + min, where scale = d · sub_scale and min = min_sign · dmin · sub_min of its
-// group: consecutive weights of a row. A block is the unit of the file.
+// A weight is scale · level + min, where scale = d · sub_scale and min = min_sign · dmin · sub_min of its group: consecutive
+// weights of a row. The level is code - offset, or looked up (kIq4Codes). A block is the unit of the file.
 struct QuantizedFormat {
   int64_t block_elements;
   int64_t block_bytes;
@@ -34,21 +34,22 @@ struct QuantizedFormat {
   int32_t offset;      // of the codes
   int32_t min_sign;    // 0: the type has no minimum
   int32_t strip_bits;  // bits of a code in the strip layout; 0: kept as in the file, for the generic kernel
+  bool is_lookup = false;
 };
 
 static constexpr QuantizedFormat kQuantizedFormats[] = {
     {32, 18, 32, 8, 0, 4},      // Q4_0
-    {32, 20, 32, 0, 1, 0},      // Q4_1
-    {32, 22, 32, 16, 0, 0},     // Q5_0
-    {32, 24, 32, 0, 1, 0},      // Q5_1
+    {32, 20, 32, 0, 1, 4},      // Q4_1
+    {32, 22, 32, 16, 0, 5},     // Q5_0
+    {32, 24, 32, 0, 1, 5},      // Q5_1
     {32, 34, 32, 0, 0, 8},      // Q8_0
     {256, 84, 16, 0, -1, 0},    // Q2_K
     {256, 110, 16, 4, 0, 0},    // Q3_K
     {256, 144, 32, 0, -1, 4},   // Q4_K
     {256, 176, 32, 0, -1, 5},   // Q5_K
     {256, 210, 16, 32, 0, 6},   // Q6_K
-    {32, 18, 32, 0, 0, 0},      // IQ4_NL: codes are looked up
-    {256, 136, 32, 0, 0, 0},    // IQ4_XS: likewise
+    {32, 18, 32, 0, 0, 4, true},    // IQ4_NL
+    {256, 136, 32, 0, 0, 4, true},  // IQ4_XS
 };
 
 static constexpr const QuantizedFormat& quantized_format(QuantizedType type) {
@@ -74,6 +75,12 @@ struct BlockFields {
 };
 
 static constexpr int8_t kIq4Codes[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+// Of one weight: what its scale multiplies, in [-128, 127].
+static inline int32_t level_of(const QuantizedFormat& format, const BlockFields& fields, int64_t element) {
+  const int8_t code = fields.codes[element];
+  return format.is_lookup ? kIq4Codes[code] : code - format.offset;
+}
 
 static inline uint16_t load_u16(const unsigned char* from) {
   return static_cast<uint16_t>(from[0] | from[1] << 8);
@@ -171,15 +178,18 @@ static inline void unpack_q6_k(const unsigned char* block, BlockFields& fields) 
   }
 }
 
+static inline int8_t iq4_xs_scale(const unsigned char* block, int64_t group) {
+  const int low = block[4 + group / 2] >> (group % 2 * 4) & 15;
+  const int high = load_u16(block + 2) >> (2 * group) & 3;
+  return static_cast<int8_t>((low | high << 4) - 32);
+}
+
 static inline void unpack_iq4_xs(const unsigned char* block, BlockFields& fields) {
   fields.d = load_u16(block);
-  const uint16_t high = load_u16(block + 2);
   for (int64_t g = 0; g < 8; ++g) {
-    const int low = block[4 + g / 2] >> (g % 2 * 4) & 15;
-    fields.sub_scales[g] = static_cast<int8_t>((low | (high >> (2 * g) & 3) << 4) - 32);
+    fields.sub_scales[g] = iq4_xs_scale(block, g);
     unpack_nibbles(block + 8 + g * 16, 16, fields.codes + g * 32);
   }
-  for (int64_t i = 0; i < 256; ++i) fields.codes[i] = kIq4Codes[fields.codes[i]];
 }
 
 // Unpacks one block of a file. `block` needs no alignment.
@@ -210,7 +220,6 @@ static inline void unpack_block(QuantizedType type, const unsigned char* block, 
     case QuantizedType::iq4_nl:
       simple_fields(load_u16(block), 0, fields);
       unpack_nibbles(block + 2, 16, fields.codes);
-      for (int64_t i = 0; i < 32; ++i) fields.codes[i] = kIq4Codes[fields.codes[i]];
       return;
     case QuantizedType::q2_k: return unpack_q2_k(block, fields);
     case QuantizedType::q3_k: return unpack_q3_k(block, fields);

@@ -12,9 +12,9 @@ constexpr int64_t kStripRows = 8;
 // A strip is k / block_elements units, one after the other; a unit is one block of each of the 8 rows:
 //
 //   d          8 halves
-//   dmin       8 halves                      types with sub-minima (Q4_K, Q5_K)
-//   sub_scales [groups][8] bytes             types with sub-scales (all but Q4_0, Q8_0)
-//   sub_mins   [groups][8] bytes             types with sub-minima
+//   dmin       8 halves                      types with a minimum
+//   sub_scales [groups][8] bytes             types with sub-scales: where a block is more than one group
+//   sub_mins   [groups][8] bytes             types with both
 //   codes      for each group in turn:
 //                high bits   32 bytes        5 and 6 bits a code
 //                vectors     32 bytes each, byte 4 · row + b
@@ -26,6 +26,8 @@ constexpr int64_t kStripRows = 8;
 //
 // Types that have no kernel of their own (strip_bits = 0) keep the blocks as the file has them, row after row.
 struct StripLayout {
+  bool has_sub_scales;
+  bool has_sub_mins;
   int64_t groups;       // of a unit
   int64_t quads;        // of a group
   int64_t dmin;         // byte offsets within a unit
@@ -39,16 +41,17 @@ struct StripLayout {
 
 static constexpr StripLayout strip_layout(const QuantizedFormat& format) {
   StripLayout layout = {};
-  const bool has_sub_scales = format.block_elements > format.group;
+  layout.has_sub_scales = format.block_elements > format.group;
+  layout.has_sub_mins = layout.has_sub_scales && format.min_sign != 0;
   layout.groups = format.block_elements / format.group;
   layout.quads = format.group / 4;
   int64_t at = 2 * kStripRows;
   layout.dmin = at;
   if (format.min_sign != 0) at += 2 * kStripRows;
   layout.sub_scales = at;
-  if (has_sub_scales) at += layout.groups * kStripRows;
+  if (layout.has_sub_scales) at += layout.groups * kStripRows;
   layout.sub_mins = at;
-  if (format.min_sign != 0) at += layout.groups * kStripRows;
+  if (layout.has_sub_mins) at += layout.groups * kStripRows;
   layout.codes = at;
   layout.high_bytes = format.strip_bits == 5 || format.strip_bits == 6 ? 32 : 0;
   layout.group_bytes = layout.high_bytes + layout.quads * (format.strip_bits == 8 ? 32 : 16);
@@ -87,10 +90,10 @@ static inline void write_unit_row(const QuantizedFormat& format, const BlockFiel
   std::memcpy(unit + row * 2, &fields.d, 2);
   if (format.min_sign != 0) std::memcpy(unit + layout.dmin + row * 2, &fields.dmin, 2);
   for (int64_t g = 0; g < layout.groups; ++g) {
-    if (layout.sub_mins > layout.sub_scales) {
+    if (layout.has_sub_scales) {
       unit[layout.sub_scales + g * kStripRows + row] = static_cast<unsigned char>(fields.sub_scales[g]);
     }
-    if (format.min_sign != 0) unit[layout.sub_mins + g * kStripRows + row] = fields.sub_mins[g];
+    if (layout.has_sub_mins) unit[layout.sub_mins + g * kStripRows + row] = fields.sub_mins[g];
     unsigned char* codes = unit + layout.codes + g * layout.group_bytes;
     for (int64_t e = 0; e < format.group; ++e) {
       const auto code = static_cast<unsigned>(static_cast<unsigned char>(fields.codes[g * format.group + e]));
@@ -113,9 +116,9 @@ static inline void read_unit_row(const QuantizedFormat& format, const unsigned c
   if (format.min_sign != 0) std::memcpy(&fields.dmin, unit + layout.dmin + row * 2, 2);
   const unsigned high_mask = format.strip_bits == 6 ? 3 : 1;
   for (int64_t g = 0; g < layout.groups; ++g) {
-    const bool has_sub_scales = layout.sub_mins > layout.sub_scales;
-    fields.sub_scales[g] = has_sub_scales ? static_cast<int8_t>(unit[layout.sub_scales + g * kStripRows + row]) : 1;
-    if (format.min_sign != 0) fields.sub_mins[g] = unit[layout.sub_mins + g * kStripRows + row];
+    const int64_t of_group = g * kStripRows + row;
+    fields.sub_scales[g] = layout.has_sub_scales ? static_cast<int8_t>(unit[layout.sub_scales + of_group]) : 1;
+    fields.sub_mins[g] = layout.has_sub_mins ? unit[layout.sub_mins + of_group] : 1;
     const unsigned char* codes = unit + layout.codes + g * layout.group_bytes;
     for (int64_t e = 0; e < format.group; ++e) {
       const CodePlace place = code_place(format, layout, e, row);

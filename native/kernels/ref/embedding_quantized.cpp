@@ -21,7 +21,7 @@ KernelStatus embedding_quantized_ref(const OpRecord& op, int64_t tile, Scratch&)
       read_packed_block(type, p.table, p.columns, id, column / format.block_elements, fields);
       for (int64_t e = 0; e < format.block_elements; ++e) {
         const int64_t g = e / format.group;
-        const auto value = static_cast<float>(fields.codes[e] - format.offset);
+        const auto value = static_cast<float>(level_of(format, fields, e));
         y[column + e] = std::fma(fields.scale(g), value, fields.min(format, g));
       }
     }

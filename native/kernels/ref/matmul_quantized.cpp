@@ -16,7 +16,7 @@ float add_block(const QuantizedFormat& format, const BlockFields& fields, const 
     const ActivationBlock& block = x[start / kActivationBlock];
     int32_t dot = 0;
     for (int64_t e = 0; e < format.group; ++e) {
-      dot += block.values[start % kActivationBlock + e] * (fields.codes[start + e] - format.offset);
+      dot += block.values[start % kActivationBlock + e] * level_of(format, fields, start + e);
     }
     sum = std::fma(static_cast<float>(dot), fields.scale(g) * block.scale, sum);
     if (format.min_sign == 0) continue;

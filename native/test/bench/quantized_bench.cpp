@@ -1,6 +1,7 @@
 // Times the quantized matmul kernels on one and two threads: multiply-adds per second with many rows of activations,
 // bytes of weights per second with few. Not a test; run by hand:
 //   tesserae_native_quantized_bench [prefill|decode|pack|all] [repeats]
+// TESSERAE_ISA names the kernel set, else it is the best one; TYPES the types, as Q8_0,Q4_K.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -17,10 +18,28 @@
 
 #include "kernels/matmul_quantized.h"
 #include "kernels/pack_quantized.h"
+#include "kernels/table.h"
 
 using namespace tesserae;
 
 namespace {
+
+Kernel kernel_named(const char* name) {
+  const char* wanted = std::getenv("TESSERAE_ISA");
+  Isa chosen = Isa::ref;
+  for (const Isa isa : kAllIsas) {
+    if (isa_supported(isa) && (wanted == nullptr || std::strcmp(kernel_set(isa).isa, wanted) == 0)) chosen = isa;
+  }
+  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
+    if (std::strcmp(kernel_info(opcode).name, name) == 0) return kernel_set(chosen).kernels[opcode];
+  }
+  std::abort();
+}
+
+bool is_wanted(const char* type) {
+  const char* wanted = std::getenv("TYPES");
+  return wanted == nullptr || std::strstr(wanted, type) != nullptr;
+}
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -108,7 +127,7 @@ class Runner {
       QuantizedTarget& t = p.target[0];
       t.image = image_.data + copy * image_bytes_, t.c = reinterpret_cast<float*>(c_.data);
       t.type = static_cast<int64_t>(type), t.n = shape.n, t.c_rs = shape.n;
-      t.tile_n = std::max<int64_t>(16, shape.n / 16 / 16 * 16);
+      t.tile_n = std::max<int64_t>(16, shape.n / 16 / 32 * 32);
       tiles_ = (shape.m + p.tile_m - 1) / p.tile_m * ((shape.n + t.tile_n - 1) / t.tile_n);
       ops_.push_back(op);
     }
@@ -116,7 +135,7 @@ class Runner {
 
   double run(int threads) {
     std::atomic<int64_t> next{0};
-    const Kernel kernel = is_generic_ ? matmul_quantized_generic_avx2 : matmul_quantized_avx2;
+    const Kernel kernel = kernel_named(is_generic_ ? "matmul_quantized_generic" : "matmul_quantized");
     return timed(threads, [&](int worker) {
       Scratch scratch = {scratch_[static_cast<size_t>(worker)]->data, kScratchBytes};
       for (int64_t i; (i = next.fetch_add(1)) < tiles_ * shape_.copies;) {
@@ -143,7 +162,8 @@ constexpr struct {
   const char* name;
   QuantizedType type;
 } kTypes[] = {{"Q8_0", QuantizedType::q8_0}, {"Q4_0", QuantizedType::q4_0}, {"Q4_K", QuantizedType::q4_k},
-              {"Q5_K", QuantizedType::q5_k}, {"Q6_K", QuantizedType::q6_k}, {"Q4_1", QuantizedType::q4_1}};
+              {"Q5_K", QuantizedType::q5_k}, {"Q6_K", QuantizedType::q6_k}, {"Q5_0", QuantizedType::q5_0},
+              {"IQ4_XS", QuantizedType::iq4_xs}, {"Q3_K", QuantizedType::q3_k}};
 
 template <typename Measure>
 double best_of(int repeats, Measure measure) {
@@ -154,6 +174,7 @@ double best_of(int repeats, Measure measure) {
 
 void prefill(int repeats) {
   for (const auto& [name, type] : kTypes) {
+    if (!is_wanted(name)) continue;
     const bool is_k = quantized_format(type).block_elements == 256;
     for (const Shape& shape : {Shape{256, is_k ? 512 : 576, 1536, 1}, Shape{256, 1536, 576, 1}, Shape{128, 2048, 8192, 1}}) {
       Runner runner(type, shape);
@@ -171,6 +192,7 @@ void decode(int repeats) {
   const int64_t bytes = int64_t{128} << 20;
   Aligned memory(bytes);
   for (const auto& [name, type] : kTypes) {
+    if (!is_wanted(name)) continue;
     for (int64_t m : {1, 4, 8}) {
       const int64_t row = quantized_format(type).block_bytes * 2048 / quantized_format(type).block_elements;
       Runner runner(type, {m, 2048, 2048, std::max<int64_t>(1, bytes / (row * 2048))});
@@ -189,6 +211,7 @@ void decode(int repeats) {
 
 void pack(int repeats) {
   for (const auto& [name, type] : kTypes) {
+    if (!is_wanted(name)) continue;
     const int64_t n = 2048, k = 2048;
     const QuantizedFormat& format = quantized_format(type);
     const int64_t bytes = n * (k / format.block_elements) * format.block_bytes;

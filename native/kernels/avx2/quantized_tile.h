@@ -1,0 +1,124 @@
+// One tile of matmul_quantized: the blocked loops over panels for many rows, and one pass over the image for few. The same for
+// every vector instruction set; what a set brings is multiply_panel_rows, included before this.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/avx2/matmul_epilogue.h"
+#include "kernels/avx2/quantized_few.h"
+#include "kernels/avx2/quantized_panel.h"
+#include "kernels/matmul_quantized.h"
+
+namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
+
+struct Tile {
+  const MatmulQuantizedParams& p;
+  const QuantizedTarget& t;
+  int64_t first_row, rows, first_column, columns;
+  matmul::FinishRow finish = matmul::finish_row<Activation::none>;
+
+  Tile(const MatmulQuantizedParams& params, const QuantizedTile& tile)
+      : p(params),
+        t(*tile.target),
+        first_row(tile.first_row),
+        rows(tile.last_row - tile.first_row),
+        first_column(tile.first_column),
+        columns(tile.last_column - tile.first_column) {
+    with_activation(static_cast<Activation>(t.activation),
+                            [&](auto kind) { finish = matmul::finish_row<decltype(kind)::value>; });
+  }
+
+  int64_t x_stride() const { return p.k / kActivationBlock; }
+  const ActivationBlock* x() const { return p.x + first_row * x_stride(); }
+
+  // `sums` become elements of row `row` (of the tile) from column `column` (of the matrix) on.
+  void write(const float* sums, int64_t row, int64_t column, int64_t count) const {
+    const int64_t i = first_row + row;
+    finish(sums, count, t.bias ? t.bias + column * t.bias_stride : nullptr, t.bias_stride,
+           t.residual ? t.residual + i * t.residual_rs + column : nullptr, t.c + i * t.c_rs + column);
+  }
+};
+
+// Loop over panels of weight rows, then over blocks of k: each is decoded once and passes all rows of the tile, whose sums
+// rest in scratch meanwhile. `decode(panel, first_row, first_k, panel_k)` fills a panel.
+template <typename K, typename Decode>
+void panel_tile(const Tile& tile, Scratch& scratch, Decode decode) {
+  auto& panel = *reinterpret_cast<Panel*>(scratch.data);
+  auto* sums = reinterpret_cast<float*>(scratch.data + sizeof(Panel));
+  for (int64_t j = 0; j < tile.columns; j += kPanelRows) {
+    std::fill_n(sums, tile.rows * kPanelRows, 0.0f);
+    for (int64_t first_k = 0; first_k < tile.p.k; first_k += kPanelK<K>) {
+      const int64_t panel_k = std::min(tile.p.k - first_k, kPanelK<K>);
+      decode(panel, tile.first_column + j, first_k, panel_k);
+      multiply_panel_rows<K>(panel, panel_k, tile.x() + first_k / kActivationBlock, tile.x_stride(), tile.rows, sums);
+    }
+    const int64_t count = std::min(tile.columns - j, kPanelRows);
+    for (int64_t r = 0; r < tile.rows; ++r) tile.write(sums + r * kPanelRows, r, tile.first_column + j, count);
+  }
+}
+
+template <QuantizedType type>
+void own_tile(const Tile& tile, Scratch& scratch) {
+  using U = Unit<type>;
+  const int64_t k = tile.p.k;
+  const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
+  if (tile.rows <= kFewRows) {
+    for (int64_t j = 0; j < tile.columns; j += kStripRows) {
+      const unsigned char* strip = tile.t.image + (tile.first_column + j) / kStripRows * strip_size;
+      alignas(32) float sums[kFewRows * kStripRows];
+      multiply_strip_rows<type>(strip, k, tile.x(), tile.x_stride(), tile.rows, sums);
+      const int64_t count = std::min(tile.columns - j, kStripRows);
+      for (int64_t r = 0; r < tile.rows; ++r) tile.write(sums + r * kStripRows, r, tile.first_column + j, count);
+    }
+    return;
+  }
+  panel_tile<typename U::K>(tile, scratch, [&](Panel& panel, int64_t row, int64_t first_k, int64_t panel_k) {
+    const unsigned char* first =
+        tile.t.image + row / kStripRows * strip_size + first_k / U::format.block_elements * U::layout.unit_bytes;
+    for (int strip = 0; strip < kPanelStrips; ++strip) {
+      const bool exists = row + strip * kStripRows < tile.t.n;
+      decode_strip<type>(exists ? first + strip * strip_size : nullptr, panel_k / U::format.block_elements, strip, panel);
+    }
+  });
+}
+
+template <int Group, bool HasMin>
+void generic_tile(const Tile& tile, Scratch& scratch) {
+  using K = Kind<8, Group, HasMin>;
+  panel_tile<K>(tile, scratch, [&](Panel& panel, int64_t row, int64_t first_k, int64_t panel_k) {
+    const int64_t rows = std::min(kPanelRows, tile.t.n - row);
+    decode_rows_generic<K>(static_cast<QuantizedType>(tile.t.type), tile.t.image, tile.p.k, row, rows, first_k, panel_k, panel);
+  });
+}
+
+
+inline void run_own_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  const auto& p = op.as<MatmulQuantizedParams>();
+  const Tile tile(p, quantized_tile(p, tile_index));
+  switch (static_cast<QuantizedType>(tile.t.type)) {
+    case QuantizedType::q8_0: own_tile<QuantizedType::q8_0>(tile, scratch); break;
+    case QuantizedType::q4_0: own_tile<QuantizedType::q4_0>(tile, scratch); break;
+    case QuantizedType::q4_1: own_tile<QuantizedType::q4_1>(tile, scratch); break;
+    case QuantizedType::q5_0: own_tile<QuantizedType::q5_0>(tile, scratch); break;
+    case QuantizedType::q5_1: own_tile<QuantizedType::q5_1>(tile, scratch); break;
+    case QuantizedType::q4_k: own_tile<QuantizedType::q4_k>(tile, scratch); break;
+    case QuantizedType::q5_k: own_tile<QuantizedType::q5_k>(tile, scratch); break;
+    case QuantizedType::q6_k: own_tile<QuantizedType::q6_k>(tile, scratch); break;
+    case QuantizedType::iq4_nl: own_tile<QuantizedType::iq4_nl>(tile, scratch); break;
+    case QuantizedType::iq4_xs: own_tile<QuantizedType::iq4_xs>(tile, scratch); break;
+    default: break;  // the generic kernel's
+  }
+}
+
+inline void run_generic_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  const auto& p = op.as<MatmulQuantizedParams>();
+  const Tile tile(p, quantized_tile(p, tile_index));
+  const QuantizedFormat& format = quantized_format(static_cast<QuantizedType>(tile.t.type));
+  // Types with larger groups all have kernels of their own.
+  if (format.min_sign != 0) generic_tile<16, true>(tile, scratch);
+  else generic_tile<16, false>(tile, scratch);
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::quantized

@@ -1,0 +1,19 @@
+// matmul_quantized with AVX-VNNI: the AVX2 kernels, compiled for dot products of bytes as single instructions.
+#include "kernels/matmul_quantized.h"
+
+#include "kernels/avx2/quantized_panel_rows.h"
+#include "kernels/avx2/quantized_tile.h"
+
+namespace tesserae {
+
+KernelStatus matmul_quantized_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch) {
+  quantized::run_own_tile(op, tile, scratch);
+  return KernelStatus::ok;
+}
+
+KernelStatus matmul_quantized_generic_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch) {
+  quantized::run_generic_tile(op, tile, scratch);
+  return KernelStatus::ok;
+}
+
+}  // namespace tesserae
