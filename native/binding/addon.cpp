@@ -85,7 +85,8 @@ void control_init_call(const Napi::CallbackInfo& info) {
 
 void publish_call(const Napi::CallbackInfo& info) {
   const uint32_t most_workers = index_of(info[3], kMaxSeats + 1, "mostWorkers");
-  publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), most_workers);
+  const auto next = static_cast<CallerNext>(index_of(info[4], 2, "next"));
+  publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), most_workers, next);
 }
 
 // assist(control, slot, program, budgetUs): whether the program is finished.
@@ -138,16 +139,16 @@ Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
   size_t capacity = 0;
   auto* seats = reinterpret_cast<uint8_t*>(address_of(info[1], "the seats", &capacity));
   const uint32_t most = index_of(info[2], kMaxSeats + 1, "most");
+  const auto next = static_cast<CallerNext>(index_of(info[3], 2, "next"));
   uint32_t on_shift = 0;
   uint32_t called = 0;
   for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
     const auto away = static_cast<uint32_t>(SeatState::away);
     if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
   }
-  // First those that can begin at once.
-  for (const bool here : {false, true}) {
+  for (const bool first : {true, false}) {
     for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
-      if (is_here(control.seats()[seat]) != here || !call_to_shift(control, seat)) continue;
+      if (comes_first(control.seats()[seat], next) != first || !call_to_shift(control, seat)) continue;
       seats[called++] = static_cast<uint8_t>(seat);
       ++on_shift;
     }

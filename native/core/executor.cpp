@@ -27,13 +27,17 @@ inline void pause_cpu() {
 #endif
 }
 
+// Whether the seat's worker stays on the CPU that the calling thread is on at the moment.
+bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == sched_getcpu(); }
+
 // What a worker sleeps under: from 32 seats on several share a bit.
 uint32_t sleeper_bit(uint32_t seat_index) { return uint32_t{1} << (seat_index % 32); }
 
-// The sleepers that need not wait for this thread's CPU.
-uint32_t sleepers_elsewhere(Control& control) {
+// The sleepers to wake first, as bits: all of them where no worker stays on this CPU.
+uint32_t first_sleepers(Control& control, CallerNext next) {
   for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
-    if (is_here(control.seats()[seat])) return ~sleeper_bit(seat);
+    if (!is_here(control.seats()[seat])) continue;
+    return next == CallerNext::rests ? sleeper_bit(seat) : ~sleeper_bit(seat);
   }
   return kAnySleeper;
 }
@@ -41,14 +45,14 @@ uint32_t sleepers_elsewhere(Control& control) {
 // Makes `tiles` workers look around: those that are awake, and sleepers for the rest. The bump comes before the look at
 // the sleepers, and a sleeper counts itself before the kernel compares the bell (both sequentially consistent): either
 // we see the sleeper, or its futex_wait sees the new bell and returns at once.
-void ring(Control& control, uint64_t tiles) {
+void ring(Control& control, uint64_t tiles, CallerNext next = CallerNext::works) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
   const uint32_t sleepers = control.sleepers.load(std::memory_order_seq_cst);
   if (tiles == 0 || sleepers == 0) return;
   const auto wanted = static_cast<int32_t>(std::min<uint64_t>(tiles, sleepers));
-  const uint32_t elsewhere = sleepers_elsewhere(control);
-  const int32_t woken = futex_wake(control.bell, wanted, elsewhere);
-  if (woken < wanted && elsewhere != kAnySleeper) futex_wake(control.bell, wanted - woken, ~elsewhere);
+  const uint32_t first = wanted < static_cast<int32_t>(sleepers) ? first_sleepers(control, next) : kAnySleeper;
+  const int32_t woken = futex_wake(control.bell, wanted, first);
+  if (woken < wanted && first != kAnySleeper) futex_wake(control.bell, wanted - woken, ~first);
 }
 
 // How many tiles became claimable when the number of complete ops grew from `before` to `complete`: those of the ops
@@ -296,7 +300,7 @@ bool slot_is_free(const Control& control, uint32_t slot) {
          control.slots[slot].visitors.load(std::memory_order_seq_cst) == 0;
 }
 
-void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint32_t most_workers) {
+void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint32_t most_workers, CallerNext next) {
   Slot& slot = control.slots[slot_index];
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
@@ -314,7 +318,7 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint
     return;
   }
   const uint64_t tiles = opened_tiles(program.records(), program.op_count, 0, 0, most_workers);
-  ring(control, std::min<uint64_t>(tiles, most_workers));
+  ring(control, std::min<uint64_t>(tiles, most_workers), next);
 }
 
 RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
@@ -423,7 +427,7 @@ void take_seat(Control& control, uint32_t seat_index) {
   control.seats()[seat_index].cpu.store(cpu, std::memory_order_relaxed);
 }
 
-bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == sched_getcpu(); }
+bool comes_first(const Seat& seat, CallerNext next) { return is_here(seat) == (next == CallerNext::rests); }
 
 WorkResult work(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];

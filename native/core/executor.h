@@ -31,8 +31,10 @@ void control_init(Control& control, const TeamOptions& options);
 
 // Opens a slot with a program that is in no other, and rings the bell. The slot must be free (slot_is_free).
 // Wakes as many sleeping workers as there are tiles to begin with, but `most_workers` at most: the others come when they
-// look around by themselves, or for what opens later.
-void publish(Control& control, uint32_t slot, ProgramHeader& program, uint32_t most_workers = kMaxSeats);
+// look around by themselves, or for what opens later. `next` is what the calling thread is about to do.
+enum class CallerNext : uint32_t { rests = 0, works = 1 };
+void publish(Control& control, uint32_t slot, ProgramHeader& program, uint32_t most_workers = kMaxSeats,
+             CallerNext next = CallerNext::rests);
 
 bool slot_is_free(const Control& control, uint32_t slot);
 
@@ -55,8 +57,9 @@ void retire(Control& control, uint32_t slot, ProgramHeader& program);
 // program is thereby cancelled, or -1 when it was in none.
 int32_t bury(Control& control, uint32_t seat);
 
-// Whether the seat's worker stays on the CPU that the calling thread is on at the moment: it would have to wait for it.
-bool is_here(const Seat& seat);
+// Whether the seat's worker is among those to wake first by a thread on this CPU. One that is about to rest leaves its CPU
+// to the worker there, without waking another CPU; where it goes on, that worker would have to wait for it.
+bool comes_first(const Seat& seat, CallerNext next);
 
 // Claims the seat for a new shift; false when a worker is already on it.
 bool call_to_shift(Control& control, uint32_t seat);

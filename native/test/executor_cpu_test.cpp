@@ -63,7 +63,8 @@ TEST_CASE("with a seat for each CPU every worker stays on one of its own") {
       CHECK(count(own) == 1);
       CHECK(CPU_ISSET(seats.cpu(seat), &own));
       CHECK(CPU_ISSET(seats.cpu(seat), &before));
-      CHECK(is_here(seats.control.seats()[seat]));
+      CHECK(comes_first(seats.control.seats()[seat], CallerNext::rests));
+      CHECK_FALSE(comes_first(seats.control.seats()[seat], CallerNext::works));
       cpus.insert(seats.cpu(seat));
     }).join();
   }
@@ -81,13 +82,13 @@ TEST_CASE("with fewer or more seats than CPUs workers go where the system sends 
         const cpu_set_t after = allowed_cpus();
         CHECK(CPU_EQUAL(&before, &after));
         CHECK(seats.cpu(seat) == -1);
-        CHECK_FALSE(is_here(seats.control.seats()[seat]));
+        CHECK_FALSE(comes_first(seats.control.seats()[seat], CallerNext::rests));
       }).join();
     }
   }
 }
 
-TEST_CASE("who publishes for one of many sleepers wakes one on another CPU") {
+TEST_CASE("who publishes for one of many sleepers wakes one on another CPU if it goes on, the one on its own if it rests") {
   const cpu_set_t before = allowed_cpus();
   const uint32_t number = count(before);
   if (number == 1) return;
@@ -105,8 +106,8 @@ TEST_CASE("who publishes for one of many sleepers wakes one on another CPU") {
   }
   std::thread([&] {
     // The coordinator, on the CPU of each worker in turn.
-    for (uint32_t round = 0; round < 3 * number; ++round) {
-      const uint32_t neighbour = round % number;
+    for (uint32_t round = 0; round < 4 * number; ++round) {
+      const uint32_t neighbour = round / 2 % number;
       while (control.sleepers.load() != number) std::this_thread::yield();
       for (const auto& id : ids) while (!is_asleep(id)) std::this_thread::yield();
       cpu_set_t one;
@@ -117,11 +118,12 @@ TEST_CASE("who publishes for one of many sleepers wakes one on another CPU") {
       const uint64_t tiles = tiles_of(neighbour);
       TestProgram program;
       program.idle_tiles(1, 0).build();
-      publish(control, 0, program.header(), 1);
+      const CallerNext next = round % 2 == 0 ? CallerNext::works : CallerNext::rests;
+      publish(control, 0, program.header(), 1, next);
       while (run_state(control, 0, program.header()) != RunState::finished) std::this_thread::yield();
       retire(control, 0, program.header());
       while (!slot_is_free(control, 0)) std::this_thread::yield();
-      CHECK(tiles_of(neighbour) == tiles);
+      CHECK(tiles_of(neighbour) == tiles + (next == CallerNext::rests ? 1 : 0));
     }
   }).join();
   close_team(control);

@@ -7,6 +7,9 @@ export const RunState = { running: 0, finished: 1, drained: 2 } as const;
 /** Why a worker came back from `work`; the numbers of WorkResult in native/core/executor.h. */
 export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3, valueOutOfRange: 4 } as const;
 
+/** What the coordinator does next, on its CPU; the numbers of CallerNext in native/core/executor.h. */
+export const CallerNext = { rests: 0, works: 1 } as const;
+
 /** Where a worker is; the numbers of SeatState in native/core/control.h. */
 export const SeatState = { away: 0, onShift: 1 } as const;
 
@@ -99,8 +102,8 @@ export interface Addon {
     control: Uint8Array,
     options: { isa: string; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
   ): void;
-  /** Wakes `mostWorkers` sleeping workers at most. */
-  publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number): void;
+  /** Wakes `mostWorkers` sleeping workers at most; which ones depends on `next`, a CallerNext. */
+  publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number, next: number): void;
   /** Works on the published program until it is finished or the time is up; whether it is finished. */
   assist(control: Uint8Array, slot: number, program: Uint8Array, budgetUs: number): boolean;
   slotIsFree(control: Uint8Array, slot: number): boolean;
@@ -111,7 +114,7 @@ export interface Addon {
   /** Returns the slot that the dead worker was in, or -1. */
   bury(control: Uint8Array, seat: number): number;
   /** Claims shifts until `most` seats are on shift; writes the seats into `seats` and returns how many it claimed. */
-  callToShift(control: Uint8Array, seats: Uint8Array, most: number): number;
+  callToShift(control: Uint8Array, seats: Uint8Array, most: number, next: number): number;
   closeTeam(control: Uint8Array): void;
   runInline(control: Uint8Array, program: Uint8Array): NativeFailure | undefined;
   teamStats(control: Uint8Array): NativeTeamStats;

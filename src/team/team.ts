@@ -1,7 +1,7 @@
 // The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
 // endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
 import { AbortError, TesseraeError } from '../errors.js';
-import { type Addon, RunState, SeatState, seatStateIndex } from '../native/addon.js';
+import { type Addon, CallerNext, RunState, SeatState, seatStateIndex } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
 import { WorkerPool } from './pool.js';
@@ -232,15 +232,15 @@ export class Team {
     if (ownUs > 0) {
       // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
       const others = Math.min(this.threads, this.#cpus) - 1;
-      this.#addon.publish(this.#control, slot, block, others);
-      this.#callShifts({ most: others, ownTiles: 1 });
+      this.#addon.publish(this.#control, slot, block, others, CallerNext.works);
+      this.#callShifts({ most: others, ownTiles: 1, next: CallerNext.works });
       this.#addon.assist(this.#control, slot, block, ownUs);
       this.#collect();
       if (!this.#runs.includes(run)) return;
     } else {
-      this.#addon.publish(this.#control, slot, block, this.threads);
+      this.#addon.publish(this.#control, slot, block, this.threads, CallerNext.rests);
     }
-    this.#callShifts({ most: this.threads, ownTiles: 0 });
+    this.#callShifts({ most: this.threads, ownTiles: 0, next: CallerNext.rests });
     if (!this.#listening) this.#waitForEnding(seen);
   }
 
@@ -255,14 +255,11 @@ export class Team {
    * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
    * first must not keep the second waiting. After publish(): a worker that left before it is called again.
    */
-  #callShifts({ most, ownTiles }: { most: number; ownTiles: number }): void {
+  #callShifts({ most, ownTiles, next }: { most: number; ownTiles: number; next: number }): void {
     let useful = -ownTiles;
     for (const run of this.#runs) useful += run.program.width;
-    this.#callWorkers(Math.max(0, Math.min(useful, most)));
-  }
-
-  #callWorkers(most: number): void {
-    const called = this.#addon.callToShift(this.#control, this.#calledSeats, most);
+    const wanted = Math.max(0, Math.min(useful, most));
+    const called = this.#addon.callToShift(this.#control, this.#calledSeats, wanted, next);
     this.#counts.shifts += called;
     for (let i = 0; i < called; i++) Atomics.notify(this.#words, this.#stateIndex(this.#calledSeats[i] as number));
   }
