@@ -26,11 +26,13 @@ interface TemplateNode {
 }
 interface Evaluator {
   run(program: unknown): RuntimeValue;
-  evaluate(node: TemplateNode, environment: unknown): RuntimeValue;
+  /** @param node undefined for a part that an expression may lack, such as an end of a slice */
+  evaluate(node: TemplateNode | undefined, environment: unknown): RuntimeValue;
 }
 const OpenInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator;
 
 export class ChatTemplate {
+  readonly source: string;
   readonly #program: unknown;
 
   /** @throws TesseraeError ERR_CHAT_TEMPLATE when the template is too long or no valid Jinja */
@@ -38,6 +40,7 @@ export class ChatTemplate {
     if (source.length > mostTemplateUnits) {
       throw failed(`is ${source.length} characters long, more than ${mostTemplateUnits}`);
     }
+    this.source = source;
     this.#program = guarded(() => new Template(source).parsed);
   }
 
@@ -71,7 +74,8 @@ class BoundedInterpreter extends OpenInterpreter {
   }
 
   /** The interpreter calls this for every node of the template that it comes to. */
-  override evaluate(node: TemplateNode, environment: unknown): RuntimeValue {
+  override evaluate(node: TemplateNode | undefined, environment: unknown): RuntimeValue {
+    if (node === undefined) return super.evaluate(node, environment);
     if (node.type === 'For' && node.iterable !== undefined) {
       this.#looped.add(
         node.iterable.type === 'SelectExpression' ? (node.iterable.lhs ?? node.iterable) : node.iterable,

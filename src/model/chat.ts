@@ -80,7 +80,7 @@ export class Chat {
     checkMessages(messages, op);
     const { tools, addGenerationPrompt = true, variables = {} } = options;
     const template = this.#template(options, op);
-    const guard = new MessageGuard({ messages, tools, variables }, this.#tokenizer, op);
+    const guard = new MessageGuard({ messages, tools, variables }, { tokenizer: this.#tokenizer, template, op });
     const given = guard.guarded as { messages: unknown; tools: unknown; variables: Record<string, unknown> };
     const text = template.render(
       {
@@ -150,7 +150,7 @@ function checkMessages(messages: unknown, op: string): void {
   });
 }
 
-/** Puts marks around what spells control tokens in given strings, and finds these places in the rendered text. */
+/** Puts marks around what spells control tokens, or other marks of the template, in given strings, and finds these places in the rendered text. */
 class MessageGuard {
   readonly guarded: unknown;
   inputUnits = 0;
@@ -158,10 +158,20 @@ class MessageGuard {
   readonly #open: string;
   readonly #close: string;
   readonly #op: string;
+  /** Tokens that the user defined and the template writes: marks too, as those of DeepSeek. */
+  readonly #marks: RegExp | undefined;
 
-  constructor(given: unknown, tokenizer: Tokenizer, op: string) {
+  constructor(
+    given: unknown,
+    { tokenizer, template, op }: { tokenizer: Tokenizer; template: ChatTemplate; op: string },
+  ) {
     this.#tokenizer = tokenizer;
     this.#op = op;
+    const texts = tokenizer.userTexts
+      .filter((text) => /^[<[].*[>\]]$/.test(text) && template.source.includes(text))
+      .sort((a, b) => b.length - a.length);
+    const escaped = texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+    this.#marks = texts.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
     let all = '';
     this.#mapStrings(given, 0, (text) => {
       this.inputUnits += text.length;
@@ -199,10 +209,18 @@ class MessageGuard {
     let marked = '';
     let end = 0;
     for (const place of this.#tokenizer.controlTexts(text)) {
-      marked += `${text.slice(end, place.start)}${this.#open}${text.slice(place.start, place.end)}${this.#close}`;
+      marked += this.#markUserTokens(text.slice(end, place.start)) + this.#enclose(text.slice(place.start, place.end));
       end = place.end;
     }
-    return marked + text.slice(end);
+    return marked + this.#markUserTokens(text.slice(end));
+  }
+
+  #markUserTokens(text: string): string {
+    return this.#marks === undefined ? text : text.replace(this.#marks, (mark) => this.#enclose(mark));
+  }
+
+  #enclose(text: string): string {
+    return `${this.#open}${text}${this.#close}`;
   }
 
   /** A copy of plain data in which every string has been replaced. */

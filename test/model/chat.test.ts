@@ -49,6 +49,20 @@ describe('a template', () => {
     expect(render(messages, { addGenerationPrompt: false }).text).toBe(text);
   });
 
+  test('may take slices of the messages', () => {
+    const conversation = ['a', 'b', 'c', 'd'].map(user);
+    const contents = (slice: string) =>
+      render(conversation, { template: `{% for m in messages${slice} %}{{ m.content }}{% endfor %}` }).text;
+    expect(['[1:]', '[:2]', '[::-1]', '[1:3]', '[:]', '[-2:]'].map(contents)).toEqual([
+      'bcd',
+      'ab',
+      'dcba',
+      'bc',
+      'abcd',
+      'cd',
+    ]);
+  });
+
   test('knows the texts of BOS and EOS, tools, more variables and the time', () => {
     const source =
       '{{ bos_token }}|{{ eos_token }}|{{ tools | length }}|{{ tools[0].name }}|{{ mood }}|{{ strftime_now("%Y") }}';
@@ -135,6 +149,16 @@ describe('text of a message', () => {
     expect(controls).toEqual(['<s>', '<|im_start|>', '<|im_end|>', '<|im_start|>']);
     expect(ids.filter((id) => id === idOf.get('<note>')).length).toBe(1);
     expect(tokenizer.decode(ids, { special: true })).toBe(`<s>${prompt.text}`);
+  });
+
+  test('that spells a user-defined token is that token, unless the template writes it as a mark', async () => {
+    const ids = async (template: string) => {
+      const prompt = render([user('a <note> b')], { template });
+      return (await encodeChat(prompt, tokenizer)).filter((id) => id === idOf.get('<note>')).length;
+    };
+    expect(await ids('{{ messages[0].content }}')).toBe(1);
+    expect(await ids('<note>{{ messages[0].content }}<note>')).toBe(2);
+    expect(render([user('a <note> b')], { template: '<note>{{ messages[0].content }}' }).text).toBe('<note>a <note> b');
   });
 
   test('does not lose its noncharacters, nor is it confused by them', async () => {

@@ -21,6 +21,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly endIds: ReadonlySet<number>;
   readonly addsBos: boolean;
   readonly addsEos: boolean;
+  readonly userTexts: readonly string[];
   protected readonly vocabulary: Vocabulary;
   readonly #spelled: TokenBytes;
   /** Whether texts were given a space in front, which decoding takes away again. */
@@ -49,6 +50,7 @@ export abstract class BaseTokenizer implements Tokenizer {
       if (types[id] === USER_DEFINED) user.push([id, texts.at(id)]);
       else if (isControlType(types[id])) control.push([id, texts.at(id)]);
     }
+    this.userTexts = user.map(([, text]) => text);
     this.#userTokens = new SpecialTokens(user);
     this.#specialTokens = new SpecialTokens([...user, ...control]);
     this.#controlTokens = new SpecialTokens(control);
@@ -141,7 +143,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 }
 
-/** Finds special tokens in a text, but within literals those only that the user defined. */
+/** Finds special tokens in a text, but within literals those only that the user defined, and none that is a literal. */
 class TokenFinder {
   readonly #tokens: SpecialTokens;
   readonly #userTokens: SpecialTokens;
@@ -171,7 +173,7 @@ class TokenFinder {
       if (!this.#touchesLiteral(at, at + this.length)) return at;
       this.id = this.#userTokens.match(text, at);
       this.length = this.#userTokens.matchedLength;
-      if (this.id >= 0) return at;
+      if (this.id >= 0 && !this.#isLiteral(at, at + this.length)) return at;
     }
     this.id = -1;
     return to;
@@ -184,6 +186,12 @@ class TokenFinder {
     }
     const next = literals[this.#nextLiteral];
     return next !== undefined && next.start < end;
+  }
+
+  /** Whether a place that touches the next literal is all of it. */
+  #isLiteral(start: number, end: number): boolean {
+    const next = this.#literals[this.#nextLiteral];
+    return next !== undefined && next.start === start && next.end === end;
   }
 }
 

@@ -9,6 +9,8 @@ export class MergeTable {
   /** 1 + rank of the pair that hashes here or to an earlier slot; 0 when free. */
   readonly #slots: Int32Array;
   readonly #mask: number;
+  /** Random, so that no file can be made whose pairs all collide. */
+  readonly #seed = Math.floor(Math.random() * 2 ** 32);
 
   constructor(count: number) {
     this.left = new Int32Array(count);
@@ -35,8 +37,9 @@ export class MergeTable {
 
   /** The slot that holds the pair, or the free one where it belongs. */
   #find(left: number, right: number): number {
-    let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
-    hash ^= hash >>> 15;
+    let hash = Math.imul(left ^ this.#seed, 0x9e3779b1);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ right, 0x85ebca6b);
+    hash ^= hash >>> 13;
     let slot = hash & this.#mask;
     for (;;) {
       const rank = (this.#slots[slot] as number) - 1;

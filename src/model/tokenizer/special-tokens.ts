@@ -39,6 +39,7 @@ export class SpecialTokens {
   /** The id of the longest token that begins at a place, or -1. */
   match(text: string, at: number): number {
     for (const length of this.#lengths.get(text.charCodeAt(at)) ?? []) {
+      if (at + length > text.length) continue;
       const id = this.#ids.get(text.slice(at, at + length));
       if (id === undefined) continue;
       this.matchedLength = length;

@@ -22,7 +22,10 @@ export interface EncodeOptions {
   addEos?: boolean;
   /** Turn the text of control tokens, such as `<|endoftext|>`, into these tokens. Default false: it is plain text. */
   special?: boolean;
-  /** Places, in order, where the text of control tokens stays plain text even so. */
+  /**
+   * Places, in order, where the text of control tokens stays plain text even so, and that of a token which the user
+   * defined where it is the whole place.
+   */
   literals?: readonly Literal[];
 }
 
@@ -94,6 +97,9 @@ export interface Tokenizer {
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   isControl(id: number): boolean;
+
+  /** Texts of the tokens that the user defined: they are matched in every text. */
+  readonly userTexts: readonly string[];
 
   /** Where a text spells control tokens, in order. */
   controlTexts(text: string): Literal[];
