@@ -10,6 +10,19 @@ fail() {
   exit "${2:-1}"
 }
 
+# The linker keeps one copy of an inline function that several objects define: were it one compiled for an instruction set,
+# a CPU without that set would run it. So no two sets, nor a set and the plain code, may define the same one.
+check_sets_apart() {
+  local folder=$1/CMakeFiles/tesserae_kernels.dir
+  local repeated
+  repeated=$(for set in plain avx2 avx_vnni avx512; do
+    local selection=(-path "*/kernels/$set/*")
+    if [ "$set" = plain ]; then selection=(-not -path '*/kernels/avx*'); fi
+    find "$folder" -name '*.o' "${selection[@]}" -exec nm --defined-only {} + | awk '$2 == "W" { print $3 }' | sort -u
+  done | sort | uniq -d | c++filt)
+  [ -z "$repeated" ] || fail "these functions are compiled for several instruction sets: $repeated"
+}
+
 run_variant() {
   local variant=$1 folder=build-native-$1
   local flags=(-DTESSERAE_NATIVE_TESTS=ON) selection=() launcher=()
@@ -30,6 +43,7 @@ run_variant() {
   echo "native tests: $variant"
   cmake -S native -B "$folder" "${flags[@]}" >"$folder.log" 2>&1 || { cat "$folder.log"; fail 'CMake failed'; }
   cmake --build "$folder" --target tesserae_native_tests --parallel "$(nproc)"
+  if [ "$variant" = release ]; then check_sets_apart "$folder"; fi
   UBSAN_OPTIONS=print_stacktrace=1 "${launcher[@]}" "$folder/tesserae_native_tests" "${selection[@]}" | tee "$folder.log"
   # A selection that matches nothing is a success for doctest.
   grep -qE 'test cases: +[1-9]' "$folder.log" || fail "no test ran in the variant $variant"
@@ -53,7 +67,7 @@ failed=()
 for variant in "$@"; do
   # In a shell of its own, with `set -e` in force, so that a failure does not keep the next variant from running.
   status=0
-  bash -c "$(declare -f fail run_variant); set -euo pipefail; run_variant $variant" || status=$?
+  bash -c "$(declare -f fail check_sets_apart run_variant); set -euo pipefail; run_variant $variant" || status=$?
   [ "$status" -eq 0 ] || failed+=("$variant")
 done
 [ ${#failed[@]} -eq 0 ] || fail "failed: ${failed[*]}"

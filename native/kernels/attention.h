@@ -78,7 +78,7 @@ struct AttentionTile {
 // tile_count = batch · kv_heads · ceil(heads/kv_heads / tile_heads) · ceil(q_len / tile_queries).
 // Query blocks are the innermost, the last block first: under a causal limit it is the longest.
 // How to choose (results do not depend on it): tile_heads = heads/kv_heads, so that a packed key block serves all heads
-// of its group; tile_queries = min(q_len, ceil(128 / tile_heads)), halved while the tiles are fewer than four a thread
+// of its group; tile_queries = min(q_len, 256), halved while the tiles are fewer than four a thread
 // and a tile has more than 32 rows. When decoding with fewer tiles than threads, cut tile_heads instead.
 static inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
   const int64_t group = p.heads / p.kv_heads;
@@ -119,5 +119,6 @@ static inline int64_t attention_first(const AttentionParams& p, int64_t batch, i
 
 KernelStatus attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus attention_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -31,5 +31,6 @@ static inline bool pages_present(const PagedAttentionParams& p, const AttentionT
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus paged_attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus paged_attention_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -13,7 +13,7 @@
 #include "kernels/half.h"
 #include "kernels/paged_attention.h"
 #include "kernels/store_key_values.h"
-#include "kernels/table.h"
+#include "kernel_sets.h"
 
 using namespace tesserae;
 using namespace tesserae::attention_testing;
@@ -27,8 +27,11 @@ struct KernelPair {
 };
 
 std::vector<KernelPair> kernels() {
-  std::vector<KernelPair> all = {{store_key_values_ref, paged_attention_ref, attention_ref}};
-  if (isa_supported(Isa::avx2)) all.push_back({store_key_values_avx2, paged_attention_avx2, attention_avx2});
+  std::vector<KernelPair> all;
+  for (const Isa isa : instruction_sets()) {
+    all.push_back({kernel_named("store_key_values", isa), kernel_named("paged_attention", isa),
+                   kernel_named("attention", isa)});
+  }
   return all;
 }
 

@@ -222,7 +222,9 @@ export function writeAttention(params: ParamWriter, step: AttentionStep): void {
 }
 
 /** Queries that share one packing of the keys: more cost balance, fewer cost packing. */
-const mostQueries = 128;
+const mostQueries = 256;
+/** Rows of a tile that takes several heads of a group. */
+const mostSharedRows = 128;
 const leastQueries = 48;
 const tilesPerWorker = 4;
 
@@ -236,7 +238,7 @@ export interface AttentionTiles {
 export function attentionTiles(sizes: AttentionSizes, threads: number): AttentionTiles {
   const { batch, kvHeads, queries } = sizes;
   const group = sizes.heads / kvHeads;
-  const heads = Math.max(1, Math.min(group, Math.floor(mostQueries / queries)));
+  const heads = Math.max(1, Math.min(group, Math.floor(mostSharedRows / queries)));
   const wanted = threads * tilesPerWorker;
   const perBlock = batch * kvHeads * Math.ceil(group / heads);
   const blocks = Math.max(Math.ceil(queries / mostQueries), Math.ceil(wanted / perBlock));

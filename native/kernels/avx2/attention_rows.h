@@ -1,6 +1,6 @@
 // How a tile of attention goes: its rows pass through the key blocks, a strip at a time, or few at once; scores, weights
-// and outputs of a strip stay in the first-level cache. Where keys and values come from is the caller's: attention.cpp
-// has them in one piece, paged_attention.cpp in pages.
+// and outputs of a strip stay in the first-level cache. Where keys and values come from is the caller's: attention_whole.h
+// has them in one piece, attention_pages.h in pages. What an instruction set brings is its micro-kernels.
 #pragma once
 
 #include <immintrin.h>
@@ -10,7 +10,6 @@
 
 #include "kernels/attention.h"
 #include "kernels/avx2/attention_few.h"
-#include "kernels/avx2/attention_micro.h"
 #include "kernels/avx2/attention_pack.h"
 #include "kernels/avx2/attention_softmax.h"
 #include "kernels/avx2/math.h"
@@ -21,7 +20,7 @@ inline namespace TESSERAE_ISA {
 // Rows whose scores of a key block are held at a time: 12 KiB, beside a V panel of 16 KiB in the first-level cache.
 constexpr int64_t kStripRows = 12;
 constexpr int64_t kMaxStripRows = 16;  // rounded up to whole vectors
-static_assert(kStripRows % kMicroRows == 0 && kStripRows <= kMaxStripRows, "a strip is whole micro-tiles");
+static_assert(kStripRows <= kMaxStripRows);
 static_assert(kAttentionKeyBlock % kPanel == 0, "a key block is whole panels");
 
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -150,6 +149,7 @@ inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_
 }
 
 // The weights of a strip, in place of its scores, and the merge of their maxima and sums.
+template <typename Micro>
 inline void strip_softmax(const RowSet& rows, int64_t strip, int64_t strip_rows, int64_t begin, const int32_t* keys,
                    StripFactors* factors) {
   const bool adjusted = rows.p.softcap > 0 || rows.p.slopes || rows.p.window;
@@ -160,9 +160,10 @@ inline void strip_softmax(const RowSet& rows, int64_t strip, int64_t strip_rows,
     float* scores = rows.scores + r * kAttentionKeyBlock;
     if (adjusted) adjust_scores(rows, strip + r, begin, keys[r], scores);
     if (rows.p.mask) {
-      softmax_row<true>(scores, keys[r], rows.mask(strip + r) + begin, factors->block_max + r, factors->block_sum + r);
+      const float* mask = rows.mask(strip + r) + begin;
+      Micro::template softmax_row<true>(scores, keys[r], mask, factors->block_max + r, factors->block_sum + r);
     } else {
-      softmax_row<false>(scores, keys[r], nullptr, factors->block_max + r, factors->block_sum + r);
+      Micro::template softmax_row<false>(scores, keys[r], nullptr, factors->block_max + r, factors->block_sum + r);
     }
   }
   for (int64_t r = strip_rows; r < kMaxStripRows; ++r) factors->block_max[r] = factors->block_sum[r] = 0;
@@ -172,37 +173,40 @@ inline void strip_softmax(const RowSet& rows, int64_t strip, int64_t strip_rows,
   }
 }
 
-using ScoresKernel = decltype(&scores_avx2<1>);
-constexpr ScoresKernel kScores[] = {nullptr,         scores_avx2<1>, scores_avx2<2>, scores_avx2<3>,
-                                    scores_avx2<4>, scores_avx2<5>, scores_avx2<6>};
-using OutputsKernel = decltype(&outputs_avx2<1, 2>);
-constexpr OutputsKernel kOutputs[] = {nullptr,            outputs_avx2<1, 2>, outputs_avx2<2, 2>, outputs_avx2<3, 2>,
-                                      outputs_avx2<4, 2>, outputs_avx2<5, 2>, outputs_avx2<6, 2>};
-static_assert(sizeof(kScores) / sizeof(kScores[0]) == kMicroRows + 1, "a kernel for each number of rows");
-
 // Panel i holds the keys 16 i .. 16 i + 15 of the block.
 using KeyPanels = const float* [kAttentionKeyBlock / kPanel];
 
+// Micro describes the micro-kernels of an instruction set:
+//   kRows, kPanels   a micro-tile: rows, and panels of keys or columns
+//   scores(rows, panels, dim, q, k_panels, scores)
+//   outputs(rows, panels, keys, weights, v, keep, take, total, total_stride)   v: panels kAttentionKeyBlock rows apart
+//   softmax_row<masked>(scores, keys, mask, block_max, block_sum)
+template <typename Micro>
 inline void attend_strip(const RowSet& rows, const KeyPanels& panels, int64_t strip, int64_t begin) {
+  static_assert(kStripRows % Micro::kRows == 0, "a strip is whole micro-tiles");
   const AttentionParams& p = rows.p;
   const int64_t strip_rows = std::min(kStripRows, rows.count - strip);
   alignas(32) int32_t keys[kMaxStripRows];
   const int64_t most = keys_seen(rows, strip, strip_rows, begin, keys);
   if (most == 0) return;
-  for (int64_t key = 0; key < most; key += kPanel) {
-    for (int64_t r = 0; r < strip_rows; r += kMicroRows) {
-      kScores[std::min<int64_t>(kMicroRows, strip_rows - r)](p.dim, rows.q + (strip + r) * p.dim,
-                                                             panels[key / kPanel],
-                                                             rows.scores + r * kAttentionKeyBlock + key);
+  const int64_t key_panels = (most + kPanel - 1) / kPanel;
+  for (int64_t panel = 0; panel < key_panels; panel += Micro::kPanels) {
+    for (int64_t r = 0; r < strip_rows; r += Micro::kRows) {
+      Micro::scores(std::min<int64_t>(Micro::kRows, strip_rows - r), std::min<int64_t>(Micro::kPanels, key_panels - panel),
+                    p.dim, rows.q + (strip + r) * p.dim, panels + panel,
+                    rows.scores + r * kAttentionKeyBlock + panel * kPanel);
     }
   }
   StripFactors factors;
-  strip_softmax(rows, strip, strip_rows, begin, keys, &factors);
-  for (int64_t column = 0; column < rows.v_columns; column += kPanel) {
-    for (int64_t r = 0; r < strip_rows; r += kMicroRows) {
-      kOutputs[std::min<int64_t>(kMicroRows, strip_rows - r)](
-          keys + r, rows.scores + r * kAttentionKeyBlock, rows.v + column * kAttentionKeyBlock, kPanel,
-          factors.keep + r, factors.take + r, rows.total + (strip + r) * rows.v_columns + column, rows.v_columns);
+  strip_softmax<Micro>(rows, strip, strip_rows, begin, keys, &factors);
+  const int64_t column_panels = rows.v_columns / kPanel;
+  for (int64_t panel = 0; panel < column_panels; panel += Micro::kPanels) {
+    for (int64_t r = 0; r < strip_rows; r += Micro::kRows) {
+      Micro::outputs(std::min<int64_t>(Micro::kRows, strip_rows - r),
+                     std::min<int64_t>(Micro::kPanels, column_panels - panel), keys + r,
+                     rows.scores + r * kAttentionKeyBlock, rows.v + panel * kPanel * kAttentionKeyBlock,
+                     factors.keep + r, factors.take + r, rows.total + (strip + r) * rows.v_columns + panel * kPanel,
+                     rows.v_columns);
     }
   }
 }
@@ -231,14 +235,14 @@ static_assert(int64_t{kScratchBytes} >
 
 // `count` rows, at most kFewRows, and the key block at `begin`; after it come next_keys more, if positive. Nothing is
 // packed.
-template <int count, typename Source>
+template <typename Micro, int count, typename Source>
 void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys) {
   alignas(32) int32_t keys[kMaxStripRows];
   const int64_t most = keys_seen(rows, 0, count, begin, keys);
   source.prefetch_values(begin, std::min(most, kFewKeys));
   source.template few_scores<count>(rows.q, begin, most, rows.scores);
   StripFactors factors;
-  strip_softmax(rows, 0, count, begin, keys, &factors);
+  strip_softmax<Micro>(rows, 0, count, begin, keys, &factors);
   source.prefetch_keys(begin + kAttentionKeyBlock, std::min(next_keys, kFewKeys));
   source.template few_outputs<count>(begin, keys, rows.scores, factors.keep, factors.take, rows.total,
                                      rows.v_columns);
@@ -249,7 +253,7 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
 //   few_outputs<count>(begin, keys, weights, keep, take, total, total_stride)
 //   prefetch_keys(begin, keys), prefetch_values(begin, keys)
 //   pack(rows, begin, keys, panels)             the block's values into rows.v, and where its keys' panels stand
-template <typename Source>
+template <typename Micro, typename Source>
 void attend_rows(const RowSet& rows, const Source& source) {
   const AttentionParams& p = rows.p;
   const KeyRange range = begin_rows(rows);
@@ -261,16 +265,16 @@ void attend_rows(const RowSet& rows, const Source& source) {
     if (in_place) {
       const int64_t next_keys = range.limit - begin - keys;
       switch (rows.count) {
-        case 1: attend_few<1>(rows, source, begin, next_keys); break;
-        case 2: attend_few<2>(rows, source, begin, next_keys); break;
-        case 3: attend_few<3>(rows, source, begin, next_keys); break;
-        default: attend_few<4>(rows, source, begin, next_keys);
+        case 1: attend_few<Micro, 1>(rows, source, begin, next_keys); break;
+        case 2: attend_few<Micro, 2>(rows, source, begin, next_keys); break;
+        case 3: attend_few<Micro, 3>(rows, source, begin, next_keys); break;
+        default: attend_few<Micro, 4>(rows, source, begin, next_keys);
       }
       continue;
     }
     KeyPanels panels;
     source.pack(rows, begin, keys, panels);
-    for (int64_t strip = 0; strip < rows.count; strip += kStripRows) attend_strip(rows, panels, strip, begin);
+    for (int64_t strip = 0; strip < rows.count; strip += kStripRows) attend_strip<Micro>(rows, panels, strip, begin);
   }
   finish_rows(rows);
 }

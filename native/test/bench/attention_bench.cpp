@@ -1,5 +1,6 @@
 // Times attention over threads that claim tiles from an atomic counter, as shares of the FMA peak and the read
-// bandwidth probed in the same run. Usage: tesserae_native_attention_bench [threads] [name] [tile_queries].
+// bandwidth probed in the same run. Usage: tesserae_native_attention_bench [threads] [name] [tile_queries]. TESSERAE_ISA names
+// the kernel set, else it is the best one.
 #include <immintrin.h>
 
 #include <atomic>
@@ -12,6 +13,8 @@
 #include <thread>
 
 #include "../attention_case.h"
+#include "chosen_kernels.h"
+#include "kernels/probe_fma.h"
 
 using namespace tesserae;
 using namespace tesserae::attention_testing;
@@ -62,25 +65,18 @@ class Crew {
 
 std::atomic<float> sink;
 
-void fma_loop(int64_t steps) {
-  __m256 sums[12];
-  for (__m256& sum : sums) sum = _mm256_set1_ps(1);
-  const __m256 a = _mm256_set1_ps(0.999f);
-  const __m256 b = _mm256_set1_ps(0.001f);
-  for (int64_t step = 0; step < steps; ++step) {
-#pragma GCC unroll 12
-    for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, a, b);
-  }
-  __m256 all = sums[0];
-  for (__m256 sum : sums) all = _mm256_add_ps(all, sum);
-  sink = _mm256_cvtss_f32(all);
-}
-
 double peak_gflops(Crew& crew) {
-  constexpr int64_t kSteps = 2'000'000;
+  constexpr int64_t kSteps = 1'000'000;
+  static const Kernel kernel = kernel_of("probe_fma");
   const double start = now_ms();
-  crew.run([](int) { fma_loop(kSteps); });
-  return crew.threads() * (kSteps * 12.0 * 16) / (now_ms() - start) / 1e6;
+  crew.run([](int) {
+    float y[kProbeLanes];
+    OpRecord op = {};
+    *reinterpret_cast<ProbeFmaParams*>(op.params) = {y, kSteps, 1.0, 0.0};
+    Scratch none = {nullptr, 0};
+    kernel(op, 0, none);
+  });
+  return crew.threads() * (kSteps * 2.0 * kProbeLanes) / (now_ms() - start) / 1e6;
 }
 
 double read_gbytes(Crew& crew) {
@@ -137,6 +133,7 @@ void run_bench(Crew& crew, const Bench& bench, int64_t tile_queries, int copies)
   }
   std::vector<double> times;
   std::vector<double> peaks;
+  static const Kernel kernel = kernel_of("attention");
   const double begin = now_ms();
   for (int round = 0; round < 8 || (now_ms() - begin < 700 && round < 4000); ++round) {
     if (round % 16 == 0) peaks.push_back(peak_gflops(crew));
@@ -145,7 +142,7 @@ void run_bench(Crew& crew, const Bench& bench, int64_t tile_queries, int copies)
     const double start = now_ms();
     crew.run([&](int t) {
       Scratch mine = {scratch[static_cast<size_t>(t)].get(), kScratchBytes};
-      for (int64_t tile; (tile = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) attention_avx2(op, tile, mine);
+      for (int64_t tile; (tile = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) kernel(op, tile, mine);
     });
     times.push_back(now_ms() - start);
   }

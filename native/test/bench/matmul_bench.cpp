@@ -16,10 +16,10 @@
 #include <thread>
 #include <vector>
 
+#include "chosen_kernels.h"
 #include "kernels/matmul.h"
 #include "kernels/pack_b.h"
 #include "kernels/probe_fma.h"
-#include "kernels/table.h"
 
 using namespace tesserae;
 
@@ -51,28 +51,12 @@ struct Aligned {
   }
 };
 
-Isa chosen_isa() {
-  const char* wanted = std::getenv("TESSERAE_ISA");
-  Isa chosen = Isa::ref;
-  for (const Isa isa : kAllIsas) {
-    if (isa_supported(isa) && (!wanted || std::strcmp(wanted, kernel_set(isa).isa) == 0)) chosen = isa;
-  }
-  return chosen;
-}
-
 BlockSizes chosen_blocks() {
   BlockSizes blocks = kDefaultBlockSizes;
   long long kc, nc, mc;
   const char* wanted = std::getenv("BLOCKS");
   if (wanted && std::sscanf(wanted, "%lld,%lld,%lld", &kc, &nc, &mc) == 3) blocks = {kc, nc, mc};
   return blocks;
-}
-
-Kernel kernel_of(const char* name) {
-  for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
-    if (std::strcmp(kernel_info(opcode).name, name) == 0) return kernel_set(chosen_isa()).kernels[opcode];
-  }
-  std::abort();
 }
 
 // GFLOPS of FMAs that wait for nothing.

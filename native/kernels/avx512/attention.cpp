@@ -1,0 +1,13 @@
+// attention with AVX-512, keys and values in one piece. Sums and weights are those of AVX2 to the bit.
+#include "kernels/attention.h"
+
+#include "kernels/avx2/attention_whole.h"
+#include "kernels/avx512/attention_avx512.h"
+
+namespace tesserae {
+
+KernelStatus attention_avx512(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  return attention::attention_tile_with<attention::MicroAvx512>(op, tile_index, scratch);
+}
+
+}  // namespace tesserae
