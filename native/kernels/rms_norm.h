@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/op.h"
+#include "kernels/quantized_rows.h"
 #include "kernels/rows.h"
 
 namespace tesserae {
@@ -16,6 +17,7 @@ struct RmsNormParams {
   OuterShape outer;
   OuterStrides x_outer;
   OuterStrides y_outer;
+  ActivationBlock* blocks;  // y in 8 bits too, row after row (quantize_rows.h), columns then being a multiple of 32; or null
 };
 
 KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/op.h"
+#include "kernels/quantized_rows.h"
 #include "kernels/rows.h"
 
 namespace tesserae {
@@ -17,6 +18,7 @@ struct SiluMulParams {
   OuterStrides gate_outer;
   OuterStrides up_outer;
   OuterStrides y_outer;
+  ActivationBlock* blocks;  // y in 8 bits too, row after row (quantize_rows.h), columns then being a multiple of 32; or null
 };
 
 KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

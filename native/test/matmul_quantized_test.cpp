@@ -7,6 +7,8 @@
 #include "kernels/embedding_quantized.h"
 #include "kernels/pack_quantized.h"
 #include "kernels/quantize_rows.h"
+#include "kernels/rms_norm.h"
+#include "kernels/silu_mul.h"
 #include "quantized_blocks.h"
 
 namespace tesserae::testing {
@@ -146,6 +148,30 @@ TEST_CASE("quantize_rows: close to the row, same bits on both sets, sums, specia
     CHECK(y[3].values[31] == 0);
     CHECK(y[4].values[5] == 127);
     CHECK(y[5].scale == 0.0f);
+  }
+}
+
+TEST_CASE("rms_norm and silu_mul: the blocks of their result are those that quantize_rows makes of it") {
+  const int64_t columns = 96, rows = 5;
+  const std::vector<float> x = random_floats(rows * columns, 1);
+  const std::vector<float> other = random_floats(rows * columns, 2);
+  const OuterShape outer{{1, 1, 1, rows}};
+  const OuterStrides strides{{0, 0, 0, columns}};
+  for (Isa isa : instruction_sets()) {
+    for (int64_t tile_rows : {1, 3}) {
+      std::vector<float> y(x.size());
+      std::vector<ActivationBlock> blocks(x.size() / kActivationBlock);
+      const auto check = [&](const char* name, const auto& params) {
+        CAPTURE(std::string(name));
+        REQUIRE(run_tiles(kernel_named(name, isa), params, tiles_of(rows, tile_rows)) == KernelStatus::ok);
+        const std::vector<ActivationBlock> expected = quantize(y, columns, isa);
+        CHECK(std::memcmp(blocks.data(), expected.data(), blocks.size() * sizeof(blocks[0])) == 0);
+      };
+      check("rms_norm", RmsNormParams{x.data(), y.data(), other.data(), 1e-5, columns, tile_rows, outer, strides,
+                                      strides, blocks.data()});
+      check("silu_mul", SiluMulParams{x.data(), other.data(), y.data(), columns, tile_rows, outer, strides, strides,
+                                      strides, blocks.data()});
+    }
   }
 }
 

@@ -114,7 +114,16 @@ export const siluMul = defineOp({
       flopsPerElement: 21,
       tensors: [asRow(gate), asRow(up), asRow(out)],
       write: (params, [g, u, y], { columns, outer, strides }, tileRows) =>
-        params.pointer(g).pointer(u).pointer(y).int(columns).int(tileRows).ints(outer).ints(strides.flat()),
+        params
+          .pointer(g)
+          .pointer(u)
+          .pointer(y)
+          .int(columns)
+          .int(tileRows)
+          .ints(outer)
+          .ints(strides.flat())
+          // The result in 8 bits: see quantized-rows.ts.
+          .pointer(undefined),
     });
   },
 });

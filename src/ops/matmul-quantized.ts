@@ -1,7 +1,7 @@
 // Products with quantized weights (native/kernels/matmul_quantized.h): activations are brought to 8 bits by row, then
 // multiplied in integers. Part of matmul, which comes here with a QuantizedMatrix; no choice of tiles changes a bit.
 import { formatShape, TesseraeError } from '../errors.js';
-import type { Recorder } from '../program/recorder.js';
+import type { Recorder, Step } from '../program/recorder.js';
 import { collapse } from '../tensor/layout.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
@@ -45,15 +45,14 @@ export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: Quantiz
   const rows = recordQuantizeRows(recorder, x);
   const direct = rowStrideOf(out) === undefined ? recorder.temporary(out.shape) : out;
   const added = residual === undefined || rowStrideOf(residual) !== undefined ? residual : packed(recorder, residual);
-  recordProducts(recorder, rows, w.shape[1], [
-    {
-      w,
-      c: direct,
-      bias: withUnitOrNoStride(recorder, bias),
-      residual: added,
-      activation: activationCodes[activation ?? 'none'],
-    },
-  ]);
+  const product = {
+    w,
+    c: direct,
+    bias: withUnitOrNoStride(recorder, bias),
+    residual: added,
+    activation: activationCodes[activation ?? 'none'],
+  };
+  recordProducts(recorder, rows, w.shape[1], joinedWithLast(recorder, rows, product));
   if (direct !== out) recordCopy(recorder, direct, out);
 }
 
@@ -74,10 +73,32 @@ interface Product {
   readonly activation: number;
 }
 
-/** One op for all products of the same rows. */
+/** The kernel that multiplies with matrices of the type. */
+function kernelFor({ type }: QuantizedMatrix): string {
+  return quantizedFormats[type].unitBytes === undefined ? 'matmul_quantized_generic' : 'matmul_quantized';
+}
+
+/** The products of a step. */
+const productsOf = new WeakMap<Step, readonly Product[]>();
+
+/** Takes back the last step if its products and this one can be computed together: of the same rows, and independent. */
+function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): readonly Product[] {
+  const last = recorder.steps.at(-1);
+  const before = last && productsOf.get(last);
+  if (last === undefined || before === undefined || before.length === mostTargets) return [product];
+  if (last.kernel !== kernelFor(product.w) || last.reads[0] !== rows) return [product];
+  const { w, c, bias, residual } = product;
+  const shares = (tensors: readonly Tensor[], own: Tensor | undefined) =>
+    tensors.some(({ storage }) => storage === own?.storage);
+  const waits = [w.image, c, bias, residual].some((tensor) => shares(last.writes, tensor));
+  if (waits || shares(last.reads, c)) return [product];
+  recorder.steps.pop();
+  return [...before, product];
+}
+
+/** One op for all products of the same rows; one kernel computes them all. */
 function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
   const m = rows.shape[0] as number;
-  const isGeneric = products.some(({ w }) => quantizedFormats[w.type].unitBytes === undefined);
   const bytes = products.reduce((sum, { w }) => sum + w.sizeBytes, 0);
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
   const tileRows = chooseTileRows(m);
@@ -98,7 +119,7 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
     return { w, c, bias, residual, activation, tileColumns, firstTile };
   });
   const step = {
-    kernel: isGeneric ? 'matmul_quantized_generic' : 'matmul_quantized',
+    kernel: kernelFor((products[0] as Product).w),
     tiles,
     flops: 2 * m * n * k,
     reads: [rows, ...products.flatMap(({ w, bias, residual }) => [w.image, bias, residual])],
@@ -122,6 +143,7 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
     }
     params.ints(new Array((mostTargets - targets.length) * targetWords).fill(0));
   });
+  productsOf.set(recorder.steps.at(-1) as Step, products);
 }
 
 /** Up to so many rows weights are read once, straight from memory: kFewRows in native/kernels/avx2/quantized_few.h. */

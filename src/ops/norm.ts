@@ -65,7 +65,9 @@ export const rmsNorm = defineOp({
           .int(columns)
           .int(tileRows)
           .ints(outer)
-          .ints(strides.flat()),
+          .ints(strides.flat())
+          // The result in 8 bits: see quantized-rows.ts.
+          .pointer(undefined),
     });
   },
 });

@@ -77,4 +77,15 @@ export class Recorder {
       params: writer.words,
     });
   }
+
+  /** The last step writes one more tensor, whose address takes the place of its last parameter. */
+  addOutput(tensor: Tensor): void {
+    const step = this.steps.pop() as Step;
+    const { words } = new ParamWriter().pointer(tensor);
+    this.steps.push({
+      ...step,
+      writes: [...step.writes, tensor],
+      params: [...step.params.slice(0, -1), ...words],
+    });
+  }
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { ErrorCode } from '../../src/errors.js';
+import type { QuantizedMatrix } from '../../src/ops/quantized-matrix.js';
 import { type QuantizedType, quantizedFormats } from '../../src/ops/quantized-type.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
 import { isas, sharedEngines } from '../support/engines.js';
@@ -145,6 +146,51 @@ test('the kernels are counted by name, the generic one apart; matrices are hardl
     scope.track(await engine.matmul(x, w, { transposeB: true }));
     const ran = names.filter((name, index) => tilesOf(name) > (before[index] as number));
     expect(ran, type).toEqual([unitBytes === undefined ? names[1] : names[0]]);
+  }
+});
+
+test('in a program, products of the same rows are one op, and what makes the rows quantizes them', async () => {
+  for (const isa of isas) {
+    const engine = await engineOf({ isa, threads: 2 });
+    using scope = engine.scope();
+    const numbers = new Numbers(11);
+    const k = 256;
+    const input = numbers.floats(3 * k);
+    const weight = scope.tensor([k], numbers.floats(k));
+    const types = ['Q8_0', 'Q4_K', 'Q5_0', 'Q8_0'] as const;
+    const matrices: QuantizedMatrix[] = [];
+    for (const [index, type] of types.entries()) matrices.push((await pack(engine, type, [k, k], index)).matrix);
+    const [w0, w1, w2, w3] = matrices as [QuantizedMatrix, QuantizedMatrix, QuantizedMatrix, QuantizedMatrix];
+    const options = { transposeB: true } as const;
+    using program = engine.program((p) => {
+      const x = p.input([3, k]);
+      const y = p.rmsNorm(x, weight);
+      const [a, b, c] = [p.matmul(y, w0, options), p.matmul(y, w1, options), p.matmul(y, w2, options)];
+      // Depends on what comes before: a step of its own, as is the fourth of the same rows.
+      const d = p.matmul(y, w3, { ...options, residual: a });
+      const e = p.matmul(p.siluMul(b, c), w1, options);
+      // Overwrites what was quantized.
+      p.rmsNorm(x, weight, { out: y, eps: 1 });
+      return { x, a, b, c, d, e, f: p.matmul(y, w0, options) };
+    });
+    program.tensors.x.set(input);
+    await program.run();
+    const joined = ['rms_norm', 'matmul_quantized'];
+    expect(program.kernels).toEqual([...joined, 'matmul_quantized', 'silu_mul', 'matmul_quantized', ...joined]);
+
+    const x = scope.tensor([3, k], input);
+    const y = scope.track(await engine.rmsNorm(x, weight));
+    const alone = async (of: Tensor, w: QuantizedMatrix, residual?: Tensor) =>
+      scope.track(await engine.matmul(of, w, { ...options, residual }));
+    const [a, b, c] = [await alone(y, w0), await alone(y, w1), await alone(y, w2)];
+    const d = await alone(y, w3, a);
+    const e = await alone(scope.track(await engine.siluMul(b, c)), w1);
+    const f = await alone(scope.track(await engine.rmsNorm(x, weight, { eps: 1 })), w0);
+    for (const [name, expected] of Object.entries({ a, b, c, d, e, f })) {
+      const result = program.tensors[name as 'a'];
+      expect(firstBitDifference(result.toArray(), expected.toArray()), name).toBeUndefined();
+    }
+    for (const matrix of matrices) matrix.dispose();
   }
 });
 

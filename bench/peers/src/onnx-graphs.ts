@@ -1,5 +1,7 @@
 // The ONNX graphs of each kind of work. Where onnxruntime has more than one way to do it, all of them: the peer takes the
 // one that is fastest on the machine at hand. Runs nothing.
+import { sideBySide } from './matrices.js';
+import { encoder } from './onnx-encoder.js';
 import type { OnnxGraph, OnnxNode } from './onnx-model.js';
 import {
   type AttentionWork,
@@ -35,6 +37,8 @@ export function formulationsOf(work: Work): readonly Formulation[] {
       return attention(work);
     case 'layer':
       return layer(work);
+    case 'encoder':
+      return encoder(work);
     case 'negate':
       return [negate(work)];
     case 'roundtrip':
@@ -182,18 +186,6 @@ function layer({ batch, tokens, width, heads }: LayerWork): Formulation[] {
       toOurs: asItIs,
     },
   ];
-}
-
-/** Joins matrices of as many columns along their rows. */
-function sideBySide(matrices: readonly Float32Array[], columns: number): Float32Array {
-  const rows = (matrices[0] as Float32Array).length / columns;
-  const result = new Float32Array(rows * columns * matrices.length);
-  for (let row = 0; row < rows; row++) {
-    for (const [index, matrix] of matrices.entries()) {
-      result.set(matrix.subarray(row * columns, (row + 1) * columns), (row * matrices.length + index) * columns);
-    }
-  }
-  return result;
 }
 
 /** A product with -1 and not Neg, pairs of which onnxruntime might cancel. */

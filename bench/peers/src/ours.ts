@@ -4,6 +4,7 @@ import { checkAttention, checkMatmul } from '../../../dist/bench/checks.js';
 import { probeLanes, runProbeFma } from '../../../dist/bench/probe-ops.js';
 import { WrongResultError } from '../../../dist/bench/wrong-result.js';
 import type { Engine, Tensor, TensorScope } from '../../../dist/src/index.js';
+import { encoderProgram } from './ours-encoder.js';
 import {
   type AttentionWork,
   type LayerWork,
@@ -46,6 +47,10 @@ export async function prepareOurs(engine: Engine, work: Work, { asProgram = fals
       return { ...attention(context, work), release };
     case 'layer':
       return { ...(await (asProgram ? layerProgram : layer)(context, work)), release };
+    case 'encoder': {
+      const out = result(scope, [work.batch, work.tokens, work.width]);
+      return { ...(await encoderProgram(context, work, out)), out: out.data, check: unchecked, release };
+    }
     case 'negate':
       return { ...negate(context, work), release };
     case 'roundtrip':

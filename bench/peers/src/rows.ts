@@ -23,6 +23,8 @@ export interface Row {
   /** Rest before each timed call. */
   readonly restMs?: number;
   readonly asProgram?: boolean;
+  /** Normalised mean squared difference that results may have, where rounding in f32 is not all that separates them. */
+  readonly tolerance?: number;
   readonly inQuick?: boolean;
 }
 
@@ -58,8 +60,11 @@ function attention(batch: number, tokens: number, causal: boolean, target?: Targ
   };
 }
 
+/** Weights and activations in 8 bits at ours, in f32 at the peers. */
+const quantizedTolerance = 1e-3;
 const thin: Target = { ofSquareOrRead: 0.9 };
 const inQuick = { inQuick: true };
+const encoder: Work = { op: 'encoder', batch: 32, tokens: 128, layers: 6, width: 384, heads: 12, ffn: 1536 };
 const layer: Work = { op: 'layer', batch: 8, tokens: 128, width: 768, heads: 12 };
 /** Long enough for the shift of every worker to end. */
 const parkedMs = 30;
@@ -132,6 +137,14 @@ export function rowsFor(workers: number): readonly Row[] {
       unit: 'GFLOPS',
       target: thanOnnx(1.25),
       asProgram: true,
+    },
+    {
+      name: 'BERT encoder 32×128, Q8_0',
+      kind: 'peers',
+      work: encoder,
+      unit: 'GFLOPS',
+      target: thanOnnx(2),
+      tolerance: quantizedTolerance,
     },
     {
       name: 'tiny op: negate 64',

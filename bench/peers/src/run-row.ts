@@ -53,7 +53,7 @@ export async function runRow(row: Row, bench: Bench): Promise<RowReport> {
       const timing = timings[index] as (typeof timings)[number];
       const late = timings[all.length + index];
       const error = row.work.op === 'roundtrip' ? null : differenceOf(ours.out, await result());
-      if (error !== null && !(error <= tolerance)) {
+      if (error !== null && !(error <= (row.tolerance ?? tolerance))) {
         notes.push(`wrong: the result of ${name} differs from ours by ${error}`);
         continue;
       }

@@ -30,6 +30,17 @@ export interface LayerWork {
   readonly heads: number;
 }
 
+/** The layers of BERT over x [batch, tokens, width]: f32 at the peers, weights in Q8_0 at ours. */
+export interface EncoderWork {
+  readonly op: 'encoder';
+  readonly batch: number;
+  readonly tokens: number;
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly ffn: number;
+}
+
 /** x [size] times -1, as often as `ops` says, each an op of its own. */
 export interface NegateWork {
   readonly op: 'negate';
@@ -45,7 +56,7 @@ export interface RoundTripWork {
   readonly by: 'team' | 'workers';
 }
 
-export type Work = MatmulWork | AttentionWork | LayerWork | NegateWork | RoundTripWork;
+export type Work = MatmulWork | AttentionWork | LayerWork | EncoderWork | NegateWork | RoundTripWork;
 
 /** `op=matmul m=64 n=64 k=64 constantB=0`. */
 export function encodeWork(work: Work): string {
@@ -108,6 +119,11 @@ export function flopsOf(work: Work): number {
       const { batch, tokens, width } = work;
       return 8 * batch * tokens * width * width + 4 * batch * tokens * tokens * width;
     }
+    case 'encoder': {
+      const { batch, tokens, layers, width, ffn } = work;
+      const projections = 2 * width * (4 * width + 2 * ffn);
+      return layers * batch * tokens * (projections + 4 * tokens * width);
+    }
     case 'negate':
       return work.size * work.ops;
     case 'roundtrip':
@@ -124,6 +140,10 @@ export function bytesOf(work: Work): number {
       return 16 * work.batch * work.heads * work.tokens * work.dim;
     case 'layer':
       return 4 * (2 * work.batch * work.tokens * work.width + 4 * work.width * (work.width + 1));
+    case 'encoder':
+      return (
+        4 * (2 * work.batch * work.tokens * work.width + work.layers * work.width * (4 * work.width + 2 * work.ffn))
+      );
     case 'negate':
       return 8 * work.size;
     case 'roundtrip':

@@ -55,5 +55,15 @@ inline namespace TESSERAE_ISA {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(y.values), _mm256_permutevar8x32_epi32(packed, order));
 }
 
+// A row of whole blocks.
+[[gnu::always_inline]] inline void quantize_row(const float* x, int64_t columns, ActivationBlock* y) {
+  for (int64_t column = 0; column < columns; column += kActivationBlock, ++y) {
+    __m256 values[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) values[v] = _mm256_loadu_ps(x + column + v * 8);
+    quantize_block(values, *y);
+  }
+}
+
 }  // namespace TESSERAE_ISA
 }  // namespace tesserae

@@ -13,13 +13,7 @@ KernelStatus quantize_rows_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t first = tile * p.tile_rows;
   const int64_t last = std::min(first + p.tile_rows, p.outer.rows());
   for (int64_t row = first; row < last; ++row) {
-    const float* x = p.x + row_offset(p.outer, p.x_outer, row);
-    for (int64_t b = 0; b < blocks; ++b) {
-      __m256 values[4];
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) values[v] = _mm256_loadu_ps(x + b * kActivationBlock + v * 8);
-      quantize_block(values, p.y[row * blocks + b]);
-    }
+    quantize_row(p.x + row_offset(p.outer, p.x_outer, row), p.columns, p.y + row * blocks);
   }
   return KernelStatus::ok;
 }

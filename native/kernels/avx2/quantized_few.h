@@ -1,5 +1,6 @@
 // Few rows of activations (decoding): each strip of weights is read once, in order, straight from the image, while its
-// codes are still on their way to all rows. Included by the AVX2 quantized kernels only.
+// codes are still on their way to all rows. The same for every vector instruction set; what a set brings is dot_strip_group,
+// included before this.
 #pragma once
 
 #include "kernels/avx2/quantized_unit.h"
@@ -12,7 +13,7 @@ inline namespace TESSERAE_ISA {
 constexpr int64_t kFewRows = 8;
 
 // How far ahead of the codes in use memory is asked for.
-constexpr int64_t kPrefetchBytes = 2048;
+constexpr int64_t kPrefetchBytes = 4096;
 
 template <QuantizedType type, int Rows>
 void multiply_strip(const unsigned char* strip, int64_t k, const ActivationBlock* x, int64_t x_stride, float* sums) {
@@ -39,8 +40,7 @@ void multiply_strip(const unsigned char* strip, int64_t k, const ActivationBlock
       for (int half = 0; half < kHalves; ++half) {
         const int64_t group = b * kHalves + half;
         __m256i dot[Rows][1];
-        dot_group<K, Rows, 1>(
-            block, half, [&](int q, int) __attribute__((always_inline)) { return unit.quad(group, q); }, dot);
+        dot_strip_group(unit, group, block, half, dot);
         const __m256 scale[1] = {unit.scale(group)};
         const __m256 min[1] = {unit.min(group)};
 #pragma GCC unroll 4

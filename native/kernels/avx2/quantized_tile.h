@@ -1,5 +1,5 @@
 // One tile of matmul_quantized: the blocked loops over panels for many rows, and one pass over the image for few. The same for
-// every vector instruction set; what a set brings is multiply_panel_rows, included before this.
+// every vector instruction set; what a set brings is multiply_panel_rows and dot_strip_group, included before this.
 #pragma once
 
 #include <algorithm>

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/avx2/lanes.h"
+#include "kernels/avx2/quantize_block.h"
 
 namespace tesserae {
 namespace {
@@ -34,7 +35,9 @@ KernelStatus rms_norm_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t first = tile * p.tile_rows;
   const int64_t last = std::min(first + p.tile_rows, p.outer.rows());
   for (int64_t row = first; row < last; ++row) {
-    rms_norm_row(p.x + row_offset(p.outer, p.x_outer, row), p.y + row_offset(p.outer, p.y_outer, row), p);
+    float* y = p.y + row_offset(p.outer, p.y_outer, row);
+    rms_norm_row(p.x + row_offset(p.outer, p.x_outer, row), y, p);
+    if (p.blocks) quantize_row(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;
 }

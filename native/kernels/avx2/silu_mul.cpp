@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/avx2/lanes.h"
+#include "kernels/avx2/quantize_block.h"
 
 namespace tesserae {
 
@@ -18,6 +19,7 @@ KernelStatus silu_mul_avx2(const OpRecord& op, int64_t tile, Scratch&) {
     for_columns8(p.columns, [&](int64_t column, auto lanes) {
       lanes.store(y + column, _mm256_mul_ps(silu8(lanes.load(gate + column)), lanes.load(up + column)));
     });
+    if (p.blocks) quantize_row(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;
 }

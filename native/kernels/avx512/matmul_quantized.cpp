@@ -1,6 +1,7 @@
 // matmul_quantized with AVX-512 VNNI.
 #include "kernels/matmul_quantized.h"
 
+#include "kernels/avx512/quantized_group.h"
 #include "kernels/avx512/quantized_panel_rows.h"
 #include "kernels/avx2/quantized_tile.h"
 

@@ -1,6 +1,7 @@
 // matmul_quantized with AVX-VNNI: the AVX2 kernels, compiled for dot products of bytes as single instructions.
 #include "kernels/matmul_quantized.h"
 
+#include "kernels/avx2/quantized_group.h"
 #include "kernels/avx2/quantized_panel_rows.h"
 #include "kernels/avx2/quantized_tile.h"
 

@@ -23,7 +23,7 @@ KernelStatus pack_quantized_ref(const OpRecord& op, int64_t tile, Scratch&) {
     std::memset(strip, 0, static_cast<size_t>(units * unit_bytes));
     for (int64_t row = strip_row; row < std::min(strip_row + kStripRows, last); ++row) {
       for (int64_t u = 0; u < units; ++u) {
-        BlockFields fields;
+        BlockFields fields = {};
         unpack_block(type, p.blocks + row * row_bytes + u * format.block_bytes, fields);
         write_unit_row(format, fields, row % kStripRows, strip + u * unit_bytes);
       }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/ref/quantize_block.h"
+
 namespace tesserae {
 
 KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch&) {
@@ -22,6 +24,7 @@ KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch&) {
       const float normal = x[column] * factor;
       y[column] = p.weight ? normal * p.weight[column] : normal;
     }
+    if (p.blocks) quantize_row_ref(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/math_ref.h"
+#include "kernels/ref/quantize_block.h"
 
 namespace tesserae {
 
@@ -18,6 +19,7 @@ KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch&) {
     for (int64_t column = 0; column < p.columns; ++column) {
       y[column] = static_cast<float>(silu_ref(gate[column])) * up[column];
     }
+    if (p.blocks) quantize_row_ref(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;
 }

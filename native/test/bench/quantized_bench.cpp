@@ -3,6 +3,7 @@
 //   tesserae_native_quantized_bench [prefill|decode|pack|all] [repeats]
 // TESSERAE_ISA names the kernel set, else it is the best one; TYPES the types, as Q8_0,Q4_K.
 #include <immintrin.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -52,14 +53,19 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
+constexpr size_t kPageBytes = size_t{2} << 20;
+
 struct Aligned {
   unsigned char* data;
-  explicit Aligned(int64_t size_bytes) : data(static_cast<unsigned char*>(std::aligned_alloc(64, round_up(size_bytes)))) {
+  // On huge pages where the system has them, as the engine's pool is.
+  explicit Aligned(int64_t size_bytes)
+      : data(static_cast<unsigned char*>(std::aligned_alloc(kPageBytes, round_up(size_bytes)))) {
+    madvise(data, round_up(size_bytes), MADV_HUGEPAGE);
     std::memset(data, 0, round_up(size_bytes));
   }
   Aligned(const Aligned&) = delete;
   ~Aligned() { std::free(data); }
-  static size_t round_up(int64_t bytes) { return static_cast<size_t>((bytes + 63) / 64 * 64); }
+  static size_t round_up(int64_t bytes) { return (static_cast<size_t>(bytes) + kPageBytes - 1) / kPageBytes * kPageBytes; }
 };
 
 // GB/s of reading 128 MiB once with both threads.

@@ -1,0 +1,64 @@
+// One group of one strip against some rows, with vectors of 16: what decoding adds up. A vector is two quads of the 8 rows of
+// weights, side by side as the strip has them; the halves of the sums are added last. Included by the AVX-512 quantized
+// kernels.
+#pragma once
+
+#include "kernels/avx2/quantized_unit.h"
+
+namespace tesserae::quantized {
+inline namespace TESSERAE_ISA {
+
+// Quads 2i and 2i + 1 of a group, biased where K says so.
+template <QuantizedType type>
+TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t group, int i) {
+  using U = Unit<type>;
+  constexpr int bits = U::format.strip_bits;
+  const unsigned char* codes = unit.data + U::layout.codes + group * U::layout.group_bytes;
+  if constexpr (bits == 8) return _mm512_xor_si512(_mm512_loadu_si512(codes + i * 64), _mm512_set1_epi8(-128));
+  constexpr int pairs = U::K::quads / 4;  // in the lower nibbles
+  __m512i packed = _mm512_loadu_si512(codes + U::layout.high_bytes + i % pairs * 64);
+  if (i >= pairs) packed = _mm512_srli_epi16(packed, 4);
+  const __m512i low = _mm512_and_si512(packed, _mm512_set1_epi8(15));
+  if constexpr (U::format.is_lookup) {
+    const __m128i levels = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Codes));
+    const __m128i above = _mm_xor_si128(levels, _mm_set1_epi8(-128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(above), low);
+  }
+  if constexpr (bits == 4) return low;
+  // The high bits of both quads, each turned until it stands above the nibbles of its bytes.
+  constexpr int width = bits - 4;
+  const int turn = 4 - 2 * i * width;
+  const __m512i both = _mm512_broadcast_i64x4(load_vector(codes));
+  const __m512i turns = _mm512_inserti64x4(_mm512_set1_epi32(turn & 31), _mm256_set1_epi32((turn - width) & 31), 1);
+  // low | high & mask
+  return _mm512_ternarylogic_epi32(low, _mm512_rolv_epi32(both, turns), _mm512_set1_epi8(bits == 6 ? 48 : 16), 0xf8);
+}
+
+// dot[r]: the exact sums of row r and the 8 rows of weights. `half`: as for dot_group.
+template <QuantizedType type, int Rows>
+TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t group,
+                                               const ActivationBlock* const (&block)[Rows], int half,
+                                               __m256i (&dot)[Rows][1]) {
+  using K = typename Unit<type>::K;
+  __m512i sum[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+  for (int i = 0; i < K::quads / 2; ++i) {
+    const __m512i w = quad_pair(unit, group, i);
+    const int quad = half * K::quads + 2 * i;
+    const __m512i places = _mm512_inserti64x4(_mm512_set1_epi32(quad), _mm256_set1_epi32(quad + 1), 1);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      const __m512i values = _mm512_castsi256_si512(load_vector(block[r]->values));
+      sum[r] = _mm512_dpbusd_epi32(sum[r], w, _mm512_permutexvar_epi32(places, values));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    dot[r][0] = _mm256_add_epi32(_mm512_castsi512_si256(sum[r]), _mm512_extracti64x4_epi64(sum[r], 1));
+  }
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::quantized
