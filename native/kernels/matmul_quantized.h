@@ -1,6 +1,5 @@
 // matmul_quantized: C[i,j] = epilogue(sum over p of x[i,p] · w[j,p]) for packed quantized weights (strip.h) and quantized
-// activations (quantized_rows.h). matmul_quantized_generic is the same for types without a kernel of their own: they
-// are decoded block by block. Called through the kernel table; src/ops/matmul-quantized.ts writes the records.
+// activations (quantized_rows.h). Called through the kernel table; src/ops/matmul-quantized.ts writes the records.
 #pragma once
 
 #include "core/op.h"
@@ -45,16 +44,11 @@ struct MatmulQuantizedParams {
   int64_t targets;  // 1 to kMostTargets
   QuantizedTarget target[kMostTargets];
 };
-using MatmulQuantizedGenericParams = MatmulQuantizedParams;
 
 KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_generic_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_generic_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_generic_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_generic_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // What one tile covers.
 struct QuantizedTile {

@@ -7,7 +7,7 @@
 
 namespace tesserae {
 
-// The image has strip_count(n) strips; of a type without a kernel of its own it is a copy of the blocks.
+// The image has strip_count(n) strips.
 // Tile index -> `tile_strips` strips of 8 rows. tile_count = ceil(strip_count(n) / tile_strips).
 struct PackQuantizedParams {
   const unsigned char* blocks;  // as in the file, row after row; no alignment

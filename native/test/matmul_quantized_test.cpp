@@ -17,9 +17,7 @@ namespace {
 constexpr unsigned char kGuardByte = 0xa5;
 
 std::vector<unsigned char> pack(const QuantizedWeights& w, Isa isa, int64_t tile_strips) {
-  const QuantizedFormat& format = quantized_format(w.type);
-  const int64_t bytes = has_own_kernel(w.type) ? strip_count(w.n) * strip_bytes(format, w.k)
-                                               : w.n * (w.k / format.block_elements) * format.block_bytes;
+  const int64_t bytes = strip_count(w.n) * strip_bytes(quantized_format(w.type), w.k);
   std::vector<unsigned char> image(static_cast<size_t>(bytes + 64), kGuardByte);
   const PackQuantizedParams params{w.blocks(), image.data(), static_cast<int64_t>(w.type), w.n, w.k, tile_strips};
   REQUIRE(run_tiles(kernel_named("pack_quantized", isa), params, tiles_of(strip_count(w.n), tile_strips)) ==
@@ -79,8 +77,7 @@ struct Product {
     p.m = m, p.k = w.k, p.tile_m = tile_m, p.targets = 1;
     p.target[0] = {w.image.data(), c.data(), bias,   residual, static_cast<int64_t>(w.type),      w.n,
                    c_rs,           1,        w.n,    static_cast<int64_t>(activation), tile_n, 0};
-    const char* name = has_own_kernel(w.type) ? "matmul_quantized" : "matmul_quantized_generic";
-    REQUIRE(run_tiles(kernel_named(name, isa), p, tiles_of(m, tile_m) * tiles_of(w.n, tile_n)) == KernelStatus::ok);
+    REQUIRE(run_tiles(kernel_named("matmul_quantized", isa), p, tiles_of(m, tile_m) * tiles_of(w.n, tile_n)) == KernelStatus::ok);
     std::vector<float> out;
     for (int64_t i = 0; i < m; ++i) {
       const float* row = c.data() + i * c_rs;

@@ -18,8 +18,6 @@ inline const std::vector<QuantizedType>& quantized_types() {
   return types;
 }
 
-inline bool has_own_kernel(QuantizedType type) { return quantized_format(type).strip_bits != 0; }
-
 // Where a block has its halves: the scale, and the minimum or -1.
 struct HalfPlaces {
   int d;

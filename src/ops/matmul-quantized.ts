@@ -73,11 +73,6 @@ interface Product {
   readonly activation: number;
 }
 
-/** The kernel that multiplies with matrices of the type. */
-function kernelFor({ type }: QuantizedMatrix): string {
-  return quantizedFormats[type].unitBytes === undefined ? 'matmul_quantized_generic' : 'matmul_quantized';
-}
-
 /** The products of a step. */
 const productsOf = new WeakMap<Step, readonly Product[]>();
 
@@ -86,7 +81,7 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
   const last = recorder.steps.at(-1);
   const before = last && productsOf.get(last);
   if (last === undefined || before === undefined || before.length === mostTargets) return [product];
-  if (last.kernel !== kernelFor(product.w) || last.reads[0] !== rows) return [product];
+  if (last.reads[0] !== rows) return [product];
   const { w, c, bias, residual } = product;
   const shares = (tensors: readonly Tensor[], own: Tensor | undefined) =>
     tensors.some(({ storage }) => storage === own?.storage);
@@ -96,7 +91,7 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
   return [...before, product];
 }
 
-/** One op for all products of the same rows; one kernel computes them all. */
+/** One op for all products of the same rows. */
 function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
   const m = rows.shape[0] as number;
   const bytes = products.reduce((sum, { w }) => sum + w.sizeBytes, 0);
@@ -119,7 +114,7 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
     return { w, c, bias, residual, activation, tileColumns, firstTile };
   });
   const step = {
-    kernel: kernelFor((products[0] as Product).w),
+    kernel: 'matmul_quantized',
     tiles,
     flops: 2 * m * n * k,
     reads: [rows, ...products.flatMap(({ w, bias, residual }) => [w.image, bias, residual])],

@@ -1,4 +1,4 @@
-// The quantized weight types by their names in GGUF files: sizes, and which of them have a kernel of their own. Mirrors
+// The quantized weight types by their names in GGUF files: sizes. Mirrors
 // native/kernels/formats/quantized_format.h and strip.h; how a block is laid out is known there alone.
 
 export type QuantizedType =
@@ -21,11 +21,11 @@ export interface QuantizedFormat {
   /** Weights of a block, and the bytes that it has in a file. A row is whole blocks. */
   readonly blockElements: number;
   readonly blockBytes: number;
-  /** Bytes of one block of eight rows in the layout that the kernels stream; undefined where there is none. */
-  readonly unitBytes: number | undefined;
+  /** Bytes of one block of eight rows in the layout that the kernels stream. */
+  readonly unitBytes: number;
 }
 
-const format = (code: number, blockElements: number, blockBytes: number, unitBytes?: number): QuantizedFormat => ({
+const format = (code: number, blockElements: number, blockBytes: number, unitBytes: number): QuantizedFormat => ({
   code,
   blockElements,
   blockBytes,
@@ -38,8 +38,8 @@ export const quantizedFormats: Readonly<Record<QuantizedType, QuantizedFormat>> 
   Q5_0: format(2, 32, 22, 176),
   Q5_1: format(3, 32, 24, 192),
   Q8_0: format(4, 32, 34, 272),
-  Q2_K: format(5, 256, 84),
-  Q3_K: format(6, 256, 110),
+  Q2_K: format(5, 256, 84, 672),
+  Q3_K: format(6, 256, 110, 912),
   Q4_K: format(7, 256, 144, 1184),
   Q5_K: format(8, 256, 176, 1440),
   Q6_K: format(9, 256, 210, 1680),
@@ -59,8 +59,7 @@ export function fileBytes({ blockElements, blockBytes }: QuantizedFormat, [n, k]
   return n * (k / blockElements) * blockBytes;
 }
 
-/** Bytes of the same in the kernels' layout: for types without one, as in the file. */
+/** Bytes of the same in the kernels' layout. */
 export function imageBytes(form: QuantizedFormat, shape: readonly [number, number]): number {
-  if (form.unitBytes === undefined) return fileBytes(form, shape);
   return Math.ceil(shape[0] / stripRows) * (shape[1] / form.blockElements) * form.unitBytes;
 }

@@ -170,7 +170,6 @@ describe('the tables', () => {
     pack_quantized: 'engine.packQuantized',
     quantize_rows: 'matmul with quantized weights',
     matmul_quantized: 'matmul',
-    matmul_quantized_generic: 'matmul',
     embedding_quantized: 'embedding',
     quantize_blocks: 'engine.quantizeModel',
     activation: 'gelu and its like',

@@ -132,20 +132,18 @@ test('any number of workers gives the same bits', async () => {
   }
 });
 
-test('the kernels are counted by name, the generic one apart; matrices are hardly larger than their blocks', async () => {
+test('the kernel is counted by name; matrices are hardly larger than their blocks', async () => {
   const engine = await engineOf({ isa: isas.at(-1) as (typeof isas)[number], threads: 1 });
   using scope = engine.scope();
   const x = scope.tensor([1, 1024]);
   for (const type of blockTypes) {
     using w = (await pack(engine, type, [64, 1024])).matrix;
-    const { blockElements, blockBytes, unitBytes } = quantizedFormats[type];
+    const { blockElements, blockBytes } = quantizedFormats[type];
     expect(w.sizeBytes).toBeLessThanOrEqual(1.05 * ((64 * 1024) / blockElements) * blockBytes);
-    const tilesOf = (name: string) => engine.stats().team.kernels.find(({ op }) => op === name)?.tiles ?? 0;
-    const names = ['matmul_quantized', 'matmul_quantized_generic'];
-    const before = names.map(tilesOf);
+    const tiles = () => engine.stats().team.kernels.find(({ op }) => op === 'matmul_quantized')?.tiles ?? 0;
+    const before = tiles();
     scope.track(await engine.matmul(x, w, { transposeB: true }));
-    const ran = names.filter((name, index) => tilesOf(name) > (before[index] as number));
-    expect(ran, type).toEqual([unitBytes === undefined ? names[1] : names[0]]);
+    expect(tiles(), type).toBeGreaterThan(before);
   }
 });
 

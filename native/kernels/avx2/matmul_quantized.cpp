@@ -8,12 +8,7 @@
 namespace tesserae {
 
 KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  quantized::run_own_tile(op, tile, scratch);
-  return KernelStatus::ok;
-}
-
-KernelStatus matmul_quantized_generic_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  quantized::run_generic_tile(op, tile, scratch);
+  quantized::run_quantized_tile(op, tile, scratch);
   return KernelStatus::ok;
 }
 

@@ -1,5 +1,5 @@
 // pack_quantized with AVX2: eight rows at a time by 8 x 8 transposes of dwords, then nibbles and high bits are put where the
-// kernels want them. Types that are kept as in the file, and a last strip that is not full, take the plain way.
+// kernels want them. A last strip that is not full takes the plain way.
 #include "kernels/pack_quantized.h"
 
 #include <immintrin.h>
@@ -122,7 +122,66 @@ void pack_iq4_xs(const StripBlocks& blocks, unsigned char* unit) {
     }
   }
   for (int64_t g = 0; g < 8; ++g) {
-    pack_nibble_group(blocks, 8 + g * 16, unit + layout.codes + g * layout.group_bytes);
+    pack_nibble_group(blocks, 8 + g * 16, unit + group_place(layout, g));
+  }
+}
+
+// Bit `shift` of each byte, quad q's to bit q.
+__m256i one_bit(const __m256i (&quads)[8], int64_t shift) {
+  __m256i gathered = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int q = 7; q >= 0; --q) {
+    const __m256i bit = _mm256_and_si256(_mm256_srl_epi16(quads[q], _mm_cvtsi64_si128(shift)), _mm256_set1_epi8(1));
+    gathered = _mm256_or_si256(_mm256_add_epi8(gathered, gathered), bit);
+  }
+  return gathered;
+}
+
+// Two bits from bit `shift` on of each byte, quad q's to bits 2q and 2q + 1.
+__m256i pairs_of_bits(const __m256i (&quads)[4], int64_t shift) {
+  __m256i gathered = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (int q = 3; q >= 0; --q) {
+    const __m256i two = _mm256_and_si256(_mm256_srl_epi16(quads[q], _mm_cvtsi64_si128(shift)), _mm256_set1_epi8(3));
+    gathered = _mm256_or_si256(_mm256_slli_epi16(gathered, 2), two);
+  }
+  return gathered;
+}
+
+// 64 bytes from `at` on have two bits of each of 16 groups: `write(group, vector)` for each.
+template <typename Write>
+void for_two_bit_groups(const StripBlocks& blocks, int64_t at, Write write) {
+  for (int64_t run = 0; run < 4; ++run) {
+    __m256i quads[4];
+    gather_half(blocks, at + run * 16, quads);
+    for (int64_t j = 0; j < 4; ++j) write(run / 2 * 8 + j * 2 + run % 2, pairs_of_bits(quads, 2 * j));
+  }
+}
+
+void pack_q2_k(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::q2_k));
+  copy_halves(blocks, 80, unit);
+  copy_halves(blocks, 82, unit + layout.dmin);
+  for (int64_t r = 0; r < kStripRows; ++r) {
+    for (int64_t g = 0; g < 16; ++g) unit[layout.sub_scales + g * kStripRows + r] = blocks.row(r)[g];
+  }
+  for_two_bit_groups(blocks, 16, [&](int64_t group, __m256i codes) { store(unit + group_place(layout, group), codes); });
+}
+
+void pack_q3_k(const StripBlocks& blocks, unsigned char* unit) {
+  constexpr StripLayout layout = strip_layout(quantized_format(QuantizedType::q3_k));
+  copy_halves(blocks, 108, unit);
+  for (int64_t r = 0; r < kStripRows; ++r) {
+    for (int64_t g = 0; g < 16; ++g) {
+      unit[layout.sub_scales + g * kStripRows + r] = static_cast<unsigned char>(q3_k_scale(blocks.row(r), g));
+    }
+  }
+  for_two_bit_groups(blocks, 32, [&](int64_t group, __m256i codes) { store(unit + group_place(layout, group), codes); });
+  // Bit i of byte b belongs to group 2i or, from byte 16 on, 2i + 1.
+  __m256i high[8];
+  gather(blocks, 0, high);
+  for (int64_t i = 0; i < 8; ++i) {
+    store(unit + high_place(layout, 2 * i), one_bit(high, i));
   }
 }
 
@@ -164,21 +223,12 @@ void pack_q5_k(const StripBlocks& blocks, unsigned char* unit) {
   pack_k_scales(blocks, layout, unit);
   __m256i high[8];
   gather(blocks, 16, high);
-  unsigned char* codes = unit + layout.codes;
-  for (int64_t c = 0; c < 4; ++c, codes += 2 * layout.group_bytes) {
+  for (int64_t c = 0; c < 4; ++c) {
     __m256i bytes[8];
     gather(blocks, 48 + c * 32, bytes);
-    pack_nibble_groups(bytes, codes + 32, codes + layout.group_bytes + 32);
-    // Bit g of byte b belongs to group g: gathered into bit q, q being the quad.
-    for (int64_t part = 0; part < 2; ++part) {
-      const __m128i shift = _mm_cvtsi64_si128(2 * c + part);
-      __m256i gathered = _mm256_setzero_si256();
-      for (int q = 7; q >= 0; --q) {
-        const __m256i bit = _mm256_and_si256(_mm256_srl_epi16(high[q], shift), _mm256_set1_epi8(1));
-        gathered = _mm256_or_si256(_mm256_add_epi8(gathered, gathered), bit);
-      }
-      store(codes + part * layout.group_bytes, gathered);
-    }
+    pack_nibble_groups(bytes, unit + group_place(layout, 2 * c), unit + group_place(layout, 2 * c + 1));
+    // Bit g of each byte belongs to group g.
+    for (int64_t g = 2 * c; g < 2 * c + 2; ++g) store(unit + high_place(layout, g), one_bit(high, g));
   }
 }
 
@@ -197,7 +247,7 @@ void pack_q6_k(const StripBlocks& blocks, unsigned char* unit) {
     // 32 weights of two groups: nibbles of one kind from one run of 32 bytes, and one pair of high bits.
     for (int64_t run = 0; run < 4; ++run) {
       const __m128i shift = _mm_cvtsi64_si128(2 * run);
-      for (int group = 0; group < 2; ++group, codes += layout.group_bytes) {
+      for (int group = 0; group < 2; ++group, codes += layout.high_bytes + layout.group_bytes) {
         __m256i quads[4], bits = _mm256_setzero_si256();
 #pragma GCC unroll 4
         for (int q = 3; q >= 0; --q) {
@@ -225,11 +275,13 @@ PackUnit pack_unit_of(QuantizedType type) {
     case QuantizedType::q5_0: return pack_q5_0;
     case QuantizedType::q5_1: return pack_q5_1;
     case QuantizedType::iq4_xs: return pack_iq4_xs;
+    case QuantizedType::q2_k: return pack_q2_k;
+    case QuantizedType::q3_k: return pack_q3_k;
     case QuantizedType::q4_k: return pack_q4_k;
     case QuantizedType::q5_k: return pack_q5_k;
     case QuantizedType::q6_k: return pack_q6_k;
-    default: return nullptr;
   }
+  return nullptr;
 }
 
 }  // namespace

@@ -43,10 +43,10 @@ struct Kind {
   // Signed codes are brought to unsigned ones by adding 128.
   static constexpr bool is_biased = Bits == 8 && kHasDotInstruction;
   // What is subtracted from unsigned codes, by way of the sums of the activations: 2^offset_shift, or nothing for 0.
-  static constexpr int offset_shift = is_biased ? 7 : Offset == 8 ? 3 : Offset == 16 ? 4 : Offset == 32 ? 5 : 0;
+  static constexpr int offset_shift = is_biased ? 7 : Offset == 4 ? 2 : Offset == 8 ? 3 : Offset == 16 ? 4 : Offset == 32 ? 5 : 0;
   static_assert(Offset == 0 || 1 << offset_shift == Offset, "the offsets that there are");
   // So many products of a pair (at most (2^bits - 1) · 127 · 2 each) fit into 16 bits.
-  static constexpr int run = Bits == 4 ? 8 : Bits == 5 ? 4 : 2;
+  static constexpr int run = Bits == 4 ? 8 : Bits <= 5 ? 4 : 2;
   static_assert(quads % run == 0 || Bits == 8, "runs are whole");
   // Without that instruction a panel holds signed codes as magnitudes and masks of the sign.
   static constexpr bool is_split = Bits == 8 && !kHasDotInstruction;

@@ -77,39 +77,5 @@ void decode_strip(const unsigned char* first, int64_t units, int strip, Panel& p
   }
 }
 
-// The same for rows of a type without a kernel of its own, block by block; the codes are levels.
-template <typename K>
-void decode_rows_generic(QuantizedType type, const unsigned char* image, int64_t k, int64_t first_row, int64_t rows,
-                         int64_t first_k, int64_t panel_k, Panel& panel) {
-  const QuantizedFormat& format = quantized_format(type);
-  const int64_t groups = format.block_elements / format.group;
-  std::memset(&panel, 0, sizeof(panel));
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t b = 0; b < panel_k / format.block_elements; ++b) {
-      BlockFields fields;
-      read_packed_block(type, image, k, first_row + row, first_k / format.block_elements + b, fields);
-      for (int64_t g = 0; g < groups; ++g) {
-        panel.scales[(b * groups + g) * kPanelRows + row] = fields.scale(g);
-        panel.mins[(b * groups + g) * kPanelRows + row] = fields.min(format, g);
-      }
-      unsigned char* codes = panel.codes + b * format.block_elements / 4 * kQuadBytes<K>;
-      codes += row / kStripRows * kPlanes<K> * 32 + row % kStripRows * 4;
-      for (int64_t e = 0; e < format.block_elements; e += 4, codes += kQuadBytes<K>) {
-        for (int64_t i = 0; i < 4; ++i) {
-          const int code = level_of(format, fields, e + i);
-          if (K::is_biased) {
-            codes[i] = static_cast<unsigned char>(code + 128);
-            continue;
-          }
-          const int magnitude = code < 0 ? -code : code;
-          codes[i] = static_cast<unsigned char>(magnitude);
-          codes[i + 32] = code < 0 ? 0xff : 0;
-          panel.negatives[(b * groups + e / format.group) * kPanelRows + row] += code < 0 ? magnitude : 0;
-        }
-      }
-    }
-  }
-}
-
 }  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

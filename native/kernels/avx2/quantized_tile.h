@@ -59,7 +59,7 @@ void panel_tile(const Tile& tile, Scratch& scratch, Decode decode) {
 }
 
 template <QuantizedType type>
-void own_tile(const Tile& tile, Scratch& scratch) {
+void typed_tile(const Tile& tile, Scratch& scratch) {
   using U = Unit<type>;
   const int64_t k = tile.p.k;
   const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
@@ -83,41 +83,23 @@ void own_tile(const Tile& tile, Scratch& scratch) {
   });
 }
 
-template <int Group, bool HasMin>
-void generic_tile(const Tile& tile, Scratch& scratch) {
-  using K = Kind<8, Group, HasMin>;
-  panel_tile<K>(tile, scratch, [&](Panel& panel, int64_t row, int64_t first_k, int64_t panel_k) {
-    const int64_t rows = std::min(kPanelRows, tile.t.n - row);
-    decode_rows_generic<K>(static_cast<QuantizedType>(tile.t.type), tile.t.image, tile.p.k, row, rows, first_k, panel_k, panel);
-  });
-}
-
-
-inline void run_own_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+inline void run_quantized_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
   const auto& p = op.as<MatmulQuantizedParams>();
   const Tile tile(p, quantized_tile(p, tile_index));
   switch (static_cast<QuantizedType>(tile.t.type)) {
-    case QuantizedType::q8_0: own_tile<QuantizedType::q8_0>(tile, scratch); break;
-    case QuantizedType::q4_0: own_tile<QuantizedType::q4_0>(tile, scratch); break;
-    case QuantizedType::q4_1: own_tile<QuantizedType::q4_1>(tile, scratch); break;
-    case QuantizedType::q5_0: own_tile<QuantizedType::q5_0>(tile, scratch); break;
-    case QuantizedType::q5_1: own_tile<QuantizedType::q5_1>(tile, scratch); break;
-    case QuantizedType::q4_k: own_tile<QuantizedType::q4_k>(tile, scratch); break;
-    case QuantizedType::q5_k: own_tile<QuantizedType::q5_k>(tile, scratch); break;
-    case QuantizedType::q6_k: own_tile<QuantizedType::q6_k>(tile, scratch); break;
-    case QuantizedType::iq4_nl: own_tile<QuantizedType::iq4_nl>(tile, scratch); break;
-    case QuantizedType::iq4_xs: own_tile<QuantizedType::iq4_xs>(tile, scratch); break;
-    default: break;  // the generic kernel's
+    case QuantizedType::q8_0: typed_tile<QuantizedType::q8_0>(tile, scratch); break;
+    case QuantizedType::q4_0: typed_tile<QuantizedType::q4_0>(tile, scratch); break;
+    case QuantizedType::q4_1: typed_tile<QuantizedType::q4_1>(tile, scratch); break;
+    case QuantizedType::q5_0: typed_tile<QuantizedType::q5_0>(tile, scratch); break;
+    case QuantizedType::q5_1: typed_tile<QuantizedType::q5_1>(tile, scratch); break;
+    case QuantizedType::q2_k: typed_tile<QuantizedType::q2_k>(tile, scratch); break;
+    case QuantizedType::q3_k: typed_tile<QuantizedType::q3_k>(tile, scratch); break;
+    case QuantizedType::q4_k: typed_tile<QuantizedType::q4_k>(tile, scratch); break;
+    case QuantizedType::q5_k: typed_tile<QuantizedType::q5_k>(tile, scratch); break;
+    case QuantizedType::q6_k: typed_tile<QuantizedType::q6_k>(tile, scratch); break;
+    case QuantizedType::iq4_nl: typed_tile<QuantizedType::iq4_nl>(tile, scratch); break;
+    case QuantizedType::iq4_xs: typed_tile<QuantizedType::iq4_xs>(tile, scratch); break;
   }
-}
-
-inline void run_generic_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
-  const auto& p = op.as<MatmulQuantizedParams>();
-  const Tile tile(p, quantized_tile(p, tile_index));
-  const QuantizedFormat& format = quantized_format(static_cast<QuantizedType>(tile.t.type));
-  // Types with larger groups all have kernels of their own.
-  if (format.min_sign != 0) generic_tile<16, true>(tile, scratch);
-  else generic_tile<16, false>(tile, scratch);
 }
 
 }  // namespace TESSERAE_ISA

@@ -14,8 +14,7 @@ struct Unit {
   static constexpr StripLayout layout = strip_layout(format);
   static constexpr bool has_min = format.min_sign != 0;
   // Levels that are looked up are bytes.
-  using K = Kind<format.is_lookup ? 8 : format.strip_bits, static_cast<int>(format.group), has_min, format.offset>;
-  static_assert(format.strip_bits != 0, "a type with a kernel of its own");
+  using K = Kind<format.is_lookup ? 8 : format.bits, static_cast<int>(format.group), has_min, format.offset>;
 
   const unsigned char* data;
   __m256 d;
@@ -30,34 +29,47 @@ struct Unit {
   // All products are exact: 11 bits times 8.
   TESSERAE_QUANTIZED_INLINE __m256 scale(int64_t group) const {
     if constexpr (!layout.has_sub_scales) return d;
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_scales + group * 8));
+    __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_scales + group * 8));
+    if constexpr (layout.has_joint_subs) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
     return _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
   }
 
   TESSERAE_QUANTIZED_INLINE __m256 min(int64_t group) const {
     if constexpr (!has_min) return _mm256_setzero_ps();
     else if constexpr (!layout.has_sub_mins) return dmin;
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_mins + group * 8));
+    const int64_t place = layout.has_joint_subs ? layout.sub_scales : layout.sub_mins;
+    __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + place + group * 8));
+    if constexpr (layout.has_joint_subs) bytes = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
     return _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
   }
 
   TESSERAE_QUANTIZED_INLINE __m256i quad(int64_t group, int q) const {
-    const unsigned char* codes = data + layout.codes + group * layout.group_bytes;
-    if constexpr (format.strip_bits == 8) {
+    const unsigned char* codes = data + group_place(layout, group);
+    const unsigned char* high_codes = data + high_place(layout, group);
+    if constexpr (format.bits == 8) {
       const __m256i quad = load_vector(codes + q * 32);
       return K::is_biased ? biased(quad) : quad;
     }
+    if constexpr (format.bits < 4) {
+      const __m256i low = _mm256_and_si256(_mm256_srli_epi16(load_vector(codes), 2 * q), _mm256_set1_epi8(3));
+      if constexpr (format.bits == 2) return low;
+      // The high bit of this quad, moved to bit 2 of its byte.
+      const __m128i second = _mm_cvtsi32_si128(static_cast<int>(group % layout.together) * 4);
+      __m256i high = _mm256_srl_epi16(load_vector(high_codes), second);
+      high = q < 2 ? _mm256_slli_epi16(high, 2 - q) : _mm256_srli_epi16(high, q - 2);
+      return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(4)));
+    }
     constexpr int half = K::quads / 2;
-    __m256i packed = load_vector(codes + layout.high_bytes + q % half * 32);
+    __m256i packed = load_vector(codes + q % half * 32);
     if (q >= half) packed = _mm256_srli_epi16(packed, 4);
     const __m256i low = _mm256_and_si256(packed, _mm256_set1_epi8(15));
     if constexpr (format.is_lookup) return _mm256_shuffle_epi8(levels(), low);
-    if constexpr (format.strip_bits == 4) return low;
+    if constexpr (format.bits == 4) return low;
     // The high bits of this quad, moved to bit 4 of their bytes.
-    const int at = format.strip_bits == 6 ? 2 * q : q;
-    __m256i high = load_vector(codes);
+    const int at = format.bits == 6 ? 2 * q : q;
+    __m256i high = load_vector(high_codes);
     high = at < 4 ? _mm256_slli_epi16(high, 4 - at) : _mm256_srli_epi16(high, at - 4);
-    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(format.strip_bits == 6 ? 48 : 16)));
+    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(format.bits == 6 ? 48 : 16)));
   }
 
  private:

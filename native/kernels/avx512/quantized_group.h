@@ -8,15 +8,37 @@
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
 
+// A vector of bits turned to the left within its lanes, both halves by as much as each is told.
+TESSERAE_QUANTIZED_INLINE __m512i turned(__m512i bits, int first, int second) {
+  const __m512i turns = _mm512_inserti64x4(_mm512_set1_epi32(first & 31), _mm256_set1_epi32(second & 31), 1);
+  return _mm512_rolv_epi32(bits, turns);
+}
+
+TESSERAE_QUANTIZED_INLINE __m512i twice(const unsigned char* vector) {
+  return _mm512_broadcast_i64x4(load_vector(vector));
+}
+
+// low | high & mask
+TESSERAE_QUANTIZED_INLINE __m512i with_high(__m512i low, __m512i high, char mask) {
+  return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(mask), 0xf8);
+}
+
 // Quads 2i and 2i + 1 of a group, biased where K says so.
 template <QuantizedType type>
 TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t group, int i) {
   using U = Unit<type>;
-  constexpr int bits = U::format.strip_bits;
-  const unsigned char* codes = unit.data + U::layout.codes + group * U::layout.group_bytes;
+  constexpr int bits = U::format.bits;
+  const unsigned char* codes = unit.data + group_place(U::layout, group);
+  const unsigned char* high_codes = unit.data + high_place(U::layout, group);
   if constexpr (bits == 8) return _mm512_xor_si512(_mm512_loadu_si512(codes + i * 64), _mm512_set1_epi8(-128));
+  if constexpr (bits < 4) {
+    const __m512i low = _mm512_and_si512(turned(twice(codes), -4 * i, -4 * i - 2), _mm512_set1_epi8(3));
+    if constexpr (bits == 2) return low;
+    const int at = static_cast<int>(group % U::layout.together) * 4 + 2 * i;
+    return with_high(low, turned(twice(high_codes), 2 - at, 1 - at), 4);
+  }
   constexpr int pairs = U::K::quads / 4;  // in the lower nibbles
-  __m512i packed = _mm512_loadu_si512(codes + U::layout.high_bytes + i % pairs * 64);
+  __m512i packed = _mm512_loadu_si512(codes + i % pairs * 64);
   if (i >= pairs) packed = _mm512_srli_epi16(packed, 4);
   const __m512i low = _mm512_and_si512(packed, _mm512_set1_epi8(15));
   if constexpr (U::format.is_lookup) {
@@ -25,13 +47,8 @@ TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t grou
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(above), low);
   }
   if constexpr (bits == 4) return low;
-  // The high bits of both quads, each turned until it stands above the nibbles of its bytes.
   constexpr int width = bits - 4;
-  const int turn = 4 - 2 * i * width;
-  const __m512i both = _mm512_broadcast_i64x4(load_vector(codes));
-  const __m512i turns = _mm512_inserti64x4(_mm512_set1_epi32(turn & 31), _mm256_set1_epi32((turn - width) & 31), 1);
-  // low | high & mask
-  return _mm512_ternarylogic_epi32(low, _mm512_rolv_epi32(both, turns), _mm512_set1_epi8(bits == 6 ? 48 : 16), 0xf8);
+  return with_high(low, turned(twice(high_codes), 4 - 2 * i * width, 4 - (2 * i + 1) * width), bits == 6 ? 48 : 16);
 }
 
 // dot[r]: the exact sums of row r and the 8 rows of weights. `half`: as for dot_group.

@@ -33,7 +33,7 @@ struct QuantizedFormat {
   int64_t group;       // weights with one scale
   int32_t offset;      // of the codes
   int32_t min_sign;    // 0: the type has no minimum
-  int32_t strip_bits;  // bits of a code in the strip layout; 0: kept as in the file, for the generic kernel
+  int32_t bits;      // of a code
   bool is_lookup = false;
 };
 
@@ -43,8 +43,8 @@ static constexpr QuantizedFormat kQuantizedFormats[] = {
     {32, 22, 32, 16, 0, 5},     // Q5_0
     {32, 24, 32, 0, 1, 5},      // Q5_1
     {32, 34, 32, 0, 0, 8},      // Q8_0
-    {256, 84, 16, 0, -1, 0},    // Q2_K
-    {256, 110, 16, 4, 0, 0},    // Q3_K
+    {256, 84, 16, 0, -1, 2},    // Q2_K
+    {256, 110, 16, 4, 0, 3},    // Q3_K
     {256, 144, 32, 0, -1, 4},   // Q4_K
     {256, 176, 32, 0, -1, 5},   // Q5_K
     {256, 210, 16, 32, 0, 6},   // Q6_K
@@ -131,16 +131,18 @@ static inline void unpack_q2_k(const unsigned char* block, BlockFields& fields) 
   }
 }
 
+static inline int8_t q3_k_scale(const unsigned char* block, int64_t group) {
+  const unsigned char* scales = block + 96;
+  const int low = scales[group % 8] >> (group / 8 * 4) & 15;
+  const int top = scales[8 + group % 4] >> (group / 4 * 2) & 3;
+  return static_cast<int8_t>((low | top << 4) - 32);
+}
+
 static inline void unpack_q3_k(const unsigned char* block, BlockFields& fields) {
   const unsigned char* high = block;
   const unsigned char* packed = block + 32;
-  const unsigned char* scales = block + 96;
   fields.d = load_u16(block + 108);
-  for (int64_t g = 0; g < 16; ++g) {
-    const int low = scales[g % 8] >> (g / 8 * 4) & 15;
-    const int top = scales[8 + g % 4] >> (g / 4 * 2) & 3;
-    fields.sub_scales[g] = static_cast<int8_t>((low | top << 4) - 32);
-  }
+  for (int64_t g = 0; g < 16; ++g) fields.sub_scales[g] = q3_k_scale(block, g);
   for (int64_t i = 0; i < 256; ++i) {
     const int low = packed[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
     fields.codes[i] = static_cast<int8_t>(low | (high[i % 32] >> (i / 32) & 1) << 2);

@@ -17,7 +17,7 @@ KernelStatus embedding_quantized_ref(const OpRecord& op, int64_t tile, Scratch&)
     if (id < 0 || id >= p.table_rows) return KernelStatus::index_out_of_range;
     float* y = p.y + row_offset(p.outer, p.y_outer, row);
     for (int64_t column = 0; column < p.columns; column += format.block_elements) {
-      BlockFields fields;
+      BlockFields fields = {};
       read_packed_block(type, p.table, p.columns, id, column / format.block_elements, fields);
       for (int64_t e = 0; e < format.block_elements; ++e) {
         const int64_t g = e / format.group;

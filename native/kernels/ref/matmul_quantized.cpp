@@ -40,7 +40,7 @@ KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratc
     for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
       float sum = 0.0f;
       for (int64_t b = 0; b < p.k / format.block_elements; ++b) {
-        BlockFields fields;
+        BlockFields fields = {};
         read_packed_block(type, t.image, p.k, j, b, fields);
         sum = add_block(format, fields, x + b * block_activations, sum);
       }
@@ -51,10 +51,6 @@ KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratc
     }
   }
   return KernelStatus::ok;
-}
-
-KernelStatus matmul_quantized_generic_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  return matmul_quantized_ref(op, tile, scratch);
 }
 
 }  // namespace tesserae

@@ -13,10 +13,6 @@ KernelStatus pack_quantized_ref(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t row_bytes = units * format.block_bytes;
   const int64_t first = tile * p.tile_strips * kStripRows;
   const int64_t last = std::min(first + p.tile_strips * kStripRows, p.n);
-  if (format.strip_bits == 0) {
-    std::memcpy(p.image + first * row_bytes, p.blocks + first * row_bytes, static_cast<size_t>((last - first) * row_bytes));
-    return KernelStatus::ok;
-  }
   const int64_t unit_bytes = strip_layout(format).unit_bytes;
   for (int64_t strip_row = first; strip_row < last; strip_row += kStripRows) {
     unsigned char* strip = p.image + strip_row / kStripRows * units * unit_bytes;

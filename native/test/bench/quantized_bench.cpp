@@ -113,9 +113,7 @@ class Runner {
   Runner(QuantizedType type, const Shape& shape)
       : shape_(shape),
         format_(quantized_format(type)),
-        is_generic_(format_.strip_bits == 0),
-        image_bytes_(is_generic_ ? shape.n * (shape.k / format_.block_elements) * format_.block_bytes
-                                 : strip_count(shape.n) * strip_bytes(format_, shape.k)),
+        image_bytes_(strip_count(shape.n) * strip_bytes(format_, shape.k)),
         image_(image_bytes_ * shape.copies),
         x_(shape.m * shape.k / kActivationBlock * static_cast<int64_t>(sizeof(ActivationBlock))),
         c_(shape.m * shape.n * 4) {
@@ -141,7 +139,7 @@ class Runner {
 
   double run(int threads) {
     std::atomic<int64_t> next{0};
-    const Kernel kernel = kernel_named(is_generic_ ? "matmul_quantized_generic" : "matmul_quantized");
+    const Kernel kernel = kernel_named("matmul_quantized");
     return timed(threads, [&](int worker) {
       Scratch scratch = {scratch_[static_cast<size_t>(worker)]->data, kScratchBytes};
       for (int64_t i; (i = next.fetch_add(1)) < tiles_ * shape_.copies;) {
@@ -156,7 +154,6 @@ class Runner {
  private:
   Shape shape_;
   const QuantizedFormat& format_;
-  bool is_generic_;
   int64_t image_bytes_;
   Aligned image_, x_, c_;
   std::vector<std::unique_ptr<Aligned>> scratch_;
@@ -169,7 +166,7 @@ constexpr struct {
   QuantizedType type;
 } kTypes[] = {{"Q8_0", QuantizedType::q8_0}, {"Q4_0", QuantizedType::q4_0}, {"Q4_K", QuantizedType::q4_k},
               {"Q5_K", QuantizedType::q5_k}, {"Q6_K", QuantizedType::q6_k}, {"Q5_0", QuantizedType::q5_0},
-              {"IQ4_XS", QuantizedType::iq4_xs}, {"Q3_K", QuantizedType::q3_k}};
+              {"IQ4_XS", QuantizedType::iq4_xs}, {"Q3_K", QuantizedType::q3_k}, {"Q2_K", QuantizedType::q2_k}};
 
 template <typename Measure>
 double best_of(int repeats, Measure measure) {
