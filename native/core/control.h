@@ -81,7 +81,9 @@ struct alignas(kCacheLineBytes) Seat {
   std::atomic<uint32_t> state;
   std::atomic<uint32_t> inside;  // slot + 1 while the worker is among that slot's visitors, else 0
   uint32_t last_slot;
-  uint32_t spin_limit;  // how long to spin before sleeping, in pauses: grows when spinning pays, else shrinks
+  uint32_t spin_limit;  // how long to spin for a tile before sleeping, in pauses: grows when spinning pays, else shrinks
+  uint32_t idle_losses;  // spins for a program that were in vain, in a row
+  uint32_t idle_waits;   // waits for a program while it did not pay to spin
   uint64_t scratch;     // address of kScratchBytes
   std::atomic<int32_t> cpu;  // where the worker stays: see take_seat; -1 when it is free
   std::atomic<uint64_t> sleeps;
@@ -93,8 +95,9 @@ struct alignas(kCacheLineBytes) Seat {
 struct alignas(kCacheLineBytes) Control {
   uint32_t isa;
   uint32_t seat_count;  // workers; one more seat stands behind them for programs run on the calling thread
-  uint32_t idle_spins;  // pauses to spin with no program in the team; 0 where every core has a worker
+  uint32_t idle_spins;  // pauses to spin with no program in the team; 0 where every core has a worker: see spin_for_program
   uint64_t linger_ns;   // how long a worker waits for the next program before its shift ends
+  std::atomic<int32_t> coordinator_cpu;  // where it was when it last published, or -1
   std::atomic<uint32_t> closing;
   // The eventcount that workers sleep on: bumped whenever something may have become claimable.
   alignas(kCacheLineBytes) std::atomic<uint32_t> bell;

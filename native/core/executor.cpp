@@ -6,6 +6,7 @@
 
 #include "core/cpu.h"
 #include "core/futex.h"
+#include "core/spin.h"
 #include "kernels/table.h"
 
 namespace tesserae {
@@ -13,18 +14,10 @@ namespace {
 
 constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work, waits included
 constexpr uint64_t kSliceNs = 1'000'000;   // the longest stay in one program while others have work
-constexpr uint32_t kSpinLimitMin = 32;
-constexpr uint32_t kSpinLimitMax = 2048;
 
 uint64_t now_ns() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
-
-inline void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
 }
 
 // Whether the seat's worker stays on the CPU that the calling thread is on at the moment.
@@ -63,11 +56,6 @@ uint64_t opened_tiles(const OpRecord* records, uint32_t op_count, uint32_t befor
     if (records[op].after > before || complete == 0) tiles += records[op].tile_count;
   }
   return tiles;
-}
-
-void add(std::atomic<uint64_t>& counter, uint64_t amount) {
-  // Only one thread writes a seat's counters, so no read-modify-write is needed.
-  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
 ProgramHeader* program_in(const Slot& slot, std::memory_order order) {
@@ -260,25 +248,6 @@ Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) 
   return outcome;
 }
 
-// Spins until the bell moves, for as long as spinning has been paying on this seat. With programs in the team the
-// wait is for another worker's tile; with none, spinning would only keep the main thread off its core, so it also ends
-// when the last program does.
-bool spin(Control& control, Seat& seat, uint32_t bell) {
-  const bool busy = control.live.load(std::memory_order_relaxed) != 0;
-  const uint32_t limit = busy ? seat.spin_limit : control.idle_spins;
-  for (uint32_t i = 0; i < limit; ++i) {
-    if (control.bell.load(std::memory_order_acquire) != bell) {
-      if (busy && seat.spin_limit < kSpinLimitMax) seat.spin_limit *= 2;
-      add(seat.spins_won, 1);
-      return true;
-    }
-    if (busy && control.live.load(std::memory_order_relaxed) == 0) return false;
-    pause_cpu();
-  }
-  if (busy && seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
-  return false;
-}
-
 }  // namespace
 
 void control_init(Control& control, const TeamOptions& options) {
@@ -286,11 +255,13 @@ void control_init(Control& control, const TeamOptions& options) {
   control.seat_count = options.seats;
   control.idle_spins = options.idle_spins;
   control.linger_ns = options.linger_ns;
+  control.coordinator_cpu.store(-1, std::memory_order_relaxed);
   for (uint32_t i = 0; i <= options.seats; ++i) {
     Seat& seat = control.seats()[i];
     seat.last_slot = kSlots - 1;
     seat.cpu.store(-1, std::memory_order_relaxed);
     seat.spin_limit = kSpinLimitMax;
+    seat.idle_losses = kIdleLosses;
     seat.scratch = reinterpret_cast<uint64_t>(options.scratch + size_t{i} * kScratchBytes);
   }
 }
@@ -302,6 +273,7 @@ bool slot_is_free(const Control& control, uint32_t slot) {
 
 void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint32_t most_workers, CallerNext next) {
   Slot& slot = control.slots[slot_index];
+  control.coordinator_cpu.store(sched_getcpu(), std::memory_order_relaxed);
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
   slot.cancelled.store(0, std::memory_order_relaxed);

@@ -23,10 +23,15 @@ const flopsPerNs = 60;
 const bytesPerNs = 15;
 /** Handing a program to the team costs about this much; below it the calling thread is faster. */
 const shareFromNs = 20_000;
-/** Up to here the calling thread works on a shared program too, for no longer than this: it has begun at once. */
-const assistBelowNs = 150_000;
-/** Where workers must be woken first it works on any program whose tiles are no longer than this. */
+/** Up to here the calling thread works on a shared program too: it begins at once, and need not be told of the end. */
+const assistBelowNs = 700_000;
+/** For no longer than this. Fast machines are done long before. */
+const assistUs = 400;
+/** Where workers must be woken first it works on any program whose tiles are no longer than this, until they are up. */
 const longestOwnTileNs = 300_000;
+const wakeAssistUs = 150;
+/** What a call costs beside its work. */
+const callNs = 500;
 /** Records written between two chances to rest. */
 const recordsPerSlice = 32;
 
@@ -44,6 +49,8 @@ export class CompiledProgram implements TeamProgram {
   readonly externals: readonly Storage[];
   /** Small enough to be computed at once on the calling thread. */
   readonly isTiny: boolean;
+  /** How long the calling thread alone takes for it, roughly. */
+  readonly inlineNs: number;
   readonly assistUs: number;
   readonly wakeAssistUs: number;
   /** What {@link placeTrace} needs. */
@@ -68,8 +75,9 @@ export class CompiledProgram implements TeamProgram {
     const longestTileNs = steps.reduce((longest, step) => Math.max(longest, estimateNs(step) / step.tiles), 0);
     const mayAssist = steps.every(({ by }) => by !== 'workers');
     this.isTiny = ns < shareFromNs && steps.every(({ by }) => by === undefined);
-    this.assistUs = mayAssist && ns < assistBelowNs ? assistBelowNs / 1000 : 0;
-    this.wakeAssistUs = mayAssist && longestTileNs < longestOwnTileNs ? assistBelowNs / 1000 : 0;
+    this.inlineNs = ns + callNs;
+    this.assistUs = mayAssist && ns < assistBelowNs ? assistUs : 0;
+    this.wakeAssistUs = mayAssist && longestTileNs < longestOwnTileNs ? wakeAssistUs : 0;
     this.externals = externalsOf(steps);
     this.traceBytes = addon.layout.tileTraceBytes * steps.reduce((tiles, step) => tiles + step.tiles, 0);
     this.#traceWord = addon.layout.headerTraceBytes / 4;

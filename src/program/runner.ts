@@ -105,7 +105,8 @@ export class Runner {
 
   /**
    * Runs the program once. A tiny one is computed before this returns, on the calling thread: the hand-over would
-   * cost more than the work.
+   * cost more than the work. Not so when the event loop has not turned for long: promises that are fulfilled at once, one
+   * after the other, would keep it from turning.
    * @param result what the promise resolves with
    * @throws TesseraeError ERR_ENGINE_CLOSED, ERR_WORKER_LOST, ERR_DISPOSED when an operand's memory was released,
    * ERR_BUDGET when no arena is to be had, ERR_INDEX; AbortError. The promise rejects with what comes up later.
@@ -114,10 +115,11 @@ export class Runner {
     if (signal?.aborted) throw new AbortError(signal.reason);
     this.#team.checkUsable();
     run.begin(this.#pool);
-    if (run.program.isTiny) {
+    const { kernels, isTiny, inlineNs } = run.program;
+    if (kernels.length === 0 || (isTiny && this.#team.takeOwnTime(inlineNs))) {
       let failed = true;
       try {
-        if (run.program.kernels.length > 0) this.#team.runInline(run.program);
+        if (kernels.length > 0) this.#team.runInline(run.program);
         failed = false;
       } finally {
         run.end(failed);

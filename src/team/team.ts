@@ -4,6 +4,7 @@ import { AbortError, TesseraeError } from '../errors.js';
 import { type Addon, CallerNext, RunState, SeatState, seatStateIndex } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
+import { OwnTime } from './own-time.js';
 import { WorkerPool } from './pool.js';
 import { PromisedRun, type TeamProgram, type TeamRun } from './team-run.js';
 import { findWorkerFile } from './worker-file.js';
@@ -47,6 +48,9 @@ export interface TeamStats {
   readonly kernels: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
 }
 
+/** What hearing of an ending at once counts as: it as well keeps the event loop from turning. */
+const endingNs = 10_000;
+
 /** Consecutive deaths of workers, per seat, after which the team gives up. */
 const lossesTolerated = 3;
 
@@ -79,6 +83,7 @@ export class Team {
   readonly #aborts = new AbortWatch<TeamRun>((run, signal) => this.#abort(run, new AbortError(signal.reason)));
   readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
   #lossesInARow = 0;
+  readonly #ownTime = new OwnTime();
   #listening = false;
   #closed = false;
   #broken: TesseraeError | undefined;
@@ -176,6 +181,13 @@ export class Team {
     if (failure !== undefined) throw program.describeFailure(failure);
   }
 
+  /** Whether this thread may compute something that takes so long, before the event loop turns again. If so it counts. */
+  takeOwnTime(ns: number): boolean {
+    const { isLeft } = this.#ownTime;
+    if (isLeft) this.#ownTime.spend(ns);
+    return isLeft;
+  }
+
   stats(): TeamStats {
     const native = this.#addon.teamStats(this.#control);
     const { started, finished, failed, aborted, inline, shifts, lost } = this.#counts;
@@ -213,7 +225,7 @@ export class Team {
   }
 
   get #isIdle(): boolean {
-    return this.#runs.length === 0 && this.#queue.length === 0;
+    return this.#runs.length + this.#queue.length === 0;
   }
 
   #forget(): void {
@@ -229,12 +241,14 @@ export class Team {
     this.#runs.push(run);
     const { block, assistUs, wakeAssistUs } = run.program;
     const ownUs = assistUs === 0 && this.#onShift === 0 ? wakeAssistUs : assistUs;
-    if (ownUs > 0) {
+    if (ownUs > 0 && this.#ownTime.isLeft) {
+      const began = performance.now();
       // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
       const others = Math.min(this.threads, this.#cpus) - 1;
       this.#addon.publish(this.#control, slot, block, others, CallerNext.works);
       this.#callShifts({ most: others, ownTiles: 1, next: CallerNext.works });
       this.#addon.assist(this.#control, slot, block, ownUs);
+      this.#ownTime.spend((performance.now() - began) * 1e6);
       this.#collect();
       if (!this.#runs.includes(run)) return;
     } else {
@@ -324,14 +338,15 @@ export class Team {
     this.#listening = true;
     const wait = Atomics.waitAsync(this.#endings, 0, seen);
     if (wait.async) void wait.value.then(this.#onEnding);
-    else queueMicrotask(this.#onEnding);
+    else if (this.takeOwnTime(endingNs)) queueMicrotask(this.#onEnding);
+    else setImmediate(this.#onEnding);
   }
 
   readonly #onEnding = (): void => {
     // The count is read before the collection: an ending after it changes the word, and the next wait is over at once.
     const seen = Atomics.load(this.#endings, 0);
     this.#collect();
-    this.#listening = this.#runs.length > 0 || this.#queue.length > 0;
+    this.#listening = !this.#isIdle;
     if (this.#listening) this.#waitForEnding(seen);
   };
 

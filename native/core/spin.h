@@ -1,0 +1,71 @@
+// Waiting awake: how long a worker spins on the bell before it sleeps, by what spinning has brought so far. Called by the
+// executor alone; why, and what it must not do, stands under "Waiting" in src/team/README.md.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/control.h"
+
+namespace tesserae {
+
+constexpr uint32_t kSpinLimitMin = 32;
+constexpr uint32_t kSpinLimitMax = 2048;
+constexpr uint32_t kIdleSpinLimit = 4096;  // pauses until the next program: some 40 µs
+constexpr uint32_t kIdleLosses = 3;        // so many in a row, and it is worth a try but once in kIdleWaitsPerTry
+constexpr uint32_t kIdleWaitsPerTry = 16;
+
+static inline void pause_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static inline void add(std::atomic<uint64_t>& counter, uint64_t amount) {
+  // Only one thread writes a seat's counters, so no read-modify-write is needed.
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+// Waits for another worker's tile: spins until the bell moves, for as long as spinning has been paying on this seat. Ends
+// when the last program does.
+static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
+  for (uint32_t i = 0; i < seat.spin_limit; ++i) {
+    if (control.bell.load(std::memory_order_acquire) != bell) {
+      if (seat.spin_limit < kSpinLimitMax) seat.spin_limit *= 2;
+      return true;
+    }
+    if (control.live.load(std::memory_order_relaxed) == 0) return false;
+    pause_cpu();
+  }
+  if (seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
+  return false;
+}
+
+// Waits for the next program. Where every core has a worker, only one that is not on the coordinator's: there it would keep
+// from its work the thread that it waits for. As long as programs come in time it spins for each of them; where they do
+// not it gives that up, and tries again now and then.
+static inline bool spin_for_program(Control& control, Seat& seat, uint32_t bell) {
+  const int32_t cpu = seat.cpu.load(std::memory_order_relaxed);
+  const bool apart = cpu >= 0 && cpu != control.coordinator_cpu.load(std::memory_order_relaxed);
+  const bool tries = apart && (seat.idle_losses < kIdleLosses || ++seat.idle_waits % kIdleWaitsPerTry == 0);
+  const uint32_t limit = control.idle_spins > 0 ? control.idle_spins : !tries ? 0 : kIdleSpinLimit;
+  for (uint32_t i = 0; i < limit; ++i) {
+    if (control.bell.load(std::memory_order_acquire) != bell) {
+      seat.idle_losses = 0;
+      return true;
+    }
+    pause_cpu();
+  }
+  if (tries && seat.idle_losses < kIdleLosses) ++seat.idle_losses;
+  return false;
+}
+
+static inline bool spin(Control& control, Seat& seat, uint32_t bell) {
+  const bool busy = control.live.load(std::memory_order_relaxed) != 0;
+  bool won = busy && spin_for_tile(control, seat, bell);
+  if (!won && control.live.load(std::memory_order_relaxed) == 0) won = spin_for_program(control, seat, bell);
+  if (won) add(seat.spins_won, 1);
+  return won;
+}
+
+}  // namespace tesserae
