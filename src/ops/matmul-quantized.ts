@@ -148,6 +148,8 @@ const mostTileRows = 256;
 /** Weight rows of the widest panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
 const panelColumns = 32;
 const tilesPerWorker = 8;
+/** The same for few rows: at the beginning of each tile a worker waits for memory. */
+const fewRowsTilesPerWorker = 2;
 /** Reading less than this is not worth a claim. */
 const leastTileBytes = 24_576;
 const mostTileBytes = 1 << 20;
@@ -175,7 +177,7 @@ interface ColumnChoice {
 function chooseTileColumns({ m, n, k, bytes, rowBytes, threads }: ColumnChoice): number {
   const wholePanels = (columns: number) => Math.max(1, Math.floor(columns / panelColumns)) * panelColumns;
   if (m <= fewRows) {
-    const tileBytes = Math.min(mostTileBytes, Math.max(leastTileBytes, bytes / (threads * tilesPerWorker)));
+    const tileBytes = Math.min(mostTileBytes, Math.max(leastTileBytes, bytes / (threads * fewRowsTilesPerWorker)));
     return wholePanels(Math.ceil(tileBytes / rowBytes));
   }
   const rows = chooseTileRows(m);

@@ -15,6 +15,13 @@ constexpr int64_t kFewRows = 8;
 // How far ahead of the codes in use memory is asked for.
 constexpr int64_t kPrefetchBytes = 4096;
 
+// What comes before the first codes that are asked for ahead.
+inline void prefetch_start(const unsigned char* strip) {
+  for (int64_t byte = 0; byte < kPrefetchBytes; byte += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(strip + byte), _MM_HINT_T0);
+  }
+}
+
 template <QuantizedType type, int Rows>
 void multiply_strip(const unsigned char* strip, int64_t k, const ActivationBlock* x, int64_t x_stride, float* sums) {
   using U = Unit<type>;

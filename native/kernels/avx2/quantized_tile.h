@@ -64,6 +64,7 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
   const int64_t k = tile.p.k;
   const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
   if (tile.rows <= kFewRows) {
+    prefetch_start(tile.t.image + tile.first_column / kStripRows * strip_size);
     for (int64_t j = 0; j < tile.columns; j += kStripRows) {
       const unsigned char* strip = tile.t.image + (tile.first_column + j) / kStripRows * strip_size;
       alignas(32) float sums[kFewRows * kStripRows];
