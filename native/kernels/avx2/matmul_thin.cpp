@@ -1,31 +1,10 @@
-// The thin path of matmul: one operand has few rows (the thin one, at most kThinMax), the other is read once, in
-// place, at the speed of memory. With few rows of A the wide operand is B; with few columns of B (mirrored) it is A,
-// and rows and columns change their roles, which an FMA does not notice.
+// The thin path of matmul with AVX2: sums along rows of the wide operand, and along its columns by transposes in registers.
 #include "kernels/avx2/matmul_thin.h"
 
-#include <algorithm>
-
-#include "kernels/avx2/matmul_epilogue.h"
-#include "kernels/avx2/matmul_vector.h"
+#include "kernels/avx2/matmul_thin_loops.h"
 
 namespace tesserae::matmul {
 namespace {
-
-// The rows of sums lie a little more than a strip apart, or all of them would fall into the same set of L1.
-constexpr int64_t kSumsStride = kThinStrip + 16;
-
-// Sums of T thin rows with a strip of the wide operand: sums[i · kSumsStride + j] += x[p · T + i] · w[p, j] over p.
-// The row of sums is a whole number of vectors; lanes behind `columns` hold what does not matter.
-template <typename Element>
-struct Strip {
-  const Element* w;  // w[p, j] at w + p · stride_k + j · stride_j
-  int64_t stride_k;
-  int64_t stride_j;
-  int64_t k;
-  int64_t columns;
-  const float* x;
-  float* sums;
-};
 
 // Vectors along j, Steps rows of w at a time: their runs are long, so that the prefetchers follow them, and each
 // vector of sums is loaded and stored once for Steps FMAs.
@@ -192,109 +171,21 @@ void sum_columns(const Strip<Element>& s) {
   if (j < s.columns) columns_group<T, 1, Columns::last>(s, j);
 }
 
-// Any strides: gathers element by element.
-template <int T, typename Element>
-void sum_strided(const Strip<Element>& s) {
-  for (int64_t j = 0; j < s.columns; j += 8) {
-    for (int64_t p = 0; p < s.k; ++p) {
-      const __m256 w = load_strided(s.w + p * s.stride_k + j * s.stride_j, s.stride_j, s.columns - j);
-      rows_step<T, 1, 1>(s.x + p * T, s.sums + j, [&](int, int) { return w; });
-    }
+struct SumsAvx2 {
+  template <int T, typename Element>
+  static void rows(const Strip<Element>& s) {
+    sum_rows<T>(s);
   }
-}
-
-template <int T, typename Element>
-void sum_strip(const Strip<Element>& s) {
-  if (s.stride_j == 1) sum_rows<T>(s);
-  else if (s.stride_k == 1) sum_columns<T>(s);
-  else sum_strided<T>(s);
-}
-
-template <typename Element>
-using SumStrip = void (*)(const Strip<Element>& strip);
-
-template <typename Element>
-constexpr SumStrip<Element> kSumStrip[kThinMax + 1] = {nullptr,
-                                                       sum_strip<1, Element>,
-                                                       sum_strip<2, Element>,
-                                                       sum_strip<3, Element>,
-                                                       sum_strip<4, Element>,
-                                                       sum_strip<5, Element>,
-                                                       sum_strip<6, Element>,
-                                                       sum_strip<7, Element>,
-                                                       sum_strip<8, Element>};
-
-template <typename Element>
-struct ThinOperand {
-  const Element* data;  // element (p, i) at data + p · stride_k + i · stride_i
-  int64_t stride_k;
-  int64_t stride_i;
+  template <int T, typename Element>
+  static void columns(const Strip<Element>& s) {
+    sum_columns<T>(s);
+  }
 };
-
-template <typename Thin, typename Wide>
-void thin_tile(const ThinOperand<Thin>& thin, int64_t thin_count, Strip<Wide> strip, int64_t k, int64_t wide_count,
-               const Epilogue& epilogue, int64_t first_row, int64_t first_column, bool mirrored, float* scratch) {
-  float* sums = scratch;
-  float* x = sums + kThinMax * kSumsStride;
-  const Wide* w = strip.w;
-  strip.sums = sums;
-  strip.x = x;
-  // Loop over strips of the wide operand, as many accumulators as L1 holds.
-  const int64_t step = std::min(kThinStrip, kThinSums / thin_count / 16 * 16);
-  for (int64_t j = 0; j < wide_count; j += step) {
-    strip.columns = std::min(wide_count - j, step);
-    std::fill(sums, sums + thin_count * kSumsStride, 0.0f);
-    // Loop over blocks of k, in each the thin operand stays in L1 or L2.
-    for (int64_t first_k = 0; first_k < k; first_k += kThinKc) {
-      strip.k = std::min(k - first_k, kThinKc);
-      strip.w = w + j * strip.stride_j + first_k * strip.stride_k;
-      for (int64_t p = 0; p < strip.k; ++p) {
-        for (int64_t i = 0; i < thin_count; ++i) {
-          x[p * thin_count + i] = load1(thin.data + (first_k + p) * thin.stride_k + i * thin.stride_i);
-        }
-      }
-      kSumStrip<Wide>[thin_count](strip);
-    }
-    if (!mirrored) {
-      for (int64_t i = 0; i < thin_count; ++i) {
-        epilogue.row(sums + i * kSumsStride, first_row + i, first_column + j, strip.columns);
-      }
-    } else {
-      for (int64_t r = 0; r < strip.columns; ++r) {
-        float row[kThinMax] = {};
-        for (int64_t i = 0; i < thin_count; ++i) row[i] = sums[i * kSumsStride + r];
-        epilogue.row(row, first_row + j + r, first_column, thin_count);
-      }
-    }
-  }
-}
-
-// The tile with B's elements of type Element.
-template <typename Element>
-void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
-  const Epilogue epilogue(p, x);
-  const int64_t rows = tile.last_row - tile.first_row;
-  const int64_t columns = tile.last_column - tile.first_column;
-  const float* a = x.a + tile.first_row * p.a_rs;
-  const Element* b = static_cast<const Element*>(x.b) + tile.first_column * p.b_cs;
-  if (p.m <= kThinMax) {
-    const Strip<Element> wide = {b, p.b_rs, p.b_cs, 0, 0, nullptr, nullptr};
-    thin_tile(ThinOperand<float>{a, p.a_cs, p.a_rs}, rows, wide, p.k, columns, epilogue, tile.first_row,
-              tile.first_column, false, scratch);
-  } else {
-    const Strip<float> wide = {a, p.a_cs, p.a_rs, 0, 0, nullptr, nullptr};
-    thin_tile(ThinOperand<Element>{b, p.b_rs, p.b_cs}, columns, wide, p.k, rows, epilogue, tile.first_row,
-              tile.first_column, true, scratch);
-  }
-}
 
 }  // namespace
 
 void thin_tile_avx2(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
-  const auto dtype = static_cast<DType>(p.b_dtype);
-  if (dtype == DType::f16) thin_tile_of<Half>(p, x, tile, scratch);
-  else if (dtype == DType::bf16) thin_tile_of<Bfloat>(p, x, tile, scratch);
-  else thin_tile_of<float>(p, x, tile, scratch);
+  thin_tile_with<SumsAvx2>(p, x, tile, scratch);
 }
 
 }  // namespace tesserae::matmul

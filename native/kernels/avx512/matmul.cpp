@@ -84,7 +84,7 @@ KernelStatus matmul_avx512(const OpRecord& op, int64_t tile_index, Scratch& scra
   const MatmulTile tile = matmul_tile(p, tile_index);
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
     const MatmulOperands x = matmul_operands(p, batch);
-    if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::thin_tile_avx2(p, x, tile, floats);
+    if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::thin_tile_avx512(p, x, tile, floats);
     else matmul::blocked_tile_avx512(p, x, tile, floats);
   }
   return KernelStatus::ok;
