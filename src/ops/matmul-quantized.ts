@@ -94,21 +94,17 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
 /** One op for all products of the same rows. */
 function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
   const m = rows.shape[0] as number;
-  const bytes = products.reduce((sum, { w }) => sum + w.sizeBytes, 0);
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
   const tileRows = chooseTileRows(m);
   const rowBlocks = Math.ceil(m / tileRows);
+  const matrices = products.map(({ w }) => ({ columns: w.shape[0], rowBytes: w.sizeBytes / w.shape[0] }));
+  const { threads } = recorder;
+  const tileBytes = m <= fewRows ? chooseTileBytes(matrices, threads) : 0;
   let tiles = 0;
-  const targets = products.map(({ w, c, bias, residual, activation }) => {
-    const columns = w.shape[0];
-    const tileColumns = chooseTileColumns({
-      m,
-      n,
-      k,
-      bytes,
-      rowBytes: w.sizeBytes / columns,
-      threads: recorder.threads,
-    });
+  const targets = products.map(({ w, c, bias, residual, activation }, index) => {
+    const matrix = matrices[index] as Matrix;
+    const { columns } = matrix;
+    const tileColumns = m <= fewRows ? columnsOfBytes(matrix, tileBytes) : chooseTileColumns({ m, n, k, threads });
     const firstTile = tiles;
     tiles += rowBlocks * Math.ceil(columns / tileColumns);
     return { w, c, bias, residual, activation, tileColumns, firstTile };
@@ -148,11 +144,6 @@ const mostTileRows = 256;
 /** Weight rows of the widest panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
 const panelColumns = 32;
 const tilesPerWorker = 8;
-/** The same for few rows: at the beginning of each tile a worker waits for memory. */
-const fewRowsTilesPerWorker = 2;
-/** Reading less than this is not worth a claim. */
-const leastTileBytes = 24_576;
-const mostTileBytes = 1 << 20;
 /** A tile takes a millisecond or so, at most. */
 const mostTileFlops = 2.5e8;
 
@@ -164,23 +155,65 @@ function chooseTileRows(m: number): number {
 
 interface ColumnChoice {
   readonly m: number;
-  /** Weight rows of all matrices of the op, and their bytes. */
+  /** Weight rows of all matrices of the op. */
   readonly n: number;
-  readonly bytes: number;
   readonly k: number;
-  /** Bytes of one weight row of the matrix that is cut. */
-  readonly rowBytes: number;
   readonly threads: number;
 }
 
-/** Few rows: tiles of equal bytes, whatever the type of each matrix. More rows: tiles of equal work. */
-function chooseTileColumns({ m, n, k, bytes, rowBytes, threads }: ColumnChoice): number {
-  const wholePanels = (columns: number) => Math.max(1, Math.floor(columns / panelColumns)) * panelColumns;
-  if (m <= fewRows) {
-    const tileBytes = Math.min(mostTileBytes, Math.max(leastTileBytes, bytes / (threads * fewRowsTilesPerWorker)));
-    return wholePanels(Math.ceil(tileBytes / rowBytes));
-  }
+/** For more than a few rows: tiles of equal work. */
+function chooseTileColumns({ m, n, k, threads }: ColumnChoice): number {
   const rows = chooseTileRows(m);
   const shared = (n * Math.ceil(m / rows)) / (threads * tilesPerWorker);
-  return wholePanels(Math.min(shared, mostTileFlops / (2 * rows * k)));
+  const columns = Math.min(shared, mostTileFlops / (2 * rows * k));
+  return Math.max(1, Math.floor(columns / panelColumns)) * panelColumns;
+}
+
+/** A matrix of an op with few rows: what counts is its bytes. */
+interface Matrix {
+  /** Weight rows, and the bytes of one. */
+  readonly columns: number;
+  readonly rowBytes: number;
+}
+
+/** Columns of a tile with few rows are a multiple of this. */
+const columnStep = 16;
+const mostTileBytes = 1 << 20;
+/** At the beginning of each tile a worker waits for memory for as long as so many bytes take. */
+const bytesToBegin = 12_288;
+/** Of so many ways to cut an op, from a tile for each worker on. */
+const triedCuts = 8;
+
+/** Even tiles of about so many bytes. */
+function columnsOfBytes({ columns, rowBytes }: Matrix, tileBytes: number): number {
+  const count = Math.max(1, Math.round((columns * rowBytes) / tileBytes));
+  return Math.ceil(columns / count / columnStep) * columnStep;
+}
+
+/** The size of tiles with which the workers, each taking the next one when it is free, are done first. */
+function chooseTileBytes(matrices: readonly Matrix[], threads: number): number {
+  const bytes = matrices.reduce((sum, { columns, rowBytes }) => sum + columns * rowBytes, 0);
+  const fewest = Math.ceil(bytes / threads / mostTileBytes);
+  let best = mostTileBytes;
+  let bestEnd = Number.POSITIVE_INFINITY;
+  for (let cut = 0; cut < triedCuts; cut++) {
+    const tileBytes = bytes / threads / (fewest + cut);
+    const end = endOf(matrices, tileBytes, threads);
+    if (end < bestEnd) [best, bestEnd] = [tileBytes, end];
+  }
+  return best;
+}
+
+/** When the last worker is done, in bytes. */
+function endOf(matrices: readonly Matrix[], tileBytes: number, threads: number): number {
+  const ends = new Array<number>(threads).fill(0);
+  for (const matrix of matrices) {
+    const step = columnsOfBytes(matrix, tileBytes);
+    for (let column = 0; column < matrix.columns; column += step) {
+      const first = ends.indexOf(Math.min(...ends));
+      const size = Math.min(step, matrix.columns - column) * matrix.rowBytes;
+      ends[first] = (ends[first] as number) + size + bytesToBegin;
+    }
+  }
+  return Math.max(...ends);
 }
