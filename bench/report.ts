@@ -92,6 +92,7 @@ const right = <Row>(title: string, cell: (row: Row) => string): Column<Row> => (
 
 const rooflineColumns: Column<Roofline>[] = [
   right('workers', (row) => String(row.workers)),
+  left('by', (row) => row.isa),
   right('FMA GFLOPS', (row) => formatNumber(row.fmaGflops)),
   right('read GB/s', (row) => formatNumber(row.readGBs)),
 ];

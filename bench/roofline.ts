@@ -10,6 +10,8 @@ import { WrongResultError } from './wrong-result.js';
 
 export interface Roofline {
   readonly workers: number;
+  /** The kernel set that probed: the FMA peak is that of its vectors. */
+  readonly isa: string;
   /** Billions of floating-point operations a second, in registers: a fused multiply-add counts as two. */
   readonly fmaGflops: number;
   /** Billions of bytes a second, from a buffer that no cache holds. */
@@ -50,6 +52,7 @@ export async function probeRoofline(counts: readonly number[], options: Roofline
     const late = await probeFmaPeaks(engines, options.signal);
     return engines.map(({ threads }, index) => ({
       workers: threads,
+      isa,
       fmaGflops: Math.max(early[index] as number, late[index] as number),
       readGBs: read[index] as number,
     }));

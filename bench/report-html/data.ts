@@ -43,6 +43,8 @@ export interface Chapter {
   readonly id: string;
   readonly title: string;
   readonly intro: string;
+  /** Listed below it. */
+  readonly notes?: readonly string[];
   readonly body: readonly Markup[];
 }
 

@@ -34,7 +34,8 @@ export function matmulChapter(data: ReportData): Chapter | undefined {
   const { roofline } = data.report;
   const sizes = [...new Set(series.flatMap(({ points }) => points.map(({ size }) => size)))].sort((a, b) => a - b);
   const lines: LegendEntry[] = series.map(({ label, index }) => ({ index, label, kind: 'mark' }));
-  const peaks: LegendEntry = { index: 0, label: 'FMA peak, probed in the same run', kind: 'line', style: 'peak' };
+  const by = roofline.length === 0 ? '' : ` with ${roofline[0]?.isa}`;
+  const peaks: LegendEntry = { index: 0, label: `FMA peak, probed in the same run${by}`, kind: 'line', style: 'peak' };
   const most = roofline.at(-1)?.fmaGflops;
   return {
     id: 'matmul',

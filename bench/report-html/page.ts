@@ -52,8 +52,16 @@ export function renderPage(data: ReportData, date: Date): string {
   return `<!doctype html>\n${page.text}\n`;
 }
 
-function section({ id, title, intro, body }: Chapter): Markup {
-  return element('section', { id }, element('h2', {}, title), element('p', {}, intro), body);
+function section({ id, title, intro, notes = [], body }: Chapter): Markup {
+  const list = notes.map((note) => element('li', {}, note));
+  return element(
+    'section',
+    { id },
+    element('h2', {}, title),
+    element('p', {}, intro),
+    list.length === 0 ? '' : element('ul', {}, list),
+    body,
+  );
 }
 
 function header({ report }: ReportData, date: Date): Markup {
@@ -75,11 +83,12 @@ function header({ report }: ReportData, date: Date): Markup {
       : table(
           [
             { title: 'workers', cell: ({ workers }) => String(workers) },
+            { title: 'kernel set', cell: (row) => row.isa, isText: true },
             { title: 'FMA peak, GFLOPS', cell: ({ fmaGflops }) => formatNumber(fmaGflops) },
             { title: 'read bandwidth, GB/s', cell: ({ readGBs }) => formatNumber(readGBs) },
           ],
           roofline,
-          'Probed in this run: what the hardware can give.',
+          'Probed in this run with the best kernel set of the machine: what the hardware can give.',
         ),
   );
 }

@@ -62,7 +62,8 @@ export function peersChapter({ peers }: ReportData): Chapter | undefined {
   return {
     id: 'peers',
     title: 'Beside its peers',
-    intro: `Each row was measured in turn, ours and theirs, on ${peers.workers} threads; every result was compared with ours first. ${peers.about.join('; ')}.`,
+    intro: `Each row was measured in turn, ours and theirs, on ${peers.workers} threads; every result was compared with ours first.`,
+    notes: peers.about,
     body: [
       table(
         [

@@ -41,7 +41,7 @@ export function rooflineChapter({ report }: ReportData): Chapter | undefined {
         { index: 1, label: 'attention', kind: 'mark', style: 'none' },
         {
           index: 0,
-          label: `roofline: ${formatNumber(roof.fmaGflops)} GFLOPS, ${formatNumber(roof.readGBs)} GB/s`,
+          label: `roofline: ${formatNumber(roof.fmaGflops)} GFLOPS (${roof.isa}), ${formatNumber(roof.readGBs)} GB/s`,
           kind: 'line',
           style: 'roof',
         },

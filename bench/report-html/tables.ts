@@ -16,7 +16,7 @@ export function table<Row>(columns: readonly HtmlColumn<Row>[], rows: readonly R
     element(
       'table',
       {},
-      element('caption', {}, caption),
+      element('caption', {}, element('span', {}, caption)),
       element(
         'thead',
         {},

@@ -27,6 +27,8 @@ const shareFromNs = 20_000;
 const assistBelowNs = 700_000;
 /** For no longer than this. Fast machines are done long before. */
 const assistUs = 400;
+/** The same where it would be one thread more than the workers: only for what is over before a worker is awake. */
+const extraAssistBelowNs = 150_000;
 /** Where workers must be woken first it works on any program whose tiles are no longer than this, until they are up. */
 const longestOwnTileNs = 300_000;
 const wakeAssistUs = 150;
@@ -52,6 +54,7 @@ export class CompiledProgram implements TeamProgram {
   /** How long the calling thread alone takes for it, roughly. */
   readonly inlineNs: number;
   readonly assistUs: number;
+  readonly extraAssistUs: number;
   readonly wakeAssistUs: number;
   /** What {@link placeTrace} needs. */
   readonly traceBytes: number;
@@ -77,6 +80,7 @@ export class CompiledProgram implements TeamProgram {
     this.isTiny = ns < shareFromNs && steps.every(({ by }) => by === undefined);
     this.inlineNs = ns + callNs;
     this.assistUs = mayAssist && ns < assistBelowNs ? assistUs : 0;
+    this.extraAssistUs = mayAssist && ns < extraAssistBelowNs ? extraAssistBelowNs / 1000 : 0;
     this.wakeAssistUs = mayAssist && longestTileNs < longestOwnTileNs ? wakeAssistUs : 0;
     this.externals = externalsOf(steps);
     this.traceBytes = addon.layout.tileTraceBytes * steps.reduce((tiles, step) => tiles + step.tiles, 0);

@@ -8,6 +8,8 @@ export interface TeamProgram {
   readonly width: number;
   /** How long the calling thread works on it as well, in microseconds; 0 for a program that is the workers' alone. */
   readonly assistUs: number;
+  /** The same where the workers leave CPUs free, so that it would be one thread more than they are; not more. */
+  readonly extraAssistUs: number;
   /** The same when every worker sleeps and must be woken first; not less. */
   readonly wakeAssistUs: number;
   /** Makes the error for a kernel's failure; the team knows no ops. */

@@ -239,8 +239,9 @@ export class Team {
     run.slot = slot;
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
-    const { block, assistUs, wakeAssistUs } = run.program;
-    const ownUs = assistUs === 0 && this.#onShift === 0 ? wakeAssistUs : assistUs;
+    const { block, assistUs, extraAssistUs, wakeAssistUs } = run.program;
+    const awakeUs = this.threads < this.#cpus ? extraAssistUs : assistUs;
+    const ownUs = awakeUs === 0 && this.#onShift === 0 ? wakeAssistUs : awakeUs;
     if (ownUs > 0 && this.#ownTime.isLeft) {
       const began = performance.now();
       // This thread is one of the workers for once: it begins at once, where a worker must be woken first.

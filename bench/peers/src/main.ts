@@ -72,7 +72,7 @@ async function main(): Promise<number> {
       process.stdout.write(
         `${machine.cpu}, ${availableParallelism()} CPUs, ${engine.threads} workers, ${engine.isa} kernels, Node ${machine.node}, ` +
           `commit ${machine.commit ?? 'unknown'}\n` +
-          `P = ${roofline.fmaGflops.toFixed(1)} GFLOPS of FMA peak, B = ${roofline.readGBs.toFixed(1)} GB/s read, of ${engine.threads} workers\n` +
+          `P = ${roofline.fmaGflops.toFixed(1)} GFLOPS of FMA peak (${roofline.isa}), B = ${roofline.readGBs.toFixed(1)} GB/s read, of ${engine.threads} workers\n` +
           `${statuses.map(({ name, present, about }) => `  ${name}: ${present ? about : `absent, ${about}`}\n`).join('')}\n${tableHead()}\n`,
       );
     }

@@ -56,7 +56,7 @@ async function demo({ threads, json }: CommonOptions, context: CommandContext): 
       `\n${indent}${bold(`tesserae ${machine.tesserae}`)}  tensor and transformer compute on all CPU cores\n\n` +
         `${indent}machine  ${machine.cpu}, ${machine.cores} CPUs\n` +
         `${indent}runs     ${origin.isa} kernels on ${workersText(most.workers)}, Node ${machine.node}\n` +
-        `${indent}peak     ${formatNumber(most.fmaGflops)} GFLOPS of FMA, ${formatNumber(most.readGBs)} GB/s read ` +
+        `${indent}peak     ${formatNumber(most.fmaGflops)} GFLOPS of FMA (${most.isa}), ${formatNumber(most.readGBs)} GB/s read ` +
         `${dim('(probed just now)')}\n`,
     );
     const matmul = await benchMatmul(bench, ['square_512']);

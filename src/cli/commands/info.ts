@@ -88,8 +88,11 @@ function formatInfo(
     ['blocks', describeBlocks(blockSizes)],
     ['threads', String(threads)],
   ];
-  for (const { workers, fmaGflops, readGBs } of roofline ?? []) {
-    lines.push([workersText(workers), `${formatNumber(fmaGflops)} GFLOPS of FMA, ${formatNumber(readGBs)} GB/s read`]);
+  for (const { workers, isa: set, fmaGflops, readGBs } of roofline ?? []) {
+    lines.push([
+      workersText(workers),
+      `${formatNumber(fmaGflops)} GFLOPS of FMA (${set}), ${formatNumber(readGBs)} GB/s read`,
+    ]);
   }
   if (model !== null) lines.push(...modelLines(model));
   const width = Math.max(...lines.map(([label]) => label.length));
