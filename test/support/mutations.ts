@@ -45,7 +45,7 @@ const oddValues: readonly ((pick: Pick) => unknown)[] = [
   () => [0, 0],
   () => [Number.MAX_SAFE_INTEGER, 0],
   () => 'line\nbreak \ud800 \u0000',
-  (pick) => 'long '.repeat(pick(400)),
+  (pick) => 'long '.repeat(pick(2000)),
   (pick) => String.fromCodePoint(pick(0x110000)),
   () => deep,
   () => JSON.parse(`${'{"type":"Sequence","normalizers":['.repeat(100)}${']}'.repeat(100)}`),

@@ -29,7 +29,7 @@ export class HeaderCursor {
       fileSizeBytes <= MAX_HEADER_BYTES
         ? `the file ends at byte ${fileSizeBytes}`
         : `a header may be ${MAX_HEADER_BYTES} bytes long`;
-    this.#window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, Math.max(this.#limit, 1)));
+    this.#window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, this.#limit));
   }
 
   /** Offset in the file of the next byte to be taken. */

@@ -9,7 +9,7 @@ import { NORMAL, UNUSED, USER_DEFINED } from './special-ids.js';
 import { checkWellFormed } from './text-scan.js';
 import type { TokenBuffer } from './token-buffer.js';
 import { spellSpaces, spellTokens, type TokenBytes } from './token-bytes.js';
-import { TokenTrie } from './token-trie.js';
+import { TokenTrie, TrieWalk } from './token-trie.js';
 import type { Tokenizer } from './tokenizer.js';
 import { readScores, readVocabulary, type Vocabulary } from './vocabulary.js';
 
@@ -85,6 +85,7 @@ class Unigram extends BaseTokenizer {
     const tokens = new Int32Array(bytes.length + 1);
     const origins = new Int32Array(bytes.length + 1);
     best[0] = 0;
+    const walk = new TrieWalk(trie);
     let work = 0;
     const offer = (id: number, score: number, start: number, end: number) => {
       const total = (best[start] as number) + score;
@@ -96,16 +97,14 @@ class Unigram extends BaseTokenizer {
     for (let start = 0; start < bytes.length; ) {
       const next = characterEnd(bytes, start);
       let hasCharacter = false;
-      let node = trie.next(trie.root, bytes[start] as number);
-      for (let end = start + 1; node >= 0; end++) {
-        const id = trie.ids[node] as number;
-        if (id >= 0) {
-          hasCharacter ||= end === next;
-          offer(id, scores[id] as number, start, end);
-        }
-        if (end === bytes.length) break;
-        node = trie.next(node, bytes[end] as number);
+      walk.begin();
+      for (let end = start; end < bytes.length && walk.step(bytes[end] as number); ) {
+        end += 1;
         work += 1;
+        const { id } = walk;
+        if (id < 0) continue;
+        hasCharacter ||= end === next;
+        offer(id, scores[id] as number, start, end);
       }
       if (!hasCharacter) offer(unknownId, unknownScore, start, next);
       start = next;

@@ -2,16 +2,17 @@
 // each word into the longest tokens that fit, from its beginning on. Called through tokenizer.ts.
 import type { GgufMetadata } from '../gguf/metadata.js';
 import { StringList } from '../gguf/string-list.js';
-import type { Pace } from '../pace.js';
+import { type Pace, runAtOnce } from '../pace.js';
 import { BaseTokenizer, STEP } from './base-tokenizer.js';
 import { classOf, MARK, PUNCTUATION, patternTest, SPACE, SYMBOL } from './character-classes.js';
 import { NORMAL } from './special-ids.js';
 import { codePointIn, widthOf } from './text-scan.js';
 import type { TokenBuffer } from './token-buffer.js';
 import { isSpaceMark, spellSpaces, spellTokens, type TokenBytes } from './token-bytes.js';
-import { TokenTrie } from './token-trie.js';
+import { TokenTrie, TrieWalk } from './token-trie.js';
 import type { Tokenizer } from './tokenizer.js';
 import { isControlType, readVocabulary, type Vocabulary } from './vocabulary.js';
+import { CACHED_WORD, WordCache } from './word-cache.js';
 
 const SPACE_MARK = '\u2581';
 const tokensKey = 'tokenizer.ggml.tokens';
@@ -84,6 +85,7 @@ const isNonspacing = patternTest(/\p{Mn}/u);
 
 class WordPiece extends BaseTokenizer {
   readonly #model: WordPieceModel;
+  readonly #cache = new WordCache();
 
   constructor(vocabulary: Vocabulary, spelled: TokenBytes, model: WordPieceModel) {
     super('bert', vocabulary, spelled, true);
@@ -139,32 +141,41 @@ class WordPiece extends BaseTokenizer {
 
   *#encodeWord(word: string, ids: TokenBuffer): Generator<void> {
     if (word === '') return;
+    if (word.length <= CACHED_WORD) {
+      for (const id of this.#cache.get(word, this.#cutShortWord)) ids.push(id);
+    } else {
+      const found = yield* this.#cutWord(word);
+      for (const id of found) ids.push(id);
+    }
+  }
+
+  readonly #cutShortWord = (word: string, found: number[]): void => {
+    found.push(...runAtOnce(this.#cutWord(word)));
+  };
+
+  /** The longest tokens that fit, from the beginning on; the unknown token for a word that they do not make. */
+  *#cutWord(word: string): Generator<void, readonly number[]> {
     const { trie, unknownId, longestWord } = this.#model;
+    if (word.length > longestWord && [...word].length > longestWord) return [unknownId];
     const bytes = Buffer.from(SPACE_MARK + word);
     const found: number[] = [];
-    const isTooLong = word.length > longestWord && [...word].length > longestWord;
-    for (let start = 0; start < bytes.length && !isTooLong; ) {
+    const walk = new TrieWalk(trie);
+    for (let start = 0; start < bytes.length; ) {
       let id = -1;
       let idEnd = start;
-      let node = trie.root;
-      for (let end = start; end < bytes.length; ) {
-        node = trie.next(node, bytes[end] as number);
-        if (node < 0) break;
+      walk.begin();
+      for (let end = start; end < bytes.length && walk.step(bytes[end] as number); ) {
         end += 1;
-        if ((trie.ids[node] as number) < 0) continue;
-        id = trie.ids[node] as number;
+        if (walk.id < 0) continue;
+        id = walk.id;
         idEnd = end;
       }
-      if (id < 0) {
-        found.length = 0;
-        break;
-      }
+      if (id < 0) return [unknownId];
       found.push(id);
       start = idEnd;
       if (found.length % STEP === 0) yield;
     }
-    if (found.length === 0) found.push(unknownId);
-    for (const id of found) ids.push(id);
+    return found;
   }
 }
 
