@@ -2,37 +2,10 @@
 // through the engine's internal entry, so that a probe takes the same way to the workers as every other op.
 import type { Engine, Tensor } from '../src/index.js';
 import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
+import { probeFma } from '../src/ops/probe-fma.js';
 import type { StepOwner } from '../src/program/recorder.js';
 
-/** Floats that a tile of probe_fma writes: kProbeLanes. */
-export const probeLanes = 192;
-
-interface ProbeFmaArgs extends CallOptions {
-  /** f32 [tiles, probeLanes] */
-  readonly out: Tensor;
-  readonly iterations: number;
-  /** Hand it over even if it is so short that the calling thread alone would be faster. */
-  readonly by: StepOwner | undefined;
-}
-
-/** Lane i holds i after an even number of iterations of x = 1 - x, and 1 - i after an odd one. */
-export const probeFma = defineOp({
-  name: 'probeFma',
-  parameters: ['iterations', 'by'],
-  inPlace: () => false,
-  args: (out: Tensor, iterations: number, by: StepOwner | undefined): ProbeFmaArgs => ({ out, iterations, by }),
-  operands: () => [],
-  infer({ out }) {
-    checkTensor(out, 'probeFma', 'out', 'f32');
-    return { shape: out.shape, dtype: 'f32' };
-  },
-  record(recorder, { iterations, by }, out) {
-    const tiles = out.shape[0] as number;
-    const flops = 2 * iterations * probeLanes * tiles;
-    const step = { kernel: 'probe_fma', tiles, flops, by, reads: [], writes: [out] };
-    recorder.emit(step, (params) => params.pointer(out).int(iterations).double(-1).double(1));
-  },
-});
+export { probeFma, probeLanes } from '../src/ops/probe-fma.js';
 
 interface ProbeReadArgs extends CallOptions {
   readonly x: Tensor;

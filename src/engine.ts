@@ -14,6 +14,7 @@ import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
 import type { AnyOp } from './ops/op.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
+import { measureFmaPeak } from './ops/probe-fma.js';
 import type { ProgramBuilder } from './ops/program-builder.js';
 import { quantizeBlocks } from './ops/quantize-blocks.js';
 import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from './ops/quantized-matrix.js';
@@ -21,7 +22,7 @@ import { recordCall } from './ops/record-call.js';
 import { usableCpus } from './parallelism.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
-import type { ProgramProfile } from './program/profile.js';
+import { type PeakedProfile, withPeak } from './program/profile.js';
 import { checkSignal, type ProfileOptions, Program } from './program/program.js';
 import { Recorder } from './program/recorder.js';
 import { ProgramRun, Runner } from './program/runner.js';
@@ -101,6 +102,7 @@ export class Engine {
   readonly #zero: Tensor;
   readonly #oneShots = new OneShotCache();
   readonly #models = new Set<Model>();
+  #peakGflops: number | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor({ addon, isa, blockSizes, team, pool }: EngineParts) {
@@ -238,16 +240,18 @@ export class Engine {
   }
 
   /**
-   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes and time,
+   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes, time and share of the FMA peak,
    * and for each tile which worker computed it from when to when. The runs are runs like any other: inputs are read and
    * outputs written. While it is profiled the program cannot be run by others.
    * @throws TesseraeError ERR_ARGUMENT for what is no program of this engine, ERR_BUDGET for the memory of the trace, and
    * what `program.run` throws; AbortError
    */
-  async profile(program: Program, options: ProfileOptions = {}): Promise<ProgramProfile> {
+  async profile(program: Program, options: ProfileOptions = {}): Promise<PeakedProfile> {
     this.#checkOpen('profile');
-    if (program instanceof Program) return program.profile(this.#runner, options);
-    throw new TesseraeError('ERR_ARGUMENT', 'expected a program', { op: 'profile' });
+    if (!(program instanceof Program)) throw new TesseraeError('ERR_ARGUMENT', 'expected a program', { op: 'profile' });
+    const profile = await program.profile(this.#runner, options);
+    this.#peakGflops ??= await measureFmaPeak(this, options.signal);
+    return withPeak(profile, this.#peakGflops);
   }
 
   /**

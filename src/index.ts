@@ -34,7 +34,7 @@ export type { KeyValueType } from './ops/paged-key-values.js';
 export { type PackQuantizedOptions, QuantizedMatrix } from './ops/quantized-matrix.js';
 export type { QuantizedType } from './ops/quantized-type.js';
 export { ropeFrequencies } from './ops/rope.js';
-export type { ProgramProfile, StepProfile, TileSpan } from './program/profile.js';
+export type { PeakedProfile, PeakedStep, ProgramProfile, StepProfile, TileSpan } from './program/profile.js';
 export type { ProfileOptions, Program, RunOptions } from './program/program.js';
 export type { TeamStats } from './team/team.js';
 export type { DType } from './tensor/dtype.js';

@@ -53,6 +53,26 @@ export interface ProgramProfile {
   readonly tiles: readonly TileSpan[];
 }
 
+export interface PeakedStep extends StepProfile {
+  /** Its flops per wall time, of the peak. */
+  readonly peakShare: number;
+}
+
+/** With what the workers can give at most. */
+export interface PeakedProfile extends ProgramProfile {
+  readonly steps: readonly PeakedStep[];
+  /** FMA peak of the engine's kernel set on all its workers, as probed when the engine first profiled. */
+  readonly peakGflops: number;
+}
+
+export function withPeak(profile: ProgramProfile, peakGflops: number): PeakedProfile {
+  const steps = profile.steps.map((step) => {
+    const gflops = step.wallNs === 0 ? 0 : step.flops / step.wallNs;
+    return { ...step, peakShare: gflops / peakGflops };
+  });
+  return { ...profile, steps, peakGflops };
+}
+
 /** What a profile needs to know of a step. Holds no tensor. */
 export type StepSummary = Pick<StepProfile, 'kernel' | 'tiles' | 'flops' | 'bytesRead' | 'bytesWritten'>;
 

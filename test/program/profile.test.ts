@@ -71,15 +71,17 @@ describe('a profile', () => {
   test.each([1, 2, 3])('has every tile once and adds up, on %i workers', async (threads) => {
     const engine = await engineOf({ threads });
     using program = engine.program(recordBranches);
-    const before = engine.stats().team.kernels.reduce((sum, { tiles }) => sum + tiles, 0);
+    // The first profile of an engine also probes the peak.
+    const ofProgram = () =>
+      engine.stats().team.kernels.reduce((sum, { op, tiles }) => (op === 'probe_fma' ? sum : sum + tiles), 0);
+    const before = ofProgram();
     const profile = await engine.profile(program, { runs: 4 });
     expect(profile).toMatchObject({ threads, runs: 4 });
     expect(profile.steps.map(({ kernel }) => kernel)).toEqual(program.kernels);
     expect(profile.steps.reduce((sum, { flops }) => sum + flops, 0)).toBe(program.flops);
     checkTiles(profile);
     checkSums(profile);
-    const after = engine.stats().team.kernels.reduce((sum, { tiles }) => sum + tiles, 0);
-    expect(after - before).toBe(4 * profile.tiles.length);
+    expect(ofProgram() - before).toBe(4 * profile.tiles.length);
   });
 
   test('has no step that begins before what it reads is complete', async () => {
@@ -241,6 +243,16 @@ describe('profileRun', () => {
     expect(medianRun(runs)).toBe(runs[2]);
     expect(medianRun(runs.slice(0, 2))).toBe(runs[1]);
   });
+});
+
+test('shares are of the peak of the kernel set, probed once', async () => {
+  const engine = await engineOf({ threads: 2 });
+  using program = engine.program(recordBranches);
+  const first = await engine.profile(program, { runs: 1 });
+  const { peakGflops, steps } = await engine.profile(program, { runs: 3 });
+  expect(peakGflops).toBe(first.peakGflops);
+  expect(peakGflops).toBeGreaterThan(0);
+  for (const { flops, wallNs, peakShare } of steps) expect(peakShare).toBeCloseTo(flops / wallNs / peakGflops, 10);
 });
 
 test('while all workers sleep, the calling thread begins a program', async () => {

@@ -1,0 +1,65 @@
+// probe_fma as an op (native/kernels/probe_fma.h): multiplications in registers, to find the FMA peak of a kernel set. Not in the
+// registry of public ops: engine.profile and the benches run it through the engine's internal entry.
+import type { StepOwner } from '../program/recorder.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type CallOptions, checkTensor, defineOp } from './op.js';
+
+/** Floats that a tile of probe_fma writes: kProbeLanes. */
+export const probeLanes = 192;
+
+interface ProbeFmaArgs extends CallOptions {
+  /** f32 [tiles, probeLanes] */
+  readonly out: Tensor;
+  readonly iterations: number;
+  /** Hand it over even if it is so short that the calling thread alone would be faster. */
+  readonly by: StepOwner | undefined;
+}
+
+/** Lane i holds i after an even number of iterations of x = 1 - x, and 1 - i after an odd one. */
+export const probeFma = defineOp({
+  name: 'probeFma',
+  parameters: ['iterations', 'by'],
+  inPlace: () => false,
+  args: (out: Tensor, iterations: number, by: StepOwner | undefined): ProbeFmaArgs => ({ out, iterations, by }),
+  operands: () => [],
+  infer({ out }) {
+    checkTensor(out, 'probeFma', 'out', 'f32');
+    return { shape: out.shape, dtype: 'f32' };
+  },
+  record(recorder, { iterations, by }, out) {
+    const tiles = out.shape[0] as number;
+    const flops = 2 * iterations * probeLanes * tiles;
+    const step = { kernel: 'probe_fma', tiles, flops, by, reads: [], writes: [out] };
+    recorder.emit(step, (params) => params.pointer(out).int(iterations).double(-1).double(1));
+  },
+});
+
+/** What of an engine the measurement needs. */
+export interface FmaProbe {
+  readonly threads: number;
+  tensor(shape: readonly number[]): Tensor<'f32'>;
+  call(op: typeof probeFma, args: Record<string, unknown>): Promise<unknown>;
+}
+
+const tilesPerWorker = 8;
+const repeats = 12;
+/** Short enough that a repeat may pass undisturbed, long enough that the hand-over does not count. */
+const repeatMs = 5;
+
+/** GFLOPS of all workers together, with the engine's kernel set: the best of some short repeats. Takes 0.1 s or so. */
+export async function measureFmaPeak(engine: FmaProbe, signal: AbortSignal | undefined): Promise<number> {
+  using out = engine.tensor([engine.threads * tilesPerWorker, probeLanes]);
+  const msOf = async (iterations: number) => {
+    const started = performance.now();
+    await engine.call(probeFma, { ...probeFma.args(out, iterations, 'workers'), signal });
+    return performance.now() - started;
+  };
+  let iterations = 1024;
+  let ms = await msOf(iterations);
+  while (ms < repeatMs) {
+    iterations *= 2;
+    ms = await msOf(iterations);
+  }
+  for (let repeat = 1; repeat < repeats; repeat++) ms = Math.min(ms, await msOf(iterations));
+  return (2 * iterations * out.size) / ms / 1e6;
+}
