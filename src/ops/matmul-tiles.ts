@@ -40,7 +40,7 @@ const mostTileFlops = 2.5e8;
 const leastTileFlops = 2e6;
 /** Tiles per worker, so that a slow core can be relieved of some; reading needs fewer than computing. */
 const tilesPerWorker = 8;
-const thinTilesPerWorker = 4;
+const thinTilesPerWorker = 2;
 
 const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;

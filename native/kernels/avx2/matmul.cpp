@@ -33,6 +33,7 @@ struct Micro6x16 {
     kernel(k, a, a_rs, b, from, to, to_rs);
   }
   static bool can_store(int64_t columns) { return columns % 8 == 0; }
+  static constexpr PackPanels pack_b = pack_b_panels_avx2;
   static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
     matmul::pack_a(a, rs, cs, rows, k, to);
   }

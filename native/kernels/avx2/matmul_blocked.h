@@ -17,6 +17,7 @@ inline namespace TESSERAE_ISA {
 //                    other, as many as `columns` reach into; `from` (may be null, for zeros) has whole panels in a row.
 //                    Writes whole panels, or exactly `columns` where can_store(columns).
 //   can_store(columns)
+//   pack_b(source, k, columns, to)   as pack_b.h says
 //   pack_a(a, rs, cs, rows, k, to)   groups of kRows rows: group i is at to + i · kRows · k
 
 // One row block × one block of B, all of k.
@@ -43,7 +44,7 @@ struct BlockLoops {
       return x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr);
     }
     const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype), p.b_rs, p.b_cs};
-    pack_b_panels_avx2(pack_source_at(matrix, first_k, first_column), block_k, columns, packed_b);
+    Micro::pack_b(pack_source_at(matrix, first_k, first_column), block_k, columns, packed_b);
     return packed_b;
   }
 

@@ -90,10 +90,7 @@ void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, fl
   else pack_panels<float>(source, k, columns, to);
 }
 
-}  // namespace matmul
-
-KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
-  const auto& p = op.as<PackBParams>();
+void pack_b_tile(const PackBParams& p, int64_t tile, PackPanels pack_panels) {
   const int64_t blocks = k_block_count(p.k, p.kc);
   const int64_t groups = (panel_count(p.n) + p.tile_panels - 1) / p.tile_panels;
   const int64_t batch = tile / (groups * blocks);
@@ -104,11 +101,17 @@ KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
   const int64_t columns = std::min(p.tile_panels * kNr, p.n - first_column);
 
   const auto dtype = static_cast<DType>(p.b_dtype);
-  const matmul::PackSource matrix = {p.b, dtype, p.b_rs, p.b_cs};
-  matmul::PackSource source = matmul::pack_source_at(matrix, first_k, first_column);
+  const PackSource matrix = {p.b, dtype, p.b_rs, p.b_cs};
+  PackSource source = pack_source_at(matrix, first_k, first_column);
   source.data = static_cast<const char*>(source.data) + row_offset(p.batch, p.b_batch, batch) * dtype_bytes(dtype);
   float* image = p.packed + row_offset(p.batch, p.packed_batch, batch);
-  matmul::pack_b_panels_avx2(source, block_k, columns, image + packed_panel_offset(p.n, first_k, block_k, first_panel));
+  pack_panels(source, block_k, columns, image + packed_panel_offset(p.n, first_k, block_k, first_panel));
+}
+
+}  // namespace matmul
+
+KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch&) {
+  matmul::pack_b_tile(op.as<PackBParams>(), tile, matmul::pack_b_panels_avx2);
   return KernelStatus::ok;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/op.h"
+#include "kernels/pack_b.h"
 
 namespace tesserae::matmul {
 
@@ -23,6 +24,11 @@ static inline PackSource pack_source_at(const PackSource& source, int64_t row, i
 }
 
 // Writes ceil(columns / kNr) panels of k × kNr floats to `to`, zeros in the columns that are missing.
+using PackPanels = void (*)(const PackSource& source, int64_t k, int64_t columns, float* to);
 void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, float* to);
+void pack_b_panels_avx512(const PackSource& source, int64_t k, int64_t columns, float* to);
+
+// One tile of the op pack_b.
+void pack_b_tile(const PackBParams& p, int64_t tile, PackPanels pack_panels);
 
 }  // namespace tesserae::matmul

@@ -45,6 +45,7 @@ struct Micro512 {
     kernel(k, a, a_rs, b, from, to, to_rs, last);
   }
   static bool can_store(int64_t) { return true; }
+  static constexpr PackPanels pack_b = pack_b_panels_avx512;
 
   // Each group as k columns of as many floats as it has rows.
   static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {

@@ -3,28 +3,10 @@
 #include "kernels/avx2/matmul_thin.h"
 
 #include "kernels/avx2/matmul_thin_loops.h"
+#include "kernels/avx512/matmul_vector.h"
 
 namespace tesserae::matmul {
 namespace {
-
-inline __mmask16 first_of_16(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
-
-inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }
-inline __m512 load16(const Half* from) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
-inline __m512 load16(const Bfloat* from) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-// The first `count` (1 to 15) elements, zeros behind them. Reads no byte beyond them.
-inline __m512 load_first16(const float* from, int64_t count) { return _mm512_maskz_loadu_ps(first_of_16(count), from); }
-template <typename Element>
-inline __m512 load_first16(const Element* from, int64_t count) {
-  Element elements[16] = {};
-  std::memcpy(elements, from, static_cast<size_t>(count) * sizeof(Element));
-  return load16(elements);
-}
 
 // Rows of w taken at a time, and how many such steps ahead they are prefetched.
 constexpr int kRowSteps = 4;
@@ -81,58 +63,6 @@ inline void rows_of_k(const Strip<Element>& s, int64_t p) {
       return load_first16(w + q * s.stride_k + j, rest);
     });
   }
-}
-
-// rows[i] lane j becomes rows[j] lane i.
-inline __attribute__((always_inline)) void transpose16(__m512 (&rows)[16]) {
-  __m512 pairs[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-  // quads[i + c], part l of 128 bits: lanes 4l + c of rows i to i + 3.
-  __m512 quads[16];
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    quads[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
-    quads[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
-    quads[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
-    quads[i + 3] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
-  }
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const __m512 even_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88);
-    const __m512 odd_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd);
-    const __m512 even_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);
-    const __m512 odd_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
-    rows[c] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
-    rows[8 + c] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
-    rows[4 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
-    rows[12 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
-  }
-}
-
-// Elements of 16 bits move in pairs: the two of a lane, widened.
-template <typename Element>
-__m512 low_of_pair(__m512i pairs);
-template <typename Element>
-__m512 high_of_pair(__m512i pairs);
-template <>
-inline __attribute__((always_inline)) __m512 low_of_pair<Half>(__m512i pairs) {
-  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(pairs));
-}
-template <>
-inline __attribute__((always_inline)) __m512 high_of_pair<Half>(__m512i pairs) {
-  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16)));
-}
-template <>
-inline __attribute__((always_inline)) __m512 low_of_pair<Bfloat>(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-}
-template <>
-inline __attribute__((always_inline)) __m512 high_of_pair<Bfloat>(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 
 // Cache lines that a column is prefetched ahead; behind its end those of the columns that come next.
