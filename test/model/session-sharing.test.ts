@@ -154,7 +154,8 @@ describe('forks', () => {
 
   test('that are aborted while they copy or compute share as before', async () => {
     const engine = await engines({ threads: 2 });
-    using model = await engine.loadModel(await write(small));
+    // Long enough that no machine is through before the abort.
+    using model = await engine.loadModel(await write({ ...small, layers: 6, context: 4096 }));
     using session = model.session();
     await session.append(someIds(40, small.vocab));
     using fork = session.fork();
@@ -162,7 +163,7 @@ describe('forks', () => {
     const reason = new Error('enough');
     for (const until of [async () => {}, (work: Promise<unknown>) => untilRunning(engine, work)]) {
       const controller = new AbortController();
-      const appending = fork.append(someIds(300, small.vocab), { signal: controller.signal });
+      const appending = fork.append(someIds(3000, small.vocab), { signal: controller.signal });
       await until(appending);
       controller.abort(reason);
       await expectAbort(appending, reason);
@@ -221,14 +222,15 @@ describe('a full session', () => {
 
   test('is as it was after a shift that is aborted', async () => {
     const engine = await engines({ threads: 2 });
-    using model = await engine.loadModel(await write({ ...small, layers: 6 }));
+    // Long enough that no machine is through before the abort.
+    using model = await engine.loadModel(await write({ ...small, dim: 256, ffn: 1024, layers: 16 }));
     using session = model.session({ onFull: 'shift' });
     await session.append(someIds(512, small.vocab));
     const before = { stats: session.stats, tokens: session.tokens };
     const reason = new Error('enough');
     for (const until of [async () => {}, (work: Promise<unknown>) => untilRunning(engine, work)]) {
       const controller = new AbortController();
-      const appending = session.append(someIds(30, small.vocab), { signal: controller.signal });
+      const appending = session.append(someIds(250, small.vocab), { signal: controller.signal });
       await until(appending);
       controller.abort(reason);
       await expectAbort(appending, reason);
