@@ -9,6 +9,9 @@ namespace tesserae {
 namespace matmul {
 namespace {
 
+// Rows that are prefetched ahead: a block's rows are short runs far apart, which the hardware does not foresee.
+constexpr int64_t kPackRowsAhead = 8;
+
 // Rows of B are contiguous: each row is spread over the panels, so that it is read in one run.
 template <typename Element>
 void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* to) {
@@ -17,7 +20,10 @@ void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* 
   for (int64_t p = 0; p < k; ++p) {
     const Element* row = b + p * rs;
     float* out = to + p * kNr;
-    for (int64_t panel = 0; panel < full; ++panel, row += kNr, out += k * kNr) _mm512_storeu_ps(out, load16(row));
+    for (int64_t panel = 0; panel < full; ++panel, row += kNr, out += k * kNr) {
+      _mm_prefetch(reinterpret_cast<const char*>(row + kPackRowsAhead * rs), _MM_HINT_T0);
+      _mm512_storeu_ps(out, load16(row));
+    }
     if (rest > 0) _mm512_storeu_ps(out, load_first16(row, rest));
   }
 }
