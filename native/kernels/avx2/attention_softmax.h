@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/avx2/lanes.h"
+
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
@@ -77,22 +79,15 @@ inline void softmax_row(float* scores, int64_t keys, const float* mask, float* b
     _mm256_store_ps(scores + whole, score);
     max1 = _mm256_max_ps(score, max1);
   }
-  const __m256 maxima = _mm256_max_ps(max0, max1);
-  __m128 max4 = _mm_max_ps(_mm256_castps256_ps128(maxima), _mm256_extractf128_ps(maxima, 1));
-  max4 = _mm_max_ps(max4, _mm_movehl_ps(max4, max4));
-  max4 = _mm_max_ss(max4, _mm_movehdup_ps(max4));
-  *block_max = _mm_cvtss_f32(max4);
-  const __m256 base = base_of(_mm256_broadcastss_ps(max4));
+  *block_max = max_lanes(_mm256_max_ps(max0, max1));
+  const __m256 base = base_of(_mm256_set1_ps(*block_max));
   __m256 sums = _mm256_setzero_ps();  // lane = key mod 8
   for (int64_t j = 0; j < padded; j += 8) {
     const __m256 weight = exp2_8(_mm256_sub_ps(_mm256_load_ps(scores + j), base));
     _mm256_store_ps(scores + j, weight);
     sums = _mm256_add_ps(sums, weight);
   }
-  __m128 sum4 = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
-  sum4 = _mm_add_ps(sum4, _mm_movehl_ps(sum4, sum4));
-  sum4 = _mm_add_ss(sum4, _mm_movehdup_ps(sum4));
-  *block_sum = _mm_cvtss_f32(sum4);
+  *block_sum = sum_lanes(sums);
 }
 
 // Merges the maximum and sum of a key block into those of 8 rows, and gives the factors by which the rows' outputs

@@ -9,6 +9,8 @@
 #include "kernels/attention.h"
 #include "kernels/avx2/attention_pack.h"
 #include "kernels/avx2/attention_softmax.h"
+#include "kernels/avx2/lanes.h"
+#include "kernels/avx512/lanes.h"
 
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
@@ -118,21 +120,16 @@ inline __attribute__((always_inline)) __m512 exp2_16(__m512 x) {
 inline void softmax_row_avx512(float* scores, int64_t keys, float* block_max, float* block_sum) {
   const int64_t padded = (keys + 7) & ~int64_t{7};
   const __m512 none = _mm512_set1_ps(-INFINITY);
-  const auto lanes_of = [](int64_t count) { return static_cast<__mmask16>((1u << count) - 1); };
   __m512 maximum = none;
   int64_t j = 0;
   for (; j + 16 <= keys; j += 16) maximum = _mm512_max_ps(_mm512_load_ps(scores + j), maximum);
   if (j < keys) {
-    const __m512 rest = _mm512_mask_loadu_ps(none, lanes_of(keys - j), scores + j);
-    _mm512_mask_storeu_ps(scores + j, lanes_of(padded - j), rest);
+    const __m512 rest = _mm512_mask_loadu_ps(none, first_of_16(keys - j), scores + j);
+    _mm512_mask_storeu_ps(scores + j, first_of_16(padded - j), rest);
     maximum = _mm512_max_ps(rest, maximum);
   }
-  const __m256 max8 = _mm256_max_ps(_mm512_castps512_ps256(maximum), _mm512_extractf32x8_ps(maximum, 1));
-  __m128 max4 = _mm_max_ps(_mm256_castps256_ps128(max8), _mm256_extractf128_ps(max8, 1));
-  max4 = _mm_max_ps(max4, _mm_movehl_ps(max4, max4));
-  max4 = _mm_max_ss(max4, _mm_movehdup_ps(max4));
-  *block_max = _mm_cvtss_f32(max4);
-  const __m256 base8 = base_of(_mm256_broadcastss_ps(max4));
+  *block_max = max_lanes(_mm256_max_ps(_mm512_castps512_ps256(maximum), _mm512_extractf32x8_ps(maximum, 1)));
+  const __m256 base8 = base_of(_mm256_set1_ps(*block_max));
   const __m512 base = _mm512_broadcastss_ps(_mm256_castps256_ps128(base8));
   __m256 sums = _mm256_setzero_ps();  // lane = key mod 8
   for (j = 0; j + 16 <= padded; j += 16) {
@@ -146,10 +143,7 @@ inline void softmax_row_avx512(float* scores, int64_t keys, float* block_max, fl
     _mm256_store_ps(scores + j, weight);
     sums = _mm256_add_ps(sums, weight);
   }
-  __m128 sum4 = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
-  sum4 = _mm_add_ps(sum4, _mm_movehl_ps(sum4, sum4));
-  sum4 = _mm_add_ss(sum4, _mm_movehdup_ps(sum4));
-  *block_sum = _mm_cvtss_f32(sum4);
+  *block_sum = sum_lanes(sums);
 }
 
 // Kernels by panels and rows.

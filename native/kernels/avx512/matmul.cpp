@@ -6,6 +6,7 @@
 
 #include "kernels/avx2/matmul_blocked.h"
 #include "kernels/avx2/matmul_thin.h"
+#include "kernels/avx512/lanes.h"
 #include "kernels/avx512/sgemm.h"
 
 namespace tesserae {
@@ -37,8 +38,7 @@ struct Micro512 {
   template <bool PackedA>
   static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
                   const float* from, float* to, int64_t to_rs) {
-    const int64_t in_last = (columns - 1) % kNr + 1;
-    const auto last = static_cast<__mmask16>((1u << in_last) - 1);
+    const __mmask16 last = first_of_16((columns - 1) % kNr + 1);
     MicroKernel kernel = kByRows<PackedA, 1, Rows>.of[rows];
     if (columns > kNr) kernel = kByRows<PackedA, 2, Rows>.of[rows];
     if (Panels > 2 && columns > 2 * kNr) kernel = kByRows<PackedA, Panels, Rows>.of[rows];
@@ -52,7 +52,7 @@ struct Micro512 {
     for (int64_t i = 0; i < rows; i += kRows, a += kRows * rs) {
       const int64_t count = std::min(rows - i, kRows);
       if (rs == 1) {
-        const auto mask = static_cast<__mmask16>((1u << count) - 1);
+        const __mmask16 mask = first_of_16(count);
         for (int64_t p = 0; p < k; ++p, to += count) {
           _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, a + p * cs));
         }

@@ -7,11 +7,10 @@
 #include <cstring>
 
 #include "kernels/avx2/matmul_vector.h"
+#include "kernels/avx512/lanes.h"
 
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
-
-inline __mmask16 first_of_16(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
 
 inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }
 inline __m512 load16(const Half* from) {
