@@ -13,17 +13,22 @@ struct PagedAttentionParams {
   KeyValuePages cache;
 };
 
-// Whether every key that a tile reads has a page.
-static inline bool pages_present(const PagedAttentionParams& p, const AttentionTile& tile) {
-  int64_t first = p.attention.kv_len;
-  int64_t limit = 0;
+// The keys that a tile reads, from the beginning of a key block on.
+struct PagedKeys {
+  int64_t first;
+  int64_t limit;
+};
+
+// Whether every key that the tile reads has a page.
+static inline bool find_keys(const PagedAttentionParams& p, const AttentionTile& tile, PagedKeys* keys) {
+  *keys = {p.attention.kv_len, 0};
   for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
     if (p.attention.positions[query] >= p.attention.kv_len) return false;
-    first = std::min(first, attention_first(p.attention, 0, query));
-    limit = std::max(limit, attention_limit(p.attention, 0, query));
+    keys->first = std::min(keys->first, attention_first(p.attention, 0, query));
+    keys->limit = std::max(keys->limit, attention_limit(p.attention, 0, query));
   }
-  first = first / kAttentionKeyBlock * kAttentionKeyBlock;
-  for (int64_t key = first; key < limit; key += p.cache.page_positions) {
+  keys->first = keys->first / kAttentionKeyBlock * kAttentionKeyBlock;
+  for (int64_t key = keys->first; key < keys->limit; key += p.cache.page_positions) {
     if (key_value_page(p.cache, key) == nullptr) return false;
   }
   return true;

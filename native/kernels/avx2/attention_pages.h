@@ -13,11 +13,25 @@ static_assert(kKeyPanel == kPanel, "pages hold the panels of the micro-kernel");
 
 struct Quantized;  // stands for q8_0 where others have an element type
 
-inline void prefetch_bytes(const unsigned char* p, int64_t bytes) {
-  for (int64_t at = 0; at < bytes; at += int64_t{kCacheLineBytes}) {
-    _mm_prefetch(reinterpret_cast<const char*>(p + at), _MM_HINT_T0);
+// Keys that are asked for before the first scores, and from there on so far ahead.
+constexpr int64_t kKeysAhead = 32;
+
+// What is asked of memory while a panel of keys, or as many values, are in use: a line now and then between the products, which
+// a burst of prefetches would hold up.
+template <typename T>
+struct Ahead {
+  static constexpr int64_t kBytes = kKeyPanel * static_cast<int64_t>(sizeof(T));
+  const unsigned char* first;
+
+  // The bytes in the place of row d of a panel.
+  inline __attribute__((always_inline)) void ask(int64_t d) const {
+    if (kBytes < int64_t{kCacheLineBytes} && d % (int64_t{kCacheLineBytes} / kBytes) != 0) return;
+    _mm_prefetch(reinterpret_cast<const char*>(first + d * kBytes), _MM_HINT_T0);
   }
-}
+  void ask_for_all(int64_t dim) const {
+    for (int64_t d = 0; d < dim; ++d) ask(d);
+  }
+};
 
 inline __m256 integers8(const int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
@@ -32,9 +46,10 @@ struct PanelReader {
   PanelReader(const unsigned char* const (&panel)[panels]) {
     for (int i = 0; i < panels; ++i) at[i] = reinterpret_cast<const T*>(panel[i]);
   }
-  template <int rows>
-  inline __attribute__((always_inline)) void scores(__m256 (&c)[rows][2 * panels], int64_t dim, const float* q) const {
+  template <int rows, typename Ask>
+  inline __attribute__((always_inline)) void scores(__m256 (&c)[rows][2 * panels], int64_t dim, const float* q, Ask ask) const {
     accumulate_loaded(c, q, dim, 0, dim, [&](int64_t d, int i) __attribute__((always_inline)) {
+      if (i == 0) ask(d);
       return load8(at[i / 2] + d * kKeyPanel + i % 2 * 8);
     });
   }
@@ -48,8 +63,8 @@ struct PanelReader<Quantized, panels> {
   PanelReader(const unsigned char* const (&panel)[panels]) {
     for (int i = 0; i < panels; ++i) at[i] = panel[i];
   }
-  template <int rows>
-  inline __attribute__((always_inline)) void scores(__m256 (&c)[rows][2 * panels], int64_t dim, const float* q) const {
+  template <int rows, typename Ask>
+  inline __attribute__((always_inline)) void scores(__m256 (&c)[rows][2 * panels], int64_t dim, const float* q, Ask ask) const {
     for (int64_t block = 0; block < dim; block += kQuantizedBlock) {
       const int8_t* integers[panels];
       __m256 scales[2 * panels];
@@ -61,6 +76,7 @@ struct PanelReader<Quantized, panels> {
         scales[2 * i + 1] = load8(halves + 8);
       }
       accumulate_loaded(c, q + block, dim, 0, kQuantizedBlock, [&](int64_t d, int i) __attribute__((always_inline)) {
+        if (i == 0) ask(block + d);
         return _mm256_mul_ps(integers8(integers[i / 2] + d * kKeyPanel + i % 2 * 8), scales[i]);
       });
     }
@@ -68,15 +84,16 @@ struct PanelReader<Quantized, panels> {
 };
 static_assert((kQuantizedBlock + 2) * kKeyPanel == kQuantizedBlock * (kKeyPanel + 1), "bytes of a block of a panel");
 
-template <int rows, typename T, int panels>
-void panel_scores(int64_t dim, const float* q, const unsigned char* const (&panel)[panels], float* scores) {
+// ask(d) is called along the way.
+template <int rows, typename T, int panels, typename Ask>
+void panel_scores(int64_t dim, const float* q, const unsigned char* const (&panel)[panels], float* scores, Ask ask) {
   __m256 c[rows][2 * panels];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
     for (int i = 0; i < 2 * panels; ++i) c[r][i] = _mm256_setzero_ps();
   }
-  PanelReader<T, panels>(panel).scores(c, dim, q);
+  PanelReader<T, panels>(panel).scores(c, dim, q, ask);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
@@ -100,8 +117,12 @@ struct QuantizedValueRows {
 // One head's keys and values in the pages of a cache.
 template <typename T>
 struct Pages {
+  using Stored = std::conditional_t<std::is_same_v<T, Quantized>, int8_t, T>;
+
   const PagedAttentionParams& p;
   int64_t head;
+  int64_t first;  // the keys that the tile reads, from the beginning of a key block on
+  int64_t limit;
 
   int64_t dim() const { return p.attention.dim; }
   int64_t v_dim() const { return p.attention.v_dim; }
@@ -111,36 +132,49 @@ struct Pages {
     return keys_in_page(p.cache, key, head, dim()) + in_page(key) / kKeyPanel * PanelReader<T, 1>::bytes(dim());
   }
 
-  void prefetch_keys(int64_t begin, int64_t keys) const {
-    if (keys > 0) prefetch_bytes(key_panel(begin), PanelReader<T, 1>::bytes(dim()));
+  const unsigned char* value_row(int64_t key) const {
+    return values_in_page(p.cache, key, head, v_dim()) + in_page(key) * v_dim() * static_cast<int64_t>(sizeof(Stored));
   }
-  void prefetch_values(int64_t begin, int64_t keys) const {
-    if (keys <= 0) return;
-    const unsigned char* values = values_in_page(p.cache, begin, head, v_dim());
-    if constexpr (std::is_same_v<T, Quantized>) {
-      prefetch_bytes(values + in_page(begin) * v_dim(), keys * v_dim());
-    } else {
-      prefetch_bytes(values + in_page(begin) * v_dim() * int64_t{sizeof(T)}, keys * v_dim() * int64_t{sizeof(T)});
+  // The keys that come so much later, or the last ones.
+  Ahead<Stored> keys_ahead(int64_t key) const {
+    return {key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel))};
+  }
+
+  void ask_for_first_keys() const {
+    for (int64_t key = first; key < std::min(first + kKeysAhead, limit); key += kKeyPanel) {
+      Ahead<Stored>{key_panel(key)}.ask_for_all(dim());
     }
+  }
+  // What attention_rows.h would ask for at the ends of blocks has been asked for in between.
+  void prefetch_keys(int64_t, int64_t) const {}
+  void prefetch_values(int64_t, int64_t) const {}
+
+  // While keys are in use, those further on are asked for, and the values that belong to them.
+  template <int count, int panels>
+  void scores_of_panels(const float* q, int64_t key, float* scores) const {
+    const unsigned char* panel[panels];
+    Ahead<Stored> keys[panels], values[panels];
+    for (int i = 0; i < panels; ++i) {
+      panel[i] = key_panel(key + i * kKeyPanel);
+      keys[i] = keys_ahead(key + i * kKeyPanel);
+      values[i] = {value_row(key + i * kKeyPanel)};
+    }
+    panel_scores<count, T>(dim(), q, panel, scores, [&](int64_t d) __attribute__((always_inline)) {
+#pragma GCC unroll 2
+      for (int i = 0; i < panels; ++i) {
+        keys[i].ask(d);
+        values[i].ask(d);
+      }
+    });
   }
 
   template <int count>
   void few_scores(const float* q, int64_t begin, int64_t keys, float* scores) const {
-    constexpr int panels = count <= 2 ? 2 : 1;
-    for (int64_t key = 0; key < keys;) {
-      if (panels == 2 && key + kKeyPanel < keys) {
-        prefetch_keys(begin + key + 2 * kKeyPanel, keys - key - 2 * kKeyPanel);
-        prefetch_keys(begin + key + 3 * kKeyPanel, keys - key - 3 * kKeyPanel);
-        const unsigned char* panel[2] = {key_panel(begin + key), key_panel(begin + key + kKeyPanel)};
-        panel_scores<count, T, 2>(dim(), q, panel, scores + key);
-        key += 2 * kKeyPanel;
-      } else {
-        prefetch_keys(begin + key + kKeyPanel, keys - key - kKeyPanel);
-        const unsigned char* panel[1] = {key_panel(begin + key)};
-        panel_scores<count, T, 1>(dim(), q, panel, scores + key);
-        key += kKeyPanel;
-      }
+    int64_t key = 0;
+    if (count <= 2) {
+      for (; key + kKeyPanel < keys; key += 2 * kKeyPanel) scores_of_panels<count, 2>(q, begin + key, scores + key);
     }
+    for (; key < keys; key += kKeyPanel) scores_of_panels<count, 1>(q, begin + key, scores + key);
   }
 
   auto value_rows(int64_t key, int64_t count) const {
@@ -165,8 +199,9 @@ struct Pages {
   void few_outputs(int64_t begin, const int32_t* keys, const float* weights, const float* keep, const float* take,
                    float* total, int64_t total_stride) const {
     const auto rows_at = [&](int64_t key, int64_t most) {
-      const int64_t next = key + kFewKeys;
-      prefetch_values(begin + next, std::min(most - next, kFewKeys));
+      const int64_t next_block = begin + kAttentionKeyBlock + key;
+      if (key + kFewKeys < most) Ahead<Stored>{value_row(begin + key + kFewKeys)}.ask_for_all(v_dim());
+      if (next_block < limit) Ahead<Stored>{key_panel(next_block)}.ask_for_all(dim());
       return value_rows(begin + key, std::min(most - key, kFewKeys));
     };
     few_outputs_avx2<count>(keys, weights, rows_at, v_dim(), keep, take, total, total_stride);
@@ -219,8 +254,9 @@ struct Pages {
 static_assert(kFewKeys == kKeyPanel && kAttentionKeyBlock % kKeyPanel == 0, "runs of values do not cross pages");
 
 template <typename Micro, typename T>
-void attend_pages(const PagedAttentionParams& p, const AttentionTile& tile, Scratch& scratch) {
-  const Pages<T> pages = {p, tile.kv_head};
+void attend_pages(const PagedAttentionParams& p, const AttentionTile& tile, const PagedKeys& keys, Scratch& scratch) {
+  const Pages<T> pages = {p, tile.kv_head, keys.first, keys.limit};
+  if (tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
   attend_tile(p.attention, tile, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
 }
 
@@ -228,11 +264,12 @@ template <typename Micro>
 KernelStatus paged_tile_with(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
   const AttentionTile tile = attention_tile(p.attention, tile_index);
-  if (!pages_present(p, tile)) return KernelStatus::index_out_of_range;
+  PagedKeys keys;
+  if (!find_keys(p, tile, &keys)) return KernelStatus::index_out_of_range;
   switch (p.cache.type) {
-    case KeyValueType::f32: attend_pages<Micro, float>(p, tile, scratch); break;
-    case KeyValueType::f16: attend_pages<Micro, uint16_t>(p, tile, scratch); break;
-    case KeyValueType::q8_0: attend_pages<Micro, Quantized>(p, tile, scratch); break;
+    case KeyValueType::f32: attend_pages<Micro, float>(p, tile, keys, scratch); break;
+    case KeyValueType::f16: attend_pages<Micro, uint16_t>(p, tile, keys, scratch); break;
+    case KeyValueType::q8_0: attend_pages<Micro, Quantized>(p, tile, keys, scratch); break;
   }
   return KernelStatus::ok;
 }

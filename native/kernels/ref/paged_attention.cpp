@@ -51,7 +51,8 @@ struct Values {
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
   const AttentionTile t = attention_tile(p.attention, tile);
-  if (!pages_present(p, t)) return KernelStatus::index_out_of_range;
+  PagedKeys keys;
+  if (!find_keys(p, t, &keys)) return KernelStatus::index_out_of_range;
   const Keys k = {p.cache, t.kv_head, p.attention.dim};
   const Values v = {p.cache, t.kv_head, p.attention.v_dim};
   for_each_row(p.attention, t, [&](const AttentionRow& row) { attend_row_ref(p.attention, row, k, v, scratch); });
