@@ -18,6 +18,8 @@ export interface Forward {
   /** i32 [tokens], for losses only: the token that comes after each. */
   readonly targets: Tensor<'i32'> | undefined;
   readonly output: Tensor<'f32'>;
+  /** i32 [1], for lastLogits only: the token with the highest logit, the first of several, or the first NaN. */
+  readonly likeliest: Tensor<'i32'> | undefined;
 }
 
 /** A forward pass over a number of tokens, and the table through which it finds the pages. */
@@ -120,7 +122,9 @@ export class ForwardPrograms {
         if (targets !== undefined) return p.crossEntropy(logits(hidden), targets);
         return logits(hidden.slice([tokens - 1, tokens]));
       };
-      return { ids, positions, targets, output: rows() as Tensor<'f32'> };
+      const result = rows() as Tensor<'f32'>;
+      const likeliest = output === 'lastLogits' ? (p.argmax(result) as Tensor<'i32'>) : undefined;
+      return { ids, positions, targets, output: result, likeliest };
     };
     try {
       return { key, program: await host.program(record, signal), table };

@@ -152,8 +152,8 @@ export async function* generateWith(
   let next = -1;
   let nextLogprobs: TokenLogprobs | undefined;
   let mask = await constraint?.mask(signal);
-  const sample = (logits: Float32Array) => {
-    next = sampler.sample(logits, mask);
+  const sample = (logits: Float32Array, likeliest?: number) => {
+    next = sampler.sample(logits, { allowed: mask, likeliest });
     nextLogprobs = reader?.read(logits, next);
   };
   for (const id of promptIds) sampler.accept(id);

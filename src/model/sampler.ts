@@ -40,6 +40,13 @@ export const samplingKeys = [
   'seed',
 ] as const satisfies readonly (keyof SamplingOptions)[];
 
+export interface SampleOptions {
+  /** A bit for each id that may be chosen, the lowest of a word first; all of them by default. */
+  readonly allowed?: Uint32Array | undefined;
+  /** What {@link firstHighest} would find, where it is known. */
+  readonly likeliest?: number | undefined;
+}
+
 /**
  * Draws tokens. Its working memory, 12 to 36 bytes for each logit, is allocated at the first draw and kept.
  *
@@ -94,15 +101,14 @@ export class Sampler {
 
   /**
    * The id of the chosen token. A logit of -Infinity is never chosen.
-   * @param allowed a bit for each id that may be chosen, the lowest of a word first; all of them by default
    * @throws TesseraeError ERR_ARGUMENT when a logit is NaN or Infinity, or when all of them are -Infinity
    */
-  sample(logits: Float32Array, allowed?: Uint32Array): number {
-    let best = mostLikely(logits);
+  sample(logits: Float32Array, { allowed, likeliest }: SampleOptions = {}): number {
+    let best = checkedBest(logits, likeliest ?? firstHighest(logits));
     let values = logits;
     if (this.#penalties.active || allowed !== undefined) {
       values = this.#adjust(logits, allowed);
-      best = mostLikely(values);
+      best = checkedBest(values, firstHighest(values));
     }
     if (this.temperature === 0) return best;
     this.#reserve(values.length);
@@ -245,21 +251,28 @@ function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
-/** The first of the highest logits. Checks all of them. */
-function mostLikely(logits: Float32Array): number {
-  let best = -1;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (let id = 0; id < logits.length; id++) {
+/** The id of the first of the highest logits, or of the first NaN; -1 without a logit. */
+function firstHighest(logits: Float32Array): number {
+  if (logits.length === 0) return -1;
+  let best = 0;
+  let highest = logits[0] as number;
+  for (let id = 1; id < logits.length; id++) {
     const logit = logits[id] as number;
-    if (logit > highest) {
-      best = id;
-      highest = logit;
-    } else if (Number.isNaN(logit)) {
-      throw new TesseraeError('ERR_ARGUMENT', `the logit of token ${id} is NaN`);
-    }
+    // One comparison for each logit, which is also false where one of both is NaN.
+    if (logit <= highest) continue;
+    if (Number.isNaN(highest)) break;
+    best = id;
+    highest = logit;
   }
-  if (highest === Number.POSITIVE_INFINITY)
-    throw new TesseraeError('ERR_ARGUMENT', `the logit of token ${best} is Infinity`);
-  if (best < 0) throw new TesseraeError('ERR_ARGUMENT', `none of ${logits.length} logits is above -Infinity`);
   return best;
+}
+
+/** @throws TesseraeError ERR_ARGUMENT when there is nothing to choose at `best`, the first of the highest */
+function checkedBest(logits: Float32Array, best: number): number {
+  const highest = best < 0 ? Number.NEGATIVE_INFINITY : (logits[best] as number);
+  if (highest === Number.NEGATIVE_INFINITY) {
+    throw new TesseraeError('ERR_ARGUMENT', `none of ${logits.length} logits is above -Infinity`);
+  }
+  if (Number.isFinite(highest)) return best;
+  throw new TesseraeError('ERR_ARGUMENT', `the logit of token ${best} is ${highest}`);
 }

@@ -47,13 +47,15 @@ interface Signal {
 }
 
 /** Tokens to append, and what to compute for them. */
+/** Sees each piece's rows before the next piece overwrites them; of logits of the last token, which one is the highest. */
+type Visit = (rows: Float32Array, likeliest?: number) => void;
+
 interface Extension extends Signal {
   readonly ids: ArrayLike<number>;
   readonly output: ForwardOutput;
   /** For losses: the token that comes after each of `ids`. */
   readonly targets?: ArrayLike<number>;
-  /** Sees each piece's rows before the next piece overwrites them. */
-  readonly visit?: (rows: Float32Array) => void;
+  readonly visit?: Visit;
   /** Runs the programs in place of a plain run. */
   readonly run?: (program: Program<Forward>) => Promise<void>;
 }
@@ -200,7 +202,7 @@ export class Session {
   async forward(
     ids: ArrayLike<number>,
     options: { output: ForwardOutput; targets?: ArrayLike<number>; signal?: AbortSignal | undefined },
-    visit: (rows: Float32Array) => void,
+    visit: Visit,
   ): Promise<void> {
     this.#checkIdle('append');
     const extension = { ids, visit, ...options };
@@ -322,7 +324,7 @@ export class Session {
         await (run === undefined ? lent.program.run({ signal }) : run(lent.program));
         this.#checkUsable('append');
         for (let i = 0; i < tokens; i++) this.#ids.push(ids[from + i] as number);
-        if (output !== 'lastLogits' || isLast) visit?.(tensors.output.data);
+        if (output !== 'lastLogits' || isLast) visit?.(tensors.output.data, tensors.likeliest?.data[0]);
       } finally {
         programs.giveBack(lent);
       }

@@ -59,6 +59,8 @@ describe('greedy', () => {
     expect(new Sampler({ temperature: 0, topK: 3, topP: 0.5, seed: 9 }).sample(Float32Array.of(-5, -2, -2))).toBe(1);
     expect(new Sampler().sample(Float32Array.of(Number.NEGATIVE_INFINITY, -1e30))).toBe(1);
     expect(new Sampler().sample(Float32Array.of(7))).toBe(0);
+    // Where somebody has looked already, the sampler need not.
+    expect(new Sampler().sample(Float32Array.of(1, 3, 2), { likeliest: 1 })).toBe(1);
   });
 });
 
@@ -282,6 +284,9 @@ describe('what is refused', () => {
     refused([1, 2, Number.POSITIVE_INFINITY], 'the logit of token 2 is Infinity');
     refused([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY], 'none of 2 logits');
     refused([], 'none of 0 logits');
+    const known = (logits: number[]) => () => sampler.sample(Float32Array.from(logits), { likeliest: 0 });
+    for (const logit of [Number.NaN, Number.POSITIVE_INFINITY]) expect(known([logit, 1])).toThrow(`token 0 is ${logit}`);
+    expect(known([Number.NEGATIVE_INFINITY])).toThrow('none of 1 logits');
     expect(sampler.sample(Float32Array.of(0, 99))).toBe(1);
   });
 });

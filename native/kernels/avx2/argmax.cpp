@@ -1,10 +1,10 @@
-// argmax with AVX2: each lane keeps the first maximum of its columns; the lanes are compared at the end.
+// argmax with AVX2: one pass for the maximum, and another to where it stands first.
 #include "kernels/argmax.h"
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
+
+#include "kernels/avx2/lanes.h"
 
 namespace tesserae {
 namespace {
@@ -13,36 +13,29 @@ int64_t first_nan(const float* x, int64_t columns) {
   return std::find_if(x, x + columns, [](float value) { return std::isnan(value); }) - x;
 }
 
-int64_t argmax_row(const float* x, int64_t columns) {
-  int64_t best = 0;
+int64_t first_equal(const float* x, int64_t columns, float wanted) {
+  const __m256 value = _mm256_set1_ps(wanted);
   int64_t column = 0;
-  if (columns >= 8) {
-    __m256 maxima = _mm256_loadu_ps(x);
-    __m256i indices = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256i current = indices;
-    __m256 unordered = _mm256_cmp_ps(maxima, maxima, _CMP_UNORD_Q);
-    for (column = 8; column + 8 <= columns; column += 8) {
-      current = _mm256_add_epi32(current, _mm256_set1_epi32(8));
-      const __m256 values = _mm256_loadu_ps(x + column);
-      const __m256 greater = _mm256_cmp_ps(values, maxima, _CMP_GT_OQ);
-      unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
-      maxima = _mm256_blendv_ps(maxima, values, greater);
-      indices = _mm256_blendv_epi8(indices, current, _mm256_castps_si256(greater));
-    }
-    if (_mm256_movemask_ps(unordered)) return first_nan(x, columns);
-    alignas(32) int32_t lane_index[8];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(lane_index), indices);
-    best = lane_index[0];
-    for (int lane = 1; lane < 8; ++lane) {
-      const int64_t index = lane_index[lane];
-      if (x[index] > x[best] || (x[index] == x[best] && index < best)) best = index;
-    }
+  for (; column + 8 <= columns; column += 8) {
+    const int equal = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x + column), value, _CMP_EQ_OQ));
+    if (equal != 0) return column + __builtin_ctz(static_cast<unsigned>(equal));
   }
-  for (; column < columns; ++column) {
-    if (std::isnan(x[column])) return first_nan(x, columns);
-    if (x[column] > x[best]) best = column;
-  }
-  return best;
+  return std::find(x + column, x + columns, wanted) - x;
+}
+
+int64_t argmax_row(const float* x, int64_t columns) {
+  __m256 unordered = _mm256_setzero_ps();
+  const auto greater = [](__m256 a, __m256 b) { return _mm256_max_ps(a, b); };
+  const __m256 maxima = reduce_columns8(
+      columns, _mm256_set1_ps(-INFINITY),
+      [&](int64_t column, auto lanes, __m256 highest) {
+        const __m256 values = lanes.load(x + column);
+        unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
+        return lanes.keep(greater(values, highest), highest);
+      },
+      greater);
+  if (_mm256_movemask_ps(unordered)) return first_nan(x, columns);
+  return first_equal(x, columns, max_lanes(maxima));
 }
 
 }  // namespace
