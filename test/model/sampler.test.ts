@@ -285,7 +285,8 @@ describe('what is refused', () => {
     refused([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY], 'none of 2 logits');
     refused([], 'none of 0 logits');
     const known = (logits: number[]) => () => sampler.sample(Float32Array.from(logits), { likeliest: 0 });
-    for (const logit of [Number.NaN, Number.POSITIVE_INFINITY]) expect(known([logit, 1])).toThrow(`token 0 is ${logit}`);
+    for (const logit of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(known([logit, 1])).toThrow(`token 0 is ${logit}`);
     expect(known([Number.NEGATIVE_INFINITY])).toThrow('none of 1 logits');
     expect(sampler.sample(Float32Array.of(0, 99))).toBe(1);
   });
