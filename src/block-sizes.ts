@@ -2,7 +2,7 @@
 // only: results do not depend on them (native/kernels/block_sizes.h says what each one cuts). Called by the engine.
 import { type Cache, readCaches } from './caches.js';
 import { TesseraeError } from './errors.js';
-import type { Addon, BlockSizes } from './native/addon.js';
+import type { Addon, BlockSizes, ProductTraits } from './native/addon.js';
 
 /** Block sizes in elements; what is left out is chosen by the caches. */
 export type BlockSizeOptions = Partial<BlockSizes>;
@@ -46,7 +46,7 @@ export function chooseBlockSizes(
 
 /** What fits the caches; the addon's own sizes where the system does not tell of them. */
 function suggested(addon: Addon, isa: string, caches: readonly Cache[]): BlockSizes {
-  const { mr, nr } = addon.microTiles[isa] as { mr: number; nr: number };
+  const { mr, nr } = addon.products[isa] as ProductTraits;
   const floatsOf = (level: number, share: number) => {
     const cache = caches.find((one) => one.level === level && one.kind !== 'instruction');
     return cache === undefined ? undefined : (cache.sizeBytes / 4 / Math.max(1, cache.sharedBy)) * share;

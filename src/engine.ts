@@ -8,7 +8,7 @@ import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import { Pace, runAtOnce, runInSlices } from './model/pace.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './model/quantize.js';
-import type { Addon, BlockSizes } from './native/addon.js';
+import type { Addon, BlockSizes, ProductTraits } from './native/addon.js';
 import { loadAddon } from './native/load.js';
 import { defineOpMethods, type EngineMethods } from './ops/methods.js';
 import { OneShotCache } from './ops/one-shot-cache.js';
@@ -24,7 +24,7 @@ import { CompiledProgram } from './program/compiled-program.js';
 import { ConstantStorage } from './program/constant-storage.js';
 import { type PeakedProfile, withPeak } from './program/profile.js';
 import { checkSignal, type ProfileOptions, Program } from './program/program.js';
-import { Recorder } from './program/recorder.js';
+import { Recorder, type RecorderOptions } from './program/recorder.js';
 import { ProgramRun, Runner } from './program/runner.js';
 import { ProgramRecording } from './program-recording.js';
 import { alignedBlock } from './team/aligned-block.js';
@@ -99,7 +99,7 @@ export class Engine {
   readonly #pool: TensorPool;
   readonly #mappings: FileMappings;
   readonly #runner: Runner;
-  readonly #zero: Tensor;
+  readonly #recording: RecorderOptions;
   readonly #oneShots = new OneShotCache();
   readonly #models = new Set<Model>();
   #peakGflops: number | undefined;
@@ -114,8 +114,14 @@ export class Engine {
     this.#pool = pool;
     this.#mappings = new FileMappings(addon, pool);
     this.#runner = new Runner(team, pool);
-    const zero = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
-    this.#zero = new Tensor({ dtype: 'f32', shape: [1], storage: new ConstantStorage(zero, addon.addressOf(zero)) });
+    const bytes = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
+    const storage = new ConstantStorage(bytes, addon.addressOf(bytes));
+    this.#recording = {
+      threads: team.threads,
+      blockSizes,
+      products: addon.products[isa] as ProductTraits,
+      zero: new Tensor({ dtype: 'f32', shape: [1], storage }),
+    };
   }
 
   /**
@@ -229,14 +235,7 @@ export class Engine {
   }
 
   #beginRecording(): ProgramRecording {
-    return new ProgramRecording({
-      addon: this.#addon,
-      pool: this.#pool,
-      runner: this.#runner,
-      threads: this.threads,
-      blockSizes: this.blockSizes,
-      zero: this.#zero,
-    });
+    return new ProgramRecording({ addon: this.#addon, pool: this.#pool, runner: this.#runner, ...this.#recording });
   }
 
   /**
@@ -328,7 +327,7 @@ export class Engine {
   }
 
   #newRecorder(): Recorder {
-    return new Recorder({ threads: this.threads, blockSizes: this.blockSizes, zero: this.#zero });
+    return new Recorder(this.#recording);
   }
 
   /** A call that makes its output, and disposes it when it fails. */

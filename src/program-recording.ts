@@ -1,23 +1,19 @@
 // The making of a program: its recorder and builder, the memory that it will own, and the steps from what was recorded
 // to what runs. All or nothing: a recording that fails gives everything back. Used by Engine alone.
-import type { Addon, BlockSizes } from './native/addon.js';
+import type { Addon } from './native/addon.js';
 import { ProgramBuilder } from './ops/program-builder.js';
 import { CompiledProgram } from './program/compiled-program.js';
 import { Program } from './program/program.js';
-import { Recorder } from './program/recorder.js';
+import { Recorder, type RecorderOptions } from './program/recorder.js';
 import type { Runner } from './program/runner.js';
 import { TemporaryStorage } from './program/temporary-storage.js';
 import type { TensorPool } from './tensor/pool.js';
 import { Tensor } from './tensor/tensor.js';
 
-export interface RecordingSite {
+export interface RecordingSite extends RecorderOptions {
   readonly addon: Addon;
   readonly pool: TensorPool;
   readonly runner: Runner;
-  readonly threads: number;
-  readonly blockSizes: BlockSizes;
-  /** One f32 zero. */
-  readonly zero: Tensor;
 }
 
 export class ProgramRecording {

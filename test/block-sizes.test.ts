@@ -28,8 +28,8 @@ describe('chooseBlockSizes', () => {
     ['tiny caches', caches(1 << 10, 4 << 10), { kc: 128, nc: 16, mc: 24 }],
     ['no caches that are told of', [], { kc: 512, nc: 128, mc: 192 }],
   ])('%s', (_name, found, expected, isa = 'ref') => {
-    const tiles = { ...addon.microTiles, avx512: { mr: 8, nr: 48 } };
-    expect(chooseBlockSizes({ ...addon, microTiles: tiles }, isa, {}, found)).toEqual(expected);
+    const products = { ...addon.products, avx512: { mr: 8, nr: 48, thinAcross: 20 } };
+    expect(chooseBlockSizes({ ...addon, products }, isa, {}, found)).toEqual(expected);
     expect(addon.blockSizesValid(expected)).toBe(true);
   });
 

@@ -256,16 +256,17 @@ Napi::Value describe_layout(Napi::Env env) {
   return layout;
 }
 
-Napi::Value describe_micro_tiles(Napi::Env env) {
-  Napi::Object tiles = Napi::Object::New(env);
+Napi::Value describe_products(Napi::Env env) {
+  Napi::Object products = Napi::Object::New(env);
   for (const Isa isa : kAllIsas) {
     const KernelSet& set = kernel_set(isa);
-    Napi::Object tile = Napi::Object::New(env);
-    tile.Set("mr", static_cast<double>(set.micro_rows));
-    tile.Set("nr", static_cast<double>(set.micro_columns));
-    if (isa_supported(isa)) tiles.Set(set.isa, tile);
+    Napi::Object product = Napi::Object::New(env);
+    product.Set("mr", static_cast<double>(set.micro_rows));
+    product.Set("nr", static_cast<double>(set.micro_columns));
+    product.Set("thinAcross", static_cast<double>(set.thin_across));
+    if (isa_supported(isa)) products.Set(set.isa, product);
   }
-  return tiles;
+  return products;
 }
 
 Napi::Value describe_default_block_sizes(Napi::Env env) {
@@ -287,7 +288,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("kernels", describe_kernels(env));
   exports.Set("isas", describe_isas(env));
   exports.Set("layout", describe_layout(env));
-  exports.Set("microTiles", describe_micro_tiles(env));
+  exports.Set("products", describe_products(env));
   exports.Set("defaultBlockSizes", describe_default_block_sizes(env));
   exports.Set("blockSizesValid", Napi::Function::New<block_sizes_valid_call>(env));
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));

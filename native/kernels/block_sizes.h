@@ -27,13 +27,14 @@ struct BlockSizes {
 };
 constexpr BlockSizes kDefaultBlockSizes = {512, 128, 192};
 
-// The thin path: how many rows (or, mirrored, columns) it takes, and over how many wide elements it keeps sums at a
-// time: a page of one row of B at most, and 16 KiB of sums, half of L1.
-constexpr int64_t kThinMax = 8;  // *
+// The thin path: how many rows (or, mirrored, columns) it takes, of how few the sums are registers where it can be, and over
+// how many wide elements it keeps sums at a time: a page of one row of B at most, and 16 KiB of sums, half of L1.
+constexpr int64_t kThinMax = 32;  // *
+constexpr int64_t kThinFew = 8;
 constexpr int64_t kThinStrip = 1024;
 constexpr int64_t kThinSums = 4096;
 
-// Cuts k in the thin path: so much of the thin operand (at most 64 KiB) is copied to scratch at a time.
+// Cuts k in the thin path: so much of the thin operand (at most 256 KiB) is copied to scratch at a time.
 constexpr int64_t kThinKc = 2048;
 
 constexpr int64_t kL1Floats = (int64_t{32} << 10) / 4;

@@ -17,11 +17,13 @@
 // 2·m·n·k of one matrix, in floating-point operations.
 //   Fold first: where B is broadcast over a batch dimension and A, C and residual step over it by m rows, it becomes
 //   part of m. Put the dimensions of the batch that are left into `batch`, outermost first, 1 in front.
-//   Path     m <= 8, or n <= 8:                                              thin
+//   Path     min(m, n) <= 32 and the wide operand (B, or A with m > n) lies along its rows; <= thin_across of the
+//            kernel set where its k is contiguous; <= 8 where it has no unit stride:  thin
 //            m·k <= 2^21 and batches · ceil(n / 32) >= 4 · threads:           local_pack
 //            otherwise:                                                      shared_pack, after an op pack_b
-//   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles;
-//            otherwise the same from 512 down to 32. tile_m = m. Mirrored (m > 8): the same with tile_m, tile_n = n.
+//   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles or more
+//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. tile_m = m. Mirrored (m > n): the same
+//            with tile_m, tile_n = n.
 //   local    tile_m = m. tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
 //            8 · threads tiles; with none, 32.
 //   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
@@ -40,7 +42,7 @@ namespace tesserae {
 // How B is read. Chosen by TypeScript; all paths give the same bits.
 // The numbers are shared with src/ops/matmul.ts.
 enum class MatmulPath : int64_t {
-  thin = 0,         // m <= kThinMax or n <= kThinMax: the wide operand is read once, in place
+  thin = 0,         // the smaller of m and n <= kThinMax: the wide operand is read once, in place
   local_pack = 1,   // each tile packs the columns of B that it needs into scratch
   shared_pack = 2,  // B was packed before, by pack_b, for all tiles
 };

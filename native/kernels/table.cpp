@@ -52,15 +52,15 @@ const KernelInfo& kernel_info(uint32_t opcode) { return kInfo[opcode]; }
 
 const KernelSet& kernel_set(Isa isa) {
   static constexpr KernelSet kSets[] = {
-      {"ref", kRef, 6, 16},
+      {"ref", kRef, 6, 16, kThinFew},
 #ifdef TESSERAE_HAVE_AVX2
-      {"avx2", kAvx2, 6, 16},
-      {"avx_vnni", kAvxVnni, 6, 16},
-      {"avx512", kAvx512, 8, 48},
+      {"avx2", kAvx2, 6, 16, kThinFew},
+      {"avx_vnni", kAvxVnni, 6, 16, kThinFew},
+      {"avx512", kAvx512, 8, 48, 20},
 #else
-      {"avx2", nullptr, 0, 0},
-      {"avx_vnni", nullptr, 0, 0},
-      {"avx512", nullptr, 0, 0},
+      {"avx2", nullptr, 0, 0, 0},
+      {"avx_vnni", nullptr, 0, 0, 0},
+      {"avx512", nullptr, 0, 0, 0},
 #endif
   };
   return kSets[static_cast<uint32_t>(isa)];

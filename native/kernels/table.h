@@ -25,6 +25,8 @@ struct KernelSet {
   // Of the micro-kernel that matmul's large tiles take: what block sizes should be multiples of.
   int64_t micro_rows;
   int64_t micro_columns;
+  // Up to so many rows matmul's thin path is faster than packing a wide operand whose k is contiguous.
+  int64_t thin_across;
 };
 
 uint32_t kernel_count();

@@ -141,9 +141,9 @@ TEST_CASE("matmul: m around the blocks of packed A and of partial sums") {
 TEST_CASE("matmul: the thin path around its strip and its block of k") {
   for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
     for (const Layout layout : kLayouts) {
-      for (const int64_t thin : {int64_t{1}, int64_t{3}, kThinMax}) {
+      for (const int64_t thin : {int64_t{1}, int64_t{3}, kThinFew, kThinFew + 1, int64_t{12}, int64_t{17}, kThinMax}) {
         const int64_t strip = std::min(kThinStrip, kThinSums / thin / 16 * 16);
-        for (const int64_t wide : {int64_t{9}, int64_t{33}, strip - 1, strip, strip + 1, 2 * strip + 17}) {
+        for (const int64_t wide : {int64_t{9}, int64_t{33}, strip - 1, strip, strip + 1, 2 * strip + 17, kThinStrip + 3}) {
           MatmulCase c = {thin, wide, 19, MatmulPath::thin};
           c.b = layout, c.b_dtype = b_dtype, c.has_bias = true, c.residual = Residual::in_place;
           check(c);
@@ -164,6 +164,25 @@ TEST_CASE("matmul: the thin path around its strip and its block of k") {
       }
     }
   }
+}
+
+// Squares of sixteen steps and columns, whose rows are summed in parts of every size.
+TEST_CASE("matmul: the thin path with each number of rows") {
+  for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
+    for (const Layout layout : kLayouts) {
+      for (int64_t thin = 1; thin <= kThinMax; ++thin) {
+        MatmulCase c = {thin, 53, 71, MatmulPath::thin};
+        c.b = layout, c.b_dtype = b_dtype, c.has_bias = true;
+        check(c);
+        MatmulCase mirrored = {53, thin, 71, MatmulPath::thin};
+        mirrored.a = layout, mirrored.b_dtype = b_dtype;
+        check(mirrored);
+      }
+    }
+  }
+  MatmulCase power_of_two = {17, 40, 2048, MatmulPath::thin};
+  power_of_two.b = Layout::columns;
+  check(power_of_two);
 }
 
 TEST_CASE("matmul: activations and residual") {

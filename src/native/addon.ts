@@ -55,6 +55,15 @@ export function seatStateIndex({ controlBytes, seatBytes, seatStateBytes }: Nati
 }
 
 /** How the kernels cut a matrix product, in elements: native/kernels/block_sizes.h. */
+/** What the choice of path, blocks and tiles depends on. */
+export interface ProductTraits {
+  /** Rows and columns of C that the micro-kernel for large tiles holds in registers. */
+  readonly mr: number;
+  readonly nr: number;
+  /** Up to so many rows the thin path is faster than packing a wide operand whose k is contiguous. */
+  readonly thinAcross: number;
+}
+
 export interface BlockSizes {
   /** The blocks of k, n and m. */
   readonly kc: number;
@@ -77,8 +86,8 @@ export interface Addon {
   /** The kernel sets that this CPU can run, the best one last. */
   readonly isas: readonly string[];
   readonly layout: NativeLayout;
-  /** For each of `isas`: rows and columns of C that its micro-kernel for large tiles holds in registers. */
-  readonly microTiles: Readonly<Record<string, { readonly mr: number; readonly nr: number }>>;
+  /** For each of `isas` how it computes matrix products. */
+  readonly products: Readonly<Record<string, ProductTraits>>;
   readonly defaultBlockSizes: BlockSizes;
 
   /** Whether the blocks are whole panels and fit into a worker's scratch memory. */

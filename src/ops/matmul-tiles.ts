@@ -4,8 +4,10 @@
 
 /** Columns of a packed panel: kNr. */
 export const panelColumns = 16;
-/** Up to so many rows or columns a product is bound by reading its wide operand, once, where it stands: kThinMax. */
-const thinMost = 8;
+/** Up to so many rows or columns it is best to read the wide operand once, where it stands: kThinMax, along its rows. */
+const thinMost = 32;
+/** And so many where it has no unit stride: kThinFew. */
+const thinStrided = 8;
 /** All rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
 const localPackElements = 2 ** 21;
 
@@ -21,10 +23,17 @@ export interface ProductSize {
   readonly threads: number;
   /** Columns of a block of b. */
   readonly nc: number;
+  readonly wide: WideLayout;
+  /** Up to so many rows of the other the wide operand is best read where it stands, if across. */
+  readonly thinAcross: number;
 }
 
-export function choosePath({ m, n, k, batches, threads }: ProductSize): MatmulPath {
-  if (m <= thinMost || n <= thinMost) return 'thin';
+/** Where the wide operand, b or (with m > n) a, has unit stride: along its wide side, across it (in k), or nowhere. */
+export type WideLayout = 'along' | 'across' | 'strided';
+
+export function choosePath({ m, n, k, batches, threads, wide, thinAcross }: ProductSize): MatmulPath {
+  const most = { along: thinMost, across: thinAcross, strided: thinStrided }[wide];
+  if (Math.min(m, n) <= most) return 'thin';
   const strips = batches * Math.ceil(n / narrowestStrip);
   return m * k <= localPackElements && strips >= 4 * threads ? 'localPack' : 'sharedPack';
 }
@@ -55,15 +64,14 @@ export interface TileSize {
   readonly batches: number;
 }
 
-/** @param alongRows whether the wide operand of a thin product has unit stride along its wide side */
-export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: boolean): TileSize {
+export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   const { m, n, k, batches, threads, nc } = size;
   const flops = 2 * m * n * k;
   if (path !== 'sharedPack' && batches > 1 && flops < leastTileFlops) {
     const spread = Math.floor(batches / (threads * tilesPerWorker));
     return { m, n, batches: Math.max(1, Math.min(Math.ceil(leastTileFlops / flops), spread)) };
   }
-  if (path === 'thin') return thinTiles(size, alongRows);
+  if (path === 'thin') return thinTiles(size);
   const enough = threads * tilesPerWorker;
   if (path === 'localPack') {
     const fits = (columns: number) =>
@@ -78,14 +86,15 @@ export function chooseTiles(size: ProductSize, path: MatmulPath, alongRows: bool
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
 }
 
-function thinTiles({ m, n, batches, threads }: ProductSize, alongRows: boolean): TileSize {
-  const mirrored = m > thinMost;
-  const wide = mirrored ? m : n;
-  const lengths = alongRows ? thinAlong : thinAcross;
+function thinTiles({ m, n, k, batches, threads, wide }: ProductSize): TileSize {
+  const isMirrored = m > n;
+  const [rows, columns] = isMirrored ? [n, m] : [m, n];
+  const lengths = wide === 'along' ? thinAlong : thinAcross;
   const enough = threads * thinTilesPerWorker;
-  const length = lengths.find((candidate) => batches * Math.ceil(wide / candidate) >= enough) ?? lengths.at(-1);
-  const tile = Math.min(wide, length as number);
-  return mirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
+  const fits = (length: number) =>
+    2 * rows * length * k <= mostTileFlops && batches * Math.ceil(columns / length) >= enough;
+  const length = Math.min(columns, (lengths.find(fits) ?? lengths.at(-1)) as number);
+  return isMirrored ? { m: length, n, batches: 1 } : { m, n: length, batches: 1 };
 }
 
 export interface PackSize {

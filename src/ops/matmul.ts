@@ -8,7 +8,7 @@ import { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type ActivationName, activationCodes } from './elementwise.js';
 import { inferQuantized, recordQuantized } from './matmul-quantized.js';
-import { choosePath, chooseTiles, pathCodes } from './matmul-tiles.js';
+import { choosePath, chooseTiles, pathCodes, type WideLayout } from './matmul-tiles.js';
 import {
   type CallOptions,
   checkChoice,
@@ -225,10 +225,10 @@ function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): v
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
-  const size = { m, n, k, batches, threads: recorder.threads, nc: blocks.nc };
+  const { threads, products } = recorder;
+  const size = { m, n, k, batches, threads, nc: blocks.nc, wide: wideLayout(product), thinAcross: products.thinAcross };
   const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
-  const alongRows = m <= n ? product.bStrides[1] === 1 : product.aStrides[0] === 1;
-  const tiles = chooseTiles(size, path, alongRows);
+  const tiles = chooseTiles(size, path);
   const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
   const source = b instanceof PackedMatrix ? b.image : b;
   const bias = withUnitOrNoStride(recorder, args.bias);
@@ -266,6 +266,12 @@ function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): v
       .ints(padFront(cBatch, 0))
       .ints(padFront(residualBatch, 0)),
   );
+}
+
+/** How the wide operand lies: b, or a if it has more rows than b columns. */
+function wideLayout({ m, n, aStrides, bStrides }: Product): WideLayout {
+  const [along, across] = m <= n ? [bStrides[1], bStrides[0]] : [aStrides[0], aStrides[1]];
+  return along === 1 ? 'along' : across === 1 ? 'across' : 'strided';
 }
 
 /** Where the packed panels are: made once before (a PackedMatrix), or now for all tiles of this product. */

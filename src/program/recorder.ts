@@ -1,6 +1,6 @@
 // Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
 
-import type { BlockSizes } from '../native/addon.js';
+import type { BlockSizes, ProductTraits } from '../native/addon.js';
 import { type DType, dtypes } from '../tensor/dtype.js';
 import { elementCount } from '../tensor/layout.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -34,6 +34,8 @@ export interface Step {
   readonly params: readonly ParamWord[];
 }
 
+export type RecorderOptions = Pick<Recorder, 'threads' | 'blockSizes' | 'products' | 'zero'>;
+
 export class Recorder {
   readonly steps: Step[] = [];
   readonly temporaries = new Set<TemporaryStorage>();
@@ -41,12 +43,15 @@ export class Recorder {
   readonly threads: number;
   /** How matrix products are cut. Results never depend on it. */
   readonly blockSizes: BlockSizes;
+  /** How the kernels compute them. */
+  readonly products: ProductTraits;
   /** One f32 zero. */
   readonly zero: Tensor;
 
-  constructor({ threads, blockSizes, zero }: Pick<Recorder, 'threads' | 'blockSizes' | 'zero'>) {
+  constructor({ threads, blockSizes, products, zero }: RecorderOptions) {
     this.threads = threads;
     this.blockSizes = blockSizes;
+    this.products = products;
     this.zero = zero;
   }
 

@@ -60,7 +60,7 @@ describe.each(isas)('on %s', (isa) => {
   });
 
   /** Rows from 1 to more than all block sizes: the thin path, each tile packing for itself, and one packing for all. */
-  const rowCounts = [1, 2, 5, 8, 9, 64, 192, 193, 250];
+  const rowCounts = [1, 2, 5, 8, 9, 17, 32, 33, 64, 192, 193, 250];
 
   test.each(['f32', 'f16', 'bf16'] as const)('matmul over all paths, b in %s', async (dtype) => {
     const engine = await engineOf({ isa, threads: 3 });
@@ -84,7 +84,7 @@ describe.each(isas)('on %s', (isa) => {
       }
     }
     // Columns likewise: few of them are computed on the mirrored thin path.
-    for (const count of [1, 3, 8, 9, 16, 139]) {
+    for (const count of [1, 3, 8, 9, 16, 32, 33, 139]) {
       const part = {
         bias: bias.slice([n - count]),
         activation: 'silu' as const,

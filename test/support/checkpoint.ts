@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../../src/engine.js';
 import { runAtOnce } from '../../src/model/pace.js';
-import type { Addon } from '../../src/native/addon.js';
+import type { Addon, ProductTraits } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/load.js';
 import { type CallOptions, defineOp } from '../../src/ops/op.js';
 import { CompiledProgram } from '../../src/program/compiled-program.js';
@@ -88,7 +88,8 @@ export class Checkpoint {
 
   /** As a program of `steps` equal steps, each after the one before. */
   program({ tiles = 1, mode = 'wait', steps = 1 }: { tiles?: number; mode?: CheckpointMode; steps?: number } = {}) {
-    const recorder = new Recorder({ threads: 1, blockSizes: loadAddon().defaultBlockSizes, zero: this.gate });
+    const { defaultBlockSizes: blockSizes, products } = loadAddon();
+    const recorder = new Recorder({ threads: 1, blockSizes, products: products.ref as ProductTraits, zero: this.gate });
     for (let step = 0; step < steps; step++) {
       recordCheckpoint(recorder, { arrived: this.arrived, gate: this.gate, tiles, mode });
     }

@@ -180,7 +180,88 @@ struct SumsAvx2 {
   static void columns(const Strip<Element>& s) {
     sum_columns<T>(s);
   }
+  template <typename Element>
+  static void many_by_rows(const ManyRows<Element>& s);
+  template <typename Element>
+  static void many_by_columns(const ManyRows<Element>& s);
+  static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
+
+// Any number of rows: their sums with Steps rows of w, which stay in registers meanwhile.
+template <int Steps, typename Load>
+inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const float* x, float* sums, Load load) {
+  __m256 w[Steps][2];
+#pragma GCC unroll 4
+  for (int q = 0; q < Steps; ++q) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) w[q][v] = load(q, v);
+  }
+  for (int64_t i = 0; i < rows; ++i, x += kManySteps, sums += kManyColumns) {
+    __m256 sum[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) sum[v] = _mm256_loadu_ps(sums + v * 8);
+#pragma GCC unroll 4
+    for (int q = 0; q < Steps; ++q) {
+      const __m256 factor = _mm256_broadcast_ss(x + q);
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) sum[v] = _mm256_fmadd_ps(factor, w[q][v], sum[v]);
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) _mm256_storeu_ps(sums + v * 8, sum[v]);
+  }
+}
+
+template <int Steps, typename Element>
+inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
+  const Element* w = s.w.at(p, 0).data;
+  const int64_t stride = s.w.stride_k;
+  const float* x = s.x + p / kManySteps * kManySteps * s.rows + p % kManySteps;
+  int64_t j = 0;
+  for (; j + 16 <= s.columns; j += 16) {
+    for (int q = 0; q < Steps; ++q) {
+      const Element* ahead = w + (kStepsAhead * Steps + q) * stride + j;
+      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
+    }
+    many_rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) { return load8(w + q * stride + j + v * 8); });
+  }
+  if (j < s.columns) {
+    many_rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) {
+      const int64_t rest = s.columns - j - v * 8;
+      const Element* from = w + q * stride + j + v * 8;
+      return rest >= 8 ? load8(from) : rest > 0 ? load_first(from, rest) : _mm256_setzero_ps();
+    });
+  }
+}
+
+template <typename Element>
+void SumsAvx2::many_by_rows(const ManyRows<Element>& s) {
+  constexpr int kSteps = 4;
+  int64_t p = 0;
+  for (; p + kSteps <= s.k; p += kSteps) many_rows_of_k<kSteps>(s, p);
+  for (; p < s.k; ++p) many_rows_of_k<1>(s, p);
+}
+
+// No faster along columns than with packing: never chosen (src/ops/matmul-tiles.ts).
+template <typename Element>
+void SumsAvx2::many_by_columns(const ManyRows<Element>& s) {
+  for (int64_t j = 0; j < s.columns; j += kManyColumns) {
+    many_by_elements<SumsAvx2>(s, j, std::min(s.columns - j, kManyColumns), 0);
+  }
+}
+
+void SumsAvx2::add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums) {
+  for (int64_t i = 0; i < rows; ++i, sums += kManyColumns) {
+    __m256 low = _mm256_loadu_ps(sums);
+    __m256 high = _mm256_loadu_ps(sums + 8);
+    for (int64_t q = 0; q < steps; ++q) {
+      const __m256 factor = _mm256_broadcast_ss(x + q * rows + i);
+      low = _mm256_fmadd_ps(factor, _mm256_load_ps(square + q * kManyColumns), low);
+      high = _mm256_fmadd_ps(factor, _mm256_load_ps(square + q * kManyColumns + 8), high);
+    }
+    _mm256_storeu_ps(sums, low);
+    _mm256_storeu_ps(sums + 8, high);
+  }
+}
 
 }  // namespace
 

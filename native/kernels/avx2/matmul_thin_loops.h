@@ -1,12 +1,10 @@
-// The loops of matmul's thin path: one operand has few rows (the thin one, at most kThinMax), the other is read once, in
-// place, at the speed of memory. With few rows of A the wide operand is B; with few columns of B (mirrored) it is A,
-// and rows and columns change their roles, which an FMA does not notice. What an instruction set brings is its sums.
+// The loops of matmul's thin path, and those of few rows. What an instruction set brings is its sums.
 #pragma once
 
 #include <algorithm>
 #include <utility>
 
-#include "kernels/avx2/matmul_epilogue.h"
+#include "kernels/avx2/matmul_thin_many.h"
 #include "kernels/avx2/matmul_vector.h"
 
 namespace tesserae::matmul {
@@ -52,58 +50,49 @@ void sum_strip(const Strip<Element>& s) {
 
 template <typename Element>
 struct SumStrips {
-  void (*of[kThinMax + 1])(const Strip<Element>& strip);
+  void (*of[kThinFew + 1])(const Strip<Element>& strip);
 };
 template <typename Sums, typename Element, int... T>
 constexpr SumStrips<Element> sum_strips(std::integer_sequence<int, T...>) {
   return {{nullptr, sum_strip<Sums, T + 1, Element>...}};
 }
 template <typename Sums, typename Element>
-constexpr SumStrips<Element> kSumStrip = sum_strips<Sums, Element>(std::make_integer_sequence<int, kThinMax>());
-
-template <typename Element>
-struct ThinOperand {
-  const Element* data;  // element (p, i) at data + p · stride_k + i · stride_i
-  int64_t stride_k;
-  int64_t stride_i;
-};
+constexpr SumStrips<Element> kSumStrip = sum_strips<Sums, Element>(std::make_integer_sequence<int, kThinFew>());
 
 template <typename Sums, typename Thin, typename Wide>
-void thin_tile(const ThinOperand<Thin>& thin, int64_t thin_count, Strip<Wide> strip, int64_t k, int64_t wide_count,
-               const Epilogue& epilogue, int64_t first_row, int64_t first_column, bool mirrored, float* scratch) {
+void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
+  const int64_t rows = tile.rows;
   float* sums = scratch;
-  float* x = sums + kThinMax * kSumsStride;
-  const Wide* w = strip.w;
-  strip.sums = sums;
-  strip.x = x;
+  float* x = sums + kThinFew * kSumsStride;
+  Strip<Wide> strip = {nullptr, tile.wide.stride_k, tile.wide.stride_i, 0, 0, x, sums};
   // Loop over strips of the wide operand, as many accumulators as L1 holds.
-  const int64_t step = std::min(kThinStrip, kThinSums / thin_count / 16 * 16);
-  for (int64_t j = 0; j < wide_count; j += step) {
-    strip.columns = std::min(wide_count - j, step);
-    std::fill(sums, sums + thin_count * kSumsStride, 0.0f);
+  const int64_t step = std::min(kThinStrip, kThinSums / rows / 16 * 16);
+  for (int64_t j = 0; j < tile.columns; j += step) {
+    strip.columns = std::min(tile.columns - j, step);
+    std::fill(sums, sums + rows * kSumsStride, 0.0f);
     // Loop over blocks of k, in each the thin operand stays in L1 or L2.
-    for (int64_t first_k = 0; first_k < k; first_k += kThinKc) {
-      strip.k = std::min(k - first_k, kThinKc);
-      strip.w = w + j * strip.stride_j + first_k * strip.stride_k;
-      for (int64_t p = 0; p < strip.k; ++p) {
-        for (int64_t i = 0; i < thin_count; ++i) {
-          x[p * thin_count + i] = load1(thin.data + (first_k + p) * thin.stride_k + i * thin.stride_i);
-        }
-      }
-      kSumStrip<Sums, Wide>.of[thin_count](strip);
+    for (int64_t first_k = 0; first_k < tile.k; first_k += kThinKc) {
+      strip.k = std::min(tile.k - first_k, kThinKc);
+      strip.w = tile.wide.at(first_k, j).data;
+      copy_thin<1>(tile.thin.at(first_k, 0), rows, strip.k, x);
+      kSumStrip<Sums, Wide>.of[rows](strip);
     }
-    if (!mirrored) {
-      for (int64_t i = 0; i < thin_count; ++i) {
-        epilogue.row(sums + i * kSumsStride, first_row + i, first_column + j, strip.columns);
+    if (tile.is_mirrored) {
+      for (int64_t r = 0; r < strip.columns; ++r) {
+        float column[kThinFew] = {};
+        for (int64_t i = 0; i < rows; ++i) column[i] = sums[i * kSumsStride + r];
+        tile.finish_column(column, j + r);
       }
     } else {
-      for (int64_t r = 0; r < strip.columns; ++r) {
-        float row[kThinMax] = {};
-        for (int64_t i = 0; i < thin_count; ++i) row[i] = sums[i * kSumsStride + r];
-        epilogue.row(row, first_row + j + r, first_column, thin_count);
-      }
+      for (int64_t i = 0; i < rows; ++i) tile.finish_row(sums + i * kSumsStride, i, j, strip.columns);
     }
   }
+}
+
+template <typename Sums, typename Thin, typename Wide>
+void thin_tile(const ThinTile<Thin, Wide>& tile, float* scratch) {
+  if (tile.rows <= kThinFew) thin_tile_few<Sums>(tile, scratch);
+  else thin_tile_many<Sums>(tile, scratch);
 }
 
 // The tile with B's elements of type Element.
@@ -112,16 +101,14 @@ void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const Epilogue epilogue(p, x);
   const int64_t rows = tile.last_row - tile.first_row;
   const int64_t columns = tile.last_column - tile.first_column;
-  const float* a = x.a + tile.first_row * p.a_rs;
-  const Element* b = static_cast<const Element*>(x.b) + tile.first_column * p.b_cs;
-  if (p.m <= kThinMax) {
-    const Strip<Element> wide = {b, p.b_rs, p.b_cs, 0, 0, nullptr, nullptr};
-    thin_tile<Sums>(ThinOperand<float>{a, p.a_cs, p.a_rs}, rows, wide, p.k, columns, epilogue, tile.first_row,
-              tile.first_column, false, scratch);
+  const float* a_data = x.a + tile.first_row * p.a_rs;
+  const Element* b_data = static_cast<const Element*>(x.b) + tile.first_column * p.b_cs;
+  const StridedOperand<float> a = {a_data, p.a_cs, p.a_rs};
+  const StridedOperand<Element> b = {b_data, p.b_rs, p.b_cs};
+  if (p.m <= p.n) {
+    thin_tile<Sums>(ThinTile<float, Element>{a, rows, b, columns, p.k, epilogue, tile.first_row, tile.first_column, false}, scratch);
   } else {
-    const Strip<float> wide = {a, p.a_cs, p.a_rs, 0, 0, nullptr, nullptr};
-    thin_tile<Sums>(ThinOperand<Element>{b, p.b_rs, p.b_cs}, columns, wide, p.k, rows, epilogue, tile.first_row,
-              tile.first_column, true, scratch);
+    thin_tile<Sums>(ThinTile<Element, float>{b, columns, a, rows, p.k, epilogue, tile.first_row, tile.first_column, true}, scratch);
   }
 }
 

@@ -139,21 +139,218 @@ void groups_of_columns(const Strip<Element>& s, int64_t j) {
 
 struct SumsAvx512 {
   template <int T, typename Element>
-  static void rows(const Strip<Element>& s) {
-    int64_t p = 0;
-    for (; p + kRowSteps <= s.k; p += kRowSteps) rows_of_k<T, kRowSteps>(s, p);
-    for (; p < s.k; ++p) rows_of_k<T, 1>(s, p);
-  }
+  static void rows(const Strip<Element>& s);
   template <int T, typename Element>
-  static void columns(const Strip<Element>& s) {
-    // Of 16 bits a line is twice as long a chain; of 32 bits 32 columns are more streams than the prefetchers follow.
-    constexpr int kGroups = sizeof(Element) == 2 && T <= 2 ? 2 : 1;
-    int64_t j = 0;
-    for (; j + kGroups * 16 <= s.columns; j += kGroups * 16) groups_of_columns<T, kGroups, true>(s, j);
-    for (; j + 16 <= s.columns; j += 16) groups_of_columns<T, 1, true>(s, j);
-    if (j < s.columns) groups_of_columns<T, 1, false>(s, j);
-  }
+  static void columns(const Strip<Element>& s);
+  template <typename Element>
+  static void many_by_rows(const ManyRows<Element>& s);
+  template <typename Element>
+  static void many_by_columns(const ManyRows<Element>& s);
+  static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
+
+// Any number of rows: their sums with Steps rows of w, which stay in registers meanwhile.
+template <int Steps, int Vectors, typename Load>
+inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const float* x, float* sums, Load load) {
+  __m512 w[Steps][Vectors];
+#pragma GCC unroll 4
+  for (int q = 0; q < Steps; ++q) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) w[q][v] = load(q, v);
+  }
+  const int64_t next = rows * kManyColumns;
+  for (int64_t i = 0; i < rows; ++i, x += kManySteps, sums += kManyColumns) {
+    __m512 sum[Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_loadu_ps(sums + v * next);
+#pragma GCC unroll 4
+    for (int q = 0; q < Steps; ++q) {
+      const __m512 factor = _mm512_set1_ps(x[q]);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_fmadd_ps(factor, w[q][v], sum[v]);
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) _mm512_storeu_ps(sums + v * next, sum[v]);
+  }
+}
+
+template <int Steps, typename Element>
+inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
+  const Element* w = s.w.at(p, 0).data;
+  const int64_t stride = s.w.stride_k;
+  const float* x = s.x + p / kManySteps * kManySteps * s.rows + p % kManySteps;
+  int64_t j = 0;
+  for (; j + 32 <= s.columns; j += 32) {
+#pragma GCC unroll 4
+    for (int q = 0; q < Steps; ++q) {
+      const auto* ahead = reinterpret_cast<const char*>(w + (kRowStepsAhead * Steps + q) * stride + j);
+      _mm_prefetch(ahead, _MM_HINT_T0);
+      if (sizeof(Element) == 4) _mm_prefetch(ahead + kCacheLineBytes, _MM_HINT_T0);
+    }
+    many_rows_step<Steps, 2>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) __attribute__((always_inline)) {
+      return load16(w + q * stride + j + v * 16);
+    });
+  }
+  for (; j < s.columns; j += 16) {
+    const int64_t rest = s.columns - j;
+    many_rows_step<Steps, 1>(s.rows, x, s.sums + j * s.rows, [&](int q, int) __attribute__((always_inline)) {
+      return rest >= 16 ? load16(w + q * stride + j) : load_first16(w + q * stride + j, rest);
+    });
+  }
+}
+
+// sum += *factor · w, one instruction: left to itself the compiler takes chain after chain, and each waits for itself.
+[[gnu::always_inline]] inline void fma_element(__m512& sum, const float* factor, __m512 w) {
+  asm volatile("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*factor), "v"(w));
+}
+
+// Asks for a line of each of sixteen columns: near, into L1, or far, into L2. In the last of the rows' parts and there in the
+// second half of the steps, or the lines that are needed now wait behind those that are not.
+enum class Prefetch { none, near, far };
+
+// Sums of Rows rows with sixteen steps of k, as many chains side by side. x: steps of `stride`.
+template <int Rows, Prefetch Ahead>
+inline __attribute__((always_inline)) void add_square(const __m512 (&w)[16], const float* x, int64_t stride, float* sums,
+                                                      const char* line, int64_t line_stride_bytes) {
+  __m512 sum[Rows];
+#pragma GCC unroll 12
+  for (int i = 0; i < Rows; ++i) sum[i] = _mm512_loadu_ps(sums + i * kManyColumns);
+#pragma GCC unroll 16
+  for (int q = 0; q < 16; ++q) {
+    if (Ahead != Prefetch::none && q >= 8) {
+      constexpr auto kHint = Ahead == Prefetch::far ? _MM_HINT_T1 : _MM_HINT_T0;
+      _mm_prefetch(line, kHint);
+      _mm_prefetch(line + line_stride_bytes, kHint);
+      line += 2 * line_stride_bytes;
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < Rows; ++i) fma_element(sum[i], x + i, w[q]);
+    x += stride;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < Rows; ++i) _mm512_storeu_ps(sums + i * kManyColumns, sum[i]);
+}
+
+// The rows in parts as even as can be, of Rows or one more: twelve at most, as many sums as registers beside the square.
+constexpr int kMostChains = 12;
+constexpr int kFewestChains = kMostChains / 2;
+static_assert(kThinFew >= kFewestChains);
+template <int Rows, Prefetch Ahead>
+inline __attribute__((always_inline)) void add_square_to_all(const __m512 (&w)[16], int64_t rows, const float* x, float* sums,
+                                                             const char* line, int64_t line_stride_bytes) {
+  int64_t i = 0;
+  if constexpr (Rows < kMostChains) {
+    for (int64_t longer = rows % Rows; longer > 0; --longer, i += Rows + 1) {
+      add_square<Rows + 1, Prefetch::none>(w, x + i, rows, sums + i * kManyColumns, nullptr, 0);
+    }
+  }
+  for (; i + Rows < rows; i += Rows) {
+    add_square<Rows, Prefetch::none>(w, x + i, rows, sums + i * kManyColumns, nullptr, 0);
+  }
+  add_square<Rows, Ahead>(w, x + i, rows, sums + i * kManyColumns, line, line_stride_bytes);
+}
+
+// Sixteen columns that are so many bytes apart, or a multiple of it, do not fit their set of L1.
+constexpr int64_t kSetBytes = 4096;
+
+template <int Rows, Prefetch Ahead, typename Element>
+void many_columns_of(const ManyRows<Element>& s, int64_t j) {
+  constexpr int64_t kLine = kCacheLineBytes / static_cast<int64_t>(sizeof(Element));
+  const int64_t stride_bytes = s.w.stride_i * static_cast<int64_t>(sizeof(Element));
+  constexpr int64_t kAhead = (Ahead == Prefetch::far ? 2 : 1) * kLinesAhead * kLine;
+  float* sums = s.sums + j * s.rows;
+  const float* x = s.x;
+  int64_t p = 0;
+  for (; p + kLine <= s.k; p += kLine, x += kLine * s.rows) {
+    int64_t step = p + kAhead;
+    if (step >= s.k) step += 16 * s.w.stride_i - s.k;  // of the columns to come
+    const auto* line = reinterpret_cast<const char*>(s.w.at(step, j).data);
+    __m512 w[16];
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; ++r) {
+      w[r] = _mm512_loadu_ps(reinterpret_cast<const float*>(s.w.at(p, j + r).data));
+    }
+    transpose16(w);
+    if constexpr (sizeof(Element) == 4) {
+      add_square_to_all<Rows, Ahead>(w, s.rows, x, sums, line, stride_bytes);
+    } else {
+      const auto widen = [&](auto half, __m512 (&square)[16]) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+        for (int q = 0; q < 8; ++q) {
+          const __m512i pairs = _mm512_castps_si512(w[half * 8 + q]);
+          square[2 * q] = low_of_pair<Element>(pairs);
+          square[2 * q + 1] = high_of_pair<Element>(pairs);
+        }
+      };
+      __m512 square[16];
+      widen(std::integral_constant<int, 0>(), square);
+      add_square_to_all<Rows, Ahead>(square, s.rows, x, sums, line, stride_bytes);
+      widen(std::integral_constant<int, 1>(), square);
+      add_square_to_all<Rows, Prefetch::none>(square, s.rows, x + 16 * s.rows, sums, nullptr, 0);
+    }
+  }
+  if (p < s.k) many_by_elements<SumsAvx512>(s, j, 16, p);
+}
+
+template <int Rows, typename Element>
+void many_columns(const ManyRows<Element>& s) {
+  int64_t j = 0;
+  if constexpr (sizeof(Element) == 4) {
+    const bool is_far = s.w.stride_i * static_cast<int64_t>(sizeof(Element)) % kSetBytes == 0;
+    for (; is_far && j + 16 <= s.columns; j += 16) many_columns_of<Rows, Prefetch::far>(s, j);
+  }
+  for (; j + 16 <= s.columns; j += 16) many_columns_of<Rows, Prefetch::near>(s, j);
+  if (j < s.columns) many_by_elements<SumsAvx512>(s, j, s.columns - j, 0);
+}
+
+template <typename Element>
+struct ManyColumns {
+  void (*of[kMostChains - kFewestChains + 1])(const ManyRows<Element>& s);
+};
+template <typename Element, int... Rows>
+constexpr ManyColumns<Element> many_columns_by_rows(std::integer_sequence<int, Rows...>) {
+  return {{many_columns<kFewestChains + Rows, Element>...}};
+}
+
+void SumsAvx512::add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums) {
+  for (int64_t i = 0; i < rows; ++i, sums += kManyColumns) {
+    __m512 sum = _mm512_loadu_ps(sums);
+    for (int64_t q = 0; q < steps; ++q) {
+      sum = _mm512_fmadd_ps(_mm512_set1_ps(x[q * rows + i]), _mm512_load_ps(square + q * kManyColumns), sum);
+    }
+    _mm512_storeu_ps(sums, sum);
+  }
+}
+template <int T, typename Element>
+void SumsAvx512::rows(const Strip<Element>& s) {
+  int64_t p = 0;
+  for (; p + kRowSteps <= s.k; p += kRowSteps) rows_of_k<T, kRowSteps>(s, p);
+  for (; p < s.k; ++p) rows_of_k<T, 1>(s, p);
+}
+
+template <int T, typename Element>
+void SumsAvx512::columns(const Strip<Element>& s) {
+  // Of 16 bits a line is twice as long a chain; of 32 bits 32 columns are more streams than the prefetchers follow.
+  constexpr int kGroups = sizeof(Element) == 2 && T <= 2 ? 2 : 1;
+  int64_t j = 0;
+  for (; j + kGroups * 16 <= s.columns; j += kGroups * 16) groups_of_columns<T, kGroups, true>(s, j);
+  for (; j + 16 <= s.columns; j += 16) groups_of_columns<T, 1, true>(s, j);
+  if (j < s.columns) groups_of_columns<T, 1, false>(s, j);
+}
+
+template <typename Element>
+void SumsAvx512::many_by_rows(const ManyRows<Element>& s) {
+  int64_t p = 0;
+  for (; p + kRowSteps <= s.k; p += kRowSteps) many_rows_of_k<kRowSteps>(s, p);
+  for (; p < s.k; ++p) many_rows_of_k<1>(s, p);
+}
+
+template <typename Element>
+void SumsAvx512::many_by_columns(const ManyRows<Element>& s) {
+  static constexpr auto kByRows = many_columns_by_rows<Element>(std::make_integer_sequence<int, kMostChains - kFewestChains + 1>());
+  const int64_t parts = (s.rows + kMostChains - 1) / kMostChains;
+  kByRows.of[s.rows / parts - kFewestChains](s);
+}
 
 }  // namespace
 

@@ -1,0 +1,114 @@
+// The thin path with more than kThinFew rows of the thin operand: their sums rest in L1 while the wide operand passes once,
+// a few rows of k at a time in registers. What an instruction set brings is its sums.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/avx2/matmul_thin_tile.h"
+
+namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
+
+// Sums lie in groups of sixteen columns, one line a row; the thin operand is copied by steps of k.
+constexpr int64_t kManyColumns = 16;
+constexpr int64_t kManySteps = 16;
+
+// Row i's sum with column j: sums + (j / 16 · rows + i) · 16 + j % 16. Thin element (p, i), in groups of so many steps of k:
+// x + (p / group · rows + i) · group + p % group.
+template <typename Element>
+struct ManyRows {
+  StridedOperand<Element> w;
+  int64_t k;
+  int64_t columns;
+  int64_t rows;
+  const float* x;
+  float* sums;
+};
+
+template <int64_t Group, typename Element>
+void copy_thin(const StridedOperand<Element>& thin, int64_t rows, int64_t k, float* to) {
+  for (int64_t p = 0; p < k; p += Group) {
+    const int64_t count = std::min(k - p, Group);
+    for (int64_t i = 0; i < rows; ++i, to += Group) {
+      const Element* from = thin.at(p, i).data;
+      if (std::is_same_v<Element, float> && Group > 1 && count == Group && thin.stride_k == 1) {
+        std::memcpy(to, from, Group * sizeof(float));
+      } else {
+        for (int64_t q = 0; q < count; ++q) to[q] = load1(from + q * thin.stride_k);
+      }
+    }
+  }
+}
+
+// Any strides, and what is left of columns whose k is contiguous: from step p on, in squares copied element by element.
+template <typename Sums, typename Element>
+void many_by_elements(const ManyRows<Element>& s, int64_t first_column, int64_t columns, int64_t p) {
+  alignas(64) float square[kManySteps * kManyColumns] = {};
+  for (; p < s.k; p += kManySteps) {
+    const int64_t steps = std::min(s.k - p, kManySteps);
+    for (int64_t j = 0; j < columns; ++j) {
+      const Element* from = s.w.at(p, first_column + j).data;
+      for (int64_t q = 0; q < steps; ++q) square[q * kManyColumns + j] = load1(from + q * s.w.stride_k);
+    }
+    Sums::add_square(square, steps, s.rows, s.x + p * s.rows, s.sums + first_column * s.rows);
+  }
+}
+
+// One block of k with one strip of columns.
+template <typename Sums, typename Element>
+void many_rows(const ManyRows<Element>& s) {
+  if (s.w.stride_i == 1) {
+    Sums::many_by_rows(s);
+  } else if (s.w.stride_k == 1) {
+    Sums::many_by_columns(s);
+  } else {
+    for (int64_t j = 0; j < s.columns; j += kManyColumns) {
+      many_by_elements<Sums>(s, j, std::min(s.columns - j, kManyColumns), 0);
+    }
+  }
+}
+
+template <typename Sums, typename Thin, typename Wide>
+void thin_tile_many(const ThinTile<Thin, Wide>& tile, float* scratch) {
+  const int64_t rows = tile.rows;
+  float* sums = scratch;
+  float* x = sums + kThinMax * kThinStrip;
+  float* row = x + kThinMax * kThinKc;
+  // Along rows of the wide operand the sums of a strip pass with every few steps of k, and must stay in L1.
+  const bool by_rows = tile.wide.stride_i == 1;
+  const int64_t step = by_rows ? std::max(kThinSums / rows / 32 * 32, int64_t{32}) : kThinStrip;
+  for (int64_t first = 0; first < tile.columns; first += kThinStrip) {
+    const int64_t columns = std::min(tile.columns - first, kThinStrip);
+    const int64_t groups = (columns + kManyColumns - 1) / kManyColumns;
+    std::fill(sums, sums + groups * kManyColumns * rows, 0.0f);
+    // Loop over blocks of k, in each the thin operand stays in L2, then over strips.
+    for (int64_t p = 0; p < tile.k; p += kThinKc) {
+      const int64_t k = std::min(tile.k - p, kThinKc);
+      if (by_rows) copy_thin<kManySteps>(tile.thin.at(p, 0), rows, k, x);
+      else copy_thin<1>(tile.thin.at(p, 0), rows, k, x);
+      for (int64_t j = 0; j < columns; j += step) {
+        const StridedOperand<Wide> w = tile.wide.at(p, first + j);
+        many_rows<Sums>(ManyRows<Wide>{w, k, std::min(columns - j, step), rows, x, sums + j * rows});
+      }
+    }
+    if (tile.is_mirrored) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const float* column = sums + j / kManyColumns * kManyColumns * rows + j % kManyColumns;
+        for (int64_t i = 0; i < rows; ++i) row[i] = column[i * kManyColumns];
+        tile.finish_column(row, first + j);
+      }
+    } else {
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t g = 0; g < groups; ++g) {
+          std::copy_n(sums + (g * rows + i) * kManyColumns, kManyColumns, row + g * kManyColumns);
+        }
+        tile.finish_row(row, i, first, columns);
+      }
+    }
+  }
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::matmul

@@ -1,0 +1,43 @@
+// A tile of matmul's thin path: one operand has few rows (the thin one, at most kThinMax), the other is read once, in place, at
+// the speed of memory. With few rows of A the wide operand is B; with few columns of B (mirrored) it is A, and rows and columns
+// change their roles, which an FMA does not notice.
+#pragma once
+
+#include "kernels/avx2/matmul_epilogue.h"
+#include "kernels/avx2/matmul_vector.h"
+
+namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
+
+// Either operand, by k and by its rows (thin) or columns (wide).
+template <typename Element>
+struct StridedOperand {
+  const Element* data;  // element (p, i) at data + p · stride_k + i · stride_i
+  int64_t stride_k;
+  int64_t stride_i;
+
+  StridedOperand at(int64_t p, int64_t i) const { return {data + p * stride_k + i * stride_i, stride_k, stride_i}; }
+};
+
+template <typename Thin, typename Wide>
+struct ThinTile {
+  StridedOperand<Thin> thin;
+  int64_t rows;  // of the thin operand
+  StridedOperand<Wide> wide;
+  int64_t columns;  // of the wide operand
+  int64_t k;
+  const Epilogue& epilogue;
+  int64_t first_row;  // in C
+  int64_t first_column;
+  bool is_mirrored;
+
+  // Not mirrored: finished sums of thin row i with some wide columns.
+  void finish_row(const float* sums, int64_t i, int64_t first, int64_t count) const {
+    epilogue.row(sums, first_row + i, first_column + first, count);
+  }
+  // Mirrored: finished sums of all thin rows with wide column j.
+  void finish_column(const float* sums, int64_t j) const { epilogue.row(sums, first_row + j, first_column, rows); }
+};
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::matmul
