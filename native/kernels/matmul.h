@@ -22,8 +22,9 @@
 //            m·k <= 2^21 and batches · ceil(n / 32) >= 4 · threads:           local_pack
 //            otherwise:                                                      shared_pack, after an op pack_b
 //   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles or more
-//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. tile_m = m. Mirrored (m > n): the same
-//            with tile_m, tile_n = n.
+//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
+//            step comes before: even tiles of at most 1 MiB (src/ops/reading-tiles.ts). tile_m = m. Mirrored (m > n): the
+//            same with tile_m, tile_n = n.
 //   local    tile_m = m. tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
 //            8 · threads tiles; with none, 32.
 //   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least

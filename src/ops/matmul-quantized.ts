@@ -11,6 +11,7 @@ import { checkFlag } from './op.js';
 import type { QuantizedMatrix } from './quantized-matrix.js';
 import { recordQuantizeRows } from './quantized-rows.js';
 import { quantizedFormats } from './quantized-type.js';
+import { readingTiles } from './reading-tiles.js';
 import { packed, withUnitOrNoStride } from './rows.js';
 
 /** Matrices of one op, at most: kMostTargets. */
@@ -97,16 +98,14 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
   const tileRows = chooseTileRows(m);
   const rowBlocks = Math.ceil(m / tileRows);
-  const matrices = products.map(({ w }) => ({ columns: w.shape[0], rowBytes: w.sizeBytes / w.shape[0] }));
+  const matrices = products.map(({ w }) => ({ columns: w.shape[0], columnBytes: w.sizeBytes / w.shape[0] }));
   const { threads } = recorder;
-  const tileBytes = m <= fewRows ? chooseTileBytes(matrices, threads) : 0;
+  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads) : undefined;
   let tiles = 0;
   const targets = products.map(({ w, c, bias, residual, activation }, index) => {
-    const matrix = matrices[index] as Matrix;
-    const { columns } = matrix;
-    const tileColumns = m <= fewRows ? columnsOfBytes(matrix, tileBytes) : chooseTileColumns({ m, n, k, threads });
+    const tileColumns = fewRowTiles?.[index] ?? chooseTileColumns({ m, n, k, threads });
     const firstTile = tiles;
-    tiles += rowBlocks * Math.ceil(columns / tileColumns);
+    tiles += rowBlocks * Math.ceil(w.shape[0] / tileColumns);
     return { w, c, bias, residual, activation, tileColumns, firstTile };
   });
   const step = {
@@ -167,53 +166,4 @@ function chooseTileColumns({ m, n, k, threads }: ColumnChoice): number {
   const shared = (n * Math.ceil(m / rows)) / (threads * tilesPerWorker);
   const columns = Math.min(shared, mostTileFlops / (2 * rows * k));
   return Math.max(1, Math.floor(columns / panelColumns)) * panelColumns;
-}
-
-/** A matrix of an op with few rows: what counts is its bytes. */
-interface Matrix {
-  /** Weight rows, and the bytes of one. */
-  readonly columns: number;
-  readonly rowBytes: number;
-}
-
-/** Columns of a tile with few rows are a multiple of this. */
-const columnStep = 16;
-const mostTileBytes = 1 << 20;
-/** At the beginning of each tile a worker waits for memory for as long as so many bytes take. */
-const bytesToBegin = 12_288;
-/** Of so many ways to cut an op, from a tile for each worker on. */
-const triedCuts = 8;
-
-/** Even tiles of about so many bytes. */
-function columnsOfBytes({ columns, rowBytes }: Matrix, tileBytes: number): number {
-  const count = Math.max(1, Math.round((columns * rowBytes) / tileBytes));
-  return Math.ceil(columns / count / columnStep) * columnStep;
-}
-
-/** The size of tiles with which the workers, each taking the next one when it is free, are done first. */
-function chooseTileBytes(matrices: readonly Matrix[], threads: number): number {
-  const bytes = matrices.reduce((sum, { columns, rowBytes }) => sum + columns * rowBytes, 0);
-  const fewest = Math.ceil(bytes / threads / mostTileBytes);
-  let best = mostTileBytes;
-  let bestEnd = Number.POSITIVE_INFINITY;
-  for (let cut = 0; cut < triedCuts; cut++) {
-    const tileBytes = bytes / threads / (fewest + cut);
-    const end = endOf(matrices, tileBytes, threads);
-    if (end < bestEnd) [best, bestEnd] = [tileBytes, end];
-  }
-  return best;
-}
-
-/** When the last worker is done, in bytes. */
-function endOf(matrices: readonly Matrix[], tileBytes: number, threads: number): number {
-  const ends = new Array<number>(threads).fill(0);
-  for (const matrix of matrices) {
-    const step = columnsOfBytes(matrix, tileBytes);
-    for (let column = 0; column < matrix.columns; column += step) {
-      const first = ends.indexOf(Math.min(...ends));
-      const size = Math.min(step, matrix.columns - column) * matrix.rowBytes;
-      ends[first] = (ends[first] as number) + size + bytesToBegin;
-    }
-  }
-  return Math.max(...ends);
 }

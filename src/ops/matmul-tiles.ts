@@ -2,12 +2,16 @@
 // native/kernels/matmul.h states with their reasons. The constants mirror native/kernels/block_sizes.h. Speed only:
 // results depend on none of this.
 
+import { readingTiles } from './reading-tiles.js';
+
 /** Columns of a packed panel: kNr. */
 export const panelColumns = 16;
 /** Up to so many rows or columns it is best to read the wide operand once, where it stands: kThinMax, along its rows. */
 const thinMost = 32;
 /** And so many where it has no unit stride: kThinFew. */
 const thinStrided = 8;
+/** Up to so many rows it takes as long as reading the wide operand, whatever is computed. */
+const thinReading = 8;
 /** All rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
 const localPackElements = 2 ** 21;
 
@@ -24,6 +28,10 @@ export interface ProductSize {
   /** Columns of a block of b. */
   readonly nc: number;
   readonly wide: WideLayout;
+  /** Of an element of the wide operand. */
+  readonly wideBytes: number;
+  /** The first step of a program, which finds some workers still waking: tiles of equal size would wait for these. */
+  readonly isFirst: boolean;
   /** Up to so many rows of the other the wide operand is best read where it stands, if across. */
   readonly thinAcross: number;
 }
@@ -86,9 +94,13 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
 }
 
-function thinTiles({ m, n, k, batches, threads, wide }: ProductSize): TileSize {
+function thinTiles({ m, n, k, batches, threads, wide, wideBytes, isFirst }: ProductSize): TileSize {
   const isMirrored = m > n;
   const [rows, columns] = isMirrored ? [n, m] : [m, n];
+  if (wide === 'across' && rows <= thinReading && batches === 1 && !isFirst) {
+    const tile = Math.min(columns, readingTiles([{ columns, columnBytes: k * wideBytes }], threads)[0] as number);
+    return isMirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
+  }
   const lengths = wide === 'along' ? thinAlong : thinAcross;
   const enough = threads * thinTilesPerWorker;
   const fits = (length: number) =>

@@ -3,6 +3,7 @@
 // result: every output is the same chain of fused multiply-adds over k.
 import { formatShape, TesseraeError } from '../errors.js';
 import type { Recorder } from '../program/recorder.js';
+import { dtypes } from '../tensor/dtype.js';
 import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../tensor/layout.js';
 import { Tensor } from '../tensor/tensor.js';
 import { recordCopy } from './copy.js';
@@ -226,11 +227,22 @@ function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): v
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
   const { threads, products } = recorder;
-  const size = { m, n, k, batches, threads, nc: blocks.nc, wide: wideLayout(product), thinAcross: products.thinAcross };
+  const source = b instanceof PackedMatrix ? b.image : b;
+  const size = {
+    m,
+    n,
+    k,
+    batches,
+    threads,
+    nc: blocks.nc,
+    wide: wideLayout(product),
+    wideBytes: dtypes[(m <= n ? source : a).dtype].sizeBytes,
+    isFirst: recorder.steps.length === 0,
+    thinAcross: products.thinAcross,
+  };
   const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
   const tiles = chooseTiles(size, path);
   const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
-  const source = b instanceof PackedMatrix ? b.image : b;
   const bias = withUnitOrNoStride(recorder, args.bias);
   const [aBatch, bBatch, cBatch, residualBatch] = batchStrides as [number[], number[], number[], number[]];
   const step = {
