@@ -30,10 +30,11 @@ constexpr int64_t kAttentionMaxDim = 512;
 // Key blocks without a key of the window are not read; within a block, keys before the window weigh 0 (see the mask).
 //
 // The bits of a row: score = the sequential FMA chain over dim of q' · k with q' = q · f32(scale · log2 e), then
-// the same in units of log2 e: the cap, fma(-slope · log2 e, distance, score), fma(mask, log2 e, score); in each key block the maximum, the weights 2^(score - maximum), their sum by lanes
-// (lane = key mod 8, in key order, then a fixed tree) and the FMA chain over keys of weight · v; blocks are merged
-// in ascending order by the rescaling formula of Milakov and Gimelshein (2018), each block normalised by its own
-// maximum. Nothing of this knows of tiles, of other rows or of the capacity of k and v.
+// the same in units of log2 e: the cap, fma(-slope · log2 e, distance, score), fma(mask, log2 e, score); in each key block the
+// maximum, the weights 2^(score - maximum), their sum by lanes (lane = key mod 16, in key order, then a fixed tree) and the FMA
+// chain over keys of weight · v; blocks are merged in ascending order by the rescaling formula of Milakov and Gimelshein (2018),
+// each block normalised by its own maximum; in the end comes the product with 1 / (the sum of weights). Nothing of this knows of
+// tiles, of other rows or of the capacity of k and v.
 struct AttentionParams {
   const float* q;             // [batch, heads, q_len, dim]
   const void* k;              // [batch, kv_heads, kv_len, dim]

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -33,22 +34,40 @@ struct Shape {
   int64_t batch = 1, heads = 1, kv_heads = 1, q_len = 1, kv_len = 1, dim = 64, v_dim = 64;
 };
 
-// [batch, heads, rows, columns] in storage that starts one element off alignment; with `gaps`, as heads side by
+// How many elements behind the begin of a cache line operands stand.
+inline size_t operand_shift = 1;
+
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  LineAllocator() = default;
+  template <typename Other>
+  LineAllocator(const LineAllocator<Other>&) {}
+  T* allocate(size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kCacheLineBytes}));
+  }
+  void deallocate(T* memory, size_t) { ::operator delete(memory, std::align_val_t{kCacheLineBytes}); }
+  bool operator==(const LineAllocator&) const { return true; }
+  bool operator!=(const LineAllocator&) const { return false; }
+};
+
+// [batch, heads, rows, columns] in storage that starts operand_shift elements off alignment; with `gaps`, as heads side by
 // side in a token's row with three elements between (the layout of a fused projection).
 template <typename T>
 struct Operand {
   int64_t heads, rows, columns;
   int64_t batch_stride, head_stride, row_stride;
-  std::vector<T> storage;
+  size_t shift = operand_shift;
+  std::vector<T, LineAllocator<T>> storage;
 
   Operand(int64_t batch, int64_t heads_, int64_t rows_, int64_t columns_, bool gaps, T fill)
       : heads(heads_), rows(rows_), columns(columns_) {
     head_stride = gaps ? columns + 3 : rows * columns;
     row_stride = gaps ? heads * head_stride : columns;
     batch_stride = (gaps ? rows * row_stride : heads * head_stride) + 5;
-    storage.assign(static_cast<size_t>(batch * batch_stride + 1), fill);
+    storage.assign(static_cast<size_t>(batch * batch_stride) + shift, fill);
   }
-  T* data() { return storage.data() + 1; }
+  T* data() { return storage.data() + shift; }
   T& at(int64_t b, int64_t h, int64_t row, int64_t column) {
     return data()[b * batch_stride + h * head_stride + row * row_stride + column];
   }

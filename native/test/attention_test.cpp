@@ -170,6 +170,29 @@ TEST_CASE("attention agrees with float64 around key blocks and micro-tiles, full
   }
 }
 
+// Values that begin with a cache line are not packed; here one key block and several, and strips of every height.
+TEST_CASE("attention takes values where they stand, with the bits of packed ones") {
+  for (int64_t kv_len : {int64_t{40}, kBlock, kBlock + 40}) {
+    for (int64_t q_len : {12, 20, 27, 40}) {
+      const Shape s = {1, 2, 1, q_len, kv_len, 32, 64};
+      Case apart(s);
+      operand_shift = 0;
+      Case in_place(s);
+      operand_shift = 1;
+      for (auto operand : {&Case::q, &Case::k, &Case::v}) {
+        const Operand<float>& from = apart.*operand;
+        std::copy(from.storage.begin() + 1, from.storage.end(), (in_place.*operand).storage.begin());
+      }
+      for (bool causal : {false, true}) {
+        apart.causal = in_place.causal = causal;
+        check_against_oracle(in_place);
+        check_same_bits(in_place);
+        for (Kernel kernel : kernels()) CHECK(same_bits(run(kernel, in_place, 2, q_len), run(kernel, apart, 2, q_len)));
+      }
+    }
+  }
+}
+
 TEST_CASE("attention agrees with float64 for grouped-query heads") {
   for (int64_t kv_heads : {1, 2, 4, 8}) {
     for (int64_t q_len : {1, 3, 20}) {

@@ -10,8 +10,10 @@ inline namespace TESSERAE_ISA {
 struct MicroAvx2 {
   static constexpr int64_t kRows = kMicroRows;
   static constexpr int64_t kPanels = 1;
+  static constexpr bool kKeepsMaxima = false;
 
-  static void scores(int64_t rows, int64_t, int64_t dim, const float* q, const float* const* k_panels, float* scores) {
+  static void scores(int64_t rows, int64_t, int64_t dim, const float* q, const float* const* k_panels, float* scores,
+                     float*) {
     static constexpr decltype(&scores_avx2<1>) kKernels[] = {
         nullptr,         scores_avx2<1>, scores_avx2<2>, scores_avx2<3>,
         scores_avx2<4>, scores_avx2<5>, scores_avx2<6>};
@@ -19,17 +21,35 @@ struct MicroAvx2 {
     kKernels[rows](dim, q, k_panels[0], scores);
   }
 
-  static void outputs(int64_t rows, int64_t, const int32_t* keys, const float* weights, const float* v,
-                      const float* keep, const float* take, float* total, int64_t total_stride) {
+  static void outputs(const Strip& strip, int64_t row, int64_t rows, int64_t panel, int64_t) {
     static constexpr decltype(&outputs_avx2<1, 2>) kKernels[] = {
         nullptr,            outputs_avx2<1, 2>, outputs_avx2<2, 2>, outputs_avx2<3, 2>,
         outputs_avx2<4, 2>, outputs_avx2<5, 2>, outputs_avx2<6, 2>};
-    kKernels[rows](keys, weights, v, kPanel, keep, take, total, total_stride);
+    kKernels[rows](strip, row, panel);
+  }
+
+  static void begin_maxima(int64_t, float*) {}
+  static float kept_maximum(const float*) { return 0; }  // never asked for
+  static bool weigh(Strip&, int64_t) { return false; }
+
+  static void multiply(const float* from, int64_t count, float factor, float* to) {
+    const __m256 factors = _mm256_set1_ps(factor);
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8) _mm256_storeu_ps(to + i, _mm256_mul_ps(_mm256_loadu_ps(from + i), factors));
+    for (; i < count; ++i) to[i] = from[i] * factor;
   }
 
   template <bool masked>
-  static void softmax_row(float* scores, int64_t keys, const float* mask, float* block_max, float* block_sum) {
-    attention::softmax_row<masked>(scores, keys, mask, block_max, block_sum);
+  static float row_maximum(float* scores, int64_t keys, int64_t padded, const float* mask) {
+    return attention::row_maximum<masked>(scores, keys, padded, mask);
+  }
+  static float row_weights(float* scores, int64_t keys, float maximum) {
+    return attention::row_weights(scores, keys, maximum);
+  }
+
+  template <typename T>
+  static void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
+    attention::pack_k(k, stride, keys, dim, packed);
   }
 };
 

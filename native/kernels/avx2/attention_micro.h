@@ -8,6 +8,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/avx2/attention_pack.h"
+#include "kernels/avx2/attention_strip.h"
 
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
@@ -55,18 +56,28 @@ void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* score
   }
 }
 
+// The output of 8 sums of a row's only key block. The merge with nothing makes -0 into 0; a factor of 0 stands for a row
+// without weights, whatever the sums are.
+inline __m256 single_output(__m256 sums, float factor) {
+  if (factor == 0) return _mm256_setzero_ps();
+  return _mm256_mul_ps(_mm256_add_ps(sums, _mm256_setzero_ps()), _mm256_set1_ps(factor));
+}
+
 // Merges 8 sums of a key block into the row's total.
 inline void merge_sums(__m256 sums, float keep, float take, float* total) {
   const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(total), _mm256_set1_ps(keep));
   _mm256_storeu_ps(total, _mm256_fmadd_ps(sums, _mm256_set1_ps(take), kept));
 }
 
-// total[r][:] = total[r][:] · keep[r] + (sum of weights[r][j] · v[j][:] over the keys[r] first keys) · take[r],
-// for 8 · vectors columns. The rows share the chain of the keys that all of them see; the rest goes row by row.
-// A row without keys is left alone.
+// For `vectors` vectors of columns from panel `panel` on and some rows of the strip: the sum of weights[r][j] · v[j][:] over
+// the row's keys, merged into its total, or, of a single block, times its factor as its output. The rows share the chain of
+// the keys that all of them see; the rest goes row by row. Without a single block a row without keys is left alone.
 template <int rows, int vectors>
-void outputs_avx2(const int32_t* keys, const float* weights, const float* v, int64_t v_stride, const float* keep,
-                  const float* take, float* total, int64_t total_stride) {
+void outputs_avx2(const Strip& strip, int64_t row, int64_t panel) {
+  const int32_t* keys = strip.keys + row;
+  const float* weights = strip.scores + row * kAttentionKeyBlock;
+  const float* v = strip.values.first + panel * strip.values.panel_stride;
+  const int64_t v_stride = strip.values.row_stride;
   int64_t common = keys[0];
   bool ragged = false;
   for (int r = 1; r < rows; ++r) {
@@ -93,9 +104,15 @@ void outputs_avx2(const int32_t* keys, const float* weights, const float* v, int
   }
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
-    if (keys[r] == 0) continue;
+    float* to = strip.to[row + r] + panel * kPanel;
+    const float take = strip.take[row + r];
+    if (strip.single) {
 #pragma GCC unroll 8
-    for (int i = 0; i < vectors; ++i) merge_sums(c[r][i], keep[r], take[r], total + r * total_stride + i * 8);
+      for (int i = 0; i < vectors; ++i) _mm256_storeu_ps(to + i * 8, single_output(c[r][i], take));
+    } else if (keys[r] > 0) {
+#pragma GCC unroll 8
+      for (int i = 0; i < vectors; ++i) merge_sums(c[r][i], strip.keep[row + r], take, to + i * 8);
+    }
   }
 }
 

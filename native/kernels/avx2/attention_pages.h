@@ -207,13 +207,15 @@ struct Pages {
     few_outputs_avx2<count>(keys, weights, rows_at, v_dim(), keep, take, total, total_stride);
   }
 
-  void pack(const RowSet& rows, int64_t begin, int64_t keys, KeyPanels& panels) const {
+  template <typename Micro>
+  void panels(const RowSet& rows, int64_t begin, int64_t keys, BlockPanels& panels) const {
+    panels.values = {rows.v, kPanel, kAttentionKeyBlock * kPanel};
     for (int64_t key = 0; key < keys; key += kKeyPanel) {
       const unsigned char* panel = key_panel(begin + key);
       float* widened = rows.k + key * dim();
-      panels[key / kKeyPanel] = widened;
+      panels.keys[key / kKeyPanel] = widened;
       if constexpr (std::is_same_v<T, float>) {
-        panels[key / kKeyPanel] = reinterpret_cast<const float*>(panel);
+        panels.keys[key / kKeyPanel] = reinterpret_cast<const float*>(panel);
       } else if constexpr (std::is_same_v<T, Quantized>) {
         widen_panel(panel, widened);
       } else {

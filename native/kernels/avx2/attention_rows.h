@@ -12,16 +12,11 @@
 #include "kernels/avx2/attention_few.h"
 #include "kernels/avx2/attention_pack.h"
 #include "kernels/avx2/attention_softmax.h"
+#include "kernels/avx2/attention_strip.h"
 #include "kernels/avx2/math.h"
 
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
-
-// Rows whose scores of a key block are held at a time: 12 KiB, beside a V panel of 16 KiB in the first-level cache.
-constexpr int64_t kStripRows = 12;
-constexpr int64_t kMaxStripRows = 16;  // rounded up to whole vectors
-static_assert(kStripRows <= kMaxStripRows);
-static_assert(kAttentionKeyBlock % kPanel == 0, "a key block is whole panels");
 
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -58,19 +53,40 @@ struct KeyRange {
   int64_t limit;
 };
 
-// Loads the rows' queries and sets their state to nothing seen.
+// Goes over rows, without a division for each.
+struct RowCursor {
+  const RowSet& rows;
+  int64_t query;
+  int64_t head;
+
+  RowCursor(const RowSet& set, int64_t row)
+      : rows(set),
+        query(set.tile.heads == 1 ? set.tile.first_query + set.first + row : set.query(row)),
+        head(set.tile.heads == 1 ? set.tile.first_head : set.head(row)) {}
+  void next() {
+    if (++head < rows.tile.first_head + rows.tile.heads) return;
+    head = rows.tile.first_head;
+    ++query;
+  }
+  const float* q() const {
+    return rows.p.q + rows.tile.batch * rows.p.q_batch + head * rows.p.q_head + query * rows.p.q_row;
+  }
+  float* out() const {
+    return rows.p.out + rows.tile.batch * rows.p.out_batch + head * rows.p.out_head + query * rows.p.out_row;
+  }
+};
+
+// Loads the rows' queries and sets their limits and what they have seen, which is nothing.
+template <typename Micro>
 inline KeyRange begin_rows(const RowSet& rows) {
   const AttentionParams& p = rows.p;
-  const __m256 factor = _mm256_set1_ps(static_cast<float>(p.scale * 1.44269504088896340736));
+  const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
   KeyRange range = {p.kv_len, 0};
-  for (int64_t row = 0; row < rows.count; ++row) {
-    const float* q = p.q + rows.tile.batch * p.q_batch + rows.head(row) * p.q_head + rows.query(row) * p.q_row;
-    float* target = rows.q + row * p.dim;
-    int64_t d = 0;
-    for (; d + 8 <= p.dim; d += 8) _mm256_storeu_ps(target + d, _mm256_mul_ps(_mm256_loadu_ps(q + d), factor));
-    for (; d < p.dim; ++d) target[d] = q[d] * _mm256_cvtss_f32(factor);
-    const int64_t limit = attention_limit(p, rows.tile.batch, rows.query(row));
-    const int64_t key = attention_first(p, rows.tile.batch, rows.query(row));
+  RowCursor at(rows, 0);
+  for (int64_t row = 0; row < rows.count; ++row, at.next()) {
+    Micro::multiply(at.q(), p.dim, factor, rows.q + row * p.dim);
+    const int64_t limit = attention_limit(p, rows.tile.batch, at.query);
+    const int64_t key = attention_first(p, rows.tile.batch, at.query);
     rows.limits[row] = static_cast<int32_t>(limit);
     rows.firsts[row] = static_cast<int32_t>(key);
     range.first = std::min(range.first, key);
@@ -80,47 +96,48 @@ inline KeyRange begin_rows(const RowSet& rows) {
   std::fill(rows.limits + rows.count, rows.limits + padded, 0);
   std::fill(rows.total_max, rows.total_max + padded, -INFINITY);
   std::fill(rows.total_sum, rows.total_sum + padded, 0.0f);
-  std::fill(rows.total, rows.total + rows.count * rows.v_columns, 0.0f);
   return range;
 }
 
+// Writes the outputs of rows whose keys have been merged into their totals.
+template <typename Micro>
 inline void finish_rows(const RowSet& rows) {
-  const AttentionParams& p = rows.p;
-  for (int64_t row = 0; row < rows.count; ++row) {
-    float* out = p.out + rows.tile.batch * p.out_batch + rows.head(row) * p.out_head + rows.query(row) * p.out_row;
+  const int64_t v_dim = rows.p.v_dim;
+  RowCursor at(rows, 0);
+  for (int64_t row = 0; row < rows.count; ++row, at.next()) {
+    float* out = at.out();
     const float* total = rows.total + row * rows.v_columns;
-    const float sum = rows.total_sum[row];
-    if (sum == 0) {
-      std::fill(out, out + p.v_dim, 0.0f);
+    const float inverse = 1 / rows.total_sum[row];
+    if (rows.total_sum[row] == 0) {
+      std::fill(out, out + v_dim, 0.0f);
       continue;
     }
-    const __m256 sums = _mm256_set1_ps(sum);
-    int64_t d = 0;
-    for (; d + 8 <= p.v_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_div_ps(_mm256_loadu_ps(total + d), sums));
-    for (; d < p.v_dim; ++d) out[d] = total[d] / sum;
+    Micro::multiply(total, v_dim, inverse, out);
   }
 }
 
 // How many keys of the block at `begin` each row of a strip takes: up to its limit, but none where its window begins
 // behind that. Returns the most.
 inline int64_t keys_seen(const RowSet& rows, int64_t strip, int64_t strip_rows, int64_t begin, int32_t* keys) {
-  int64_t most = 0;
-  for (int64_t r = 0; r < kMaxStripRows; ++r) {
-    const bool sees = r < strip_rows && rows.firsts[strip + r] < std::min(int64_t{rows.limits[strip + r]},
-                                                                          begin + kAttentionKeyBlock);
-    const int64_t limit = sees ? rows.limits[strip + r] : 0;
-    keys[r] = static_cast<int32_t>(std::min(std::max<int64_t>(limit - begin, 0), kAttentionKeyBlock));
-    most = std::max<int64_t>(most, keys[r]);
+  const __m256i first = _mm256_set1_epi32(static_cast<int32_t>(begin));
+  const __m256i block = _mm256_set1_epi32(static_cast<int32_t>(kAttentionKeyBlock));
+  const __m256i end = _mm256_add_epi32(first, block);
+  const __m256i none = _mm256_setzero_si256();
+  __m256i most = none;
+  for (int64_t r = 0; r < kMaxStripRows; r += 8) {
+    const __m256i limits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows.limits + strip + r));
+    const __m256i firsts = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows.firsts + strip + r));
+    const __m256i sees = _mm256_and_si256(_mm256_cmpgt_epi32(_mm256_min_epi32(limits, end), firsts),
+                                          lanes_below(strip_rows - r));
+    const __m256i seen = _mm256_min_epi32(_mm256_max_epi32(_mm256_sub_epi32(limits, first), none), block);
+    const __m256i counts = _mm256_and_si256(seen, sees);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(keys + r), counts);
+    most = _mm256_max_epi32(most, counts);
   }
-  return most;
+  alignas(32) int32_t lanes[8];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), most);
+  return *std::max_element(lanes, lanes + 8);
 }
-
-struct StripFactors {
-  alignas(32) float block_max[kMaxStripRows];
-  alignas(32) float block_sum[kMaxStripRows];
-  alignas(32) float keep[kMaxStripRows];
-  alignas(32) float take[kMaxStripRows];
-};
 
 // The cap, the distance and the window of attention.h, on `keys` scores of the block at `begin`, in place.
 inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_t keys, float* scores) {
@@ -148,65 +165,107 @@ inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_
   if (before > 0) std::fill(scores, scores + before, -INFINITY);
 }
 
-// The weights of a strip, in place of its scores, and the merge of their maxima and sums.
+// The maximum of a row's scores, after all that is added to these.
 template <typename Micro>
-inline void strip_softmax(const RowSet& rows, int64_t strip, int64_t strip_rows, int64_t begin, const int32_t* keys,
-                   StripFactors* factors) {
-  const bool adjusted = rows.p.softcap > 0 || rows.p.slopes || rows.p.window;
-  for (int64_t r = 0; r < strip_rows; ++r) {
-    factors->block_max[r] = -INFINITY;
-    factors->block_sum[r] = 0;
-    if (keys[r] == 0) continue;
-    float* scores = rows.scores + r * kAttentionKeyBlock;
-    if (adjusted) adjust_scores(rows, strip + r, begin, keys[r], scores);
-    if (rows.p.mask) {
-      const float* mask = rows.mask(strip + r) + begin;
-      Micro::template softmax_row<true>(scores, keys[r], mask, factors->block_max + r, factors->block_sum + r);
-    } else {
-      Micro::template softmax_row<false>(scores, keys[r], nullptr, factors->block_max + r, factors->block_sum + r);
+inline float adjusted_maximum(const RowSet& rows, int64_t row, int64_t begin, int64_t keys, int64_t padded,
+                              float* scores) {
+  if (keys == 0) {
+    std::fill(scores, scores + padded, -INFINITY);
+    return -INFINITY;
+  }
+  if (rows.p.softcap > 0 || rows.p.slopes || rows.p.window) adjust_scores(rows, row, begin, keys, scores);
+  if (rows.p.mask) return Micro::template row_maximum<true>(scores, keys, padded, rows.mask(row) + begin);
+  return Micro::template row_maximum<false>(scores, keys, padded, nullptr);
+}
+
+// The maxima of a strip in the block, and of its rows so far. `kept`: the micro-tiles have kept those of bare scores.
+template <typename Micro>
+inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool kept, Strip& strip) {
+  const AttentionParams& p = rows.p;
+  const int64_t padded = round_up(strip.most, kPanel);
+  const bool bare = p.softcap <= 0 && !p.slopes && !p.window && !p.mask;
+  const bool whole = strip.most == padded && *std::min_element(strip.keys, strip.keys + strip.rows) == strip.most;
+  if (kept && bare && whole) {
+    for (int64_t r = 0; r < strip.rows; ++r) strip.block_max[r] = Micro::kept_maximum(strip.maxima + r * kPanel);
+  } else {
+    for (int64_t r = 0; r < strip.rows; ++r) {
+      strip.block_max[r] = adjusted_maximum<Micro>(rows, first + r, begin, strip.keys[r], padded,
+                                                   strip.scores + r * kAttentionKeyBlock);
     }
   }
-  for (int64_t r = strip_rows; r < kMaxStripRows; ++r) factors->block_max[r] = factors->block_sum[r] = 0;
-  for (int64_t r = 0; r < strip_rows; r += 8) {
-    merge_rows(factors->block_max + r, factors->block_sum + r, keys + r, rows.total_max + strip + r,
-               rows.total_sum + strip + r, factors->keep + r, factors->take + r);
+  std::fill(strip.block_max + strip.rows, strip.block_max + kMaxStripRows, 0.0f);
+  std::fill(strip.block_sum + strip.rows, strip.block_sum + kMaxStripRows, 0.0f);
+  if (strip.single) return;
+  for (int64_t r = 0; r < strip.rows; r += 8) {
+    merge_maxima(strip.block_max + r, strip.keys + r, rows.total_max + first + r, strip.keep + r, strip.take + r);
   }
 }
 
-// Panel i holds the keys 16 i .. 16 i + 15 of the block.
-using KeyPanels = const float* [kAttentionKeyBlock / kPanel];
-
-// Micro describes the micro-kernels of an instruction set:
-//   kRows, kPanels   a micro-tile: rows, and panels of keys or columns
-//   scores(rows, panels, dim, q, k_panels, scores)
-//   outputs(rows, panels, keys, weights, v, keep, take, total, total_stride)   v: panels kAttentionKeyBlock rows apart
-//   softmax_row<masked>(scores, keys, mask, block_max, block_sum)
+// The weights of a strip in place of its scores, and their sums.
 template <typename Micro>
-inline void attend_strip(const RowSet& rows, const KeyPanels& panels, int64_t strip, int64_t begin) {
+inline void strip_weights(Strip& strip) {
+  for (int64_t r = 0; r < strip.rows; ++r) {
+    strip.block_sum[r] =
+        Micro::row_weights(strip.scores + r * kAttentionKeyBlock, strip.keys[r], strip.block_max[r]);
+  }
+}
+
+// Takes the strip's sums into the rows' totals, or into the factors of a single block's outputs.
+inline void strip_sums(const RowSet& rows, int64_t first, Strip& strip) {
+  if (strip.single) return single_factors(strip.block_sum, strip.rows, strip.take);
+  for (int64_t r = 0; r < strip.rows; r += 8) {
+    merge_block_sums(strip.block_sum + r, strip.keys + r, strip.keep + r, strip.take + r, rows.total_sum + first + r);
+  }
+}
+
+// A strip's rows and the key block at `begin`. What Micro has:
+//   kRows, kPanels   a micro-tile: rows, and panels of keys or columns
+//   scores(rows, panels, dim, q, k_panels, scores, maxima)   where kKeepsMaxima, scores enter the maxima by key mod 16
+//   begin_maxima(rows, maxima), kept_maximum(maxima)
+//   row_maximum<masked>, row_weights   as in attention_softmax.h
+//   weigh(strip, panels)   weights, sums and the outputs of the first columns at once; false where it cannot
+//   outputs(strip, row, rows, panel, panels)
+//   multiply(from, count, factor, to)
+//   pack_k   as in attention_pack.h
+template <typename Micro>
+inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t first, int64_t begin, bool single) {
   static_assert(kStripRows % Micro::kRows == 0, "a strip is whole micro-tiles");
   const AttentionParams& p = rows.p;
-  const int64_t strip_rows = std::min(kStripRows, rows.count - strip);
-  alignas(32) int32_t keys[kMaxStripRows];
-  const int64_t most = keys_seen(rows, strip, strip_rows, begin, keys);
-  if (most == 0) return;
-  const int64_t key_panels = (most + kPanel - 1) / kPanel;
+  Strip strip;
+  strip.rows = std::min(kStripRows, rows.count - first);
+  strip.most = keys_seen(rows, first, strip.rows, begin, strip.keys);
+  strip.single = single;
+  strip.scores = rows.scores;
+  strip.values = panels.values;
+  if (single) {
+    RowCursor at(rows, first);
+    for (int64_t r = 0; r < strip.rows; ++r, at.next()) {
+      strip.to[r] = at.out();
+      if (strip.most == 0) std::fill(strip.to[r], strip.to[r] + p.v_dim, 0.0f);
+    }
+  } else {
+    for (int64_t r = 0; r < strip.rows; ++r) strip.to[r] = rows.total + (first + r) * rows.v_columns;
+  }
+  if (strip.most == 0) return;
+  const int64_t key_panels = (strip.most + kPanel - 1) / kPanel;
+  Micro::begin_maxima(strip.rows, strip.maxima);
   for (int64_t panel = 0; panel < key_panels; panel += Micro::kPanels) {
-    for (int64_t r = 0; r < strip_rows; r += Micro::kRows) {
-      Micro::scores(std::min<int64_t>(Micro::kRows, strip_rows - r), std::min<int64_t>(Micro::kPanels, key_panels - panel),
-                    p.dim, rows.q + (strip + r) * p.dim, panels + panel,
-                    rows.scores + r * kAttentionKeyBlock + panel * kPanel);
+    for (int64_t r = 0; r < strip.rows; r += Micro::kRows) {
+      Micro::scores(std::min<int64_t>(Micro::kRows, strip.rows - r), std::min<int64_t>(Micro::kPanels, key_panels - panel),
+                    p.dim, rows.q + (first + r) * p.dim, panels.keys + panel,
+                    rows.scores + r * kAttentionKeyBlock + panel * kPanel, strip.maxima + r * kPanel);
     }
   }
-  StripFactors factors;
-  strip_softmax<Micro>(rows, strip, strip_rows, begin, keys, &factors);
+  strip_maxima<Micro>(rows, first, begin, Micro::kKeepsMaxima, strip);
   const int64_t column_panels = rows.v_columns / kPanel;
-  for (int64_t panel = 0; panel < column_panels; panel += Micro::kPanels) {
-    for (int64_t r = 0; r < strip_rows; r += Micro::kRows) {
-      Micro::outputs(std::min<int64_t>(Micro::kRows, strip_rows - r),
-                     std::min<int64_t>(Micro::kPanels, column_panels - panel), keys + r,
-                     rows.scores + r * kAttentionKeyBlock, rows.v + panel * kPanel * kAttentionKeyBlock,
-                     factors.keep + r, factors.take + r, rows.total + (strip + r) * rows.v_columns + panel * kPanel,
-                     rows.v_columns);
+  int64_t panel = 0;
+  if (Micro::weigh(strip, std::min<int64_t>(Micro::kPanels, column_panels))) panel = Micro::kPanels;
+  else strip_weights<Micro>(strip);
+  strip_sums(rows, first, strip);
+  for (; panel < column_panels; panel += Micro::kPanels) {
+    for (int64_t r = 0; r < strip.rows; r += Micro::kRows) {
+      Micro::outputs(strip, r, std::min<int64_t>(Micro::kRows, strip.rows - r), panel,
+                     std::min<int64_t>(Micro::kPanels, column_panels - panel));
     }
   }
 }
@@ -237,14 +296,18 @@ static_assert(int64_t{kScratchBytes} >
 // packed.
 template <typename Micro, int count, typename Source>
 void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys) {
-  alignas(32) int32_t keys[kMaxStripRows];
-  const int64_t most = keys_seen(rows, 0, count, begin, keys);
-  source.prefetch_values(begin, std::min(most, kFewKeys));
-  source.template few_scores<count>(rows.q, begin, most, rows.scores);
-  StripFactors factors;
-  strip_softmax<Micro>(rows, 0, count, begin, keys, &factors);
+  Strip strip;
+  strip.rows = count;
+  strip.most = keys_seen(rows, 0, count, begin, strip.keys);
+  strip.single = false;
+  strip.scores = rows.scores;
+  source.prefetch_values(begin, std::min(strip.most, kFewKeys));
+  source.template few_scores<count>(rows.q, begin, strip.most, rows.scores);
+  strip_maxima<Micro>(rows, 0, begin, false, strip);
+  strip_weights<Micro>(strip);
+  strip_sums(rows, 0, strip);
   source.prefetch_keys(begin + kAttentionKeyBlock, std::min(next_keys, kFewKeys));
-  source.template few_outputs<count>(begin, keys, rows.scores, factors.keep, factors.take, rows.total,
+  source.template few_outputs<count>(begin, strip.keys, rows.scores, strip.keep, strip.take, rows.total,
                                      rows.v_columns);
 }
 
@@ -252,15 +315,19 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
 //   few_scores<count>(q, begin, keys, scores)   the scores of up to kFewRows rows
 //   few_outputs<count>(begin, keys, weights, keep, take, total, total_stride)
 //   prefetch_keys(begin, keys), prefetch_values(begin, keys)
-//   pack(rows, begin, keys, panels)             the block's values into rows.v, and where its keys' panels stand
+//   panels<Micro>(rows, begin, keys, panels)    says where the block's panels stand, and packs what must be packed
 template <typename Micro, typename Source>
 void attend_rows(const RowSet& rows, const Source& source) {
   const AttentionParams& p = rows.p;
-  const KeyRange range = begin_rows(rows);
+  const KeyRange range = begin_rows<Micro>(rows);
   static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
   const bool in_place = rows.count <= kFewRows && p.v_dim % 8 == 0;
-  for (int64_t begin = range.first / kAttentionKeyBlock * kAttentionKeyBlock; begin < range.limit;
-       begin += kAttentionKeyBlock) {
+  const int64_t first_block = range.first / kAttentionKeyBlock * kAttentionKeyBlock;
+  // The merge with nothing changes no bit of a block's outputs, its factor being 1.
+  const bool single = !in_place && range.first < range.limit && range.limit <= first_block + kAttentionKeyBlock &&
+                      p.v_dim == rows.v_columns;
+  if (!single) std::fill(rows.total, rows.total + rows.count * rows.v_columns, 0.0f);
+  for (int64_t begin = first_block; begin < range.limit; begin += kAttentionKeyBlock) {
     const int64_t keys = std::min(kAttentionKeyBlock, range.limit - begin);
     if (in_place) {
       const int64_t next_keys = range.limit - begin - keys;
@@ -272,11 +339,13 @@ void attend_rows(const RowSet& rows, const Source& source) {
       }
       continue;
     }
-    KeyPanels panels;
-    source.pack(rows, begin, keys, panels);
-    for (int64_t strip = 0; strip < rows.count; strip += kStripRows) attend_strip<Micro>(rows, panels, strip, begin);
+    BlockPanels panels;
+    source.template panels<Micro>(rows, begin, keys, panels);
+    for (int64_t first = 0; first < rows.count; first += kStripRows) {
+      attend_strip<Micro>(rows, panels, first, begin, single);
+    }
   }
-  finish_rows(rows);
+  if (!single) finish_rows<Micro>(rows);
 }
 
 // Calls attend(rows) for as many rows of a tile at a time as fit into the scratch.

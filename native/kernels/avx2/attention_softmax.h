@@ -49,65 +49,90 @@ inline __m256 add_mask(__m256 score, __m256 mask) {
   return _mm256_blendv_ps(finite, _mm256_set1_ps(-INFINITY), infinite);
 }
 
-// Turns keys > 0 scores, in place, into weights 2^(score - maximum), and gives the maximum and the sum of weights.
-// Scores from `keys` to the next multiple of 8 are overwritten. The maximum passes over NaN, the sum does not.
+// The maximum of keys > 0 scores, after the mask where there is one, which is added in place. Scores from `keys` to `padded`, a
+// multiple of 16, become -inf. NaN is passed over.
 template <bool masked>
-inline void softmax_row(float* scores, int64_t keys, const float* mask, float* block_max, float* block_sum) {
+inline float row_maximum(float* scores, int64_t keys, int64_t padded, const float* mask) {
+  const __m256 none = _mm256_set1_ps(-INFINITY);
   const int64_t whole = keys & ~int64_t{7};
-  const int64_t padded = (keys + 7) & ~int64_t{7};
-  __m256 max0 = _mm256_set1_ps(-INFINITY);
-  __m256 max1 = max0;
+  __m256 max0 = none;
+  __m256 max1 = none;
+  int64_t j = 0;
   if (masked) {
-    for (int64_t j = 0; j < whole; j += 8) {
+    for (; j < whole; j += 8) {
       const __m256 score = add_mask(_mm256_load_ps(scores + j), _mm256_loadu_ps(mask + j));
       _mm256_store_ps(scores + j, score);
       max0 = _mm256_max_ps(score, max0);
     }
   } else {
-    int64_t j = 0;
     for (; j + 16 <= whole; j += 16) {
       max0 = _mm256_max_ps(_mm256_load_ps(scores + j), max0);
       max1 = _mm256_max_ps(_mm256_load_ps(scores + j + 8), max1);
     }
     if (j < whole) max0 = _mm256_max_ps(_mm256_load_ps(scores + j), max0);
   }
-  if (whole < padded) {
+  if (whole < keys) {
     const __m256i valid = lanes_below(keys - whole);
     __m256 score = _mm256_load_ps(scores + whole);
     if (masked) score = add_mask(score, _mm256_maskload_ps(mask + whole, valid));
-    score = _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), score, _mm256_castsi256_ps(valid));
+    score = _mm256_blendv_ps(none, score, _mm256_castsi256_ps(valid));
     _mm256_store_ps(scores + whole, score);
     max1 = _mm256_max_ps(score, max1);
   }
-  *block_max = max_lanes(_mm256_max_ps(max0, max1));
-  const __m256 base = base_of(_mm256_set1_ps(*block_max));
-  __m256 sums = _mm256_setzero_ps();  // lane = key mod 8
-  for (int64_t j = 0; j < padded; j += 8) {
-    const __m256 weight = exp2_8(_mm256_sub_ps(_mm256_load_ps(scores + j), base));
-    _mm256_store_ps(scores + j, weight);
-    sums = _mm256_add_ps(sums, weight);
-  }
-  *block_sum = sum_lanes(sums);
+  for (j = (keys + 7) & ~int64_t{7}; j < padded; j += 8) _mm256_store_ps(scores + j, none);
+  return max_lanes(_mm256_max_ps(max0, max1));
 }
 
-// Merges the maximum and sum of a key block into those of 8 rows, and gives the factors by which the rows' outputs
-// so far (keep) and of the block (take) enter the merged output. Rows that see no key of the block stay as they are.
-inline void merge_rows(const float* block_max, const float* block_sum, const int32_t* keys, float* total_max,
-                       float* total_sum, float* keep, float* take) {
-  const __m256 seen = _mm256_castsi256_ps(
+// Turns scores of which row_maximum has been taken into weights 2^(score - maximum), and gives their sum.
+inline float row_weights(float* scores, int64_t keys, float maximum) {
+  const __m256 base = base_of(_mm256_set1_ps(maximum));
+  __m256 sum0 = _mm256_setzero_ps();  // lane = key mod 16
+  __m256 sum1 = sum0;
+  for (int64_t j = 0; j < keys; j += 16) {
+    const __m256 weight0 = exp2_8(_mm256_sub_ps(_mm256_load_ps(scores + j), base));
+    const __m256 weight1 = exp2_8(_mm256_sub_ps(_mm256_load_ps(scores + j + 8), base));
+    _mm256_store_ps(scores + j, weight0);
+    _mm256_store_ps(scores + j + 8, weight1);
+    sum0 = _mm256_add_ps(sum0, weight0);
+    sum1 = _mm256_add_ps(sum1, weight1);
+  }
+  return sum_lanes(_mm256_add_ps(sum0, sum1));
+}
+
+// Which of 8 rows see a key of the block.
+inline __m256 rows_seen(const int32_t* keys) {
+  return _mm256_castsi256_ps(
       _mm256_cmpgt_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys)), _mm256_setzero_si256()));
+}
+
+// Merges the maxima of a key block into those of 8 rows, and gives the factors by which the rows' outputs and sums so far
+// (keep) and those of the block (take) enter the merged ones. Rows that see no key of the block stay as they are.
+inline void merge_maxima(const float* block_max, const int32_t* keys, float* total_max, float* keep, float* take) {
   const __m256 old_max = _mm256_loadu_ps(total_max);
-  const __m256 old_sum = _mm256_loadu_ps(total_sum);
   const __m256 new_max = _mm256_loadu_ps(block_max);
   const __m256 next_max = _mm256_max_ps(new_max, old_max);
   const __m256 base = base_of(next_max);
-  const __m256 keeps = exp2_8(_mm256_sub_ps(old_max, base));
-  const __m256 takes = exp2_8(_mm256_sub_ps(new_max, base));
-  const __m256 next_sum = _mm256_fmadd_ps(_mm256_loadu_ps(block_sum), takes, _mm256_mul_ps(old_sum, keeps));
-  _mm256_storeu_ps(keep, keeps);
-  _mm256_storeu_ps(take, takes);
-  _mm256_storeu_ps(total_max, _mm256_blendv_ps(old_max, next_max, seen));
-  _mm256_storeu_ps(total_sum, _mm256_blendv_ps(old_sum, next_sum, seen));
+  _mm256_storeu_ps(keep, exp2_8(_mm256_sub_ps(old_max, base)));
+  _mm256_storeu_ps(take, exp2_8(_mm256_sub_ps(new_max, base)));
+  _mm256_storeu_ps(total_max, _mm256_blendv_ps(old_max, next_max, rows_seen(keys)));
+}
+
+// Merges the sums of a key block into those of 8 rows.
+inline void merge_block_sums(const float* block_sum, const int32_t* keys, const float* keep, const float* take,
+                             float* total_sum) {
+  const __m256 old_sum = _mm256_loadu_ps(total_sum);
+  const __m256 kept = _mm256_mul_ps(old_sum, _mm256_loadu_ps(keep));
+  const __m256 next_sum = _mm256_fmadd_ps(_mm256_loadu_ps(block_sum), _mm256_loadu_ps(take), kept);
+  _mm256_storeu_ps(total_sum, _mm256_blendv_ps(old_sum, next_sum, rows_seen(keys)));
+}
+
+// What the outputs of rows with a single key block are multiplied by, in whole vectors: 0 where the sum is 0.
+inline void single_factors(const float* block_sum, int64_t rows, float* take) {
+  for (int64_t r = 0; r < rows; r += 8) {
+    const __m256 sums = _mm256_loadu_ps(block_sum + r);
+    const __m256 none = _mm256_cmp_ps(sums, _mm256_setzero_ps(), _CMP_EQ_OQ);
+    _mm256_storeu_ps(take + r, _mm256_andnot_ps(none, _mm256_div_ps(_mm256_set1_ps(1.0f), sums)));
+  }
 }
 
 }  // namespace TESSERAE_ISA

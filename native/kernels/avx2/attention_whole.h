@@ -2,10 +2,14 @@
 // (decoding); the bits are the same. Called by the attention of each vector instruction set.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/avx2/attention_rows.h"
 
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
+
+constexpr int64_t kMostInPlace = 64;  // columns of values whose block the first-level cache can hold for the most part
 
 // One head's keys and values, row after row.
 template <typename T>
@@ -36,10 +40,25 @@ struct Rows {
     few_outputs_avx2<count>(keys, weights, rows_at, p.v_dim, keep, take, total, total_stride);
   }
 
-  void pack(const RowSet& rows, int64_t begin, int64_t keys, KeyPanels& panels) const {
-    pack_k(k + begin * p.k_row, p.k_row, keys, p.dim, rows.k);
-    pack_v(v + begin * p.v_row, p.v_row, keys, p.v_dim, rows.v, kAttentionKeyBlock * kPanel);
-    for (int64_t key = 0; key < keys; key += kPanel) panels[key / kPanel] = rows.k + key * p.dim;
+  template <typename Micro>
+  void panels(const RowSet& rows, int64_t begin, int64_t keys, BlockPanels& panels) const {
+    Micro::pack_k(k + begin * p.k_row, p.k_row, keys, p.dim, rows.k);
+    for (int64_t key = 0; key < keys; key += kPanel) panels.keys[key / kPanel] = rows.k + key * p.dim;
+    const T* values = v + begin * p.v_row;
+    if constexpr (std::is_same_v<T, float>) {
+      if (stand_in_panels(values)) {
+        panels.values = {values, p.v_row, kPanel};
+        return;
+      }
+    }
+    pack_v(values, p.v_row, keys, p.v_dim, rows.v, kAttentionKeyBlock * kPanel);
+    panels.values = {rows.v, kPanel, kAttentionKeyBlock * kPanel};
+  }
+
+  // Rows that follow each other closely, a cache line a panel, need no packing.
+  bool stand_in_panels(const float* values) const {
+    return p.v_row == p.v_dim && p.v_dim % kPanel == 0 && p.v_dim <= kMostInPlace &&
+           reinterpret_cast<uintptr_t>(values) % kCacheLineBytes == 0;
   }
 };
 

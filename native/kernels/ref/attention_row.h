@@ -75,7 +75,8 @@ void attend_row_ref(const AttentionParams& p, const AttentionRow& row, Keys k, V
     total_sum = std::fma(block_sum, take, total_sum * keep);
     total_max = next_max;
   }
-  for (int64_t d = 0; d < p.v_dim; ++d) row.out[d] = total_sum == 0 ? 0.0f : total_out[d] / total_sum;
+  const float inverse = 1 / total_sum;
+  for (int64_t d = 0; d < p.v_dim; ++d) row.out[d] = total_sum == 0 ? 0.0f : total_out[d] * inverse;
 }
 
 // Calls attend(row) for each row of the tile.

@@ -159,15 +159,21 @@ void run_bench(Crew& crew, const Bench& bench, int64_t tile_queries, int copies)
 }  // namespace
 
 int main(int argc, char** argv) {
+  operand_shift = 0;  // as the pool hands out memory
   Crew crew(argc > 1 ? std::atoi(argv[1]) : 2);
   const std::string only = argc > 2 ? argv[2] : "";
   const int64_t tile_queries = argc > 3 ? std::atoll(argv[3]) : 0;
   const Bench benches[] = {
       {"full_128", {1, 12, 12, 128, 128, 64, 64}, false, false, false},
+      {"full_8x128", {8, 12, 12, 128, 128, 64, 64}, false, false, false},
+      {"full_8x128_fused", {8, 12, 12, 128, 128, 64, 64}, false, true, false},
       {"full_512", {1, 12, 12, 512, 512, 64, 64}, false, false, false},
       {"full_1024", {1, 12, 12, 1024, 1024, 64, 64}, false, false, false},
       {"full_1024_fused", {1, 12, 12, 1024, 1024, 64, 64}, false, true, false},
       {"full_2048", {1, 12, 12, 2048, 2048, 64, 64}, false, false, false},
+      {"causal_128", {1, 12, 12, 128, 128, 64, 64}, true, false, false},
+      {"causal_8x128", {8, 12, 12, 128, 128, 64, 64}, true, false, false},
+      {"causal_512", {1, 12, 12, 512, 512, 64, 64}, true, false, false},
       {"causal_256", {1, 12, 12, 256, 256, 64, 64}, true, false, false},
       {"causal_1024", {1, 12, 12, 1024, 1024, 64, 64}, true, false, false},
       {"causal_1024_f16", {1, 12, 12, 1024, 1024, 64, 64}, true, false, true},
