@@ -85,7 +85,9 @@ struct alignas(kCacheLineBytes) Seat {
   uint32_t idle_losses;  // spins for a program that were in vain, in a row
   uint32_t idle_waits;   // waits for a program while it did not pay to spin
   uint64_t scratch;     // address of kScratchBytes
-  std::atomic<int32_t> cpu;  // where the worker stays: see take_seat; -1 when it is free
+  std::atomic<int32_t> cpu;      // where the worker stays: see take_seat and swap_cpus.h; -1 when it is free
+  std::atomic<int32_t> movable;  // `thread` while others may move it to another CPU, kBeingMoved while one does, else 0
+  int32_t thread;                // the system's id of the worker's thread, once it has taken the seat
   std::atomic<uint64_t> sleeps;
   std::atomic<uint64_t> spins_won;
   alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];
@@ -99,6 +101,7 @@ struct alignas(kCacheLineBytes) Control {
   uint64_t linger_ns;   // how long a worker waits for the next program before its shift ends
   std::atomic<int32_t> coordinator_cpu;  // where it was when it last published, or -1
   std::atomic<uint32_t> closing;
+  std::atomic<uint64_t> swapped_ns;  // when two workers last exchanged CPUs, on the steady clock
   // The eventcount that workers sleep on: bumped whenever something may have become claimable.
   alignas(kCacheLineBytes) std::atomic<uint32_t> bell;
   std::atomic<uint32_t> sleepers;

@@ -1,27 +1,50 @@
-// Which CPU a thread runs on, and keeping it on one. Linux only, like the package.
+// Which CPU a thread runs on, keeping it on one, and how long it ran. Linux only, like the package. A thread is named by the
+// system's id of it; 0 is the calling one.
 #pragma once
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <ctime>
 
 namespace tesserae {
 
-// Keeps the calling thread on the index-th of the CPUs that it may use, if these are as many as `count`. Returns the CPU,
-// or -1 where the thread stays free.
-static inline int32_t pin_to_cpu(uint32_t index, uint32_t count) {
+static inline int32_t thread_id() { return static_cast<int32_t>(syscall(SYS_gettid)); }
+
+static inline bool keep_on_cpu(int32_t thread, int32_t cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  return sched_setaffinity(thread, sizeof(one), &one) == 0;
+}
+
+// The index-th of the CPUs that the thread may use, if these are as many as `count`; else -1.
+static inline int32_t cpu_at(int32_t thread, uint32_t index, uint32_t count) {
   cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return -1;
+  if (sched_getaffinity(thread, sizeof(allowed), &allowed) != 0) return -1;
   if (static_cast<uint32_t>(CPU_COUNT(&allowed)) != count || index >= count) return -1;
   int32_t cpu = -1;
   for (uint32_t left = index + 1; left > 0; --left) {
     do ++cpu;
     while (!CPU_ISSET(cpu, &allowed));
   }
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpu, &one);
-  return sched_setaffinity(0, sizeof(one), &one) == 0 ? cpu : -1;
+  return cpu;
+}
+
+// The CPU that the thread is kept on; -1 when there are several, or none can be told.
+static inline int32_t only_cpu_of(int32_t thread) { return cpu_at(thread, 0, 1); }
+
+// How long a thread of this process has been on a CPU, in nanoseconds; -1 when the system does not tell. The clock's number
+// is made of the thread's as the system defines it (clock_getcpuclockid does so for processes).
+static inline int64_t cpu_time_ns(int32_t thread) {
+  constexpr int32_t kOfThread = 4;
+  constexpr int32_t kTimeOnCpu = 2;
+  timespec time = {};
+  const auto clock = static_cast<clockid_t>(~static_cast<uint32_t>(thread) << 3 | kOfThread | kTimeOnCpu);
+  if (clock_gettime(clock, &time) != 0) return -1;
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 }  // namespace tesserae

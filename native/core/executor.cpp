@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/futex.h"
 #include "core/spin.h"
+#include "core/swap_cpus.h"
 #include "kernels/table.h"
 
 namespace tesserae {
@@ -14,6 +15,12 @@ namespace {
 
 constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work, waits included
 constexpr uint64_t kSliceNs = 1'000'000;   // the longest stay in one program while others have work
+
+// How long a worker sleeps before it looks again after the tiles that it waits for. A timer that is due before the system's
+// next tick costs a virtual machine 5 to 10 µs: there is none where nobody takes the CPUs away.
+constexpr int64_t kNapNs = 4'000'000;
+constexpr int64_t kDisturbedNapNs = 50'000;
+constexpr uint64_t kDisturbedNs = 100'000'000;  // so long after an exchange of CPUs
 
 uint64_t now_ns() {
   return static_cast<uint64_t>(
@@ -111,6 +118,7 @@ class Visit {
     const uint64_t slice_end = first_tick_ + kSliceNs;
     const uint64_t others = ~(uint64_t{1} << slot_index_);
     for (;;) {
+      await_move(seat_);
       if (slot_.cancelled.load(std::memory_order_seq_cst) != 0) return Step::stopped;
       if (control_.closing.load(std::memory_order_relaxed) != 0) return Step::stopped;
       // Acquire: whoever moved the prefix here had seen the tiles behind it complete, and so do we now.
@@ -394,14 +402,43 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
 }
 
 void take_seat(Control& control, uint32_t seat_index) {
-  // With one CPU there is nothing to choose.
-  const int32_t cpu = control.seat_count > 1 ? pin_to_cpu(seat_index, control.seat_count) : -1;
-  control.seats()[seat_index].cpu.store(cpu, std::memory_order_relaxed);
+  Seat& seat = control.seats()[seat_index];
+  seat.thread = thread_id();
+  // With one CPU there is nothing to choose. The worker before may have exchanged its CPU for another's.
+  int32_t cpu = control.seat_count > 1 ? cpu_at(0, seat_index, control.seat_count) : -1;
+  const int32_t before = seat.cpu.load(std::memory_order_relaxed);
+  if (cpu >= 0 && before >= 0) cpu = before;
+  if (cpu >= 0 && !keep_on_cpu(0, cpu)) cpu = -1;
+  seat.cpu.store(cpu, std::memory_order_relaxed);
 }
 
 bool comes_first(const Seat& seat, CallerNext next) { return is_here(seat) == (next == CallerNext::rests); }
 
-WorkResult work(Control& control, uint32_t seat_index) {
+namespace {
+
+// Sleeps until the bell is another than `bell`, at most `ns`.
+void sleep_on_bell(Control& control, uint32_t seat_index, uint32_t bell, int64_t ns) {
+  control.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  futex_wait(control.bell, bell, ns, sleeper_bit(seat_index));
+  control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+// As sleep_on_bell, but as long as others have tiles in their hands it looks after them: first, and now and then.
+void sleep_beside_others(Control& control, uint32_t seat_index, uint32_t bell, int64_t ns) {
+  while (ns > 0 && control.bell.load(std::memory_order_relaxed) == bell) {
+    int64_t nap = ns;
+    if (control.live.load(std::memory_order_relaxed) != 0) {
+      const uint64_t now = now_ns();
+      if (swap_cpus_with_held_up(control, seat_index, bell)) control.swapped_ns.store(now, std::memory_order_relaxed);
+      const bool is_disturbed = control.swapped_ns.load(std::memory_order_relaxed) + kDisturbedNs > now;
+      nap = std::min(ns, is_disturbed ? kDisturbedNapNs : kNapNs);
+    }
+    sleep_on_bell(control, seat_index, bell, nap);
+    ns -= nap;
+  }
+}
+
+WorkResult work_on(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
   uint64_t yield_at = now_ns() + kYieldNs;
   uint64_t idle_since = 0;  // since when the team has had nothing to do; 0 when it was not so at the last look
@@ -430,15 +467,23 @@ WorkResult work(Control& control, uint32_t seat_index) {
       if (control.live.load(std::memory_order_seq_cst) != 0 && call_to_shift(control, seat_index)) continue;
       return WorkResult::left;
     }
-    control.sleepers.fetch_add(1, std::memory_order_seq_cst);
-    futex_wait(control.bell, bell, static_cast<int64_t>(busy ? yield_at - now : control.linger_ns - (now - idle_since)),
-               sleeper_bit(seat_index));
-    control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+    if (busy) sleep_beside_others(control, seat_index, bell, static_cast<int64_t>(yield_at - now));
+    else sleep_on_bell(control, seat_index, bell, static_cast<int64_t>(control.linger_ns - (now - idle_since)));
     add(seat.sleeps, 1);
     if (busy) continue;
     yield_at = now_ns() + kYieldNs;
     if (control.bell.load(std::memory_order_relaxed) != bell) idle_since = 0;
   }
+}
+
+}  // namespace
+
+WorkResult work(Control& control, uint32_t seat_index) {
+  Seat& seat = control.seats()[seat_index];
+  let_move(seat);
+  const WorkResult result = work_on(control, seat_index);
+  stay_put(seat);
+  return result;
 }
 
 }  // namespace tesserae

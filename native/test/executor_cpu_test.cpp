@@ -1,13 +1,12 @@
-// Which CPU a worker stays on, and which of several sleepers is woken. Where these tests may use one CPU alone, there is
-// nothing to choose, and they check that.
+// Which CPU a worker stays on, for whom it leaves that, and which of several sleepers is woken. Where these tests may use one
+// CPU alone, there is nothing to choose, and they check that.
 #include <doctest/doctest.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <set>
 
+#include "core/cpu.h"
 #include "executor_support.h"
 
 namespace tesserae::test {
@@ -46,6 +45,49 @@ struct Seats {
   Bytes scratch;
   Control& control;
 };
+
+// A worker for each seat, on shift from the beginning to the end.
+class Workers {
+ public:
+  explicit Workers(Seats& seats) : control_(seats.control), ids_(control_.seat_count) {
+    for (uint32_t seat = 0; seat < control_.seat_count; ++seat) {
+      REQUIRE(call_to_shift(control_, seat));
+      threads_.emplace_back([this, seat] {
+        ids_[seat] = thread_id();
+        take_seat(control_, seat);
+        while (work(control_, seat) != WorkResult::left) futex_wake(control_.endings, 1);
+      });
+    }
+    await_sleep();
+  }
+
+  ~Workers() {
+    close_team(control_);
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // Until all of them sleep with nothing to do.
+  void await_sleep() const {
+    while (control_.sleepers.load() != control_.seat_count) std::this_thread::yield();
+    for (const auto& id : ids_) while (!is_asleep(id)) std::this_thread::yield();
+  }
+
+  int32_t id(uint32_t seat) const { return ids_[seat]; }
+
+ private:
+  Control& control_;
+  std::vector<std::atomic<int32_t>> ids_;
+  std::vector<std::thread> threads_;
+};
+
+void await_end(Control& control, TestProgram& program) {
+  while (run_state(control, 0, program.header()) != RunState::finished) std::this_thread::yield();
+  retire(control, 0, program.header());
+  while (!slot_is_free(control, 0)) std::this_thread::yield();
+}
 
 TEST_CASE("with a seat for each CPU every worker stays on one of its own") {
   const cpu_set_t before = allowed_cpus();
@@ -94,40 +136,131 @@ TEST_CASE("who publishes for one of many sleepers wakes one on another CPU if it
   if (number == 1) return;
   Seats seats(number);
   Control& control = seats.control;
-  std::vector<std::thread> workers;
-  std::vector<std::atomic<int32_t>> ids(number);
-  for (uint32_t seat = 0; seat < number; ++seat) {
-    REQUIRE(call_to_shift(control, seat));
-    workers.emplace_back([&control, &ids, seat] {
-      ids[seat] = static_cast<int32_t>(syscall(SYS_gettid));
-      take_seat(control, seat);
-      while (work(control, seat) != WorkResult::left) futex_wake(control.endings, 1);
-    });
-  }
+  const Workers workers(seats);
   std::thread([&] {
     // The coordinator, on the CPU of each worker in turn.
     for (uint32_t round = 0; round < 4 * number; ++round) {
       const uint32_t neighbour = round / 2 % number;
-      while (control.sleepers.load() != number) std::this_thread::yield();
-      for (const auto& id : ids) while (!is_asleep(id)) std::this_thread::yield();
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(seats.cpu(neighbour), &one);
-      REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+      workers.await_sleep();
+      REQUIRE(keep_on_cpu(0, seats.cpu(neighbour)));
       const auto tiles_of = [&](uint32_t seat) { return control.seats()[seat].op_tiles[opcode_of("scale")].load(); };
       const uint64_t tiles = tiles_of(neighbour);
       TestProgram program;
       program.idle_tiles(1, 0).build();
       const CallerNext next = round % 2 == 0 ? CallerNext::works : CallerNext::rests;
       publish(control, 0, program.header(), 1, next);
-      while (run_state(control, 0, program.header()) != RunState::finished) std::this_thread::yield();
-      retire(control, 0, program.header());
-      while (!slot_is_free(control, 0)) std::this_thread::yield();
+      await_end(control, program);
       CHECK(tiles_of(neighbour) == tiles + (next == CallerNext::rests ? 1 : 0));
     }
   }).join();
-  close_team(control);
-  for (std::thread& worker : workers) worker.join();
+}
+
+TEST_CASE("the time of a thread on a CPU grows while it runs, and stands still while it sleeps") {
+  std::atomic<int32_t> id{0};
+  Gate gate;
+  std::thread sleeper([&] {
+    id = thread_id();
+    while (gate.open == 0) futex_wait(reinterpret_cast<std::atomic<uint32_t>&>(gate.open), 0, static_cast<int64_t>(kForeverNs));
+  });
+  while (id == 0 || !is_asleep(id)) std::this_thread::yield();
+  const int64_t slept = cpu_time_ns(id);
+  const int64_t own = cpu_time_ns(thread_id());
+  CHECK(slept >= 0);
+  CHECK(own >= 0);
+  while (cpu_time_ns(thread_id()) == own) {}
+  CHECK(cpu_time_ns(id) == slept);
+  gate.open = 1;
+  futex_wake(reinterpret_cast<std::atomic<uint32_t>&>(gate.open), 1);
+  sleeper.join();
+  constexpr int32_t kNobody = 0x0fffffff;
+  CHECK(cpu_time_ns(kNobody) == -1);
+}
+
+TEST_CASE("a worker that waits for a tile exchanges CPUs with one that has it and does not run") {
+  const uint32_t number = count(allowed_cpus());
+  if (number == 1) return;
+  Seats seats(number);
+  Control& control = seats.control;
+  const Workers workers(seats);
+  for (int round = 0; round < rounds(20); ++round) {
+    std::vector<int32_t> before(number);
+    for (uint32_t seat = 0; seat < number; ++seat) before[seat] = seats.cpu(seat);
+    // One worker gets a tile in which it sleeps for the most part; the others have nothing else to do.
+    Gate slow;
+    Gate quick;
+    TestProgram program;
+    program.checkpoint(slow, 1, 0).checkpoint(quick, number - 1, 0).build();
+    publish(control, 0, program.header());
+    slow.await(1);
+    quick.await(static_cast<int32_t>(number) - 1);
+    quick.open = 1;
+    const uint64_t all = (program.header().run + 1) * (number - 1);
+    while (program.header().counters()[1].done.load() < all) std::this_thread::yield();
+    uint32_t held = 0;
+    while (control.seats()[held].inside.load() == 0) held = (held + 1) % number;
+    while (seats.cpu(held) == before[held]) std::this_thread::yield();
+    slow.open = 1;
+    await_end(control, program);
+    workers.await_sleep();
+    std::set<int32_t> cpus;
+    for (uint32_t seat = 0; seat < number; ++seat) {
+      CHECK(only_cpu_of(workers.id(seat)) == seats.cpu(seat));
+      cpus.insert(seats.cpu(seat));
+    }
+    CHECK(cpus.size() == number);
+  }
+}
+
+TEST_CASE("workers exchange CPUs at any moment of a stream of programs, and still have one each") {
+  const uint32_t number = count(allowed_cpus());
+  if (number == 1) return;
+  Seats seats(number);
+  Control& control = seats.control;
+  const Workers workers(seats);
+  uint64_t exchanges = 0;
+  int32_t before = seats.cpu(0);
+  for (int round = 0; round < rounds(400); ++round) {
+    // A worker that is in the program sleeps in its tile until this thread comes to open the gate: sooner or later.
+    Gate gate;
+    TestProgram program;
+    program.checkpoint(gate, 1, 0).idle_tiles(number, 0).checkpoint(gate, 1, 2).build();
+    publish(control, 0, program.header());
+    gate.await(1);
+    for (int wait = 0; wait < round % 50; ++wait) std::this_thread::yield();
+    gate.open = 1;
+    await_end(control, program);
+    if (seats.cpu(0) != before) ++exchanges;
+    before = seats.cpu(0);
+  }
+  workers.await_sleep();
+  MESSAGE("CPUs exchanged " << exchanges << " times");
+  std::set<int32_t> cpus;
+  for (uint32_t seat = 0; seat < number; ++seat) {
+    CHECK(only_cpu_of(workers.id(seat)) == seats.cpu(seat));
+    cpus.insert(seats.cpu(seat));
+  }
+  CHECK(cpus.size() == number);
+}
+
+TEST_CASE("who takes a seat over stays on the CPU that the worker before had") {
+  const uint32_t number = count(allowed_cpus());
+  if (number == 1) return;
+  Seats seats(number);
+  const auto take = [&] {
+    std::thread([&] {
+      take_seat(seats.control, 0);
+      CHECK(only_cpu_of(0) == seats.cpu(0));
+    }).join();
+    return seats.cpu(0);
+  };
+  const int32_t first = take();
+  for (int32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    const cpu_set_t allowed = allowed_cpus();
+    if (cpu == first || !CPU_ISSET(cpu, &allowed)) continue;
+    seats.control.seats()[0].cpu = cpu;
+    CHECK(take() == cpu);
+    return;
+  }
 }
 
 TEST_SUITE_END();
