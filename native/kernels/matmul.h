@@ -49,7 +49,8 @@ enum class MatmulPath : int64_t {
 };
 
 // Tile index -> (batch group, column block, row block), the last running fastest: tiles that follow each other take the
-// same block of B, which stays in L2.
+// same block of B, which stays in L2. In local_pack, where each tile packs anew, (batch group, row block, column block):
+// then it is the rows of A that stay in a cache.
 // tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m) · ceil(n / tile_n).
 struct MatmulParams {
   const float* a;
@@ -99,8 +100,10 @@ static inline MatmulTile matmul_tile(const MatmulParams& p, int64_t tile) {
   const int64_t row_blocks = (p.m + p.tile_m - 1) / p.tile_m;
   const int64_t column_blocks = (p.n + p.tile_n - 1) / p.tile_n;
   const int64_t batch = tile / (row_blocks * column_blocks) * p.tile_batches;
-  const int64_t column = tile / row_blocks % column_blocks * p.tile_n;
-  const int64_t row = tile % row_blocks * p.tile_m;
+  const int64_t at = tile % (row_blocks * column_blocks);
+  const bool is_across = static_cast<MatmulPath>(p.path) == MatmulPath::local_pack;
+  const int64_t column = (is_across ? at % column_blocks : at / row_blocks) * p.tile_n;
+  const int64_t row = (is_across ? at / column_blocks : at % row_blocks) * p.tile_m;
   return {batch,  smaller(batch + p.tile_batches, p.batch.rows()),
           row,    smaller(row + p.tile_m, p.m),
           column, smaller(column + p.tile_n, p.n)};

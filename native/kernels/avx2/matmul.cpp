@@ -32,6 +32,10 @@ struct Micro6x16 {
     const auto kernel = columns > 8 ? kByRows<PackedA, 2>[rows] : kByRows<PackedA, 1>[rows];
     kernel(k, a, a_rs, b, from, to, to_rs);
   }
+  static bool can_pack_and_run(const PackSource&) { return false; }
+  template <bool PackedA>
+  static void pack_and_run(int64_t, int64_t, const float*, int64_t, const PackSource&, int64_t, float*, const float*,
+                           float*, int64_t) {}
   static bool can_store(int64_t columns) { return columns % 8 == 0; }
   static constexpr PackPanels pack_b = pack_b_panels_avx2;
   static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {

@@ -16,6 +16,9 @@ inline namespace TESSERAE_ISA {
 //                    to[r, j] = from[r, j] + sum over p of a[r, p] · b[p, j]. `b` is panels of k × kNr floats, one after the
 //                    other, as many as `columns` reach into; `from` (may be null, for zeros) has whole panels in a row.
 //                    Writes whole panels, or exactly `columns` where can_store(columns).
+//   can_pack_and_run(source)
+//   pack_and_run<PackedA>(columns, k, a, a_rs, source, source_columns, panels, from, to, to_rs)
+//                    run for kRows rows and B in place, which it also packs, to `panels`
 //   can_store(columns)
 //   pack_b(source, k, columns, to)   as pack_b.h says
 //   pack_a(a, rs, cs, rows, k, to)   groups of kRows rows: group i is at to + i · kRows · k
@@ -38,20 +41,29 @@ struct BlockLoops {
         partial(packed_b + p.blocks.kc * p.blocks.nc),
         packed_a(partial + partial_floats(p.blocks)) {}
 
-  // The block of B at (first_k, first_column) as panels.
-  const float* block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns) const {
+  // A block of B: panels and, if these are yet to be filled by the first rows, where from.
+  struct BlockOfB {
+    const float* panels;
+    PackSource source;
+    bool is_packed;
+  };
+
+  // The block of B at (first_k, first_column), which `rows` rows begin with.
+  BlockOfB block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns, int64_t rows) const {
     if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
-      return x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr);
+      return {x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr), {}, true};
     }
     const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype), p.b_rs, p.b_cs};
-    Micro::pack_b(pack_source_at(matrix, first_k, first_column), block_k, columns, packed_b);
-    return packed_b;
+    const BlockOfB block = {packed_b, pack_source_at(matrix, first_k, first_column),
+                            rows < Micro::kRows || !Micro::can_pack_and_run(matrix)};
+    if (block.is_packed) Micro::pack_b(block.source, block_k, columns, packed_b);
+    return block;
   }
 
   // Micro-tiles of `rows` rows (in place, or packed) against the panels of one block of B. They cannot run in
   // parallel: the tile is the unit of that.
   template <bool PackedA>
-  void micro_tiles(const float* a, const float* b, int64_t block_k, int64_t first_row, int64_t rows,
+  void micro_tiles(const float* a, const BlockOfB& b, int64_t block_k, int64_t first_row, int64_t rows,
                    int64_t first_column, int64_t columns, float* sums, bool is_first, bool is_last) const {
     constexpr int64_t kColumns = Micro::kPanels * kNr;
     alignas(64) float finished[Micro::kRows * kColumns];
@@ -62,16 +74,24 @@ struct BlockLoops {
         const int64_t width = std::min(columns - j, kColumns);
         const int64_t whole = (width + kNr - 1) / kNr * kNr;
         const float* from = is_first ? nullptr : sums;
-        const float* panels = b + j * block_k;
         const int64_t row = first_row + i;
         const int64_t column = first_column + j;
-        if (!is_last) {
-          Micro::template run<PackedA>(height, whole, block_k, a_rows, p.a_rs, panels, from, sums, whole);
-        } else if (epilogue.is_copy && Micro::can_store(width)) {
-          float* c = epilogue.c + row * p.c_rs + column;
-          Micro::template run<PackedA>(height, width, block_k, a_rows, p.a_rs, panels, from, c, p.c_rs);
+        float* to = is_last ? finished : sums;
+        int64_t to_rs = whole;
+        int64_t stored = whole;
+        if (is_last && epilogue.is_copy && Micro::can_store(width)) {
+          to = epilogue.c + row * p.c_rs + column;
+          to_rs = p.c_rs;
+          stored = width;
+        }
+        if (b.is_packed || i > 0) {
+          const float* panels = b.panels + j * block_k;
+          Micro::template run<PackedA>(height, stored, block_k, a_rows, p.a_rs, panels, from, to, to_rs);
         } else {
-          Micro::template run<PackedA>(height, whole, block_k, a_rows, p.a_rs, panels, from, finished, whole);
+          Micro::template pack_and_run<PackedA>(stored, block_k, a_rows, p.a_rs, pack_source_at(b.source, 0, j), width,
+                                                packed_b + j * block_k, from, to, to_rs);
+        }
+        if (to == finished) {
           for (int64_t r = 0; r < height; ++r) epilogue.row(finished + r * whole, row + r, column, width);
         }
         sums += height * whole;
@@ -87,7 +107,8 @@ struct BlockLoops {
       const int64_t block_k = std::min(step, p.k - first_k);
       const bool is_first = first_k == 0;
       const bool is_last = first_k + step >= p.k;
-      const float* b = block_of_b(first_k, block_k, first_column, columns);
+      const int64_t most_rows = p.a_cs == 1 ? rows : std::min(rows, p.blocks.mc);
+      BlockOfB b = block_of_b(first_k, block_k, first_column, columns, most_rows);
       const float* a = x.a + first_row * p.a_rs + first_k * p.a_cs;
       if (p.a_cs == 1) {
         micro_tiles<false>(a, b, block_k, first_row, rows, first_column, columns, partial, is_first, is_last);
@@ -98,6 +119,7 @@ struct BlockLoops {
         Micro::pack_a(a + i * p.a_rs, p.a_rs, p.a_cs, height, block_k, packed_a);
         micro_tiles<true>(packed_a, b, block_k, first_row + i, height, first_column, columns,
                           partial + i * panels * kNr, is_first, is_last);
+        b.is_packed = true;
       }
     }
   }

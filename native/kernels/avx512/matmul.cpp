@@ -16,6 +16,12 @@ namespace {
 using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
                              int64_t to_rs, __mmask16 last);
 
+template <int Rows, int Vectors, bool PackedA>
+void on_packed(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to, int64_t to_rs,
+               __mmask16 last) {
+  sgemm_avx512<Rows, Vectors, PackedA>(k, a, a_rs, PackedRows{b, k}, from, to, to_rs, last);
+}
+
 template <int MostRows>
 struct KernelsByRows {
   MicroKernel of[MostRows + 1];
@@ -23,12 +29,22 @@ struct KernelsByRows {
 
 template <bool PackedA, int Vectors, int... Rows>
 constexpr KernelsByRows<sizeof...(Rows)> kernels_by_rows(std::integer_sequence<int, Rows...>) {
-  return {{nullptr, sgemm_avx512<Rows + 1, Vectors, PackedA>...}};
+  return {{nullptr, on_packed<Rows + 1, Vectors, PackedA>...}};
 }
 
 template <bool PackedA, int Vectors, int MostRows>
 constexpr KernelsByRows<MostRows> kByRows =
     kernels_by_rows<PackedA, Vectors>(std::make_integer_sequence<int, MostRows>());
+
+template <int Rows, int Vectors, bool PackedA, typename Element>
+void packing(int64_t k, const float* a, int64_t a_rs, const PackSource& b, __mmask16 present, float* panels,
+             const float* from, float* to, int64_t to_rs, __mmask16 last) {
+  const int64_t panel_bytes = k * kNr * static_cast<int64_t>(sizeof(float));
+  const PackingRows<Element, Vectors> rows = {static_cast<const Element*>(b.data), b.rs, panels, panel_bytes, present};
+  sgemm_avx512<Rows, Vectors, PackedA>(k, a, a_rs, rows, from, to, to_rs, last);
+}
+
+static __mmask16 first_of_last(int64_t columns) { return first_of_16((columns - 1) % kNr + 1); }
 
 template <int Rows, int Panels>
 struct Micro512 {
@@ -38,12 +54,28 @@ struct Micro512 {
   template <bool PackedA>
   static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
                   const float* from, float* to, int64_t to_rs) {
-    const __mmask16 last = first_of_16((columns - 1) % kNr + 1);
     MicroKernel kernel = kByRows<PackedA, 1, Rows>.of[rows];
     if (columns > kNr) kernel = kByRows<PackedA, 2, Rows>.of[rows];
     if (Panels > 2 && columns > 2 * kNr) kernel = kByRows<PackedA, Panels, Rows>.of[rows];
-    kernel(k, a, a_rs, b, from, to, to_rs, last);
+    kernel(k, a, a_rs, b, from, to, to_rs, first_of_last(columns));
   }
+
+  static bool can_pack_and_run(const PackSource& b) { return b.cs == 1; }
+  template <bool PackedA>
+  static void pack_and_run(int64_t columns, int64_t k, const float* a, int64_t a_rs, const PackSource& b,
+                           int64_t b_columns, float* panels, const float* from, float* to, int64_t to_rs) {
+    const auto with = [&](auto element) {
+      using Element = decltype(element);
+      auto kernel = packing<Rows, 1, PackedA, Element>;
+      if (columns > kNr) kernel = packing<Rows, 2, PackedA, Element>;
+      if (Panels > 2 && columns > 2 * kNr) kernel = packing<Rows, Panels, PackedA, Element>;
+      kernel(k, a, a_rs, b, first_of_last(b_columns), panels, from, to, to_rs, first_of_last(columns));
+    };
+    if (b.dtype == DType::f16) with(Half{});
+    else if (b.dtype == DType::bf16) with(Bfloat{});
+    else with(float{});
+  }
+
   static bool can_store(int64_t) { return true; }
   static constexpr PackPanels pack_b = pack_b_panels_avx512;
 
@@ -68,11 +100,11 @@ struct Micro512 {
 using Micro12x32 = Micro512<12, 2>;
 using Micro8x48 = Micro512<8, 3>;
 
-// Eight rows of A leave room in their sets of L1, also where they lie a power of two apart; but a narrow tile that is no
-// multiple of 48 would waste the third vector.
+// Eight rows of A leave room in their sets of L1, also where they lie a power of two apart; but narrow tiles would waste
+// much of the third vector.
 void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
-  if (columns >= 144 || columns % 48 == 0) blocked_tile<Micro8x48>(p, x, tile, scratch);
+  if (columns > 64 || columns == 48) blocked_tile<Micro8x48>(p, x, tile, scratch);
   else blocked_tile<Micro12x32>(p, x, tile, scratch);
 }
 

@@ -12,6 +12,9 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
+// Rows of a block of B that are prefetched ahead while it is packed: short runs far apart, which the hardware does not foresee.
+constexpr int64_t kPackRowsAhead = 8;
+
 inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }
 inline __m512 load16(const Half* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -27,6 +30,16 @@ inline __m512 load_first16(const Element* from, int64_t count) {
   Element elements[16] = {};
   std::memcpy(elements, from, static_cast<size_t>(count) * sizeof(Element));
   return load16(elements);
+}
+
+// Those in `present`, zeros elsewhere. Reads no byte beyond them.
+inline __m512 load_masked16(const float* from, __mmask16 present) { return _mm512_maskz_loadu_ps(present, from); }
+inline __m512 load_masked16(const Half* from, __mmask16 present) {
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(present, from));
+}
+inline __m512 load_masked16(const Bfloat* from, __mmask16 present) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(present, from);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 // rows[i] lane j becomes rows[j] lane i.

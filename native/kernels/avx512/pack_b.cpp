@@ -9,9 +9,6 @@ namespace tesserae {
 namespace matmul {
 namespace {
 
-// Rows that are prefetched ahead: a block's rows are short runs far apart, which the hardware does not foresee.
-constexpr int64_t kPackRowsAhead = 8;
-
 // Rows of B are contiguous: each row is spread over the panels, so that it is read in one run.
 template <typename Element>
 void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* to) {

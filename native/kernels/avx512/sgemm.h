@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/avx512/matmul_vector.h"
 #include "kernels/block_sizes.h"
 
 namespace tesserae::matmul {
@@ -24,13 +25,58 @@ constexpr int64_t kPrefetchRows512 = 16;
   asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
 }
 
+// Where a micro-kernel takes the rows of B from. `row` gives 16 columns of one of the next four rows; `next` goes on by a
+// row, `advance` by `steps` rows that `next` has passed.
+
+// Panels of k × kNr floats, one after the other.
+struct PackedRows {
+  const float* panel;
+  int64_t k;
+
+  [[gnu::always_inline]] __m512 row(int64_t p, int v) const {
+    const float* from = panel + (v * k + p) * kNr;
+    _mm_prefetch(reinterpret_cast<const char*>(from + kPrefetchRows512 * kNr), _MM_HINT_T0);
+    return _mm512_loadu_ps(from);
+  }
+  [[gnu::always_inline]] void next() {}
+  [[gnu::always_inline]] void advance(int64_t steps) { panel += steps * kNr; }
+};
+
+// Rows in place, of Vectors · 16 columns, of the last 16 those in `last`. They become panels on the way.
+template <typename Element, int Vectors>
+struct PackingRows {
+  const Element* from;
+  int64_t rs;
+  float* panel;
+  int64_t panel_bytes;  // from one panel to the next
+  __mmask16 last;
+  const Element* ahead = from + kPackRowsAhead * rs;
+
+  [[gnu::always_inline]] __m512 row(int64_t p, int v) const {
+    _mm_prefetch(reinterpret_cast<const char*>(ahead + v * kNr), _MM_HINT_T0);
+    const Element* elements = from + v * kNr;
+    const __m512 columns = v < Vectors - 1 ? load16(elements) : load_masked16(elements, last);
+    _mm512_storeu_ps(reinterpret_cast<char*>(panel + p * kNr) + v * panel_bytes, columns);
+    return columns;
+  }
+  // By asm, or GCC 12 keeps an address for each row of the unrolled loop, and spills them.
+  [[gnu::always_inline]] void next() {
+    from += rs, ahead += rs;
+    asm("" : "+r"(from), "+r"(ahead));
+  }
+  [[gnu::always_inline]] void advance(int64_t steps) {
+    panel += steps * kNr;
+    asm("" : "+r"(panel));
+  }
+};
+
 // to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], as one FMA chain per element, for Rows rows and Vectors panels
 // of 16 columns, of the last of which those in `last` are stored.
-// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of Rows. b: panels of k × kNr floats.
+// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of Rows.
 // from: rows of Vectors whole panels, or null for zeros; may be `to`.
-template <int Rows, int Vectors, bool PackedA>
-void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
-                        int64_t to_rs, __mmask16 last) {
+template <int Rows, int Vectors, bool PackedA, typename RowsOfB>
+[[gnu::always_inline]] inline void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, RowsOfB b, const float* from,
+                                                float* to, int64_t to_rs, __mmask16 last) {
   __m512 sum[Rows][Vectors];
   if (from) {
 #pragma GCC unroll 12
@@ -51,17 +97,12 @@ void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, const float* b, const
   const float* base[kBases];
 #pragma GCC unroll 4
   for (int i = 0; i < kBases; ++i) base[i] = a + i * 3 * a_rs;
-  const float* panel[Vectors];
-#pragma GCC unroll 3
-  for (int v = 0; v < Vectors; ++v) panel[v] = b + v * k * kNr;
 
   const auto step = [&](int64_t p) __attribute__((always_inline)) {
     __m512 columns[Vectors];
 #pragma GCC unroll 3
-    for (int v = 0; v < Vectors; ++v) {
-      _mm_prefetch(reinterpret_cast<const char*>(panel[v] + (p + kPrefetchRows512) * kNr), _MM_HINT_T0);
-      columns[v] = _mm512_loadu_ps(panel[v] + p * kNr);
-    }
+    for (int v = 0; v < Vectors; ++v) columns[v] = b.row(p, v);
+    b.next();
 #pragma GCC unroll 12
     for (int i = 0; i < Rows; ++i) {
       const float* element = PackedA ? base[0] + p * Rows + i : base[i / 3] + (i % 3) * a_rs + p;
@@ -73,8 +114,7 @@ void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, const float* b, const
   const auto advance = [&](int64_t steps) __attribute__((always_inline)) {
 #pragma GCC unroll 4
     for (int i = 0; i < kBases; ++i) base[i] += PackedA ? steps * Rows : steps;
-#pragma GCC unroll 3
-    for (int v = 0; v < Vectors; ++v) panel[v] += steps * kNr;
+    b.advance(steps);
   };
 
   for (; k >= 4; k -= 4) {
