@@ -22,12 +22,15 @@
 //            m·k <= 2^21 and batches · ceil(n / 32) >= 4 · threads:           local_pack
 //            otherwise:                                                      shared_pack, after an op pack_b
 //   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles or more
-//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
+//            than 3e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
 //            step comes before: even tiles of at most 1 MiB (src/ops/reading-tiles.ts). tile_m = m. Mirrored (m > n): the
 //            same with tile_m, tile_n = n.
-//   local    tile_m = m. tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a tile and at least
-//            8 · threads tiles; with none, 32.
-//   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
+//   local    m >= 128: of tile_n 128, 96, 64, 48, 32 and tile_m some part of m in multiples of 8, with at most 3e8 operations a
+//            tile and at least 4 · threads tiles, those with which the workers are done first, where a tile takes
+//            (tile_m + 5) · (tile_n + 1.5): it packs in the time of five rows, and fetches a row of A in that of 1.5 columns.
+//            With none, or fewer rows: tile_m = m, tile_n = the largest of nc, 96, 64, 48, 32 with at most 3e8 operations a
+//            tile and at least 8 · threads tiles; with none, 32.
+//   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 3e8 operations a tile and at least
 //            8 · threads tiles; with none, 48 and half of nc, in whole panels.
 //   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
 //            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.

@@ -41,7 +41,7 @@ TEST_CASE("matmul: block sizes change no bit") {
   for (const MatmulPath path : {MatmulPath::local_pack, MatmulPath::shared_pack}) {
     for (const Layout a : {Layout::rows, Layout::columns}) {
       MatmulCase c = {50, 75, 70, path};
-      c.a = a, c.b = Layout::columns, c.has_bias = true, c.residual = Residual::in_place, c.inner = 2;
+      c.a = a, c.b = a == Layout::rows ? Layout::columns : Layout::rows, c.has_bias = true, c.residual = Residual::in_place, c.inner = 2;
       for (const Isa isa : instruction_sets()) {
         const std::vector<float> expected = MatmulProblem(c).run(isa, 50, 75);
         for (const BlockSizes& blocks : {BlockSizes{8, 16, 6}, BlockSizes{24, 48, 12}, BlockSizes{32, 16, 48},
@@ -93,11 +93,17 @@ TEST_CASE("matmul: column counts around the panel and the block of n") {
   for (const MatmulPath path : {MatmulPath::local_pack, MatmulPath::shared_pack}) {
     for (const Layout b : kLayouts) {
       for (const int64_t n : {int64_t{1}, kNr - 1, kNr, kNr + 1, 2 * kNr + 9, kNc - 1, kNc, kNc + 1, 2 * kNc + 1}) {
-        MatmulCase c = {kMr + 1, n, 17, path};
-        c.b = b, c.has_bias = true, c.activation = Activation::relu, c.residual = Residual::separate;
-        check(c);
-        c.b_dtype = DType::bf16, c.residual = Residual::in_place;
-        check(c);
+        for (const int64_t m : {kMr + 1, int64_t{13}}) {
+          MatmulCase c = {m, n, 17, path};
+          c.b = b;
+          check(c);
+          c.has_bias = true, c.activation = Activation::relu, c.residual = Residual::separate;
+          check(c);
+          c.b_dtype = DType::bf16, c.residual = Residual::in_place;
+          check(c);
+          c.b_dtype = DType::f16, c.a = Layout::columns;
+          check(c);
+        }
       }
     }
   }

@@ -51,8 +51,8 @@ export function kBlocks(k: number, kc: number): number {
   return Math.ceil(k / kc);
 }
 
-/** A tile takes about two milliseconds at most, so that a cancellation is prompt. */
-const mostTileFlops = 2.5e8;
+/** A tile takes about three milliseconds at most, so that a cancellation is prompt. */
+const mostTileFlops = 3e8;
 /** Matrices smaller than this share a tile: claiming it costs little beside so much work. */
 const leastTileFlops = 2e6;
 /** Tiles per worker, so that a slow core can be relieved of some; reading needs fewer than computing. */
@@ -61,6 +61,17 @@ const thinTilesPerWorker = 2;
 
 const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;
+/** From so many rows on, tiles of local_pack are cut from rows too, each packing anew. */
+const leastRowsToCut = 128;
+const rowCuts = [1, 2, 3, 4, 6, 8, 12, 16];
+/** Rows that a tile is cut to: whole micro-tiles of the widest kernel set. */
+const rowUnit = 8;
+const cutColumns = [128, 96, 64, 48, 32];
+/** Tiles per worker, at least, of which each is a good part of a worker's time. */
+const cutTilesPerWorker = 4;
+/** What packing costs a tile in rows, and what fetching a row of a costs in columns. */
+const packingRows = 5;
+const fetchingColumns = 1.5;
 const sharedRows = [264, 144, 72, 48];
 /** Elements along the wide operand of the thin path: long runs where it lies along them, and shorter ones across. */
 const thinAlong = [1024, 512, 256, 128];
@@ -82,6 +93,8 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   if (path === 'thin') return thinTiles(size);
   const enough = threads * tilesPerWorker;
   if (path === 'localPack') {
+    const cut = m < leastRowsToCut ? undefined : cutOfLeastTime(size);
+    if (cut !== undefined) return cut;
     const fits = (columns: number) =>
       2 * m * k * columns <= mostTileFlops && batches * Math.ceil(n / columns) >= enough;
     return { m, n: Math.min(n, [nc, ...localColumns].find(fits) ?? narrowestStrip), batches: 1 };
@@ -92,6 +105,22 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, nc), batches: 1 };
   const half = Math.max(1, Math.floor(nc / 2 / panelColumns)) * panelColumns;
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
+}
+
+/** The tiles with which the workers are done first, if there is a cut into enough of them. */
+function cutOfLeastTime({ m, n, k, batches, threads }: ProductSize): TileSize | undefined {
+  let best: TileSize | undefined;
+  let bestTime = Number.POSITIVE_INFINITY;
+  for (const columns of cutColumns) {
+    for (const cuts of rowCuts) {
+      const rows = cuts === 1 ? m : Math.ceil(m / cuts / rowUnit) * rowUnit;
+      const tiles = batches * Math.ceil(m / rows) * Math.ceil(n / columns);
+      if (2 * rows * k * columns > mostTileFlops || tiles < threads * cutTilesPerWorker) continue;
+      const time = Math.ceil(tiles / threads) * (rows + packingRows) * (columns + fetchingColumns);
+      if (time < bestTime) [best, bestTime] = [{ m: rows, n: Math.min(n, columns), batches: 1 }, time];
+    }
+  }
+  return best;
 }
 
 function thinTiles({ m, n, k, batches, threads, wide, wideBytes, isFirst }: ProductSize): TileSize {
