@@ -4,6 +4,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/key_value_pages.h"
+#include "kernels/quantized_rows.h"
 
 namespace tesserae {
 
@@ -11,6 +12,8 @@ struct PagedAttentionParams {
   // batch 1, causal, with positions; kv_len is what the pages hold; k, v and their strides are not used.
   AttentionParams attention;
   KeyValuePages cache;
+  // out in 8 bits too, query after query, head after head (quantized_rows.h), v_dim then being a multiple of 32; or null.
+  ActivationBlock* blocks;
 };
 
 // The keys that a tile reads, from the beginning of a key block on.
@@ -32,6 +35,19 @@ static inline bool find_keys(const PagedAttentionParams& p, const AttentionTile&
     if (key_value_page(p.cache, key) == nullptr) return false;
   }
   return true;
+}
+
+// quantize(row, columns, blocks) for each row of `out` that the tile has computed, where they are wanted in 8 bits.
+template <typename Quantize>
+static inline void quantize_outputs(const PagedAttentionParams& p, const AttentionTile& tile, Quantize quantize) {
+  if (p.blocks == nullptr) return;
+  const AttentionParams& a = p.attention;
+  for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
+    for (int64_t head = tile.first_head; head < tile.first_head + tile.heads; ++head) {
+      const float* row = a.out + query * a.out_row + head * a.out_head;
+      quantize(row, a.v_dim, p.blocks + (query * a.heads + head) * (a.v_dim / kActivationBlock));
+    }
+  }
 }
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -12,6 +12,7 @@
 #include "attention_case.h"
 #include "kernels/half.h"
 #include "kernels/paged_attention.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/store_key_values.h"
 #include "kernel_sets.h"
 
@@ -195,6 +196,33 @@ TEST_CASE("paged attention has the bits of attention over the stored values") {
           }
         }
       }
+    }
+  }
+}
+
+TEST_CASE("paged attention: the blocks of its result are those that quantize_rows makes of it") {
+  for (const Isa isa : instruction_sets()) {
+    for (int64_t q_len : {1, 3}) {
+      Case c = causal_case({1, 6, 2, q_len, 70, 32, 64}, q_len == 3, 9);
+      Cache cache(KeyValueType::f32, c.shape, 32, 0);
+      fill(kernel_named("store_key_values", isa), c, cache);
+      const Shape& s = c.shape;
+      Operand<float> out(1, s.heads, s.q_len, s.v_dim, c.gaps, NAN);
+      std::vector<ActivationBlock> blocks(static_cast<size_t>(s.q_len * s.heads * s.v_dim / kActivationBlock));
+      std::vector<ActivationBlock> expected(blocks.size());
+      PagedAttentionParams p = {};
+      p.attention = c.params(out, 2, 1);
+      p.attention.kv_len = 96;
+      p.cache = cache.layout;
+      p.blocks = blocks.data();
+      REQUIRE(run(kernel_named("paged_attention", isa), p, c.tile_count(2, 1)) == KernelStatus::ok);
+      QuantizeRowsParams rows = {};
+      rows.x = out.data(), rows.y = expected.data();
+      rows.columns = s.v_dim, rows.tile_rows = 100;
+      rows.outer = {{1, 1, s.q_len, s.heads}};
+      rows.x_outer = {{0, 0, out.row_stride, out.head_stride}};
+      REQUIRE(run(kernel_named("quantize_rows", isa), rows, 1) == KernelStatus::ok);
+      CHECK(std::memcmp(blocks.data(), expected.data(), blocks.size() * sizeof(ActivationBlock)) == 0);
     }
   }
 }

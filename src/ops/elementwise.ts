@@ -111,6 +111,7 @@ export const siluMul = defineOp({
   record(recorder, { gate, up }, out) {
     recordElements(recorder, {
       kernel: 'silu_mul',
+      quantizes: true,
       flopsPerElement: 21,
       tensors: [asRow(gate), asRow(up), asRow(out)],
       write: (params, [g, u, y], { columns, outer, strides }, tileRows) =>
@@ -122,7 +123,6 @@ export const siluMul = defineOp({
           .int(tileRows)
           .ints(outer)
           .ints(strides.flat())
-          // The result in 8 bits: see quantized-rows.ts.
           .pointer(undefined),
     });
   },

@@ -53,6 +53,7 @@ export const rmsNorm = defineOp({
     const scale = weight && packed(recorder, weight);
     recordRows(recorder, {
       kernel: 'rms_norm',
+      quantizes: true,
       flopsPerElement: 4,
       tensors: [x, out],
       alsoReads: [scale],
@@ -66,7 +67,6 @@ export const rmsNorm = defineOp({
           .int(tileRows)
           .ints(outer)
           .ints(strides.flat())
-          // The result in 8 bits: see quantized-rows.ts.
           .pointer(undefined),
     });
   },

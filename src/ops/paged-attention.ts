@@ -8,6 +8,7 @@ import { attentionTiles, checkScoreOptions, type ScoreOptions, writeAttention } 
 import { recordCopy } from './copy.js';
 import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } from './op.js';
 import { keyValueTypes, PagedKeyValues, positionsPerPage } from './paged-key-values.js';
+import { blockElements } from './quantized-rows.js';
 import { packed } from './rows.js';
 
 export interface StoreKeyValuesOptions {
@@ -128,6 +129,7 @@ export const pagedAttention = defineOp({
     const tiles = attentionTiles(sizes, recorder.threads);
     const step = {
       kernel: 'paged_attention',
+      quantizes: vDim % blockElements === 0,
       tiles: tiles.count,
       // How many keys there are is known only when it runs; this is with the cache full.
       flops: 2 * heads * queries * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
@@ -144,7 +146,7 @@ export const pagedAttention = defineOp({
         causal: true,
         options: args,
       });
-      writeCache(params, cache);
+      writeCache(params, cache).pointer(undefined);
     });
     if (to !== out) recordCopy(recorder, to, out);
   },
@@ -160,8 +162,8 @@ function checkCache(cache: unknown, op: string): asserts cache is PagedKeyValues
 }
 
 /** KeyValuePages of native/kernels/key_value_pages.h. */
-function writeCache(params: ParamWriter, cache: PagedKeyValues): void {
-  params
+function writeCache(params: ParamWriter, cache: PagedKeyValues): ParamWriter {
+  return params
     .pointer(cache.table)
     .int(cache.table.shape[0] as number)
     .ints([positionsPerPage, cache.keysOffset, cache.valuesOffset])

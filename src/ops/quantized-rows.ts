@@ -6,11 +6,8 @@ import type { Tensor } from '../tensor/tensor.js';
 import { packed, rowsOf, tileRowsFor } from './rows.js';
 
 /** Activations of a block, and its bytes: ActivationBlock. */
-const blockElements = 32;
+export const blockElements = 32;
 const blockBytes = 48;
-
-/** Kernels that write their result in 8 bits too, when their last parameter says where. */
-const quantizingKernels: readonly string[] = ['rms_norm', 'silu_mul'];
 
 /** Which tensor a step leaves in 8 bits, and where. */
 const quantizedBy = new WeakMap<Step, { readonly x: Tensor; readonly rows: Tensor }>();
@@ -45,9 +42,9 @@ function quantizedBefore({ steps }: Recorder, x: Tensor): Tensor | undefined {
 }
 
 /** Whether the step computes exactly x, in rows that are whole blocks. */
-function canQuantize({ kernel, writes }: Step, x: Tensor): boolean {
+function canQuantize({ quantizes, writes }: Step, x: Tensor): boolean {
   const [result] = writes;
-  if (!quantizingKernels.includes(kernel) || result === undefined || writes.length > 1) return false;
+  if (quantizes !== true || result === undefined || writes.length > 1) return false;
   return isSameRun(result, x) && (result.shape.at(-1) as number) % blockElements === 0;
 }
 

@@ -73,6 +73,7 @@ const flatColumns = 4096;
 export interface RowStep {
   readonly kernel: string;
   readonly flopsPerElement: number;
+  readonly quantizes?: boolean;
   /** Operands of exactly the output's shape, then the output itself as the last. */
   readonly tensors: readonly Tensor[];
   /** Other tensors that the kernel reads: weights, for instance. */
@@ -121,6 +122,7 @@ function emitRows(recorder: Recorder, step: RowStep, tensors: readonly Tensor[],
     kernel: step.kernel,
     tiles: Math.ceil(rows.rows / tileRows),
     flops: step.flopsPerElement * rows.rows * rows.columns,
+    quantizes: step.quantizes,
     reads: [...tensors.slice(0, -1), ...(step.alsoReads ?? [])],
     writes: [tensors.at(-1) as Tensor],
   };

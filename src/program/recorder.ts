@@ -20,6 +20,8 @@ export interface StepDescription {
   readonly flops: number;
   /** Who must compute it, however little it is; without it whoever is thought to be fastest does. */
   readonly by?: StepOwner | undefined;
+  /** Its last parameter, undefined as it is recorded, can say where the result goes in 8 bits too: see quantized-rows.ts. */
+  readonly quantizes?: boolean | undefined;
   readonly reads: readonly (Tensor | undefined)[];
   readonly writes: readonly Tensor[];
 }
@@ -29,6 +31,7 @@ export interface Step {
   readonly tiles: number;
   readonly flops: number;
   readonly by?: StepOwner | undefined;
+  readonly quantizes?: boolean | undefined;
   readonly reads: readonly Tensor[];
   readonly writes: readonly Tensor[];
   readonly params: readonly ParamWord[];
@@ -77,6 +80,7 @@ export class Recorder {
       tiles: step.tiles,
       flops: step.flops,
       by: step.by,
+      quantizes: step.quantizes,
       reads: step.reads.filter((tensor) => tensor !== undefined),
       writes: step.writes,
       params: writer.words,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/avx2/attention_rows.h"
+#include "kernels/avx2/quantize_block.h"
 #include "kernels/paged_attention.h"
 
 namespace tesserae::attention {
@@ -273,6 +274,7 @@ KernelStatus paged_tile_with(const OpRecord& op, int64_t tile_index, Scratch& sc
     case KeyValueType::f16: attend_pages<Micro, uint16_t>(p, tile, keys, scratch); break;
     case KeyValueType::q8_0: attend_pages<Micro, Quantized>(p, tile, keys, scratch); break;
   }
+  quantize_outputs(p, tile, quantize_row);
   return KernelStatus::ok;
 }
 

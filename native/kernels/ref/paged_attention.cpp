@@ -3,6 +3,7 @@
 
 #include "kernels/half.h"
 #include "kernels/ref/attention_row.h"
+#include "kernels/ref/quantize_block.h"
 
 namespace tesserae {
 namespace {
@@ -56,6 +57,7 @@ KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scra
   const Keys k = {p.cache, t.kv_head, p.attention.dim};
   const Values v = {p.cache, t.kv_head, p.attention.v_dim};
   for_each_row(p.attention, t, [&](const AttentionRow& row) { attend_row_ref(p.attention, row, k, v, scratch); });
+  quantize_outputs(p, t, quantize_row_ref);
   return KernelStatus::ok;
 }
 
