@@ -58,5 +58,24 @@ TEST_CASE("silu_mul: special values, and y may be up") {
   }
 }
 
+TEST_CASE("silu_mul: the same bits with all vector sets, wherever the gate lies") {
+  constexpr int64_t kColumns = 40'003;
+  Rows<float> gate({{1, 1, 1, 1}}, kColumns, Layout::gapped);
+  Rows<float> up({{1, 1, 1, 1}}, kColumns, Layout::contiguous);
+  Random random(3);
+  gate.fill([&] { return std::ldexp(random.uniform(), random.integer(-140, 10)); });
+  up.fill([&] { return random.uniform(); });
+  std::vector<float> expected;
+  for (Isa isa : vector_sets()) {
+    CAPTURE(std::string(kernel_set(isa).isa));
+    Rows<float> y({{1, 1, 1, 1}}, kColumns, Layout::permuted);
+    REQUIRE(run_silu_mul(kernel_named("silu_mul", isa), gate, up, y, 1) == KernelStatus::ok);
+    const std::vector<float> got(y.row(0), y.row(0) + kColumns);
+    if (expected.empty()) expected = got;
+    CHECK(std::memcmp(got.data(), expected.data(), kColumns * sizeof(float)) == 0);
+    CHECK(y.guards_intact());
+  }
+}
+
 }  // namespace
 }  // namespace tesserae::testing
