@@ -19,19 +19,20 @@
 //   part of m. Put the dimensions of the batch that are left into `batch`, outermost first, 1 in front.
 //   Path     min(m, n) <= 32 and the wide operand (B, or A with m > n) lies along its rows; <= thin_across of the
 //            kernel set where its k is contiguous; <= 8 where it has no unit stride:  thin
-//            m·k <= 2^21 and batches · ceil(n / 32) >= 4 · threads:           local_pack
+//            m·k <= 2^22 and batches · ceil(n / 32) >= 4 · threads:           local_pack
 //            otherwise:                                                      shared_pack, after an op pack_b
 //   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles or more
-//            than 3e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
+//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
 //            step comes before: even tiles of at most 1 MiB (src/ops/reading-tiles.ts). tile_m = m. Mirrored (m > n): the
 //            same with tile_m, tile_n = n.
-//   local    m >= 128: of tile_n 128, 96, 64, 48, 32 and tile_m some part of m in multiples of 8, with at most 3e8 operations a
-//            tile and at least 4 · threads tiles, those with which the workers are done first, where a tile takes
+//   local    m >= 128: of tile_n 128, 96, 64, 48, 32 and tile_m some part of m in multiples of 8, with at most 5.5e8 operations
+//            a tile and at least 4 · threads tiles, those with which the workers are done first, where a tile takes
 //            (tile_m + 5) · (tile_n + 1.5): it packs in the time of five rows, and fetches a row of A in that of 1.5 columns.
-//            With none, or fewer rows: tile_m = m, tile_n = the largest of nc, 96, 64, 48, 32 with at most 3e8 operations a
+//            With none, or fewer rows: tile_m = m, tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a
 //            tile and at least 8 · threads tiles; with none, 32.
-//   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 3e8 operations a tile and at least
-//            8 · threads tiles; with none, 48 and half of nc, in whole panels.
+//   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
+//            8 · threads tiles; with none, 48 and half of nc, in whole panels. Where tile_m takes all rows, tile_n is that of
+//            nc, 128, 96, 64, 48, 32 with which the workers are done first.
 //   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
 //            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.
 

@@ -12,8 +12,8 @@ const thinMost = 32;
 const thinStrided = 8;
 /** Up to so many rows it takes as long as reading the wide operand, whatever is computed. */
 const thinReading = 8;
-/** All rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
-const localPackElements = 2 ** 21;
+/** Many rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
+const localPackElements = 2 ** 22;
 
 /** The numbers of MatmulPath in native/kernels/matmul.h. */
 export const pathCodes = { thin: 0, localPack: 1, sharedPack: 2 } as const;
@@ -51,8 +51,8 @@ export function kBlocks(k: number, kc: number): number {
   return Math.ceil(k / kc);
 }
 
-/** A tile takes about three milliseconds at most, so that a cancellation is prompt. */
-const mostTileFlops = 3e8;
+/** A tile takes about two milliseconds at most, so that a cancellation is prompt. */
+const mostTileFlops = 2.5e8;
 /** Matrices smaller than this share a tile: claiming it costs little beside so much work. */
 const leastTileFlops = 2e6;
 /** Tiles per worker, so that a slow core can be relieved of some; reading needs fewer than computing. */
@@ -61,8 +61,9 @@ const thinTilesPerWorker = 2;
 
 const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;
-/** From so many rows on, tiles of local_pack are cut from rows too, each packing anew. */
+/** From so many rows on, tiles of local_pack are cut from rows too, each packing anew: two milliseconds with AVX-512. */
 const leastRowsToCut = 128;
+const mostCutFlops = 5.5e8;
 const rowCuts = [1, 2, 3, 4, 6, 8, 12, 16];
 /** Rows that a tile is cut to: whole micro-tiles of the widest kernel set. */
 const rowUnit = 8;
@@ -102,12 +103,15 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   const fits = (rows: number) =>
     2 * rows * k * nc <= mostTileFlops && batches * Math.ceil(m / rows) * Math.ceil(n / nc) >= enough;
   const rows = sharedRows.find(fits);
-  if (rows !== undefined) return { m: Math.min(m, rows), n: Math.min(n, nc), batches: 1 };
+  if (rows !== undefined) {
+    const columns = m > rows ? nc : evenColumns(size);
+    return { m: Math.min(m, rows), n: Math.min(n, columns), batches: 1 };
+  }
   const half = Math.max(1, Math.floor(nc / 2 / panelColumns)) * panelColumns;
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
 }
 
-/** The tiles with which the workers are done first, if there is a cut into enough of them. */
+/** The tiles of local_pack with which the workers are done first, if there is a cut into enough of them. */
 function cutOfLeastTime({ m, n, k, batches, threads }: ProductSize): TileSize | undefined {
   let best: TileSize | undefined;
   let bestTime = Number.POSITIVE_INFINITY;
@@ -115,12 +119,19 @@ function cutOfLeastTime({ m, n, k, batches, threads }: ProductSize): TileSize | 
     for (const cuts of rowCuts) {
       const rows = cuts === 1 ? m : Math.ceil(m / cuts / rowUnit) * rowUnit;
       const tiles = batches * Math.ceil(m / rows) * Math.ceil(n / columns);
-      if (2 * rows * k * columns > mostTileFlops || tiles < threads * cutTilesPerWorker) continue;
+      if (2 * rows * k * columns > mostCutFlops || tiles < threads * cutTilesPerWorker) continue;
       const time = Math.ceil(tiles / threads) * (rows + packingRows) * (columns + fetchingColumns);
       if (time < bestTime) [best, bestTime] = [{ m: rows, n: Math.min(n, columns), batches: 1 }, time];
     }
   }
   return best;
+}
+
+/** Where one row of tiles takes all of a: the columns, up to nc, with which the workers are done first. */
+function evenColumns({ n, batches, threads, nc }: ProductSize): number {
+  const time = (columns: number) =>
+    Math.ceil((batches * Math.ceil(n / columns)) / threads) * (columns + fetchingColumns);
+  return [nc, ...cutColumns].reduce((best, columns) => (columns < nc && time(columns) < time(best) ? columns : best));
 }
 
 function thinTiles({ m, n, k, batches, threads, wide, wideBytes, isFirst }: ProductSize): TileSize {

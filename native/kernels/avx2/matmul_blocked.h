@@ -23,6 +23,11 @@ inline namespace TESSERAE_ISA {
 //   pack_b(source, k, columns, to)   as pack_b.h says
 //   pack_a(a, rs, cs, rows, k, to)   groups of kRows rows: group i is at to + i · kRows · k
 
+// Rows of A that a tile reads together have more floats than stay in a second cache: then it asks for this much of each row
+// before its micro-tile comes.
+constexpr int64_t kNearFloats = int64_t{1} << 18;
+constexpr int64_t kBeginningLines = 4;
+
 // One row block × one block of B, all of k.
 template <typename Micro>
 struct BlockLoops {
@@ -60,12 +65,22 @@ struct BlockLoops {
     return block;
   }
 
+  // Asks for where the rows of a micro-tile begin: the hardware foresees how they go on, but not that they begin.
+  void prefetch_rows(const float* a) const {
+    for (int64_t i = 0; i < Micro::kRows; ++i) {
+      for (int64_t line = 0; line < kBeginningLines; ++line) {
+        _mm_prefetch(reinterpret_cast<const char*>(a + i * p.a_rs + line * kNr), _MM_HINT_T0);
+      }
+    }
+  }
+
   // Micro-tiles of `rows` rows (in place, or packed) against the panels of one block of B. They cannot run in
   // parallel: the tile is the unit of that.
   template <bool PackedA>
   void micro_tiles(const float* a, const BlockOfB& b, int64_t block_k, int64_t first_row, int64_t rows,
                    int64_t first_column, int64_t columns, float* sums, bool is_first, bool is_last) const {
     constexpr int64_t kColumns = Micro::kPanels * kNr;
+    const bool is_far = p.a_rs * rows > kNearFloats;
     alignas(64) float finished[Micro::kRows * kColumns];
     for (int64_t i = 0; i < rows; i += Micro::kRows) {
       const int64_t height = std::min<int64_t>(rows - i, Micro::kRows);
@@ -73,6 +88,9 @@ struct BlockLoops {
       for (int64_t j = 0; j < columns; j += kColumns) {
         const int64_t width = std::min(columns - j, kColumns);
         const int64_t whole = (width + kNr - 1) / kNr * kNr;
+        if (!PackedA && is_far && j + kColumns >= columns && i + Micro::kRows < rows) {
+          prefetch_rows(a_rows + Micro::kRows * p.a_rs);
+        }
         const float* from = is_first ? nullptr : sums;
         const int64_t row = first_row + i;
         const int64_t column = first_column + j;
