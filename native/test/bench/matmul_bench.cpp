@@ -3,6 +3,7 @@
 //   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
 // TESSERAE_ISA names the kernel set, else it is the best one; BLOCKS=kc,nc,mc sets the block sizes.
 #include <immintrin.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -27,6 +28,14 @@ namespace {
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The calling thread on one CPU: left alone, both threads share one now and then.
+void stay_on(int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  sched_setaffinity(0, sizeof cpus, &cpus);
 }
 
 struct Aligned {
@@ -152,6 +161,7 @@ class Runner {
     }
     std::atomic<bool> ready{false}, go{false};
     std::thread other([&] {
+      stay_on(1);
       ready = true;
       while (!go) _mm_pause();
       work(1);
@@ -245,6 +255,7 @@ std::vector<Problem> one_problem(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  stay_on(0);
   const std::string kind = argc > 1 ? argv[1] : "all";
   const int repeats = argc > 2 ? std::atoi(argv[2]) : 9;
   const Aligned memory(size_t{128} << 20);
