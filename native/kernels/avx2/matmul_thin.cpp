@@ -6,64 +6,6 @@
 namespace tesserae::matmul {
 namespace {
 
-// Vectors along j, Steps rows of w at a time: their runs are long, so that the prefetchers follow them, and each
-// vector of sums is loaded and stored once for Steps FMAs.
-template <int T, int Steps, int Vectors, typename Load>
-inline void rows_step(const float* x, float* sums, Load load) {
-  __m256 w[Steps][Vectors];
-#pragma GCC unroll 8
-  for (int q = 0; q < Steps; ++q) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) w[q][v] = load(q, v);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < T; ++i) {
-    __m256 sum[Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[v] = _mm256_loadu_ps(sums + i * kSumsStride + v * 8);
-#pragma GCC unroll 8
-    for (int q = 0; q < Steps; ++q) {
-      const __m256 factor = _mm256_broadcast_ss(x + q * T + i);
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sum[v] = _mm256_fmadd_ps(factor, w[q][v], sum[v]);
-    }
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) _mm256_storeu_ps(sums + i * kSumsStride + v * 8, sum[v]);
-  }
-}
-
-// Rows are prefetched so many steps ahead: 48 KiB in a strip of full width, more than L1 holds, which L2 makes good.
-constexpr int kStepsAhead = 3;
-
-template <int T, int Steps, typename Element>
-inline void rows_of_k(const Strip<Element>& s, int64_t p) {
-  const Element* w = s.w + p * s.stride_k;
-  const float* x = s.x + p * T;
-  int64_t j = 0;
-  for (; j + 16 <= s.columns; j += 16) {
-    for (int q = 0; q < Steps; ++q) {
-      const Element* ahead = w + (kStepsAhead * Steps + q) * s.stride_k + j;
-      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
-    }
-    rows_step<T, Steps, 2>(x, s.sums + j, [&](int q, int v) { return load8(w + q * s.stride_k + j + v * 8); });
-  }
-  for (; j + 8 <= s.columns; j += 8) {
-    rows_step<T, Steps, 1>(x, s.sums + j, [&](int q, int) { return load8(w + q * s.stride_k + j); });
-  }
-  if (j < s.columns) {
-    const int64_t rest = s.columns - j;
-    rows_step<T, Steps, 1>(x, s.sums + j, [&](int q, int) { return load_first(w + q * s.stride_k + j, rest); });
-  }
-}
-
-template <int T, typename Element>
-void sum_rows(const Strip<Element>& s) {
-  constexpr int kSteps = 4;
-  int64_t p = 0;
-  for (; p + kSteps <= s.k; p += kSteps) rows_of_k<T, kSteps>(s, p);
-  for (; p < s.k; ++p) rows_of_k<T, 1>(s, p);
-}
-
 // Eight columns that are all there, the same with prefetching of those to come, or the last few.
 enum class Columns { whole, whole_prefetching, last };
 
@@ -173,10 +115,6 @@ void sum_columns(const Strip<Element>& s) {
 
 struct SumsAvx2 {
   template <int T, typename Element>
-  static void rows(const Strip<Element>& s) {
-    sum_rows<T>(s);
-  }
-  template <int T, typename Element>
   static void columns(const Strip<Element>& s) {
     sum_columns<T>(s);
   }
@@ -187,9 +125,10 @@ struct SumsAvx2 {
   static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
 
-// Any number of rows: their sums with Steps rows of w, which stay in registers meanwhile.
+// The sums of all thin rows with Steps rows of w, which stay in registers meanwhile: their runs are long, so that the prefetchers
+// follow them, and each vector of sums is loaded and stored once for Steps FMAs.
 template <int Steps, typename Load>
-inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const float* x, float* sums, Load load) {
+inline __attribute__((always_inline)) void rows_step(int64_t rows, const float* x, float* sums, Load load) {
   __m256 w[Steps][2];
 #pragma GCC unroll 4
   for (int q = 0; q < Steps; ++q) {
@@ -211,8 +150,11 @@ inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const fl
   }
 }
 
+// Rows are prefetched so many times Steps ahead.
+constexpr int kStepsAhead = 3;
+
 template <int Steps, typename Element>
-inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
+inline void rows_of_k(const ManyRows<Element>& s, int64_t p) {
   const Element* w = s.w.at(p, 0).data;
   const int64_t stride = s.w.stride_k;
   const float* x = s.x + p / kManySteps * kManySteps * s.rows + p % kManySteps;
@@ -222,10 +164,10 @@ inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
       const Element* ahead = w + (kStepsAhead * Steps + q) * stride + j;
       _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
     }
-    many_rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) { return load8(w + q * stride + j + v * 8); });
+    rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) { return load8(w + q * stride + j + v * 8); });
   }
   if (j < s.columns) {
-    many_rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) {
+    rows_step<Steps>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) {
       const int64_t rest = s.columns - j - v * 8;
       const Element* from = w + q * stride + j + v * 8;
       return rest >= 8 ? load8(from) : rest > 0 ? load_first(from, rest) : _mm256_setzero_ps();
@@ -237,8 +179,8 @@ template <typename Element>
 void SumsAvx2::many_by_rows(const ManyRows<Element>& s) {
   constexpr int kSteps = 4;
   int64_t p = 0;
-  for (; p + kSteps <= s.k; p += kSteps) many_rows_of_k<kSteps>(s, p);
-  for (; p < s.k; ++p) many_rows_of_k<1>(s, p);
+  for (; p + kSteps <= s.k; p += kSteps) rows_of_k<kSteps>(s, p);
+  for (; p < s.k; ++p) rows_of_k<1>(s, p);
 }
 
 // No faster along columns than with packing: never chosen (src/ops/matmul-tiles.ts).

@@ -1,4 +1,5 @@
-// The loops of matmul's thin path, and those of few rows. What an instruction set brings is its sums.
+// The loops of matmul's thin path, and those of few rows, whose sums with some columns are registers. What an instruction set
+// brings is its sums.
 #pragma once
 
 #include <algorithm>
@@ -40,11 +41,10 @@ void sum_strided(const Strip<Element>& s) {
   }
 }
 
-// Sums has rows<T>(strip) for a wide operand whose rows are contiguous, and columns<T>(strip) for one whose k is.
+// Sums has columns<T>(strip) for a wide operand whose k is contiguous.
 template <typename Sums, int T, typename Element>
 void sum_strip(const Strip<Element>& s) {
-  if (s.stride_j == 1) Sums::template rows<T>(s);
-  else if (s.stride_k == 1) Sums::template columns<T>(s);
+  if (s.stride_k == 1) Sums::template columns<T>(s);
   else sum_strided<T>(s);
 }
 
@@ -91,7 +91,8 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
 
 template <typename Sums, typename Thin, typename Wide>
 void thin_tile(const ThinTile<Thin, Wide>& tile, float* scratch) {
-  if (tile.rows <= kThinFew) thin_tile_few<Sums>(tile, scratch);
+  // Along rows the sums are no registers anyhow.
+  if (tile.rows <= kThinFew && tile.wide.stride_i != 1) thin_tile_few<Sums>(tile, scratch);
   else thin_tile_many<Sums>(tile, scratch);
 }
 

@@ -1,5 +1,5 @@
-// The thin path with more than kThinFew rows of the thin operand: their sums rest in L1 while the wide operand passes once,
-// a few rows of k at a time in registers. What an instruction set brings is its sums.
+// The thin path along rows of the wide operand, and with more than kThinFew rows of the thin one: the sums rest in L1 while
+// the wide operand passes once, a few steps of k at a time in registers. What an instruction set brings is its sums.
 #pragma once
 
 #include <algorithm>

@@ -8,63 +8,6 @@
 namespace tesserae::matmul {
 namespace {
 
-// Rows of w taken at a time, and how many such steps ahead they are prefetched.
-constexpr int kRowSteps = 4;
-constexpr int kRowStepsAhead = 3;
-
-template <int T, int Steps, int Vectors, typename Load>
-inline __attribute__((always_inline)) void rows_step(const float* x, float* sums, Load load) {
-  __m512 w[Steps][Vectors];
-#pragma GCC unroll 8
-  for (int q = 0; q < Steps; ++q) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) w[q][v] = load(q, v);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < T; ++i) {
-    __m512 sum[Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_loadu_ps(sums + i * kSumsStride + v * 16);
-#pragma GCC unroll 8
-    for (int q = 0; q < Steps; ++q) {
-      const __m512 factor = _mm512_set1_ps(x[q * T + i]);
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sum[v] = _mm512_fmadd_ps(factor, w[q][v], sum[v]);
-    }
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) _mm512_storeu_ps(sums + i * kSumsStride + v * 16, sum[v]);
-  }
-}
-
-template <int T, int Steps, typename Element>
-inline void rows_of_k(const Strip<Element>& s, int64_t p) {
-  const Element* w = s.w + p * s.stride_k;
-  const float* x = s.x + p * T;
-  int64_t j = 0;
-  for (; j + 32 <= s.columns; j += 32) {
-#pragma GCC unroll 8
-    for (int q = 0; q < Steps; ++q) {
-      const auto* ahead = reinterpret_cast<const char*>(w + (kRowStepsAhead * Steps + q) * s.stride_k + j);
-      _mm_prefetch(ahead, _MM_HINT_T0);
-      if (sizeof(Element) == 4) _mm_prefetch(ahead + kCacheLineBytes, _MM_HINT_T0);
-    }
-    rows_step<T, Steps, 2>(x, s.sums + j, [&](int q, int v) __attribute__((always_inline)) {
-      return load16(w + q * s.stride_k + j + v * 16);
-    });
-  }
-  for (; j + 16 <= s.columns; j += 16) {
-    rows_step<T, Steps, 1>(x, s.sums + j, [&](int q, int) __attribute__((always_inline)) {
-      return load16(w + q * s.stride_k + j);
-    });
-  }
-  if (j < s.columns) {
-    const int64_t rest = s.columns - j;
-    rows_step<T, Steps, 1>(x, s.sums + j, [&](int q, int) __attribute__((always_inline)) {
-      return load_first16(w + q * s.stride_k + j, rest);
-    });
-  }
-}
-
 // Cache lines that a column is prefetched ahead; behind its end those of the columns that come next.
 constexpr int64_t kLinesAhead = 8;
 
@@ -127,8 +70,6 @@ void sixteen_columns(const Strip<Element>& s, int64_t j) {
 
 struct SumsAvx512 {
   template <int T, typename Element>
-  static void rows(const Strip<Element>& s);
-  template <int T, typename Element>
   static void columns(const Strip<Element>& s);
   template <typename Element>
   static void many_by_rows(const ManyRows<Element>& s);
@@ -137,9 +78,13 @@ struct SumsAvx512 {
   static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
 
-// Any number of rows: their sums with Steps rows of w, which stay in registers meanwhile.
+// Rows of w taken at a time, and how many such steps ahead they are prefetched.
+constexpr int kRowSteps = 4;
+constexpr int kRowStepsAhead = 3;
+
+// The sums of all thin rows with Steps rows of w, which stay in registers meanwhile.
 template <int Steps, int Vectors, typename Load>
-inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const float* x, float* sums, Load load) {
+inline __attribute__((always_inline)) void rows_step(int64_t rows, const float* x, float* sums, Load load) {
   __m512 w[Steps][Vectors];
 #pragma GCC unroll 4
   for (int q = 0; q < Steps; ++q) {
@@ -163,7 +108,7 @@ inline __attribute__((always_inline)) void many_rows_step(int64_t rows, const fl
 }
 
 template <int Steps, typename Element>
-inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
+inline void rows_of_k(const ManyRows<Element>& s, int64_t p) {
   const Element* w = s.w.at(p, 0).data;
   const int64_t stride = s.w.stride_k;
   const float* x = s.x + p / kManySteps * kManySteps * s.rows + p % kManySteps;
@@ -175,13 +120,13 @@ inline void many_rows_of_k(const ManyRows<Element>& s, int64_t p) {
       _mm_prefetch(ahead, _MM_HINT_T0);
       if (sizeof(Element) == 4) _mm_prefetch(ahead + kCacheLineBytes, _MM_HINT_T0);
     }
-    many_rows_step<Steps, 2>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) __attribute__((always_inline)) {
+    rows_step<Steps, 2>(s.rows, x, s.sums + j * s.rows, [&](int q, int v) __attribute__((always_inline)) {
       return load16(w + q * stride + j + v * 16);
     });
   }
   for (; j < s.columns; j += 16) {
     const int64_t rest = s.columns - j;
-    many_rows_step<Steps, 1>(s.rows, x, s.sums + j * s.rows, [&](int q, int) __attribute__((always_inline)) {
+    rows_step<Steps, 1>(s.rows, x, s.sums + j * s.rows, [&](int q, int) __attribute__((always_inline)) {
       return rest >= 16 ? load16(w + q * stride + j) : load_first16(w + q * stride + j, rest);
     });
   }
@@ -310,13 +255,6 @@ void SumsAvx512::add_square(const float* square, int64_t steps, int64_t rows, co
   }
 }
 template <int T, typename Element>
-void SumsAvx512::rows(const Strip<Element>& s) {
-  int64_t p = 0;
-  for (; p + kRowSteps <= s.k; p += kRowSteps) rows_of_k<T, kRowSteps>(s, p);
-  for (; p < s.k; ++p) rows_of_k<T, 1>(s, p);
-}
-
-template <int T, typename Element>
 void SumsAvx512::columns(const Strip<Element>& s) {
   int64_t j = 0;
   for (; j + 16 <= s.columns; j += 16) sixteen_columns<T, true>(s, j);
@@ -326,8 +264,8 @@ void SumsAvx512::columns(const Strip<Element>& s) {
 template <typename Element>
 void SumsAvx512::many_by_rows(const ManyRows<Element>& s) {
   int64_t p = 0;
-  for (; p + kRowSteps <= s.k; p += kRowSteps) many_rows_of_k<kRowSteps>(s, p);
-  for (; p < s.k; ++p) many_rows_of_k<1>(s, p);
+  for (; p + kRowSteps <= s.k; p += kRowSteps) rows_of_k<kRowSteps>(s, p);
+  for (; p < s.k; ++p) rows_of_k<1>(s, p);
 }
 
 template <typename Element>
