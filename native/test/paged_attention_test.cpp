@@ -200,6 +200,20 @@ TEST_CASE("paged attention has the bits of attention over the stored values") {
   }
 }
 
+TEST_CASE("paged attention of one query has the same bits however many heads share their keys") {
+  for (int64_t group : {4, 5, 7, 8, 9}) {
+    Case c = causal_case({1, 2 * group, 2, 1, kBlock + 41, 32, 40}, true, static_cast<unsigned>(group));
+    for (const KernelPair& kernel : kernels()) {
+      CAPTURE(group);
+      Cache cache(KeyValueType::f32, c.shape, 32, 1);
+      fill(kernel.store, c, cache);
+      const std::vector<float> expected = attend_whole(kernel.whole, c);
+      CHECK(same_bits(attend_pages(kernel.attend, c, cache, group, 1), expected));
+      CHECK(same_bits(attend_pages(kernel.attend, c, cache, 1, 1), expected));
+    }
+  }
+}
+
 TEST_CASE("paged attention: the blocks of its result are those that quantize_rows makes of it") {
   for (const Isa isa : instruction_sets()) {
     for (int64_t q_len : {1, 3}) {

@@ -14,6 +14,9 @@ static_assert(kKeyPanel == kPanel, "pages hold the panels of the micro-kernel");
 
 struct Quantized;  // stands for q8_0 where others have an element type
 
+// Up to so many heads of one query go a few at a time: the caches hold what the first have read.
+constexpr int64_t kMostInParts = 2 * kFewRows;
+
 // Keys that are asked for before the first scores, and from there on so far ahead.
 constexpr int64_t kKeysAhead = 32;
 
@@ -259,8 +262,18 @@ static_assert(kFewKeys == kKeyPanel && kAttentionKeyBlock % kKeyPanel == 0, "run
 template <typename Micro, typename T>
 void attend_pages(const PagedAttentionParams& p, const AttentionTile& tile, const PagedKeys& keys, Scratch& scratch) {
   const Pages<T> pages = {p, tile.kv_head, keys.first, keys.limit};
-  if (tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
-  attend_tile(p.attention, tile, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
+  const auto attend = [&](const AttentionTile& part) {
+    attend_tile(p.attention, part, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
+  };
+  const bool in_parts = tile.queries == 1 && tile.heads <= kMostInParts;
+  if (in_parts || tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
+  if (!in_parts) return attend(tile);
+  for (int64_t head = 0; head < tile.heads; head += kFewRows) {
+    AttentionTile part = tile;
+    part.first_head += head;
+    part.heads = std::min(kFewRows, tile.heads - head);
+    attend(part);
+  }
 }
 
 template <typename Micro>
