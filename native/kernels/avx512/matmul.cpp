@@ -79,19 +79,35 @@ struct Micro512 {
   static bool can_store(int64_t) { return true; }
   static constexpr PackPanels pack_b = pack_b_panels_avx512;
 
-  // Each group as k columns of as many floats as it has rows.
+  // Each group as k columns of as many floats as it has rows. Where columns of A are contiguous, several groups at a time, so
+  // that its cache lines are read once.
   static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
+    constexpr int64_t kGroups = 6;
+    while (rs == 1 && rows >= kGroups * kRows) {
+      pack_a_columns<kGroups>(a, cs, kRows, k, to);
+      a += kGroups * kRows, rows -= kGroups * kRows, to += kGroups * kRows * k;
+    }
     for (int64_t i = 0; i < rows; i += kRows, a += kRows * rs) {
       const int64_t count = std::min(rows - i, kRows);
       if (rs == 1) {
-        const __mmask16 mask = first_of_16(count);
-        for (int64_t p = 0; p < k; ++p, to += count) {
-          _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, a + p * cs));
-        }
+        pack_a_columns<1>(a, cs, count, k, to);
+        to += count * k;
       } else {
         for (int64_t p = 0; p < k; ++p, to += count) {
           for (int64_t r = 0; r < count; ++r) to[r] = a[r * rs + p * cs];
         }
+      }
+    }
+  }
+
+  // Groups of `count` rows.
+  template <int64_t Groups>
+  static void pack_a_columns(const float* a, int64_t cs, int64_t count, int64_t k, float* to) {
+    const __mmask16 mask = first_of_16(count);
+    for (int64_t p = 0; p < k; ++p, a += cs) {
+      for (int64_t g = 0; g < Groups; ++g) {
+        _mm_prefetch(reinterpret_cast<const char*>(a + kPackRowsAhead * cs + g * kRows), _MM_HINT_T0);
+        _mm512_mask_storeu_ps(to + g * count * k + p * count, mask, _mm512_maskz_loadu_ps(mask, a + g * kRows));
       }
     }
   }
