@@ -10,7 +10,7 @@
 namespace tesserae {
 
 constexpr uint32_t kSpinLimitMin = 32;
-constexpr uint32_t kSpinLimitMax = 2048;
+constexpr uint32_t kSpinLimitMax = 8192;
 constexpr uint32_t kIdleSpinLimit = 4096;  // pauses until the next program: some 40 µs
 constexpr uint32_t kIdleLosses = 3;        // so many in a row, and it is worth a try but once in kIdleWaitsPerTry
 constexpr uint32_t kIdleWaitsPerTry = 16;
@@ -30,11 +30,11 @@ static inline void add(std::atomic<uint64_t>& counter, uint64_t amount) {
 // when the last program does.
 static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
   for (uint32_t i = 0; i < seat.spin_limit; ++i) {
-    if (control.bell.load(std::memory_order_acquire) != bell) {
+    const bool rung = control.bell.load(std::memory_order_acquire) != bell;
+    if (rung || control.live.load(std::memory_order_relaxed) == 0) {
       if (seat.spin_limit < kSpinLimitMax) seat.spin_limit *= 2;
-      return true;
+      return rung;
     }
-    if (control.live.load(std::memory_order_relaxed) == 0) return false;
     pause_cpu();
   }
   if (seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
