@@ -61,16 +61,6 @@ inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t str
   }
 }
 
-// Asks for the cache lines of `count` rows.
-template <typename T>
-inline void prefetch_rows(const T* row, int64_t stride, int64_t columns, int64_t count) {
-  for (; count > 0; --count, row += stride) {
-    for (int64_t column = 0; column < columns; column += kCacheLineBytes / static_cast<int64_t>(sizeof(T))) {
-      _mm_prefetch(reinterpret_cast<const char*>(row + column), _MM_HINT_T0);
-    }
-  }
-}
-
 // The scores of `rows` queries and the first `keys` keys of a block.
 template <int rows, typename T>
 void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, int64_t keys, float* scores) {

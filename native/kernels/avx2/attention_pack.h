@@ -7,10 +7,25 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/op.h"
+
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
 constexpr int64_t kPanel = 16;  // keys of a K panel, columns of a V panel
+
+// Rows that are prefetched ahead where they are short runs far apart, which the hardware does not foresee.
+constexpr int64_t kRowsAhead = 8;
+
+// Asks for the cache lines of `count` rows.
+template <typename T>
+inline void prefetch_rows(const T* row, int64_t stride, int64_t columns, int64_t count) {
+  for (; count > 0; --count, row += stride) {
+    for (int64_t column = 0; column < columns; column += kCacheLineBytes / static_cast<int64_t>(sizeof(T))) {
+      _mm_prefetch(reinterpret_cast<const char*>(row + column), _MM_HINT_T0);
+    }
+  }
+}
 
 inline __m128 load4(const float* p) { return _mm_loadu_ps(p); }
 inline __m128 load4(const uint16_t* p) { return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
@@ -66,6 +81,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
 template <typename T>
 inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, float* packed, int64_t panel_stride) {
   for (int64_t key = 0; key < keys; ++key, v += stride) {
+    if (stride != v_dim) prefetch_rows(v + kRowsAhead * stride, 0, v_dim, 1);
     float* target = packed + key * kPanel;
     int64_t column = 0;
     for (; column + kPanel <= v_dim; column += kPanel, target += panel_stride) {

@@ -83,7 +83,9 @@ inline KeyRange begin_rows(const RowSet& rows) {
   const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
   KeyRange range = {p.kv_len, 0};
   RowCursor at(rows, 0);
-  for (int64_t row = 0; row < rows.count; ++row, at.next()) {
+  RowCursor ahead(rows, kRowsAhead);
+  for (int64_t row = 0; row < rows.count; ++row, at.next(), ahead.next()) {
+    if (p.q_row != p.dim) prefetch_rows(ahead.q(), 0, p.dim, 1);
     Micro::multiply(at.q(), p.dim, factor, rows.q + row * p.dim);
     const int64_t limit = attention_limit(p, rows.tile.batch, at.query);
     const int64_t key = attention_first(p, rows.tile.batch, at.query);
@@ -241,6 +243,7 @@ inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t 
     RowCursor at(rows, first);
     for (int64_t r = 0; r < strip.rows; ++r, at.next()) {
       strip.to[r] = at.out();
+      if (p.out_row != p.v_dim) prefetch_rows(strip.to[r], 0, p.v_dim, 1);
       if (strip.most == 0) std::fill(strip.to[r], strip.to[r] + p.v_dim, 0.0f);
     }
   } else {

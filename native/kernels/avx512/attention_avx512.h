@@ -241,6 +241,7 @@ inline void pack_k_avx512(const T* k, int64_t stride, int64_t keys, int64_t dim,
   for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
     const T* row[kPanel];
     for (int64_t i = 0; i < kPanel; ++i) row[i] = k + std::min(key + i, keys - 1) * stride;
+    if (stride != dim) prefetch_rows(k + (key + kPanel) * stride, stride, dim, std::min(keys - key - kPanel, kPanel));
     int64_t d = 0;
     for (; d + kPanel <= dim; d += kPanel) {
       __m512 columns[kPanel];
