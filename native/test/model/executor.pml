@@ -1,7 +1,8 @@
 /* A model of the executor (native/core/executor.cpp) for the spin checker: the same reads and writes of shared words in
  * the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
  * the team closes, so a lost wake-up or a missed ending shows as a deadlock. Not part of the build. What was checked with it, and how to run
- * it, stands in src/team/README.md. Left out: spinning, slices and yields (they only look again sooner). */
+ * it, stands in src/team/README.md. Left out: spinning, slices and yields (they only look again sooner), the coordinator's help (it
+ * visits as a worker does), and which CPU a thread is on. */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -37,8 +38,11 @@ byte inside[WORKERS];
 /* Of the bell and the endings only this counts: have they moved since somebody read them? */
 bool rung[WORKERS], ending;
 
-/* The futex queue on the bell, Piscina's tasks, exits of workers. */
-bool asleep[WORKERS], called[WORKERS], died[WORKERS];
+/* Asleep on the bell, in Atomics.wait on the seat's state, and the main thread in Atomics.waitAsync on the endings. */
+bool asleep[WORKERS], away_asleep[WORKERS], main_waits;
+
+/* Threads that have ended, and those that were started in their place. */
+bool died[WORKERS], replaced[WORKERS];
 
 /* Ghosts: tiles computed in this run, tiles being computed, no tile may begin. */
 byte ran[OPS], running_tiles;
@@ -81,6 +85,26 @@ inline ring(count) {
   wake(count)
 }
 
+/* Atomics.waitAsync: compares with the count that was read, and waits only if that has not moved. */
+inline listen() {
+  atomic {
+    if
+    :: !ending -> main_waits = true
+    :: ending
+    fi
+  }
+}
+
+/* As long as the promise of an earlier wait is open, no other begins. */
+inline read_endings() {
+  atomic {
+    if
+    :: !main_waits -> ending = false
+    :: main_waits
+    fi
+  }
+}
+
 /* Local: looks at records only. */
 inline opened_tiles(before, complete, tiles) {
   tiles = 0;
@@ -101,8 +125,30 @@ proctype worker(byte w) {
   byte s, number, pre, complete, op, next, from, to, tiles, n, k;
   bool worked, finished, last, busy;
 
+  /* The seat counts as on shift from the beginning. */
+  goto again;
+
 end_away:
-  atomic { called[w] -> called[w] = false }
+  /* Atomics.wait compares and falls asleep under the lock that Atomics.notify takes. */
+  atomic {
+    if
+    :: deaths_left > 0 -> goto die
+    :: on_shift[w] -> goto again
+    :: !on_shift[w] -> away_asleep[w] = true
+    fi
+  }
+end_asleep:
+  atomic {
+    if
+    :: !away_asleep[w] -> goto again
+    :: deaths_left > 0 && away_asleep[w] -> goto die
+    fi
+  }
+
+die:
+  atomic { deaths_left--; away_asleep[w] = false; died[w] = true }
+end_dead:
+  atomic { replaced[w] -> replaced[w] = false }
 
 again:
   atomic { rung[w] = false; worked = false }
@@ -179,7 +225,11 @@ scan:
     if
     :: ran[op]++; running_tiles--
     :: failures_left > 0 -> failures_left--; running_tiles--; goto fail
-    :: deaths_left > 0 -> deaths_left--; running_tiles--; died[w] = true; goto end_away
+    :: deaths_left > 0 ->
+       /* The locals of the one that takes its place. */
+       op = 0; next = 0; pre = 0; complete = 0; number = 0; s = 0; worked = false;
+       running_tiles--;
+       goto die
     fi
   }
   atomic {
@@ -283,6 +333,11 @@ sleeping:
 
 report:
   atomic { ending = true; s = 0; last = false; finished = false }
+  /* Back in JavaScript: Atomics.notify, unless the thread dies before. */
+  if
+  :: deaths_left > 0 -> goto die
+  :: main_waits = false
+  fi;
   goto again
 }
 
@@ -335,19 +390,25 @@ publish:
   w = 0;
   do
   :: w < WORKERS ->
+     /* call_to_shift, then Atomics.notify. */
      atomic {
+       quiet = !on_shift[w] && !closing;
        if
-       :: !on_shift[w] && !closing -> on_shift[w] = true; called[w] = true
+       :: quiet -> on_shift[w] = true
        :: else
-       fi;
-       w++
+       fi
      }
+     if
+     :: quiet -> atomic { away_asleep[w] = false; quiet = false }
+     :: else
+     fi;
+     w++
   :: else -> break
   od;
   w = 0;
 
 wait:
-  ending = false;
+  read_endings();
   quiet = cancelled[s];
   if
   :: quiet -> quiet = visitors[s] == 0
@@ -362,6 +423,10 @@ wait:
   :: else
   fi;
   if
+  :: !main_waits -> listen()
+  :: else
+  fi;
+  if
   :: will_cancel ->
      if
      :: will_close -> closing = true; ring(WORKERS)
@@ -371,30 +436,39 @@ wait:
      cancelled[s] = true;
      will_cancel = false;
      goto wait
-  :: ending -> goto wait
+  :: !main_waits -> goto wait
 #if DEATHS > 0
   :: died[0] -> w = 0; goto bury
+#if WORKERS > 1
   :: died[1] -> w = 1; goto bury
+#endif
 #endif
   fi;
 
 #if DEATHS > 0
 bury:
   died[w] = false;
-  live = live & ~BIT(inside[w] - 1);
-  cancelled[inside[w] - 1] = true;
-  visitors[inside[w] - 1]--;
-  inside[w] = 0;
+  if
+  :: inside[w] != 0 ->
+     live = live & ~BIT(inside[w] - 1);
+     cancelled[inside[w] - 1] = true;
+     visitors[inside[w] - 1]--;
+     inside[w] = 0
+  :: else
+  fi;
   on_shift[w] = false;
   ring(WORKERS);
   atomic {
     if
-    :: !closing -> on_shift[w] = true; called[w] = true
+    :: !closing -> on_shift[w] = true; replaced[w] = true
     :: else
     fi;
     w = 0
   }
-  goto wait;
+  if
+  :: over -> goto free
+  :: else -> goto wait
+  fi;
 #endif
 
 ended:
@@ -429,10 +503,23 @@ ended:
   :: number < RUNS
   :: true ->
 free:
-     ending = false;
+     read_endings();
      if
      :: visitors[0] + visitors[1] == 0 -> freed = true
-     :: else -> ending; goto free
+     :: else ->
+        if
+        :: !main_waits -> listen()
+        :: else
+        fi;
+        if
+        :: !main_waits -> goto free
+#if DEATHS > 0
+        :: died[0] -> w = 0; goto bury
+#if WORKERS > 1
+        :: died[1] -> w = 1; goto bury
+#endif
+#endif
+        fi
      fi
   fi;
   if
@@ -443,7 +530,7 @@ free:
   ring(WORKERS);
   w = 0;
   do
-  :: w < WORKERS -> !on_shift[w]; w++
+  :: w < WORKERS -> !on_shift[w] || died[w]; w++
   :: else -> break
   od
 }
