@@ -5,7 +5,7 @@ import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
 import { probeFma } from '../src/ops/probe-fma.js';
 import type { StepOwner } from '../src/program/recorder.js';
 
-export { probeFma, probeLanes } from '../src/ops/probe-fma.js';
+export { iterationsLasting, probeFma, probeLanes } from '../src/ops/probe-fma.js';
 
 interface ProbeReadArgs extends CallOptions {
   readonly x: Tensor;

@@ -4,7 +4,7 @@
 import type { IsaName } from '../src/index.js';
 import { Engine } from '../src/index.js';
 import { loadAddon } from '../src/native/load.js';
-import { probeLanes, runProbeFma, runProbeRead } from './probe-ops.js';
+import { iterationsLasting, probeLanes, runProbeFma, runProbeRead } from './probe-ops.js';
 import { smallest } from './statistics.js';
 import { WrongResultError } from './wrong-result.js';
 
@@ -88,18 +88,13 @@ async function probeFmaPeaks(engines: readonly Engine[], signal: AbortSignal | u
 
 /** An even number of iterations that keeps a worker busy for so long. */
 async function iterationsFor(engine: Engine, targetMs: number): Promise<number> {
-  const out = engine.tensor([1, probeLanes]);
-  let iterations = 1024;
-  for (;;) {
+  using out = engine.tensor([1, probeLanes]);
+  const { iterations, ms } = await iterationsLasting(targetMs / 2, async (count) => {
     const times: number[] = [];
-    for (let repeat = 0; repeat < 3; repeat++) times.push(await secondsOf(() => runProbeFma(engine, out, iterations)));
-    const ms = smallest(times) * 1000;
-    if (ms >= targetMs / 2) {
-      out.dispose();
-      return 2 * Math.ceil((iterations * targetMs) / ms / 2);
-    }
-    iterations *= 2;
-  }
+    for (let repeat = 0; repeat < 3; repeat++) times.push(await secondsOf(() => runProbeFma(engine, out, count)));
+    return smallest(times) * 1000;
+  });
+  return 2 * Math.ceil((iterations * targetMs) / ms / 2);
 }
 
 async function probeReadBandwidth(engine: Engine, signal: AbortSignal | undefined): Promise<number> {

@@ -239,9 +239,9 @@ export class Engine {
   }
 
   /**
-   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes, time and share of the FMA peak,
-   * and for each tile which worker computed it from when to when. The runs are runs like any other: inputs are read and
-   * outputs written. While it is profiled the program cannot be run by others.
+   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes, time and share
+   * of the FMA peak, and for each tile which worker computed it from when to when. The runs are runs like any other: inputs
+   * are read and outputs written. While it is profiled the program cannot be run by others.
    * @throws TesseraeError ERR_ARGUMENT for what is no program of this engine, ERR_BUDGET for the memory of the trace, and
    * what `program.run` throws; AbortError
    */

@@ -137,16 +137,15 @@ function evenColumns({ n, batches, threads, nc }: ProductSize): number {
 function thinTiles({ m, n, k, batches, threads, wide, wideBytes, isFirst }: ProductSize): TileSize {
   const isMirrored = m > n;
   const [rows, columns] = isMirrored ? [n, m] : [m, n];
-  if (wide === 'across' && rows <= thinReading && batches === 1 && !isFirst) {
-    const tile = Math.min(columns, readingTiles([{ columns, columnBytes: k * wideBytes }], threads)[0] as number);
-    return isMirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
-  }
   const lengths = wide === 'along' ? thinAlong : thinAcross;
-  const enough = threads * thinTilesPerWorker;
   const fits = (length: number) =>
-    2 * rows * length * k <= mostTileFlops && batches * Math.ceil(columns / length) >= enough;
-  const length = Math.min(columns, (lengths.find(fits) ?? lengths.at(-1)) as number);
-  return isMirrored ? { m: length, n, batches: 1 } : { m, n: length, batches: 1 };
+    2 * rows * length * k <= mostTileFlops && batches * Math.ceil(columns / length) >= threads * thinTilesPerWorker;
+  const isReading = wide === 'across' && rows <= thinReading && batches === 1 && !isFirst;
+  const length = isReading
+    ? readingTiles([{ columns, columnBytes: k * wideBytes }], threads)[0]
+    : (lengths.find(fits) ?? lengths.at(-1));
+  const tile = Math.min(columns, length as number);
+  return isMirrored ? { m: tile, n, batches: 1 } : { m, n: tile, batches: 1 };
 }
 
 export interface PackSize {

@@ -41,6 +41,17 @@ export interface FmaProbe {
   call(op: typeof probeFma, args: Record<string, unknown>): Promise<unknown>;
 }
 
+/** A power of two of iterations that take so long, and how long they took. */
+export async function iterationsLasting(
+  leastMs: number,
+  msOf: (iterations: number) => Promise<number>,
+): Promise<{ iterations: number; ms: number }> {
+  for (let iterations = 1024; ; iterations *= 2) {
+    const ms = await msOf(iterations);
+    if (ms >= leastMs) return { iterations, ms };
+  }
+}
+
 const tilesPerWorker = 8;
 const repeats = 12;
 /** Short enough that a repeat may pass undisturbed, long enough that the hand-over does not count. */
@@ -54,12 +65,7 @@ export async function measureFmaPeak(engine: FmaProbe, signal: AbortSignal | und
     await engine.call(probeFma, { ...probeFma.args(out, iterations, 'workers'), signal });
     return performance.now() - started;
   };
-  let iterations = 1024;
-  let ms = await msOf(iterations);
-  while (ms < repeatMs) {
-    iterations *= 2;
-    ms = await msOf(iterations);
-  }
+  let { iterations, ms } = await iterationsLasting(repeatMs, msOf);
   for (let repeat = 1; repeat < repeats; repeat++) ms = Math.min(ms, await msOf(iterations));
   return (2 * iterations * out.size) / ms / 1e6;
 }

@@ -18,8 +18,7 @@ constexpr int64_t kSumsStride = kThinStrip + 16;
 // The row of sums is a whole number of vectors; lanes behind `columns` hold what does not matter.
 template <typename Element>
 struct Strip {
-  const Element* w;  // w[p, j] at w + p · stride_k + j · stride_j
-  int64_t stride_k;
+  const Element* w;  // w[p, j] at w + p + j · stride_j
   int64_t stride_j;
   int64_t k;
   int64_t columns;
@@ -27,34 +26,14 @@ struct Strip {
   float* sums;
 };
 
-// Any strides: gathers element by element.
-template <int T, typename Element>
-void sum_strided(const Strip<Element>& s) {
-  for (int64_t j = 0; j < s.columns; j += 8) {
-    __m256 sum[T];
-    for (int i = 0; i < T; ++i) sum[i] = _mm256_loadu_ps(s.sums + i * kSumsStride + j);
-    for (int64_t p = 0; p < s.k; ++p) {
-      const __m256 w = load_strided(s.w + p * s.stride_k + j * s.stride_j, s.stride_j, s.columns - j);
-      for (int i = 0; i < T; ++i) sum[i] = _mm256_fmadd_ps(_mm256_broadcast_ss(s.x + p * T + i), w, sum[i]);
-    }
-    for (int i = 0; i < T; ++i) _mm256_storeu_ps(s.sums + i * kSumsStride + j, sum[i]);
-  }
-}
-
-// Sums has columns<T>(strip) for a wide operand whose k is contiguous.
-template <typename Sums, int T, typename Element>
-void sum_strip(const Strip<Element>& s) {
-  if (s.stride_k == 1) Sums::template columns<T>(s);
-  else sum_strided<T>(s);
-}
-
+// Sums has columns<T>(strip).
 template <typename Element>
 struct SumStrips {
   void (*of[kThinFew + 1])(const Strip<Element>& strip);
 };
 template <typename Sums, typename Element, int... T>
 constexpr SumStrips<Element> sum_strips(std::integer_sequence<int, T...>) {
-  return {{nullptr, sum_strip<Sums, T + 1, Element>...}};
+  return {{nullptr, Sums::template columns<T + 1, Element>...}};
 }
 template <typename Sums, typename Element>
 constexpr SumStrips<Element> kSumStrip = sum_strips<Sums, Element>(std::make_integer_sequence<int, kThinFew>());
@@ -64,7 +43,7 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
   const int64_t rows = tile.rows;
   float* sums = scratch;
   float* x = sums + kThinFew * kSumsStride;
-  Strip<Wide> strip = {nullptr, tile.wide.stride_k, tile.wide.stride_i, 0, 0, x, sums};
+  Strip<Wide> strip = {nullptr, tile.wide.stride_i, 0, 0, x, sums};
   // Loop over strips of the wide operand, as many accumulators as L1 holds.
   const int64_t step = std::min(kThinStrip, kThinSums / rows / 16 * 16);
   for (int64_t j = 0; j < tile.columns; j += step) {
@@ -91,8 +70,8 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
 
 template <typename Sums, typename Thin, typename Wide>
 void thin_tile(const ThinTile<Thin, Wide>& tile, float* scratch) {
-  // Along rows the sums are no registers anyhow.
-  if (tile.rows <= kThinFew && tile.wide.stride_i != 1) thin_tile_few<Sums>(tile, scratch);
+  // Only along columns are sums registers.
+  if (tile.rows <= kThinFew && tile.wide.stride_k == 1 && tile.wide.stride_i != 1) thin_tile_few<Sums>(tile, scratch);
   else thin_tile_many<Sums>(tile, scratch);
 }
 
@@ -107,9 +86,11 @@ void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const StridedOperand<float> a = {a_data, p.a_cs, p.a_rs};
   const StridedOperand<Element> b = {b_data, p.b_rs, p.b_cs};
   if (p.m <= p.n) {
-    thin_tile<Sums>(ThinTile<float, Element>{a, rows, b, columns, p.k, epilogue, tile.first_row, tile.first_column, false}, scratch);
+    thin_tile<Sums>(ThinTile<float, Element>{a, rows, b, columns, p.k, epilogue, tile.first_row, tile.first_column, false},
+                    scratch);
   } else {
-    thin_tile<Sums>(ThinTile<Element, float>{b, columns, a, rows, p.k, epilogue, tile.first_row, tile.first_column, true}, scratch);
+    thin_tile<Sums>(ThinTile<Element, float>{b, columns, a, rows, p.k, epilogue, tile.first_row, tile.first_column, true},
+                    scratch);
   }
 }
 
