@@ -1,5 +1,6 @@
 // paged_attention: attention (kernels/attention.h) that reads keys and values from the pages of a cache, in the type
-// that they are kept in. The bits are those of `attention` over the same values in one piece.
+// in which they are stored. It gives the same bits as `attention` over the same values in contiguous memory.
+// Recorded by src/ops/paged/paged-attention.ts.
 #pragma once
 
 #include "kernels/attention.h"
@@ -9,20 +10,22 @@
 namespace tesserae {
 
 struct PagedAttentionParams {
-  // batch 1, causal, with positions; kv_len is what the pages hold; k, v and their strides are not used.
+  // batch is 1, causal is 1, positions are given; kv_len is the number of positions that the pages hold. k, v and their
+  // strides are not used.
   AttentionParams attention;
   KeyValuePages cache;
-  // out in 8 bits too, query after query, head after head (quantized_rows.h), v_dim then being a multiple of 32; or null.
+  // If not null, receives `out` quantized to int8 as well (quantized_rows.h): [query][head][v_dim / 32]. v_dim is then
+  // a multiple of 32.
   ActivationBlock* blocks;
 };
 
-// The keys that a tile reads, from the beginning of a key block on.
+// The keys that a tile reads: first .. limit - 1, where `first` is the start of a key block.
 struct PagedKeys {
   int64_t first;
   int64_t limit;
 };
 
-// Whether every key that the tile reads has a page.
+// Computes the keys that the tile reads. Returns false if one of them has no page.
 static inline bool find_keys(const PagedAttentionParams& p, const AttentionTile& tile, PagedKeys* keys) {
   *keys = {p.attention.kv_len, 0};
   for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
@@ -37,7 +40,7 @@ static inline bool find_keys(const PagedAttentionParams& p, const AttentionTile&
   return true;
 }
 
-// quantize(row, columns, blocks) for each row of `out` that the tile has computed, where they are wanted in 8 bits.
+// If p.blocks is not null, calls quantize(row, columns, blocks) for each row of `out` that the tile has computed.
 template <typename Quantize>
 static inline void quantize_outputs(const PagedAttentionParams& p, const AttentionTile& tile, Quantize quantize) {
   if (p.blocks == nullptr) return;

@@ -1,4 +1,5 @@
-// store_key_values: writes the keys and values of tokens to their places in the pages of a cache.
+// store_key_values: writes the keys and values of tokens into the pages of a cache (layout: key_value_pages.h).
+// Recorded by src/ops/paged/paged-attention.ts.
 #pragma once
 
 #include <algorithm>
@@ -8,9 +9,10 @@
 
 namespace tesserae {
 
-// Token t's keys and values go to position positions[t]; no two tokens to the same. A position outside the pages, or in
-// one that is not there, ends the tile with KernelStatus::index_out_of_range. f16 rounds to nearest, ties to even.
-// q8_0: scale = f16(max |x| / 127), integer = x / scale rounded to nearest, ties to even, and clamped.
+// The keys and values of token t are written to position positions[t]; no two tokens have the same position. A position
+// outside the table, or whose page is missing, ends the tile with KernelStatus::index_out_of_range. f16 rounds to
+// nearest, ties to even. q8_0: scale = f16(max |x| / 127), integer = x · (1 / scale) rounded to nearest, ties to even,
+// and clamped to -127 .. 127.
 struct StoreKeyValuesParams {
   const float* k;  // [tokens, kv_heads, dim] by strides
   const float* v;  // [tokens, kv_heads, v_dim] by strides

@@ -1,5 +1,5 @@
-// paged_attention and store_key_values: the bits of `attention` over what the pages hold, in every type and by every
-// way of filling them, and what they refuse.
+// Tests of paged_attention and store_key_values: for every type and every order of filling pages, the result has the
+// bits of `attention` over the same values; positions and pages that do not exist are refused.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -52,7 +52,7 @@ KernelStatus run(Kernel kernel, const Params& params, int64_t tiles) {
 
 constexpr int64_t kLayers = 2;
 
-// A cache of pages that lie anywhere, filled with NaN, and guarded.
+// A cache of separately allocated pages, filled with NaN. It has kLayers layers; the one not under test is a guard.
 struct Cache {
   KeyValuePages layout = {};
   std::vector<std::unique_ptr<unsigned char, decltype(&std::free)>> memory;
@@ -73,7 +73,7 @@ struct Cache {
       memory.emplace_back(static_cast<unsigned char*>(std::aligned_alloc(64, static_cast<size_t>(page_bytes))), &std::free);
       std::memset(memory.back().get(), 0xff, static_cast<size_t>(page_bytes));
     }
-    // Not in the order of their positions.
+    // The pages are not in the order of their positions.
     for (int64_t i = 0; i < pages; ++i) {
       table.push_back(reinterpret_cast<int64_t>(memory[static_cast<size_t>((i * 7 + 3) % pages)].get()));
     }
@@ -94,7 +94,7 @@ StoreKeyValuesParams store_params(Case& c, const Cache& cache, const std::vector
   return p;
 }
 
-// Stores all keys and values of the case: token t to position t.
+// Stores all keys and values of the case: token t at position t.
 void fill(Kernel kernel, Case& c, Cache& cache) {
   std::vector<int32_t> positions(static_cast<size_t>(c.shape.kv_len));
   std::iota(positions.begin(), positions.end(), 0);
@@ -108,7 +108,7 @@ float quantized_value(float x, float scale) {
   return static_cast<float>(std::min(127.0, std::max(-127.0, integer)) * scale);
 }
 
-// What a cache of this type gives back for a row.
+// Rounds a row to the values that a cache of this type returns for it.
 void round_row(KeyValueType type, float* row, int64_t columns) {
   if (type == KeyValueType::f32) return;
   for (int64_t first = 0; first < columns; first += kQuantizedBlock) {
@@ -214,7 +214,7 @@ TEST_CASE("paged attention of one query has the same bits however many heads sha
   }
 }
 
-TEST_CASE("paged attention: the blocks of its result are those that quantize_rows makes of it") {
+TEST_CASE("paged attention: the blocks of its result equal what quantize_rows computes from it") {
   for (const Isa isa : instruction_sets()) {
     for (int64_t q_len : {1, 3}) {
       Case c = causal_case({1, 6, 2, q_len, 70, 32, 64}, q_len == 3, 9);
@@ -241,7 +241,7 @@ TEST_CASE("paged attention: the blocks of its result are those that quantize_row
   }
 }
 
-TEST_CASE("store_key_values writes the same bytes by both kernel sets, and nothing else") {
+TEST_CASE("store_key_values writes the same bytes with every kernel set, and nothing else") {
   for (KeyValueType type : kTypes) {
     Case c({1, 4, 3, 1, 70, 64, 32}, true, 5);
     c.k.at(0, 1, 9, 3) = NAN;

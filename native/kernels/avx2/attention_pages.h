@@ -1,6 +1,6 @@
-// paged_attention: keys stand in the pages as the products take them, so nothing is packed of them in f32; f16 and q8_0 are
-// widened into the scratch for many rows, in registers for few (decoding). Called by the paged_attention of each vector
-// instruction set.
+// The reader of cache pages for paged_attention, included by the paged_attention.cpp of each vector instruction set.
+// Pages store keys as panels, so f32 keys are not packed. f16 and q8_0 keys are widened to f32: into scratch for many
+// rows, in registers for few rows (decoding).
 #pragma once
 
 #include "kernels/avx2/attention_rows.h"
@@ -12,22 +12,23 @@ inline namespace TESSERAE_ISA {
 
 static_assert(kKeyPanel == kPanel, "pages hold the panels of the micro-kernel");
 
-struct Quantized;  // stands for q8_0 where others have an element type
+struct Quantized;  // a tag: the template argument for q8_0, where other cache types pass their element type
 
-// Up to so many heads of one query go a few at a time: the caches hold what the first have read.
+// Up to this many heads of one query are computed in groups of kFewRows without packing: the later groups find the keys
+// and values of the first group in the caches.
 constexpr int64_t kMostInParts = 2 * kFewRows;
 
-// Keys that are asked for before the first scores, and from there on so far ahead.
+// Distance of the prefetches of keys, in keys. As many keys are prefetched before the first scores.
 constexpr int64_t kKeysAhead = 32;
 
-// What is asked of memory while a panel of keys, or as many values, are in use: a line now and then between the products, which
-// a burst of prefetches would hold up.
+// Prefetches of one panel of keys, or of 16 rows of values, spread out: one cache line at a time, between the products
+// of another panel. A burst of prefetches would stall the products until memory has accepted them.
 template <typename T>
 struct Ahead {
   static constexpr int64_t kBytes = kKeyPanel * static_cast<int64_t>(sizeof(T));
   const unsigned char* first;
 
-  // The bytes in the place of row d of a panel.
+  // Prefetches the bytes at the offset of row d of a panel, once per cache line.
   inline __attribute__((always_inline)) void ask(int64_t d) const {
     if (kBytes < int64_t{kCacheLineBytes} && d % (int64_t{kCacheLineBytes} / kBytes) != 0) return;
     _mm_prefetch(reinterpret_cast<const char*>(first + d * kBytes), _MM_HINT_T0);
@@ -41,7 +42,7 @@ inline __m256 integers8(const int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 
-// `panels` panels of 16 keys.
+// Computes scores from `panels` panels of 16 keys, widening elements in registers.
 template <typename T, int panels>
 struct PanelReader {
   const T* at[panels];
@@ -88,7 +89,8 @@ struct PanelReader<Quantized, panels> {
 };
 static_assert((kQuantizedBlock + 2) * kKeyPanel == kQuantizedBlock * (kKeyPanel + 1), "bytes of a block of a panel");
 
-// ask(d) is called along the way.
+// Writes the scores of `rows` queries with the keys of `panels` panels. Calls ask(d) at each step d of dim, where the
+// caller places its prefetches.
 template <int rows, typename T, int panels, typename Ask>
 void panel_scores(int64_t dim, const float* q, const unsigned char* const (&panel)[panels], float* scores, Ask ask) {
   __m256 c[rows][2 * panels];
@@ -105,7 +107,7 @@ void panel_scores(int64_t dim, const float* q, const unsigned char* const (&pane
   }
 }
 
-// Up to kFewKeys quantized rows of V, their scales widened.
+// Up to kFewKeys quantized rows of V, with their scales widened to f32.
 struct QuantizedValueRows {
   const int8_t* first;
   int64_t stride;
@@ -118,14 +120,14 @@ struct QuantizedValueRows {
   }
 };
 
-// One head's keys and values in the pages of a cache.
+// The keys and values of one head in the pages of a cache: the key-value source that attention_rows.h reads.
 template <typename T>
 struct Pages {
   using Stored = std::conditional_t<std::is_same_v<T, Quantized>, int8_t, T>;
 
   const PagedAttentionParams& p;
   int64_t head;
-  int64_t first;  // the keys that the tile reads, from the beginning of a key block on
+  int64_t first;  // the keys that the tile reads are first .. limit - 1; `first` is the start of a key block
   int64_t limit;
 
   int64_t dim() const { return p.attention.dim; }
@@ -139,7 +141,7 @@ struct Pages {
   const unsigned char* value_row(int64_t key) const {
     return values_in_page(p.cache, key, head, v_dim()) + in_page(key) * v_dim() * static_cast<int64_t>(sizeof(Stored));
   }
-  // The keys that come so much later, or the last ones.
+  // The panel kKeysAhead keys after `key`, or the tile's last panel.
   Ahead<Stored> keys_ahead(int64_t key) const {
     return {key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel))};
   }
@@ -149,11 +151,12 @@ struct Pages {
       Ahead<Stored>{key_panel(key)}.ask_for_all(dim());
     }
   }
-  // What attention_rows.h would ask for at the ends of blocks has been asked for in between.
+  // Nothing to do: what attention_rows.h prefetches at the end of a block was prefetched between the products.
   void prefetch_keys(int64_t, int64_t) const {}
   void prefetch_values(int64_t, int64_t) const {}
 
-  // While keys are in use, those further on are asked for, and the values that belong to them.
+  // Scores of `count` queries with `panels` panels. Between the products it prefetches later keys, and the values of
+  // the keys in use.
   template <int count, int panels>
   void scores_of_panels(const float* q, int64_t key, float* scores) const {
     const unsigned char* panel[panels];

@@ -1,4 +1,4 @@
-// paged_attention with AVX2.
+// paged_attention with AVX2: an instance of attention_pages.h.
 #include "kernels/paged_attention.h"
 
 #include "kernels/avx2/attention_avx2.h"

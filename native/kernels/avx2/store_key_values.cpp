@@ -1,4 +1,5 @@
-// store_key_values with AVX2. The keys of a token are scattered over its panel; values are rows.
+// store_key_values with AVX2. The keys of a token are stored into its panel with a stride of 16 elements; its values
+// are stored as a contiguous row.
 #include "kernels/store_key_values.h"
 
 #include <immintrin.h>
@@ -15,7 +16,7 @@ struct Block {
   uint16_t scale;
 };
 
-// As the reference: magnitudes compare as unsigned integers, so that NaN is the largest.
+// Quantizes a block as the reference does: magnitudes are compared as unsigned integers, so that NaN is the largest.
 inline Block quantize(const float* x) {
   const __m256i magnitude_bits = _mm256_set1_epi32(0x7fffffff);
   __m256i most = _mm256_setzero_si256();

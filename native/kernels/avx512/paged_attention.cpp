@@ -1,4 +1,4 @@
-// paged_attention with AVX-512. Sums and weights are those of AVX2 to the bit.
+// paged_attention with AVX-512. Sums and weights have the same bits as with AVX2.
 #include "kernels/paged_attention.h"
 
 #include "kernels/avx2/attention_pages.h"

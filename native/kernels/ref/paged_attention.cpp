@@ -1,4 +1,4 @@
-// Scalar reference of paged_attention.
+// Scalar reference of paged_attention, the oracle of its tests.
 #include "kernels/paged_attention.h"
 
 #include "kernels/half.h"
@@ -8,7 +8,7 @@
 namespace tesserae {
 namespace {
 
-// An element of type p.type, number `index` from `data`.
+// Element `index` of the array at `data`, whose type is p.type (f32 or f16).
 float element(const KeyValuePages& p, const unsigned char* data, int64_t index) {
   return p.type == KeyValueType::f16 ? half_to_float(reinterpret_cast<const uint16_t*>(data)[index])
                                      : reinterpret_cast<const float*>(data)[index];

@@ -1,4 +1,4 @@
-// Scalar reference of store_key_values.
+// Scalar reference of store_key_values, the oracle of its tests.
 #include "kernels/store_key_values.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@
 namespace tesserae {
 namespace {
 
-// The largest magnitude of a block; as unsigned integers magnitudes are in order, and NaN is above infinity.
+// The largest magnitude of a block. Bits of magnitudes compare like unsigned integers, with NaN above infinity.
 float magnitude(const float* x) {
   uint32_t most = 0;
   for (int64_t i = 0; i < kQuantizedBlock; ++i) {
@@ -22,11 +22,12 @@ float magnitude(const float* x) {
   return value;
 }
 
-// Writes a block's integers `step` bytes apart.
+// Quantizes a block of 32 values. Writes its integers `step` bytes apart, and its scale.
 void quantize(const float* x, int8_t* integers, int64_t step, uint16_t* scale) {
   *scale = float_to_half(magnitude(x) / 127);
   const float rounded = half_to_float(*scale);
-  // A scale of 0 is that of a block too small for f16; one that is not finite makes NaN of any integer but 0 · NaN.
+  // The scale is 0 if the block is too small for f16. If the block holds NaN or infinity the scale is not finite; with
+  // integers 0 every element then reads as 0 · scale = NaN.
   const float inverse = rounded > 0 && rounded < INFINITY ? 1 / rounded : 0;
   for (int64_t i = 0; i < kQuantizedBlock; ++i) {
     const float integer = inverse == 0 ? 0 : std::nearbyint(x[i] * inverse);
