@@ -1,5 +1,5 @@
-// The Node-API binding: checks types, lengths and alignment, and calls the executor. Holds no state of its own; it
-// is loaded by the main thread and by every worker at once. Its TypeScript face is src/native/addon.ts.
+// The Node-API binding: checks types, lengths and alignment, and calls the executor. It has no state: the main thread
+// and every worker load it at the same time. src/native/addon.ts declares its TypeScript types.
 #include <napi.h>
 #include <sys/mman.h>
 
@@ -15,7 +15,8 @@ namespace {
 
 using namespace tesserae;
 
-// The address of a typed array's first byte. Works on shared memory in any thread without copying.
+// The address of a typed array's first byte; the same in every thread for shared memory. With `length_bytes` the array
+// must be a Uint8Array, and its length is returned there.
 uintptr_t address_of(const Napi::Value& value, const char* what, size_t* length_bytes = nullptr) {
   const Napi::Env env = value.Env();
   if (!value.IsTypedArray()) throw Napi::TypeError::New(env, std::string(what) + " must be a typed array");
@@ -32,6 +33,7 @@ uintptr_t address_of(const Napi::Value& value, const char* what, size_t* length_
   return reinterpret_cast<uintptr_t>(data);
 }
 
+// The address of a Uint8Array that is aligned to a cache line and at least `bytes` long.
 unsigned char* block(const Napi::Value& value, size_t bytes, const char* what) {
   size_t length = 0;
   const uintptr_t address = address_of(value, what, &length);
@@ -52,6 +54,7 @@ ProgramHeader& program_of(const Napi::Value& value) {
   return *program;
 }
 
+// A number from 0 to limit - 1.
 uint32_t index_of(const Napi::Value& value, uint32_t limit, const char* what) {
   if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be a number");
   const double number = value.As<Napi::Number>().DoubleValue();
@@ -89,7 +92,7 @@ void publish_call(const Napi::CallbackInfo& info) {
   publish(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), most_workers, next);
 }
 
-// assist(control, slot, program, budgetUs): whether the program is finished.
+// assist(control, slot, program, budgetUs): returns whether the program is finished.
 Napi::Value assist_call(const Napi::CallbackInfo& info) {
   const uint64_t budget_ns = uint64_t{index_of(info[3], 1'000'000, "budgetUs")} * 1000;
   const bool finished = assist(control_of(info[0]), index_of(info[1], kSlots, "slot"), program_of(info[2]), budget_ns);
@@ -114,7 +117,7 @@ Napi::Value describe_failure(Napi::Env env, uint64_t failure) {
   return result;
 }
 
-// The first failure of the run in the slot, or undefined. Read before retire().
+// failure(control, slot): the first failure of the run in the slot, or undefined. To be called before retire().
 Napi::Value failure_call(const Napi::CallbackInfo& info) {
   const uint32_t slot = index_of(info[1], kSlots, "slot");
   return describe_failure(info.Env(), control_of(info[0]).slots[slot].failure.load(std::memory_order_seq_cst));
@@ -133,7 +136,8 @@ Napi::Value bury_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), bury(control, index_of(info[1], control.seat_count, "seat")));
 }
 
-// Claims a new shift for each free seat, up to `most`, and writes the seats into the given array. Returns how many.
+// callToShift(control, seats, most, next): claims new shifts until `most` seats are on shift, those that come first
+// before others. Writes the numbers of the claimed seats into `seats` (a Uint8Array) and returns how many.
 Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
   Control& control = control_of(info[0]);
   size_t capacity = 0;
@@ -173,7 +177,8 @@ Napi::Value work_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<int32_t>(result));
 }
 
-// Fills { tiles[opcode], ns[opcode] } summed over all seats, and { sleeps, spinsWon } of all workers.
+// teamStats(control): { ops: [{ op, tiles, ns }], sleeps, spinsWon }. `ops` has an entry for each opcode, summed over
+// all seats, the calling thread's included; `sleeps` and `spinsWon` are sums over the workers.
 Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Control& control = control_of(info[0]);
@@ -204,7 +209,7 @@ Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// Gives advice on the whole pages of a block. Advice only: where the kernel does not take it, everything works as well.
+// Calls madvise for the pages that lie completely within a block. Errors are ignored: nothing depends on the advice.
 void advise(const Napi::Value& value, int advice) {
   size_t length = 0;
   const uintptr_t begin = address_of(value, "the block", &length);
@@ -216,7 +221,7 @@ void advise(const Napi::Value& value, int advice) {
 
 void advise_huge_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MADV_HUGEPAGE); }
 
-// The contents are gone: the pages read as zeros from here on.
+// Discards the contents of the block's whole pages: they read as zeros from here on.
 void release_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MADV_DONTNEED); }
 
 Napi::Value describe_kernels(Napi::Env env) {
@@ -277,7 +282,7 @@ Napi::Value describe_default_block_sizes(Napi::Env env) {
   return sizes;
 }
 
-// Whether the scratch memory holds such blocks, and they are whole panels: blockSizesValid({ kc, nc, mc }).
+// blockSizesValid({ kc, nc, mc }): whether such blocks fit into the scratch memory and consist of whole panels.
 Napi::Value block_sizes_valid_call(const Napi::CallbackInfo& info) {
   const Napi::Object sizes = info[0].As<Napi::Object>();
   const auto size = [&](const char* name) { return static_cast<int64_t>(index_of(sizes.Get(name), UINT32_MAX, name)); };

@@ -1,5 +1,5 @@
-// Read-only mappings of files. A mapping lives until JavaScript unmaps it or its handle is garbage-collected, and no
-// thread of libuv is paging it in any more. Holds no global state. See mapped_file.h.
+// Read-only mappings of files (see mapped_file.h). A mapping is unmapped when JavaScript has unmapped it or its handle
+// was garbage-collected, and no libuv thread works on it any more. No global state.
 #include "binding/mapped_file.h"
 
 #include <fcntl.h>
@@ -19,7 +19,7 @@ constexpr size_t kPageBytes = 4096;
 // MADV_POPULATE_READ (Linux 5.14), which older headers lack.
 constexpr int kPopulateRead = 22;
 constexpr size_t kStepBytes = size_t{1} << 20;
-// Integers of JavaScript are exact up to here.
+// Number.MAX_SAFE_INTEGER.
 constexpr double kMostBytes = 9007199254740991.0;
 
 struct Mapping {
@@ -32,7 +32,7 @@ struct Mapping {
   ~Mapping() { munmap(begin, bytes); }
 };
 
-// What JavaScript holds: empty once it was unmapped.
+// The object behind JavaScript's handle. `mapping` is empty after unmapFile.
 struct Handle {
   std::shared_ptr<Mapping> mapping;
 };
@@ -63,7 +63,7 @@ struct Range {
   size_t bytes;
 };
 
-// (mapping, position, sizeBytes): bytes that must lie within the mapping.
+// The arguments (mapping, position, sizeBytes) as a range. Throws if it is not within the mapping.
 Range range_of(const Napi::CallbackInfo& info) {
   const std::shared_ptr<Mapping>& mapping = handle_of(info[0]).mapping;
   const size_t position = bytes_of(info[1], "position");
@@ -74,7 +74,7 @@ Range range_of(const Napi::CallbackInfo& info) {
   return {mapping, mapping->begin + position, bytes};
 }
 
-// mapFile(fd, sizeBytes): the first `sizeBytes` of a regular file that must have them.
+// mapFile(fd, sizeBytes): maps the first `sizeBytes` of a regular file. Throws if the file is shorter.
 Napi::Value map_file_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const size_t bytes = bytes_of(info[1], "sizeBytes");
@@ -96,8 +96,8 @@ Napi::Value mapping_address_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(address));
 }
 
-// What takes as long as the range is large runs on a thread of libuv: the event loop waits neither for the disk nor for
-// the page tables.
+// Work whose time grows with the range runs on a libuv thread, so that the event loop waits neither for the disk nor
+// for page tables.
 class RangeWork final : public Napi::AsyncWorker {
  public:
   enum class Kind { page_in, release };
@@ -110,7 +110,7 @@ class RangeWork final : public Napi::AsyncWorker {
   void Execute() override {
     if (kind_ == Kind::page_in) page_in();
     if (kind_ == Kind::release) release();
-    range_.mapping.reset();  // the last one unmaps, here rather than on the event loop
+    range_.mapping.reset();  // if this is the last reference, munmap runs here and not on the event loop
   }
 
   void OnOK() override { deferred_.Resolve(Env().Undefined()); }
@@ -121,23 +121,23 @@ class RangeWork final : public Napi::AsyncWorker {
     const uintptr_t begin = reinterpret_cast<uintptr_t>(range_.begin) & ~(kPageBytes - 1);
     const size_t bytes = reinterpret_cast<uintptr_t>(range_.begin) + range_.bytes - begin;
     auto* pages = reinterpret_cast<unsigned char*>(begin);
-    // All reads are under way before the first page is waited for.
+    // Starts all reads before waiting for the first page.
     madvise(pages, bytes, MADV_WILLNEED);
-    // In steps: the address space is locked during each, and the event loop may want to allocate.
+    // In steps: each call locks the address space, and the event loop may need to allocate in between.
     for (size_t at = 0; at < bytes; at += kStepBytes) {
       const size_t step = std::min(kStepBytes, bytes - at);
       if (madvise(pages + at, step, kPopulateRead) == 0) continue;
       if (errno == EFAULT) return SetError("it became shorter, or cannot be read");
-      // A kernel without that advice: touch the pages. Each is within the mapping, though a file that is cut off at
-      // this very moment would end the process, which the advice would have told.
+      // The system does not have MADV_POPULATE_READ: touch the pages. If another process truncates the file at this
+      // moment, that read ends the process (SIGBUS); MADV_POPULATE_READ would have returned EFAULT.
       for (size_t page = at; page < at + step; page += kPageBytes) {
         static_cast<void>(*static_cast<volatile unsigned char*>(pages + page));
       }
     }
   }
 
-  // Whole pages only: they no longer count as this process's, and are read from the page cache or the file when they
-  // are touched again.
+  // Releases the whole pages of the range: they no longer count as memory of this process, and are read from the page
+  // cache or the file when they are touched again.
   void release() {
     const auto begin = reinterpret_cast<uintptr_t>(range_.begin);
     const uintptr_t first = (begin + kPageBytes - 1) & ~(kPageBytes - 1);
@@ -167,7 +167,8 @@ Napi::Value release_mapped_call(const Napi::CallbackInfo& info) {
   return start(info.Env(), RangeWork::Kind::release, range_of(info));
 }
 
-// Nobody waits for it: what is left is the system's work.
+// unmapFile(mapping): empties the handle at once. The pages are released and unmapped on a libuv thread; nothing waits
+// for that.
 void unmap_file_call(const Napi::CallbackInfo& info) {
   std::shared_ptr<Mapping> mapping = std::move(handle_of(info[0]).mapping);
   Range all = {mapping, mapping->begin, mapping->bytes};

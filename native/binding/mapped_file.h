@@ -1,5 +1,5 @@
-// Read-only mappings of files, as JavaScript holds them. Made, paged in and given back here; the kernels see plain
-// addresses. Called by addon.cpp, which puts the functions among its exports.
+// Read-only mappings of files for JavaScript: map, page in, release, unmap. Kernels read the mapped memory by plain
+// addresses. addon.cpp calls export_mapped_files to add these functions to its exports.
 #pragma once
 
 #include <napi.h>

@@ -1,6 +1,6 @@
-// What the threads of a team share: the control block of the team and the head of each program. Lives in
-// SharedArrayBuffer memory; the TypeScript side sees only the few words that layout.h's numbers name. The
-// protocol (who writes what, in which order, and which races that prevents) is told in src/team/README.md.
+// The memory that the threads of a team share: the team's control block and the header of each program. Both are stored
+// in SharedArrayBuffers. TypeScript accesses only the few words whose offsets describe_layout (binding/addon.cpp)
+// exports. src/team/README.md describes the protocol: who writes what, in which order, and which races that prevents.
 #pragma once
 
 #include <atomic>
@@ -10,40 +10,39 @@
 
 namespace tesserae {
 
-constexpr uint32_t kSlots = 64;  // programs in flight at most; one bit each in Control::live
+constexpr uint32_t kSlots = 64;  // most programs in flight; each has one bit in Control::live
 constexpr uint32_t kMaxOpcodes = 64;
 constexpr uint32_t kMaxSeats = 256;
 
-// The counters of one op. They grow through all runs and are never set back while a run is on: tile t of run r
-// is claim number r * tile_count + t. So a worker that is late from run r can neither take nor miscount a tile
-// of run r + 1.
+// The counters of one op. They grow over all runs and are never reset during a run: tile t of run r is claim number
+// r * tile_count + t. So a worker that is late from run r can neither take nor count a tile of run r + 1.
 struct alignas(kCacheLineBytes) OpCounters {
   std::atomic<uint64_t> claimed;
   alignas(kCacheLineBytes) std::atomic<uint64_t> done;
 };
 static_assert(sizeof(OpCounters) == 2 * kCacheLineBytes, "claims and completions on lines of their own");
 
-// Who computed a tile, and when: on the steady clock, from after the claim to before the completion is told. So what
-// waits for a tile begins no earlier than that tile ends, on all seats.
+// Which seat computed a tile, and when (steady clock): `begin` is taken after the claim, `end` before the tile is
+// counted in `done`. So in a trace an op that waits for a tile begins no earlier than that tile ends, on every seat.
 struct TileTrace {
   uint64_t begin_ns;
   uint64_t end_ns;
   uint64_t seat;
 };
 
-// A program in shared memory: this head, then op_count records, then op_count counters.
+// A program in shared memory: this header, then op_count records, then op_count counters.
 struct alignas(kCacheLineBytes) ProgramHeader {
   uint32_t op_count;
   uint32_t reserved;
-  uint64_t run;  // the number of the current or next run; the coordinator's alone, workers read Slot::run
-  // How many ops from the front are complete, counted through all runs: run * op_count + ops of this run.
+  uint64_t run;  // number of the current or next run; used by the coordinator only, workers read Slot::run
+  // Number of complete ops at the program's front, counted over all runs: run * op_count + complete ops of this run.
   std::atomic<uint64_t> prefix;
-  // The address of one TileTrace for each tile of the program, or 0 when no trace is wanted. Written by the coordinator
-  // between two runs. Not atomic: a worker reads it, and writes to the trace, only while it holds a tile that it claimed
-  // and has not told complete, and no run ends, finished or drained, before such a tile does.
+  // Address of an array with one TileTrace for each tile of the program; 0 without a trace. Written by the coordinator
+  // between two runs. Not atomic: a worker reads it, and writes to the array, only between claiming a tile and counting
+  // it in `done`; no run becomes finished or drained in that time.
   uint64_t trace;
 
-  // The entry of a tile; only for the holder of the tile. Null when no trace is wanted.
+  // The trace entry of a tile; called only by the worker that claimed the tile. Null without a trace.
   TileTrace* trace_of(const OpRecord& record, uint64_t tile) const {
     return trace == 0 ? nullptr : reinterpret_cast<TileTrace*>(trace) + record.first_tile + tile;
   }
@@ -62,32 +61,31 @@ constexpr uint64_t pack_failure(uint32_t status, uint32_t op, uint32_t tile) {
   return (uint64_t{status} << 56) | (uint64_t{op & 0xffffff} << 32) | tile;
 }
 
-// A place for a running program. `program` is 0 in a closed slot. A worker counts itself into `visitors` before it
-// reads `program`, and a slot is opened again only when it has no visitors: so what a visitor reads here stays valid
-// until it leaves.
+// Holds one running program. `program` is 0 in a closed slot. A worker increments `visitors` before it reads `program`,
+// and a slot is reopened only when `visitors` is 0: so what a visitor reads here stays valid until it leaves.
 struct alignas(kCacheLineBytes) Slot {
   std::atomic<uint64_t> program;
   uint64_t run;  // written before `program` is set, read after it
   std::atomic<uint32_t> visitors;
-  std::atomic<uint32_t> cancelled;  // no further tile is claimed; stays set until the slot is opened again
-  std::atomic<uint64_t> failure;    // 0, or the first failure of this run: see pack_failure
+  std::atomic<uint32_t> cancelled;  // 1: no further tile is claimed; stays 1 until the slot is opened again
+  std::atomic<uint64_t> failure;    // 0, or the first failure of this run, packed by pack_failure
 };
 
 enum class SeatState : uint32_t { away = 0, on_shift = 1 };
 
-// A worker's place in the team, for one shift at a time. `state` is written by both sides (see call_to_shift), all
-// else by the worker on the seat.
+// A worker's state in the team. `state` is written by the coordinator and the worker (see call_to_shift); `cpu` and
+// `movable` also by another worker that moves this one (swap_cpus.h); all else by the worker alone.
 struct alignas(kCacheLineBytes) Seat {
   std::atomic<uint32_t> state;
-  std::atomic<uint32_t> inside;  // slot + 1 while the worker is among that slot's visitors, else 0
+  std::atomic<uint32_t> inside;  // slot + 1 while the worker is counted in that slot's `visitors`, else 0
   uint32_t last_slot;
-  uint32_t spin_limit;  // how long to spin for a tile before sleeping, in pauses: grows when spinning pays, else shrinks
-  uint32_t idle_losses;  // spins for a program that were in vain, in a row
-  uint32_t idle_waits;   // waits for a program while it did not pay to spin
-  uint64_t scratch;     // address of kScratchBytes
-  std::atomic<int32_t> cpu;      // where the worker stays: see take_seat and swap_cpus.h; -1 when it is free
-  std::atomic<int32_t> movable;  // `thread` while others may move it to another CPU, kBeingMoved while one does, else 0
-  int32_t thread;                // the system's id of the worker's thread, once it has taken the seat
+  uint32_t spin_limit;  // most pauses to spin for a tile before sleeping; spin_for_tile doubles and halves it
+  uint32_t idle_losses;  // consecutive spins for a program that ended without one
+  uint32_t idle_waits;   // waits for a program while idle_losses was at its limit
+  uint64_t scratch;     // address of kScratchBytes bytes
+  std::atomic<int32_t> cpu;      // the CPU that the worker is pinned to (take_seat, swap_cpus.h); -1: not pinned
+  std::atomic<int32_t> movable;  // `thread`: other workers may move it; kBeingMoved: one is moving it; 0: neither
+  int32_t thread;                // the kernel's id of the worker's thread, written by take_seat
   std::atomic<uint64_t> sleeps;
   std::atomic<uint64_t> spins_won;
   alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];
@@ -96,18 +94,19 @@ struct alignas(kCacheLineBytes) Seat {
 
 struct alignas(kCacheLineBytes) Control {
   uint32_t isa;
-  uint32_t seat_count;  // workers; one more seat stands behind them for programs run on the calling thread
-  uint32_t idle_spins;  // pauses to spin with no program in the team; 0 where every core has a worker: see spin_for_program
+  uint32_t seat_count;  // number of workers; seat number seat_count is for programs run on the calling thread
+  uint32_t idle_spins;  // pauses to spin while no program is live; 0 if every core has a worker (spin_for_program)
   uint64_t linger_ns;   // how long a worker waits for the next program before its shift ends
-  std::atomic<int32_t> coordinator_cpu;  // where it was when it last published, or -1
+  std::atomic<int32_t> coordinator_cpu;  // the coordinator's CPU at its last publish, or -1
   std::atomic<uint32_t> closing;
-  std::atomic<uint64_t> swapped_ns;  // when two workers last exchanged CPUs, on the steady clock
-  // The eventcount that workers sleep on: bumped whenever something may have become claimable.
+  std::atomic<uint64_t> swapped_ns;  // when two workers last exchanged CPUs (steady clock)
+  // The eventcount that workers sleep on: incremented whenever something may have become claimable.
   alignas(kCacheLineBytes) std::atomic<uint32_t> bell;
   std::atomic<uint32_t> sleepers;
-  // One bit for each slot that holds a program with work left.
+  // One bit for each slot; set while its program has work left.
   alignas(kCacheLineBytes) std::atomic<uint64_t> live;
-  // Counts endings (finished, failed, cancelled and left); the coordinator waits on it with Atomics.waitAsync.
+  // Counts endings: a run finished, a failed or cancelled run drained, or a closed slot became free. The coordinator
+  // waits on it with Atomics.waitAsync.
   alignas(kCacheLineBytes) std::atomic<uint32_t> endings;
   Slot slots[kSlots];
 

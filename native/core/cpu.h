@@ -1,5 +1,5 @@
-// Which CPU a thread runs on, keeping it on one, and how long it ran. Linux only, like the package. A thread is named by the
-// system's id of it; 0 is the calling one.
+// Queries and sets the CPU affinity of a thread, and reads its CPU time. Linux only, like the package. Threads are
+// named by their kernel id (gettid); 0 is the calling thread. Used by the executor and swap_cpus.h.
 #pragma once
 
 #include <sched.h>
@@ -20,7 +20,7 @@ static inline bool keep_on_cpu(int32_t thread, int32_t cpu) {
   return sched_setaffinity(thread, sizeof(one), &one) == 0;
 }
 
-// The index-th of the CPUs that the thread may use, if these are as many as `count`; else -1.
+// The index-th of the CPUs that the thread may use, if there are exactly `count` of them; else -1.
 static inline int32_t cpu_at(int32_t thread, uint32_t index, uint32_t count) {
   cpu_set_t allowed;
   if (sched_getaffinity(thread, sizeof(allowed), &allowed) != 0) return -1;
@@ -33,11 +33,11 @@ static inline int32_t cpu_at(int32_t thread, uint32_t index, uint32_t count) {
   return cpu;
 }
 
-// The CPU that the thread is kept on; -1 when there are several, or none can be told.
+// The CPU that the thread is pinned to; -1 if it may use several, or on an error.
 static inline int32_t only_cpu_of(int32_t thread) { return cpu_at(thread, 0, 1); }
 
-// How long a thread of this process has been on a CPU, in nanoseconds; -1 when the system does not tell. The clock's number
-// is made of the thread's as the system defines it (clock_getcpuclockid does so for processes).
+// The CPU time of a thread of this process, in nanoseconds; -1 on an error. The clock id is built from the thread id by
+// the kernel's encoding, as clock_getcpuclockid does for processes.
 static inline int64_t cpu_time_ns(int32_t thread) {
   constexpr int32_t kOfThread = 4;
   constexpr int32_t kTimeOnCpu = 2;

@@ -13,27 +13,28 @@
 namespace tesserae {
 namespace {
 
-constexpr uint64_t kYieldNs = 20'000'000;  // the longest stay in native code while there is work, waits included
-constexpr uint64_t kSliceNs = 1'000'000;   // the longest stay in one program while others have work
+constexpr uint64_t kYieldNs = 20'000'000;  // longest time in native code while there is work, waits included
+constexpr uint64_t kSliceNs = 1'000'000;   // longest time in one program while others have work
 
-// How long a worker sleeps before it looks again after the tiles that it waits for. A timer that is due before the system's
-// next tick costs a virtual machine 5 to 10 µs: there is none where nobody takes the CPUs away.
+// How long a worker sleeps before it checks again whether a worker whose tile it waits for is off its CPU. A timer that
+// expires before the system's next tick costs 5 to 10 µs on a virtual machine, so the short one is used only after an
+// exchange of CPUs.
 constexpr int64_t kNapNs = 4'000'000;
 constexpr int64_t kDisturbedNapNs = 50'000;
-constexpr uint64_t kDisturbedNs = 100'000'000;  // so long after an exchange of CPUs
+constexpr uint64_t kDisturbedNs = 100'000'000;  // how long after an exchange kDisturbedNapNs is used
 
 uint64_t now_ns() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
-// Whether the seat's worker stays on the CPU that the calling thread is on at the moment.
+// Whether the seat's worker is pinned to the CPU that the calling thread runs on.
 bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == sched_getcpu(); }
 
-// What a worker sleeps under: from 32 seats on several share a bit.
+// The futex bit under which the seat's worker sleeps. With more than 32 seats several share a bit.
 uint32_t sleeper_bit(uint32_t seat_index) { return uint32_t{1} << (seat_index % 32); }
 
-// The sleepers to wake first, as bits: all of them where no worker stays on this CPU.
+// The futex bits of the sleepers to wake first (comes_first); all bits if no worker is pinned to this CPU.
 uint32_t first_sleepers(Control& control, CallerNext next) {
   for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
     if (!is_here(control.seats()[seat])) continue;
@@ -42,9 +43,9 @@ uint32_t first_sleepers(Control& control, CallerNext next) {
   return kAnySleeper;
 }
 
-// Makes `tiles` workers look around: those that are awake, and sleepers for the rest. The bump comes before the look at
-// the sleepers, and a sleeper counts itself before the kernel compares the bell (both sequentially consistent): either
-// we see the sleeper, or its futex_wait sees the new bell and returns at once.
+// Makes all awake workers look for work, and wakes up to `tiles` sleeping ones. The bell is incremented before
+// `sleepers` is read, and a sleeper increments `sleepers` before the system compares the bell (all sequentially
+// consistent): either this thread sees the sleeper, or its futex_wait sees the new bell and returns at once.
 void ring(Control& control, uint64_t tiles, CallerNext next = CallerNext::works) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
   const uint32_t sleepers = control.sleepers.load(std::memory_order_seq_cst);
@@ -55,8 +56,8 @@ void ring(Control& control, uint64_t tiles, CallerNext next = CallerNext::works)
   if (woken < wanted && first != kAnySleeper) futex_wake(control.bell, wanted - woken, ~first);
 }
 
-// How many tiles became claimable when the number of complete ops grew from `before` to `complete`: those of the ops
-// that waited for it. `after` grows along the program, so they stand in one stretch. Counts no further than to `enough`.
+// How many tiles became claimable when the number of complete ops rose from `before` to `complete`. `after` never falls
+// along a program, so the ops that waited for it are consecutive. Stops counting at `enough`.
 uint64_t opened_tiles(const OpRecord* records, uint32_t op_count, uint32_t before, uint32_t complete, uint64_t enough) {
   uint64_t tiles = 0;
   for (uint32_t op = complete; op < op_count && records[op].after <= complete && tiles < enough; ++op) {
@@ -69,13 +70,13 @@ ProgramHeader* program_in(const Slot& slot, std::memory_order order) {
   return reinterpret_cast<ProgramHeader*>(slot.program.load(order));
 }
 
-// Whether the current run is finished; the coordinator's question. The outputs of all tiles are visible to whoever sees
-// the prefix at the end.
+// Whether the current run is finished. Called by the coordinator only: workers do not read program.run. A thread that
+// sees the prefix at the end sees the outputs of all tiles.
 bool at_end(const ProgramHeader& program) {
   return program.prefix.load(std::memory_order_seq_cst) >= (program.run + 1) * program.op_count;
 }
 
-// One worker's stay in one program.
+// One worker's visit of one slot: enter, compute tiles, leave.
 class Visit {
  public:
   Visit(Control& control, Seat& seat, uint32_t slot_index)
@@ -85,8 +86,8 @@ class Visit {
 
   // Enters, works until nothing is claimable or the time is up, leaves.
   Outcome make(uint64_t yield_at) {
-    // Counted in before the program is read: while visitors is not 0 the coordinator neither frees the program's
-    // memory nor opens the slot for another.
+    // `visitors` is incremented before `program` is read: while it is not 0 the coordinator neither frees the program's
+    // memory nor opens the slot for another program.
     seat_.inside.store(slot_index_ + 1, std::memory_order_relaxed);
     slot_.visitors.fetch_add(1, std::memory_order_seq_cst);
     program_ = program_in(slot_, std::memory_order_seq_cst);
@@ -96,7 +97,7 @@ class Visit {
       run_ = slot_.run;
       first_tick_ = tick_ = now_ns();
       const Step last = work(yield_at, worked);
-      if (last == Step::abandoned) return Outcome::abandoned;  // stays counted in, as a dead worker would
+      if (last == Step::abandoned) return Outcome::abandoned;  // stays counted in `visitors`, like a dead worker
       finished = last == Step::finished;
     }
     const bool quiet = leave();
@@ -121,7 +122,7 @@ class Visit {
       await_move(seat_);
       if (slot_.cancelled.load(std::memory_order_seq_cst) != 0) return Step::stopped;
       if (control_.closing.load(std::memory_order_relaxed) != 0) return Step::stopped;
-      // Acquire: whoever moved the prefix here had seen the tiles behind it complete, and so do we now.
+      // Acquire: the worker that moved the prefix here saw the tiles before it complete; now this worker does too.
       const uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
       if (prefix >= base + op_count) return Step::stopped;  // another worker finished the run
       const uint32_t complete = static_cast<uint32_t>(prefix - base);
@@ -136,8 +137,9 @@ class Visit {
         fail(static_cast<uint32_t>(status), op, static_cast<uint32_t>(tile));
         return Step::stopped;
       }
-      // Release our tile's outputs to whoever sees this count. Sequentially consistent, because two workers that
-      // complete neighbouring ops each look for the other's count in advance(): one of them must see both.
+      // Releases this tile's outputs to every thread that sees the new count. Sequentially consistent, because two
+      // workers that complete neighbouring ops each look for the other's count in advance(): one of them must see
+      // both.
       const uint64_t done = counters[op].done.fetch_add(1, std::memory_order_seq_cst) + 1;
       if (done == (run_ + 1) * records[op].tile_count && advance(counters, records, base)) return Step::finished;
       if (tick_ >= yield_at) return Step::stopped;
@@ -145,14 +147,14 @@ class Visit {
     }
   }
 
-  // Takes one tile of this run, if one is left. A compare-exchange, never a blind increment: a worker that is late
-  // from an earlier run must not use up a claim of this one.
+  // Claims one tile of this run, if one is left. A compare-exchange, not an increment: a worker that is late from an
+  // earlier run must not use up a claim of this one.
   bool claim(const OpRecord& record, OpCounters& counters, uint64_t& tile) const {
     const uint64_t first = run_ * record.tile_count;
     const uint64_t end = first + record.tile_count;
     uint64_t next = counters.claimed.load(std::memory_order_relaxed);
     while (next < end) {
-      // Acquire pairs with the coordinator's release when it set the counters of a drained program.
+      // Acquire: pairs with the release in retire(), which sets the counters of a drained program.
       if (counters.claimed.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) {
         tile = next - first;
         return true;
@@ -165,7 +167,7 @@ class Visit {
     Scratch scratch = {reinterpret_cast<unsigned char*>(seat_.scratch), kScratchBytes};
     const Kernel kernel = kernel_set(static_cast<Isa>(control_.isa)).kernels[record.opcode];
     TileTrace* const trace = program_->trace_of(record, tile);
-    // Without a trace one look at the clock is enough: the tile begins where the last one ended.
+    // Without a trace one clock reading a tile is enough: the tile begins when the last one ended.
     const uint64_t begin = trace == nullptr ? tick_ : now_ns();
     const KernelStatus status = kernel(record, static_cast<int64_t>(tile), scratch);
     tick_ = now_ns();
@@ -175,12 +177,12 @@ class Visit {
     return status;
   }
 
-  // Moves the prefix over the ops that are complete. True for the one worker that moves it to the program's end.
+  // Moves the prefix over the ops that are complete. Returns true to the one worker that moves it to the program's end.
   bool advance(OpCounters* counters, const OpRecord* records, uint64_t base) {
     const uint32_t op_count = program_->op_count;
     uint64_t prefix = program_->prefix.load(std::memory_order_acquire);
-    uint64_t from = prefix;  // the first move of this worker began here; others may have made some in between
-    uint64_t to = prefix;    // and its last one ended here
+    uint64_t from = prefix;  // where the first move of this worker began; others may have moved it in between
+    uint64_t to = prefix;    // where its last move ended
     while (prefix < base + op_count) {
       const uint64_t op = prefix - base;
       if (counters[op].done.load(std::memory_order_seq_cst) < (run_ + 1) * records[op].tile_count) break;
@@ -193,7 +195,7 @@ class Visit {
       control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
       return true;
     }
-    // One of the tiles is for this worker, which looks again at once.
+    // This worker takes one of the tiles itself, since it looks again at once.
     const uint64_t tiles = opened_tiles(records, op_count, static_cast<uint32_t>(from - base),
                                         static_cast<uint32_t>(to - base), uint64_t{control_.seat_count} + 1);
     if (tiles > 1) ring(control_, tiles - 1);
@@ -207,10 +209,10 @@ class Visit {
     control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
   }
 
-  // True when this was the last visitor of a program that is cancelled (drained now) or retired (its slot and memory
-  // free now): then the coordinator must hear of it. It stores `cancelled` or `program` before it reads `visitors`, we
-  // the other way round: at least one of the two sees both. From the decrement on program_ may be gone; only the slot
-  // is looked at.
+  // Returns true if this was the last visitor of a program that is cancelled (now drained) or retired (slot and memory
+  // now free): then the coordinator must be notified. The coordinator stores `cancelled` or `program` and then reads
+  // `visitors`; this thread does it the other way round, so at least one of them sees both. After the decrement
+  // program_ may be freed; only the slot is read.
   bool leave() {
     const bool last = slot_.visitors.fetch_sub(1, std::memory_order_seq_cst) == 1;
     seat_.inside.store(0, std::memory_order_relaxed);
@@ -228,7 +230,7 @@ class Visit {
   uint64_t tick_ = 0;
 };
 
-// One round over all programs with work, beginning behind the one that this seat was in last, so that a stream of
+// Visits all slots whose programs have work, starting after the slot that this seat worked in last, so that a stream of
 // new programs in the first slots cannot starve the others.
 Visit::Outcome look_everywhere(Control& control, Seat& seat, uint64_t yield_at) {
   const uint64_t live = control.live.load(std::memory_order_seq_cst);
@@ -285,14 +287,14 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
   slot.cancelled.store(0, std::memory_order_relaxed);
-  // Publishes the run, the records and the operands to the visitors.
+  // Publishes the run number, the records and the operands to the visitors.
   slot.program.store(reinterpret_cast<uint64_t>(&program), std::memory_order_seq_cst);
-  // After the program, so that who follows the bit finds one. And before the caller looks at the seats' states; a worker
-  // that ends its shift stores its state before it looks at `live`. Either it sees the bit, or the caller sees that a new
-  // shift is needed.
+  // After the store of `program`, so that a worker that sees the bit finds the program. And before the caller reads the
+  // seats' states; a worker that ends its shift stores its state before it reads `live`. Either it sees the bit, or the
+  // caller sees that a new shift is needed.
   control.live.fetch_or(uint64_t{1} << slot_index, std::memory_order_seq_cst);
-  // A worker on its round may have been in the slot already, and have finished or failed the run: then it took the bit
-  // away before we set it, and its mark of the end, made before that, is visible here.
+  // A worker may have entered the slot before the bit was set, and have finished or failed the run already. Then it
+  // cleared the bit before this thread set it, and the prefix or `cancelled`, written before that, is visible here.
   if (slot.cancelled.load(std::memory_order_seq_cst) != 0 || at_end(program)) {
     control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
     return;
@@ -303,8 +305,8 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint
 
 RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
   const Slot& slot = control.slots[slot_index];
-  // Before the prefix: with no visitor left that could move it, a prefix that stands short of the end stays there. The
-  // other order could call a run drained that its last visitor finished in between.
+  // Read before the prefix: when no visitor is left, the prefix cannot move any more. In the other order a run that its
+  // last visitor finished in between could be reported as drained.
   const bool quiet =
       slot.cancelled.load(std::memory_order_seq_cst) != 0 && slot.visitors.load(std::memory_order_seq_cst) == 0;
   if (at_end(program)) return RunState::finished;
@@ -312,8 +314,8 @@ RunState run_state(const Control& control, uint32_t slot_index, const ProgramHea
 }
 
 void cancel(Control& control, uint32_t slot_index) {
-  // The bit first: a worker that still followed it into the cancelled program would leave it as the last visitor, report
-  // an ending, and come back for the next look, for as long as this thread is held up between the two.
+  // The bit is cleared first. Otherwise a worker that sees the bit would enter the cancelled program, leave it as the
+  // last visitor, report an ending, and enter again, for as long as this thread is descheduled between the two stores.
   control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
   control.slots[slot_index].cancelled.store(1, std::memory_order_seq_cst);
 }
@@ -321,8 +323,8 @@ void cancel(Control& control, uint32_t slot_index) {
 void retire(Control& control, uint32_t slot_index, ProgramHeader& program) {
   const bool finished = run_state(control, slot_index, program) == RunState::finished;
   control.live.fetch_and(~(uint64_t{1} << slot_index), std::memory_order_seq_cst);
-  // From here on whoever enters finds nothing. Who entered before is still counted and looks at `cancelled` or at a
-  // prefix that is at the run's end.
+  // A worker that enters from here on finds no program. One that entered before is still counted in `visitors`, and
+  // sees `cancelled` or the prefix at the run's end.
   control.slots[slot_index].program.store(0, std::memory_order_seq_cst);
   ++program.run;
   if (finished) return;
@@ -343,7 +345,7 @@ int32_t bury(Control& control, uint32_t seat_index) {
     control.slots[inside - 1].visitors.fetch_sub(1, std::memory_order_seq_cst);
   }
   seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
-  // The tile that it would have taken next, while the others sleep, is theirs now.
+  // The dead worker may have been about to take a tile for which no other worker was woken: wake all.
   ring(control, control.seat_count);
   return static_cast<int32_t>(inside) - 1;
 }
@@ -365,16 +367,17 @@ bool assist(Control& control, uint32_t slot_index, const ProgramHeader& program,
   const uint64_t end = now_ns() + budget_ns;
   const auto over = [&] { return at_end(program) || slot.cancelled.load(std::memory_order_seq_cst) != 0; };
   for (;;) {
-    // As in work(): read before the look, so that nothing that becomes claimable after it is missed.
+    // As in work_on(): read before looking for tiles, so that nothing that becomes claimable afterwards is missed.
     const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
     if (Visit(control, seat, slot_index).make(end) == Visit::Outcome::abandoned) bury(control, control.seat_count);
-    // What is left is in other hands. Their last tiles are as short as ours were: waiting here costs less than
-    // being told by way of the event loop.
+    // Workers hold the remaining tiles, which are as short as those computed here: spinning costs less than returning
+    // to the event loop and being notified.
     while (control.bell.load(std::memory_order_acquire) == bell && !over() && now_ns() < end) pause_cpu();
     if (over()) return at_end(program);
     if (now_ns() >= end) break;
   }
-  // A worker that stops comes back to the tile that it opened and rang nobody for; this thread does not.
+  // A worker that stops returns to the tile that it opened without ringing for it (advance). This thread does not, so
+  // it rings for all that is left.
   ring(control, control.seat_count);
   return false;
 }
@@ -404,7 +407,7 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
 void take_seat(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
   seat.thread = thread_id();
-  // With one CPU there is nothing to choose. The worker before may have exchanged its CPU for another's.
+  // Nothing to choose with one worker. If an earlier worker on this seat exchanged its CPU, keep the new one.
   int32_t cpu = control.seat_count > 1 ? cpu_at(0, seat_index, control.seat_count) : -1;
   const int32_t before = seat.cpu.load(std::memory_order_relaxed);
   if (cpu >= 0 && before >= 0) cpu = before;
@@ -416,14 +419,15 @@ bool comes_first(const Seat& seat, CallerNext next) { return is_here(seat) == (n
 
 namespace {
 
-// Sleeps until the bell is another than `bell`, at most `ns`.
+// Sleeps until the bell differs from `bell`, at most `ns`. May return early.
 void sleep_on_bell(Control& control, uint32_t seat_index, uint32_t bell, int64_t ns) {
   control.sleepers.fetch_add(1, std::memory_order_seq_cst);
   futex_wait(control.bell, bell, ns, sleeper_bit(seat_index));
   control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-// As sleep_on_bell, but as long as others have tiles in their hands it looks after them: first, and now and then.
+// Like sleep_on_bell, but while a program is live it checks, at once and after each nap, whether a worker that holds a
+// tile is off its CPU, and exchanges CPUs with it.
 void sleep_beside_others(Control& control, uint32_t seat_index, uint32_t bell, int64_t ns) {
   while (ns > 0 && control.bell.load(std::memory_order_relaxed) == bell) {
     int64_t nap = ns;
@@ -441,10 +445,10 @@ void sleep_beside_others(Control& control, uint32_t seat_index, uint32_t bell, i
 WorkResult work_on(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
   uint64_t yield_at = now_ns() + kYieldNs;
-  uint64_t idle_since = 0;  // since when the team has had nothing to do; 0 when it was not so at the last look
+  uint64_t idle_since = 0;  // when the team ran out of work; 0 if it had work at the last look
   for (;;) {
-    // Read before the looks at `closing` and around: whatever closes the team or becomes claimable after these looks
-    // moves the bell away from this value.
+    // Read before `closing` and before looking for work: closing the team, or making a tile claimable, after that
+    // changes the bell to another value.
     const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
     if (control.closing.load(std::memory_order_seq_cst) != 0) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
@@ -456,14 +460,14 @@ WorkResult work_on(Control& control, uint32_t seat_index) {
     const bool look_again = outcome == Visit::Outcome::worked || spin(control, seat, bell);
     const uint64_t now = now_ns();
     const bool busy = control.live.load(std::memory_order_seq_cst) != 0;
-    // Also when this worker only waits for another's tiles: its thread must not be out of reach for a whole program.
+    // Also while this worker only waits for tiles of others: JavaScript must be able to terminate its thread.
     if (busy && now >= yield_at) return WorkResult::yielded;
     if (busy || look_again) idle_since = 0;
     if (look_again) continue;
     if (!busy && idle_since == 0) idle_since = now;
     if (!busy && now - idle_since >= control.linger_ns) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
-      // A program may have been published between the look and the store, by a coordinator that still saw us here.
+      // The coordinator may have published a program between the look and this store, and seen this worker on shift.
       if (control.live.load(std::memory_order_seq_cst) != 0 && call_to_shift(control, seat_index)) continue;
       return WorkResult::left;
     }

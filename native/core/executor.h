@@ -1,6 +1,6 @@
-// The program executor: how workers find, claim and complete tiles. Knows no kernel by name and no JavaScript.
-// Called by the binding (workers and coordinator) and by the native tests. The protocol with its states, memory
-// orders and the races that it prevents is written out in src/team/README.md.
+// The program executor: how workers find, claim and complete tiles. It depends on no particular kernel and not on
+// Node.js. Called by the binding (workers and coordinator) and by the native tests. src/team/README.md describes the
+// protocol: its states, memory orders, and the races that it prevents.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace tesserae {
 
-// Why a worker came back from work().
+// Why work() returned.
 enum class WorkResult : int32_t {
-  left = 0,       // nothing to do for the linger time: the shift is over
+  left = 0,       // nothing to do for the linger time, or the team closes: the shift is over
   ended = 1,      // a program ended: wake the coordinator, then call again
-  yielded = 2,    // a long stretch of work: give the thread's JavaScript a chance to be terminated, then call again
-  abandoned = 3,  // a kernel left its tile unfinished: the worker is to be treated as dead
+  yielded = 2,    // kYieldNs in native code: return to JavaScript, where the thread can be terminated, then call again
+  abandoned = 3,  // a kernel left its tile unfinished: treat the worker as dead
 };
 
 // --- the coordinator's side (one thread) ---
@@ -29,10 +29,12 @@ struct TeamOptions {
 };
 void control_init(Control& control, const TeamOptions& options);
 
-// Opens a slot with a program that is in no other, and rings the bell. The slot must be free (slot_is_free).
-// Wakes as many sleeping workers as there are tiles to begin with, but `most_workers` at most: the others come when they
-// look around by themselves, or for what opens later. `next` is what the calling thread is about to do.
+// What the calling thread does after publish: waits for the event loop, or computes on.
 enum class CallerNext : uint32_t { rests = 0, works = 1 };
+
+// Puts a program into a free slot (slot_is_free) and rings the bell. The program must not be in another slot. Wakes one
+// sleeping worker for each tile that is claimable at once, at most `most_workers`; further workers join when they look
+// for work by themselves, or when later ops ring for them.
 void publish(Control& control, uint32_t slot, ProgramHeader& program, uint32_t most_workers = kMaxSeats,
              CallerNext next = CallerNext::rests);
 
@@ -42,46 +44,49 @@ bool slot_is_free(const Control& control, uint32_t slot);
 enum class RunState : int32_t {
   running = 0,
   finished = 1,  // every op is complete; late visitors may still be leaving
-  drained = 2,   // cancelled or failed, and no visitor is left: the outputs are undefined, the memory is quiet
+  drained = 2,   // cancelled or failed, and no visitor is left: outputs are undefined, no thread accesses the memory
 };
 RunState run_state(const Control& control, uint32_t slot, const ProgramHeader& program);
 
-// Stops the claiming of tiles. The run ends as drained once the last visitor has left.
+// Stops the claiming of tiles. The run becomes drained once the last visitor has left.
 void cancel(Control& control, uint32_t slot);
 
-// Takes the program out of the slot after finished or drained. A drained program's counters are set as if the run
-// had been complete, so that it can run again.
+// Takes the program out of the slot when it is finished or drained. Sets a drained program's counters to the values
+// that a complete run would have left, so that it can run again.
 void retire(Control& control, uint32_t slot, ProgramHeader& program);
 
-// For a worker that died on its seat: takes it off the visitors of the slot that it was in. Returns the slot, whose
-// program is thereby cancelled, or -1 when it was in none.
+// Cleans up after a worker that died: if it was inside a slot, removes it from the visitors and cancels the program
+// there. Returns that slot, or -1.
 int32_t bury(Control& control, uint32_t seat);
 
-// Whether the seat's worker is among those to wake first by a thread on this CPU. One that is about to rest leaves its CPU
-// to the worker there, without waking another CPU; where it goes on, that worker would have to wait for it.
+// Whether to wake the seat's worker before others. A caller that is about to rest prefers the worker pinned to its own
+// CPU, which saves waking another CPU. A caller that goes on working prefers the others: that worker would have to
+// wait.
 bool comes_first(const Seat& seat, CallerNext next);
 
-// Claims the seat for a new shift; false when a worker is already on it.
+// Claims the seat for a new shift; false if a worker is already on shift there.
 bool call_to_shift(Control& control, uint32_t seat);
 
-// Tells all workers to leave; a run in progress is left between two tiles.
+// Makes all workers leave; they leave a running program between two tiles.
 void close_team(Control& control);
 
-// Works on a published program from the coordinator's thread, side by side with the workers, until it is finished, or
-// until `budget_ns` is over (and the tile in hand is done). For programs so short that a worker's waking takes a good part
-// of them. Returns whether the program is finished.
+// Works on a published program on the coordinator's thread, in parallel with the workers, until the program ends or
+// `budget_ns` is over (the tile in hand is completed). For programs so short that waking a worker takes a large part of
+// their time. Returns whether the program is finished.
 bool assist(Control& control, uint32_t slot, const ProgramHeader& program, uint64_t budget_ns);
 
-// Computes a whole program on the calling thread, at once. The program must not be published. Returns 0 or the failure
-// as pack_failure packs it.
+// Computes a whole program on the calling thread, synchronously. The program must not be published. Returns 0, or the
+// failure as packed by pack_failure.
 uint64_t run_inline(Control& control, ProgramHeader& program);
 
 // --- the workers' side ---
 
-// Once, before a thread works on a seat that it takes over. With as many seats as CPUs that the thread may use, it stays on
-// one of them from here on: the system wakes two workers on one CPU otherwise, now and then, and leaves the other idle.
+// Called once by a worker's thread, before its first work() on the seat. If there are as many seats as CPUs that the
+// thread may use, pins the thread to one of them: otherwise the system now and then wakes two workers on one CPU and
+// leaves another idle.
 void take_seat(Control& control, uint32_t seat);
 
+// Computes tiles of all published programs until there is a reason to return to JavaScript: see WorkResult.
 WorkResult work(Control& control, uint32_t seat);
 
 }  // namespace tesserae

@@ -1,4 +1,5 @@
-// Sleeping on a 32-bit word in memory that the threads of one process share. Linux only, like the package.
+// Futex wait and wake on a 32-bit word that the threads of one process share. Linux only, like the package. Used by the
+// executor; V8's Atomics.wait keeps its own list of waiters and does not see these calls.
 #pragma once
 
 #include <linux/futex.h>
@@ -12,12 +13,12 @@
 namespace tesserae {
 
 static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free,
-              "the kernel compares the plain word");
+              "the operating system compares the plain word");
 
 constexpr uint32_t kAnySleeper = FUTEX_BITSET_MATCH_ANY;
 
-// Sleeps while `word` holds `expected`, at most `timeout_ns`, as one of the sleepers with these bits. May return early for
-// no reason: callers look again.
+// Sleeps if `word` is `expected`, for at most `timeout_ns`, until a futex_wake whose bits overlap with `bits`. May
+// return spuriously: callers check again.
 static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns,
                               uint32_t bits = kAnySleeper) {
   timespec until = {};
@@ -28,7 +29,7 @@ static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, in
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_BITSET_PRIVATE, expected, &until, nullptr, bits);
 }
 
-// Wakes at most `count` threads that sleep on the word and have one of the bits. Returns how many it woke.
+// Wakes at most `count` threads that sleep on the word with one of these bits. Returns how many it woke.
 static inline int32_t futex_wake(std::atomic<uint32_t>& word, int32_t count, uint32_t bits = kAnySleeper) {
   const long woken =
       syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_BITSET_PRIVATE, count, nullptr, nullptr, bits);

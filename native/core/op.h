@@ -1,6 +1,6 @@
-// The op record: what one step of a program asks of a kernel. TypeScript writes these records into shared
-// memory (src/program/record-writer.ts), the executor reads them, and every kernel sees its own parameters.
-// Not here: how tiles are claimed (executor.h) and what each op's parameters mean (kernels/<op>.h).
+// The op record (one step of a program), and the signature of a kernel. src/program/compiled-program.ts writes records
+// into shared memory; the executor reads them and passes each to its kernel. Not here: how tiles are claimed
+// (executor.h), and the meaning of each op's parameters (kernels/<op>.h).
 #pragma once
 
 #include <cstddef>
@@ -18,13 +18,13 @@ static inline int64_t dtype_bytes(DType dtype) {
 constexpr size_t kCacheLineBytes = 64;
 constexpr size_t kParamWords = 60;
 
-// One record. All parameters are 8-byte words (pointer, int64_t or double), so that the writer needs no
-// knowledge of padding: word i of the parameters is field i of the op's parameter struct.
+// One record. All parameters are 8-byte words (pointer, int64_t or double), so that there is no padding: word i of the
+// parameters is field i of the op's parameter struct.
 struct alignas(kCacheLineBytes) OpRecord {
   uint32_t opcode;      // index into the kernel table
   uint32_t tile_count;  // how many tiles this op is cut into; at least 1
   uint32_t after;       // the op may start once ops 0 .. after-1 of its program are complete
-  uint32_t first_tile;  // tiles of all ops before it: where its tiles stand in a trace
+  uint32_t first_tile;  // number of tiles of all ops before it: the index of its first tile in a trace
   uint32_t reserved[4];
   uint64_t params[kParamWords];
 
@@ -35,9 +35,9 @@ struct alignas(kCacheLineBytes) OpRecord {
     return *reinterpret_cast<const Params*>(params);
   }
 };
-static_assert(sizeof(OpRecord) == 512, "src/program/record-writer.ts relies on this size");
+static_assert(sizeof(OpRecord) == 512, "a record is eight cache lines");
 
-// Memory that one worker owns for the length of a tile. 64-byte aligned; holds nothing between tiles.
+// Memory that one worker owns while it computes a tile. 64-byte aligned; keeps nothing from one tile to the next.
 struct Scratch {
   unsigned char* data;
   size_t size_bytes;
@@ -45,18 +45,18 @@ struct Scratch {
 
 constexpr size_t kScratchBytes = size_t{2} << 20;
 
-// What a kernel may find wrong only while it runs. 0 is success; the numbers are shared with
-// src/team/team-error.ts.
+// Errors that depend on the data, so that a kernel can find them only while it runs. The numbers are shared with
+// src/native/addon.ts.
 enum class KernelStatus : int32_t {
   ok = 0,
-  index_out_of_range = 1,  // an index tensor names a row that the table does not have
-  checkpoint_failed = 2,   // the diagnostic op was told to fail
-  abandoned = 3,           // the diagnostic op was told to leave its tile unfinished
-  value_out_of_range = 4,  // a value that the element type of the output cannot hold
+  index_out_of_range = 1,  // an index tensor contains the number of a row that does not exist
+  checkpoint_failed = 2,   // the diagnostic op `checkpoint` was asked to fail
+  abandoned = 3,           // the diagnostic op `checkpoint` was asked to leave its tile unfinished
+  value_out_of_range = 4,  // the output's element type cannot represent a value
 };
 
-// Computes one tile. Pure: reads the operands that the record names, writes the tile's part of the outputs
-// (no two tiles write the same byte), never allocates, never throws, never blocks.
+// Computes one tile. Reads the operands whose addresses the record holds, writes the tile's part of the outputs (no two
+// tiles write the same byte), never allocates, never throws, never blocks.
 using Kernel = KernelStatus (*)(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -1,5 +1,5 @@
-// Waiting awake: how long a worker spins on the bell before it sleeps, by what spinning has brought so far. Called by the
-// executor alone; why, and what it must not do, stands under "Waiting" in src/team/README.md.
+// Adaptive spinning: how long a worker spins on the bell before it sleeps, depending on how earlier spins ended. Called
+// only by the executor. The section "Waiting" of src/team/README.md gives the reasons and the limits.
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@ namespace tesserae {
 
 constexpr uint32_t kSpinLimitMin = 32;
 constexpr uint32_t kSpinLimitMax = 8192;
-constexpr uint32_t kIdleSpinLimit = 4096;  // pauses until the next program: some 40 µs
-constexpr uint32_t kIdleLosses = 3;        // so many in a row, and it is worth a try but once in kIdleWaitsPerTry
+constexpr uint32_t kIdleSpinLimit = 4096;  // most pauses to spin for the next program: about 40 µs
+constexpr uint32_t kIdleLosses = 3;        // after this many losses in a row only every kIdleWaitsPerTry-th wait spins
 constexpr uint32_t kIdleWaitsPerTry = 16;
 
 static inline void pause_cpu() {
@@ -26,8 +26,8 @@ static inline void add(std::atomic<uint64_t>& counter, uint64_t amount) {
   counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
-// Waits for another worker's tile: spins until the bell moves, for as long as spinning has been paying on this seat. Ends
-// when the last program does.
+// Waits for another worker's tile: spins until the bell changes or the last program ends, for at most seat.spin_limit
+// pauses. The limit doubles when the wait ended in time, else it halves. Returns whether the bell changed.
 static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
   for (uint32_t i = 0; i < seat.spin_limit; ++i) {
     const bool rung = control.bell.load(std::memory_order_acquire) != bell;
@@ -41,9 +41,9 @@ static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
   return false;
 }
 
-// Waits for the next program. Where every core has a worker, only one that is not on the coordinator's: there it would keep
-// from its work the thread that it waits for. As long as programs come in time it spins for each of them; where they do
-// not it gives that up, and tries again now and then.
+// Waits for the next program; returns whether the bell changed. If every core has a worker (idle_spins is 0), only a
+// worker that is pinned to another CPU than the coordinator's spins: on the coordinator's CPU it would delay the thread
+// that it waits for. After kIdleLosses spins in a row that ended without a program, it spins only now and then.
 static inline bool spin_for_program(Control& control, Seat& seat, uint32_t bell) {
   const int32_t cpu = seat.cpu.load(std::memory_order_relaxed);
   const bool apart = cpu >= 0 && cpu != control.coordinator_cpu.load(std::memory_order_relaxed);
@@ -60,6 +60,8 @@ static inline bool spin_for_program(Control& control, Seat& seat, uint32_t bell)
   return false;
 }
 
+// Spins for a tile or a program. `bell` is the bell's value before the caller last looked for work. Returns true if the
+// caller should look again.
 static inline bool spin(Control& control, Seat& seat, uint32_t bell) {
   const bool busy = control.live.load(std::memory_order_relaxed) != 0;
   bool won = busy && spin_for_tile(control, seat, bell);

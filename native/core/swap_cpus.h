@@ -1,5 +1,5 @@
-// A worker that waits gives its CPU to one that has a tile but no CPU, because somebody else is on it. Called by the executor
-// alone; why, and the races that this prevents, stand under "Waiting" and "Races" in src/team/README.md.
+// A waiting worker gives its CPU to a worker that has a tile but was descheduled, because another process uses its CPU.
+// Called only by the executor. See "Waiting" (why) and "Races" in src/team/README.md.
 #pragma once
 
 #include <ctime>
@@ -11,14 +11,14 @@
 namespace tesserae {
 
 constexpr int32_t kBeingMoved = -1;
-constexpr uint32_t kPausesPerLook = 256;  // some 3 µs
+constexpr uint32_t kPausesPerLook = 256;  // about 3 µs
 
-// The id of a seat's thread, for the one who took it out of `movable`: nobody else moves the thread meanwhile, and it stays in
-// native code. Elsewhere it could die, and its id be another's.
+// Takes the id of a seat's thread out of `movable`, and puts it back when destroyed. In between no other worker moves
+// that thread, and it stays in native code. Outside native code it could die and its id be reused by another thread.
 class MovableThread {
  public:
   explicit MovableThread(Seat& seat) : seat_(seat), id_(seat.movable.load(std::memory_order_relaxed)) {
-    // Acquire: the seat's CPU as the last mover left it.
+    // Acquire: `cpu` of the seat, as the previous mover wrote it.
     if (id_ <= 0 || !seat.movable.compare_exchange_strong(id_, kBeingMoved, std::memory_order_acquire)) id_ = 0;
   }
   ~MovableThread() {
@@ -27,7 +27,7 @@ class MovableThread {
   MovableThread(const MovableThread&) = delete;
   MovableThread& operator=(const MovableThread&) = delete;
 
-  // 0 when it is not to be had.
+  // 0 if the id could not be taken.
   int32_t id() const { return id_; }
 
  private:
@@ -35,15 +35,17 @@ class MovableThread {
   int32_t id_;
 };
 
-// From here until stay_put others may move the seat's thread, the calling one.
+// Called by the seat's own thread: from here until stay_put other workers may move it.
 static inline void let_move(Seat& seat) { seat.movable.store(seat.thread, std::memory_order_release); }
 
-// Sleeps while somebody moves the calling thread. That one may be on the same CPU now, and must get the time to leave.
+// Sleeps while another worker moves the calling thread. Both may be on the same CPU now; spinning would keep the mover
+// from finishing.
 static inline void await_move(const Seat& seat) {
   constexpr timespec kNap = {0, 20'000};
   while (seat.movable.load(std::memory_order_relaxed) == kBeingMoved) nanosleep(&kNap, nullptr);
 }
 
+// Ends the time in which others may move the calling thread; waits for a move in progress.
 static inline void stay_put(Seat& seat) {
   for (;;) {
     int32_t id = seat.thread;
@@ -52,9 +54,10 @@ static inline void stay_put(Seat& seat) {
   }
 }
 
-// Whether the thread is not on a CPU now, nor was for a while, and what time it had on one so far. The first look says
-// nothing: it makes the system count the time of a thread that runs, and so find out, before its next tick, that others are
-// due. False as well when the bell moves or the last program ends: then there is something better to do.
+// Returns whether the thread has been off its CPU for about kPausesPerLook pauses; `time` receives its CPU time. The
+// first look is not counted: it makes the system update the time of a running thread, and so notice before its next
+// tick that the thread's turn is over. Returns false as soon as the bell changes or the last program ends: then there
+// may be other work.
 static inline bool is_held_up(const Control& control, uint32_t bell, int32_t thread, int64_t& time) {
   constexpr uint32_t kLooks = 3;
   int64_t before = -1;
@@ -71,9 +74,9 @@ static inline bool is_held_up(const Control& control, uint32_t bell, int32_t thr
   return time >= 0 && time == before;
 }
 
-// For the worker on `own_seat`, which waits for others' tiles: exchanges CPUs with one of these, if one is held up. That one
-// goes on at once; the calling worker waits for the other CPU with nothing in its hands, and so keeps nobody waiting. Returns
-// whether it did.
+// Called by the worker on `own_seat` while it waits for tiles of others. If a worker inside a program is off its CPU,
+// exchanges CPUs with it and returns true: that worker's tile continues at once, while the caller, which holds no tile,
+// waits for the other CPU.
 static inline bool swap_cpus_with_held_up(Control& control, uint32_t own_seat, uint32_t bell) {
   Seat& own = control.seats()[own_seat];
   const int32_t cpu = own.cpu.load(std::memory_order_relaxed);
@@ -90,12 +93,12 @@ static inline bool swap_cpus_with_held_up(Control& control, uint32_t own_seat, u
       const MovableThread thread(other);
       if (own_thread.id() == 0 || thread.id() != id || cpu_time_ns(id) != time) continue;
       its_cpu = other.cpu.load(std::memory_order_relaxed);
-      // Where somebody else has sent the threads elsewhere since they took their seats, that holds.
+      // If something outside of the team has changed the affinity of either thread, leave it as it is.
       if (only_cpu_of(id) != its_cpu || only_cpu_of(0) != cpu || !keep_on_cpu(id, cpu)) continue;
       other.cpu.store(cpu, std::memory_order_relaxed);
       own.cpu.store(its_cpu, std::memory_order_relaxed);
     }
-    // Only now: this thread may have to wait for its new CPU.
+    // Only now, after the other thread's id was given back: this thread may have to wait for its new CPU.
     keep_on_cpu(0, its_cpu);
     return true;
   }

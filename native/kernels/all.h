@@ -1,4 +1,4 @@
-// Every kernel's declarations and parameters, for the table.
+// Includes the declarations and parameters of every kernel. Included by table.cpp only.
 #pragma once
 
 #include "kernels/checkpoint.h"

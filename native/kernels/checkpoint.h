@@ -1,5 +1,5 @@
-// checkpoint: computes nothing. Holds a tile until a word is set, or makes it fail, so that tests can arrange
-// every order of events in a team instead of sleeping. Recorded only by test/support.
+// checkpoint: a diagnostic op that computes nothing. It blocks a tile until a word is set, or makes the tile fail, so
+// that tests can arrange any order of events in a team without sleeping. Recorded by tests only.
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@ namespace tesserae {
 enum class CheckpointMode : int64_t { wait = 0, fail = 1, abandon = 2 };
 
 struct CheckpointParams {
-  std::atomic<int32_t>* arrived;  // counts the tiles that got here
-  std::atomic<int32_t>* gate;     // wait: the tile ends once this is not 0
+  std::atomic<int32_t>* arrived;  // counts the tiles that were begun
+  std::atomic<int32_t>* gate;     // wait: the tile ends when this is not 0
   int64_t mode;
 };
 

@@ -1,9 +1,9 @@
-// Row layouts: how row-wise ops (norms, softmax, element-wise) find row r of a strided operand.
-// A row itself always has unit stride; an operand whose rows have not is copied by the `copy` op first.
+// Row layouts: how row-wise kernels (norms, softmax, element-wise) compute the address of row r of a strided operand.
+// The elements of a row have unit stride; the `copy` op first copies an operand of another layout.
 #pragma once
 
-// Functions in headers of this folder are static: were they shared, the linker could give the plain kernels a copy that
-// was compiled for AVX2, and these run on CPUs without it.
+// Functions in headers of this folder are static. With external linkage the linker could keep a copy that was compiled
+// for AVX2, and the reference kernels, which run on every CPU, would call it.
 
 #include <cstdint>
 
@@ -11,18 +11,18 @@ namespace tesserae {
 
 constexpr int kOuterDims = 4;
 
-// The outer dimensions of an operation, outermost first, padded in front with 1.
+// The outer dimensions of an operation (all but the row), outermost first, padded in front with 1.
 struct OuterShape {
   int64_t size[kOuterDims];
   int64_t rows() const { return size[0] * size[1] * size[2] * size[3]; }
 };
 
-// The strides of one operand over these dimensions, in elements; 0 broadcasts.
+// The strides of one operand over the outer dimensions, in elements; 0 broadcasts.
 struct OuterStrides {
   int64_t stride[kOuterDims];
 };
 
-// The element offset of row `row` (row-major over the outer dimensions).
+// The offset of row `row` in elements; rows are numbered in row-major order over the outer dimensions.
 static inline int64_t row_offset(const OuterShape& shape, const OuterStrides& strides, int64_t row) {
   int64_t offset = 0;
   for (int dim = kOuterDims - 1; dim > 0; --dim) {

@@ -1,4 +1,4 @@
-// Builds the kernel sets from table.def. The table includes every kernel header; nothing else does.
+// Builds the kernel sets from table.def. The only file that includes every kernel's header (all.h).
 #include "kernels/table.h"
 
 #include "kernels/all.h"
@@ -69,7 +69,7 @@ const KernelSet& kernel_set(Isa isa) {
 bool isa_supported(Isa isa) {
   if (isa == Isa::ref) return true;
 #ifdef TESSERAE_HAVE_AVX2
-  // These builtins ask whether the operating system saves the registers, too.
+  // These builtins also check that the operating system saves the registers.
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   if (isa == Isa::avx2) return avx2;
   if (isa == Isa::avx_vnni) return avx2 && __builtin_cpu_supports("avxvnni");

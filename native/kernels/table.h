@@ -1,5 +1,5 @@
-// The kernel sets: for each instruction set the list of kernels by opcode. Chosen once, when a team is
-// created; loops never name an instruction set.
+// The kernel sets: for each instruction set an array of kernels, indexed by opcode. A team's set is chosen once, when
+// the team is created; no other code names an instruction set. Called by the executor, the binding and the tests.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,11 @@
 
 namespace tesserae {
 
-// avx_vnni: the AVX2 kernels, and 8-bit dot products as single instructions. avx512: F, BW, VL, DQ and VNNI.
+// ref: the scalar reference. avx2: AVX2, FMA and F16C. avx_vnni: AVX2 with 8-bit dot products in one instruction.
+// avx512: F, BW, VL, DQ and VNNI.
 enum class Isa : uint32_t { ref = 0, avx2 = 1, avx_vnni = 2, avx512 = 3 };
 
-// The better, the later.
+// From the slowest to the fastest.
 constexpr Isa kAllIsas[] = {Isa::ref, Isa::avx2, Isa::avx_vnni, Isa::avx512};
 
 struct KernelInfo {
@@ -22,10 +23,10 @@ struct KernelInfo {
 struct KernelSet {
   const char* isa;
   const Kernel* kernels;
-  // Of the micro-kernel that matmul's large tiles take: what block sizes should be multiples of.
+  // Rows and columns of the micro-kernel for matmul's large tiles; block sizes should be multiples of them.
   int64_t micro_rows;
   int64_t micro_columns;
-  // Up to so many rows matmul's thin path is faster than packing a wide operand whose k is contiguous.
+  // Up to this many rows matmul's thin path is faster than packing a wide operand whose k is contiguous.
   int64_t thin_across;
 };
 

@@ -1,4 +1,4 @@
-// checkpoint has nothing to vectorise: both kernel sets share this.
+// checkpoint: one implementation for all kernel sets, since there is nothing to vectorise.
 #include "kernels/checkpoint.h"
 
 #include <ctime>
