@@ -1,5 +1,5 @@
-// activation: y = f(x), element by element, for the activations of transformers. The same numbering of
-// functions serves the epilogue of matmul. Called through the kernel table.
+// activation: y = f(x), element by element, for the activation functions of transformers. matmul's epilogue uses the
+// same numbering of functions. Called through the kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -7,7 +7,7 @@
 
 namespace tesserae {
 
-// The numbers are shared with src/ops/activation.ts.
+// The numbers are shared with src/ops/rowwise/elementwise.ts.
 enum class Activation : int64_t {
   none = 0,       // x
   relu = 1,       // x < 0 ? 0 : x

@@ -6,7 +6,7 @@
 
 namespace tesserae {
 
-// The first NaN of a row, if there is one, counts as its maximum.
+// If a row contains NaN, the first NaN counts as its maximum.
 struct ArgmaxParams {
   const float* x;
   int32_t* y;         // one element for each row

@@ -1,6 +1,6 @@
-// attention: scaled dot-product attention with an online softmax; scores are never held for more than a few
-// rows of one key block. Grouped-query heads, causal and cached use, padded batches and an additive mask.
-// Recorded by src/ops/attention.ts; what holds for the bits of a result stands below.
+// attention: scaled dot-product attention with an online softmax; scores are kept only for a few rows of one key block.
+// Supports grouped-query heads, causal and cached use, padded batches and an additive mask. Recorded by
+// src/ops/attention/attention.ts. The comment at AttentionParams defines the bits of a result.
 #pragma once
 
 #include <algorithm>
@@ -9,32 +9,37 @@
 
 namespace tesserae {
 
-// Keys are cut into blocks at absolute multiples of this number. Part of the result's bits: one number for every
-// path. 256 keys of 64 wide heads (K and V packed, 128 KiB) fill a quarter of a 512 KiB second-level cache.
+// Keys are cut into blocks at absolute multiples of this number. The bits of a result depend on it, so it is the same
+// for every path. 256 keys of heads of 64 (K and V packed: 128 KiB) fill a quarter of an L2 cache of 512 KiB.
 constexpr int64_t kAttentionKeyBlock = 256;
 
-// Widest head for dim and for v_dim, so that a packed key block of both fits into the scratch beside the rows.
+// Largest dim and v_dim: a packed key block of both, and the rows, must fit into scratch.
 constexpr int64_t kAttentionMaxDim = 512;
 
 // out[b,h,i,:] = sum_j softmax_j(scale * q[b,h,i,:]·k[b,g,j,:] + mask[b,h,i,j]) v[b,g,j,:],  g = h / (heads/kv_heads)
 //
-// Which keys a query sees: keys 0 .. limit-1, where limit is the least of
-//   kv_len;   kv_lengths[b] where given;   with causal: positions[b,i] + 1 where given, else kv_len - q_len + i + 1.
-// Keys and values from limit on have no influence and are not read (NaN and uninitialised memory may stand there).
-// A mask of -inf gives a key the weight 0 whatever the key holds; its value must be finite, for 0 · inf is NaN.
-// A row that sees no key, or none but keys of score -inf, is 0.
+// Position of query i, among the keys: P = positions[b,i] if given, else kv_len - q_len + i.
 //
-// A query stands at position i: positions[b,q] where given, else kv_len - q_len + q. Its distance from key j acts
-// through, in this order: softcap c: scaled score = c · tanh(scaled score / c) (Gemma Team 2024); slopes: minus
-// slopes[h] · |i - j| (Press et al. 2022); the mask; window n: only keys with |i - j| < n count (Beltagy et al. 2020).
-// Key blocks without a key of the window are not read; within a block, keys before the window weigh 0 (see the mask).
+// Visible keys. Query i sees the keys 0 .. limit-1; limit is the smallest of kv_len; kv_lengths[b] if given; P + 1 if
+// causal; P + n with a window of n. Keys and values from limit on are not read (they may be NaN or uninitialised). A
+// mask of -inf gives a key the weight 0 for any content of the key; its value must be finite, since 0 · inf is NaN. A
+// row that sees no key, or only keys with a score of -inf, is 0.
 //
-// The bits of a row: score = the sequential FMA chain over dim of q' · k with q' = q · f32(scale · log2 e), then
-// the same in units of log2 e: the cap, fma(-slope · log2 e, distance, score), fma(mask, log2 e, score); in each key block the
-// maximum, the weights 2^(score - maximum), their sum by lanes (lane = key mod 16, in key order, then a fixed tree) and the FMA
-// chain over keys of weight · v; blocks are merged in ascending order by the rescaling formula of Milakov and Gimelshein (2018),
-// each block normalised by its own maximum; in the end comes the product with 1 / (the sum of weights). Nothing of this knows of
-// tiles, of other rows or of the capacity of k and v.
+// Adjustments of the score with key j, in this order:
+//   softcap c: scaled score = c · tanh(scaled score / c) (Gemma Team 2024)
+//   slopes: minus slopes[h] · |P - j| (Press et al. 2022)
+//   the mask
+//   window n: only keys with |P - j| < n count (Beltagy et al. 2020). Key blocks outside of the window are not read; in
+//   a block, keys before the window get the weight 0 (their values must be finite, as with the mask).
+//
+// The bits of a row:
+//   score: the sequential FMA chain over dim of q' · k, with q' = q · f32(scale · log2 e). Then, in units of log2 e:
+//   the cap; fma(-slope · log2 e, distance, score); fma(mask, log2 e, score).
+//   In each key block: the maximum; the weights 2^(score - maximum); their sum by lanes (lane = key mod 16, in key
+//   order, then a fixed tree); the FMA chain over keys of weight · v. Each block is normalised by its own maximum.
+//   Blocks are merged in ascending order by the rescaling formula of Milakov and Gimelshein (2018). At the end the row
+//   is multiplied by 1 / (sum of weights).
+// None of this depends on tiles, on other rows, or on the capacity of k and v.
 struct AttentionParams {
   const float* q;             // [batch, heads, q_len, dim]
   const void* k;              // [batch, kv_heads, kv_len, dim]
@@ -42,7 +47,7 @@ struct AttentionParams {
   float* out;                 // [batch, heads, q_len, v_dim]
   const float* mask;          // [batch, heads, q_len, kv_len] by strides, added to the scaled scores; or null
   const int32_t* positions;   // [batch, q_len]: the last key that the query sees (-1: none); needs causal; or null
-  const int32_t* kv_lengths;  // [batch]: how many keys stand there; or null
+  const int32_t* kv_lengths;  // [batch]: number of valid keys; or null
   double scale;               // times log2 e and rounded to f32 before use
   DType kv_dtype;             // of k and v: f32 or f16
   int64_t causal;             // 0 or 1
@@ -66,7 +71,7 @@ struct AttentionParams {
   int64_t window;                           // 0: none
 };
 
-// What a tile covers: queries of some heads of one kv group.
+// The part that a tile computes: some queries of some heads of one kv group.
 struct AttentionTile {
   int64_t batch;
   int64_t kv_head;
@@ -76,11 +81,11 @@ struct AttentionTile {
   int64_t queries;
 };
 
-// tile_count = batch · kv_heads · ceil(heads/kv_heads / tile_heads) · ceil(q_len / tile_queries).
-// Query blocks are the innermost, the last block first: under a causal limit it is the longest.
-// How to choose (results do not depend on it): tile_heads = heads/kv_heads, so that a packed key block serves all heads
-// of its group; tile_queries = min(q_len, 256), halved while the tiles are fewer than four a thread
-// and a tile has more than 32 rows. When decoding with fewer tiles than threads, cut tile_heads instead.
+// tile_count = batch · kv_heads · ceil(heads/kv_heads / tile_heads) · ceil(q_len / tile_queries). Query blocks change
+// fastest, the last block first: under a causal limit it takes longest. src/ops/attention/attention.ts
+// (attentionTiles) chooses the sizes, on which results do not depend: tile_heads as many heads of the group as make at
+// most 128 rows with all queries, so that they share a packed key block; tile_queries at most 256, fewer (down to 48)
+// for four tiles a thread.
 static inline AttentionTile attention_tile(const AttentionParams& p, int64_t tile) {
   const int64_t group = p.heads / p.kv_heads;
   const int64_t head_slices = (group + p.tile_heads - 1) / p.tile_heads;
@@ -98,7 +103,7 @@ static inline AttentionTile attention_tile(const AttentionParams& p, int64_t til
   return t;
 }
 
-// Where query `query` of batch `batch` stands among the keys.
+// The position of query `query` of batch `batch` among the keys.
 static inline int64_t attention_position(const AttentionParams& p, int64_t batch, int64_t query) {
   return p.positions ? static_cast<int64_t>(p.positions[batch * p.positions_batch + query])
                      : p.kv_len - p.q_len + query;

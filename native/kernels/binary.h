@@ -1,4 +1,4 @@
-// What add and mul have in common: parameters and how each operand is broadcast.
+// The parameters that add and mul share, with the broadcasting of each operand. Included by add.h and mul.h.
 #pragma once
 
 #include "kernels/rows.h"
@@ -8,10 +8,10 @@ namespace tesserae {
 struct BinaryParams {
   const float* a;
   const float* b;
-  float* y;  // may be a or b where that operand is not broadcast
+  float* y;  // may be a or b, if that operand is not broadcast
   int64_t columns;
   int64_t tile_rows;      // rows per tile
-  int64_t a_column_step;  // elements from one column to the next: 1, or 0 for one value in all of the row
+  int64_t a_column_step;  // elements from one column to the next: 1, or 0 for one value per row
   int64_t b_column_step;
   OuterShape outer;
   OuterStrides a_outer;

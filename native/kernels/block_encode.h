@@ -1,5 +1,5 @@
-// The encoders of GGUF blocks, scalar: one block from its floats. Layouts as in ggml-common.h. Included by the
-// quantize_blocks kernel of both sets.
+// Scalar encoders of GGUF blocks: each writes one block from its floats. The layouts are those of llama.cpp's
+// ggml-common.h. Included by quantize_blocks.cpp of ref and avx2.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ static inline BlockSize block_size(FileType type) {
   }
 }
 
-// Stores a scale, and gives back the value that readers will see. False when half precision cannot hold it.
+// Stores a scale as f16; `stored` receives the value that readers will see. Returns false if it is not finite.
 static inline bool put_half(unsigned char* to, float value, float* stored) {
   const uint16_t half = float_to_half(value);
   std::memcpy(to, &half, 2);
@@ -42,7 +42,7 @@ static inline bool put_half(unsigned char* to, float value, float* stored) {
   return std::isfinite(*stored);
 }
 
-// The element of the greatest size, with its sign; the first of equals.
+// The element of the largest magnitude, with its sign; the first of several.
 static inline float extreme_of(const float* x, int count) {
   float extreme = 0;
   for (int i = 0; i < count; ++i) {
@@ -51,25 +51,25 @@ static inline float extreme_of(const float* x, int count) {
   return extreme;
 }
 
-// 16 bytes of nibbles, the low ones for the first half of the block.
+// Writes 16 bytes of nibbles: elements 0 to 15 in the low nibbles, 16 to 31 in the high ones.
 static inline void put_nibbles(unsigned char* to, const int* q) {
   for (int i = 0; i < 16; ++i) to[i] = static_cast<unsigned char>((q[i] & 15) | ((q[i + 16] & 15) << 4));
 }
 
-// The fifth bit of each of 32 elements.
+// Writes the fifth bit of each of 32 elements: element i in bit i.
 static inline void put_fifth_bits(unsigned char* to, const int* q) {
   uint32_t bits = 0;
   for (int i = 0; i < 32; ++i) bits |= static_cast<uint32_t>(q[i] >> 4) << i;
   std::memcpy(to, &bits, 4);
 }
 
-// Q4_0 and Q5_0: the extreme element becomes the lowest integer exactly, -half.
+// Q4_0 and Q5_0: the scale is chosen so that the extreme element becomes the lowest integer, -half.
 static inline bool round_to_extreme(const float* x, int half, unsigned char* scale_at, int* q) {
   const float scale = extreme_of(x, 32) / static_cast<float>(-half);
   const float inverse = scale == 0 ? 0 : 1 / scale;
   float stored;
   if (!put_half(scale_at, scale, &stored)) return false;
-  // The inverse of a scale that no half can tell from zero may be infinite.
+  // The inverse of a scale that rounds to zero in f16 may be infinite.
   if (!std::isfinite(inverse)) {
     std::fill_n(q, 32, half);
     return true;
@@ -114,14 +114,14 @@ static inline bool encode_q8_0(const float* x, unsigned char* y) {
   float stored;
   if (!put_half(y, scale, &stored)) return false;
   for (int i = 0; i < 32; ++i) {
-    // Halves away from zero; in double the sum is exact.
+    // Rounds halves away from zero; the sum is exact in double.
     const double value = x[i] * inverse;
     y[2 + i] = static_cast<unsigned char>(static_cast<int>(value + std::copysign(0.5, value)));
   }
   return true;
 }
 
-// The 8 scales and 8 minima of Q4_K and Q5_K, 6 bits each, in 12 bytes.
+// Writes the 8 scales and 8 minima of Q4_K and Q5_K, 6 bits each, into 12 bytes.
 static inline void put_scales_and_minima(unsigned char* to, const int* scales, const int* minima) {
   for (int i = 0; i < 4; ++i) {
     to[i] = static_cast<unsigned char>(scales[i] | ((scales[i + 4] >> 4) << 6));
@@ -130,7 +130,7 @@ static inline void put_scales_and_minima(unsigned char* to, const int* scales, c
   }
 }
 
-// The scales, minima and integers of a block of 8 groups of 32, as Q4_K (most = 15) and Q5_K (31) have them.
+// Computes the scales, minima and integers of a block of 8 groups of 32, for Q4_K (most = 15) and Q5_K (most = 31).
 static inline bool round_groups(const float* x, int most, Trials trials, unsigned char* y, int* q) {
   AffineFit fits[8];
   double most_scale = 0;
@@ -150,7 +150,7 @@ static inline bool round_groups(const float* x, int most, Trials trials, unsigne
     const AffineFit fit = fits[group];
     scales[group] = most_scale > 0 ? std::clamp(nearest(fit.scale * 63 / most_scale), 0, 63) : 0;
     minima[group] = most_minimum > 0 ? std::clamp(nearest(-fit.minimum * 63 / most_minimum), 0, 63) : 0;
-    // Rounded anew to the scale and minimum that readers will see.
+    // Rounds the elements again, with the scale and minimum that readers will see.
     const double scale = static_cast<double>(scale_unit) * scales[group];
     const double minimum = static_cast<double>(minimum_unit) * minima[group];
     for (int i = 32 * group; i < 32 * group + 32; ++i) {
@@ -162,7 +162,7 @@ static inline bool round_groups(const float* x, int most, Trials trials, unsigne
   return true;
 }
 
-// Of each 64 elements 32 bytes: the first 32 in the low nibbles.
+// Writes 32 bytes for each 64 elements: the first 32 in the low nibbles, the others in the high ones.
 static inline void put_nibbles_of_groups(unsigned char* to, const int* q) {
   for (int pair = 0; pair < 4; ++pair, q += 64) {
     for (int i = 0; i < 32; ++i) *to++ = static_cast<unsigned char>((q[i] & 15) | ((q[i + 32] & 15) << 4));
@@ -188,7 +188,7 @@ static inline bool encode_q5_k(const float* x, unsigned char* y) {
   return true;
 }
 
-// 16 groups of 16 with a signed 8-bit scale each; the extreme scale becomes -128 exactly.
+// 16 groups of 16 with a signed 8-bit scale each; the extreme scale becomes -128.
 static inline bool encode_q6_k(const float* x, unsigned char* y) {
   double scales[16];
   double extreme = 0;
@@ -225,7 +225,7 @@ static inline bool encode_f16(const float* x, unsigned char* y) {
   return put_half(y, *x, &stored);
 }
 
-// False when the block cannot be written.
+// Returns false if the block cannot be encoded.
 static inline bool encode_block(FileType type, const float* x, unsigned char* y) {
   switch (type) {
     case FileType::f16: return encode_f16(x, y);
@@ -240,7 +240,7 @@ static inline bool encode_block(FileType type, const float* x, unsigned char* y)
   }
 }
 
-// `count` elements from element `first` on, widened. False when one of them is NaN or infinite.
+// Converts `count` elements from element `first` on to f32. Returns false if one of them is NaN or infinite.
 static inline bool widen_elements(FileType type, const void* from, int64_t first, int count, float* to) {
   const unsigned char* at = static_cast<const unsigned char*>(from) + first * (type == FileType::f32 ? 4 : 2);
   if (type == FileType::f32) {
@@ -254,7 +254,7 @@ static inline bool widen_elements(FileType type, const void* from, int64_t first
       else std::memcpy(to + i, &bits, 4);
     }
   }
-  // The sum of x - x is 0 when all are finite, else NaN.
+  // The sum of x - x is 0 if all elements are finite, else NaN.
   float sum = 0;
   for (int i = 0; i < count; ++i) sum += to[i] - to[i];
   return sum == 0;

@@ -1,11 +1,12 @@
-// How a group of floats becomes a scale and small integers: the searches that decide how good a quantized model is.
-// Included by block_encode.h alone.
+// The search for the scale (and minimum) of a group of floats. The quality of a quantized model depends on it. Included
+// only by block_encode.h.
 #pragma once
 
-// Rounding a group with the scale of its extremes is not the best that its integers can do. So many slightly wider and
-// narrower grids are tried: each assigns every element its integer, and for fixed integers the best scale (and minimum)
-// is a weighted linear regression in closed form, whose squared error follows from the same sums. The grid with the
-// least error wins. ggml's reference quantizers search the same way, over the same grids and with the same weights.
+// Taking the scale from the extremes of a group does not give the smallest error. So several slightly wider and
+// narrower grids are tried. Each grid assigns an integer to every element; for fixed integers the best scale (and
+// minimum) is a weighted linear regression in closed form, and its squared error follows from the same sums. The grid
+// with the least error is taken. ggml's reference quantizers do the same search, over the same grids and with the same
+// weights.
 
 #include <algorithm>
 #include <cmath>
@@ -13,10 +14,10 @@
 
 namespace tesserae {
 
-// A group whose extent is below this is written as zeros: no half-precision scale could tell its elements apart.
+// A group whose extent is below this is written as zeros: its scale would be zero in f16.
 constexpr double kLeastExtent = 1e-15;
 
-// The nearest integer, ties to even; the value must fit.
+// The nearest integer, ties to even. The value must fit into an int.
 static inline int nearest(double value) { return static_cast<int>(std::lrint(value)); }
 
 // x ≈ scale · integer + minimum, with minimum <= 0.
@@ -25,7 +26,7 @@ struct AffineFit {
   double minimum;
 };
 
-// The grids to be tried: (most + first + i · step) / extent for i in [0, count).
+// The grids to try: inverse scales (most + first + i · step) / extent for i in [0, count).
 struct Trials {
   double first;
   double step;
@@ -39,7 +40,7 @@ struct AffineSums {
   double qx = 0;  // Σ w q x
 };
 
-// Integers 0 to `most` for `count` elements; large elements weigh more, since they carry the activations' large products.
+// Fits `count` elements to integers 0 to `most`. Large elements have larger weights, since their products are larger.
 template <int count>
 static inline AffineFit fit_affine(const float* x, int most, Trials trials) {
   double values[count];
@@ -98,8 +99,9 @@ static inline AffineFit fit_affine(const float* x, int most, Trials trials) {
   return best;
 }
 
-// x ≈ scale · q with q from -most to most - 1: the scale, of either sign; 0 for a group of zeros. Elements weigh by
-// their squares. The error is Σ w x² - (Σ w q x)² / Σ w q², so that the grid with the greatest subtrahend wins.
+// Fits x ≈ scale · q with q from -most to most - 1. Returns the scale, which may be negative; 0 for a group of zeros.
+// The weight of an element is its square. The error is Σ w x² - (Σ w q x)² / Σ w q², so the grid with the largest
+// subtrahend is taken.
 template <int count>
 static inline double fit_symmetric(const float* x, int most) {
   double extreme = 0;
@@ -113,7 +115,7 @@ static inline double fit_symmetric(const float* x, int most) {
     values[i] = x[i];
     weights[i] = values[i] * values[i];
   }
-  constexpr int kTrials = 9;  // to either side, a tenth of a step apart
+  constexpr int kTrials = 9;  // grids on either side, 0.1 apart in `most`
   double scale = 0;
   double greatest = 0;
   for (int trial = -kTrials; trial <= kTrials; ++trial) {

@@ -1,6 +1,6 @@
-// The block sizes of matmul: each with what it cuts and which cache it fills. Results do not depend on any of
-// them (see matmul.h). The engine chooses kc, nc and mc (src/block-sizes.ts); what stands here are the values for
-// 32 KiB of L1, 512 KiB of L2 and 6 × 16. TypeScript mirrors the starred ones in src/ops/matmul-tiles.ts.
+// The block sizes of matmul: what each one cuts and which cache it fills. Results do not depend on them (see matmul.h).
+// The engine chooses kc, nc and mc (src/machine/block-sizes.ts); the defaults here are for 32 KiB of L1, 512 KiB of L2
+// and a micro-tile of 6 × 16. src/ops/matmul/matmul-tiles.ts mirrors the constants marked with *.
 #pragma once
 
 #include <algorithm>
@@ -10,38 +10,38 @@
 
 namespace tesserae {
 
-// Micro-tile of AVX2: rows × columns of C that one micro-kernel call holds in registers. 6 × 2 vectors of accumulators,
-// 2 vectors of B and 1 of A fill 15 of the 16 registers, and 12 independent FMA chains cover 2 ports × 4 cycles.
-constexpr int64_t kMr = 6;   // *
+// The micro-tile of AVX2: rows × columns of C that one micro-kernel call holds in registers. 6 × 2 vectors of
+// accumulators, 2 vectors of B and 1 of A fill 15 of the 16 registers; 12 independent FMA chains cover 2 ports × 4
+// cycles.
+constexpr int64_t kMr = 6;
 constexpr int64_t kNr = 16;  // * also the width of a packed panel: one cache line per k
 
-// How a product is cut; part of the parameters of matmul and pack_b.
+// How a product is cut; part of the parameters of matmul and pack_b. Sizes in parentheses are those of the defaults.
 struct BlockSizes {
-  // Cuts k. 6 rows of A, kc long (12 KiB), stay in L1 while the panels of a block of B stream past them. A multiple of 8.
+  // Splits k. 6 rows of A, kc long (12 KiB), stay in L1 while the panels of a block of B stream past them. A multiple
+  // of 8.
   int64_t kc;
-  // Cuts n. A block of B, kc × nc (256 KiB), stays in L2 while all rows of the tile pass. A multiple of kNr.
+  // Splits n. A block of B, kc × nc (256 KiB), stays in L2 while all rows of the tile pass. A multiple of kNr.
   int64_t nc;
-  // Cuts m where A is packed: mc × kc (384 KiB) of A is packed at a time, and streams once per block of B. A multiple
-  // of kMr.
+  // Splits m if A is packed: mc × kc (384 KiB) of A is packed at a time, and streams once per block of B. A multiple of
+  // kMr.
   int64_t mc;
 };
 constexpr BlockSizes kDefaultBlockSizes = {512, 128, 192};
 
-// The thin path: how many rows (or, mirrored, columns) it takes, of how few the sums are registers where it can be, and over
-// how many wide elements it keeps sums at a time: a page of one row of B at most, and 16 KiB of sums, half of L1.
-constexpr int64_t kThinMax = 32;  // *
-constexpr int64_t kThinFew = 8;
-constexpr int64_t kThinStrip = 1024;
-constexpr int64_t kThinSums = 4096;
-
-// Cuts k in the thin path: so much of the thin operand (at most 256 KiB) is copied to scratch at a time.
-constexpr int64_t kThinKc = 2048;
+// The thin path (avx2/matmul_thin_loops.h). "Rows" are rows of A, or columns of B if the roles are mirrored.
+constexpr int64_t kThinMax = 32;      // * most rows of the thin operand
+constexpr int64_t kThinFew = 8;       // * up to this many rows the sums along columns are kept in registers
+constexpr int64_t kThinStrip = 1024;  // most wide elements whose sums are kept at a time: one page of an f32 row of B
+constexpr int64_t kThinSums = 4096;   // most sums in L1 at a time: 16 KiB, half of it
+constexpr int64_t kThinKc = 2048;     // splits k: kThinMax × kThinKc of the thin operand, 256 KiB, are in scratch
 
 constexpr int64_t kL1Floats = (int64_t{32} << 10) / 4;
 constexpr int64_t kScratchFloats = static_cast<int64_t>(kScratchBytes) / 4;
 
-// The scratch of the blocked loops: a block of B, packed A with a little more, and in the rest the partial sums that wait
-// between blocks of k. These cut m where k has several blocks: into as many rows as have room, in whole micro-tiles.
+// The blocked loops use scratch for a block of B, a block of packed A with 16 floats more, and partial sums that are
+// kept from one block of k to the next. If k has several blocks, the room for partial sums splits m: partial_rows is
+// how many rows fit, in whole micro-tiles.
 static constexpr int64_t partial_floats(const BlockSizes& blocks) {
   return kScratchFloats - blocks.kc * blocks.nc - blocks.mc * blocks.kc - 16;
 }
@@ -63,7 +63,7 @@ static_assert(block_sizes_valid(kDefaultBlockSizes) && partial_floats(kDefaultBl
 static_assert(kThinSums <= kL1Floats / 2, "the sums of a strip fill at most half of L1");
 static_assert(kThinMax * (kThinStrip + kThinKc) + 1024 <= kScratchFloats, "thin accumulators and operand");
 
-// k is cut evenly, so that no block is a sliver: with kc 512, 513 becomes 264 + 249, not 512 + 1.
+// k is cut into blocks of about equal size: with kc 512, k = 513 becomes 264 + 249, not 512 + 1.
 static constexpr int64_t k_block_count(int64_t k, int64_t kc) { return (k + kc - 1) / kc; }
 static constexpr int64_t k_block_size(int64_t k, int64_t kc) {
   const int64_t even = (k + k_block_count(k, kc) - 1) / k_block_count(k, kc);

@@ -1,5 +1,5 @@
-// copy: y = x between any two layouts of one shape, with conversion between f32 and f16 or bf16. Called through the kernel
-// table.
+// copy: y = x between any two layouts of one shape, with conversion between f32 and f16 or bf16. Called through the
+// kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -8,9 +8,10 @@ namespace tesserae {
 
 constexpr int kCopyDims = 8;
 
-// Element types: equal, or f32 to f16 or bf16 (rounded to nearest, ties to even), or back. Strides count elements and
-// are not negative; 0 repeats x. The rows are all dimensions but the last, in row-major order; tile count =
-// ceil(size[0] · .. · size[6] / tile_rows). A tile of a multiple of 8 rows transposes without edges.
+// The element types are equal, or one is f32 and the other f16 or bf16 (rounded to nearest, ties to even). Strides
+// count elements and are not negative; a stride of 0 repeats x. Rows are numbered in row-major order over all
+// dimensions but the last; tile count = ceil(size[0] · .. · size[6] / tile_rows). tile_rows should be a multiple of 8,
+// so that transposing has no edges.
 struct CopyParams {
   const void* x;
   void* y;

@@ -1,4 +1,4 @@
-// cross_entropy: y = log(sum of exp(x)) - x[target], over each row: the negative log likelihood of a target under
+// cross_entropy: y = log(sum of exp(x)) - x[target] for each row: the negative log-likelihood of the target under
 // softmax(x). Called through the kernel table.
 #pragma once
 

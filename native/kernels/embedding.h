@@ -1,4 +1,4 @@
-// embedding: y[row] = table[ids[row]]: rows of a table by number, made f32. Called through the kernel table.
+// embedding: y[row] = table[ids[row]], converted to f32. Called through the kernel table.
 #pragma once
 
 #include "core/op.h"

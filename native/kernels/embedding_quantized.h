@@ -1,5 +1,5 @@
-// embedding_quantized: y[row] = table[ids[row]] where the table is a packed quantized matrix. Called through the kernel
-// table.
+// embedding_quantized: y[row] = table[ids[row]] for a table that is a packed quantized matrix. Called through the
+// kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -11,7 +11,7 @@ namespace tesserae {
 // Each element is fma(scale, level, min). An id outside [0, table_rows) ends the tile with
 // KernelStatus::index_out_of_range; the rows before it are written.
 struct EmbeddingQuantizedParams {
-  const unsigned char* table;  // as pack_quantized writes it
+  const unsigned char* table;  // an image written by pack_quantized
   int64_t type;                // a QuantizedType
   int64_t table_rows;
   const int32_t* ids;

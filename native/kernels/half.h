@@ -1,5 +1,5 @@
-// The 16-bit floating-point formats in plain C++, for the reference kernels and for edges: IEEE 754 half precision and
-// bfloat16, the upper half of a float. Vector code uses F16C and shifts.
+// Conversions of the 16-bit floating-point types in plain C++: IEEE 754 half precision, and bfloat16 (the upper half of
+// a float). For the reference kernels and for the scalar edges of others; vector code uses F16C and shifts.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace tesserae {
 
-// The value of a half, exactly. A signalling NaN becomes quiet, as F16C does.
+// The exact value of a half. A signalling NaN becomes quiet, as with F16C.
 static inline float half_to_float(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
   const uint32_t exponent = (half >> 10) & 0x1f;
@@ -29,8 +29,8 @@ static inline float half_to_float(uint16_t half) {
   return value;
 }
 
-// The nearest half, ties to even; beyond 65504 by half a step or more, infinity. NaN stays NaN, made quiet, with
-// the upper bits of its payload, as F16C does.
+// The nearest half, ties to even; infinity from 65520 on (65504 and half a step). A NaN becomes a quiet NaN with the
+// upper bits of its payload, as with F16C.
 static inline uint16_t float_to_half(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
@@ -38,10 +38,10 @@ static inline uint16_t float_to_half(float value) {
   const uint32_t magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
   if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);
-  if (magnitude < 0x38800000) {  // under 2^-14: a subnormal half, a multiple of 2^-24, rounded by an addition
+  if (magnitude < 0x38800000) {  // below 2^-14: a subnormal half, i.e. a multiple of 2^-24; the addition rounds to one
     float scaled;
     std::memcpy(&scaled, &magnitude, 4);
-    scaled += 0.5f;  // a float between 0.5 and 1 is a multiple of 2^-24
+    scaled += 0.5f;  // floats between 0.5 and 1 are multiples of 2^-24
     uint32_t sum;
     std::memcpy(&sum, &scaled, 4);
     return static_cast<uint16_t>(sign | (sum - 0x3f000000));
@@ -50,7 +50,7 @@ static inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
 }
 
-// The value of a bfloat16, exactly.
+// The exact value of a bfloat16.
 static inline float bfloat_to_float(uint16_t bfloat) {
   const uint32_t bits = static_cast<uint32_t>(bfloat) << 16;
   float value;
@@ -58,7 +58,7 @@ static inline float bfloat_to_float(uint16_t bfloat) {
   return value;
 }
 
-// The nearest bfloat16, ties to even. NaN stays NaN, made quiet, with the upper bits of its payload.
+// The nearest bfloat16, ties to even. A NaN becomes a quiet NaN with the upper bits of its payload.
 static inline uint16_t float_to_bfloat(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);

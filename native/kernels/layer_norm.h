@@ -1,5 +1,5 @@
-// layer_norm: y = (x - mean) / sqrt(variance + eps) · weight + bias, over each row; the variance is that of the
-// row as a whole population. Called through the kernel table.
+// layer_norm: y = (x - mean) / sqrt(variance + eps) · weight + bias for each row; the variance is the population
+// variance (divided by the number of columns). Called through the kernel table.
 #pragma once
 
 #include "core/op.h"

@@ -1,5 +1,5 @@
-// The activations as scalars, in double precision: what the reference kernels compute and what bounds are stated
-// against. Included by the reference kernels and their tests.
+// Scalar activation functions in double precision. Included by the reference kernels, and by tests, which state error
+// bounds against them.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,8 @@ static inline double sigmoid_ref(double x) {
   return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
 }
 
-// At -infinity the gated units are -0, their limit. Below -1e4 they are far under the smallest float.
+// x · share. Below -1e4 the product is far below the smallest float, and at -infinity it would be NaN: both give -0,
+// the limit.
 static inline double gate_ref(double x, double share) { return x < -1e4 ? -0.0 : x * share; }
 
 static inline double silu_ref(double x) { return gate_ref(x, sigmoid_ref(x)); }

@@ -1,40 +1,41 @@
-// matmul: C[i,j] = epilogue(sum over p of A[i,p] · B[p,j]), batched, any strides, B in f32, f16 or bf16.
-// Not here: packing B for all tiles (pack_b.h). Called through the kernel table; src/ops/matmul.ts writes the records.
+// matmul: C[i,j] = epilogue(sum over p of A[i,p] · B[p,j]), batched, any strides, B in f32, f16 or bf16. Not here:
+// packing B for all tiles (pack_b.h). Called through the kernel table; src/ops/matmul/matmul.ts writes the records.
 #pragma once
 
-// The summation rule. Every output is the one chain
+// The summation rule. Every output is one chain
 //     acc = 0;  for p = 0 .. k-1:  acc = fma(A[i,p], B[p,j], acc)
-// and no other partial sum exists. Where k is cut into blocks, a block begins with the accumulators that the block
-// before it left. So the bits depend neither on path, tiles, blocks and threads, nor on the instruction set, nor on
-// which rows and batches are computed along with it.
+// and no other partial sum exists. If k is cut into blocks, a block starts with the accumulators that the block before
+// it left. So the bits do not depend on the path, tiles, blocks, threads or instruction set, nor on which other rows
+// and batches are computed.
 //
 // The epilogue runs once, after the last k: v = acc + bias[j]; v = activation(v); v = v + residual[i,j].
 //
-// Aliasing. C is written once per element, when it is final, and never read: unfinished sums rest in scratch. So the
-// residual may be C itself (same address and strides). All else must not overlap C.
+// Aliasing. Each element of C is written once, when it is final, and never read: unfinished sums are kept in scratch.
+// So the residual may be C itself (same address and strides). No other operand may overlap C.
 //
-// The rules for choosing path and tiles (src/ops/matmul.ts); none of them changes a bit of the result. "Work" is
-// 2·m·n·k of one matrix, in floating-point operations.
-//   Fold first: where B is broadcast over a batch dimension and A, C and residual step over it by m rows, it becomes
-//   part of m. Put the dimensions of the batch that are left into `batch`, outermost first, 1 in front.
-//   Path     min(m, n) <= 32 and the wide operand (B, or A with m > n) lies along its rows; <= thin_across of the
-//            kernel set where its k is contiguous; <= 8 where it has no unit stride:  thin
-//            m·k <= 2^22 and batches · ceil(n / 32) >= 4 · threads:           local_pack
-//            otherwise:                                                      shared_pack, after an op pack_b
-//   thin     B in rows (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than 2 · threads tiles or more
-//            than 2.5e8 operations a tile; otherwise the same from 512 down to 32. Where k is contiguous, m <= 8, and some
-//            step comes before: even tiles of at most 1 MiB (src/ops/reading-tiles.ts). tile_m = m. Mirrored (m > n): the
-//            same with tile_m, tile_n = n.
-//   local    m >= 128: of tile_n 128, 96, 64, 48, 32 and tile_m some part of m in multiples of 8, with at most 5.5e8 operations
-//            a tile and at least 4 · threads tiles, those with which the workers are done first, where a tile takes
-//            (tile_m + 5) · (tile_n + 1.5): it packs in the time of five rows, and fetches a row of A in that of 1.5 columns.
-//            With none, or fewer rows: tile_m = m, tile_n = the largest of nc, 96, 64, 48, 32 with at most 2.5e8 operations a
-//            tile and at least 8 · threads tiles; with none, 32.
+// The rules by which src/ops/matmul/matmul-tiles.ts chooses path and tiles. They do not change a bit of the result.
+// "Operations" are the 2·m·n·k floating-point operations of one matrix, or of the part of it that a tile computes.
+//   Fold     First (matmul.ts): if B is broadcast over a batch dimension, and A, C and residual step over it by m rows,
+//            it becomes part of m. The remaining batch dimensions go into `batch`, outermost first, padded with 1.
+//   Path     thin: min(m, n) is at most 32 if the wide operand (B, or A if m > n) is contiguous along its wide side, at
+//            most thin_across of the kernel set if it is contiguous along k, at most 8 if it has no unit stride.
+//            local_pack: else, if m·k <= 2^22 and batches · ceil(n / 32) >= 4 · threads.
+//            shared_pack: else; an op pack_b comes before.
+//   thin     tile_m = m. B contiguous along n (b_cs == 1): tile_n = 1024, halved down to 128 while there are fewer than
+//            2 · threads tiles or a tile has more than 2.5e8 operations; otherwise the same from 512 down to 32. If k
+//            is contiguous, m <= 8, there is no batch, and this is not the program's first step: equal tiles of at most
+//            1 MiB (src/ops/matmul/reading-tiles.ts). Mirrored (m > n): the same for tile_m, and tile_n = n.
+//   local    m >= 128: tile_n is one of 128, 96, 64, 48, 32, and tile_m a part of m in multiples of 8, with at most
+//            5.5e8 operations a tile and at least 4 · threads tiles. Of these the pair is taken with which the workers
+//            finish first, if a tile takes the time (tile_m + 5) · (tile_n + 1.5): packing costs as much as 5 rows, and
+//            fetching a row of A as much as 1.5 columns.
+//            If there is no such pair, or m < 128: tile_m = m, tile_n = the first of nc, 96, 64, 48, 32 with at most
+//            2.5e8 operations a tile and at least 8 · threads tiles; if there is none, 32.
 //   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
-//            8 · threads tiles; with none, 48 and half of nc, in whole panels. Where tile_m takes all rows, tile_n is that of
-//            nc, 128, 96, 64, 48, 32 with which the workers are done first.
-//   batches  tile_batches = 1, unless a whole matrix is less than 2e6 operations: then tile_m = m, tile_n = n (thin and
-//            local_pack), and as many matrices a tile as make 2e6, while there are 8 · threads tiles.
+//            8 · threads tiles; if there is none, 48 with half of nc, in whole panels. If tile_m takes all rows, tile_n
+//            is the one of nc, 128, 96, 64, 48, 32 with which the workers finish first.
+//   batches  tile_batches = 1, unless one matrix has fewer than 2e6 operations: then (thin and local_pack) tile_m = m,
+//            tile_n = n, and a tile has as many matrices as make 2e6, as long as there are 8 · threads tiles.
 
 #include "core/op.h"
 #include "kernels/activation.h"
@@ -44,22 +45,22 @@
 
 namespace tesserae {
 
-// How B is read. Chosen by TypeScript; all paths give the same bits.
-// The numbers are shared with src/ops/matmul.ts.
+// How B is read. Chosen by TypeScript; all paths give the same bits. The numbers are shared with
+// src/ops/matmul/matmul-tiles.ts.
 enum class MatmulPath : int64_t {
-  thin = 0,         // the smaller of m and n <= kThinMax: the wide operand is read once, in place
+  thin = 0,         // min(m, n) <= kThinMax: the wide operand is read once, in place
   local_pack = 1,   // each tile packs the columns of B that it needs into scratch
-  shared_pack = 2,  // B was packed before, by pack_b, for all tiles
+  shared_pack = 2,  // pack_b has packed B for all tiles
 };
 
-// Tile index -> (batch group, column block, row block), the last running fastest: tiles that follow each other take the
-// same block of B, which stays in L2. In local_pack, where each tile packs anew, (batch group, row block, column block):
-// then it is the rows of A that stay in a cache.
-// tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m) · ceil(n / tile_n).
+// Tile index -> (batch group, column block, row block), the last one changing fastest: consecutive tiles use the same
+// block of B, which stays in L2. In local_pack, where each tile packs its columns, it is (batch group, row block,
+// column block): then the rows of A stay in a cache. tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m)
+// · ceil(n / tile_n).
 struct MatmulParams {
   const float* a;
   const void* b;         // not read in shared_pack
-  const float* packed_b;  // shared_pack: images as pack_b writes them
+  const float* packed_b;  // shared_pack: images written by pack_b
   float* c;              // unit column stride
   const float* bias;     // n values, or null
   const float* residual;  // m × n with unit column stride, or null
@@ -79,7 +80,7 @@ struct MatmulParams {
   int64_t tile_m;      // any; a multiple of kMr (or m) is best
   int64_t tile_n;      // a multiple of kNr, or n
   int64_t tile_batches;
-  BlockSizes blocks;  // those that packed_b was made with, if it was
+  BlockSizes blocks;  // in shared_pack those with which packed_b was written
   OuterShape batch;
   OuterStrides a_batch;  // elements of each operand per step of a batch dimension; 0 broadcasts
   OuterStrides b_batch;
@@ -92,7 +93,7 @@ KernelStatus matmul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
-// What one tile covers.
+// The matrices, rows and columns of C that one tile computes.
 struct MatmulTile {
   int64_t first_batch, last_batch;
   int64_t first_row, last_row;

@@ -1,5 +1,6 @@
-// matmul_quantized: C[i,j] = epilogue(sum over p of x[i,p] · w[j,p]) for packed quantized weights (strip.h) and quantized
-// activations (quantized_rows.h). Called through the kernel table; src/ops/matmul-quantized.ts writes the records.
+// matmul_quantized: C[i,j] = epilogue(sum over p of x[i,p] · w[j,p]) for packed quantized weights (strip.h) and
+// quantized activations (quantized_rows.h). Called through the kernel table; src/ops/matmul/matmul-quantized.ts writes
+// the records.
 #pragma once
 
 #include "core/op.h"
@@ -9,16 +10,17 @@
 
 namespace tesserae {
 
-// The summation rule. Every output is one chain over the groups of k in order (a group: 16 or 32 weights of one scale)
+// The summation rule. A group is 16 or 32 weights that share a scale. Every output is one chain over the groups of k,
+// in order:
 //     acc = 0
 //     acc = fma(float(Σ value · level), weight scale · activation scale, acc)
 //     acc = fma(min, activation scale · float(Σ value), acc)              types with a minimum only
-// where the sums are exact integers. So the bits depend neither on tiles, blocks and threads, nor on the instruction set,
-// nor on which rows are computed along with it. The epilogue is that of matmul: bias, activation, residual.
+// The sums Σ are exact integers. So the bits do not depend on tiles, blocks, threads or the instruction set, nor on
+// which other rows are computed. The epilogue is that of matmul: bias, activation, residual.
 //
-// `c` may be `residual`; all else must not overlap it.
+// `c` may be `residual`; no other operand may overlap it.
 
-// One product with the shared rows: several matrices may take the same activations in one op.
+// One product of the op. The products of an op have the same activations and different weights.
 struct QuantizedTarget {
   const unsigned char* image;
   float* c;              // unit column stride
@@ -31,7 +33,7 @@ struct QuantizedTarget {
   int64_t residual_rs;
   int64_t activation;  // an Activation
   int64_t tile_n;      // a multiple of 16, or n
-  int64_t first_tile;  // its tiles: (row block, column block), the last running fastest
+  int64_t first_tile;  // index of its first tile; its tiles are (row block, column block), the last changing fastest
 };
 
 constexpr int kMostTargets = 3;
@@ -50,7 +52,7 @@ KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& sc
 KernelStatus matmul_quantized_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus matmul_quantized_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
-// What one tile covers.
+// The product, rows and columns that one tile computes.
 struct QuantizedTile {
   const QuantizedTarget* target;
   int64_t first_row, last_row;

@@ -1,5 +1,6 @@
-// pack_b: writes a matrix B (k × n, any strides, f32, f16 or bf16) as f32 panels, the order in which matmul's micro-kernel
-// reads it. Serves matmul's shared_pack path, where all tiles read one packed image, and weights packed once.
+// pack_b: writes a matrix B (k × n, any strides, f32, f16 or bf16) as f32 panels, in the order in which matmul's
+// micro-kernels read it. Used for matmul's shared_pack path, where all tiles read one packed image, and for weights
+// that are packed once (engine.pack).
 #pragma once
 
 #include "core/op.h"
@@ -8,8 +9,8 @@
 
 namespace tesserae {
 
-// The packed image of one k × n matrix. k is cut into blocks of k_block_size(k, kc) (the last may be shorter), n into
-// panels of nr = 16 columns, the last one filled up with zeros:
+// The packed image of one k × n matrix. k is split into blocks of k_block_size(k, kc) (the last may be shorter), n into
+// panels of nr = 16 columns; the last panel is padded with zeros:
 //
 //    k-block 0                                      k-block 1
 //   ┌───────────────┬───────────────┬── … ──┬──────┬───────────────┬── …
@@ -21,8 +22,8 @@ namespace tesserae {
 //       …
 //       b[p+kc-1, j..j+15]
 //
-// So each panel is read front to back, neighbouring panels of a k-block lie end to end, and there is no padding in k:
-// an image has k · nr · ceil(n / nr) floats. It starts on a 64-byte boundary (each k then fills one cache line).
+// So a panel is read sequentially, the panels of a k-block are contiguous, and k is not padded: an image has
+// k · nr · ceil(n / nr) floats. It starts on a 64-byte boundary, so that each row of a panel is one cache line.
 static constexpr int64_t panel_count(int64_t n) { return (n + kNr - 1) / kNr; }
 static constexpr int64_t packed_image_floats(int64_t k, int64_t n) { return k * kNr * panel_count(n); }
 // Panel `panel` of the k-block that begins at row `first_k` and is `block_k` long.
@@ -30,10 +31,9 @@ static constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t
   return (first_k * panel_count(n) + panel * block_k) * kNr;
 }
 
-// In TypeScript: an image has 4 · k · 16 · ceil(n / 16) bytes, a k-block count of ceil(k / kc); tile_panels = 8 makes
-// tiles of at most 256 KiB, under 0.1 ms each.
+// src/ops/matmul/matmul-tiles.ts chooses tile_panels (packTiles).
 //
-// Tile index -> (batch, k-block, group of panels), the last running fastest.
+// Tile index -> (batch, k-block, group of panels), the last one changing fastest.
 // tile_count = batch.rows() · k_block_count(k, kc) · ceil(panel_count(n) / tile_panels).
 struct PackBParams {
   const void* b;

@@ -1,4 +1,4 @@
-// pack_quantized: brings the blocks of a quantized matrix [n, k] into the layout that the kernels stream (strip.h).
+// pack_quantized: rearranges the blocks of a quantized matrix [n, k] into the layout that the kernels read (strip.h).
 // Called through the kernel table, once for each matrix of a model.
 #pragma once
 
@@ -10,7 +10,7 @@ namespace tesserae {
 // The image has strip_count(n) strips.
 // Tile index -> `tile_strips` strips of 8 rows. tile_count = ceil(strip_count(n) / tile_strips).
 struct PackQuantizedParams {
-  const unsigned char* blocks;  // as in the file, row after row; no alignment
+  const unsigned char* blocks;  // the bytes of the file, row after row; no alignment
   unsigned char* image;
   int64_t type;  // a QuantizedType
   int64_t n;

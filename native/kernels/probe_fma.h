@@ -1,18 +1,18 @@
-// probe_fma: as many fused multiply-adds as the registers take, on nothing but registers. Measures the peak that other
-// kernels are compared with; computes nothing of use. Recorded by bench/probe-ops.ts alone.
+// probe_fma: fused multiply-adds on registers only. It measures the peak of FMA throughput with which benchmarks
+// compare other kernels; its result is of no use. Recorded by src/ops/probe-fma.ts.
 #pragma once
 
 #include "core/op.h"
 
 namespace tesserae {
 
-// Independent chains of vectors: enough to keep two units of five cycles' latency busy, few enough to leave registers for
-// the two constants. Lanes for the widest vectors; narrower ones pass several times.
+// Number of independent chains of vectors: enough for two FMA units with a latency of five cycles, and few enough to
+// leave registers for the two constants. kProbeLanes is for vectors of 16 lanes; narrower sets run several passes.
 constexpr int kProbeChains = 12;
 constexpr int kProbeLanes = kProbeChains * 16;
 
 struct ProbeFmaParams {
-  float* y;            // [tiles, kProbeLanes]: x after `iterations` times x = x · multiplier + addend, from x = lane
+  float* y;            // [tiles, kProbeLanes]: x after `iterations` steps x = x · multiplier + addend, from x = lane
   int64_t iterations;  // 2 · kProbeLanes flops each
   double multiplier;   // both rounded to f32 before use
   double addend;

@@ -1,10 +1,10 @@
-// quantize_blocks: floats to the blocks of a GGUF file, in the types that `tesserae quantize` writes. The kernels that
-// compute with quantized weights repack such blocks and know nothing of this one.
+// quantize_blocks: converts floats to the blocks of a GGUF file, for the types that `tesserae quantize` writes. Not for
+// computing: pack_quantized repacks such blocks for the products. Called through the kernel table.
 #pragma once
 
-// Each block depends on its own elements alone, and all arithmetic is scalar and in a fixed order: both kernel sets
-// give the same bits. A block that cannot be written, since an element is NaN or infinite or a scale is beyond half
-// precision, ends the tile with KernelStatus::value_out_of_range.
+// A block depends on its own elements only, and all arithmetic is scalar and in a fixed order: all kernel sets give the
+// same bits. A block that cannot be encoded, because an element is NaN or infinite or a scale overflows f16, ends the
+// tile with KernelStatus::value_out_of_range.
 
 #include <cstdint>
 
@@ -12,7 +12,7 @@
 
 namespace tesserae {
 
-// The codes are those of ggml_type, as they stand in a file.
+// The numbers are those of ggml_type, as stored in GGUF files.
 enum class FileType : int64_t {
   f32 = 0,
   f16 = 1,
@@ -27,10 +27,10 @@ enum class FileType : int64_t {
 };
 
 struct QuantizeBlocksParams {
-  const void* x;        // elements in a row, of type x_type, at any address
+  const void* x;        // contiguous elements of type x_type; no alignment
   int64_t x_type;       // FileType: f32, f16 or bf16
-  unsigned char* y;     // blocks in a row
-  int64_t y_type;       // FileType: f16 or a quantized one
+  unsigned char* y;     // contiguous blocks
+  int64_t y_type;       // FileType: f16 or a quantized type
   int64_t blocks;       // of all tiles
   int64_t tile_blocks;  // per tile
 };

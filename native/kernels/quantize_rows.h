@@ -1,5 +1,5 @@
-// quantize_rows: rows of f32 become blocks of 8-bit values (quantized_rows.h), for the quantized matmul.
-// Called through the kernel table.
+// quantize_rows: quantizes rows of f32 to blocks of int8 (quantized_rows.h) for matmul_quantized. Called through the
+// kernel table.
 #pragma once
 
 #include "core/op.h"

@@ -1,4 +1,4 @@
-// rms_norm: y = x / sqrt(mean(x²) + eps) · weight, over each row. Called through the kernel table.
+// rms_norm: y = x / sqrt(mean(x²) + eps) · weight for each row. Called through the kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -17,7 +17,9 @@ struct RmsNormParams {
   OuterShape outer;
   OuterStrides x_outer;
   OuterStrides y_outer;
-  ActivationBlock* blocks;  // y in 8 bits too, row after row (quantize_rows.h), columns then being a multiple of 32; or null
+  // If not null, receives y quantized to int8 as well (quantized_rows.h), row after row; columns are then a multiple
+  // of 32.
+  ActivationBlock* blocks;
 };
 
 KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -1,5 +1,5 @@
-// rope: rotary position embedding. Pairs of each head vector are turned by position · frequency.
-// Called through the kernel table.
+// rope: rotary position embedding. Rotates the pairs of each head vector by position · frequency. Called through the
+// kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -7,16 +7,15 @@
 
 namespace tesserae {
 
-// Which two elements make pair i. The numbers are shared with src/ops/rope.ts.
+// Which two elements form pair i. The numbers are shared with src/ops/rowwise/rope.ts.
 enum class RopeStyle : int64_t {
   interleaved = 0,  // 2i and 2i + 1
   half_split = 1,   // i and i + rotary_dim / 2
 };
 
-// Pair (a, b) becomes (a cos - b sin, b cos + a sin), the angle being position · inverse_frequencies[i] in f64.
-// The outer dimensions are [.., .., tokens, heads]: a tile is `tile_tokens` tokens (rows of the first three
-// dimensions) with all their heads, so that the sines are computed once a token. tile count =
-// ceil(size[0] · size[1] · size[2] / tile_tokens).
+// Pair (a, b) becomes (a cos - b sin, b cos + a sin); the angle is position · inverse_frequencies[i] in f64. The outer
+// dimensions are [.., .., tokens, heads]. A tile is `tile_tokens` tokens (rows of the first three dimensions) with all
+// their heads, so that sines are computed once per token. tile count = ceil(size[0] · size[1] · size[2] / tile_tokens).
 struct RopeParams {
   const float* x;
   float* y;  // may be x
@@ -25,7 +24,7 @@ struct RopeParams {
   double magnitude;                  // multiplies sines and cosines; 1 for none
   int64_t style;                     // a RopeStyle
   int64_t dim;                       // length of a head vector
-  int64_t rotary_dim;                // even, <= dim, <= 65536; elements from here on are copied
+  int64_t rotary_dim;                // even, <= dim, <= 65536; the elements from rotary_dim on are copied
   int64_t tile_tokens;
   OuterShape outer;
   OuterStrides x_outer;

@@ -1,4 +1,4 @@
-// scale: y = x · factor, element by element.
+// scale: y = x · factor, element by element. Called through the kernel table.
 #pragma once
 
 #include "core/op.h"

@@ -1,5 +1,5 @@
-// scatter: table[ids[row]] = x[row]: writes rows to numbered places, as into a KV cache. Called through the kernel
-// table.
+// scatter: table[ids[row]] = x[row]: writes rows to the numbered rows of a table, such as a KV cache. Called through
+// the kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -7,11 +7,11 @@
 
 namespace tesserae {
 
-// Row r of x goes to the table's row ids[r], counted from the table's own outer offset: for x as [batch, heads,
-// tokens, dim] and a cache as [batch, heads, capacity, dim], `table_outer` has the cache's strides over batch and
-// heads and 0 over tokens, and `ids_outer` has 0 over heads. No two rows may go to the same place: which of them
-// would be kept is not defined. An id outside [0, table_rows) ends the tile with KernelStatus::index_out_of_range;
-// the rows before it are written.
+// Row r of x is written to the table's row ids[r], counted from the offset that table_outer gives for row r. Example:
+// x is [batch, heads, tokens, dim] and a cache is [batch, heads, capacity, dim]. Then `table_outer` has the cache's
+// strides for batch and heads and 0 for tokens, and `ids_outer` has 0 for heads. If two rows are written to the same
+// place, it is undefined which one remains. An id outside [0, table_rows) ends the tile with
+// KernelStatus::index_out_of_range; the rows before it are written.
 struct ScatterParams {
   const float* x;
   const int32_t* ids;

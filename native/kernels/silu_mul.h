@@ -1,5 +1,5 @@
-// silu_mul: y = silu(gate) · up, element by element: the gated unit of llama's feed-forward layer.
-// Called through the kernel table.
+// silu_mul: y = silu(gate) · up, element by element: the gated unit of llama's feed-forward layer. Called through the
+// kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -18,7 +18,9 @@ struct SiluMulParams {
   OuterStrides gate_outer;
   OuterStrides up_outer;
   OuterStrides y_outer;
-  ActivationBlock* blocks;  // y in 8 bits too, row after row (quantize_rows.h), columns then being a multiple of 32; or null
+  // If not null, receives y quantized to int8 as well (quantized_rows.h), row after row; columns are then a multiple
+  // of 32.
+  ActivationBlock* blocks;
 };
 
 KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

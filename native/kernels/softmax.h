@@ -1,4 +1,4 @@
-// softmax: y = exp(x - max) / sum of exp(x - max), over each row. Called through the kernel table.
+// softmax: y = exp(x - max) / sum of exp(x - max) for each row. Called through the kernel table.
 #pragma once
 
 #include "core/op.h"
@@ -6,7 +6,7 @@
 
 namespace tesserae {
 
-// A row that holds NaN or +infinity, or nothing but -infinity, gives NaN throughout, as IEEE arithmetic does.
+// A row that contains NaN or +infinity, or only -infinity, gives NaN in every element, as IEEE arithmetic does.
 struct SoftmaxParams {
   const float* x;
   float* y;  // may be x

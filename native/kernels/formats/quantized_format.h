@@ -1,5 +1,6 @@
-// The quantized types of GGUF files: sizes, groups, and the fields of one block of a file (the block structs of
-// ggml-common.h are the specification). Not here: the layout that the kernels stream (strip.h).
+// The quantized types of GGUF files: sizes, groups, and the fields of one block of a file. The block structs of
+// llama.cpp's ggml-common.h are the specification. Not here: the layout that the kernels read (strip.h). Included by
+// the packing and by the kernels that compute with quantized weights.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace tesserae {
 
-// The numbers are shared with src/ops/quantized-type.ts.
+// The numbers are shared with src/ops/quantized/quantized-type.ts.
 enum class QuantizedType : int64_t {
   q4_0 = 0,
   q4_1 = 1,
@@ -25,12 +26,13 @@ enum class QuantizedType : int64_t {
   iq4_xs = 11,
 };
 
-// A weight is scale · level + min, where scale = d · sub_scale and min = min_sign · dmin · sub_min of its group: consecutive
-// weights of a row. The level is code - offset, or looked up (kIq4Codes). A block is the unit of the file.
+// A weight is scale · level + min, with scale = d · sub_scale and min = min_sign · dmin · sub_min. A group is
+// consecutive weights of a row with one sub_scale and sub_min; a block is a unit of the file, with one d and dmin. The
+// level is code - offset, or kIq4Codes[code].
 struct QuantizedFormat {
   int64_t block_elements;
   int64_t block_bytes;
-  int64_t group;       // weights with one scale
+  int64_t group;       // weights that share a scale
   int32_t offset;      // of the codes
   int32_t min_sign;    // 0: the type has no minimum
   int32_t bits;      // of a code
@@ -59,13 +61,14 @@ static constexpr const QuantizedFormat& quantized_format(QuantizedType type) {
 constexpr int64_t kMostBlockElements = 256;
 constexpr int64_t kMostGroups = 16;
 
-// What a block holds, unpacked. Types without sub-scales have ones there; types without a minimum have zeros.
+// The unpacked contents of a block. Types without sub-scales have sub_scales[0] = 1. sub_mins is used only by types
+// with a minimum.
 struct BlockFields {
-  uint16_t d;     // halves, as they stand in the file
+  uint16_t d;     // f16 bits, as stored in the file
   uint16_t dmin;
   int8_t sub_scales[kMostGroups];
   uint8_t sub_mins[kMostGroups];
-  int8_t codes[kMostBlockElements];  // in the order of the row
+  int8_t codes[kMostBlockElements];  // in row order
 
   float scale(int64_t group) const { return half_to_float(d) * static_cast<float>(sub_scales[group]); }
   float min(const QuantizedFormat& format, int64_t group) const {
@@ -76,7 +79,7 @@ struct BlockFields {
 
 static constexpr int8_t kIq4Codes[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
-// Of one weight: what its scale multiplies, in [-128, 127].
+// The integer that is multiplied by the scale of the weight `element`, in [-128, 127].
 static inline int32_t level_of(const QuantizedFormat& format, const BlockFields& fields, int64_t element) {
   const int8_t code = fields.codes[element];
   return format.is_lookup ? kIq4Codes[code] : code - format.offset;
@@ -86,7 +89,7 @@ static inline uint16_t load_u16(const unsigned char* from) {
   return static_cast<uint16_t>(from[0] | from[1] << 8);
 }
 
-// Nibbles as the 32-weight blocks have them: the lower ones first, then the upper ones.
+// Unpacks nibbles: first the low nibbles of all bytes, then the high ones.
 static inline void unpack_nibbles(const unsigned char* packed, int64_t bytes, int8_t* codes) {
   for (int64_t i = 0; i < bytes; ++i) {
     codes[i] = static_cast<int8_t>(packed[i] & 15);
@@ -94,7 +97,7 @@ static inline void unpack_nibbles(const unsigned char* packed, int64_t bytes, in
   }
 }
 
-// One scale (and minimum) for a block of one group.
+// The fields of a block that is one group: one scale (and minimum).
 static inline void simple_fields(uint16_t d, uint16_t min, BlockFields& fields) {
   fields.d = d;
   fields.dmin = min;
@@ -102,13 +105,14 @@ static inline void simple_fields(uint16_t d, uint16_t min, BlockFields& fields) 
   fields.sub_mins[0] = 1;
 }
 
+// Adds the fifth bit to each of 32 codes.
 static inline void fifth_bits(const unsigned char* bits, int8_t* codes) {
   for (int64_t i = 0; i < 32; ++i) {
     codes[i] = static_cast<int8_t>(codes[i] | (bits[i / 8] >> (i % 8) & 1) << 4);
   }
 }
 
-// Eight scales and eight minima of six bits, in twelve bytes (Q4_K, Q5_K).
+// Unpacks the 8 scales and 8 minima of Q4_K and Q5_K, 6 bits each, from 12 bytes.
 static inline void unpack_k_scales(const unsigned char* packed, BlockFields& fields) {
   for (int64_t i = 0; i < 4; ++i) {
     fields.sub_scales[i] = static_cast<int8_t>(packed[i] & 63);

@@ -1,6 +1,6 @@
-// The layout in which quantized weights [n, k] are streamed: strips of 8 rows whose codes are interleaved, so that a
-// lane of a vector is a row of weights and no sum is ever taken across lanes. Written by pack_quantized, read by the
-// quantized matmul and embedding.
+// The packed layout of quantized weights [n, k]: strips of 8 rows with interleaved codes, so that each 32-bit lane of a
+// vector belongs to one row of weights, and no sum is taken across lanes. Written by pack_quantized, read by
+// matmul_quantized and embedding_quantized.
 #pragma once
 
 #include "kernels/formats/quantized_format.h"
@@ -9,35 +9,38 @@ namespace tesserae {
 
 constexpr int64_t kStripRows = 8;
 
-// A strip is k / block_elements units, one after the other; a unit is one block of each of the 8 rows:
+// A strip is k / block_elements contiguous units; a unit is one block of each of the 8 rows:
 //
 //   d          8 halves
 //   dmin       8 halves                      types with a minimum
-//   sub_scales [groups][8] bytes             types with sub-scales: where a block is more than one group
-//   sub_mins   [groups][8] bytes             types with both, but for Q2_K, which has them above the four bits of sub_scales
-//   codes      for each group in turn, or with 3 bits for each two:
-//                high bits   32 bytes        3, 5 and 6 bits a code
+//   sub_scales [groups][8] bytes             types with more than one group a block
+//   sub_mins   [groups][8] bytes             the same, with a minimum; in Q2_K bits 4 to 7 of the sub_scales instead
+//   codes      for each group (types of 3 bits: for each two groups):
+//                high bits   32 bytes        types of 3, 5 and 6 bits a code
 //                vectors     32 bytes each, byte 4 · row + b
 //
-// A quad is 4 consecutive weights of a row, byte b of a vector's lane the b-th of them. With 8 bits a vector is one quad, with
-// 2 and 3 bits it is the four quads of a group, quad v in bits 2v and 2v + 1. Otherwise a group's q quads make q / 2 vectors:
-// vector v holds quad v in the lower nibbles and quad v + q / 2 in the upper ones. The high bits of all quads are one vector:
-// of quad i, bit i (5 bits), bits 2i and 2i + 1 (6), or bit i, and bit 4 + i in the second group of two (3).
-// The last strip is filled up with rows of zeros. A unit has no padding and any strip starts at a multiple of 16 bytes.
+// A quad is 4 consecutive weights of a row; byte b of a lane belongs to weight b of a quad. The vectors of a group:
+//   8 bits      each vector is one quad
+//   2, 3 bits   one vector has the four quads of the group (its low two bits): quad v in bits 2v and 2v + 1
+//   4, 5, 6     q quads form q / 2 vectors (their low four bits): vector v has quad v in the low nibbles and quad
+//               v + q / 2 in the high ones
+// The vector of high bits has those of all quads: quad i has bit i (5 bits), bits 2i and 2i + 1 (6 bits), or bit i for
+// the first and bit 4 + i for the second of two groups (3 bits). The last strip is padded with rows of zeros. A unit
+// has no padding; every strip starts at a multiple of 16 bytes.
 struct StripLayout {
   bool has_sub_scales;
   bool has_sub_mins;
-  int64_t groups;       // of a unit
-  int64_t quads;        // of a group
+  int64_t groups;       // in a unit
+  int64_t quads;        // in a group
   int64_t dmin;         // byte offsets within a unit
   int64_t sub_scales;
   int64_t sub_mins;
   int64_t codes;
-  int64_t together;     // groups whose codes share a vector of high bits: 1 or 2
-  int64_t high_bytes;   // of those groups: 0 or 32
-  int64_t group_bytes;  // codes of one group without high bits
+  int64_t together;     // groups that share a vector of high bits: 1 or 2
+  int64_t high_bytes;   // size of that vector: 0 or 32
+  int64_t group_bytes;  // size of the codes of one group without high bits
   int64_t unit_bytes;
-  bool has_joint_subs;  // a byte has a sub-scale and, above it, a sub-minimum
+  bool has_joint_subs;  // one byte has a sub-scale in its low and a sub-minimum in its high nibble
 };
 
 static constexpr StripLayout strip_layout(const QuantizedFormat& format) {
@@ -68,7 +71,7 @@ static constexpr int64_t strip_bytes(const QuantizedFormat& format, int64_t k) {
   return k / format.block_elements * strip_layout(format).unit_bytes;
 }
 
-// Where the high bits of a group are, and its other codes: byte offsets within a unit.
+// Byte offsets within a unit of the high bits of a group (high_place) and of its vectors (group_place).
 static constexpr int64_t high_place(const StripLayout& layout, int64_t group) {
   return layout.codes + group / layout.together * (layout.together * layout.group_bytes + layout.high_bytes);
 }
@@ -76,15 +79,16 @@ static constexpr int64_t group_place(const StripLayout& layout, int64_t group) {
   return high_place(layout, group) + layout.high_bytes + group % layout.together * layout.group_bytes;
 }
 
-// Where the code of element `element` of a group and of row `row` (of its strip) is, within a unit.
+// Where the code of one weight is stored within a unit.
 struct CodePlace {
-  int64_t byte;
-  int bits;   // that stand there: 2, 4 or 8
-  int shift;  // of them
+  int64_t byte;       // of the low bits
+  int bits;           // number of low bits: 2, 4 or 8
+  int shift;          // of the low bits within the byte
   int64_t high_byte;  // of the bits above those
   int high_shift;
 };
 
+// The place of element `element` of group `group` in row `row` of the strip.
 static inline CodePlace code_place(const QuantizedFormat& format, const StripLayout& layout, int64_t group,
                                    int64_t element, int64_t row) {
   const int64_t quad = element / 4;
@@ -101,7 +105,7 @@ static inline CodePlace code_place(const QuantizedFormat& format, const StripLay
   return {first + quad % half * 32 + lane_byte, 4, quad >= half ? 4 : 0, high_byte, high_shift};
 }
 
-// Writes row `row` of a unit. The unit is all zeros before its first row is written.
+// Writes row `row` of a unit. The unit must be zeroed before its first row is written.
 static inline void write_unit_row(const QuantizedFormat& format, const BlockFields& fields, int64_t row,
                                   unsigned char* unit) {
   const StripLayout layout = strip_layout(format);
@@ -144,7 +148,7 @@ static inline void read_unit_row(const QuantizedFormat& format, const unsigned c
   }
 }
 
-// One block of a packed matrix: block number `block` of row `row`.
+// Reads block number `block` of row `row` of a packed matrix.
 static inline void read_packed_block(QuantizedType type, const unsigned char* image, int64_t k, int64_t row,
                                      int64_t block, BlockFields& fields) {
   const QuantizedFormat& format = quantized_format(type);

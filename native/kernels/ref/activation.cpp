@@ -1,4 +1,4 @@
-// Scalar reference of activation.
+// Scalar reference of activation, the oracle of its tests.
 #include "kernels/activation.h"
 
 #include <algorithm>

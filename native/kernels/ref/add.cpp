@@ -1,4 +1,4 @@
-// Scalar reference of add.
+// Scalar reference of add, the oracle of its tests.
 #include "kernels/add.h"
 
 #include <algorithm>

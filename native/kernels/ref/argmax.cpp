@@ -1,4 +1,4 @@
-// Scalar reference of argmax.
+// Scalar reference of argmax, the oracle of its tests.
 #include "kernels/argmax.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of attention.
+// Scalar reference of attention, the oracle of its tests.
 #include "kernels/attention.h"
 
 #include "kernels/half.h"
@@ -7,7 +7,7 @@
 namespace tesserae {
 namespace {
 
-// Rows of k or v of one kv head, of either element type.
+// The rows of k or v of one kv head, as f32; the element type is f32 or f16.
 struct Rows {
   const void* data;
   DType dtype;

@@ -1,5 +1,5 @@
-// One row of the scalar reference of attention: the same key blocks as with AVX2, merged by the same formula. Included
-// by attention.cpp and paged_attention.cpp, which say where keys and values stand.
+// One row of the scalar reference of attention: the same key blocks as in the vector kernels, merged by the same
+// formula. Included by attention.cpp and paged_attention.cpp, which pass functions that read keys and values.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct AttentionRow {
   float* out;
 };
 
-// A score in units of log2 e, after the cap, the distance and the mask.
+// Applies the cap, the distance and the mask to a score, in units of log2 e.
 static inline float adjusted_score(const AttentionParams& p, const AttentionRow& row, int64_t key, float score) {
   constexpr float log2e = 1.44269504088896340736f;
   if (p.softcap > 0) {
@@ -33,12 +33,12 @@ static inline float adjusted_score(const AttentionParams& p, const AttentionRow&
     const float mask = p.mask[row.batch * p.mask_batch + row.head * p.mask_head + row.query * p.mask_row + key];
     if (mask == -INFINITY) return -INFINITY;
     score = std::fma(mask, log2e, score);
-    if (score < -FLT_MAX) score = -FLT_MAX;  // only the mask's own -inf excludes a key
+    if (score < -FLT_MAX) score = -FLT_MAX;  // only a mask of -inf excludes a key
   }
   return score;
 }
 
-// k(key, d) and v(key, d) give elements of the row's key-value head.
+// Computes one row of the output. k(key, d) and v(key, d) return elements of the row's key-value head.
 template <typename Keys, typename Values>
 void attend_row_ref(const AttentionParams& p, const AttentionRow& row, Keys k, Values v, Scratch& scratch) {
   const float factor = static_cast<float>(p.scale * 1.44269504088896340736);

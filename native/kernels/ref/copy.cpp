@@ -1,4 +1,4 @@
-// Scalar reference of copy.
+// Scalar reference of copy, the oracle of its tests.
 #include "kernels/copy.h"
 
 #include <algorithm>

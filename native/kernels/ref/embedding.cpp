@@ -1,4 +1,4 @@
-// Scalar reference of embedding.
+// Scalar reference of embedding, the oracle of its tests.
 #include "kernels/embedding.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of embedding_quantized.
+// Scalar reference of embedding_quantized, the oracle of its tests.
 #include "kernels/embedding_quantized.h"
 
 #include <algorithm>

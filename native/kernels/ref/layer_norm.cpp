@@ -1,4 +1,4 @@
-// Scalar reference of layer_norm.
+// Scalar reference of layer_norm, the oracle of its tests.
 #include "kernels/layer_norm.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of matmul: the summation rule as it is written in matmul.h, and nothing else.
+// Scalar reference of matmul, the oracle of its tests: the summation rule of matmul.h, written down directly.
 #include "kernels/matmul.h"
 
 #include <algorithm>

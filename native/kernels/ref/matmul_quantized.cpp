@@ -1,4 +1,5 @@
-// Scalar reference of matmul_quantized: the summation rule as it is written in matmul_quantized.h, and nothing else.
+// Scalar reference of matmul_quantized, the oracle of its tests: the summation rule of matmul_quantized.h, written down
+// directly.
 #include "kernels/matmul_quantized.h"
 
 #include <cmath>
@@ -8,7 +9,7 @@
 namespace tesserae {
 namespace {
 
-// The chain over the groups of one block.
+// Continues the chain `sum` over the groups of one block.
 float add_block(const QuantizedFormat& format, const BlockFields& fields, const ActivationBlock* x, float sum) {
   const bool halves = format.group < kActivationBlock;
   for (int64_t g = 0; g < format.block_elements / format.group; ++g) {

@@ -1,4 +1,4 @@
-// Scalar reference of mul.
+// Scalar reference of mul, the oracle of its tests.
 #include "kernels/mul.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of pack_b.
+// Scalar reference of pack_b, the oracle of its tests.
 #include "kernels/pack_b.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of pack_quantized.
+// Scalar reference of pack_quantized, the oracle of its tests.
 #include "kernels/pack_quantized.h"
 
 #include <algorithm>

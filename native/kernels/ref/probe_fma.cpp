@@ -1,4 +1,4 @@
-// Scalar reference of probe_fma.
+// Scalar reference of probe_fma, the oracle of its tests.
 #include "kernels/probe_fma.h"
 
 #include <cmath>

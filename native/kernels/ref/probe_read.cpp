@@ -1,4 +1,4 @@
-// Scalar reference of probe_read.
+// Scalar reference of probe_read, the oracle of its tests.
 #include "kernels/probe_read.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Quantizes one block of 32 activations, as quantized_rows.h says. Included by the reference kernels that write such rows.
+// Quantizes blocks of 32 activations by the rule of quantized_rows.h. Included by the reference kernels that write such
+// rows.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 namespace tesserae {
 
-// The largest magnitude, a NaN counting as larger than all: compared as bits.
+// The largest magnitude of a block. Magnitudes are compared as integers, so that NaN is the largest.
 static inline float largest_magnitude_ref(const float* x) {
   uint32_t largest = 0;
   for (int64_t i = 0; i < kActivationBlock; ++i) {
@@ -35,7 +36,7 @@ static inline void quantize_block_ref(const float* x, ActivationBlock& y) {
   y.sum = y.half_sums[0] + y.half_sums[1];
 }
 
-// A row of whole blocks.
+// Quantizes a row of whole blocks.
 static inline void quantize_row_ref(const float* x, int64_t columns, ActivationBlock* y) {
   for (int64_t column = 0; column < columns; column += kActivationBlock, ++y) quantize_block_ref(x + column, *y);
 }

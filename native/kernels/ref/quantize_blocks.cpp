@@ -1,4 +1,4 @@
-// Scalar reference of quantize_blocks.
+// Scalar reference of quantize_blocks, the oracle of its tests.
 #include "kernels/quantize_blocks.h"
 
 #include "kernels/block_encode.h"

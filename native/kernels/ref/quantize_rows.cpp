@@ -1,4 +1,4 @@
-// Scalar reference of quantize_rows.
+// Scalar reference of quantize_rows, the oracle of its tests.
 #include "kernels/quantize_rows.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of rms_norm.
+// Scalar reference of rms_norm, the oracle of its tests.
 #include "kernels/rms_norm.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of rope.
+// Scalar reference of rope, the oracle of its tests.
 #include "kernels/rope.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of scale.
+// Scalar reference of scale, the oracle of its tests.
 #include "kernels/scale.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of scatter.
+// Scalar reference of scatter, the oracle of its tests.
 #include "kernels/scatter.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Scalar reference of softmax.
+// Scalar reference of softmax, the oracle of its tests.
 #include "kernels/softmax.h"
 
 #include <algorithm>
