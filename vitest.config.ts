@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/build-check.ts'],
+    globalSetup: ['test/support/house/build-check.ts'],
     // Processes, because the addon is loaded by many threads at once within a test, and few of them, because the tests
     // start workers of their own.
     pool: 'forks',

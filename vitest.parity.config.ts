@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/parity/**/*.test.ts'],
-    globalSetup: ['test/support/build-check.ts', 'test/parity/prepare.ts'],
+    globalSetup: ['test/support/house/build-check.ts', 'test/parity/prepare.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

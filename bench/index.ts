@@ -1,5 +1,5 @@
 // What the command takes from the benchmarks. Not part of the library's public face.
-export { type Cache, cacheName } from '../src/caches.js';
+export { type Cache, cacheName } from '../src/machine/caches.js';
 export { BenchContext } from './context.js';
 export { bundledModelPath, describeMachine, type Machine, packageVersion } from './machine.js';
 export { MissingPeerError } from './missing-peer.js';

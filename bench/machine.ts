@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Cache, readCaches } from '../src/caches.js';
 import type { IsaName } from '../src/index.js';
+import { type Cache, readCaches } from '../src/machine/caches.js';
 import { loadAddon, packageRoot } from '../src/native/load.js';
 
 export interface Machine {

@@ -2,10 +2,10 @@
 // Used by the suite model where a shape is named instead of a file.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { StringList } from '../src/model/gguf/string-list.js';
-import type { MetadataValue } from '../src/model/gguf/value-types.js';
-import { type GgufTensorSource, writeGguf } from '../src/model/gguf/writer.js';
-import { byteCharacters } from '../src/model/tokenizer/byte-alphabet.js';
+import { type GgufTensorSource, writeGguf } from '../src/checkpoint/gguf/writer.js';
+import { StringList } from '../src/metadata/string-list.js';
+import type { MetadataValue } from '../src/metadata/value-types.js';
+import { byteCharacters } from '../src/tokenizer/bpe/byte-alphabet.js';
 import { fits, randomMatrix, randomVector, type WeightType } from './random-weights.js';
 
 interface Sizes {

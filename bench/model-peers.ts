@@ -2,8 +2,8 @@
 // attention, and whoever is not measured sleeps. Results are compared before a figure is given.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openGguf } from '../src/checkpoint/gguf/reader.js';
 import type { Model } from '../src/index.js';
-import { openGguf } from '../src/model/gguf/reader.js';
 import type { BenchContext, Origin } from './context.js';
 import { integersBelow } from './data.js';
 import { prepareLlama } from './llama/install.js';

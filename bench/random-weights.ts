@@ -1,6 +1,6 @@
 // Random weights in the tensor types that models are measured in, piece by piece, so that a file of gigabytes needs little
 // memory. The values are spread around zero with variance 1 / columns, so that activations keep their size.
-import { halfFromNumber, narrowAll, sixteenBitFormats } from '../src/tensor/half.js';
+import { halfFromNumber, narrowAll, sixteenBitFormats } from '../src/tensor/elements/half.js';
 
 /** Types of which {@link randomMatrix} makes weights, as GGUF names them. */
 export type WeightType = 'F32' | 'F16' | 'Q8_0' | 'Q5_0' | 'Q4_0' | 'Q4_K';

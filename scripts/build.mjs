@@ -1,6 +1,6 @@
 // Builds what `pnpm start` and `pnpm test` need: the native addon (cmake-js) and the TypeScript (tsc). Both halves are
 // incremental. `native` or `ts` as argument builds that half alone. Called by the scripts of package.json.
-// Each finished half leaves a stamp, so that test/support/build-check.ts can tell a current build from a stale one.
+// Each finished half leaves a stamp, so that test/support/house/build-check.ts can tell a current build from a stale one.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

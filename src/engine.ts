@@ -1,39 +1,35 @@
 // Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
 import { totalmem } from 'node:os';
-import { type BlockSizeOptions, chooseBlockSizes } from './block-sizes.js';
-import { ISA_NAMES, type IsaName, readEnvironment } from './environment.js';
-import { TesseraeError } from './errors.js';
-import type { ModelHost } from './model/host.js';
+import { TesseraeError } from './base/errors.js';
+import { checkKeys } from './base/options.js';
+import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
+import {
+  type BlockSizeLimits,
+  type BlockSizeOptions,
+  type BlockSizes,
+  chooseBlockSizes,
+} from './machine/block-sizes.js';
+import { ISA_NAMES, type IsaName, readEnvironment } from './machine/environment.js';
+import { usableCpus } from './machine/parallelism.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
-import { Pace, runAtOnce, runInSlices } from './model/pace.js';
-import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './model/quantize.js';
-import type { Addon, BlockSizes, ProductTraits } from './native/addon.js';
+import type { Addon, ProductTraits } from './native/addon.js';
 import { loadAddon } from './native/load.js';
-import { defineOpMethods, type EngineMethods } from './ops/methods.js';
-import { OneShotCache } from './ops/one-shot-cache.js';
+import { Compute } from './ops/calls/compute.js';
+import { defineOpMethods, type EngineMethods } from './ops/calls/methods.js';
+import type { ProgramBuilder } from './ops/calls/program-builder.js';
+import type { PackedMatrix, PackOptions } from './ops/matmul/pack.js';
 import type { AnyOp } from './ops/op.js';
-import { PackedMatrix, type PackOptions, pack, packedShape } from './ops/pack.js';
 import { measureFmaPeak } from './ops/probe-fma.js';
-import type { ProgramBuilder } from './ops/program-builder.js';
-import { quantizeBlocks } from './ops/quantize-blocks.js';
-import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from './ops/quantized-matrix.js';
-import { recordCall } from './ops/record-call.js';
-import { usableCpus } from './parallelism.js';
-import { CompiledProgram } from './program/compiled-program.js';
-import { ConstantStorage } from './program/constant-storage.js';
+import type { PackQuantizedOptions, QuantizedMatrix } from './ops/quantized/quantized-matrix.js';
 import { type PeakedProfile, withPeak } from './program/profile.js';
-import { checkSignal, type ProfileOptions, Program } from './program/program.js';
-import { Recorder, type RecorderOptions } from './program/recorder.js';
-import { ProgramRun, Runner } from './program/runner.js';
-import { ProgramRecording } from './program-recording.js';
-import { alignedBlock } from './team/aligned-block.js';
+import { type ProfileOptions, Program } from './program/program.js';
 import { Team, type TeamStats } from './team/team.js';
-import type { DType } from './tensor/dtype.js';
-import { FileMappings } from './tensor/mapped-file.js';
-import { type PoolStats, TensorPool } from './tensor/pool.js';
-import { TensorScope } from './tensor/scope.js';
-import { Tensor } from './tensor/tensor.js';
+import type { DType } from './tensor/elements/dtype.js';
+import { FileMappings } from './tensor/memory/mapped-file.js';
+import type { Tensor } from './tensor/tensor.js';
+import { type PoolStats, TensorPool } from './tensor/tensor-pool.js';
+import { TensorScope } from './tensor/tensor-scope.js';
 import { Workspace } from './tensor/workspace.js';
 
 export interface EngineOptions {
@@ -68,9 +64,6 @@ export interface EngineStats {
 /** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
 const hugePageBytes = 4 << 20;
 
-/** Recording makes many objects that live on: each slice leaves time for their garbage collection. */
-const recordingSliceMs = 1;
-
 interface EngineParts {
   readonly addon: Addon;
   readonly isa: IsaName;
@@ -94,13 +87,10 @@ export class Engine {
   readonly threads: number;
   /** How matrix products are cut, in elements. */
   readonly blockSizes: BlockSizes;
-  readonly #addon: Addon;
   readonly #team: Team;
   readonly #pool: TensorPool;
   readonly #mappings: FileMappings;
-  readonly #runner: Runner;
-  readonly #recording: RecorderOptions;
-  readonly #oneShots = new OneShotCache();
+  readonly #compute: Compute;
   readonly #models = new Set<Model>();
   #peakGflops: number | undefined;
   #closing: Promise<void> | undefined;
@@ -109,19 +99,10 @@ export class Engine {
     this.isa = isa;
     this.blockSizes = Object.freeze(blockSizes);
     this.threads = team.threads;
-    this.#addon = addon;
     this.#team = team;
     this.#pool = pool;
     this.#mappings = new FileMappings(addon, pool);
-    this.#runner = new Runner(team, pool);
-    const bytes = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
-    const storage = new ConstantStorage(bytes, addon.addressOf(bytes));
-    this.#recording = {
-      threads: team.threads,
-      blockSizes,
-      products: addon.products[isa] as ProductTraits,
-      zero: new Tensor({ dtype: 'f32', shape: [1], storage }),
-    };
+    this.#compute = new Compute({ addon, isa, blockSizes, team, pool });
   }
 
   /**
@@ -130,10 +111,7 @@ export class Engine {
    * hold the workers' scratch memory, ERR_WORKER_START
    */
   static async create(options: EngineOptions = {}): Promise<Engine> {
-    for (const key of Object.keys(options)) {
-      if (['threads', 'memoryBudget', 'isa', 'blockSizes'].includes(key)) continue;
-      throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op: 'Engine.create' });
-    }
+    checkKeys(options, ['threads', 'memoryBudget', 'isa', 'blockSizes'], 'Engine.create');
     const environment = readEnvironment();
     const addon = loadAddon();
     const cpus = usableCpus();
@@ -145,7 +123,7 @@ export class Engine {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
     }
     const isa = chooseIsa(addon, options.isa ?? environment.isa);
-    const blockSizes = chooseBlockSizes(addon, isa, options.blockSizes);
+    const blockSizes = chooseBlockSizes(blockSizeLimits(addon, isa), options.blockSizes);
     const budgetBytes = checkCount(options.memoryBudget ?? defaultBudget(), 'memoryBudget');
     const teamBytes = Team.sizeBytes(addon, threads);
     if (budgetBytes <= teamBytes) {
@@ -181,8 +159,7 @@ export class Engine {
    * @throws TesseraeError ERR_SHAPE, ERR_DTYPE, ERR_BUDGET and others, as `matmul` does
    */
   async pack(b: Tensor, options: PackOptions = {}): Promise<PackedMatrix> {
-    const image = await this.call(pack, { ...pack.args(b, options) });
-    return new PackedMatrix(packedShape(b, options.transposeB), image);
+    return this.#compute.pack(b, options);
   }
 
   /**
@@ -191,8 +168,7 @@ export class Engine {
    * @throws TesseraeError ERR_ARGUMENT, ERR_SHAPE, ERR_DTYPE, ERR_BUDGET; AbortError
    */
   async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
-    const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
-    return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
+    return this.#compute.packQuantized(blocks, options);
   }
 
   /** Scratch tensors by name that are reused from call to call; the caller disposes it. */
@@ -206,36 +182,7 @@ export class Engine {
    * be read (weights) or written (through `out`); what `record` returns is found at `program.tensors`.
    */
   program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
-    this.#checkOpen('program');
-    if (typeof record !== 'function') throw new TesseraeError('ERR_ARGUMENT', 'expected a function that records ops');
-    const recording = this.#beginRecording();
-    try {
-      return runAtOnce(recording.finish(record(recording.builder)));
-    } catch (error) {
-      recording.release();
-      throw error;
-    }
-  }
-
-  /** As {@link program}, in slices that leave the event loop free: a deep model has thousands of ops. */
-  async #programInSlices<T>(
-    record: (builder: ProgramBuilder) => Generator<void, T>,
-    signal: AbortSignal | undefined,
-  ): Promise<Program<T>> {
-    this.#checkOpen('program');
-    const pace = new Pace(signal, recordingSliceMs);
-    const recording = this.#beginRecording();
-    try {
-      const tensors = await runInSlices(record(recording.builder), pace);
-      return await runInSlices(recording.finish(tensors), pace);
-    } catch (error) {
-      recording.release();
-      throw error;
-    }
-  }
-
-  #beginRecording(): ProgramRecording {
-    return new ProgramRecording({ addon: this.#addon, pool: this.#pool, runner: this.#runner, ...this.#recording });
+    return this.#compute.program(record);
   }
 
   /**
@@ -248,7 +195,7 @@ export class Engine {
   async profile(program: Program, options: ProfileOptions = {}): Promise<PeakedProfile> {
     this.#checkOpen('profile');
     if (!(program instanceof Program)) throw new TesseraeError('ERR_ARGUMENT', 'expected a program', { op: 'profile' });
-    const profile = await program.profile(this.#runner, options);
+    const profile = await this.#compute.profile(program, options);
     this.#peakGflops ??= await measureFmaPeak(this, options.signal);
     return withPeak(profile, this.#peakGflops);
   }
@@ -259,17 +206,9 @@ export class Engine {
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
-    const host: ModelHost = {
-      threads: this.threads,
-      freeBytes: () => this.#pool.freeBytes,
-      empty: (shape, dtype) => this.#pool.empty(shape, dtype),
-      program: (record, signal) => this.#programInSlices(record, signal),
-      profile: (program, profileOptions) => program.profile(this.#runner, profileOptions),
-      copy: (x, copyOptions) => this.copy(x, copyOptions),
-      packQuantized: (blocks, packOptions) => this.packQuantized(blocks, packOptions),
-      mapFile: (file) => this.#mappings.map(file),
-    };
-    const model = await loadModel(host, path, options, (disposed) => this.#models.delete(disposed));
+    const model = await loadModel({ compute: this.#compute, mappings: this.#mappings }, path, options, (disposed) =>
+      this.#models.delete(disposed),
+    );
     if (this.#closing !== undefined) model.dispose();
     this.#checkOpen('loadModel');
     this.#models.add(model);
@@ -278,8 +217,7 @@ export class Engine {
 
   /** Writes a GGUF file anew with quantized weights, piece by piece: never the whole model in memory. */
   async quantizeModel(input: string, output: string, options: QuantizeOptions): Promise<QuantizeResult> {
-    const call = (args: object) => this.call(quantizeBlocks, { ...args });
-    return quantizeModel({ empty: (...args) => this.#pool.empty(...args), quantize: call }, input, output, options);
+    return quantizeModel(this.#compute, input, output, options);
   }
 
   /** A snapshot of what pool and team hold and have done. */
@@ -303,6 +241,7 @@ export class Engine {
    * disposed, idle memory is freed. Tensors that are still alive stay readable. Closing twice is harmless.
    */
   close(): Promise<void> {
+    this.#compute.close();
     this.#closing ??= this.#team.close().then(() => {
       for (const model of this.#models) model.dispose();
       this.#pool.close();
@@ -316,62 +255,11 @@ export class Engine {
 
   /** @internal What an op's method does. */
   call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
-    try {
-      this.#checkOpen(op.name);
-      const signal = checkSignal(args.signal, op.name);
-      const given = args.out as Tensor | undefined;
-      return given === undefined ? this.#callNew(op, args, signal) : this.#callInto(op, args, signal, given);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #newRecorder(): Recorder {
-    return new Recorder(this.#recording);
-  }
-
-  /** A call that makes its output, and disposes it when it fails. */
-  #callNew(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined): Promise<Tensor> {
-    const recorder = this.#newRecorder();
-    const out = this.#record(op, args, recorder);
-    try {
-      const onEnd = (failed: boolean) => {
-        if (failed) out[Symbol.dispose]();
-      };
-      return this.#runner.run(new ProgramRun(this.#compile(recorder), { onEnd }), signal, out);
-    } catch (error) {
-      out[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  /** A call whose output is given: recorded once, as long as it is repeated with the same arguments. */
-  #callInto(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined, out: Tensor): Promise<Tensor> {
-    let run = this.#oneShots.find(op.name, args);
-    if (run === undefined) {
-      const recorder = this.#newRecorder();
-      this.#record(op, args, recorder);
-      run = this.#oneShots.add(op.name, args, this.#compile(recorder));
-    } else {
-      for (const key in args) if (args[key] instanceof Tensor) args[key].checkUsable(op.name, this.#pool);
-    }
-    return this.#runner.run(run, signal, out);
-  }
-
-  #record(op: AnyOp, args: Record<string, unknown>, recorder: Recorder): Tensor {
-    return recordCall(op, args, {
-      recorder,
-      checkUsable: (tensor, name) => tensor.checkUsable(name, this.#pool),
-      allocate: ({ shape, dtype }) => this.#pool.empty(shape, dtype),
-    });
-  }
-
-  #compile(recorder: Recorder): CompiledProgram {
-    return runAtOnce(CompiledProgram.compile(this.#addon, recorder.steps));
+    return this.#compute.call(op, args);
   }
 
   #checkOpen(op: string): void {
-    if (this.#closing !== undefined) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed', { op });
+    this.#compute.checkOpen(op);
   }
 }
 
@@ -380,6 +268,11 @@ defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as 
 function checkCount(value: unknown, name: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be a positive integer, got ${String(value)}`);
+}
+
+function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
+  const { mr, nr } = addon.products[isa] as ProductTraits;
+  return { mr, nr, defaults: addon.defaultBlockSizes, valid: (sizes) => addon.blockSizesValid(sizes) };
 }
 
 function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {

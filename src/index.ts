@@ -1,16 +1,19 @@
 // The public names of the package.
 
-export type { BlockSizeOptions } from './block-sizes.js';
+export { AbortError, type ErrorCode, TesseraeError } from './base/errors.js';
+export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './checkpoint/quantize/quantize.js';
+export type { QuantizeType } from './checkpoint/quantize/quantize-rules.js';
+export type { LoadProgress } from './checkpoint/weights.js';
+export type { Format } from './constraint/format.js';
 export { Engine, type EngineOptions, type EngineStats } from './engine.js';
-export type { IsaName } from './environment.js';
-export { AbortError, type ErrorCode, TesseraeError } from './errors.js';
-export type { BatchProgress } from './model/batch.js';
-export type { ChatMessage, ChatPromptOptions } from './model/chat.js';
-export type { EmbedOptions } from './model/embedding.js';
-export type { Format } from './model/format/format.js';
-export type { GenerateOptions, GenerationResult, Piece, StopReason, Timings } from './model/generation.js';
+export type { ChatMessage, ChatPromptOptions } from './generation/chat/chat.js';
+export type { GenerateOptions } from './generation/generate-options.js';
+export type { GenerationResult, Piece, StopReason, Timings } from './generation/generation-result.js';
+export type { Prompt } from './generation/prompt.js';
+export type { BlockSizeOptions, BlockSizes } from './machine/block-sizes.js';
+export type { IsaName } from './machine/environment.js';
+export type { EmbedOptions } from './model/embed-options.js';
 export type { LoadModelOptions } from './model/load.js';
-export type { Alternative, TokenLogprobs } from './model/logprobs.js';
 export type {
   BatchOptions,
   ChatOptions,
@@ -20,25 +23,22 @@ export type {
   Model,
   ModelInfo,
 } from './model/model.js';
-export type { Prompt } from './model/options.js';
-export type { LogitBias } from './model/penalties.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
-export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './model/quantize.js';
-export type { QuantizeType } from './model/quantize-rules.js';
 export type { Session, SessionOptions, SessionStats } from './model/session.js';
-export type { Tokenizer } from './model/tokenizer/tokenizer.js';
-export type { LoadProgress } from './model/weights.js';
-export type { BlockSizes } from './native/addon.js';
-export { PackedMatrix, type PackOptions } from './ops/pack.js';
-export type { KeyValueType } from './ops/paged-key-values.js';
-export { type PackQuantizedOptions, QuantizedMatrix } from './ops/quantized-matrix.js';
-export type { QuantizedType } from './ops/quantized-type.js';
-export { ropeFrequencies } from './ops/rope.js';
+export { PackedMatrix, type PackOptions } from './ops/matmul/pack.js';
+export type { KeyValueType } from './ops/paged/key-value-pages.js';
+export { type PackQuantizedOptions, QuantizedMatrix } from './ops/quantized/quantized-matrix.js';
+export type { QuantizedType } from './ops/quantized/quantized-type.js';
+export { ropeFrequencies } from './ops/rowwise/rope.js';
 export type { PeakedProfile, PeakedStep, ProgramProfile, StepProfile, TileSpan } from './program/profile.js';
 export type { ProfileOptions, Program, RunOptions } from './program/program.js';
+export type { Alternative, TokenLogprobs } from './sampling/logprobs.js';
+export type { LogitBias } from './sampling/penalties.js';
+export type { BatchProgress } from './serving/batch.js';
 export type { TeamStats } from './team/team.js';
-export type { DType } from './tensor/dtype.js';
-export type { PoolStats } from './tensor/pool.js';
-export { TensorScope } from './tensor/scope.js';
+export type { DType } from './tensor/elements/dtype.js';
 export { Tensor } from './tensor/tensor.js';
+export type { PoolStats } from './tensor/tensor-pool.js';
+export { TensorScope } from './tensor/tensor-scope.js';
 export { Workspace } from './tensor/workspace.js';
+export type { Tokenizer } from './tokenizer/tokenizer.js';

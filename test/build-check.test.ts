@@ -1,9 +1,9 @@
-// test/support/build-check.ts: a stale or absent build is noticed, by small trees made for the purpose.
+// test/support/house/build-check.ts: a stale or absent build is noticed, by small trees made for the purpose.
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeStaleBuild } from './support/build-check.js';
+import { describeStaleBuild } from './support/house/build-check.js';
 
 let root: string;
 

@@ -1,5 +1,5 @@
 // The report as one HTML file that needs nothing beside it: its style, its plots and its tables.
-import { cacheName } from '../../src/caches.js';
+import { cacheName } from '../../src/machine/caches.js';
 import { formatBytes, formatNumber } from '../table.js';
 import type { Chapter, ReportData } from './data.js';
 import { latencyChapter } from './latency-plot.js';

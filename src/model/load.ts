@@ -1,18 +1,22 @@
 // Loads a model: header, tokenizer and weights of a file, in steps that leave the event loop free.
-import { TesseraeError } from '../errors.js';
-import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged-key-values.js';
+
+import { architectureOf } from '../architectures/registry.js';
+import { TesseraeError } from '../base/errors.js';
+import { checkOptions, checkPositive } from '../base/options.js';
+import type { ModelSource } from '../checkpoint/checkpoint.js';
+import { openSource } from '../checkpoint/open-checkpoint.js';
+import type { LoadingMemory } from '../checkpoint/weights.js';
+import { type LoadProgress, loadWeights, requireSupportedTypes } from '../checkpoint/weights.js';
+import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
+import type { EncoderParts } from '../forward/encoder-programs.js';
+import { readChatTemplates } from '../generation/chat/chat.js';
+import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
+import { ServedDecoder } from '../serving/served-decoder.js';
+import { ServedEncoder } from '../serving/served-encoder.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { architectureOf } from './architectures/index.js';
-import { readChatTemplates } from './chat.js';
-import { readPooling } from './embedding.js';
-import type { EncoderParts } from './encoder.js';
-import { type ForwardParts, ForwardPrograms } from './forward-programs.js';
-import type { ModelHost } from './host.js';
+import { readPooling } from './embed-options.js';
 import { Model } from './model.js';
-import { checkOptions, checkPositive } from './options.js';
-import { checkKeyValueType, type ModelParts } from './session.js';
-import { type ModelSource, openSource } from './source.js';
-import { type LoadProgress, loadWeights, requireSupportedTypes } from './weights.js';
+import { checkKeyValueType } from './session.js';
 
 export interface LoadModelOptions {
   /**
@@ -37,13 +41,14 @@ const mostDefaultContext = 4096;
  * fires. After a failure nothing of the model is left in memory.
  */
 export async function loadModel(
-  host: ModelHost,
+  memory: LoadingMemory,
   path: string,
   options: LoadModelOptions,
   onDispose: (model: Model) => void,
 ): Promise<Model> {
   const op = 'loadModel';
   const started = performance.now();
+  const { compute } = memory;
   checkOptions(options, ['contextLength', 'kvType', 'signal', 'onProgress'], op);
   const { signal, contextLength } = options;
   if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
@@ -68,11 +73,11 @@ export async function loadModel(
   const specs = architecture.weights(config);
   requireSupportedTypes(source);
   const tokenizer = await source.createTokenizer(signal);
-  const weights = await loadWeights(host, source, specs, options);
+  const weights = await loadWeights(memory, source, specs, options);
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
-      const constant = host.empty([values.length], 'f32');
+      const constant = compute.pool.empty([values.length], 'f32');
       constants.set(name, constant);
       constant.set(values);
     }
@@ -89,21 +94,21 @@ export async function loadModel(
       kvType: layout?.type,
       kvBytesPerToken: layout === undefined ? 0 : layout.pageBytes / positionsPerPage,
     };
-    const shared = { host, config, weights, constants, capacity };
-    const parts =
+    const shared = { compute, config, weights, constants, capacity };
+    const served =
       layout === undefined
-        ? ({ ...shared, architecture } as EncoderParts)
-        : decoderParts({ ...shared, architecture } as ForwardParts, layout);
+        ? new ServedEncoder({ ...shared, architecture } as EncoderParts)
+        : new ServedDecoder(decoderParts({ ...shared, architecture } as ForwardParts, layout));
     const chatTemplates = readChatTemplates(source.metadata);
-    return new Model({ parts, tokenizer, chatTemplates, info, onDispose });
+    return new Model({ served, tokenizer, chatTemplates, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;
   }
 }
 
-function decoderParts(parts: ForwardParts, layout: PageLayout): ModelParts {
-  return { ...parts, pageLayout: layout, programs: new ForwardPrograms(parts) };
+function decoderParts(parts: ForwardParts, layout: PageLayout): DecoderParts {
+  return { ...parts, pageLayout: layout, programs: new DecoderPrograms(parts) };
 }
 
 function countTypes(source: ModelSource): Record<string, number> {

@@ -1,9 +1,10 @@
-// Model: the public face of a loaded model. Lends sessions to what runs on it, and owns the weights.
-import { TesseraeError } from '../errors.js';
-import type { KeyValueType } from '../ops/paged-key-values.js';
-import { returnedWhenDropped } from './abandoned.js';
-import type { ModelConfig } from './architectures/architecture.js';
-import { type BatchProgress, forEachItem } from './batch.js';
+// Model: the public face of a loaded model. Checks options, turns texts into tokens, and calls what serves the model.
+
+import type { ModelConfig } from '../architectures/architecture.js';
+import { TesseraeError } from '../base/errors.js';
+import { checkOptions, checkPositive, checkRange, checkSignalAndProgress } from '../base/options.js';
+import type { Constraint } from '../constraint/constraint.js';
+import { Formats } from '../constraint/format.js';
 import {
   Chat,
   type ChatMessage,
@@ -11,26 +12,22 @@ import {
   chatPromptKeys,
   encodeChat,
   splitChatOptions,
-} from './chat.js';
-import { type EmbedOptions, embedText, embedTexts, type PoolingKind, poolingOf } from './embedding.js';
-import { Encoder, type EncoderParts } from './encoder.js';
-import type { Constraint } from './format/constraint.js';
-import { Formats } from './format/format.js';
-import {
-  checkPromptFits,
-  type GenerateOptions,
-  type GenerateSettings,
-  type GenerationResult,
-  generateWith,
-  type Piece,
-  prefillOf,
-  settingsOf,
-} from './generation.js';
-import { checkOptions, checkPositive, checkRange, type Prompt, tokensOf } from './options.js';
+} from '../generation/chat/chat.js';
+import { returnedWhenDropped } from '../generation/dropped-generators.js';
+import { type GenerateOptions, type GenerateSettings, settingsOf } from '../generation/generate-options.js';
+import type { GenerationResult, Piece } from '../generation/generation-result.js';
+import { checkPromptFits, type Prompt, tokensOf } from '../generation/prompt.js';
+import { GenerationRequest } from '../generation/request.js';
+import type { KeyValueType } from '../ops/paged/key-value-pages.js';
+import { nthSeed } from '../sampling/random.js';
+import { type BatchProgress, forEachItem } from '../serving/batch.js';
+import type { PoolingKind } from '../serving/pooling.js';
+import { prefillOf, runRequest } from '../serving/run-request.js';
+import type { DecoderService, ServedModel } from '../serving/served-model.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { type EmbedOptions, poolingOf } from './embed-options.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
-import { nthSeed } from './random.js';
-import { type ModelParts, Session, type SessionOptions } from './session.js';
-import type { Tokenizer } from './tokenizer/tokenizer.js';
+import { Session, type SessionOptions } from './session.js';
 
 const defaultWindow = 256;
 const MOST_CONTINUATIONS = 1024;
@@ -78,7 +75,7 @@ export type LoadSessionOptions = Pick<SessionOptions, 'onFull' | 'keep'> & {
 };
 
 export interface ModelMake {
-  readonly parts: ModelParts | EncoderParts;
+  readonly served: ServedModel;
   readonly tokenizer: Tokenizer;
   /** Jinja templates of conversations, by name. */
   readonly chatTemplates: ReadonlyMap<string, string>;
@@ -94,24 +91,20 @@ export interface ModelMake {
 export class Model {
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
-  readonly #parts: ModelParts | EncoderParts;
-  /** Where the model is an encoder, which has no sessions. */
-  readonly #encoder: Encoder | undefined;
+  readonly #served: ServedModel;
   readonly #chat: Chat;
   readonly #onDispose: (model: Model) => void;
-  readonly #lent = new Set<Session>();
   readonly #formats: Formats;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
-  constructor({ parts, tokenizer, chatTemplates, info, onDispose }: ModelMake) {
+  constructor({ served, tokenizer, chatTemplates, info, onDispose }: ModelMake) {
     this.tokenizer = tokenizer;
-    this.#chat = new Chat(chatTemplates, tokenizer);
     this.info = info;
-    this.#parts = parts;
-    this.#encoder = isEncoder(parts) ? new Encoder(parts) : undefined;
+    this.#served = served;
+    this.#chat = new Chat(chatTemplates, tokenizer);
+    this.#formats = new Formats(tokenizer, info.vocabulary);
     this.#onDispose = onDispose;
-    this.#formats = new Formats(tokenizer, parts.config.vocabulary);
   }
 
   /**
@@ -129,15 +122,9 @@ export class Model {
     const askedAt = performance.now();
     const settings = this.#settings(options, 'generate');
     const promptIds = await this.#promptIds(prompt, 'generate', settings.signal);
-    const constraint = await this.#constraint(settings);
-    const session = this.#borrow();
-    try {
-      const { tokenizer } = this;
-      const continuation = { session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt, constraint };
-      return yield* generateWith(continuation, settings);
-    } finally {
-      this.#giveBack(session);
-    }
+    const request = await this.#request(promptIds, settings);
+    const { loadMs } = this.info;
+    return yield* this.#decoder('session').generate({ request, loadMs, askedAt });
   }
 
   /**
@@ -146,12 +133,12 @@ export class Model {
    * @throws as {@link generate}; the first failure ends the whole batch
    */
   async generateBatch(prompts: readonly Prompt[], options: BatchOptions = {}): Promise<GenerationResult[]> {
-    checkOptions(options, Object.keys(options ?? {}), 'generateBatch');
+    checkSignalAndProgress(options, 'generateBatch');
     const { onProgress, ...rest } = options;
     this.#settings(rest, 'generateBatch');
-    return this.#forEach(prompts, { op: 'generateBatch', ...options }, (prompt, signal) =>
-      resultOf(this.#generate(prompt, { ...rest, signal })),
-    );
+    this.#checkUsable('generateBatch');
+    const run = { op: 'generateBatch', lanes: this.#served.lanes, signal: options.signal, onProgress };
+    return forEachItem(prompts, run, (prompt, signal) => resultOf(this.#generate(prompt, { ...rest, signal })));
   }
 
   /**
@@ -162,21 +149,20 @@ export class Model {
   async complete(prompt: Prompt, options: CompleteOptions = {}): Promise<GenerationResult[]> {
     const op = 'complete';
     const askedAt = performance.now();
-    checkOptions(options, Object.keys(options ?? {}), op);
+    checkSignalAndProgress(options, op);
     const { n, onProgress, ...rest } = options;
     const total = checkRange(n, 'n', op, 1, MOST_CONTINUATIONS) ?? 1;
     const { signal, sampler } = this.#settings(rest, op);
     const promptIds = await this.#promptIds(prompt, op, signal);
-    return this.#withSession(async (session) => {
-      const prefill = await prefillOf(session, promptIds, signal);
-      const { tokenizer } = this;
-      const continuation = { session, tokenizer, promptIds, loadMs: this.info.loadMs, askedAt, prefill };
+    return this.#decoder('session').withSequence(async (sequence) => {
+      const prefill = await prefillOf(sequence, promptIds, signal);
+      const { loadMs } = this.info;
       const results: GenerationResult[] = [];
       while (results.length < total) {
-        session.rewind(promptIds.length);
+        sequence.cut(promptIds.length);
         const settings = this.#settings({ ...rest, seed: nthSeed(sampler.seed, results.length) }, op);
-        const constraint = await this.#constraint(settings);
-        results.push(await resultOf(generateWith({ ...continuation, constraint }, settings)));
+        const request = await this.#request(promptIds, settings);
+        results.push(await resultOf(runRequest({ sequence, request, loadMs, askedAt, prefill })));
         onProgress?.({ done: results.length, total });
       }
       return results;
@@ -211,17 +197,10 @@ export class Model {
   async embed(texts: readonly Prompt[], options: EmbedBatchOptions = {}): Promise<Float32Array[]> {
     checkOptions(options, ['pooling', 'normalize', 'signal', 'onProgress'], 'embed');
     const pooling = poolingOf(options, this.info.pooling);
-    const encoder = this.#encoder;
-    if (encoder !== undefined) {
-      const ids = await this.#forEach(texts, { op: 'embed', signal: options.signal }, (text, signal) =>
-        this.#promptIds(text, 'embed', signal),
-      );
-      return embedTexts(encoder, this.info.dim, ids, pooling, options);
-    }
-    return this.#forEach(texts, { op: 'embed', ...options }, async (text, signal) => {
-      const ids = await this.#promptIds(text, 'embed', signal);
-      return this.#withSession((session) => embedText(session, this.#parts.config.dim, ids, pooling, signal));
-    });
+    this.#checkUsable('embed');
+    const encode = (text: Prompt, signal: AbortSignal) => this.#promptIds(text, 'embed', signal);
+    const { signal, onProgress } = options;
+    return this.#served.embed(texts, { encode, pooling, signal, onProgress });
   }
 
   /**
@@ -231,14 +210,16 @@ export class Model {
   async logits(prompt: Prompt, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
     checkOptions(options, ['signal'], 'logits');
     const ids = await this.#promptIds(prompt, 'logits', options.signal);
-    const { vocabulary } = this.#parts.config;
+    const { vocabulary } = this.info;
     const logits = newFloats(ids.length * vocabulary, 'logits');
     let at = 0;
-    await this.#withSession((session) =>
-      session.forward(ids, { output: 'allLogits', signal: options.signal }, (rows) => {
-        logits.set(rows, at);
-        at += rows.length;
-      }),
+    const visit = (rows: Float32Array) => {
+      logits.set(rows, at);
+      at += rows.length;
+    };
+    const { signal } = options;
+    await this.#decoder('session').withSequence((sequence) =>
+      sequence.forward({ ids, output: 'allLogits', signal, visit }),
     );
     return logits;
   }
@@ -249,15 +230,17 @@ export class Model {
    */
   async perplexity(text: Prompt, options: PerplexityOptions = {}): Promise<Perplexity> {
     checkOptions(options, ['window', 'signal', 'onProgress'], 'perplexity');
-    const { signal, window: given = Math.min(defaultWindow, this.#parts.capacity) } = options;
+    const { signal, window: given = Math.min(defaultWindow, this.info.sessionCapacity) } = options;
     const window = checkPositive(given, 'window', 'perplexity', 2);
-    if (window > this.#parts.capacity) {
-      const message = `a window of ${window} does not fit into a context of ${this.#parts.capacity}`;
+    if (window > this.info.sessionCapacity) {
+      const message = `a window of ${window} does not fit into a context of ${this.info.sessionCapacity}`;
       throw new TesseraeError('ERR_CONTEXT', message, { op: 'perplexity' });
     }
     this.#checkUsable('perplexity');
-    const ids = await tokensOf(text, this.tokenizer, this.#parts.config, { op: 'perplexity', addBos: false, signal });
-    return this.#withSession((session) => perplexityOf(session, this.tokenizer.bosId, ids, { ...options, window }));
+    const ids = await tokensOf(text, this.tokenizer, this.info.vocabulary, { op: 'perplexity', addBos: false, signal });
+    return this.#decoder('session').withSequence((sequence) =>
+      perplexityOf(sequence, this.tokenizer.bosId, ids, { ...options, window }),
+    );
   }
 
   /**
@@ -265,7 +248,7 @@ export class Model {
    * @throws TesseraeError ERR_ARGUMENT, ERR_UNSUPPORTED, ERR_DISPOSED
    */
   session(options: SessionOptions = {}): Session {
-    return new Session(this.#decoder('session'), options);
+    return Session.create(this.#decoder('session').parts, options);
   }
 
   /**
@@ -276,7 +259,7 @@ export class Model {
    */
   async loadSession(source: Uint8Array | string, options: LoadSessionOptions = {}): Promise<Session> {
     checkOptions(options, ['onFull', 'keep', 'signal'], 'loadSession');
-    return Session.load(this.#decoder('loadSession'), source, options);
+    return Session.load(this.#decoder('loadSession').parts, source, options);
   }
 
   /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
@@ -288,11 +271,7 @@ export class Model {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const session of this.#lent) session.dispose();
-    this.#encoder?.dispose();
-    if (!isEncoder(this.#parts)) this.#parts.programs.dispose();
-    for (const weight of this.#parts.weights.values()) weight.dispose();
-    for (const constant of this.#parts.constants.values()) constant.dispose();
+    this.#served.dispose();
     this.#onDispose(this);
   }
 
@@ -301,40 +280,30 @@ export class Model {
   }
 
   /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
-  #decoder(op: string): ModelParts {
+  #decoder(op: string): DecoderService {
     this.#checkUsable(op);
-    if (!isEncoder(this.#parts)) return this.#parts;
-    const message = `a model of architecture ${this.info.architecture} gives embeddings only`;
-    throw new TesseraeError('ERR_UNSUPPORTED', message, { op });
+    return this.#served.decoder(op);
   }
 
   async #promptIds(prompt: Prompt, op: string, signal: AbortSignal | undefined): Promise<number[]> {
     this.#checkUsable(op);
     // Texts to embed are whole: they end as the model expects it.
     const addEos = op === 'embed' && this.tokenizer.addsEos;
-    const ids = await tokensOf(prompt, this.tokenizer, this.#parts.config, { op, addEos, signal });
-    checkPromptFits(ids, this.#parts.capacity, op);
+    const ids = await tokensOf(prompt, this.tokenizer, this.info.vocabulary, { op, addEos, signal });
+    checkPromptFits(ids, this.info.sessionCapacity, op);
     return ids;
   }
 
-  #borrow(): Session {
-    const session = new Session(this.#decoder('session'));
-    this.#lent.add(session);
-    return session;
-  }
-
-  #giveBack(session: Session): void {
-    this.#lent.delete(session);
-    session.dispose();
-  }
-
-  async #withSession<T>(use: (session: Session) => Promise<T>): Promise<T> {
-    const session = this.#borrow();
-    try {
-      return await use(session);
-    } finally {
-      this.#giveBack(session);
-    }
+  async #request(promptIds: readonly number[], settings: GenerateSettings): Promise<GenerationRequest> {
+    const { tokenizer } = this;
+    const { sessionCapacity: capacity } = this.info;
+    return new GenerationRequest({
+      tokenizer,
+      promptIds,
+      settings,
+      constraint: await this.#constraint(settings),
+      capacity,
+    });
   }
 
   async #constraint({ format, signal }: GenerateSettings): Promise<Constraint | undefined> {
@@ -342,16 +311,7 @@ export class Model {
   }
 
   #settings(options: GenerateOptions, op: string): GenerateSettings {
-    return settingsOf(options, op, this.#parts.config.vocabulary);
-  }
-
-  #forEach<T>(
-    prompts: readonly Prompt[],
-    run: Pick<BatchOptions, 'onProgress' | 'signal'> & { readonly op: string },
-    work: (item: Prompt, signal: AbortSignal) => Promise<T>,
-  ): Promise<T[]> {
-    this.#checkUsable(run.op);
-    return forEachItem(prompts, { ...run, lanes: this.#parts.host.threads }, work);
+    return settingsOf(options, op, this.info.vocabulary);
   }
 }
 
@@ -361,10 +321,6 @@ async function resultOf(pieces: AsyncGenerator<Piece, GenerationResult, void>): 
     const step = await pieces.next();
     if (step.done === true) return step.value;
   }
-}
-
-function isEncoder(parts: ModelParts | EncoderParts): parts is EncoderParts {
-  return parts.architecture.kind === 'encoder';
 }
 
 /** @throws TesseraeError ERR_BUDGET when JavaScript cannot hold so many */

@@ -1,6 +1,6 @@
-// Perplexity of a model on a text. Borrows a session; the losses are computed on the workers.
-import { TesseraeError } from '../errors.js';
-import type { Session } from './session.js';
+// Perplexity of a model on a text. Borrows a sequence; the losses are computed on the workers.
+import { TesseraeError } from '../base/errors.js';
+import type { Sequence } from '../forward/sequence.js';
 
 export interface PerplexityOptions {
   /** Positions per window, BOS included; 256 by default, or the context where that is smaller. */
@@ -23,7 +23,7 @@ export interface Perplexity {
  * @throws TesseraeError ERR_ARGUMENT when no token is left to predict
  */
 export async function perplexityOf(
-  session: Session,
+  sequence: Sequence,
   bosId: number | undefined,
   ids: readonly number[],
   { window, signal, onProgress }: PerplexityOptions & { readonly window: number },
@@ -33,13 +33,14 @@ export async function perplexityOf(
   let tokens = 0;
   for (let from = 0; from < ids.length; from += textPerWindow) {
     const text = ids.slice(from, from + textPerWindow);
-    const sequence = bosId === undefined ? text : [bosId, ...text];
-    const inputs = sequence.slice(0, -1);
-    const targets = sequence.slice(1);
-    session.rewind(0);
-    await session.forward(inputs, { output: 'losses', targets, signal }, (losses) => {
+    const windowIds = bosId === undefined ? text : [bosId, ...text];
+    const inputs = windowIds.slice(0, -1);
+    const targets = windowIds.slice(1);
+    sequence.cut(0);
+    const visit = (losses: Float32Array) => {
       for (const loss of losses) total += loss;
-    });
+    };
+    await sequence.forward({ ids: inputs, output: 'losses', targets, signal, visit });
     tokens += targets.length;
     onProgress?.({ tokens: Math.min(from + textPerWindow, ids.length), totalTokens: ids.length });
   }

@@ -1,5 +1,6 @@
 // The native addon as TypeScript sees it. The binding (native/binding/addon.cpp) checks types, lengths and alignment
 // only; the rooms that call it check everything else. Not here: finding and loading the file (load.ts).
+import type { BlockSizes } from '../machine/block-sizes.js';
 
 /** The state of a published program; the numbers of RunState in native/core/executor.h. */
 export const RunState = { running: 0, finished: 1, drained: 2 } as const;
@@ -62,13 +63,6 @@ export interface ProductTraits {
   readonly nr: number;
   /** Up to so many rows the thin path is faster than packing a wide operand whose k is contiguous. */
   readonly thinAcross: number;
-}
-
-export interface BlockSizes {
-  /** The blocks of k, n and m. */
-  readonly kc: number;
-  readonly nc: number;
-  readonly mc: number;
 }
 
 export interface NativeTeamStats {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TesseraeError } from '../errors.js';
+import { TesseraeError } from '../base/errors.js';
 import type { Addon } from './addon.js';
 
 /** The package's folder, whether this file runs from `src/` or as built from `dist/src/`. */

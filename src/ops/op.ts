@@ -1,8 +1,8 @@
 // What an op is: its name, its arguments, all of their checks, and how it records itself. Also the checks that ops
 // share. Ops know tensors and the recorder; not threads, engines or addresses.
-import { formatShape, TesseraeError } from '../errors.js';
+import { formatShape, TesseraeError } from '../base/errors.js';
 import type { Recorder } from '../program/recorder.js';
-import type { DType } from '../tensor/dtype.js';
+import type { DType } from '../tensor/elements/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /** What every op takes beside its own options. */

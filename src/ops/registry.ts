@@ -1,14 +1,14 @@
 // Every op of the public API, one line each. Engine and program builder get a method for each of them.
-import { attention } from './attention.js';
-import { copy } from './copy.js';
-import { crossEntropy } from './cross-entropy.js';
-import { add, exp, gelu, geluTanh, mul, relu, scale, sigmoid, silu, siluMul, tanh } from './elementwise.js';
-import { matmul } from './matmul.js';
-import { multiHeadAttention } from './multi-head-attention.js';
-import { layerNorm, rmsNorm } from './norm.js';
-import { rope } from './rope.js';
-import { argmax, embedding, scatter } from './rows-by-index.js';
-import { softmax } from './softmax.js';
+import { attention } from './attention/attention.js';
+import { multiHeadAttention } from './attention/multi-head-attention.js';
+import { matmul } from './matmul/matmul.js';
+import { copy } from './rowwise/copy.js';
+import { crossEntropy } from './rowwise/cross-entropy.js';
+import { add, exp, gelu, geluTanh, mul, relu, scale, sigmoid, silu, siluMul, tanh } from './rowwise/elementwise.js';
+import { layerNorm, rmsNorm } from './rowwise/norm.js';
+import { rope } from './rowwise/rope.js';
+import { argmax, embedding, scatter } from './rowwise/rows-by-index.js';
+import { softmax } from './rowwise/softmax.js';
 
 export const ops = {
   /** c = activation(a · b + bias) + residual. a: f32 [..., m, k]; b: f32, f16 or bf16 [..., k, n]; batch dimensions broadcast. */

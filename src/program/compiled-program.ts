@@ -1,11 +1,11 @@
 // A recorded program as the team runs it: records and counters in shared memory, with the list of what it touches.
 // Writes the layout of native/core/op.h and control.h. Owns no tensors: the engine pins and places them.
-import { TesseraeError } from '../errors.js';
+import { TesseraeError } from '../base/errors.js';
 import type { Addon, NativeFailure } from '../native/addon.js';
 import { KernelStatus } from '../native/addon.js';
 import { alignedBlock } from '../team/aligned-block.js';
 import type { TeamProgram } from '../team/team-run.js';
-import type { Storage } from '../tensor/storage.js';
+import type { Storage } from '../tensor/memory/storage.js';
 import { planArena, planOrder, planWidth } from './plan.js';
 import { type StepSummary, summarize } from './profile.js';
 import type { Step } from './recorder.js';

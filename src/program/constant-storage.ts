@@ -1,5 +1,5 @@
 // A few bytes of shared memory that are never written after their making: constants of programs.
-import type { Storage } from '../tensor/storage.js';
+import type { Storage } from '../tensor/memory/storage.js';
 
 export class ConstantStorage implements Storage {
   readonly sizeBytes: number;

@@ -1,7 +1,7 @@
 // The parameters of one op record: 8-byte words in the order of the kernel's parameter struct. Pointers stay symbolic
 // (storage and byte offset) until the program is placed in memory. Written by ops, encoded by the compiler.
-import { dtypes } from '../tensor/dtype.js';
-import type { Storage } from '../tensor/storage.js';
+import { dtypes } from '../tensor/elements/dtype.js';
+import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 export type ParamWord =

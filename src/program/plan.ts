@@ -1,7 +1,7 @@
 // Plans a recorded program: which steps must wait for which, and where the temporaries lie in the arena. Pure
 // functions; called by the compiler alone.
-import { byteExtent } from '../tensor/layout.js';
-import type { Storage } from '../tensor/storage.js';
+import { byteExtent } from '../tensor/layout/layout.js';
+import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';

@@ -1,6 +1,6 @@
 // What a traced run was spent on: a row for each step, from the entries that the executor wrote for each tile
 // (TileTrace in native/core/control.h). Pure functions; called by Program.
-import { dtypes } from '../tensor/dtype.js';
+import { dtypes } from '../tensor/elements/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Step } from './recorder.js';
 

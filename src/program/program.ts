@@ -1,7 +1,8 @@
 // A recorded program as its user sees it: replayed as often as wanted, without recording or allocating again.
 // Made by the engine.
-import { TesseraeError } from '../errors.js';
-import type { Storage } from '../tensor/storage.js';
+import { TesseraeError } from '../base/errors.js';
+import { checkKeys, checkSignal } from '../base/options.js';
+import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
 import { medianRun, type ProgramProfile, profileRun, type TracedRun } from './profile.js';
@@ -143,12 +144,6 @@ export class Program<T = unknown> {
   }
 }
 
-/** @throws TesseraeError ERR_ARGUMENT unless the value is a signal or undefined. */
-export function checkSignal(value: unknown, op: string): AbortSignal | undefined {
-  if (value === undefined || value instanceof AbortSignal) return value;
-  throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
-}
-
 const runOptionNames: readonly string[] = ['signal'];
 const profileOptionNames: readonly string[] = ['signal', 'runs'];
 
@@ -157,11 +152,6 @@ function disposedError(): TesseraeError {
 }
 
 function checkRunOptions(options: unknown, op: string, names: readonly string[]): AbortSignal | undefined {
-  if (typeof options !== 'object' || options === null) {
-    throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
-  }
-  for (const key in options) {
-    if (!names.includes(key)) throw new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
-  }
+  checkKeys(options, names, op);
   return checkSignal((options as RunOptions).signal, op);
 }

@@ -1,8 +1,9 @@
 // Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
 
-import type { BlockSizes, ProductTraits } from '../native/addon.js';
-import { type DType, dtypes } from '../tensor/dtype.js';
-import { elementCount } from '../tensor/layout.js';
+import type { BlockSizes } from '../machine/block-sizes.js';
+import type { ProductTraits } from '../native/addon.js';
+import { type DType, dtypes } from '../tensor/elements/dtype.js';
+import { elementCount } from '../tensor/layout/layout.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';

@@ -1,10 +1,10 @@
 // Runs compiled programs: keeps their tensors in place, lends them an arena, and chooses between the team and the
 // calling thread. Used by one-shot calls and recorded programs alike.
-import { AbortError } from '../errors.js';
+import { AbortError } from '../base/errors.js';
 import type { Team } from '../team/team.js';
 import { TeamRun } from '../team/team-run.js';
-import type { TensorPool } from '../tensor/pool.js';
-import type { PooledStorage, Storage } from '../tensor/storage.js';
+import type { PooledStorage, Storage } from '../tensor/memory/storage.js';
+import type { TensorPool } from '../tensor/tensor-pool.js';
 import type { CompiledProgram } from './compiled-program.js';
 
 export interface ProgramRunOptions {

@@ -1,7 +1,7 @@
 // The storage of a tensor that exists only inside a program: it has a size while the program is recorded and gets an
 // address when the program is planned. Made by the recorder, placed by the planner.
-import { TesseraeError } from '../errors.js';
-import type { Storage } from '../tensor/storage.js';
+import { TesseraeError } from '../base/errors.js';
+import type { Storage } from '../tensor/memory/storage.js';
 
 export class TemporaryStorage implements Storage {
   readonly sizeBytes: number;

@@ -1,13 +1,13 @@
 // The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
 // endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
-import { AbortError, TesseraeError } from '../errors.js';
+import { AbortError, TesseraeError } from '../base/errors.js';
 import { type Addon, CallerNext, RunState, SeatState, seatStateIndex } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
 import { alignedBlock } from './aligned-block.js';
 import { OwnTime } from './own-time.js';
-import { WorkerPool } from './pool.js';
 import { PromisedRun, type TeamProgram, type TeamRun } from './team-run.js';
 import { findWorkerFile } from './worker-file.js';
+import { WorkerPool } from './worker-pool.js';
 
 export interface TeamOptions {
   readonly addon: Addon;

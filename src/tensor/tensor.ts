@@ -1,8 +1,15 @@
 // Tensor: an element type, a shape, and strides over a storage; views share the storage and never copy.
 // It computes nothing. Made by TensorPool, by programs for their temporaries, and by its own view methods.
-import { formatShape, TesseraeError } from '../errors.js';
-import { type DType, dtypes, type TypedArrayOf } from './dtype.js';
-import { checkData, type PackedArrayOf, readElements, sharedView, type TensorData, writeElements } from './elements.js';
+import { formatShape, TesseraeError } from '../base/errors.js';
+import { type DType, dtypes, type TypedArrayOf } from './elements/dtype.js';
+import {
+  checkData,
+  type PackedArrayOf,
+  readElements,
+  sharedView,
+  type TensorData,
+  writeElements,
+} from './elements/elements.js';
 import {
   argumentError,
   byteExtent,
@@ -11,8 +18,7 @@ import {
   elementCount,
   isContiguous,
   shapeError,
-} from './layout.js';
-import type { Storage } from './storage.js';
+} from './layout/layout.js';
 import {
   expandedLayout,
   reshapedLayout,
@@ -22,7 +28,8 @@ import {
   transposedLayout,
   unsqueezedLayout,
   type ViewLayout,
-} from './view-layout.js';
+} from './layout/view-layout.js';
+import type { Storage } from './memory/storage.js';
 
 export interface TensorOptions<D extends DType> {
   readonly dtype: D;

@@ -1,11 +1,11 @@
 // Workspace: scratch tensors by name that are reused from call to call and grow when a call needs more.
 // It keeps no contents across growth; what must last belongs into tensors of its own. Used by repeated work whose
 // sizes vary.
-import { TesseraeError } from '../errors.js';
-import { checkDType, type DType, dtypes } from './dtype.js';
-import { checkShape, elementCount } from './layout.js';
-import type { TensorPool } from './pool.js';
+import { TesseraeError } from '../base/errors.js';
+import { checkDType, type DType, dtypes } from './elements/dtype.js';
+import { checkShape, elementCount } from './layout/layout.js';
 import { Tensor } from './tensor.js';
+import type { TensorPool } from './tensor-pool.js';
 
 /** A buffer that is outgrown becomes at least this much larger, so that steady growth reallocates rarely. */
 const GROWTH = 1.5;

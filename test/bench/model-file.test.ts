@@ -1,8 +1,8 @@
 // Files of random weights for the suite model: they hold what their types say, and load.
 import { describe, expect, test } from 'vitest';
 import { fits, randomMatrix, type WeightType } from '../../bench/random-weights.js';
-import { halfToNumber } from '../../src/tensor/half.js';
-import { type BlockType, decodeBlocks } from '../support/ggml-blocks.js';
+import { halfToNumber } from '../../src/tensor/elements/half.js';
+import { type BlockType, decodeBlocks } from '../support/oracles/ggml-blocks.js';
 
 const types: readonly WeightType[] = ['F32', 'F16', 'Q8_0', 'Q5_0', 'Q4_0', 'Q4_K'];
 

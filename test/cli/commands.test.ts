@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import type { GenerationResult } from '../../src/model/generation.js';
-import { bundledModelF32Path, bundledModelPath, card } from '../support/bundled-model.js';
-import { temporaryFolder } from '../support/gguf-bytes.js';
+import type { GenerationResult } from '../../src/generation/generation-result.js';
+import { bundledModelF32Path, bundledModelPath, card } from '../support/models/bundled-model.js';
+import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { runCli, runJson } from './support.js';
 
 const checkText = fileURLToPath(new URL('../fixtures/models/check.txt', import.meta.url));

@@ -1,7 +1,7 @@
 // The command's formats: a regular expression, a JSON schema from a file, and what it says to mistakes in them.
 import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
-import { temporaryFolder } from '../support/gguf-bytes.js';
+import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { runCli, runJson } from './support.js';
 
 const folder = temporaryFolder();

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundledModelPath } from '../support/bundled-model.js';
+import { bundledModelPath } from '../support/models/bundled-model.js';
 import { type CliOptions, runCli } from './support.js';
 
 let folder: string;

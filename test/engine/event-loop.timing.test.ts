@@ -1,7 +1,7 @@
 // The event loop stays free while all cores compute. Runs last and alone (vitest.config.ts).
 import { expect, test } from 'vitest';
-import { sharedEngines } from '../support/engines.js';
-import { measureLoopDelay } from '../support/event-loop.js';
+import { sharedEngines } from '../support/running/engines.js';
+import { measureLoopDelay } from '../support/running/event-loop.js';
 
 const engineOf = sharedEngines();
 

@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import { Checkpoint, until } from '../support/checkpoint.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { Checkpoint, until } from '../support/running/arranged-team.js';
 
 /** Threads of this process, those that are about to end included. */
 const threadCount = () => readdirSync('/proc/self/task').length;

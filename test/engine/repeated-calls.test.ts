@@ -2,9 +2,9 @@
 // operands, and a call that differs in anything must not be taken for it.
 import { expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import { Checkpoint } from '../support/checkpoint.js';
-import { sharedEngines } from '../support/engines.js';
 import { expectRejection } from '../support/rejections.js';
+import { Checkpoint } from '../support/running/arranged-team.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { collectGarbage } from '../tensor/support.js';
 
 const engineOf = sharedEngines();

@@ -3,7 +3,7 @@ import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import { sharedEngines } from '../support/engines.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { collectGarbage } from '../tensor/support.js';
 
 const engineOf = sharedEngines();

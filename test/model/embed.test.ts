@@ -1,13 +1,13 @@
 // Embeddings: every pooling against the oracle, the same bits alone and in a batch, misuse and cancellation.
 import { describe, expect, test } from 'vitest';
+import type { Prompt } from '../../src/generation/prompt.js';
 import type { EmbedBatchOptions } from '../../src/model/model.js';
-import type { Prompt } from '../../src/model/options.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, small, someIds, tiny, untilRunning } from '../support/model-files.js';
-import { ModelOracle } from '../support/model-oracle.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { modelFiles, small, someIds, tiny, untilRunning } from '../support/models/model-files.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
+import { ModelOracle } from '../support/oracles/model-oracle.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

@@ -1,11 +1,11 @@
 // Generations that are cancelled, or lose what they run on, or come in numbers: nothing is lost and nothing is left.
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { generate, held } from '../support/generations.js';
-import { untilRunning } from '../support/model-files.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { untilRunning } from '../support/models/model-files.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
+import { generate, held } from '../support/running/generations.js';
 
 const engines = sharedEngines();
 

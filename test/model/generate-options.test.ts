@@ -1,12 +1,12 @@
 // What the options of a generation do to its text: stop sequences, log probabilities, several continuations, penalties.
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { GenerateOptions } from '../../src/model/generation.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { generate, held } from '../support/generations.js';
-import { modelFiles, tiny } from '../support/model-files.js';
+import type { GenerateOptions } from '../../src/generation/generate-options.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { modelFiles, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
+import { generate, held } from '../support/running/generations.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

@@ -1,14 +1,14 @@
 // Generation: the same tokens in any company, streaming, what ends it, prompts of every kind, cancellation and failure.
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import type { GenerationResult } from '../../src/model/generation.js';
+import type { GenerationResult } from '../../src/generation/generation-result.js';
+import type { Prompt } from '../../src/generation/prompt.js';
 import type { BatchOptions } from '../../src/model/model.js';
-import type { Prompt } from '../../src/model/options.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { generate, held } from '../support/generations.js';
-import { modelFiles, small, someIds, tiny } from '../support/model-files.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
+import { generate, held } from '../support/running/generations.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

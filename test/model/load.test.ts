@@ -3,15 +3,15 @@
 import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/base/errors.js';
 import { Engine } from '../../src/engine.js';
-import type { ErrorCode } from '../../src/errors.js';
-import type { MetadataValue } from '../../src/model/gguf/value-types.js';
+import type { MetadataValue } from '../../src/metadata/value-types.js';
 import type { LoadModelOptions } from '../../src/model/load.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, tiny, untilRunning } from '../support/model-files.js';
-import type { LlamaContent, RandomLlama } from '../support/random-model.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { modelFiles, tiny, untilRunning } from '../support/models/model-files.js';
+import type { LlamaContent, RandomLlama } from '../support/models/random-model.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

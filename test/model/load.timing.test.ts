@@ -4,10 +4,10 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
-import { temporaryFolder } from '../support/gguf-bytes.js';
-import { tinyFolder } from '../support/huggingface-folder.js';
-import { modelFiles } from '../support/model-files.js';
-import type { RandomLlama } from '../support/random-model.js';
+import { temporaryFolder } from '../support/models/gguf-bytes.js';
+import { tinyFolder } from '../support/models/huggingface-folder.js';
+import { modelFiles } from '../support/models/model-files.js';
+import type { RandomLlama } from '../support/models/random-model.js';
 
 const write = modelFiles();
 const folder = temporaryFolder();

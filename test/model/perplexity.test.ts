@@ -2,11 +2,11 @@
 // with a cache, without one, and in one prefill.
 import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
-import { bundledModelF32Path, bundledModelPath, card, readFixtureText } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, someIds, tiny, untilRunning } from '../support/model-files.js';
-import { ModelOracle } from '../support/model-oracle.js';
+import { bundledModelF32Path, bundledModelPath, card, readFixtureText } from '../support/models/bundled-model.js';
+import { modelFiles, someIds, tiny, untilRunning } from '../support/models/model-files.js';
+import { ModelOracle } from '../support/oracles/model-oracle.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import type { Model } from '../../src/model/model.js';
 import type { Session } from '../../src/model/session.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, small, someIds, tiny, untilRunning } from '../support/model-files.js';
+import { modelFiles, small, someIds, tiny, untilRunning } from '../support/models/model-files.js';
 import { firstBitDifference, Numbers } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import type { Model } from '../../src/model/model.js';
 import type { Session } from '../../src/model/session.js';
-import { bundledModelPath, card } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, small, someIds, tiny, untilRunning } from '../support/model-files.js';
+import { bundledModelPath, card } from '../support/models/bundled-model.js';
+import { modelFiles, small, someIds, tiny, untilRunning } from '../support/models/model-files.js';
 import { firstBitDifference } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

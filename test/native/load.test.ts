@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { TesseraeError } from '../../src/errors.js';
+import { TesseraeError } from '../../src/base/errors.js';
 import { loadAddon, packageRoot } from '../../src/native/load.js';
 
 const platform = `${process.platform}-${process.arch}`;

@@ -1,11 +1,11 @@
 // What single ops refuse: shapes that do not fit each other, wrong values of options, indices outside of tables. What all
 // ops refuse alike is in bad-input.test.ts.
 import { expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/base/errors.js';
 import type { Engine } from '../../src/engine.js';
-import type { ErrorCode } from '../../src/errors.js';
-import { sharedEngines } from '../support/engines.js';
-import type { OpHost } from '../support/op-case.js';
+import type { OpHost } from '../support/ops/op-case.js';
 import { expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 

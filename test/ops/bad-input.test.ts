@@ -1,15 +1,15 @@
 // What every op refuses, one-shot and recorded: a typed error with a stable code each time, and nothing is left behind.
 import { afterAll, describe, expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/base/errors.js';
 import { Engine } from '../../src/engine.js';
-import type { ErrorCode } from '../../src/errors.js';
-import { elementCount } from '../../src/tensor/layout.js';
-import type { TensorScope } from '../../src/tensor/scope.js';
+import { elementCount } from '../../src/tensor/layout/layout.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { sharedEngines } from '../support/engines.js';
-import type { OpCase, OpHost } from '../support/op-case.js';
-import { opCases } from '../support/op-cases.js';
-import { placeOperand } from '../support/op-layouts.js';
+import type { TensorScope } from '../../src/tensor/tensor-scope.js';
+import type { OpCase, OpHost } from '../support/ops/op-case.js';
+import { opCases } from '../support/ops/op-cases.js';
+import { placeOperand } from '../support/ops/op-layouts.js';
 import { expectRejection } from '../support/rejections.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 const names = Object.keys(opCases);

@@ -6,11 +6,17 @@ import type { Engine } from '../../src/engine.js';
 import { loadAddon } from '../../src/native/load.js';
 import { ops } from '../../src/ops/registry.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { isas, sharedEngines, workerCounts } from '../support/engines.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
-import type { OpCase, TensorsByName } from '../support/op-case.js';
-import { opCases } from '../support/op-cases.js';
-import { type GuardedOutput, type LayoutName, layoutNames, placeOperand, placeOutput } from '../support/op-layouts.js';
+import type { OpCase, TensorsByName } from '../support/ops/op-case.js';
+import { opCases } from '../support/ops/op-cases.js';
+import {
+  type GuardedOutput,
+  type LayoutName,
+  layoutNames,
+  placeOperand,
+  placeOutput,
+} from '../support/ops/op-layouts.js';
+import { isas, sharedEngines, workerCounts } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 const largestError = 1e-7;

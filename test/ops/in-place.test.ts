@@ -2,11 +2,11 @@
 import { expect, test } from 'vitest';
 import { ops } from '../../src/ops/registry.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { isas, sharedEngines } from '../support/engines.js';
 import { firstBitDifference } from '../support/numbers.js';
-import type { OpCase, Operand } from '../support/op-case.js';
-import { opCases } from '../support/op-cases.js';
-import { layoutNames, placeOperand, placeOutput } from '../support/op-layouts.js';
+import type { OpCase, Operand } from '../support/ops/op-case.js';
+import { opCases } from '../support/ops/op-cases.js';
+import { layoutNames, placeOperand, placeOutput } from '../support/ops/op-layouts.js';
+import { isas, sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 

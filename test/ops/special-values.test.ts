@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { isas, sharedEngines } from '../support/engines.js';
 import { Numbers } from '../support/numbers.js';
+import { isas, sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 const nan = Number.NaN;

@@ -1,8 +1,8 @@
 // Random models of every architecture against llama.cpp on the same file: logits, and the greedy tokens.
 import { test } from 'vitest';
-import { sharedEngines } from '../support/engines.js';
-import { modelPaths, someIds } from '../support/model-files.js';
-import { f32, type RandomModel, text, u32 } from '../support/random-architecture.js';
+import { modelPaths, someIds } from '../support/models/model-files.js';
+import { f32, type RandomModel, text, u32 } from '../support/models/random-architecture.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { expectParity, logitBounds, sharedLlama } from './support.js';
 
 const engines = sharedEngines();

@@ -1,11 +1,17 @@
 // Chat templates of real models, as they ship with their tokenizers: what they make of a conversation, as the models' own
 // documentation has it, and that a text of a message which spells a control token stays text.
 import { describe, expect, test } from 'vitest';
-import { Chat, type ChatMessage, type ChatPromptOptions, encodeChat, readChatTemplates } from '../../src/model/chat.js';
-import { GgufMetadata } from '../../src/model/gguf/metadata.js';
-import { Pace } from '../../src/model/pace.js';
-import { tokenizerMetadata } from '../../src/model/tokenizer/huggingface.js';
-import { createTokenizer } from '../../src/model/tokenizer/tokenizer.js';
+import { Pace } from '../../src/base/time-slice.js';
+import {
+  Chat,
+  type ChatMessage,
+  type ChatPromptOptions,
+  encodeChat,
+  readChatTemplates,
+} from '../../src/generation/chat/chat.js';
+import { GgufMetadata } from '../../src/metadata/metadata.js';
+import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
+import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import { realVocabularies } from './vocabularies.js';
 
 const conversation: ChatMessage[] = [

@@ -1,9 +1,9 @@
 // Random encoders of every architecture against llama.cpp on the same file: the pooled vectors.
 import { expect, test } from 'vitest';
-import { sharedEngines } from '../support/engines.js';
-import { modelPaths, someIds } from '../support/model-files.js';
+import { modelPaths, someIds } from '../support/models/model-files.js';
+import { type RandomModel, text } from '../support/models/random-architecture.js';
 import { normalisedError } from '../support/numbers.js';
-import { type RandomModel, text } from '../support/random-architecture.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { sharedLlama } from './support.js';
 
 const engines = sharedEngines();

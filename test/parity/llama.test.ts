@@ -1,9 +1,9 @@
 // Models of the llama architecture against llama.cpp on the same file: logits, greedy tokens, and the bundled model.
 import { describe, expect, test } from 'vitest';
-import { bundledModelF32Path, bundledModelPath } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { modelFiles, someIds, tiny } from '../support/model-files.js';
-import type { RandomLlama } from '../support/random-model.js';
+import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
+import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
+import type { RandomLlama } from '../support/models/random-model.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { expectParity, logitBounds, sharedLlama } from './support.js';
 
 const engines = sharedEngines();

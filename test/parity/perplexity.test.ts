@@ -1,9 +1,9 @@
 // The bundled model in the types that `tesserae quantize` writes: its perplexity on the held-out text beside llama.cpp's
 // own on the same file and the same windows.
 import { afterAll, expect, test } from 'vitest';
-import { bundledModelF32Path, readFixtureText } from '../support/bundled-model.js';
-import { sharedEngines } from '../support/engines.js';
-import { temporaryFolder } from '../support/gguf-bytes.js';
+import { bundledModelF32Path, readFixtureText } from '../support/models/bundled-model.js';
+import { temporaryFolder } from '../support/models/gguf-bytes.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { sharedLlama } from './support.js';
 
 const engines = sharedEngines();

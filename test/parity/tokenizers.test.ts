@@ -3,16 +3,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { GgufMetadata } from '../../src/model/gguf/metadata.js';
-import { openGguf } from '../../src/model/gguf/reader.js';
-import { writeGguf } from '../../src/model/gguf/writer.js';
-import { Pace } from '../../src/model/pace.js';
-import { tokenizerMetadata } from '../../src/model/tokenizer/huggingface.js';
-import { createTokenizer, type Tokenizer } from '../../src/model/tokenizer/tokenizer.js';
+import { Pace } from '../../src/base/time-slice.js';
+import { openGguf } from '../../src/checkpoint/gguf/reader.js';
+import { writeGguf } from '../../src/checkpoint/gguf/writer.js';
+import { GgufMetadata } from '../../src/metadata/metadata.js';
 import { packageRoot } from '../../src/native/load.js';
-import { temporaryFolder } from '../support/gguf-bytes.js';
-import { nastyText } from '../support/nasty-text.js';
-import { f32, text, u32 } from '../support/random-architecture.js';
+import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
+import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { nastyText } from '../support/damage/nasty-text.js';
+import { temporaryFolder } from '../support/models/gguf-bytes.js';
+import { f32, text, u32 } from '../support/models/random-architecture.js';
 import { sharedLlama } from './support.js';
 import { openHuggingFace, type RealFiles, realVocabularies } from './vocabularies.js';
 
@@ -32,7 +33,7 @@ const model = {
 };
 
 const texts = 600;
-const documents = ['README.md', 'src/model/tokenizer/word-rules.ts', 'test/support/nasty-text.ts'];
+const documents = ['README.md', 'src/tokenizer/words/word-rules.ts', 'test/support/damage/nasty-text.ts'];
 
 function* someTexts(controls: readonly string[]): Generator<string> {
   yield* ['', ' ', 'a', '\n'];

@@ -1,11 +1,11 @@
 // A random llama in every tensor type against llama.cpp on the same file: logits, and the greedy tokens.
 import { expect, test } from 'vitest';
-import { supportedTensorTypes } from '../../src/model/gguf/tensor-types.js';
-import { sharedEngines } from '../support/engines.js';
-import { blockTypes } from '../support/ggml-blocks.js';
-import { modelPaths, someIds } from '../support/model-files.js';
-import type { RandomModel } from '../support/random-architecture.js';
-import type { WeightType } from '../support/random-weights.js';
+import { supportedTensorTypes } from '../../src/checkpoint/gguf/tensor-types.js';
+import { modelPaths, someIds } from '../support/models/model-files.js';
+import type { RandomModel } from '../support/models/random-architecture.js';
+import type { WeightType } from '../support/models/random-weights.js';
+import { blockTypes } from '../support/oracles/ggml-blocks.js';
+import { sharedEngines } from '../support/running/engines.js';
 import { expectParity, expectParityButForTies, logitBounds, sharedLlama } from './support.js';
 
 const engines = sharedEngines();

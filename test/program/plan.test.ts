@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { planArena, planOrder, planWidth } from '../../src/program/plan.js';
 import type { Step } from '../../src/program/recorder.js';
 import { TemporaryStorage } from '../../src/program/temporary-storage.js';
-import { TensorPool } from '../../src/tensor/pool.js';
 import { Tensor } from '../../src/tensor/tensor.js';
+import { TensorPool } from '../../src/tensor/tensor-pool.js';
 
 /** Bytes of a storage that a step touches. */
 interface Piece {

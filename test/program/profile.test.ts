@@ -2,7 +2,7 @@
 // the program allows, and what is refused. And the arithmetic behind it, on made-up runs.
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import type { ProgramBuilder } from '../../src/ops/program-builder.js';
+import type { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
 import {
   medianRun,
   type ProgramProfile,
@@ -10,9 +10,9 @@ import {
   type StepSummary,
   type TracedRun,
 } from '../../src/program/profile.js';
-import { Checkpoint, checkpointOp, until } from '../support/checkpoint.js';
-import { sharedEngines } from '../support/engines.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { Checkpoint, checkpointOp, until } from '../support/running/arranged-team.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 

@@ -1,12 +1,12 @@
 // Recorded programs through the public API: recording, replaying, outputs and inputs, memory, and misuse.
 import { afterEach, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import type { ProgramBuilder } from '../../src/ops/program-builder.js';
+import type { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { Checkpoint, checkpointOp } from '../support/checkpoint.js';
-import { sharedEngines } from '../support/engines.js';
 import { firstBitDifference, Numbers } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { Checkpoint, checkpointOp } from '../support/running/arranged-team.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 const start = (): Promise<Engine> => engineOf({ threads: 2 });

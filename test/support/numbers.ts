@@ -1,6 +1,6 @@
 // Numbers for tests: seeded random values, and how far a result is from an oracle's. Used by the tests of ops,
 // programs and models.
-import { sixteenBitFormats } from '../../src/tensor/half.js';
+import { sixteenBitFormats } from '../../src/tensor/elements/half.js';
 
 /** Numbers from a seed; the same in every run (mulberry32). */
 export class Numbers {

@@ -1,6 +1,6 @@
 // Asserts how a promise is rejected: the library's typed errors by their code, cancellations by their reason.
 import { expect } from 'vitest';
-import { AbortError, type ErrorCode, TesseraeError } from '../../src/errors.js';
+import { AbortError, type ErrorCode, TesseraeError } from '../../src/base/errors.js';
 
 async function rejectionOf(action: unknown): Promise<unknown> {
   try {

@@ -1,6 +1,6 @@
 // That what the calling thread computes by itself never keeps the event loop from turning: counted in turns, not timed.
 import { expect, test } from 'vitest';
-import { sharedEngines } from '../support/engines.js';
+import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 

@@ -3,8 +3,8 @@ import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { Team, TeamOptions } from '../../src/team/team.js';
-import { Checkpoint, createTeam, until } from '../support/checkpoint.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { Checkpoint, createTeam, until } from '../support/running/arranged-team.js';
 
 const teams: Team[] = [];
 const checkpoints: Checkpoint[] = [];

@@ -3,9 +3,9 @@ import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { findWorkerFile } from '../../src/team/worker-file.js';
-import { Checkpoint, createTeam, until } from '../support/checkpoint.js';
-import type { Death } from '../support/mortal-worker.js';
 import { expectRejection } from '../support/rejections.js';
+import { Checkpoint, createTeam, until } from '../support/running/arranged-team.js';
+import type { Death } from '../support/running/mortal-worker.js';
 
 const teams: Team[] = [];
 /** The worker threads that live. */
@@ -40,7 +40,7 @@ function setDeath(death: Death | undefined): void {
   else process.env.TESSERAE_TEST_DEATH = death;
 }
 
-const mortal = { workerFile: findWorkerFile('test/support/mortal-worker.js') };
+const mortal = { workerFile: findWorkerFile('test/support/running/mortal-worker.js') };
 
 async function expectWorks(team: Team): Promise<void> {
   const checkpoint = new Checkpoint();

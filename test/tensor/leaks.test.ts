@@ -1,6 +1,6 @@
 // Tensors that are dropped undisposed give their memory back and are counted; those that somebody can still see do not.
 import { expect, test } from 'vitest';
-import { TensorScope } from '../../src/tensor/scope.js';
+import { TensorScope } from '../../src/tensor/tensor-scope.js';
 import { collectGarbage, makePool } from './support.js';
 
 test('a dropped tensor returns its memory and is counted', async () => {

@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { type ErrorCode, TesseraeError } from '../../src/errors.js';
-import { TensorPool, type TensorPoolOptions } from '../../src/tensor/pool.js';
+import { type ErrorCode, TesseraeError } from '../../src/base/errors.js';
+import { TensorPool, type TensorPoolOptions } from '../../src/tensor/tensor-pool.js';
 
 /** Addresses that are unique, do not overlap, and are aligned to 8 bytes only, as V8's may be. */
 export function makeAddressOf(): (bytes: Uint8Array) => number {

@@ -1,7 +1,7 @@
 // One tensor's life: its metadata, reading and writing it, disposal, misuse, and tensors over memory that is not
 // pooled.
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import type { Storage } from '../../src/tensor/storage.js';
+import type { Storage } from '../../src/tensor/memory/storage.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { expectError, makePool } from './support.js';
 

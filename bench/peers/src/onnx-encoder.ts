@@ -2,8 +2,7 @@
 // onnxruntime's own optimiser, and with one node for each layer's attention and its projections. Runs nothing.
 import { type EncoderLayer, encoderInput, encoderLayers, type MatrixName, type NormName } from './encoder-operands.js';
 import { sideBySide } from './matrices.js';
-import type { Formulation } from './onnx-graphs.js';
-import type { OnnxGraph, OnnxNode } from './onnx-model.js';
+import type { Formulation, OnnxGraph, OnnxNode } from './onnx-model.js';
 import type { EncoderWork } from './work.js';
 
 type Initializer = NonNullable<OnnxGraph['initializers']>[number];

@@ -2,7 +2,7 @@
 // one that is fastest on the machine at hand. Runs nothing.
 import { sideBySide } from './matrices.js';
 import { encoder } from './onnx-encoder.js';
-import type { OnnxGraph, OnnxNode } from './onnx-model.js';
+import type { Formulation, OnnxGraph, OnnxNode } from './onnx-model.js';
 import {
   type AttentionWork,
   type LayerWork,
@@ -14,17 +14,6 @@ import {
   uniform,
   type Work,
 } from './work.js';
-
-/** A graph whose one output is `y`, what it is fed, and how its output is read. */
-export interface Formulation {
-  readonly how: string;
-  /** Has the newer node of ai.onnx in place of those of com.microsoft: measured as a peer of its own. */
-  readonly isStandard?: boolean;
-  readonly graph: OnnxGraph;
-  readonly feeds: Readonly<Record<string, Float32Array>>;
-  /** Brings the output into our layout. */
-  readonly toOurs: (y: Float32Array) => Float32Array;
-}
 
 const asItIs = (y: Float32Array) => y;
 const microsoft = 'com.microsoft';

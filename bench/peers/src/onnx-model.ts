@@ -117,3 +117,14 @@ function varint(value: number): Buffer {
   }
   return Buffer.from([...result, rest]);
 }
+
+/** A graph whose one output is `y`, what it is fed, and how its output is read. */
+export interface Formulation {
+  readonly how: string;
+  /** Has the newer node of ai.onnx in place of those of com.microsoft: measured as a peer of its own. */
+  readonly isStandard?: boolean;
+  readonly graph: OnnxGraph;
+  readonly feeds: Readonly<Record<string, Float32Array>>;
+  /** Brings the output into our layout. */
+  readonly toOurs: (y: Float32Array) => Float32Array;
+}

@@ -1,0 +1,53 @@
+// Gemma 2 (Gemma Team 2024): layers with and without a window in turn, scores and logits with a soft cap, norms before
+// and after each part.
+import type { Architecture } from '../architecture.js';
+import { ConfigReader } from '../config-reader.js';
+import { attend, layersOf, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
+import { decoderConstants } from './decoder.js';
+import {
+  addAttended,
+  addFed,
+  cappedLogits,
+  embedScaled,
+  type GemmaConfig,
+  gemmaWeights,
+  isLocal,
+  readGemmaConfig,
+} from './gemma.js';
+
+export interface Gemma2Config extends GemmaConfig {
+  /** Cap of the scores. */
+  readonly scoreCap: number;
+}
+
+const defaults = { architecture: 'gemma2', period: 2, window: 4096, logitCap: 30, layersOfLargest: 46 };
+
+export const gemma2: Architecture<Gemma2Config> = {
+  kind: 'decoder',
+  name: 'gemma2',
+
+  readConfig: (metadata) => ({
+    ...readGemmaConfig(metadata, defaults),
+    scoreCap: new ConfigReader(metadata, 'gemma2').positive('attn_logit_softcapping', 50),
+  }),
+
+  weights: (config) => gemmaWeights(config, () => []),
+
+  constants: decoderConstants,
+
+  *recordHidden(p, config, weights, inputs) {
+    const pass = { p, config, weights, inputs, prefix: '' };
+    const { attentionScale: scale, scoreCap: softcap, window } = config;
+    const x = embedScaled(pass);
+    for (const at of layersOf(pass)) {
+      const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
+      rotate(at, heads);
+      addAttended(at, attend(at, heads, { scale, softcap, ...(isLocal(at) && { window }) }), x);
+      addFed(at, x);
+      yield;
+    }
+    return rmsNorm(pass, 'output_norm', x);
+  },
+
+  recordLogits: cappedLogits,
+};

@@ -1,0 +1,59 @@
+// Phi 3 and 4 (Abdin et al. 2024): llama with fused projections, rotations that pair the halves of a head, and divisors
+// of the frequencies for short and for long contexts (LongRoPE, Ding et al. 2024). The window that some files name for
+// their attention is not applied: llama.cpp does without it too, and so gives the same tokens.
+import { type Architecture, vectorIn } from '../architecture.js';
+import { scaledFrequencies } from '../rope-scaling.js';
+import {
+  attend,
+  embed,
+  fusedGatedFeedForward,
+  fusedQueriesKeysValues,
+  layersOf,
+  logits,
+  project,
+  rmsNorm,
+  rotate,
+} from '../stages.js';
+import { type DecoderConfig, decoderWeights, matrix, readDecoderConfig, vector } from './decoder.js';
+
+export const phi3: Architecture<DecoderConfig> = {
+  kind: 'decoder',
+  name: 'phi3',
+
+  readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'phi3', style: 'halfSplit' }),
+
+  weights(config) {
+    const { dim, ffn, heads, kvHeads, headDim, rope } = config;
+    const layers = decoderWeights(config, (block) => [
+      vector(`${block}.attn_norm.weight`, dim),
+      matrix(`${block}.attn_qkv`, (heads + 2 * kvHeads) * headDim, dim),
+      matrix(`${block}.attn_output`, dim, heads * headDim),
+      vector(`${block}.ffn_norm.weight`, dim),
+      matrix(`${block}.ffn_up`, 2 * ffn, dim),
+      matrix(`${block}.ffn_down`, dim, ffn),
+    ]);
+    const divisors = (name: string) => vector(`rope_factors_${name}.weight`, rope.dim / 2, { optional: true });
+    return [...layers, divisors('long'), divisors('short')];
+  },
+
+  constants({ rope }, weights, capacity) {
+    const length = capacity > rope.originalContext ? 'long' : 'short';
+    const divisors = vectorIn(weights, 'rope_freqs.weight') ?? vectorIn(weights, `rope_factors_${length}.weight`);
+    return { rope: scaledFrequencies(rope, divisors?.toArray()) };
+  },
+
+  *recordHidden(p, config, weights, inputs) {
+    const pass = { p, config, weights, inputs, prefix: '' };
+    const x = embed(pass);
+    for (const at of layersOf(pass)) {
+      const heads = fusedQueriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
+      rotate(at, heads);
+      project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
+      fusedGatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
+      yield;
+    }
+    return rmsNorm(pass, 'output_norm', x);
+  },
+
+  recordLogits: (p, _config, weights, hidden) => logits(p, weights, hidden),
+};

@@ -1,0 +1,30 @@
+// Qwen 2 and 2.5 (Yang et al. 2024): llama with biases on queries, keys and values, and rotations that pair the halves
+// of a head.
+import type { Architecture } from '../architecture.js';
+import {
+  type DecoderConfig,
+  decoderConstants,
+  decoderWeights,
+  layerMatrices,
+  readDecoderConfig,
+  vector,
+} from './decoder.js';
+import { llama } from './llama.js';
+
+export const qwen2: Architecture<DecoderConfig> = {
+  kind: 'decoder',
+  name: 'qwen2',
+
+  readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen2', style: 'halfSplit' }),
+
+  weights: (config) =>
+    decoderWeights(config, (block) => [
+      vector(`${block}.attn_norm.weight`, config.dim),
+      vector(`${block}.ffn_norm.weight`, config.dim),
+      ...layerMatrices(config, block, { queries: 'optional' }),
+    ]),
+
+  constants: decoderConstants,
+  recordHidden: llama.recordHidden,
+  recordLogits: llama.recordLogits,
+};

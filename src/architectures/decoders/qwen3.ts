@@ -1,0 +1,57 @@
+// Qwen 3 (Yang et al. 2025): llama whose queries and keys are normalised head by head before they are rotated, in pairs
+// of the halves of a head.
+import type { Architecture } from '../architecture.js';
+import {
+  attend,
+  embed,
+  gatedFeedForward,
+  layersOf,
+  logits,
+  normHeads,
+  project,
+  queriesKeysValues,
+  rmsNorm,
+  rotate,
+} from '../stages.js';
+import {
+  type DecoderConfig,
+  decoderConstants,
+  decoderWeights,
+  layerMatrices,
+  readDecoderConfig,
+  vector,
+} from './decoder.js';
+
+export const qwen3: Architecture<DecoderConfig> = {
+  kind: 'decoder',
+  name: 'qwen3',
+
+  readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen3', style: 'halfSplit' }),
+
+  weights: (config) =>
+    decoderWeights(config, (block) => [
+      vector(`${block}.attn_norm.weight`, config.dim),
+      vector(`${block}.attn_q_norm.weight`, config.headDim),
+      vector(`${block}.attn_k_norm.weight`, config.headDim),
+      vector(`${block}.ffn_norm.weight`, config.dim),
+      ...layerMatrices(config, block),
+    ]),
+
+  constants: decoderConstants,
+
+  *recordHidden(p, config, weights, inputs) {
+    const pass = { p, config, weights, inputs, prefix: '' };
+    const x = embed(pass);
+    for (const at of layersOf(pass)) {
+      const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
+      normHeads(at, heads);
+      rotate(at, heads);
+      project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
+      gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
+      yield;
+    }
+    return rmsNorm(pass, 'output_norm', x);
+  },
+
+  recordLogits: (p, _config, weights, hidden) => logits(p, weights, hidden),
+};

@@ -1,0 +1,84 @@
+// What encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention over
+// whole sequences, several of one length side by side. Each says in a file of its own what its layers do.
+
+import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
+import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
+import { layerNormVectors, matrix } from '../decoders/decoder.js';
+import { embed, type Layer, layerNorm, type Pass, type QueriesKeysValues, tensorOf } from '../stages.js';
+
+export interface EncoderConfig extends BaseConfig {
+  /** Rows of the table of token types: 0 for the first sentence, 1 for the second. */
+  readonly tokenTypes: number;
+}
+
+export type EncoderPass<Config extends EncoderConfig = EncoderConfig> = Pass<Config, EncoderInputs>;
+export type EncoderLayer<Config extends EncoderConfig = EncoderConfig> = Layer<Config, EncoderInputs>;
+
+/** @throws TesseraeError ERR_MODEL_FILE, ERR_UNSUPPORTED, as {@link readSizes} */
+export function readEncoderConfig(metadata: GgufMetadata, architecture: string): EncoderConfig {
+  const reader = new ConfigReader(metadata, architecture);
+  const sizes = readSizes(reader, 'layer');
+  if (reader.flag('attention.causal', false)) {
+    throw reader.error(
+      'attention.causal',
+      'asks for causal attention in an encoder, which is not supported',
+      'ERR_UNSUPPORTED',
+    );
+  }
+  if (sizes.kvHeads !== sizes.heads) {
+    throw reader.error('attention.head_count_kv', 'differs from the number of heads in an encoder', 'ERR_UNSUPPORTED');
+  }
+  return { ...sizes, tokenTypes: metadata.count('tokenizer.ggml.token_type_count', 1) };
+}
+
+/** The tables that tokens are embedded with, and the tensors of all layers. */
+export function encoderWeights(
+  { vocabulary, dim, layers, tokenTypes }: EncoderConfig,
+  layer: (block: string) => readonly WeightSpec[],
+): WeightSpec[] {
+  return [
+    matrix('token_embd', vocabulary, dim),
+    matrix('token_types', tokenTypes, dim, { asF32: true, optional: true }),
+    ...layerNormVectors('token_embd_norm', dim),
+    ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
+  ];
+}
+
+/**
+ * The embedding of the tokens, all of type 0, f32 [batch · tokens, dim], normalised. `positions`: what is added for where
+ * they stand.
+ */
+export function embedTyped(pass: EncoderPass, positions?: Tensor): Tensor {
+  const { p } = pass;
+  const x = embed(pass);
+  if (pass.weights.has('token_types.weight')) {
+    p.add(x, tensorOf(pass, 'token_types').slice([0, 1]), { out: x });
+  }
+  if (positions !== undefined) p.add(x, positions, { out: x });
+  return layerNorm(pass, 'token_embd_norm', x, { out: x });
+}
+
+/**
+ * Every query against all keys of its own sequence. f32 [batch · tokens, heads · headDim].
+ * @param slopes f32 [heads]: what a score loses for each position between query and key
+ */
+export function attendWhole({ p, inputs }: EncoderLayer, { q, k, v }: QueriesKeysValues, slopes?: Tensor): Tensor {
+  const { batch, mixed, lengths } = inputs;
+  // [batch · tokens, heads, headDim] -> [batch, heads, tokens, headDim]
+  const byHead = (x: Tensor) => x.reshape([batch, -1, ...x.shape.slice(1)]).transpose(0, 2, 1, 3);
+  const out = byHead(mixed.reshape(q.shape));
+  p.attention(byHead(q), byHead(k), byHead(v), { kvLengths: lengths, out, ...(slopes && { slopes }) });
+  return mixed;
+}
+
+/** ALiBi (Press et al. 2022) for any number of heads, as llama.cpp computes it. */
+export function alibiSlopes({ heads }: ModelConfig, maxBias: number): Float32Array {
+  const powerOfTwo = 2 ** Math.floor(Math.log2(heads));
+  return Float32Array.from({ length: heads }, (_, head) =>
+    head < powerOfTwo
+      ? 2 ** ((-maxBias * (head + 1)) / powerOfTwo)
+      : 2 ** ((-maxBias * (2 * (head - powerOfTwo) + 1)) / (2 * powerOfTwo)),
+  );
+}

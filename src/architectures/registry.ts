@@ -1,0 +1,40 @@
+// The architectures that can be loaded, one line each.
+
+import { quote } from '../base/quote.js';
+import type { GgufMetadata } from '../metadata/metadata.js';
+import type { AnyArchitecture } from './architecture.js';
+import { gemma2 } from './decoders/gemma2.js';
+import { gemma3 } from './decoders/gemma3.js';
+import { gpt2 } from './decoders/gpt2.js';
+import { llama } from './decoders/llama.js';
+import { phi3 } from './decoders/phi3.js';
+import { qwen2 } from './decoders/qwen2.js';
+import { qwen3 } from './decoders/qwen3.js';
+import { smollm3 } from './decoders/smollm3.js';
+import { bert } from './encoders/bert.js';
+import { jinaBertV2 } from './encoders/jina-bert-v2.js';
+import { nomicBert } from './encoders/nomic-bert.js';
+
+const architectures = [
+  llama,
+  smollm3,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  phi3,
+  gpt2,
+  bert,
+  nomicBert,
+  jinaBertV2,
+] as readonly unknown[] as readonly AnyArchitecture[];
+
+/** @throws TesseraeError ERR_UNSUPPORTED, naming the architecture and those that are supported */
+export function architectureOf(metadata: GgufMetadata): AnyArchitecture {
+  const key = 'general.architecture';
+  const name = metadata.string(key);
+  const found = architectures.find((architecture) => architecture.name === name);
+  if (found !== undefined) return found;
+  const supported = architectures.map((architecture) => architecture.name).join(', ');
+  throw metadata.error(key, `names ${quote(name)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+}

@@ -1,0 +1,203 @@
+// The stages that forward passes are made of: norms, projections, attention, feed-forward layers, each recorded with the
+// weights that the file has under a name. All projections of all architectures go through here.
+
+import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type ForwardInputs, type ModelConfig, vectorIn, type Weight, type Weights } from './architecture.js';
+import type { BaseConfig } from './config-reader.js';
+import type { DecoderConfig } from './decoders/decoder.js';
+
+/** Where a stage finds its weights, and where it records itself. */
+export interface Place {
+  readonly p: ProgramBuilder;
+  readonly weights: Weights;
+  /** What the names of its tensors begin with: nothing, or the name of a layer. */
+  readonly prefix: string;
+}
+
+/** A forward pass that is being recorded. */
+export interface Pass<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Place {
+  readonly config: Config;
+  readonly inputs: Inputs;
+}
+
+/** One layer of such a pass. */
+export interface Layer<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Pass<Config, Inputs> {
+  readonly index: number;
+}
+
+type RotaryConfig = ModelConfig & Pick<DecoderConfig, 'rope'>;
+type RotaryInputs = Pick<ForwardInputs, 'positions' | 'constants'>;
+
+/** The layers of a pass, first to last. */
+export function* layersOf<Config extends ModelConfig, Inputs>(
+  pass: Pass<Config, Inputs>,
+): Generator<Layer<Config, Inputs>> {
+  for (let index = 0; index < pass.config.layers; index++) yield { ...pass, index, prefix: `blk.${index}.` };
+}
+
+/** A weight that the architecture has named as required, so that loading has seen to its being there. */
+export function weightOf({ weights, prefix }: Place, name: string): Weight {
+  return weights.get(`${prefix}${name}.weight`) as Weight;
+}
+
+/** Whether the file has a weight that the architecture has named as optional. */
+export function hasWeight({ weights, prefix }: Place, name: string): boolean {
+  return weights.has(`${prefix}${name}.weight`);
+}
+
+function biasOf({ weights, prefix }: Place, name: string): Tensor | undefined {
+  return vectorIn(weights, `${prefix}${name}.bias`);
+}
+
+/** The same for one that is held in f32: the weight of a norm, or a table that is added. */
+export function tensorOf({ weights, prefix }: Place, name: string): Tensor {
+  return vectorIn(weights, `${prefix}${name}.weight`) as Tensor;
+}
+
+/** The rows of the embedding for the tokens of the pass, f32 [tokens, dim]. */
+export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
+  return at.p.embedding(weightOf(at, 'token_embd'), at.inputs.ids);
+}
+
+export function rmsNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
+  return at.p.rmsNorm(x, tensorOf(at, name), { eps: at.config.normEps, ...options });
+}
+
+export function layerNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
+  const bias = biasOf(at, name);
+  return at.p.layerNorm(x, {
+    weight: tensorOf(at, name),
+    ...(bias && { bias }),
+    eps: at.config.normEps,
+    ...options,
+  });
+}
+
+type Activation = 'gelu' | 'geluTanh' | 'silu';
+
+export interface ProjectOptions {
+  /** Added to the result; may be `out`. */
+  readonly residual?: Tensor;
+  readonly out?: Tensor;
+}
+
+/** y = x · wᵀ + bias, where the file has a bias: the layout of a projection in the file is [out, in]. */
+export function project(
+  at: Place,
+  name: string,
+  x: Tensor,
+  options: ProjectOptions & { activation?: Activation } = {},
+): Tensor {
+  const bias = biasOf(at, name);
+  return at.p.matmul(x, weightOf(at, name), { transposeB: true, ...(bias && { bias }), ...options });
+}
+
+/** Several projections of the same x. */
+export function projectMany<Names extends readonly string[]>(
+  at: Place,
+  names: readonly [...Names],
+  x: Tensor,
+): { -readonly [Index in keyof Names]: Tensor } {
+  return names.map((name) => project(at, name, x)) as { -readonly [Index in keyof Names]: Tensor };
+}
+
+/** [tokens, count · headDim] as heads: [tokens, count, headDim], without moving anything. */
+export function asHeads(at: Pass, x: Tensor, count: number): Tensor {
+  return x.reshape([-1, count, at.config.headDim]);
+}
+
+/** The queries, keys and values of a layer: [tokens, heads or kvHeads, headDim]. */
+export interface QueriesKeysValues {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+export function queriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
+  const { heads, kvHeads } = at.config;
+  const [q, k, v] = projectMany(at, ['attn_q', 'attn_k', 'attn_v'], h);
+  return { q: asHeads(at, q, heads), k: asHeads(at, k, kvHeads), v: asHeads(at, v, kvHeads) };
+}
+
+/** The same from one projection, whose rows are those of q, k and v one after the other. */
+export function fusedQueriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
+  const { heads, kvHeads } = at.config;
+  const all = asHeads(at, project(at, 'attn_qkv', h), heads + 2 * kvHeads);
+  const part = (from: number, count: number) => all.slice(null, [from, from + count]);
+  return { q: part(0, heads), k: part(heads, kvHeads), v: part(heads + kvHeads, kvHeads) };
+}
+
+/** Normalises queries and keys head by head, in place. */
+export function normHeads(at: Pass<DecoderConfig>, { q, k }: QueriesKeysValues): void {
+  rmsNorm(at, 'attn_q_norm', q, { out: q });
+  rmsNorm(at, 'attn_k_norm', k, { out: k });
+}
+
+/** Turns queries and keys, in place, by their positions. `table`: the constant with the frequencies. */
+export function rotate(
+  { p, config, inputs }: Pass<RotaryConfig, RotaryInputs>,
+  { q, k }: QueriesKeysValues,
+  table = 'rope',
+): void {
+  const frequencies = inputs.constants.get(table) as Tensor;
+  const { style, magnitude } = config.rope;
+  for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });
+}
+
+/** Queries against all keys so far: those in the cache and those that this pass adds to it. f32 [tokens, heads · headDim]. */
+export function attend(
+  { p, inputs, index }: Layer<ModelConfig, ForwardInputs>,
+  { q, k, v }: QueriesKeysValues,
+  options: { scale?: number; softcap?: number; window?: number | undefined } = {},
+): Tensor {
+  const { positions } = inputs;
+  const cache = inputs.cache[index] as PagedKeyValues;
+  p.storeKeyValues(k, v, positions, { cache });
+  return p.pagedAttention(q, positions, { cache, ...options });
+}
+
+/** down(activation(gate(h)) · up(h)): SwiGLU and its relatives (Shazeer 2020). */
+export function gatedFeedForward(
+  at: Place,
+  h: Tensor,
+  { activation, ...options }: { activation: Activation } & ProjectOptions,
+): Tensor {
+  const { p } = at;
+  if (activation === 'silu') {
+    const [gate, up] = projectMany(at, ['ffn_gate', 'ffn_up'], h);
+    return project(at, 'ffn_down', p.siluMul(gate, up, { out: gate }), options);
+  }
+  const gate = project(at, 'ffn_gate', h, { activation });
+  const up = project(at, 'ffn_up', h);
+  return project(at, 'ffn_down', p.mul(gate, up, { out: gate }), options);
+}
+
+/** The same where one matrix has gate and up, one after the other. */
+export function fusedGatedFeedForward(
+  at: Pass<BaseConfig>,
+  h: Tensor,
+  { activation, ...options }: { activation: 'silu' | 'gelu' } & ProjectOptions,
+): Tensor {
+  const { p, config } = at;
+  const both = project(at, 'ffn_up', h);
+  const gate = both.slice(null, [0, config.ffn]);
+  const up = both.slice(null, [config.ffn, 2 * config.ffn]);
+  const gated = activation === 'silu' ? p.siluMul(gate, up) : p.mul(p.gelu(gate), up);
+  return project(at, 'ffn_down', gated, options);
+}
+
+/** down(activation(up(h))). */
+export function feedForward(
+  at: Place,
+  h: Tensor,
+  { activation, ...options }: { activation: Activation } & ProjectOptions,
+): Tensor {
+  return project(at, 'ffn_down', project(at, 'ffn_up', h, { activation }), options);
+}
+
+/** The logits of hidden states, by the output matrix or, where there is none, the embedding. */
+export function logits(p: ProgramBuilder, weights: Weights, hidden: Tensor): Tensor {
+  return project({ p, weights, prefix: '' }, weights.has('output.weight') ? 'output' : 'token_embd', hidden);
+}

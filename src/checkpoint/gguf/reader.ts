@@ -1,0 +1,94 @@
+// Opens GGUF files: the header is parsed in slices that leave the event loop free, and tensor data is read straight
+// into memory that the caller owns. Computes nothing and converts nothing. Called by the model loader.
+import { TesseraeError } from '../../base/errors.js';
+import { quote } from '../../base/quote.js';
+import { Pace } from '../../base/time-slice.js';
+import { GgufMetadata } from '../../metadata/metadata.js';
+import { OpenFile } from '../model-file.js';
+import { HeaderCursor } from './cursor.js';
+import { type GgufHeader, type GgufTensorInfo, parseHeader } from './parse.js';
+
+export type { GgufTensorInfo } from './parse.js';
+
+/** An open GGUF file. Holds a file descriptor: close it, or use `await using`. */
+export class GgufFile {
+  readonly path: string;
+  readonly version: number;
+  readonly metadata: GgufMetadata;
+  /** In the order of the file. */
+  readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
+  /** Every tensor begins at a multiple of this many bytes from `dataOffset`. */
+  readonly alignment: number;
+  /** Where the tensor data begins in the file, in bytes. */
+  readonly dataOffset: number;
+  readonly file: OpenFile;
+
+  /** Not for users: {@link openGguf} makes these. */
+  constructor(file: OpenFile, header: GgufHeader) {
+    this.file = file;
+    this.path = file.path;
+    this.version = header.version;
+    this.metadata = new GgufMetadata(header.metadata, file.path);
+    this.tensors = header.tensors;
+    this.alignment = header.alignment;
+    this.dataOffset = header.dataOffset;
+  }
+
+  get fileSizeBytes(): number {
+    return this.file.sizeBytes;
+  }
+
+  /** @throws TesseraeError ERR_MODEL_FILE when the file has no such tensor. */
+  tensor(name: string): GgufTensorInfo {
+    const info = this.tensors.get(name);
+    if (info === undefined) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: tensor ${quote(name)} is missing`);
+    return info;
+  }
+
+  /**
+   * Reads a tensor's bytes as they stand in the file, whatever its type, without a buffer in between.
+   * @param target exactly `info.sizeBytes` long; may lie in shared memory. Its contents are undefined after a failure
+   * @throws TesseraeError ERR_ARGUMENT, ERR_FILE, ERR_MODEL_FILE (file became shorter), ERR_DISPOSED; AbortError
+   */
+  async readTensorInto(info: GgufTensorInfo, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (this.tensors.get(info.name) !== info) {
+      throw new TesseraeError('ERR_ARGUMENT', `tensor ${quote(info.name)} is not of ${this.path}`);
+    }
+    if (!(target instanceof Uint8Array) || target.byteLength !== info.sizeBytes) {
+      const got = target instanceof Uint8Array ? `${target.byteLength} bytes` : typeof target;
+      throw new TesseraeError(
+        'ERR_ARGUMENT',
+        `tensor ${quote(info.name)} has ${info.sizeBytes} bytes, the target is ${got}`,
+      );
+    }
+    await this.file.readInto(target, this.dataOffset + info.offset, `tensor ${quote(info.name)}`, signal);
+  }
+
+  /** Closes the file; reads under way finish before. May be called again. */
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Opens a GGUF file (version 2 or 3, little-endian) and parses its header.
+ * @throws TesseraeError ERR_FILE when it cannot be read, ERR_MODEL_FILE when it is truncated, corrupt or inconsistent,
+ * ERR_UNSUPPORTED when a tensor's type is unknown; AbortError when the signal fires.
+ */
+export async function openGguf(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<GgufFile> {
+  if (typeof path !== 'string' || path === '') {
+    throw new TesseraeError('ERR_ARGUMENT', `expected the path of a GGUF file, got ${quote(String(path))}`);
+  }
+  const pace = new Pace(options.signal);
+  const file = await OpenFile.open(path);
+  try {
+    return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, pace));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}

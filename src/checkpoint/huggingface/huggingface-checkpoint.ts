@@ -1,0 +1,184 @@
+// Folders of Hugging Face as a source of models: config.json, tokenizer.json, and safetensors files, one or many. Gives
+// all of it under the names of GGUF. Called by openSource.
+import { basename, join } from 'node:path';
+import { TesseraeError } from '../../base/errors.js';
+import { describeJson, JsonView } from '../../base/json-view.js';
+import { quote } from '../../base/quote.js';
+import { Pace } from '../../base/time-slice.js';
+import { GgufMetadata } from '../../metadata/metadata.js';
+import { StringList } from '../../metadata/string-list.js';
+import type { MetadataArray, MetadataValue } from '../../metadata/value-types.js';
+import { createTokenizer } from '../../tokenizer/create-tokenizer.js';
+import { tokenizerMetadata } from '../../tokenizer/huggingface/huggingface.js';
+import type { Tokenizer } from '../../tokenizer/tokenizer.js';
+import type { ModelSource, OpenSourceOptions, SourceTensor } from '../checkpoint.js';
+import { translateConfig } from './config.js';
+import { isObject, readJsonFile, readSmallFile } from './json-file.js';
+import { openSafetensors, type SafetensorsFile } from './safetensors.js';
+import { translateName } from './tensor-names.js';
+
+const configName = 'config.json';
+const weightsName = 'model.safetensors';
+const indexName = 'model.safetensors.index.json';
+const tokenizerName = 'tokenizer.json';
+const MOST_FILES = 1000;
+/** The largest tokenizer.json in use has about 35 MB. */
+const MOST_TOKENIZER_BYTES = 128 << 20;
+
+/** In the order of llama.cpp's `pooling_type`. */
+const poolingModes = ['pooling_mode_mean_tokens', 'pooling_mode_cls_token', 'pooling_mode_lasttoken'];
+
+/**
+ * @throws TesseraeError ERR_FILE for a folder without a model, ERR_MODEL_FILE for files that are damaged or do not fit
+ * together, ERR_UNSUPPORTED for models that are not built; AbortError
+ */
+export async function openHuggingFaceFolder(path: string, { signal }: OpenSourceOptions): Promise<ModelSource> {
+  const config = await readJsonFile(path, configName, signal);
+  if (config === undefined) {
+    const problem = `cannot be opened: it is a directory without a ${configName}, and so no model`;
+    throw new TesseraeError('ERR_FILE', `${path}: ${problem}`);
+  }
+  const { architecture, metadata, tied } = translateConfig(config, join(path, configName));
+  const tokenizer = await readSmallFile(path, tokenizerName, MOST_TOKENIZER_BYTES, signal);
+  if (tokenizer === undefined) {
+    throw new TesseraeError('ERR_UNSUPPORTED', `${path}: there is no ${tokenizerName}; other tokenizers are not read`);
+  }
+  const tokenizerConfig = (await readJsonFile(path, 'tokenizer_config.json', signal)) ?? {};
+  const translated = await tokenizerMetadata(tokenizer, tokenizerConfig, new Pace(signal));
+  for (const [key, value] of translated) metadata.set(key, value);
+  await addPooling(path, architecture, metadata, signal);
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const name of await namesOfFiles(path, signal)) files.push(await openSafetensors(join(path, name), signal));
+    const tensors = tensorsOf(files, architecture, tied);
+    padTokens(metadata, tensors.get('token_embd.weight'));
+    return new HuggingFaceSource({ path, metadata, tensors, files });
+  } catch (error) {
+    for (const { file } of files) await file.close();
+    throw error;
+  }
+}
+
+interface SourceParts {
+  readonly path: string;
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly files: readonly SafetensorsFile[];
+}
+
+class HuggingFaceSource implements ModelSource {
+  readonly path: string;
+  readonly metadata: GgufMetadata;
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly #files: readonly SafetensorsFile[];
+
+  constructor({ path, metadata, tensors, files }: SourceParts) {
+    this.path = path;
+    this.metadata = new GgufMetadata(metadata, path);
+    this.tensors = tensors;
+    this.#files = files;
+  }
+
+  createTokenizer(signal?: AbortSignal): Promise<Tokenizer> {
+    return createTokenizer(this.metadata, signal === undefined ? {} : { signal });
+  }
+
+  async close(): Promise<void> {
+    for (const { file } of this.#files) await file.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** The files that the index names, or the only one. */
+async function namesOfFiles(path: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const index = await readJsonFile(path, indexName, signal);
+  if (index === undefined) return [weightsName];
+  const map = new JsonView(index, join(path, indexName)).at('weight_map');
+  const names = new Set<string>();
+  for (const name of Object.values(map.rawObject())) {
+    // A name leads nowhere but into the folder.
+    if (typeof name !== 'string' || name !== basename(name) || !name.endsWith('.safetensors')) {
+      throw map.error(`names the file ${describeJson(name)}, which is no safetensors file of the folder`);
+    }
+    names.add(name);
+    if (names.size > MOST_FILES) throw map.error(`names more than ${MOST_FILES} files`);
+  }
+  if (names.size === 0) throw map.error('names no files');
+  return [...names].sort();
+}
+
+function tensorsOf(files: readonly SafetensorsFile[], architecture: string, tied: boolean): Map<string, SourceTensor> {
+  const tensors = new Map<string, SourceTensor>();
+  for (const { file, tensors: infos } of files) {
+    for (const info of infos.values()) {
+      const translation = translateName(architecture, info.name, tied);
+      if (translation === undefined) continue;
+      const { name, transposed = false, plus = 0 } = translation;
+      if (tensors.has(name)) {
+        throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(info.name)} stands twice in the model`);
+      }
+      const { position, sizeBytes, type = info.dtype } = info;
+      const shape = transposed ? [...info.shape].reverse() : info.shape;
+      tensors.set(name, { name, shape, type, file, position, sizeBytes, transposed, plus });
+    }
+  }
+  return tensors;
+}
+
+/**
+ * Embeddings often have rows beyond the last token, up to a round number: they become tokens that nothing stands for,
+ * as llama.cpp's conversion makes them.
+ * @throws TesseraeError ERR_MODEL_FILE where they are more than the tokens, which is no round number any more
+ */
+function padTokens(metadata: Map<string, MetadataValue>, embedding: SourceTensor | undefined): void {
+  const tokens = metadata.get('tokenizer.ggml.tokens') as MetadataArray & { value: StringList };
+  const known = tokens.value.length;
+  const [rows = 0] = embedding?.shape ?? [];
+  const missing = rows - known;
+  if (missing <= 0) return;
+  if (missing > known) {
+    const problem = `the embedding has ${rows} rows, more than twice as many as there are tokens (${known})`;
+    throw new TesseraeError('ERR_MODEL_FILE', `${embedding?.file.path}: ${problem}`);
+  }
+  const pads = StringList.from(Array.from({ length: missing }, (_, index) => `[PAD${known + index}]`));
+  const { bytes, offsets } = tokens.value;
+  const end = offsets[known] as number;
+  const paddedOffsets = new Uint32Array(rows + 1);
+  paddedOffsets.set(offsets);
+  paddedOffsets.set(
+    pads.offsets.map((offset) => offset + end),
+    known,
+  );
+  const value = new StringList(Buffer.concat([bytes, pads.bytes]), paddedOffsets);
+  metadata.set('tokenizer.ggml.tokens', { type: 'array', element: 'string', value });
+  const unused = 5;
+  const types = metadata.get('tokenizer.ggml.token_type') as MetadataArray & { value: Int32Array };
+  const paddedTypes = new Int32Array(value.length).fill(unused);
+  paddedTypes.set(types.value);
+  metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: paddedTypes });
+  const scores = metadata.get('tokenizer.ggml.scores') as (MetadataArray & { value: Float32Array }) | undefined;
+  if (scores === undefined) return;
+  const paddedScores = new Float32Array(value.length).fill(Number.NEGATIVE_INFINITY);
+  paddedScores.set(scores.value);
+  metadata.set('tokenizer.ggml.scores', { type: 'array', element: 'f32', value: paddedScores });
+}
+
+/** How sentence-transformers pools the states, where the folder says it. */
+async function addPooling(
+  path: string,
+  architecture: string,
+  metadata: Map<string, MetadataValue>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const pooling = await readJsonFile(join(path, '1_Pooling'), configName, signal);
+  if (!isObject(pooling)) return;
+  const chosen = Object.keys(pooling).filter((key) => key.startsWith('pooling_mode_') && pooling[key] === true);
+  const mode = poolingModes.indexOf(chosen[0] ?? '');
+  if (chosen.length !== 1 || mode === -1) {
+    throw new TesseraeError('ERR_UNSUPPORTED', `${path}: the pooling ${quote(chosen.join(', '))} is not supported`);
+  }
+  metadata.set(`${architecture}.pooling_type`, { type: 'u32', value: mode + 1 });
+}

@@ -1,0 +1,91 @@
+// A file of a model, open for reading: positioned reads in bounded pieces into memory that the caller owns. Knows no
+// format. Opened by the readers of GGUF files and of folders; its descriptor is what gets mapped.
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { TesseraeError } from '../base/errors.js';
+import { Pace } from '../base/time-slice.js';
+
+/** Data is read in pieces of this size, so that an abort is noticed between two of them. */
+const PIECE_BYTES = 4 << 20;
+
+/** Holds a file descriptor: close it, or use `await using`. */
+export class OpenFile {
+  readonly path: string;
+  /** As it was when the file was opened. */
+  readonly sizeBytes: number;
+  #handle: FileHandle | undefined;
+
+  private constructor(path: string, sizeBytes: number, handle: FileHandle) {
+    this.path = path;
+    this.sizeBytes = sizeBytes;
+    this.#handle = handle;
+  }
+
+  /** @throws TesseraeError ERR_FILE when there is no such file, or it is none that can be read at any position */
+  static async open(path: string): Promise<OpenFile> {
+    let handle: FileHandle | undefined;
+    try {
+      // Asked before opening, since opening a named pipe would wait for its writer.
+      const stats = await stat(path);
+      if (stats.isDirectory()) throw new Error('it is a directory');
+      if (!stats.isFile()) throw new Error('it is not a regular file');
+      handle = await open(path, constants.O_RDONLY);
+      return new OpenFile(path, (await handle.stat()).size, handle);
+    } catch (error) {
+      await handle?.close();
+      throw new TesseraeError('ERR_FILE', `${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** The descriptor, for as long as the file is open. */
+  get fd(): number {
+    return this.#open().fd;
+  }
+
+  /** One read into part of `target`, which may lie in shared memory; the bytes read, 0 at the end of the file. */
+  async readPiece(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
+    const handle = this.#open();
+    try {
+      return (await handle.read(target, at, length, position)).bytesRead;
+    } catch (error) {
+      throw new TesseraeError('ERR_FILE', `${this.path}: cannot be read: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Fills `target` with the bytes from `position` on. Its contents are undefined after a failure.
+   * @param what lies there, for the message
+   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE when the file ends before, ERR_DISPOSED; AbortError
+   */
+  async readInto(target: Uint8Array, position: number, what: string, signal?: AbortSignal | undefined): Promise<void> {
+    const pace = new Pace(signal);
+    let at = 0;
+    while (at < target.length) {
+      pace.check();
+      const bytesRead = await this.readPiece(target, at, Math.min(PIECE_BYTES, target.length - at), position + at);
+      if (bytesRead === 0) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: ends inside ${what}`);
+      at += bytesRead;
+    }
+  }
+
+  /** Closes the file; reads under way finish before. May be called again. */
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #open(): FileHandle {
+    if (this.#handle === undefined) throw new TesseraeError('ERR_DISPOSED', `${this.path} is closed`);
+    return this.#handle;
+  }
+}
+
+/** What a system error says, for one line of a message: without the system call and the path. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
+}

@@ -1,0 +1,273 @@
+// Writes a GGUF file anew with quantized weights: tensors go through memory in pieces, read, encoded by all workers, and
+// written. Which tensor gets which type stands in quantize-rules.ts. Called by the engine.
+import { stat } from 'node:fs/promises';
+import { TesseraeError } from '../../base/errors.js';
+import { checkFlag, checkOptions } from '../../base/options.js';
+import { quote } from '../../base/quote.js';
+import type { MetadataValue } from '../../metadata/value-types.js';
+import type { Compute } from '../../ops/calls/compute.js';
+import {
+  elementBytes,
+  type QuantizeSource,
+  type QuantizeTarget,
+  quantizeBlocks,
+  quantizeSources,
+} from '../../ops/quantized/quantize-blocks.js';
+import { dtypes } from '../../tensor/elements/dtype.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ModelSource, SourceTensor } from '../checkpoint.js';
+import { openGgufSource } from '../gguf/gguf-checkpoint.js';
+import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from '../gguf/tensor-types.js';
+import { type GgufTensorSource, writeGguf } from '../gguf/writer.js';
+import { messageOf } from '../model-file.js';
+import { QUANTIZATION_VERSION, type QuantizeType, quantizedTypeOf, quantizeTypes } from './quantize-rules.js';
+
+export interface QuantizeProgress {
+  /** Bytes of the input's tensors, so far and in all. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface QuantizeOptions {
+  readonly type: QuantizeType;
+  /** Whether an output that exists may be replaced. */
+  readonly force?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: QuantizeProgress) => void) | undefined;
+}
+
+/** What was written. */
+export interface QuantizeResult {
+  readonly path: string;
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  /** How many tensors have each type. */
+  readonly tensorTypes: Readonly<Record<string, number>>;
+}
+
+/** Elements that are in memory at a time, twice: a multiple of every block. */
+const PIECE_ELEMENTS = 1 << 22;
+
+const op = 'quantizeModel';
+
+/**
+ * The output appears under its name when it is complete; until then, and after a failure, what was there stays.
+ * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_ARGUMENT, ERR_UNSUPPORTED for an input that is quantized already,
+ * ERR_BUDGET; AbortError when the signal fires
+ */
+export async function quantizeModel(
+  compute: Compute,
+  input: string,
+  output: string,
+  options: QuantizeOptions,
+): Promise<QuantizeResult> {
+  checkOptions(options, ['type', 'force', 'signal', 'onProgress'], op);
+  const { type, signal, onProgress } = options;
+  const force = checkFlag(options.force, false, 'force', op);
+  if (!Object.hasOwn(quantizeTypes, type)) {
+    const known = Object.keys(quantizeTypes).join(', ');
+    throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${quote(String(type))}`, { op });
+  }
+  const signalOption = signal === undefined ? {} : { signal };
+  await using source = await openGgufSource(input, { signal });
+  const files = new Set([...source.tensors.values()].map(({ file }) => file));
+  await checkOutput([input, ...[...files].map((file) => file.path)], output, force);
+  const targets = targetsOf(source, type);
+  const totalBytes = [...source.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let doneBytes = 0;
+  const onPiece = (bytes: number) => {
+    doneBytes += bytes;
+    onProgress?.({ doneBytes, totalBytes });
+  };
+  const pieces = new PieceReader(compute, { signal, onPiece });
+  const tensors = [...source.tensors.values()].map((info): GgufTensorSource => {
+    const target = targets.get(info.name);
+    const { name, shape } = info;
+    if (target === undefined) return { name, shape, type: info.type, data: pieces.copied(info) };
+    return { name, shape, type: target, data: pieces.quantized(info, target) };
+  });
+  await writeGguf(output, { metadata: metadataOf(source, type), tensors }, signalOption);
+  return {
+    path: output,
+    inputBytes: [...files].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    outputBytes: (await stat(output)).size,
+    tensorTypes: countTypes(tensors),
+  };
+}
+
+async function checkOutput(inputs: readonly string[], output: string, force: boolean): Promise<void> {
+  if (typeof output !== 'string' || output === '') {
+    throw new TesseraeError('ERR_ARGUMENT', `expected the path of the output, got ${quote(String(output))}`, { op });
+  }
+  const there = await stat(output).catch((error: NodeJS.ErrnoException) => {
+    // An absent folder is found when the file is opened for writing.
+    if (error.code === 'ENOENT') return undefined;
+    throw new TesseraeError('ERR_FILE', `${output}: cannot be written: ${messageOf(error)}`, { cause: error });
+  });
+  if (there === undefined) return;
+  for (const input of inputs) {
+    const source = await stat(input);
+    if (there.dev !== source.dev || there.ino !== source.ino) continue;
+    throw new TesseraeError('ERR_ARGUMENT', `input and output are the same file, ${output}`, { op });
+  }
+  if (!there.isFile()) throw new TesseraeError('ERR_FILE', `${output}: cannot be written: it is not a regular file`);
+  if (!force) throw new TesseraeError('ERR_FILE', `${output}: exists already, and would be replaced only by force`);
+}
+
+/** The types of the tensors that are not copied as they stand. */
+function targetsOf(source: ModelSource, type: QuantizeType): Map<string, QuantizeTarget> {
+  const architecture = source.metadata.string('general.architecture');
+  const facts = {
+    layers: source.metadata.count(`${architecture}.block_count`),
+    hasOutput: source.tensors.has('output.weight'),
+  };
+  const targets = new Map<string, QuantizeTarget>();
+  for (const info of source.tensors.values()) {
+    const target = quantizedTypeOf(info, type, facts);
+    if (target === undefined || target === info.type) continue;
+    if (!Object.hasOwn(quantizeSources, info.type)) {
+      const sources = Object.keys(quantizeSources).join(', ');
+      const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding adds to the first`;
+      throw new TesseraeError('ERR_UNSUPPORTED', `${source.path}: tensor ${quote(info.name)} ${problem}`);
+    }
+    targets.set(info.name, target);
+  }
+  return targets;
+}
+
+/** What is told anew, and what says that the input is one part of many. */
+const replacedKeys = /^(general\.(file_type|quantization_version)|split\..*)$/;
+
+function* metadataOf(source: ModelSource, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
+  for (const [key, value] of source.metadata) {
+    if (!replacedKeys.test(key)) yield [key, value];
+  }
+  yield ['general.file_type', { type: 'u32', value: quantizeTypes[type].fileType }];
+  yield ['general.quantization_version', { type: 'u32', value: QUANTIZATION_VERSION }];
+}
+
+function countTypes(tensors: readonly GgufTensorSource[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { type } of tensors) counts[type] = (counts[type] ?? 0) + 1;
+  return counts;
+}
+
+interface PieceOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly onPiece: (sourceBytes: number) => void;
+}
+
+/** Gives tensors to the writer piece by piece. */
+class PieceReader {
+  readonly #compute: Compute;
+  readonly #options: PieceOptions;
+
+  constructor(compute: Compute, options: PieceOptions) {
+    this.#compute = compute;
+    this.#options = options;
+  }
+
+  /** The tensor's bytes as they are. */
+  async *copied(info: SourceTensor): AsyncGenerator<Uint8Array> {
+    const buffer = new Uint8Array(Math.min(info.sizeBytes, PIECE_ELEMENTS));
+    for (let at = 0; at < info.sizeBytes; at += buffer.length) {
+      const piece = buffer.subarray(0, info.sizeBytes - at);
+      await this.#read(info, at, piece);
+      yield piece;
+      this.#options.onPiece(piece.length);
+    }
+  }
+
+  /** The tensor's blocks. While a piece is written the next one is read and encoded. */
+  async *quantized(info: SourceTensor, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
+    const size = info.shape.reduce((product, dim) => product * dim, 1);
+    const starts = Array.from({ length: Math.ceil(size / PIECE_ELEMENTS) }, (_, index) => index * PIECE_ELEMENTS);
+    const lanes = [0, 1]
+      .slice(0, starts.length)
+      .map(() => new Lane(this.#compute, info, to, Math.min(size, PIECE_ELEMENTS)));
+    const produce = async (index: number) => {
+      const start = starts[index] as number;
+      const lane = lanes[index % 2] as Lane;
+      const elements = Math.min(PIECE_ELEMENTS, size - start);
+      return lane.encode(
+        elements,
+        (target) => this.#read(info, start * lane.sourceBytes, target),
+        this.#options.signal,
+      );
+    };
+    let next: Promise<Uint8Array> | undefined;
+    try {
+      for (const [index, start] of starts.entries()) {
+        const piece = await (next ?? produce(0));
+        next = index + 1 < starts.length ? produce(index + 1) : undefined;
+        // Should the writer fail, nobody waits for what is under way but the end of this function.
+        next?.catch(() => {});
+        yield piece;
+        const elements = Math.min(PIECE_ELEMENTS, size - start);
+        this.#options.onPiece(elements * elementBytes(info.type as QuantizeSource));
+      }
+    } finally {
+      await next?.catch(() => {});
+      for (const lane of lanes) lane.dispose();
+    }
+  }
+
+  async #read(info: SourceTensor, offset: number, target: Uint8Array): Promise<void> {
+    await info.file.readInto(target, info.position + offset, `tensor ${quote(info.name)}`, this.#options.signal);
+  }
+}
+
+/** The memory of one piece: its elements and its blocks. */
+class Lane {
+  readonly sourceBytes: number;
+  readonly #compute: Compute;
+  readonly #from: QuantizeSource;
+  readonly #to: QuantizeTarget;
+  readonly #name: string;
+  readonly #elements: Tensor<'i8'>;
+  readonly #blocks: Tensor<'i8'>;
+
+  constructor(compute: Compute, info: SourceTensor, to: QuantizeTarget, elements: number) {
+    this.#compute = compute;
+    this.#name = info.name;
+    this.#from = info.type as QuantizeSource;
+    this.#to = to;
+    this.sourceBytes = elementBytes(this.#from);
+    this.#elements = compute.pool.empty([elements * this.sourceBytes], 'i8');
+    this.#blocks = compute.pool.empty([blocksBytes(to, elements)], 'i8');
+  }
+
+  async encode(
+    elements: number,
+    read: (target: Uint8Array) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const x = this.#elements.slice([0, elements * this.sourceBytes]);
+    const out = this.#blocks.slice([0, blocksBytes(this.#to, elements)]);
+    await read(bytesOf(x));
+    try {
+      await this.#compute.call(quantizeBlocks, { x, from: this.#from, to: this.#to, out, signal });
+    } catch (error) {
+      if (!(error instanceof TesseraeError) || error.code !== 'ERR_ARGUMENT') throw error;
+      const problem = 'has a value that is NaN, infinite, or too large';
+      throw new TesseraeError('ERR_MODEL_FILE', `tensor ${quote(this.#name)} ${problem} for ${this.#to}`);
+    }
+    return bytesOf(out);
+  }
+
+  dispose(): void {
+    this.#elements.dispose();
+    this.#blocks.dispose();
+  }
+}
+
+function blocksBytes(type: QuantizeTarget, elements: number): number {
+  const info = tensorTypes.get(tensorTypeCodes.get(type) as number);
+  return tensorSizeBytes(info as NonNullable<typeof info>, [elements]) as number;
+}
+
+function bytesOf(tensor: Tensor): Uint8Array {
+  const { buffer, byteOffset } = tensor.storage;
+  const bytes = dtypes[tensor.dtype].sizeBytes;
+  return new Uint8Array(buffer as SharedArrayBuffer, byteOffset + tensor.offset * bytes, tensor.size * bytes);
+}

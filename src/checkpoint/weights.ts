@@ -1,0 +1,301 @@
+// Loads a model's tensors without blocking and without a second copy: matrices of floats stand in the mapped file,
+// quantized ones are repacked from it, vectors are widened; these two into pooled memory. Knows which tensors are wanted
+// from the architecture, and nothing of what they mean.
+
+import type { Weight, WeightSpec, Weights } from '../architectures/architecture.js';
+import { formatShape, TesseraeError } from '../base/errors.js';
+import { quote } from '../base/quote.js';
+import { Pace } from '../base/time-slice.js';
+import type { Compute } from '../ops/calls/compute.js';
+import { imageBytes, isQuantizedType, type QuantizedType, quantizedFormats } from '../ops/quantized/quantized-type.js';
+import { copy } from '../ops/rowwise/copy.js';
+import { type DType, dtypes } from '../tensor/elements/dtype.js';
+import type { FileMappings, MappedFile } from '../tensor/memory/mapped-file.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { ModelSource, SourceTensor } from './checkpoint.js';
+import { supportedTensorTypes } from './gguf/tensor-types.js';
+import type { OpenFile } from './model-file.js';
+
+const dtypeOfType: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+
+/** A mapped matrix is read from the disk in pieces of this size, a few of them at once. */
+const pieceBytes = 8 << 20;
+const piecesAtOnce = 2;
+
+/** What a load tells its caller: bytes of tensor data, so far and in all. */
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface WeightLoadOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+interface Wanted {
+  readonly spec: WeightSpec;
+  readonly tensor: SourceTensor;
+}
+
+/** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both. */
+export function requireSupportedTypes(source: ModelSource): void {
+  for (const tensor of source.tensors.values()) {
+    if (!supportedTensorTypes.has(tensor.type)) throw unsupportedType(tensor);
+  }
+}
+
+/** Where weights are placed: tensors of the pool, or mappings of the file. */
+export interface LoadingMemory {
+  readonly compute: Compute;
+  readonly mappings: FileMappings;
+}
+
+/**
+ * The tensors are the caller's to dispose; after a failure none is left. Pooled memory for all of them is rented before
+ * the first is read, so that what exceeds the budget fails at once. Mapped files are no part of the budget: the system
+ * may drop their pages at any time.
+ * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or of a wrong shape, ERR_UNSUPPORTED for one that the
+ * architecture has no use for: a model computed without it would be another model
+ */
+export async function loadWeights(
+  memory: LoadingMemory,
+  source: ModelSource,
+  specs: readonly WeightSpec[],
+  options: WeightLoadOptions,
+): Promise<Weights> {
+  const loading = new WeightLoad(memory, wantedOf(source, specs), options);
+  try {
+    return await loading.run();
+  } catch (error) {
+    loading.disposeAll();
+    throw error;
+  } finally {
+    loading.end();
+  }
+}
+
+function wantedOf(source: ModelSource, specs: readonly WeightSpec[]): Wanted[] {
+  const wanted = specs.flatMap((spec): Wanted[] => {
+    const tensor = source.tensors.get(spec.name);
+    if (tensor === undefined && !spec.optional) {
+      throw new TesseraeError('ERR_MODEL_FILE', `${source.path}: tensor ${quote(spec.name)} is missing`);
+    }
+    if (tensor !== undefined) checkShapeOf(tensor, spec);
+    return tensor === undefined ? [] : [{ spec, tensor }];
+  });
+  if (wanted.length < source.tensors.size) refuseOthers(source, specs);
+  return wanted;
+}
+
+function refuseOthers(source: ModelSource, specs: readonly WeightSpec[]): void {
+  const known = new Set(specs.map((spec) => spec.name));
+  for (const { name, file } of source.tensors.values()) {
+    if (known.has(name)) continue;
+    const message = `${file.path}: nothing is known of tensor ${quote(name)} in this architecture`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message);
+  }
+}
+
+function checkShapeOf({ file, name, shape }: SourceTensor, spec: WeightSpec): void {
+  const isShape = (wanted: readonly number[]) =>
+    shape.length === wanted.length && shape.every((size, dim) => size === wanted[dim]);
+  if (isShape(spec.shape) || (spec.otherShape !== undefined && isShape(spec.otherShape))) return;
+  const shapes = `${formatShape(shape)}, the metadata asks for ${formatShape(spec.shape)}`;
+  throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is ${shapes}`);
+}
+
+function unsupportedType({ file, name, type }: SourceTensor): TesseraeError {
+  const supported = [...supportedTensorTypes].join(', ');
+  const message = `${file.path}: tensor ${quote(name)} has type ${type}, which is not supported; supported are ${supported}`;
+  return new TesseraeError('ERR_UNSUPPORTED', message);
+}
+
+function dtypeOf(tensor: SourceTensor): DType {
+  const dtype = dtypeOfType[tensor.type];
+  if (dtype === undefined) throw unsupportedType(tensor);
+  return dtype;
+}
+
+/** How a tensor is loaded. */
+type Way =
+  /** A matrix of floats: stays in the mapped file. */
+  | { readonly kind: 'mapped' }
+  /** A quantized matrix: repacked from the mapped file, whose pages are given back. */
+  | { readonly kind: 'packed'; readonly type: QuantizedType; readonly shape: readonly [number, number] }
+  /** A vector, or what a file has placed where no element can be read: read into pooled memory, and widened. */
+  | { readonly kind: 'read' };
+
+function wayOf({ spec, tensor }: Wanted): Way {
+  const { type, shape, position } = tensor;
+  if (isQuantizedType(type)) {
+    const [n, k] = shape;
+    if (!spec.asF32 && shape.length === 2) return { kind: 'packed', type, shape: [n as number, k as number] };
+    const message = `${tensor.file.path}: tensor ${quote(tensor.name)} has type ${type}, which only matrices may have`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message);
+  }
+  const isPlaced = position % dtypes[dtypeOf(tensor)].sizeBytes === 0;
+  return { kind: !spec.asF32 && isPlaced ? 'mapped' : 'read' };
+}
+
+interface Step extends Wanted {
+  readonly way: Way;
+}
+
+/** One load: the tensors made so far, the mapped files, and the progress. */
+class WeightLoad {
+  readonly #compute: Compute;
+  readonly #mappings: FileMappings;
+  readonly #steps: readonly Step[];
+  readonly #options: WeightLoadOptions;
+  readonly #pace: Pace;
+  readonly #weights = new Map<string, Weight>();
+  readonly #mapped = new Map<OpenFile, MappedFile>();
+  readonly #totalBytes: number;
+  #loadedBytes = 0;
+
+  constructor({ compute, mappings }: LoadingMemory, wanted: readonly Wanted[], options: WeightLoadOptions) {
+    this.#compute = compute;
+    this.#mappings = mappings;
+    this.#steps = wanted.map((one) => ({ ...one, way: wayOf(one) }));
+    this.#options = options;
+    this.#pace = new Pace(options.signal);
+    this.#totalBytes = wanted.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
+  }
+
+  async run(): Promise<Weights> {
+    for (const { spec, tensor, way } of this.#steps) {
+      if (way.kind === 'mapped') this.#weights.set(spec.name, this.#place(tensor));
+      if (way.kind === 'read') this.#weights.set(spec.name, this.#rent(spec, tensor));
+      if (this.#pace.due()) await this.#pace.rest();
+    }
+    this.#checkBudget();
+    // The disk works ahead of the workers, by one tensor.
+    let ahead = this.#fetch(0);
+    for (const [index, { spec, tensor, way }] of this.#steps.entries()) {
+      await ahead;
+      ahead = this.#fetch(index + 1);
+      const settled = ahead.catch(() => {});
+      try {
+        if (way.kind === 'packed') await this.#pack(spec.name, tensor, way);
+      } catch (error) {
+        await settled;
+        throw error;
+      }
+    }
+    return this.#weights;
+  }
+
+  /** The load is over: from here on the tensors alone keep the files mapped. */
+  end(): void {
+    for (const file of this.#mapped.values()) file.close();
+  }
+
+  disposeAll(): void {
+    for (const weight of this.#weights.values()) weight.dispose();
+  }
+
+  /** Brings a tensor's bytes from the disk: into pooled memory, or into the pages of the mapped file. */
+  async #fetch(index: number): Promise<void> {
+    const step = this.#steps[index];
+    if (step === undefined) return;
+    const { spec, tensor, way } = step;
+    if (way.kind === 'read') return this.#read(tensor, this.#weights.get(spec.name) as Tensor);
+    // The bytes of a quantized matrix count once they are packed.
+    return this.#pageIn(tensor, way.kind === 'mapped' ? (bytes) => this.#count(bytes) : () => {});
+  }
+
+  /** What the quantized matrices will take is known: fails before anything is read. */
+  #checkBudget(): void {
+    const needed = this.#steps.reduce(
+      (sum, { way }) => sum + (way.kind === 'packed' ? imageBytes(quantizedFormats[way.type], way.shape) : 0),
+      0,
+    );
+    const { freeBytes } = this.#compute.pool;
+    if (needed <= freeBytes) return;
+    const message = `the quantized weights need ${needed} bytes, of the memory budget ${freeBytes} are free`;
+    throw new TesseraeError('ERR_BUDGET', message, { op: 'loadModel' });
+  }
+
+  #map(file: OpenFile): MappedFile {
+    let mapped = this.#mapped.get(file);
+    if (mapped === undefined) {
+      mapped = this.#mappings.map(file);
+      this.#mapped.set(file, mapped);
+    }
+    return mapped;
+  }
+
+  #place(tensor: SourceTensor): Tensor {
+    const { file, position, shape, transposed = false } = tensor;
+    const strides = transposed ? [1, shape[0] as number] : undefined;
+    return this.#map(file).tensor(position, shape, dtypeOf(tensor), strides);
+  }
+
+  #rent(spec: WeightSpec, tensor: SourceTensor): Tensor {
+    return this.#compute.pool.empty(tensor.shape, spec.asF32 ? 'f32' : dtypeOf(tensor));
+  }
+
+  /** Reads a mapped tensor from the disk, so that neither the event loop nor a worker waits for it. */
+  async #pageIn({ file, position, sizeBytes }: SourceTensor, onRead: (bytes: number) => void): Promise<void> {
+    const mapped = this.#map(file);
+    const read = async (start: number) => {
+      for (let at = start; at < sizeBytes; at += piecesAtOnce * pieceBytes) {
+        this.#pace.check();
+        const bytes = Math.min(pieceBytes, sizeBytes - at);
+        await mapped.pageIn(position + at, bytes);
+        this.#pace.check();
+        onRead(bytes);
+      }
+    };
+    const lanes = Array.from({ length: piecesAtOnce }, (_, lane) => read(lane * pieceBytes));
+    const [failed] = (await Promise.allSettled(lanes)).filter((lane) => lane.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** Repacks a quantized matrix, by all workers, and gives the pages back that it had in the file. */
+  async #pack(
+    name: string,
+    { file, position, sizeBytes }: SourceTensor,
+    { type, shape }: { readonly type: QuantizedType; readonly shape: readonly [number, number] },
+  ): Promise<void> {
+    const { signal } = this.#options;
+    const mapped = this.#map(file);
+    const blocks = mapped.tensor(position, [sizeBytes], 'i8');
+    try {
+      this.#weights.set(name, await this.#compute.packQuantized(blocks, { type, shape, signal }));
+    } finally {
+      blocks.dispose();
+    }
+    await mapped.release(position, sizeBytes);
+    this.#count(sizeBytes);
+  }
+
+  /** Reads into the tensor, by way of a second one where the type must be widened or the elements stand otherwise. */
+  async #read(tensor: SourceTensor, into: Tensor): Promise<void> {
+    const { signal } = this.#options;
+    const { shape, transposed = false, plus = 0 } = tensor;
+    const dtype = dtypeOf(tensor);
+    const asItIs = dtype === into.dtype && !transposed;
+    const narrow = asItIs ? into : this.#compute.pool.empty(transposed ? [...shape].reverse() : shape, dtype);
+    try {
+      await tensor.file.readInto(bytesOf(narrow), tensor.position, `tensor ${quote(tensor.name)}`, signal);
+      if (!asItIs) await this.#compute.call(copy, { x: transposed ? narrow.transpose() : narrow, out: into, signal });
+      // Only vectors have one: short ones, in f32.
+      if (plus !== 0) into.set(Float32Array.from(into.data, (value) => value + plus));
+    } finally {
+      if (!asItIs) narrow.dispose();
+    }
+    this.#count(tensor.sizeBytes);
+  }
+
+  #count(bytes: number): void {
+    this.#loadedBytes += bytes;
+    this.#options.onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
+  }
+}
+
+function bytesOf(tensor: Tensor): Uint8Array {
+  const { buffer, byteOffset } = tensor.storage;
+  return new Uint8Array(buffer as SharedArrayBuffer, byteOffset, tensor.size * dtypes[tensor.dtype].sizeBytes);
+}

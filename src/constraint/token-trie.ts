@@ -1,0 +1,107 @@
+// The tokens of a vocabulary as a tree of their bytes, so that a format is followed along each byte once for all tokens
+// that share it. Built once for a model, in slices; called by constraint.ts.
+import { Pace } from '../base/time-slice.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+
+const NODES_PER_LOOK = 512;
+
+/** Nodes in depth-first order: those under node i are the ones from i + 1 to ends[i]. */
+export interface TokenTrie {
+  /** The byte that leads to a node, and how many bytes lead there before it. */
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  readonly ends: Int32Array;
+  readonly deepest: number;
+  /** Tokens of node i: tokens[tokenStarts[i], tokenStarts[i + 1]). */
+  readonly tokenStarts: Int32Array;
+  readonly tokens: Int32Array;
+}
+
+/** Without control tokens, end tokens, and tokens that stand for no bytes. */
+export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<TokenTrie> {
+  const pace = new Pace(signal);
+  const nodes = new Nodes();
+  for (let id = 0; id < tokenizer.vocabularySize; id++) {
+    if (id % NODES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (tokenizer.isControl(id) || tokenizer.endIds.has(id)) continue;
+    const bytes = tokenizer.tokenBytes(id);
+    // Depths take 16 bits; a token of so many bytes is none that a model would choose.
+    if (bytes.length > 0 && bytes.length < 0xffff) nodes.add(bytes, id);
+  }
+  const count = nodes.count - 1;
+  const trie = {
+    bytes: new Uint8Array(count),
+    depths: new Uint16Array(count),
+    ends: new Int32Array(count),
+    deepest: 0,
+    tokenStarts: new Int32Array(count + 1),
+    tokens: new Int32Array(nodes.tokenCount),
+  };
+  let tokens = 0;
+  let at = 0;
+  const path: { node: number; index: number }[] = [];
+  for (let node = nodes.firstChild[0] as number; node > 0; ) {
+    if (at % NODES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    trie.bytes[at] = nodes.byte[node] as number;
+    trie.depths[at] = path.length;
+    trie.tokenStarts[at] = tokens;
+    for (let id = nodes.token[node] as number; id >= 0; id = nodes.twin.get(id) ?? -1) trie.tokens[tokens++] = id;
+    path.push({ node, index: at++ });
+    trie.deepest = Math.max(trie.deepest, path.length);
+    node = nodes.firstChild[node] as number;
+    while (node === 0) {
+      const left = path.pop();
+      if (left === undefined) break;
+      trie.ends[left.index] = at;
+      node = nodes.sibling[left.node] as number;
+    }
+  }
+  trie.tokenStarts[count] = tokens;
+  return trie;
+}
+
+/** The tree while it grows: lists of children. */
+class Nodes {
+  byte = new Uint8Array(1 << 12);
+  firstChild = new Int32Array(1 << 12);
+  sibling = new Int32Array(1 << 12);
+  /** The token that ends here, or -1, and for each token the next one with the same bytes. */
+  token = new Int32Array(1 << 12).fill(-1);
+  readonly twin = new Map<number, number>();
+  /** With the root, number 0. */
+  count = 1;
+  tokenCount = 0;
+
+  add(bytes: Uint8Array, id: number): void {
+    let node = 0;
+    for (const byte of bytes) node = this.#child(node, byte);
+    const other = this.token[node] as number;
+    if (other >= 0) this.twin.set(id, other);
+    this.token[node] = id;
+    this.tokenCount += 1;
+  }
+
+  #child(node: number, byte: number): number {
+    for (let child = this.firstChild[node] as number; child > 0; child = this.sibling[child] as number) {
+      if (this.byte[child] === byte) return child;
+    }
+    if (this.count === this.byte.length) this.#grow();
+    const child = this.count++;
+    this.byte[child] = byte;
+    this.sibling[child] = this.firstChild[node] as number;
+    this.firstChild[node] = child;
+    return child;
+  }
+
+  #grow(): void {
+    const grown = <T extends Uint8Array | Int32Array>(old: T, into: T): T => {
+      into.set(old);
+      return into;
+    };
+    const size = 2 * this.count;
+    this.byte = grown(this.byte, new Uint8Array(size));
+    this.firstChild = grown(this.firstChild, new Int32Array(size));
+    this.sibling = grown(this.sibling, new Int32Array(size));
+    this.token = grown(this.token, new Int32Array(size).fill(-1));
+  }
+}

@@ -1,0 +1,112 @@
+// The recorded forward passes of an encoder: many texts side by side, those of about one length in one program, kept for
+// replay. Knows token ids; the hidden states become vectors in serving/embedding.ts.
+
+import type { EncoderArchitecture } from '../architectures/architecture.js';
+import { TesseraeError } from '../base/errors.js';
+import { Pace } from '../base/time-slice.js';
+import type { Program } from '../program/program.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { ForwardParts } from './decoder-programs.js';
+import { ProgramCache } from './program-cache.js';
+
+/** Everything of a loaded encoder. */
+export type EncoderParts = ForwardParts<EncoderArchitecture>;
+
+interface Pass {
+  readonly ids: Tensor<'i32'>;
+  readonly positions: Tensor<'i32'>;
+  readonly lengths: Tensor<'i32'>;
+  /** f32 [batch · tokens, dim]. */
+  readonly hidden: Tensor<'f32'>;
+}
+
+/** Texts that are computed together. */
+export interface TextGroup {
+  /** Where they stand among all texts. */
+  readonly indices: readonly number[];
+  /** Tokens that each of them is padded to. */
+  readonly tokens: number;
+}
+
+/** Rows of a program: enough that its products are as fast as they get; more would only cost memory. */
+const mostRows = 512;
+/** Lengths are rounded up to a multiple, so that programs are met again. */
+const lengthStep = 16;
+/** Programs kept for replay. */
+const programsKept = 8;
+
+export class EncoderPrograms {
+  readonly #parts: EncoderParts;
+  readonly #cache = new ProgramCache<Program<Pass>>(programsKept);
+  readonly #pace = new Pace();
+
+  constructor(parts: EncoderParts) {
+    this.#parts = parts;
+  }
+
+  /** Texts of about one length share a group. Which texts share one changes no bit of a vector. */
+  static groups(texts: readonly ArrayLike<number>[]): TextGroup[] {
+    const lengthOf = (index: number) => (texts[index] as ArrayLike<number>).length;
+    const byLength = texts.map((_, index) => index).sort((a, b) => lengthOf(b) - lengthOf(a));
+    const groups: TextGroup[] = [];
+    for (let from = 0; from < byLength.length; ) {
+      const tokens = Math.ceil(lengthOf(byLength[from] as number) / lengthStep) * lengthStep;
+      const count = Math.max(1, Math.floor(mostRows / tokens));
+      groups.push({ indices: byLength.slice(from, from + count), tokens });
+      from += count;
+    }
+    return groups;
+  }
+
+  /** Computes a group; `visit` sees the hidden states of each of its texts, f32 [length, dim], before they are overwritten. */
+  async forward(
+    texts: readonly ArrayLike<number>[],
+    { indices, tokens }: TextGroup,
+    signal: AbortSignal | undefined,
+    visit: (index: number, rows: Float32Array) => void,
+  ): Promise<void> {
+    const key = `${indices.length} × ${tokens}`;
+    const program = await this.#cache.borrow(key, () => this.#record(indices.length, tokens, signal));
+    try {
+      const { ids, positions, lengths, hidden } = program.tensors;
+      ids.data.fill(0);
+      for (const [row, index] of indices.entries()) {
+        const text = texts[index] as ArrayLike<number>;
+        lengths.data[row] = text.length;
+        for (let i = 0; i < tokens; i++) positions.data[row * tokens + i] = i < text.length ? i : 0;
+        ids.data.set(text, row * tokens);
+      }
+      await program.run({ signal });
+      this.#cache.checkUsable('embed');
+      const { dim } = this.#parts.config;
+      for (const [row, index] of indices.entries()) {
+        const start = row * tokens * dim;
+        visit(index, hidden.data.subarray(start, start + (texts[index] as ArrayLike<number>).length * dim));
+      }
+      if (this.#pace.due()) await this.#pace.rest();
+    } catch (error) {
+      if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#cache.checkUsable('embed');
+      throw error;
+    } finally {
+      this.#cache.giveBack(key, program);
+    }
+  }
+
+  /** Frees the programs. What is running fails with ERR_DISPOSED. */
+  dispose(): void {
+    this.#cache.dispose();
+  }
+
+  #record(batch: number, tokens: number, signal: AbortSignal | undefined): Promise<Program<Pass>> {
+    const { compute, architecture, config, weights, constants } = this.#parts;
+    return compute.programInSlices(function* (p): Generator<void, Pass> {
+      const ids = p.input([batch * tokens], 'i32');
+      const positions = p.input([batch * tokens], 'i32');
+      const lengths = p.input([batch], 'i32');
+      const mixed = p.input([batch * tokens, config.heads * config.headDim]);
+      const inputs = { batch, ids, positions, lengths, mixed, constants };
+      const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
+      return { ids, positions, lengths, hidden: hidden as Tensor<'f32'> };
+    }, signal);
+  }
+}

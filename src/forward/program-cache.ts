@@ -1,0 +1,75 @@
+// Recorded programs that are kept for replay and lent to one user at a time, by a key that says what was recorded. A
+// program belongs to no user. Used by the programs of decoders and of encoders.
+import { TesseraeError } from '../base/errors.js';
+
+/** What is kept: it frees its memory when it is disposed. */
+export interface Kept {
+  dispose(): void;
+}
+
+interface Idle<P> {
+  readonly key: string;
+  readonly program: P;
+}
+
+export class ProgramCache<P extends Kept> {
+  /** Programs that nobody uses, the one used last at the end; several of one key where several ran at once. */
+  readonly #idle: Idle<P>[] = [];
+  readonly #mostKept: number;
+  #disposed = false;
+
+  /** @param mostKept how many idle programs are kept for replay */
+  constructor(mostKept: number) {
+    this.#mostKept = mostKept;
+  }
+
+  /**
+   * A program that is the caller's until {@link giveBack}: one that is kept, or what `record` makes.
+   * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED; what `record` throws
+   */
+  async borrow(key: string, record: () => Promise<P>): Promise<P> {
+    this.checkUsable();
+    const index = this.#idle.findLastIndex((idle) => idle.key === key);
+    if (index >= 0) return (this.#idle.splice(index, 1)[0] as Idle<P>).program;
+    const program = await this.withRoom(record);
+    if (this.#disposed) program.dispose();
+    this.checkUsable();
+    return program;
+  }
+
+  giveBack(key: string, program: P): void {
+    if (this.#disposed) {
+      program.dispose();
+      return;
+    }
+    this.#idle.push({ key, program });
+    if (this.#idle.length > this.#mostKept) this.#idle.shift()?.program.dispose();
+  }
+
+  /** Does what needs memory; when the budget is exhausted, frees the idle programs and tries once more. */
+  async withRoom<T>(rent: () => Promise<T>): Promise<T> {
+    try {
+      return await rent();
+    } catch (error) {
+      if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET') || this.#idle.length === 0) throw error;
+    }
+    this.#dropIdle();
+    return rent();
+  }
+
+  /** Frees the idle programs; those that are lent are freed when they are given back. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#dropIdle();
+  }
+
+  /** @throws TesseraeError ERR_DISPOSED */
+  checkUsable(op?: string): void {
+    if (this.#disposed)
+      throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', op === undefined ? {} : { op });
+  }
+
+  #dropIdle(): void {
+    for (const { program } of this.#idle.splice(0)) program.dispose();
+  }
+}

@@ -1,0 +1,65 @@
+// Prompts and stop sequences as callers give them: checked, copied, and brought to token ids. Knows no model.
+import { TesseraeError } from '../base/errors.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+
+const MOST_STOPS = 64;
+
+/** A text, or the ids of tokens, which are taken as they stand. */
+export type Prompt = string | ArrayLike<number>;
+
+/** Texts that end a generation: none is empty or cuts a character. A copy. */
+export function checkStops(value: unknown, op: string): readonly string[] {
+  if (value === undefined) return [];
+  const fail = (problem: string) => new TesseraeError('ERR_ARGUMENT', `stop ${problem}`, { op });
+  if (!Array.isArray(value)) throw fail(`must be an array of texts, got ${String(value)}`);
+  if (value.length > MOST_STOPS) throw fail(`has ${value.length} sequences, more than ${MOST_STOPS}`);
+  for (const stop of value) {
+    if (typeof stop !== 'string' || stop === '') throw fail('must be an array of texts that are not empty');
+    if (/\p{Surrogate}/u.test(stop)) throw fail('holds half a character, a lone surrogate');
+  }
+  return [...value];
+}
+
+/**
+ * The tokens of a prompt: a text is encoded, with BOS in front where the model expects it; ids are checked and copied.
+ * @throws TesseraeError ERR_ARGUMENT, ERR_TOKENIZER
+ */
+export async function tokensOf(
+  prompt: Prompt,
+  tokenizer: Tokenizer,
+  vocabulary: number,
+  options: { op: string; addBos?: boolean; addEos?: boolean; signal?: AbortSignal | undefined },
+): Promise<number[]> {
+  const { op, addBos = tokenizer.addsBos, addEos = false, signal } = options;
+  if (typeof prompt === 'string') {
+    return tokenizer.encodeAsync(prompt, { addBos, addEos, ...(signal === undefined ? {} : { signal }) });
+  }
+  return checkIds(prompt, vocabulary, op);
+}
+
+/**
+ * A copy of token ids.
+ * @throws TesseraeError ERR_ARGUMENT for anything else than an array, ERR_TOKENIZER for an id that is no token
+ */
+export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string): number[] {
+  if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {
+    throw new TesseraeError('ERR_ARGUMENT', 'expected a string or an array of token ids', { op });
+  }
+  const copy = Array.from(ids);
+  for (const id of copy) {
+    if (Number.isSafeInteger(id) && id >= 0 && id < vocabulary) continue;
+    throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
+  }
+  return copy;
+}
+
+/** @throws TesseraeError ERR_CONTEXT when the prompt leaves no room, ERR_ARGUMENT when it is empty */
+export function checkPromptFits(ids: readonly number[], capacity: number, op: string): void {
+  if (ids.length === 0) throw new TesseraeError('ERR_ARGUMENT', 'the prompt has no tokens', { op });
+  if (ids.length <= capacity) return;
+  throw new TesseraeError(
+    'ERR_CONTEXT',
+    `a prompt of ${ids.length} tokens does not fit into a context of ${capacity}`,
+    { op },
+  );
+}

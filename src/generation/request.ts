@@ -1,0 +1,144 @@
+// A request to generate, as a state machine without I/O: it is given logits, chooses a token, and turns tokens into pieces of
+// text until something ends it. Knows no tensors and no sequences. Driven by serving/run-request.ts.
+import type { Constraint } from '../constraint/constraint.js';
+import { LogprobReader, type TokenLogprobs } from '../sampling/logprobs.js';
+import type { TokenDecoder, Tokenizer } from '../tokenizer/tokenizer.js';
+import type { GenerateSettings } from './generate-options.js';
+import type { GenerationResult, Piece, StopReason } from './generation-result.js';
+import { StopMatcher } from './stop-matcher.js';
+
+export interface RequestParts {
+  readonly tokenizer: Tokenizer;
+  readonly promptIds: readonly number[];
+  readonly settings: GenerateSettings;
+  /** What the text must match, from `settings.format`. */
+  readonly constraint: Constraint | undefined;
+  /** Positions in a sequence. */
+  readonly capacity: number;
+}
+
+/** When the parts of a generation were done; see {@link GenerationResult.timings}. */
+export interface RequestTimings {
+  readonly loadMs: number;
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+  readonly timeToFirstTokenMs: number;
+}
+
+export class GenerationRequest {
+  readonly promptIds: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  readonly #tokenizer: Tokenizer;
+  readonly #settings: GenerateSettings;
+  readonly #constraint: Constraint | undefined;
+  readonly #capacity: number;
+  readonly #decoder: TokenDecoder;
+  readonly #stops: StopMatcher;
+  readonly #logprobs: LogprobReader | undefined;
+  readonly #tokens: number[] = [];
+  readonly #read: TokenLogprobs[] = [];
+  #allowed: Uint32Array | undefined;
+  #text = '';
+  #chosen = -1;
+  #chosenLogprobs: TokenLogprobs | undefined;
+  #ending: StopReason | undefined;
+
+  constructor({ tokenizer, promptIds, settings, constraint, capacity }: RequestParts) {
+    this.promptIds = promptIds;
+    this.signal = settings.signal;
+    this.#tokenizer = tokenizer;
+    this.#settings = settings;
+    this.#constraint = constraint;
+    this.#capacity = capacity;
+    this.#decoder = tokenizer.decoder({ continues: true });
+    this.#stops = new StopMatcher(settings.stop);
+    this.#logprobs = settings.logprobs === undefined ? undefined : new LogprobReader(tokenizer, settings.logprobs);
+    for (const id of promptIds) settings.sampler.accept(id);
+    if (settings.maxTokens === 0) this.#ending = 'maxTokens';
+  }
+
+  /** Why it ended; undefined while it goes on. */
+  get ending(): StopReason | undefined {
+    return this.#ending;
+  }
+
+  /** The token that was chosen last. */
+  get chosen(): number {
+    return this.#chosen;
+  }
+
+  /** Computes which tokens the constraint allows next; to be awaited before {@link choose}. */
+  async prepare(): Promise<void> {
+    this.#allowed = await this.#constraint?.mask(this.signal);
+  }
+
+  /**
+   * Chooses the next token.
+   * @param logits f32 [vocabulary]
+   * @param mostLikely the token with the highest logit, where that is known
+   */
+  choose(logits: Float32Array, mostLikely?: number): void {
+    this.#chosen = this.#settings.sampler.sample(logits, { allowed: this.#allowed, mostLikely });
+    this.#chosenLogprobs = this.#logprobs?.read(logits, this.#chosen);
+  }
+
+  /** Accepts the chosen token: the piece that it gives, if any, and {@link ending} when it was the last. */
+  accept(): Piece | undefined {
+    const id = this.#chosen;
+    const { ignoreEos } = this.#settings;
+    return !ignoreEos && this.#tokenizer.endIds.has(id) ? this.#acceptEnd(id) : this.#acceptToken(id);
+  }
+
+  result(timings: RequestTimings): GenerationResult {
+    const { found } = this.#stops;
+    const tokens = this.#tokens;
+    const { prefillMs, decodeMs } = timings;
+    return {
+      text: this.#text,
+      tokens,
+      promptTokens: this.promptIds.length,
+      stopReason: this.#ending as StopReason,
+      ...(found === undefined ? {} : { stopSequence: found }),
+      ...(this.#constraint === undefined ? {} : { formatComplete: this.#constraint.isComplete }),
+      seed: this.#settings.sampler.seed,
+      ...(this.#logprobs === undefined ? {} : { logprobs: this.#read }),
+      timings,
+      tokensPerSecond: {
+        prefill: (this.promptIds.length / prefillMs) * 1000,
+        decode: tokens.length > 1 ? ((tokens.length - 1) / decodeMs) * 1000 : null,
+      },
+    };
+  }
+
+  /** An end token releases the text that was held back for a character or a stop sequence. */
+  #acceptEnd(id: number): Piece | undefined {
+    const stops = this.#stops;
+    const rest = stops.push(this.#decoder.end());
+    this.#ending = stops.found === undefined ? 'eos' : 'stop';
+    const text = stops.found === undefined ? rest + stops.end() : rest;
+    this.#text += text;
+    return text === '' ? undefined : { id, text };
+  }
+
+  #acceptToken(id: number): Piece {
+    const stops = this.#stops;
+    this.#tokens.push(id);
+    this.#settings.sampler.accept(id);
+    this.#constraint?.accept(id);
+    const logprobs = this.#chosenLogprobs;
+    if (logprobs !== undefined) this.#read.push(logprobs);
+    this.#ending = this.#endingAfterToken();
+    let text = stops.push(this.#decoder.push(id) + (this.#ending === undefined ? '' : this.#decoder.end()));
+    if (stops.found !== undefined) this.#ending = 'stop';
+    else if (this.#ending !== undefined) text += stops.end();
+    this.#text += text;
+    return logprobs === undefined ? { id, text } : { id, text, logprobs };
+  }
+
+  #endingAfterToken(): StopReason | undefined {
+    if (this.#constraint?.isFinal) return 'eos';
+    if (this.#tokens.length === this.#settings.maxTokens) return 'maxTokens';
+    // The token that was just accepted takes a position when it is computed.
+    return this.promptIds.length + this.#tokens.length > this.#capacity ? 'context' : undefined;
+  }
+}

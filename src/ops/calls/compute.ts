@@ -1,0 +1,178 @@
+// Compute: ops and programs over one tensor pool and one team. A one-shot call checks, records, compiles and runs one op;
+// a program records many, for replay. The engine owns one; models compute through it. It starts and ends no threads.
+import { TesseraeError } from '../../base/errors.js';
+import { checkSignal } from '../../base/options.js';
+import { Pace, runAtOnce, runInSlices } from '../../base/time-slice.js';
+import type { BlockSizes } from '../../machine/block-sizes.js';
+import type { Addon, ProductTraits } from '../../native/addon.js';
+import { CompiledProgram } from '../../program/compiled-program.js';
+import { ConstantStorage } from '../../program/constant-storage.js';
+import type { ProgramProfile } from '../../program/profile.js';
+import type { ProfileOptions, Program } from '../../program/program.js';
+import { Recorder, type RecorderOptions } from '../../program/recorder.js';
+import { ProgramRun, Runner } from '../../program/runner.js';
+import { alignedBlock } from '../../team/aligned-block.js';
+import type { Team } from '../../team/team.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { TensorPool } from '../../tensor/tensor-pool.js';
+import { PackedMatrix, type PackOptions, pack, packedShape } from '../matmul/pack.js';
+import type { AnyOp } from '../op.js';
+import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from '../quantized/quantized-matrix.js';
+import { OneShotCache } from './one-shot-cache.js';
+import type { ProgramBuilder } from './program-builder.js';
+import { ProgramRecording } from './program-recording.js';
+import { recordCall } from './record-call.js';
+
+export interface ComputeParts {
+  readonly addon: Addon;
+  /** The kernel set in use, a key of `addon.products`. */
+  readonly isa: string;
+  readonly blockSizes: BlockSizes;
+  readonly team: Team;
+  readonly pool: TensorPool;
+}
+
+/** Recording makes many objects that live on: each slice leaves time for their garbage collection. */
+const recordingSliceMs = 1;
+
+export class Compute {
+  readonly threads: number;
+  readonly pool: TensorPool;
+  readonly #addon: Addon;
+  readonly #runner: Runner;
+  readonly #recording: RecorderOptions;
+  readonly #oneShots = new OneShotCache();
+  #closed = false;
+
+  constructor({ addon, isa, blockSizes, team, pool }: ComputeParts) {
+    this.threads = team.threads;
+    this.pool = pool;
+    this.#addon = addon;
+    this.#runner = new Runner(team, pool);
+    const bytes = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
+    const storage = new ConstantStorage(bytes, addon.addressOf(bytes));
+    this.#recording = {
+      threads: team.threads,
+      blockSizes,
+      products: addon.products[isa] as ProductTraits,
+      zero: new Tensor({ dtype: 'f32', shape: [1], storage }),
+    };
+  }
+
+  /** Refuses all further calls. What is running is the team's to end. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** @throws TesseraeError ERR_ENGINE_CLOSED */
+  checkOpen(op: string): void {
+    if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed', { op });
+  }
+
+  /** Computes one op. The promise gives its output: `args.out`, or a new tensor that the caller disposes. */
+  call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
+    try {
+      this.checkOpen(op.name);
+      const signal = checkSignal(args.signal, op.name);
+      const given = args.out as Tensor | undefined;
+      return given === undefined ? this.#callNew(op, args, signal) : this.#callInto(op, args, signal, given);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** As `engine.pack`. */
+  async pack(b: Tensor, options: PackOptions): Promise<PackedMatrix> {
+    const image = await this.call(pack, { ...pack.args(b, options) });
+    return new PackedMatrix(packedShape(b, options.transposeB), image);
+  }
+
+  /** As `engine.packQuantized`. */
+  async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
+    const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
+    return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
+  }
+
+  /** Records a program at once: all of it, or nothing is kept. */
+  program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
+    this.checkOpen('program');
+    if (typeof record !== 'function') throw new TesseraeError('ERR_ARGUMENT', 'expected a function that records ops');
+    const recording = this.#beginRecording();
+    try {
+      return runAtOnce(recording.finish(record(recording.builder)));
+    } catch (error) {
+      recording.release();
+      throw error;
+    }
+  }
+
+  /**
+   * As {@link program}, in slices that leave the event loop free: a deep model has thousands of ops. `record` yields where
+   * it may pause.
+   * @throws AbortError when the signal fires
+   */
+  async programInSlices<T>(
+    record: (builder: ProgramBuilder) => Generator<void, T>,
+    signal: AbortSignal | undefined,
+  ): Promise<Program<T>> {
+    this.checkOpen('program');
+    const pace = new Pace(signal, recordingSliceMs);
+    const recording = this.#beginRecording();
+    try {
+      const tensors = await runInSlices(record(recording.builder), pace);
+      return await runInSlices(recording.finish(tensors), pace);
+    } catch (error) {
+      recording.release();
+      throw error;
+    }
+  }
+
+  /** Runs a program a few times with a trace; see `engine.profile`. */
+  profile(program: Program, options: ProfileOptions): Promise<ProgramProfile> {
+    return program.profile(this.#runner, options);
+  }
+
+  #beginRecording(): ProgramRecording {
+    return new ProgramRecording({ addon: this.#addon, pool: this.pool, runner: this.#runner, ...this.#recording });
+  }
+
+  /** A call that makes its output, and disposes it when it fails. */
+  #callNew(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined): Promise<Tensor> {
+    const recorder = new Recorder(this.#recording);
+    const out = this.#record(op, args, recorder);
+    try {
+      const onEnd = (failed: boolean) => {
+        if (failed) out[Symbol.dispose]();
+      };
+      return this.#runner.run(new ProgramRun(this.#compile(recorder), { onEnd }), signal, out);
+    } catch (error) {
+      out[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** A call whose output is given: recorded once, as long as it is repeated with the same arguments. */
+  #callInto(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined, out: Tensor): Promise<Tensor> {
+    let run = this.#oneShots.find(op.name, args);
+    if (run === undefined) {
+      const recorder = new Recorder(this.#recording);
+      this.#record(op, args, recorder);
+      run = this.#oneShots.add(op.name, args, this.#compile(recorder));
+    } else {
+      for (const key in args) if (args[key] instanceof Tensor) args[key].checkUsable(op.name, this.pool);
+    }
+    return this.#runner.run(run, signal, out);
+  }
+
+  #record(op: AnyOp, args: Record<string, unknown>, recorder: Recorder): Tensor {
+    return recordCall(op, args, {
+      recorder,
+      checkUsable: (tensor, name) => tensor.checkUsable(name, this.pool),
+      allocate: ({ shape, dtype }) => this.pool.empty(shape, dtype),
+    });
+  }
+
+  #compile(recorder: Recorder): CompiledProgram {
+    return runAtOnce(CompiledProgram.compile(this.#addon, recorder.steps));
+  }
+}

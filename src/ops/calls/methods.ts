@@ -1,0 +1,29 @@
+// Turns the registry of ops into methods: `engine.softmax(x)` computes, `p.softmax(x)` records. Called by engine and
+// program builder for their prototypes.
+import type { Tensor } from '../../tensor/tensor.js';
+import type { AnyOp, Op } from '../op.js';
+import { type Ops, ops } from '../registry.js';
+
+/** A method for each op, with the op's own parameters, returning `Result`. */
+export type OpMethods<Result> = {
+  // biome-ignore lint/suspicious/noExplicitAny: only the parameter list is taken from the op.
+  [Name in keyof Ops]: Ops[Name] extends Op<infer Call, any> ? (...call: Call) => Result : never;
+};
+
+export type EngineMethods = OpMethods<Promise<Tensor>>;
+export type BuilderMethods = OpMethods<Tensor>;
+
+/** Defines the methods on a prototype; each calls `call` on its object with the op and its arguments. */
+export function defineOpMethods<Host extends object>(
+  prototype: Host,
+  call: (host: Host, op: AnyOp, args: object) => unknown,
+): void {
+  for (const [name, op] of Object.entries(ops) as [string, AnyOp][]) {
+    // No op has more parameters; a rest parameter would make an array at each call.
+    const method = function (this: Host, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
+      return call(this, op, op.args(a, b, c, d));
+    };
+    Object.defineProperty(method, 'name', { value: name });
+    Object.defineProperty(prototype, name, { value: method, writable: true, configurable: true });
+  }
+}

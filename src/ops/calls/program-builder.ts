@@ -1,0 +1,88 @@
+// What the recording function of a program gets: every op as a method that records instead of computing.
+import { TesseraeError } from '../../base/errors.js';
+import type { Recorder } from '../../program/recorder.js';
+import type { DType } from '../../tensor/elements/dtype.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { TensorPool } from '../../tensor/tensor-pool.js';
+import type { AnyOp } from '../op.js';
+import {
+  type PagedAttentionOptions,
+  pagedAttention,
+  type StoreKeyValuesOptions,
+  storeKeyValues,
+} from '../paged/paged-attention.js';
+import { type BuilderMethods, defineOpMethods } from './methods.js';
+import { recordCall } from './record-call.js';
+
+export interface ProgramBuilder extends BuilderMethods {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each registered op.
+export class ProgramBuilder {
+  readonly #recorder: Recorder;
+  readonly #pool: TensorPool;
+  /** @internal Tensors made by {@link input}, which the program will own. */
+  readonly inputs: Tensor[] = [];
+  #finished = false;
+
+  /** @internal */
+  constructor(recorder: Recorder, pool: TensorPool) {
+    this.#recorder = recorder;
+    this.#pool = pool;
+  }
+
+  /** A tensor to be filled before each run, zero at first. The program owns it. */
+  input<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    this.#checkRecording('input');
+    const tensor = this.#pool.zeros(shape, dtype);
+    this.inputs.push(tensor);
+    return tensor;
+  }
+
+  /**
+   * @internal Writes the keys k and values v of tokens, f32 [tokens, kvHeads, dim], to their positions in the cache.
+   * positions: i32 [tokens].
+   */
+  storeKeyValues(k: Tensor, v: Tensor, positions: Tensor, options: StoreKeyValuesOptions): void {
+    this.record(storeKeyValues, storeKeyValues.args(k, v, positions, options));
+  }
+
+  /**
+   * @internal Attention of queries q, f32 [tokens, heads, headDim], to the keys in the cache up to each query's position.
+   * The result is f32 [tokens, heads · vDim].
+   */
+  pagedAttention(q: Tensor, positions: Tensor, options: PagedAttentionOptions): Tensor {
+    return this.record(pagedAttention, pagedAttention.args(q, positions, options));
+  }
+
+  /**
+   * @internal The recording function has returned this.
+   * @throws TesseraeError ERR_ARGUMENT for a promise: what an asynchronous function records would come too late
+   */
+  finish(result: unknown): void {
+    this.#finished = true;
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      throw new TesseraeError('ERR_ARGUMENT', 'the recording function must not be asynchronous', { op: 'program' });
+    }
+  }
+
+  #checkRecording(op: string): void {
+    if (!this.#finished) return;
+    throw new TesseraeError('ERR_ARGUMENT', 'the recording is over; nothing can be added to the program', { op });
+  }
+
+  /** @internal */
+  record(op: AnyOp, args: { readonly signal?: unknown }): Tensor {
+    this.#checkRecording(op.name);
+    if (args.signal !== undefined) {
+      throw new TesseraeError('ERR_ARGUMENT', 'a signal belongs to program.run, not to a recorded op', { op: op.name });
+    }
+    return recordCall(op, args, {
+      recorder: this.#recorder,
+      checkUsable: (tensor, name) => tensor.checkUsable(name, this.#recorder.owns(tensor) ? undefined : this.#pool),
+      allocate: ({ shape, dtype }) => this.#recorder.temporary(shape, dtype),
+    });
+  }
+}
+
+defineOpMethods(ProgramBuilder.prototype, (builder, op, args) => builder.record(op, args));

@@ -1,0 +1,79 @@
+// The making of a program: its recorder and builder, the memory that it will own, and the steps from what was recorded
+// to what runs. All or nothing: a recording that fails gives everything back. Used by Engine alone.
+import type { Addon } from '../../native/addon.js';
+import { CompiledProgram } from '../../program/compiled-program.js';
+import { Program } from '../../program/program.js';
+import { Recorder, type RecorderOptions } from '../../program/recorder.js';
+import type { Runner } from '../../program/runner.js';
+import { TemporaryStorage } from '../../program/temporary-storage.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { TensorPool } from '../../tensor/tensor-pool.js';
+import { ProgramBuilder } from './program-builder.js';
+
+export interface RecordingSite extends RecorderOptions {
+  readonly addon: Addon;
+  readonly pool: TensorPool;
+  readonly runner: Runner;
+}
+
+export class ProgramRecording {
+  readonly builder: ProgramBuilder;
+  readonly #site: RecordingSite;
+  readonly #recorder: Recorder;
+  readonly #owned: { release(): void }[] = [];
+
+  constructor(site: RecordingSite) {
+    this.#site = site;
+    this.#recorder = new Recorder(site);
+    this.builder = new ProgramBuilder(this.#recorder, site.pool);
+  }
+
+  /**
+   * Makes the program of what the builder recorded. A generator, so that a long program can be made in slices: each
+   * step takes a millisecond or less.
+   * @param tensors what the recording function returned
+   */
+  *finish<T>(tensors: T): Generator<void, Program<T>> {
+    const { addon, pool, runner } = this.#site;
+    this.builder.finish(tensors);
+    for (const tensor of tensorsIn(tensors)) {
+      if (!(tensor.storage instanceof TemporaryStorage) || tensor.storage.buffer !== undefined) continue;
+      const storage = pool.rent(tensor.storage.sizeBytes);
+      this.#owned.push(storage);
+      tensor.storage.back(storage);
+    }
+    yield;
+    const compiled = yield* CompiledProgram.compile(addon, this.#recorder.steps);
+    yield;
+    const arena = compiled.arenaBytes > 0 ? pool.rent(compiled.arenaBytes) : undefined;
+    if (arena !== undefined) this.#owned.push(arena);
+    const release = () => this.release();
+    return new Program(tensors, compiled, runner, { tensors: operandsOf(this.#recorder), arena, release });
+  }
+
+  /** Gives back all memory. Called once: after a failure, or by the program at its end. */
+  release(): void {
+    for (const input of this.builder.inputs) input[Symbol.dispose]();
+    for (const storage of this.#owned) storage.release();
+    for (const storage of this.#recorder.temporaries) storage.dispose();
+  }
+}
+
+/** The tensors that a program touches, each once, but for its own temporaries. */
+function operandsOf(recorder: Recorder): Tensor[] {
+  const touched = new Set<Tensor>();
+  for (const step of recorder.steps) {
+    for (const tensor of step.reads) if (!recorder.owns(tensor)) touched.add(tensor);
+    for (const tensor of step.writes) if (!recorder.owns(tensor)) touched.add(tensor);
+  }
+  return [...touched];
+}
+
+/** The tensors among the properties of what a recording function returned. */
+function tensorsIn(value: unknown): Tensor[] {
+  if (value instanceof Tensor) return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap((entry) =>
+    entry instanceof Tensor || Array.isArray(entry) ? tensorsIn(entry) : [],
+  );
+}

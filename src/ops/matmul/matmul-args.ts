@@ -1,0 +1,25 @@
+// The arguments of matmul, for dense and for quantized weights alike.
+import type { Tensor } from '../../tensor/tensor.js';
+import type { CallOptions } from '../op.js';
+import type { QuantizedMatrix } from '../quantized/quantized-matrix.js';
+import type { ActivationName } from '../rowwise/elementwise.js';
+import type { PackedMatrix } from './pack.js';
+
+export interface MatmulOptions extends CallOptions {
+  /** Read a as [..., k, m]. */
+  readonly transposeA?: boolean | undefined;
+  /** Read b as [..., n, k], the layout of most weights. */
+  readonly transposeB?: boolean | undefined;
+  /** f32 [n], added to each row. */
+  readonly bias?: Tensor | undefined;
+  /** Applied after the bias. */
+  readonly activation?: ActivationName | undefined;
+  /** f32 of the result's shape, added last; may be `out` itself. */
+  readonly residual?: Tensor | undefined;
+}
+
+export interface MatmulArgs extends MatmulOptions {
+  readonly a: Tensor;
+  /** Packed or quantized weights, or a tensor. */
+  readonly b: Tensor | PackedMatrix | QuantizedMatrix;
+}

@@ -1,0 +1,89 @@
+// rope: rotary position embedding (Su et al. 2021), native/kernels/rope.h.
+import { formatShape, TesseraeError } from '../../base/errors.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { type CallOptions, checkChoice, checkNumber, checkRank, checkTensor, defineOp } from '../op.js';
+import { recordCopy } from './copy.js';
+import { outerDims, padFront, tileRowsFor } from './row-layout.js';
+import { broadcastTo, packed } from './rows.js';
+
+/** The numbers of RopeStyle in native/kernels/rope.h. */
+const styleCodes = { interleaved: 0, halfSplit: 1 } as const;
+
+export interface RopeOptions extends CallOptions {
+  /** f32 [rotaryDim / 2]: radians per position of each pair. See {@link ropeFrequencies}. */
+  readonly frequencies: Tensor;
+  /** Which two elements make a pair: neighbours (llama's GGUF layout; the default) or i and i + rotaryDim / 2. */
+  readonly style?: keyof typeof styleCodes | undefined;
+  /** Multiplies sines and cosines; 1 by default. */
+  readonly magnitude?: number | undefined;
+}
+
+export interface RopeArgs extends RopeOptions {
+  readonly x: Tensor;
+  readonly positions: Tensor;
+}
+
+/** base^(-2i / rotaryDim) for each pair i: the frequencies without any scaling. */
+export function ropeFrequencies(rotaryDim: number, base = 10_000): Float32Array {
+  return Float32Array.from({ length: rotaryDim / 2 }, (_, pair) => base ** ((-2 * pair) / rotaryDim));
+}
+
+export const rope = defineOp({
+  name: 'rope',
+  parameters: ['x', 'positions', 'frequencies', 'style', 'magnitude'],
+  inPlace: () => true,
+  /** x: [..., tokens, heads, dim]; positions: i32 [..., tokens], broadcast over leading dimensions. */
+  args: (x: Tensor, positions: Tensor, options: RopeOptions): RopeArgs => ({ x, positions, ...options }),
+  operands: ({ x, positions, frequencies }) => [x, positions, frequencies],
+  infer({ x, positions, frequencies, style, magnitude = 1 }) {
+    checkTensor(x, 'rope', 'x', 'f32');
+    checkRank(x, 'rope', 'x', 3);
+    checkTensor(positions, 'rope', 'positions', 'i32');
+    checkTensor(frequencies, 'rope', 'frequencies', 'f32');
+    checkChoice(style, styleCodes, 'interleaved', 'rope', 'style');
+    checkNumber(magnitude, 'rope', 'magnitude');
+    broadcastTo(positions, x.shape.slice(0, -2), 'rope');
+    const dim = x.shape.at(-1) as number;
+    if (frequencies.rank !== 1 || frequencies.size * 2 > dim) {
+      const message = `frequencies must be one for each of at most ${dim / 2} pairs, got ${formatShape(frequencies.shape)}`;
+      throw new TesseraeError('ERR_SHAPE', message, { op: 'rope' });
+    }
+    if (x.rank > outerDims + 1) throw new TesseraeError('ERR_SHAPE', 'x has too many dimensions', { op: 'rope' });
+    return { shape: x.shape, dtype: 'f32' };
+  },
+  record(recorder, { x, positions, frequencies, style, magnitude = 1 }, out) {
+    const rank = x.rank;
+    const [heads, dim] = x.shape.slice(-2) as [number, number];
+    const table = packed(recorder, frequencies);
+    const from = dim === 1 || x.strides[rank - 1] === 1 ? x : packed(recorder, x);
+    const to = dim === 1 || out.strides[rank - 1] === 1 ? out : recorder.temporary(out.shape);
+    const index = broadcastTo(positions, x.shape.slice(0, -2), 'rope');
+    // Tokens and heads stay dimensions of their own: a tile computes the sines of its tokens once for all heads.
+    const tokens = x.size / (heads * dim);
+    const tileTokens = tileRowsFor(tokens, heads * dim * 2, recorder.threads);
+    const step = {
+      kernel: 'rope',
+      tiles: Math.ceil(tokens / tileTokens),
+      flops: 3 * x.size + 40 * tokens * table.size,
+      reads: [from, index, table],
+      writes: [to],
+    };
+    recorder.emit(step, (params) =>
+      params
+        .pointer(from)
+        .pointer(to)
+        .pointer(index)
+        .pointer(table)
+        .double(magnitude)
+        .int(checkChoice(style, styleCodes, 'interleaved', 'rope', 'style'))
+        .int(dim)
+        .int(table.size * 2)
+        .int(tileTokens)
+        .ints(padFront(x.shape.slice(0, -1), 1))
+        .ints(padFront(from.strides.slice(0, -1), 0))
+        .ints(padFront(to.strides.slice(0, -1), 0))
+        .ints(padFront([...index.strides, 0], 0)),
+    );
+    if (to !== out) recordCopy(recorder, to, out);
+  },
+});

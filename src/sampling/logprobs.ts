@@ -1,0 +1,48 @@
+// Log probabilities of chosen tokens and of the likeliest alternatives, for the callers who ask for them. Of the model's
+// own distribution: before bias, penalties, formats and temperature. Called by generation.ts.
+
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { portableExp } from './portable-exp.js';
+import { portableLog } from './portable-log.js';
+import { TopSelection } from './top-selection.js';
+
+export interface Alternative {
+  readonly id: number;
+  /** The token's text, control tokens included. */
+  readonly text: string;
+  readonly logprob: number;
+}
+
+/** Natural logarithms of probabilities under softmax(logits), as the model gives them. */
+export interface TokenLogprobs {
+  readonly logprob: number;
+  /** The most likely tokens, best first; the chosen one may be among them. */
+  readonly top: readonly Alternative[];
+}
+
+export class LogprobReader {
+  readonly #tokenizer: Tokenizer;
+  readonly #alternatives: number;
+  readonly #top = new TopSelection();
+
+  constructor(tokenizer: Tokenizer, alternatives: number) {
+    this.#tokenizer = tokenizer;
+    this.#alternatives = alternatives;
+  }
+
+  read(logits: Float32Array, id: number): TokenLogprobs {
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < logits.length; i++) if ((logits[i] as number) > highest) highest = logits[i] as number;
+    let total = 0;
+    for (let i = 0; i < logits.length; i++) total += portableExp((logits[i] as number) - highest);
+    const logTotal = portableLog(total);
+    const logprobOf = (token: number) => (logits[token] as number) - highest - logTotal;
+    const count = this.#top.select(logits, this.#alternatives);
+    const top = Array.from(this.#top.ids.subarray(0, count), (token) => ({
+      id: token,
+      text: this.#tokenizer.decode([token], { special: true }),
+      logprob: logprobOf(token),
+    }));
+    return { logprob: logprobOf(id), top };
+  }
+}

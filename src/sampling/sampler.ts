@@ -1,0 +1,278 @@
+// Chooses the next token from logits: greedily, or by seeded sampling. Knows no model and no text. One sampler serves
+// one generation; called by generation.ts.
+import { TesseraeError } from '../base/errors.js';
+import { CandidateHeap } from './candidate-heap.js';
+import { checkOption, Penalties, type PenaltyOptions } from './penalties.js';
+import { portableExp } from './portable-exp.js';
+import { portableLog } from './portable-log.js';
+import { MAX_SEED, RandomSource } from './random.js';
+import { TopSelection } from './top-selection.js';
+
+export interface SamplingOptions extends PenaltyOptions {
+  /** 0, the default, takes the most likely token always; then topK to minP and seed have nothing to choose. */
+  readonly temperature?: number | undefined;
+  /** Choose among this many most likely tokens. 0, the default, sets no limit. */
+  readonly topK?: number | undefined;
+  /**
+   * Choose among the fewest tokens whose surprise, -log p, is nearest to the expected one and whose probabilities sum
+   * up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
+   */
+  readonly typicalP?: number | undefined;
+  /** Choose among the fewest most likely tokens whose probabilities sum up to at least this. 1, the default: all. */
+  readonly topP?: number | undefined;
+  /** Choose among the tokens at least this times as likely as the most likely one. 0, the default: all. */
+  readonly minP?: number | undefined;
+  /** An integer from 0 to 2^53 - 1. The same seed and logits give the same tokens on every machine. Default: random. */
+  readonly seed?: number | undefined;
+}
+
+export const samplingKeys = [
+  'temperature',
+  'topK',
+  'typicalP',
+  'topP',
+  'minP',
+  'repetitionPenalty',
+  'repetitionWindow',
+  'presencePenalty',
+  'frequencyPenalty',
+  'logitBias',
+  'seed',
+] as const satisfies readonly (keyof SamplingOptions)[];
+
+export interface SampleOptions {
+  /** A bit for each id that may be chosen, the lowest of a word first; all of them by default. */
+  readonly allowed?: Uint32Array | undefined;
+  /** What {@link firstHighest} would find, where it is known. */
+  readonly mostLikely?: number | undefined;
+}
+
+/**
+ * Draws tokens. Its working memory, 12 to 36 bytes for each logit, is allocated at the first draw and kept.
+ *
+ * The order is fixed, and is that of llama.cpp's default chain: logitBias, penalties, the tokens that a format allows,
+ * topK, typicalP, topP, minP, temperature. So the three probabilities are of softmax(logits) at temperature 1, each
+ * scaled to sum up to 1 over what the step before has left. Of equal logits, the lower id counts as the more likely one.
+ */
+export class Sampler {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly typicalP: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+  readonly #random: RandomSource;
+  readonly #penalties: Penalties;
+  readonly #heap = new CandidateHeap();
+  readonly #top = new TopSelection();
+  #adjusted = new Float32Array(0);
+  /** Candidates: ids, and what is computed for each. */
+  #ids = new Int32Array(0);
+  #weights = new Float64Array(0);
+  #keys = new Float64Array(0);
+  #order = new Int32Array(0);
+
+  /**
+   * @param vocabulary ids in logitBias are below it
+   * @throws TesseraeError ERR_ARGUMENT for an option out of its range
+   */
+  constructor(options: SamplingOptions = {}, vocabulary = Number.POSITIVE_INFINITY) {
+    const { temperature = 0, topK = 0, typicalP = 1, topP = 1, minP = 0, seed = randomSeed() } = options;
+    checkOption('temperature', temperature, Number.isFinite(temperature) && temperature >= 0, 'a number of at least 0');
+    checkOption('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'an integer of at least 0');
+    checkOption('typicalP', typicalP, typicalP > 0 && typicalP <= 1, 'a number above 0, up to 1');
+    checkOption('topP', topP, topP > 0 && topP <= 1, 'a number above 0, up to 1');
+    checkOption('minP', minP, minP >= 0 && minP <= 1, 'a number from 0 to 1');
+    checkOption('seed', seed, Number.isSafeInteger(seed) && seed >= 0, `an integer from 0 to ${MAX_SEED}`);
+    this.temperature = temperature;
+    this.topK = topK;
+    this.typicalP = typicalP;
+    this.topP = topP;
+    this.minP = minP;
+    this.seed = seed;
+    this.#random = new RandomSource(seed);
+    this.#penalties = new Penalties(options, vocabulary);
+  }
+
+  /** Takes note of a token of the prompt or of the text, for the penalties. */
+  accept(id: number): void {
+    this.#penalties.accept(id);
+  }
+
+  /**
+   * The id of the chosen token. A logit of -Infinity is never chosen.
+   * @throws TesseraeError ERR_ARGUMENT when a logit is NaN or Infinity, or when all of them are -Infinity
+   */
+  sample(logits: Float32Array, { allowed, mostLikely }: SampleOptions = {}): number {
+    let best = checkedBest(logits, mostLikely ?? firstHighest(logits));
+    let values = logits;
+    if (this.#penalties.active || allowed !== undefined) {
+      values = this.#adjust(logits, allowed);
+      best = checkedBest(values, firstHighest(values));
+    }
+    if (this.temperature === 0) return best;
+    this.#reserve(values.length);
+    const isTopK = this.topK > 0 && this.topK < values.length;
+    if (!isTopK && this.typicalP === 1 && this.topP === 1 && this.minP === 0) {
+      return this.#draw(values.length, this.#weigh(values, undefined, values.length, this.temperature));
+    }
+    const ids = this.#ids;
+    let count = isTopK ? this.#top.select(values, this.topK) : values.length;
+    for (let i = 0; i < count; i++) ids[i] = isTopK ? (this.#top.ids[i] as number) : i;
+    if (this.typicalP < 1) count = this.#keepTypical(values, count);
+    if (this.topP < 1) count = this.#keepNucleus(values, count, isTopK);
+    if (this.minP > 0) count = this.#keepAboveMinP(values, count);
+    return ids[this.#draw(count, this.#weigh(values, ids, count, this.temperature))] as number;
+  }
+
+  #reserve(count: number): void {
+    if (this.#weights.length >= count) return;
+    this.#weights = new Float64Array(count);
+    this.#ids = new Int32Array(count);
+    this.#keys = new Float64Array(this.topP < 1 || this.typicalP < 1 ? count : 0);
+  }
+
+  /** A copy of the logits with bias and penalties; -Infinity where a token may not be chosen. */
+  #adjust(logits: Float32Array, allowed: Uint32Array | undefined): Float32Array {
+    if (this.#adjusted.length !== logits.length) this.#adjusted = new Float32Array(logits.length);
+    const adjusted = this.#adjusted;
+    adjusted.set(logits);
+    this.#penalties.apply(adjusted);
+    if (allowed === undefined) return adjusted;
+    for (let from = 0; from < adjusted.length; from += 32) {
+      const bits = allowed[from >>> 5] as number;
+      if (bits === 0xffffffff) continue;
+      const end = Math.min(from + 32, adjusted.length);
+      for (let id = from; id < end; id++) if (((bits >>> (id & 31)) & 1) === 0) adjusted[id] = Number.NEGATIVE_INFINITY;
+    }
+    return adjusted;
+  }
+
+  /** Keeps the candidates nearest to the expected surprise, in the order that they have. */
+  #keepTypical(values: Float32Array, count: number): number {
+    const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
+    const total = this.#weigh(values, ids, count, 1);
+    const highest = highestOf(values, ids, count);
+    // Surprises are counted from that of the most likely token: what they have in common does not matter.
+    let expected = 0;
+    for (let i = 0; i < count; i++) {
+      const weight = weights[i] as number;
+      if (weight > 0) expected += (weight / total) * (highest - (values[ids[i] as number] as number));
+    }
+    for (let i = 0; i < count; i++) {
+      keys[i] = weights[i] === 0 ? Number.NEGATIVE_INFINITY : -Math.abs(highest - values[ids[i]!]! - expected);
+    }
+    const heap = this.#heap.fill(keys, count);
+    const bound = total * this.typicalP;
+    for (let sum = 0; sum < bound && heap.size > 0; ) {
+      const position = heap.take();
+      sum += weights[position] as number;
+      // A weight is never negative, so that this marks what is kept.
+      weights[position] = -1;
+    }
+    let kept = 0;
+    for (let i = 0; i < count; i++) if (weights[i] === -1) ids[kept++] = ids[i] as number;
+    return kept;
+  }
+
+  #keepNucleus(values: Float32Array, count: number, isSorted: boolean): number {
+    const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
+    const bound = this.#weigh(values, ids, count, 1) * this.topP;
+    let kept = 0;
+    let sum = 0;
+    if (isSorted) {
+      while (sum < bound && kept < count) sum += weights[kept++] as number;
+      return kept;
+    }
+    for (let i = 0; i < count; i++) keys[i] = values[ids[i] as number] as number;
+    const heap = this.#heap.fill(keys, count);
+    while (sum < bound && heap.size > 0) {
+      sum += weights[heap.take()] as number;
+      kept += 1;
+    }
+    const order = this.#order.length < kept ? new Int32Array(2 * kept) : this.#order;
+    this.#order = order;
+    for (let rank = 0; rank < kept; rank++) order[rank] = ids[heap.taken(rank)] as number;
+    for (let rank = 0; rank < kept; rank++) ids[rank] = order[rank] as number;
+    return kept;
+  }
+
+  #keepAboveMinP(values: Float32Array, count: number): number {
+    const ids = this.#ids;
+    const least = highestOf(values, ids, count) + portableLog(this.minP);
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const id = ids[i] as number;
+      if ((values[id] as number) >= least) ids[kept++] = id;
+    }
+    return kept;
+  }
+
+  /** Unscaled probabilities of candidates, or of all tokens by id. @returns their sum */
+  #weigh(values: Float32Array, ids: Int32Array | undefined, count: number, temperature: number): number {
+    const weights = this.#weights;
+    const highest = highestOf(values, ids, count);
+    let total = 0;
+    for (let i = 0; i < count; i++) {
+      const value = values[ids === undefined ? i : (ids[i] as number)] as number;
+      const weight = portableExp((value - highest) / temperature);
+      weights[i] = weight;
+      total += weight;
+    }
+    return total;
+  }
+
+  /** An index below `count`, by the weights, whose sum is `total`. */
+  #draw(count: number, total: number): number {
+    const weights = this.#weights;
+    const target = this.#random.next() * total;
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      sum += weights[i] as number;
+      if (sum > target) return i;
+    }
+    // Only by rounding does the target reach the sum: then the last that can be chosen is.
+    let last = count - 1;
+    while (weights[last] === 0) last -= 1;
+    return last;
+  }
+}
+
+function highestOf(values: Float32Array, ids: Int32Array | undefined, count: number): number {
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < count; i++) {
+    const value = values[ids === undefined ? i : (ids[i] as number)] as number;
+    if (value > highest) highest = value;
+  }
+  return highest;
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+}
+
+/** The id of the first of the highest logits, or of the first NaN; -1 without a logit. */
+function firstHighest(logits: Float32Array): number {
+  if (logits.length === 0) return -1;
+  let best = 0;
+  let highest = logits[0] as number;
+  for (let id = 1; id < logits.length; id++) {
+    const logit = logits[id] as number;
+    // One comparison for each logit, which is also false where one of both is NaN.
+    if (logit <= highest) continue;
+    if (Number.isNaN(highest)) break;
+    best = id;
+    highest = logit;
+  }
+  return best;
+}
+
+/** @throws TesseraeError ERR_ARGUMENT when there is nothing to choose at `best`, the first of the highest */
+function checkedBest(logits: Float32Array, best: number): number {
+  const highest = best < 0 ? Number.NEGATIVE_INFINITY : (logits[best] as number);
+  if (highest === Number.NEGATIVE_INFINITY) {
+    throw new TesseraeError('ERR_ARGUMENT', `none of ${logits.length} logits is above -Infinity`);
+  }
+  if (Number.isFinite(highest)) return best;
+  throw new TesseraeError('ERR_ARGUMENT', `the logit of token ${best} is ${highest}`);
+}

@@ -1,0 +1,36 @@
+// The element types of tensors. Codes are shared with native/core/op.h.
+import { TesseraeError } from '../../base/errors.js';
+
+/** f32: IEEE single; f16: IEEE half, bf16: bfloat16, both held as their bits; i8 and i32: two's complement. */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'i32';
+
+/** The typed array through which JavaScript sees a tensor's elements. f16 and bf16 are seen as their 16 bits. */
+export interface TypedArrayOf {
+  f32: Float32Array;
+  f16: Uint16Array;
+  bf16: Uint16Array;
+  i8: Int8Array;
+  i32: Int32Array;
+}
+
+export interface DTypeInfo {
+  readonly code: number;
+  readonly sizeBytes: number;
+  readonly view: new (buffer: SharedArrayBuffer, byteOffset: number, length: number) => TypedArrayOf[DType];
+}
+
+export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
+  f32: { code: 0, sizeBytes: 4, view: Float32Array },
+  f16: { code: 1, sizeBytes: 2, view: Uint16Array },
+  i8: { code: 2, sizeBytes: 1, view: Int8Array },
+  i32: { code: 3, sizeBytes: 4, view: Int32Array },
+  bf16: { code: 4, sizeBytes: 2, view: Uint16Array },
+};
+
+/** @throws TesseraeError ERR_DTYPE for anything that is not the name of an element type. */
+export function checkDType(value: unknown, op?: string): DType {
+  if (typeof value === 'string' && Object.hasOwn(dtypes, value)) return value as DType;
+  throw new TesseraeError('ERR_DTYPE', `expected one of ${Object.keys(dtypes).join(', ')}, got ${String(value)}`, {
+    ...(op === undefined ? {} : { op }),
+  });
+}

@@ -1,0 +1,192 @@
+// Pure functions on shapes and strides. Strides count elements and are never negative. Nothing here knows tensors or
+// memory. Called by Tensor for its views, and by ops to check and flatten their operands.
+import { formatShape, TesseraeError } from '../../base/errors.js';
+import { type DType, dtypes } from '../elements/dtype.js';
+
+export const MAX_RANK = 8;
+
+/** Shapes stay below this many elements, so that no byte count of any element type reaches 2^53. */
+const MAX_ELEMENTS = 2 ** 50;
+
+/** Where a tensor's elements stand within a storage. */
+export interface Layout {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  /** Position of the first element, in elements from the storage's start. */
+  readonly offset: number;
+}
+
+export function shapeError(message: string, op?: string): TesseraeError {
+  return new TesseraeError('ERR_SHAPE', message, op === undefined ? {} : { op });
+}
+
+export function argumentError(message: string, op?: string): TesseraeError {
+  return new TesseraeError('ERR_ARGUMENT', message, op === undefined ? {} : { op });
+}
+
+/** Product of the dimensions; 1 for rank 0. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1;
+  for (const size of shape) count *= size;
+  return count;
+}
+
+/** Row-major strides of a packed tensor. Zero-size dimensions count as 1, so strides are positive always. */
+export function contiguousStrides(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length).fill(1);
+  let stride = 1;
+  for (let dim = shape.length - 1; dim >= 0; dim--) {
+    strides[dim] = stride;
+    stride *= Math.max(shape[dim] as number, 1);
+  }
+  return strides;
+}
+
+/** Whether the elements stand packed in row-major order. Strides of size-1 dimensions do not matter. */
+export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  let packed = true;
+  for (let dim = shape.length - 1; dim >= 0; dim--) {
+    const size = shape[dim] as number;
+    if (size === 0) return true;
+    if (size === 1) continue;
+    if (strides[dim] !== expected) packed = false;
+    expected *= size;
+  }
+  return packed;
+}
+
+/**
+ * A fresh copy of a valid shape: an array of non-negative safe integers, at most {@link MAX_RANK} of them; `[]` is a
+ * scalar.
+ * @throws TesseraeError ERR_SHAPE for anything else, and for more elements than can be addressed.
+ */
+export function checkShape(value: unknown, op?: string): number[] {
+  if (!Array.isArray(value)) throw shapeError(`expected a shape (an array of sizes), got ${describe(value)}`, op);
+  if (value.length > MAX_RANK) throw shapeError(`at most ${MAX_RANK} dimensions, got ${value.length}`, op);
+  const shape: number[] = [];
+  let elements = 1;
+  for (let dim = 0; dim < value.length; dim++) {
+    const size: unknown = value[dim];
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+      throw shapeError(`dimension ${dim} of a shape must be a non-negative integer, got ${describe(size)}`, op);
+    }
+    shape.push(size);
+    // Zero sizes are left out of the product: strides are computed without them and must stay safe integers too.
+    elements *= Math.max(size, 1);
+    if (elements > MAX_ELEMENTS) throw shapeError(`too many elements in ${formatShape(value)}`, op);
+  }
+  return shape;
+}
+
+/**
+ * The shape that both operands broadcast to: aligned at the last dimension, size 1 stretches.
+ * @throws TesseraeError ERR_SHAPE when they do not fit.
+ */
+export function broadcastShapes(a: readonly number[], b: readonly number[], op?: string): number[] {
+  const rank = Math.max(a.length, b.length);
+  const shape = new Array<number>(rank).fill(0);
+  for (let fromEnd = 1; fromEnd <= rank; fromEnd++) {
+    const sizeA = a[a.length - fromEnd] ?? 1;
+    const sizeB = b[b.length - fromEnd] ?? 1;
+    if (sizeA !== sizeB && sizeA !== 1 && sizeB !== 1) {
+      throw shapeError(`shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast`, op);
+    }
+    shape[rank - fromEnd] = sizeA === 1 ? sizeB : sizeA;
+  }
+  return shape;
+}
+
+/**
+ * The strides with which `shape` is read as the larger shape `to`: 0 wherever a dimension is stretched or added.
+ * @throws TesseraeError ERR_SHAPE when `shape` does not broadcast to `to`.
+ */
+export function broadcastStrides(
+  shape: readonly number[],
+  strides: readonly number[],
+  to: readonly number[],
+  op?: string,
+): number[] {
+  const added = to.length - shape.length;
+  if (added < 0) throw shapeError(`${formatShape(shape)} does not broadcast to ${formatShape(to)}`, op);
+  return to.map((size, dim) => {
+    if (dim < added) return 0;
+    const own = shape[dim - added] as number;
+    if (own === size) return strides[dim - added] as number;
+    if (own === 1) return 0;
+    throw shapeError(`${formatShape(shape)} does not broadcast to ${formatShape(to)}`, op);
+  });
+}
+
+/**
+ * The same element-by-element walk over all operands in as few dimensions as possible: size-1 dimensions are
+ * dropped, and neighbours merge where they merge in every operand. Order is kept. All ones give rank 0; a shape without
+ * elements gives `[0]`.
+ */
+export function collapse(
+  shape: readonly number[],
+  operands: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
+  if (shape.includes(0)) return { shape: [0], strides: operands.map(() => [0]) };
+  const merged: number[] = [];
+  const strides: number[][] = operands.map(() => []);
+  for (let dim = 0; dim < shape.length; dim++) {
+    const size = shape[dim] as number;
+    if (size === 1) continue;
+    const last = merged.length - 1;
+    const merges = last >= 0 && operands.every((own, index) => strides[index]?.[last] === (own[dim] as number) * size);
+    if (merges) merged[last] = (merged[last] as number) * size;
+    else merged.push(size);
+    for (let index = 0; index < operands.length; index++) {
+      (strides[index] as number[])[merged.length - 1] = (operands[index] as readonly number[])[dim] as number;
+    }
+  }
+  return { shape: merged, strides };
+}
+
+/** Strides that show the same elements in the same order as `newShape`, or undefined when only a copy could. */
+export function reshapeStrides(
+  shape: readonly number[],
+  strides: readonly number[],
+  newShape: readonly number[],
+): number[] | undefined {
+  if (elementCount(shape) !== elementCount(newShape)) return undefined;
+  const reshaped = contiguousStrides(newShape);
+  if (isContiguous(shape, strides)) return reshaped;
+  // Each collapsed dimension must be exactly a run of new dimensions; matched from the last backwards.
+  const groups = collapse(shape, [strides]);
+  let dim = newShape.length - 1;
+  for (let group = groups.shape.length - 1; group >= 0; group--) {
+    const size = groups.shape[group] as number;
+    let covered = 1;
+    while (covered < size) {
+      reshaped[dim] = (groups.strides[0]?.[group] as number) * covered;
+      covered *= newShape[dim--] as number;
+    }
+    if (covered !== size) return undefined;
+  }
+  return reshaped;
+}
+
+/** The bytes that a layout touches, from the storage's start: `[start, end)`, empty for no elements. */
+export function byteExtent(layout: Layout): { start: number; end: number } {
+  const { sizeBytes } = dtypes[layout.dtype];
+  const start = layout.offset * sizeBytes;
+  let last = layout.offset;
+  for (let dim = 0; dim < layout.shape.length; dim++) {
+    const size = layout.shape[dim] as number;
+    if (size === 0) return { start, end: start };
+    last += (size - 1) * (layout.strides[dim] as number);
+  }
+  return { start, end: (last + 1) * sizeBytes };
+}
+
+/** A value as error messages show it: short, and never throwing. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) return 'an array';
+  return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`;
+}

@@ -1,0 +1,311 @@
+// TensorPool: rents blocks of shared memory by size class and takes them back, within a byte budget, and counts truly.
+// It knows nothing of what computes on the tensors. Made by Engine, one each.
+import { TesseraeError } from '../base/errors.js';
+import { checkDType, type DType, dtypes } from './elements/dtype.js';
+import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
+import { argumentError, checkShape, describe, elementCount } from './layout/layout.js';
+import { ALIGNMENT, Slab } from './memory/slab.js';
+import { PooledStorage, type StorageOwner } from './memory/storage.js';
+import { Tensor } from './tensor.js';
+
+/** Each power of two is cut into this many size classes, so that less than an eighth of a large block is wasted. */
+const CLASSES_PER_OCTAVE = 8;
+
+/** Blocks up to an eighth of this share a buffer of this size; larger ones have a buffer each. */
+const SLAB_BYTES = 256 * 1024;
+const LARGEST_SHARED_BYTES = SLAB_BYTES / 8;
+
+/** One typed array cannot span more on every supported Node.js. */
+const WINDOW_BYTES = 2 ** 31;
+
+export interface TensorPoolOptions {
+  /** Bytes of shared memory that the pool may hold at any time, idle blocks and slack included. */
+  readonly budgetBytes: number;
+  /** The absolute address of the first byte of a typed array. */
+  readonly addressOf: (bytes: Uint8Array) => number;
+  /** Is shown each buffer once, before its first use (in several windows when it is huge). */
+  readonly onAllocate?: (bytes: Uint8Array) => void;
+  /**
+   * Is shown each buffer that the pool lets go of, so that its pages can be given back at once: V8 does not count
+   * shared memory as garbage worth collecting, and would keep it resident for long.
+   */
+  readonly onTrim?: (bytes: Uint8Array) => void;
+}
+
+/** Blocks of one size. */
+export interface SizeClassStats {
+  readonly classBytes: number;
+  readonly rented: number;
+  readonly idle: number;
+}
+
+export interface PoolStats {
+  readonly budgetBytes: number;
+  /** In blocks that are rented, rounding to the size class included. */
+  readonly rentedBytes: number;
+  /** In blocks that wait for their next use. */
+  readonly idleBytes: number;
+  /** All shared memory: rented, idle, and the slack for alignment. Never more than the budget. */
+  readonly heldBytes: number;
+  readonly peakRentedBytes: number;
+  readonly peakHeldBytes: number;
+  /** Blocks rented so far; tensors without elements take none. */
+  readonly rents: number;
+  /** Rents that were served with a block used before. */
+  readonly reuses: number;
+  /** `reuses / rents`; 0 before the first rent. */
+  readonly reuseRate: number;
+  /** Tensors that were garbage-collected undisposed. */
+  readonly leaks: number;
+  /** Tensors of this pool neither disposed nor collected, views not counted. */
+  readonly liveTensors: number;
+  /** Only classes that hold memory, smallest first. */
+  readonly classes: readonly SizeClassStats[];
+}
+
+interface SizeClass {
+  readonly classBytes: number;
+  /** Slabs with a block to rent; the last is taken from first. */
+  readonly available: Slab[];
+  /** Blocks in all slabs of the class. */
+  blocks: number;
+  rented: number;
+}
+
+/** The size of the blocks that serve `sizeBytes`: a multiple of the alignment. */
+function classBytesFor(sizeBytes: number): number {
+  let step = ALIGNMENT;
+  while (step * 2 * CLASSES_PER_OCTAVE < sizeBytes) step *= 2;
+  return Math.ceil(sizeBytes / step) * step;
+}
+
+export class TensorPool implements StorageOwner {
+  readonly #options: TensorPoolOptions;
+  readonly #classes = new Map<number, SizeClass>();
+  readonly #slabs = new Set<Slab>();
+  readonly #registry: FinalizationRegistry<PooledStorage>;
+  #closed = false;
+  #clock = 0;
+  #rentedBytes = 0;
+  #blockBytes = 0;
+  #heldBytes = 0;
+  #peakRentedBytes = 0;
+  #peakHeldBytes = 0;
+  #rents = 0;
+  #reuses = 0;
+  #leaks = 0;
+  #liveTensors = 0;
+
+  constructor(options: TensorPoolOptions) {
+    if (typeof options.budgetBytes !== 'number' || !(options.budgetBytes > 0)) {
+      throw argumentError(`the memory budget must be a positive number of bytes, got ${describe(options.budgetBytes)}`);
+    }
+    this.#options = options;
+    this.#registry = new FinalizationRegistry((storage) => {
+      this.#leaks++;
+      this.#liveTensors--;
+      if (!storage.disposed) storage.release();
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Bytes of the budget that are in no rented block. */
+  get freeBytes(): number {
+    return this.#options.budgetBytes - this.#rentedBytes;
+  }
+
+  /**
+   * A block of at least `sizeBytes`, to be given back with `release()`. Its contents are whatever was there.
+   * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED, ERR_ARGUMENT
+   */
+  rent(sizeBytes: number): PooledStorage {
+    if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the tensor pool is closed');
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+      throw argumentError(`a size in bytes must be a non-negative integer, got ${describe(sizeBytes)}`);
+    }
+    if (sizeBytes === 0) return new PooledStorage({ owner: this, sizeBytes, slab: undefined, block: 0, zeroed: true });
+    const sizeClass = this.#sizeClass(classBytesFor(sizeBytes));
+    const slab = sizeClass.available.at(-1) ?? this.#addSlab(sizeClass);
+    const reused = slab.nextIsReused;
+    const block = slab.take();
+    if (slab.isFull) sizeClass.available.pop();
+    sizeClass.rented++;
+    this.#rents++;
+    if (reused) this.#reuses++;
+    this.#rentedBytes += slab.blockBytes;
+    this.#peakRentedBytes = Math.max(this.#peakRentedBytes, this.#rentedBytes);
+    return new PooledStorage({ owner: this, sizeBytes, slab, block, zeroed: !reused });
+  }
+
+  /** A tensor whose contents are whatever was there. */
+  empty<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    const checkedShape = checkShape(shape, 'empty');
+    const type = checkDType(dtype, 'empty') as D;
+    const storage = this.rent(elementCount(checkedShape) * dtypes[type].sizeBytes);
+    const tensor = new Tensor({ dtype: type, shape: checkedShape, storage });
+    this.#registry.register(tensor, storage, storage);
+    this.#liveTensors++;
+    return tensor;
+  }
+
+  /**
+   * A tensor with the given values in row-major order, or all zero without data. The element type may be left out: it
+   * is then that of the typed array, f32 for number[] and Float64Array, f16 for Uint16Array (which holds f16
+   * bits).
+   * @throws TesseraeError ERR_SHAPE when shape and data do not fit, ERR_ARGUMENT for values that do not fit the type,
+   * ERR_DTYPE, ERR_BUDGET, ERR_ENGINE_CLOSED
+   */
+  tensor(shape: readonly number[]): Tensor<'f32'>;
+  tensor<D extends DType>(shape: readonly number[], dtype: D, data?: TensorData): Tensor<D>;
+  tensor<A extends TensorData>(shape: readonly number[], data: A): Tensor<DTypeOfData<A>>;
+  tensor(shape: readonly number[], dtypeOrData?: DType | TensorData, data?: TensorData): Tensor;
+  tensor(shape: readonly number[], dtypeOrData: DType | TensorData = 'f32', data?: TensorData): Tensor {
+    const named = typeof dtypeOrData === 'string';
+    const dtype = named ? checkDType(dtypeOrData, 'tensor') : inferDType(dtypeOrData, 'tensor');
+    const values = named ? data : dtypeOrData;
+    const checkedShape = checkShape(shape, 'tensor');
+    if (values !== undefined) checkData(values, dtype, checkedShape, 'tensor');
+    const tensor = this.empty(checkedShape, dtype);
+    if (values !== undefined) writeElements(values, tensor.data, tensor);
+    else if (!(tensor.storage as PooledStorage).zeroed) tensor.data.fill(0);
+    return tensor;
+  }
+
+  /** A tensor of zeros. */
+  zeros<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+    return this.tensor(shape, dtype);
+  }
+
+  /** Lets go of all buffers without a rented block. @returns the bytes freed */
+  trim(): number {
+    const before = this.#heldBytes;
+    for (const slab of this.#slabs) if (slab.rented === 0) this.#drop(slab);
+    return before - this.#heldBytes;
+  }
+
+  stats(): PoolStats {
+    const classes: SizeClassStats[] = [];
+    for (const { classBytes, blocks, rented } of this.#classes.values()) {
+      if (blocks > 0) classes.push({ classBytes, rented, idle: blocks - rented });
+    }
+    classes.sort((a, b) => a.classBytes - b.classBytes);
+    return {
+      budgetBytes: this.#options.budgetBytes,
+      rentedBytes: this.#rentedBytes,
+      idleBytes: this.#blockBytes - this.#rentedBytes,
+      heldBytes: this.#heldBytes,
+      peakRentedBytes: this.#peakRentedBytes,
+      peakHeldBytes: this.#peakHeldBytes,
+      rents: this.#rents,
+      reuses: this.#reuses,
+      reuseRate: this.#rents === 0 ? 0 : this.#reuses / this.#rents,
+      leaks: this.#leaks,
+      liveTensors: this.#liveTensors,
+      classes,
+    };
+  }
+
+  /**
+   * Rents nothing any more and frees idle memory. Tensors that are still alive stay readable; each frees its memory
+   * when it is disposed or collected. Closing twice is harmless.
+   */
+  close(): void {
+    this.#closed = true;
+    this.trim();
+  }
+
+  /** @internal Called by a storage. */
+  released(storage: PooledStorage): void {
+    if (this.#registry.unregister(storage)) this.#liveTensors--;
+  }
+
+  /** @internal Called by a storage. */
+  takeBack({ slab, block }: PooledStorage): void {
+    if (slab === undefined) return;
+    const sizeClass = this.#sizeClass(slab.blockBytes);
+    if (slab.isFull) sizeClass.available.push(slab);
+    slab.giveBack(block);
+    slab.idleSince = ++this.#clock;
+    sizeClass.rented--;
+    this.#rentedBytes -= slab.blockBytes;
+    if (this.#closed && slab.rented === 0) this.#drop(slab);
+  }
+
+  #sizeClass(classBytes: number): SizeClass {
+    let sizeClass = this.#classes.get(classBytes);
+    if (sizeClass === undefined) {
+      sizeClass = { classBytes, available: [], blocks: 0, rented: 0 };
+      this.#classes.set(classBytes, sizeClass);
+    }
+    return sizeClass;
+  }
+
+  #addSlab(sizeClass: SizeClass): Slab {
+    const { classBytes } = sizeClass;
+    const { budgetBytes, addressOf, onAllocate } = this.#options;
+    const leastBytes = Slab.heldBytes(classBytes, 1);
+    this.#makeRoom(leastBytes);
+    // Near the budget a slab gets fewer blocks, so that a rent fails only when not even its own block fits.
+    const fitting = Math.floor((budgetBytes - this.#heldBytes - ALIGNMENT) / classBytes);
+    const wanted = classBytes > LARGEST_SHARED_BYTES ? 1 : Math.floor((SLAB_BYTES - ALIGNMENT) / classBytes);
+    const slab = this.#allocate(classBytes, Math.min(wanted, fitting), addressOf);
+    this.#slabs.add(slab);
+    sizeClass.available.push(slab);
+    sizeClass.blocks += slab.blocks;
+    this.#blockBytes += slab.blocks * classBytes;
+    this.#heldBytes += slab.buffer.byteLength;
+    this.#peakHeldBytes = Math.max(this.#peakHeldBytes, this.#heldBytes);
+    if (onAllocate !== undefined) forEachWindow(slab.buffer, onAllocate);
+    return slab;
+  }
+
+  #allocate(blockBytes: number, blocks: number, addressOf: (bytes: Uint8Array) => number): Slab {
+    try {
+      return new Slab({ blockBytes, blocks, addressOf });
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const message = `the system refused ${Slab.heldBytes(blockBytes, blocks)} bytes of shared memory`;
+      throw new TesseraeError('ERR_BUDGET', message, { cause });
+    }
+  }
+
+  /** Drops idle buffers, those unused longest first, until `neededBytes` fit into the budget. */
+  #makeRoom(neededBytes: number): void {
+    const { budgetBytes } = this.#options;
+    if (this.#heldBytes + neededBytes <= budgetBytes) return;
+    const idle = [...this.#slabs].filter((slab) => slab.rented === 0).sort((a, b) => a.idleSince - b.idleSince);
+    const droppableBytes = idle.reduce((sum, slab) => sum + slab.buffer.byteLength, 0);
+    if (this.#heldBytes - droppableBytes + neededBytes > budgetBytes) {
+      const idleBytes = this.#blockBytes - this.#rentedBytes;
+      throw new TesseraeError(
+        'ERR_BUDGET',
+        `needs ${neededBytes} bytes of shared memory, but of the budget of ${budgetBytes} bytes ` +
+          `${this.#rentedBytes} are rented and ${idleBytes} idle (${droppableBytes} of them free to be trimmed)`,
+      );
+    }
+    for (const slab of idle) {
+      if (this.#heldBytes + neededBytes <= budgetBytes) return;
+      this.#drop(slab);
+    }
+  }
+
+  #drop(slab: Slab): void {
+    const sizeClass = this.#sizeClass(slab.blockBytes);
+    sizeClass.available.splice(sizeClass.available.indexOf(slab), 1);
+    sizeClass.blocks -= slab.blocks;
+    this.#blockBytes -= slab.blocks * slab.blockBytes;
+    this.#heldBytes -= slab.buffer.byteLength;
+    this.#slabs.delete(slab);
+    const { onTrim } = this.#options;
+    if (onTrim !== undefined) forEachWindow(slab.buffer, onTrim);
+  }
+}
+
+function forEachWindow(buffer: SharedArrayBuffer, visit: (bytes: Uint8Array) => void): void {
+  for (let start = 0; start < buffer.byteLength; start += WINDOW_BYTES) {
+    visit(new Uint8Array(buffer, start, Math.min(WINDOW_BYTES, buffer.byteLength - start)));
+  }
+}

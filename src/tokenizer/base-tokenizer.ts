@@ -1,0 +1,218 @@
+// What all kinds of tokenizers share: special tokens in raw text, BOS and EOS, slices, and decoding from the bytes of
+// tokens. A kind adds how plain text becomes tokens. Extended by the kinds of tokenizers.
+import { TesseraeError } from '../base/errors.js';
+import { Pace, runAtOnce, runInSlices } from '../base/time-slice.js';
+import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
+import { TokenBuffer } from './token-buffer.js';
+import type { DecodeOptions, EncodeOptions, Literal, TokenDecoder, Tokenizer } from './tokenizer.js';
+import { USER_DEFINED } from './vocabulary/special-ids.js';
+import { SpecialTokens } from './vocabulary/special-tokens.js';
+import type { TokenBytes } from './vocabulary/token-bytes.js';
+import { checkTokenId, isControlType, type Vocabulary } from './vocabulary/vocabulary.js';
+
+/** Work between two looks at the clock, in code units or merge steps. */
+export const STEP = 2048;
+
+export abstract class BaseTokenizer implements Tokenizer {
+  readonly kind: string;
+  readonly vocabularySize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  readonly endIds: ReadonlySet<number>;
+  readonly addsBos: boolean;
+  readonly addsEos: boolean;
+  readonly userTexts: readonly string[];
+  protected readonly vocabulary: Vocabulary;
+  readonly #spelled: TokenBytes;
+  /** Whether texts were given a space in front, which decoding takes away again. */
+  readonly #hasSpaceInFront: boolean;
+  /** Matched in every text: user-defined tokens. */
+  readonly #userTokens: SpecialTokens;
+  /** Matched when the caller asks for it: these and the control tokens. */
+  readonly #specialTokens: SpecialTokens;
+  readonly #controlTokens: SpecialTokens;
+
+  constructor(kind: string, vocabulary: Vocabulary, spelled: TokenBytes, hasSpaceInFront: boolean) {
+    const { texts, types } = vocabulary;
+    this.kind = kind;
+    this.vocabularySize = texts.length;
+    this.bosId = vocabulary.bosId;
+    this.eosId = vocabulary.eosId;
+    this.endIds = vocabulary.endIds;
+    this.addsBos = vocabulary.addsBos;
+    this.addsEos = vocabulary.addsEos;
+    this.vocabulary = vocabulary;
+    this.#spelled = spelled;
+    this.#hasSpaceInFront = hasSpaceInFront;
+    const user: [number, string][] = [];
+    const control: [number, string][] = [];
+    for (let id = 0; id < texts.length; id++) {
+      if (types[id] === USER_DEFINED) user.push([id, texts.at(id)]);
+      else if (isControlType(types[id])) control.push([id, texts.at(id)]);
+    }
+    this.userTexts = user.map(([, text]) => text);
+    this.#userTokens = new SpecialTokens(user);
+    this.#specialTokens = new SpecialTokens([...user, ...control]);
+    this.#controlTokens = new SpecialTokens(control);
+  }
+
+  /**
+   * Encodes text[start, end), which holds no special token, and stands at the beginning of the text or after a special
+   * token. Yields after every STEP of work or so.
+   */
+  protected abstract encodePlain(text: string, start: number, end: number, ids: TokenBuffer): Generator<void>;
+
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    return runAtOnce(this.#encode(text, options));
+  }
+
+  async encodeAsync(text: string, options: EncodeOptions & { signal?: AbortSignal } = {}): Promise<number[]> {
+    return runInSlices(this.#encode(text, options), new Pace(options.signal));
+  }
+
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    return decodeBytes(ids, this.#source(options).bytesOf);
+  }
+
+  decoder(options: DecodeOptions = {}): TokenDecoder {
+    const { bytesOf, reset } = this.#source(options);
+    return new ByteDecoder(bytesOf, reset);
+  }
+
+  tokenText(id: number): string {
+    return this.vocabulary.texts.at(checkTokenId(id, this.vocabularySize));
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return this.#bytesOf(id, false) ?? new Uint8Array(0);
+  }
+
+  isControl(id: number): boolean {
+    return isControlType(this.vocabulary.types[checkTokenId(id, this.vocabularySize)]);
+  }
+
+  controlTexts(text: string): Literal[] {
+    const places: Literal[] = [];
+    for (let at = 0; at < text.length; ) {
+      const start = this.#controlTokens.find(text, at, text.length);
+      if (start === text.length) break;
+      this.#controlTokens.match(text, start);
+      at = start + this.#controlTokens.matchedLength;
+      places.push({ start, end: at });
+    }
+    return places;
+  }
+
+  #source({ special = false, continues = false }: DecodeOptions) {
+    const bytesOf = (id: number) => this.#bytesOf(id, special);
+    return this.#hasSpaceInFront && !continues ? withoutFirstSpace(bytesOf) : { bytesOf, reset: () => {} };
+  }
+
+  #bytesOf(id: number, special: boolean): Uint8Array | undefined {
+    if (this.isControl(id) && !special) return undefined;
+    return this.#spelled.bytes.subarray(this.#spelled.offsets[id], this.#spelled.offsets[id + 1]);
+  }
+
+  *#encode(text: string, options: EncodeOptions): Generator<void, number[]> {
+    if (typeof text !== 'string') throw new TesseraeError('ERR_ARGUMENT', `expected a text, got ${typeof text}`);
+    const { addBos = false, addEos = false, special = false, literals = [] } = options;
+    const { stripsLeft, stripsRight, endId } = this.vocabulary;
+    const ids = new TokenBuffer();
+    if (addBos) ids.push(required(this.bosId, 'BOS'));
+    const finder = new TokenFinder(special ? this.#specialTokens : this.#userTokens, this.#userTokens, literals);
+    for (let start = 0; start < text.length; ) {
+      let end = finder.isEmpty ? text.length : start;
+      while (end < text.length) {
+        const stop = Math.min(end + STEP, text.length);
+        end = finder.find(text, end, stop);
+        if (end < stop) break;
+        yield;
+      }
+      const { id, length } = finder;
+      const plainEnd = stripsLeft.has(id) ? spacesBefore(text, start, end) : end;
+      if (plainEnd > start) yield* this.encodePlain(text, start, plainEnd, ids);
+      if (end === text.length) break;
+      ids.push(id);
+      start = end + length;
+      if (stripsRight.has(id)) start = spacesAfter(text, start);
+    }
+    if (addEos) ids.push(required(endId, 'EOS'));
+    const array = new Array<number>(ids.length);
+    yield* ids.copyTo(array);
+    return array;
+  }
+}
+
+/** Finds special tokens in a text, but within literals those only that the user defined, and none that is a literal. */
+class TokenFinder {
+  readonly #tokens: SpecialTokens;
+  readonly #userTokens: SpecialTokens;
+  readonly #literals: readonly Literal[];
+  #nextLiteral = 0;
+  /** The token that {@link find} found last, and the length of its text; -1 when it found none. */
+  id = -1;
+  length = 0;
+
+  constructor(tokens: SpecialTokens, userTokens: SpecialTokens, literals: readonly Literal[]) {
+    this.#tokens = tokens;
+    this.#userTokens = userTokens;
+    this.#literals = literals;
+  }
+
+  get isEmpty(): boolean {
+    return this.#tokens.isEmpty;
+  }
+
+  /** The first place in text[from, to) where a token begins, or `to`. Places must be asked for in order. */
+  find(text: string, from: number, to: number): number {
+    for (let at = from; ; at++) {
+      at = this.#tokens.find(text, at, to);
+      if (at >= to) break;
+      this.id = this.#tokens.match(text, at);
+      this.length = this.#tokens.matchedLength;
+      if (!this.#touchesLiteral(at, at + this.length)) return at;
+      this.id = this.#userTokens.match(text, at);
+      this.length = this.#userTokens.matchedLength;
+      if (this.id >= 0 && !this.#isLiteral(at, at + this.length)) return at;
+    }
+    this.id = -1;
+    return to;
+  }
+
+  #touchesLiteral(start: number, end: number): boolean {
+    const literals = this.#literals;
+    while (this.#nextLiteral < literals.length && (literals[this.#nextLiteral] as Literal).end <= start) {
+      this.#nextLiteral += 1;
+    }
+    const next = literals[this.#nextLiteral];
+    return next !== undefined && next.start < end;
+  }
+
+  /** Whether a place that touches the next literal is all of it. */
+  #isLiteral(start: number, end: number): boolean {
+    const next = this.#literals[this.#nextLiteral];
+    return next !== undefined && next.start === start && next.end === end;
+  }
+}
+
+function required(id: number | undefined, name: string): number {
+  if (id !== undefined) return id;
+  throw new TesseraeError('ERR_TOKENIZER', `the vocabulary has no ${name} token`);
+}
+
+/** ASCII white space, as C's isspace has it. */
+function isSpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
+}
+
+function spacesBefore(text: string, start: number, end: number): number {
+  let at = end;
+  while (at > start && isSpace(text.charCodeAt(at - 1))) at -= 1;
+  return at;
+}
+
+function spacesAfter(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && isSpace(text.charCodeAt(at))) at += 1;
+  return at;
+}

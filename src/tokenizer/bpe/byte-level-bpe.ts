@@ -1,0 +1,201 @@
+// Byte-level byte-pair encoding as GPT-2 has it (`tokenizer.ggml.model` = gpt2): text is split into words, each word
+// into its UTF-8 bytes, and neighbouring tokens merge by rank. Called through tokenizer.ts.
+import { TesseraeError } from '../../base/errors.js';
+import { quote } from '../../base/quote.js';
+import type { Pace } from '../../base/time-slice.js';
+import type { GgufMetadata } from '../../metadata/metadata.js';
+import { BaseTokenizer, STEP } from '../base-tokenizer.js';
+import type { TokenBuffer } from '../token-buffer.js';
+import type { Tokenizer } from '../tokenizer.js';
+import { spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
+import { type PreTokenizer, readPreTokenizer } from '../words/pre-tokenizers.js';
+import { normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
+import { codePointIn } from '../words/text-scan.js';
+import { CACHED_WORD, WordCache } from '../words/word-cache.js';
+import { WordWalker } from '../words/word-walker.js';
+import { BpeMerger, type TokenSink } from './bpe-merger.js';
+import { byteCharacters, spellBytes } from './byte-alphabet.js';
+import { MergeTable } from './merge-table.js';
+
+/** Words up to this many code units are merged in one go, longer ones in steps. */
+const LONG_WORD = 512;
+const MERGES_PER_LOOK = 128;
+const BLANK = 0x20;
+const MOST_BYTES_PER_UNIT = 3;
+
+/** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
+export async function createByteLevelBpe(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+  const preTokenizer = readPreTokenizer(metadata);
+  const vocabulary = await readVocabulary(metadata, pace, { addsBos: preTokenizer.addsBos });
+  const merges = await readMerges(metadata, vocabulary, pace);
+  const ignoresMerges = metadata.boolean('tesserae.tokenizer.ignore_merges', preTokenizer.ignoresMerges ?? false);
+  const spelled = await spellTokens(vocabulary, spellBytes, pace);
+  const normalizer = normalizerOf(metadata);
+  return new ByteLevelBpe(vocabulary, spelled, { merges, rules: preTokenizer.rules, ignoresMerges, normalizer });
+}
+
+async function readMerges(metadata: GgufMetadata, { ids }: Vocabulary, pace: Pace): Promise<MergeTable> {
+  const key = 'tokenizer.ggml.merges';
+  const lines = metadata.strings(key);
+  const { bytes, offsets } = lines;
+  const merges = new MergeTable(lines.length);
+  for (let rank = 0; rank < lines.length; rank++) {
+    const [start, end] = [offsets[rank] as number, offsets[rank + 1] as number];
+    // No token of the byte alphabet holds a blank; one at the beginning would be a token of its own.
+    let blank = start + 1;
+    while (blank < end && bytes[blank] !== BLANK) blank += 1;
+    const left = ids.find(bytes, start, Math.min(blank, end));
+    const right = ids.find(bytes, Math.min(blank + 1, end), end);
+    const merged = ids.find(bytes, start, end, blank);
+    if (left < 0 || right < 0 || merged < 0) {
+      throw metadata.error(key, `holds ${quote(lines.at(rank))} at ${rank}, which is not two tokens that make a third`);
+    }
+    merges.add(rank, left, right, merged);
+    if (rank % MERGES_PER_LOOK === 0 && pace.due()) await pace.rest();
+  }
+  return merges;
+}
+
+interface Encoding {
+  readonly merges: MergeTable;
+  readonly rules: PreTokenizer['rules'];
+  readonly ignoresMerges: boolean;
+  readonly normalizer: TextNormalizer | undefined;
+}
+
+class ByteLevelBpe extends BaseTokenizer {
+  readonly #encoding: Encoding;
+  /** The token of each byte, or -1. */
+  readonly #byteIds: Int32Array;
+  /** Of the longest token, in code units of the byte alphabet. */
+  readonly #longest: number;
+  readonly #shortWords: BpeMerger;
+  readonly #cache = new WordCache();
+
+  constructor(vocabulary: Vocabulary, spelled: TokenBytes, encoding: Encoding) {
+    super('gpt2', vocabulary, spelled, false);
+    const { texts, ids } = vocabulary;
+    this.#encoding = encoding;
+    this.#byteIds = Int32Array.from(byteCharacters, (character) => {
+      const utf8 = Buffer.from(character);
+      return ids.find(utf8, 0, utf8.length);
+    });
+    let longest = 0;
+    for (let id = 0; id < texts.length; id++) {
+      longest = Math.max(longest, (texts.offsets[id + 1] as number) - (texts.offsets[id] as number));
+    }
+    this.#longest = longest;
+    this.#shortWords = new BpeMerger(encoding.merges, LONG_WORD * MOST_BYTES_PER_UNIT);
+  }
+
+  protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
+    const { rules, normalizer } = this.#encoding;
+    const text = normalizer === undefined ? given : normalizer(given.slice(from, to));
+    const [start, end] = normalizer === undefined ? [from, to] : [0, text.length];
+    const words = new WordWalker(text, start, end, rules);
+    let pauseAt = start + STEP;
+    while (words.next()) {
+      if (words.paused) {
+        yield;
+        continue;
+      }
+      if (words.end - words.start > LONG_WORD) yield* this.#encodeLongWord(text, words.start, words.end, ids);
+      else this.#encodeWord(text, words.start, words.end, ids);
+      if (words.end < pauseAt) continue;
+      pauseAt = words.end + STEP;
+      yield;
+    }
+  }
+
+  #encodeWord(text: string, start: number, end: number, ids: TokenBuffer): void {
+    const word = text.slice(start, end);
+    if (word.length > CACHED_WORD) {
+      this.#mergeWord(word, ids);
+      return;
+    }
+    const tokens = this.#cache.get(word, this.#mergeWord);
+    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number);
+  }
+
+  readonly #mergeWord = (word: string, ids: TokenSink): void => {
+    const whole = this.#encoding.ignoresMerges ? this.#wholeToken(word) : -1;
+    if (whole >= 0) {
+      ids.push(whole);
+      return;
+    }
+    const merger = this.#shortWords;
+    merger.reset();
+    this.#appendBytes(word, 0, word.length, merger);
+    merger.run(Number.POSITIVE_INFINITY);
+    merger.collect(Number.POSITIVE_INFINITY, ids);
+  };
+
+  /** The token that is a whole word, or -1. */
+  #wholeToken(word: string): number {
+    if (word.length > this.#longest) return -1;
+    let spelled = '';
+    for (const byte of Buffer.from(word)) spelled += byteCharacters[byte];
+    const utf8 = Buffer.from(spelled);
+    const id = this.vocabulary.ids.find(utf8, 0, utf8.length);
+    return id >= 0 && !this.isControl(id) ? id : -1;
+  }
+
+  *#encodeLongWord(text: string, start: number, end: number, ids: TokenBuffer): Generator<void> {
+    if (this.#encoding.ignoresMerges) {
+      const whole = this.#wholeToken(text.slice(start, Math.min(end, start + this.#longest + 1)));
+      if (whole >= 0 && end - start <= this.#longest) {
+        ids.push(whole);
+        return;
+      }
+    }
+    let sizeBytes = 0;
+    for (let at = start; at < end; at += STEP) {
+      // A surrogate pair that the cut divides counts 6 instead of 4.
+      sizeBytes += Buffer.byteLength(text.slice(at, Math.min(at + STEP, end)));
+      yield;
+    }
+    const merger = new BpeMerger(this.#encoding.merges, sizeBytes);
+    for (let at = start; at < end; ) {
+      at = this.#appendBytes(text, at, Math.min(at + STEP, end), merger);
+      yield;
+    }
+    while (!merger.run(STEP)) yield;
+    while (!merger.collect(STEP, ids)) yield;
+  }
+
+  /** Appends the tokens of the UTF-8 bytes of text[start, end). @returns where it stopped: not within a character */
+  #appendBytes(text: string, start: number, end: number, merger: BpeMerger): number {
+    let at = start;
+    while (at < end) {
+      const c = codePointIn(text, at, text.length);
+      at += c > 0xffff ? 2 : 1;
+      if (c < 0x80) {
+        this.#appendByte(c, merger);
+        continue;
+      }
+      if (c < 0x800) {
+        this.#appendByte(0xc0 | (c >> 6), merger);
+      } else {
+        if (c < 0x10000) {
+          this.#appendByte(0xe0 | (c >> 12), merger);
+        } else {
+          this.#appendByte(0xf0 | (c >> 18), merger);
+          this.#appendByte(0x80 | ((c >> 12) & 0x3f), merger);
+        }
+        this.#appendByte(0x80 | ((c >> 6) & 0x3f), merger);
+      }
+      this.#appendByte(0x80 | (c & 0x3f), merger);
+    }
+    return at;
+  }
+
+  #appendByte(byte: number, merger: BpeMerger): void {
+    const id = this.#byteIds[byte] as number;
+    if (id < 0) {
+      const hex = byte.toString(16).padStart(2, '0');
+      throw new TesseraeError('ERR_TOKENIZER', `the vocabulary has no token for the byte 0x${hex}`);
+    }
+    merger.append(id);
+  }
+}

@@ -1,0 +1,38 @@
+// Makes the tokenizer that a model's metadata describes. A kind of tokenizer is a file in a folder beside this one, and a
+// line in the table below. Called by the readers of checkpoints.
+import { quote } from '../base/quote.js';
+import { Pace } from '../base/time-slice.js';
+import type { GgufMetadata } from '../metadata/metadata.js';
+import { createByteLevelBpe } from './bpe/byte-level-bpe.js';
+import { createSentencePiece } from './sentencepiece/sentencepiece.js';
+import { createUnigram } from './sentencepiece/unigram.js';
+import type { Tokenizer } from './tokenizer.js';
+import { createWordPiece } from './wordpiece/wordpiece.js';
+
+type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;
+
+const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
+  ['gpt2', createByteLevelBpe],
+  ['llama', createSentencePiece],
+  ['t5', createUnigram],
+  ['bert', createWordPiece],
+]);
+
+/**
+ * Makes the tokenizer that a file's metadata describes, in slices that leave the event loop free.
+ * @throws TesseraeError ERR_UNSUPPORTED for an unknown tokenizer or pre-tokenizer, ERR_MODEL_FILE for a corrupt
+ * vocabulary; AbortError when the signal fires
+ */
+export async function createTokenizer(
+  metadata: GgufMetadata,
+  options: { signal?: AbortSignal } = {},
+): Promise<Tokenizer> {
+  const key = 'tokenizer.ggml.model';
+  const kind = metadata.string(key);
+  const factory = factories.get(kind);
+  if (factory === undefined) {
+    const supported = [...factories.keys()].join(', ');
+    throw metadata.error(key, `names the tokenizer ${quote(kind)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+  }
+  return factory(metadata, new Pace(options.signal));
+}

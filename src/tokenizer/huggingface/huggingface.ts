@@ -1,0 +1,150 @@
+// Tokenizers of Hugging Face folders: translates tokenizer.json and tokenizer_config.json into the metadata that a GGUF
+// file of the same model has, and refuses by name what has no translation. Called by the reader of such folders.
+
+import { JsonView } from '../../base/json-view.js';
+import { quote } from '../../base/quote.js';
+import type { Pace } from '../../base/time-slice.js';
+import { StringList } from '../../metadata/string-list.js';
+import type { MetadataMap } from '../../metadata/value-types.js';
+import { addEndings } from './huggingface-endings.js';
+import { translateText } from './huggingface-text.js';
+import {
+  ENTRIES_PER_LOOK,
+  markWords,
+  mergesPath,
+  readTokens,
+  type TokenList,
+  vocabPath,
+} from './huggingface-tokens.js';
+import { ByteList, type JsonSpan, JsonWalker, parseAround } from './json-spans.js';
+
+const BLANK = 0x20;
+/** The shortest merge is `"a b",`. */
+const MERGE_BYTES = 6;
+
+/**
+ * The `tokenizer.*` metadata of a model.
+ * @param tokenizerJson the UTF-8 of tokenizer.json
+ * @param tokenizerConfig tokenizer_config.json, parsed
+ * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known; AbortError
+ */
+export async function tokenizerMetadata(
+  tokenizerJson: Uint8Array,
+  tokenizerConfig: unknown,
+  pace: Pace,
+): Promise<MetadataMap> {
+  const document = await parseAround(tokenizerJson, 'tokenizer.json', [vocabPath, mergesPath], pace);
+  const { root, spans } = document;
+  const config = new JsonView(tokenizerConfig, 'tokenizer_config.json');
+  const tokens = await readTokens(document, pace);
+  const metadata: MetadataMap = new Map();
+  const merges = spans.get(mergesPath);
+  const kind = translateText(root, merges !== undefined, metadata);
+  metadata.set('tokenizer.ggml.model', { type: 'string', value: kind });
+  if (kind === 'gpt2' || kind === 'llama') {
+    if (merges === undefined) throw root.at('model').at('merges').error('must be a list');
+    if (kind === 'gpt2') addStrings(metadata, 'merges', await linesOf(merges, pace));
+    else addScores(metadata, await scoresOfMerges(merges, tokens, pace));
+  } else if (kind === 't5') {
+    if (tokens.scores === undefined) throw root.at('model').at('vocab').error('must be a list of tokens with scores');
+    addScores(metadata, tokens.scores);
+  }
+  addStrings(metadata, 'tokens', kind === 'bert' ? await markWords(tokens, pace) : tokens.texts);
+  metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: tokens.types });
+  addEndings(root, config, tokens, metadata);
+  return metadata;
+}
+
+function addStrings(metadata: MetadataMap, name: string, value: StringList): void {
+  metadata.set(`tokenizer.ggml.${name}`, { type: 'array', element: 'string', value });
+}
+
+function addScores(metadata: MetadataMap, scores: Float32Array): void {
+  metadata.set('tokenizer.ggml.scores', { type: 'array', element: 'f32', value: scores });
+}
+
+/** The first blank in bytes[start, end), or -1. */
+function blankIn(bytes: Uint8Array, start: number, end: number): number {
+  const at = bytes.subarray(start, end).indexOf(BLANK);
+  return at < 0 ? -1 : start + at;
+}
+
+/**
+ * Appends each merge, `"left right"` or `["left", "right"]`, to `into`, and gives the place of the blank between the two
+ * and the end.
+ */
+async function* mergesOf(
+  span: JsonSpan,
+  into: ByteList,
+  pace: Pace,
+): AsyncGenerator<readonly (readonly [start: number, blank: number, end: number])[]> {
+  const walker = new JsonWalker(span);
+  walker.open('[');
+  let count = 0;
+  let batch: [number, number, number][] = [];
+  while (walker.next()) {
+    const start = into.length;
+    let blank = -1;
+    if (walker.isAtList) {
+      walker.open('[');
+      for (let part = 0; walker.next(); part++) {
+        if (part === 1) {
+          blank = into.length;
+          into.push(BLANK);
+        }
+        if (part > 1) throw walker.error(`has no pair of tokens at ${count}`);
+        walker.string(into);
+      }
+    } else {
+      walker.string(into);
+      blank = blankIn(into.bytes, start, into.length);
+      if (blankIn(into.bytes, blank + 1, into.length) >= 0) blank = -1;
+    }
+    if (blank < 0) throw walker.error(`has no pair of tokens at ${count}`);
+    batch.push([start, blank, into.length]);
+    count += 1;
+    if (batch.length < ENTRIES_PER_LOOK) continue;
+    yield batch;
+    batch = [];
+    if (pace.due()) await pace.rest();
+  }
+  yield batch;
+}
+
+async function linesOf(span: JsonSpan, pace: Pace): Promise<StringList> {
+  const sizeBytes = span.end - span.start;
+  const bytes = new ByteList(Math.ceil(sizeBytes / 2));
+  const offsets = new Uint32Array(Math.ceil(sizeBytes / MERGE_BYTES) + 1);
+  let count = 0;
+  for await (const batch of mergesOf(span, bytes, pace)) {
+    for (const [, blank, end] of batch) {
+      if (blankIn(bytes.bytes, blank + 1, end) >= 0) {
+        throw new JsonWalker(span).error(`has a token with a space at ${count}`);
+      }
+      count += 1;
+      offsets[count] = end;
+    }
+  }
+  return new StringList(bytes.bytes, offsets.subarray(0, count + 1));
+}
+
+/** The scores with which SentencePiece merges as these merges do: the earlier a token is made, the better. */
+async function scoresOfMerges(span: JsonSpan, { texts, table }: TokenList, pace: Pace): Promise<Float32Array> {
+  // A token that no merge makes is never made.
+  const scores = new Float32Array(texts.length).fill(Number.NEGATIVE_INFINITY);
+  const bytes = new ByteList(ENTRIES_PER_LOOK);
+  let rank = 0;
+  for await (const batch of mergesOf(span, bytes, pace)) {
+    for (const [start, blank, end] of batch) {
+      const id = table.find(bytes.bytes, start, end, blank);
+      if (id < 0) {
+        const made = Buffer.from(bytes.bytes.subarray(start, end)).toString();
+        throw new JsonWalker(span).error(`holds ${quote(made)}, which makes no token`);
+      }
+      if (scores[id] === Number.NEGATIVE_INFINITY) scores[id] = -rank;
+      rank += 1;
+    }
+    bytes.length = 0;
+  }
+  return scores;
+}

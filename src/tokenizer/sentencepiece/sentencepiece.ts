@@ -1,0 +1,180 @@
+// SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge by
+// the scores of the tokens that they make, and characters without a token fall back to bytes. Called through
+// tokenizer.ts.
+import { TesseraeError } from '../../base/errors.js';
+import { quote } from '../../base/quote.js';
+import type { Pace } from '../../base/time-slice.js';
+import type { GgufMetadata } from '../../metadata/metadata.js';
+import { BaseTokenizer, STEP } from '../base-tokenizer.js';
+import type { TokenSink } from '../bpe/bpe-merger.js';
+import type { TokenBuffer } from '../token-buffer.js';
+import type { Tokenizer } from '../tokenizer.js';
+import { BYTE } from '../vocabulary/special-ids.js';
+import { isSpaceMark, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { isControlType, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
+import { checkWellFormed } from '../words/text-scan.js';
+import { CACHED_WORD, WordCache } from '../words/word-cache.js';
+import { type ScoredTokens, ScoreMerger } from './score-merger.js';
+
+/** Words up to this many code units are merged in one go, longer ones in steps. */
+const LONG_WORD = 512;
+const MOST_BYTES_PER_UNIT = 3;
+const TOKENS_PER_LOOK = 512;
+const BLANK = 0x20;
+export const SPACE_MARK = '\u2581';
+
+/** Where a space is put in front: of every piece of plain text, or as Hugging Face's Metaspace has it. */
+const prefixRules = ['always', 'unless-there', 'first-unless-there'] as const;
+type PrefixRule = (typeof prefixRules)[number] | 'never';
+
+export async function createSentencePiece(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(metadata, pace, { bos: 1, eos: 2, unknown: 0, addsBos: true });
+  const scores = readScores(metadata, vocabulary.texts.length);
+  const spelled = await spellTokens(vocabulary, spellSpaces, pace);
+  return new SentencePiece(vocabulary, spelled, await inspectTokens(vocabulary, scores, pace), readPrefix(metadata));
+}
+
+function readPrefix(metadata: GgufMetadata): PrefixRule {
+  if (!metadata.boolean('tokenizer.ggml.add_space_prefix', true)) return 'never';
+  const key = 'tesserae.tokenizer.space_prefix';
+  const given = metadata.string(key, 'always');
+  const rule = prefixRules.find((known) => known === given);
+  if (rule === undefined) throw metadata.error(key, `is ${quote(given)}, which is not supported`, 'ERR_UNSUPPORTED');
+  return rule;
+}
+
+interface InspectedTokens extends ScoredTokens {
+  /** Whether no token has a space after something else, so that words end where spaces begin. */
+  readonly endsAtSpaces: boolean;
+  /** The token of each byte, or -1. */
+  readonly byteIds: Int32Array;
+}
+
+async function inspectTokens(vocabulary: Vocabulary, scores: Float32Array, pace: Pace): Promise<InspectedTokens> {
+  const { texts, types, ids } = vocabulary;
+  const isText = new Uint8Array(texts.length);
+  const byteIds = new Int32Array(256).fill(-1);
+  let longest = 0;
+  let endsAtSpaces = true;
+  for (let id = 0; id < texts.length; id++) {
+    const type = types[id];
+    const [start, end] = [texts.offsets[id] as number, texts.offsets[id + 1] as number];
+    if (type === BYTE) byteIds[Number.parseInt(texts.at(id).slice(3, 5), 16)] = id;
+    // Text never becomes a control token by merging: a user's text must not be able to spell one.
+    if (type === BYTE || isControlType(type)) {
+      scores[id] = Number.NaN;
+      continue;
+    }
+    if (scores[id] === Number.NEGATIVE_INFINITY) scores[id] = Number.NaN;
+    isText[id] = 1;
+    longest = Math.max(longest, end - start);
+    endsAtSpaces &&= !hasInnerSpace(texts.bytes, start, end);
+    if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+  }
+  return { ids, scores, isText, longest, endsAtSpaces, byteIds };
+}
+
+function hasInnerSpace(bytes: Uint8Array, start: number, end: number): boolean {
+  let inWord = false;
+  for (let at = start; at < end; at++) {
+    if (!isSpaceMark(bytes, at, end)) {
+      inWord = true;
+      continue;
+    }
+    if (inWord) return true;
+    at += 2;
+  }
+  return false;
+}
+
+class SentencePiece extends BaseTokenizer {
+  readonly #tokens: InspectedTokens;
+  readonly #prefix: PrefixRule;
+  readonly #shortWords: ScoreMerger;
+  readonly #cache = new WordCache();
+
+  constructor(vocabulary: Vocabulary, spelled: TokenBytes, tokens: InspectedTokens, prefix: PrefixRule) {
+    super('llama', vocabulary, spelled, prefix !== 'never');
+    this.#tokens = tokens;
+    this.#prefix = prefix;
+    this.#shortWords = new ScoreMerger(tokens, LONG_WORD * MOST_BYTES_PER_UNIT);
+  }
+
+  protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
+    checkWellFormed(given, from, to);
+    const text = (this.#hasPrefix(given, from) ? ' ' : '') + given.slice(from, to);
+    for (let start = 0; start < text.length; ) {
+      let end = this.#tokens.endsAtSpaces ? start + 1 : text.length;
+      while (end < text.length && !(isSpace(text, end) && !isSpace(text, end - 1))) {
+        end += 1;
+        if (end % STEP === 0) yield;
+      }
+      if (end - start > LONG_WORD) yield* this.#encodeLongWord(text.slice(start, end), ids);
+      else this.#encodeWord(text.slice(start, end), ids);
+      if (Math.floor(start / STEP) !== Math.floor(end / STEP)) yield;
+      start = end;
+    }
+  }
+
+  #hasPrefix(text: string, at: number): boolean {
+    if (this.#prefix === 'never' || this.#prefix === 'always') return this.#prefix === 'always';
+    return !isSpace(text, at) && (this.#prefix === 'unless-there' || at === 0);
+  }
+
+  #encodeWord(word: string, ids: TokenBuffer): void {
+    if (word.length > CACHED_WORD) {
+      this.#mergeWord(word, ids);
+      return;
+    }
+    const tokens = this.#cache.get(word, this.#mergeWord);
+    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number);
+  }
+
+  readonly #mergeWord = (word: string, ids: TokenSink): void => {
+    const bytes = utf8Of(word);
+    this.#shortWords.begin(bytes);
+    this.#shortWords.append(0, bytes.length);
+    this.#shortWords.run(Number.POSITIVE_INFINITY);
+    this.#shortWords.collect(bytes.length, ids, this.#speller(ids));
+  };
+
+  *#encodeLongWord(word: string, ids: TokenSink): Generator<void> {
+    const bytes = utf8Of(word);
+    yield;
+    const merger = new ScoreMerger(this.#tokens, bytes.length);
+    merger.begin(bytes);
+    for (let at = 0; at < bytes.length; ) {
+      at = merger.append(at, STEP);
+      yield;
+    }
+    while (!merger.run(STEP)) yield;
+    const spell = this.#speller(ids);
+    while (!merger.collect(STEP, ids, spell)) yield;
+  }
+
+  /** Spells a character without a token as bytes, or as the unknown token where the vocabulary lacks one of them. */
+  #speller(ids: TokenSink): (bytes: Uint8Array, start: number, end: number) => void {
+    const { byteIds } = this.#tokens;
+    const { unknownId } = this.vocabulary;
+    return (bytes, start, end) => {
+      const spelled = bytes.subarray(start, end);
+      if (spelled.every((byte) => (byteIds[byte] as number) >= 0)) {
+        for (const byte of spelled) ids.push(byteIds[byte] as number);
+      } else if (unknownId !== undefined) {
+        ids.push(unknownId);
+      } else {
+        const character = Buffer.from(spelled).toString();
+        throw new TesseraeError('ERR_TOKENIZER', `the vocabulary has no token for ${quote(character)}`);
+      }
+    };
+  }
+}
+
+function isSpace(text: string, at: number): boolean {
+  const unit = text.charCodeAt(at);
+  return unit === BLANK || unit === 0x2581;
+}
+
+function utf8Of(word: string): Uint8Array {
+  return Buffer.from(word.replaceAll(' ', SPACE_MARK));
+}

@@ -1,0 +1,162 @@
+// The vocabulary of a model: texts and types of its tokens, and the special ids, from the `tokenizer.ggml.*` keys.
+// Checks them; does not know how text is split. Shared by all kinds of tokenizers.
+import { TesseraeError } from '../../base/errors.js';
+import { quote } from '../../base/quote.js';
+import type { Pace } from '../../base/time-slice.js';
+import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { StringList } from '../../metadata/string-list.js';
+import { BYTE, CONTROL, type DefaultIds, NORMAL, readSpecialIds, type SpecialIds, UNKNOWN } from './special-ids.js';
+import { TokenTable } from './token-table.js';
+
+const LAST_TYPE = BYTE;
+const TOKENS_PER_LOOK = 512;
+const tokensKey = 'tokenizer.ggml.tokens';
+
+export interface Vocabulary extends SpecialIds {
+  readonly texts: StringList;
+  readonly types: Uint8Array;
+  /** Ids by text. Empty tokens, as some files have for padding, are left out. */
+  readonly ids: TokenTable;
+  readonly addsBos: boolean;
+  /** Whether texts end with {@link endId}. */
+  readonly addsEos: boolean;
+  /** The token that ends a text: EOS, or for encoders the separator. */
+  readonly endId: number | undefined;
+  /** Tokens that swallow the white space before them, and after them. */
+  readonly stripsLeft: ReadonlySet<number>;
+  readonly stripsRight: ReadonlySet<number>;
+  /** An error about a token of the file. */
+  readonly errorAt: (id: number, problem: string) => TesseraeError;
+}
+
+/** What a kind of tokenizer does where the file does not say otherwise. */
+export interface VocabularyDefaults extends DefaultIds {
+  readonly addsBos?: boolean | undefined;
+  readonly addsEos?: boolean;
+  /** Whether the separator ends a text, rather than EOS. */
+  readonly endsWithSeparator?: boolean;
+}
+
+/** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when a token stands twice */
+export async function readVocabulary(
+  metadata: GgufMetadata,
+  pace: Pace,
+  defaults: VocabularyDefaults = {},
+): Promise<Vocabulary> {
+  const texts = metadata.strings(tokensKey);
+  if (texts.length === 0) throw metadata.error(tokensKey, 'is empty');
+  const ids = new TokenTable(texts);
+  for (let id = 0; id < texts.length; id++) {
+    const twin = texts.offsets[id] === texts.offsets[id + 1] ? -1 : ids.add(id);
+    if (twin >= 0) throw metadata.error(tokensKey, `holds ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
+    if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+  }
+  const types = readTypes(metadata, texts.length);
+  const special = readSpecialIds(metadata, { texts, types, ids }, defaults);
+  const endId = defaults.endsWithSeparator === true ? special.separatorId : special.eosId;
+  const adds = (name: string, id: number | undefined, fallback = false): boolean => {
+    const key = `tokenizer.ggml.add_${name}_token`;
+    const given = metadata.has(key) ? metadata.boolean(key) : undefined;
+    if (given === true && id === undefined)
+      throw metadata.error(key, `is true, but there is no ${name.toUpperCase()} token`);
+    return given ?? (fallback && id !== undefined);
+  };
+  return {
+    texts,
+    types,
+    ids,
+    ...special,
+    endId,
+    addsBos: adds('bos', special.bosId, defaults.addsBos),
+    addsEos: adds(defaults.endsWithSeparator === true ? 'sep' : 'eos', endId, defaults.addsEos),
+    ...readStrips(metadata, types, ids),
+    errorAt: (id, problem) => metadata.error(tokensKey, `at ${id} ${problem}`),
+  };
+}
+
+/** Absent types mean that all tokens are normal ones. */
+function readTypes(metadata: GgufMetadata, vocabularySize: number): Uint8Array {
+  const key = 'tokenizer.ggml.token_type';
+  if (!metadata.has(key)) return new Uint8Array(vocabularySize).fill(NORMAL);
+  const types = metadata.integers(key);
+  if (types.length !== vocabularySize) {
+    throw metadata.error(key, `has ${types.length} entries, but the vocabulary has ${vocabularySize} tokens`);
+  }
+  for (let id = 0; id < types.length; id++) {
+    const type = types[id] as number;
+    if (type < 0 || type > LAST_TYPE) throw metadata.error(key, `has the unknown type ${type} at ${id}`);
+  }
+  return Uint8Array.from(types);
+}
+
+/**
+ * The scores of all tokens.
+ * @throws TesseraeError ERR_MODEL_FILE when they are missing, fewer than the tokens, or no numbers
+ */
+export function readScores(metadata: GgufMetadata, vocabularySize: number): Float32Array {
+  const key = 'tokenizer.ggml.scores';
+  const entry = metadata.get(key);
+  if (entry === undefined) throw metadata.error(key, 'is missing');
+  const isArray = entry.type === 'array' && (entry.element === 'f32' || entry.element === 'i32');
+  if (!isArray) throw metadata.error(key, 'must be an array of f32 or i32');
+  const scores = Float32Array.from(entry.value as ArrayLike<number>);
+  if (scores.length < vocabularySize) {
+    throw metadata.error(key, `has ${scores.length} entries, but the vocabulary has ${vocabularySize} tokens`);
+  }
+  const wrong = scores.findIndex((score) => Number.isNaN(score) || score === Number.POSITIVE_INFINITY);
+  if (wrong >= 0) throw metadata.error(key, `is ${scores[wrong]} at ${wrong}`);
+  return scores;
+}
+
+/**
+ * Which tokens strip the white space around them. GGUF files do not say it: as llama.cpp does, it is known by the
+ * names of pre-tokenizer, architecture and model.
+ */
+function readStrips(
+  metadata: GgufMetadata,
+  types: Uint8Array,
+  ids: TokenTable,
+): Pick<Vocabulary, 'stripsLeft' | 'stripsRight'> {
+  const listed = (side: string): number[] => {
+    const key = `tesserae.tokenizer.strips_${side}`;
+    return metadata.has(key) ? Array.from(metadata.integers(key)) : [];
+  };
+  const stripsLeft = new Set(listed('left'));
+  const stripsRight = new Set(listed('right'));
+  const stringOf = (key: string) => {
+    const entry = metadata.get(key);
+    return entry?.type === 'string' ? entry.value : '';
+  };
+  const find = (text: string): number => {
+    const utf8 = Buffer.from(text);
+    return ids.find(utf8, 0, utf8.length);
+  };
+  const name = stringOf('general.name').toLowerCase();
+  const architecture = stringOf('general.architecture');
+  if (/jina-v2-(de|es|code)/.test(stringOf('tokenizer.ggml.pre')) || /nomic-bert-moe|jina-bert-v3/.test(architecture)) {
+    stripsLeft.add(find('<mask>'));
+  } else if (/phi-?3/.test(name)) {
+    types.forEach((type, id) => {
+      if (type !== NORMAL && type !== BYTE) stripsRight.add(id);
+    });
+    stripsRight.add(find('</s>'));
+    for (const text of ['<unk>', '<s>', '<|endoftext|>']) stripsRight.delete(find(text));
+  } else if (name.includes('modern-bert')) {
+    stripsLeft.add(find('[MASK]'));
+  }
+  return { stripsLeft, stripsRight };
+}
+
+/** Whether a token is a mark for the model rather than text, by its type. */
+export function isControlType(type: number | undefined): boolean {
+  return type === CONTROL || type === UNKNOWN;
+}
+
+/** @throws TesseraeError ERR_TOKENIZER when `id` is not in the vocabulary */
+export function checkTokenId(id: number, vocabularySize: number): number {
+  if (Number.isInteger(id) && id >= 0 && id < vocabularySize) return id;
+  throw new TesseraeError(
+    'ERR_TOKENIZER',
+    `token id ${String(id)} is not in the vocabulary of ${vocabularySize} tokens`,
+  );
+}

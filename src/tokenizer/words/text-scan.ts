@@ -1,0 +1,116 @@
+// Reads a text by code points and finds the ends of runs of like characters, a bounded number of characters at a
+// time: a run of a million letters must not stall the event loop. Called by the rules of pre-tokenizers.
+import { TesseraeError } from '../../base/errors.js';
+import { classOf } from './character-classes.js';
+
+/** Characters of one run that are looked at before a pause. */
+const STEP = 4096;
+/** Runs of more code units are remembered, since rules may ask for them again, also from a place within them. */
+const LONG_RUN = 64;
+const REMEMBERED = 8;
+
+export type CodePointTest = (codePoint: number) => boolean;
+
+interface Run {
+  readonly key: number | CodePointTest;
+  readonly from: number;
+  readonly limit: number;
+  /** Where the run ends, or how far it has been followed. */
+  to: number;
+  done: boolean;
+}
+
+export class TextScan {
+  readonly text: string;
+  /** Set when a run was too long for one step. What the rule then returns is void; it must be asked again. */
+  paused = false;
+  readonly #runs: Run[] = [];
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** The code point at a code unit. @throws TesseraeError ERR_TOKENIZER at a lone surrogate */
+  codePoint(at: number): number {
+    const unit = this.text.charCodeAt(at);
+    return unit < 0xd800 || unit > 0xdfff ? unit : codePointIn(this.text, at, this.text.length);
+  }
+
+  /** The class of the character at a code unit; -1 from `end` on. */
+  classAt(at: number, end: number): number {
+    return at < end ? classOf(this.codePoint(at)) : -1;
+  }
+
+  /** The end of the run of characters of the classes in `mask` that begins at `at`, at most `end`. */
+  run(at: number, end: number, mask: number): number {
+    return this.#run(at, end, mask);
+  }
+
+  /** As {@link run}, for characters of none of the classes in `mask`. */
+  runOutside(at: number, end: number, mask: number): number {
+    return this.#run(at, end, ~mask);
+  }
+
+  /** As {@link run}, for characters that pass a test, which must be the same function each time. */
+  runWhile(at: number, end: number, test: CodePointTest): number {
+    return this.#run(at, end, test);
+  }
+
+  #run(from: number, end: number, key: number | CodePointTest): number {
+    const known = this.#find(from, end, key);
+    if (known?.done) return known.to;
+    const start = known?.to ?? from;
+    const stop = Math.min(end, start + STEP);
+    let at = start;
+    // A negative key is the complement of a mask: its characters include those that have no class at all.
+    if (typeof key === 'function') while (at < stop && key(this.codePoint(at))) at += this.#width(at);
+    else if (key < 0) while (at < stop && (classOf(this.codePoint(at)) & ~key) === 0) at += this.#width(at);
+    else while (at < stop && (classOf(this.codePoint(at)) & key) !== 0) at += this.#width(at);
+    const done = at < stop || at >= end;
+    if (!done) this.paused = true;
+    if (known !== undefined) {
+      known.to = at;
+      known.done = done;
+    } else if (at - from > LONG_RUN) {
+      if (this.#runs.length === REMEMBERED) this.#runs.shift();
+      this.#runs.push({ key, from, limit: end, to: at, done });
+    }
+    return at;
+  }
+
+  #width(at: number): number {
+    return isHighSurrogate(this.text.charCodeAt(at)) ? 2 : 1;
+  }
+
+  #find(at: number, end: number, key: number | CodePointTest): Run | undefined {
+    if (this.#runs.length === 0) return undefined;
+    return this.#runs.find((run) => run.key === key && run.limit === end && at >= run.from && at < run.to);
+  }
+}
+
+/** How many code units a code point takes. */
+export function widthOf(codePoint: number): number {
+  return codePoint > 0xffff ? 2 : 1;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xdc00;
+}
+
+/** The code point at a code unit. @throws TesseraeError ERR_TOKENIZER at a lone surrogate */
+export function codePointIn(text: string, at: number, end: number): number {
+  const unit = text.charCodeAt(at);
+  if (unit < 0xd800 || unit > 0xdfff) return unit;
+  const low = unit < 0xdc00 && at + 1 < end ? text.charCodeAt(at + 1) : 0;
+  if (low >= 0xdc00 && low <= 0xdfff) return (unit - 0xd800) * 0x400 + (low - 0xdc00) + 0x10000;
+  throw new TesseraeError(
+    'ERR_TOKENIZER',
+    `the text holds a lone surrogate, U+${unit.toString(16).toUpperCase()}, at index ${at}: it is not valid Unicode`,
+  );
+}
+
+/** @throws TesseraeError ERR_TOKENIZER when text[start, end) holds a lone surrogate */
+export function checkWellFormed(text: string, start: number, end: number): void {
+  const at = text.slice(start, end).search(/\p{Surrogate}/u);
+  if (at >= 0) codePointIn(text, start + at, text.length);
+}

@@ -1,0 +1,273 @@
+// The house rules that a linter cannot hold, or holds only for part of the ways to break them: which room may import
+// which, circles of imports, what a single file may do, sizes and names of files and folders. Called by
+// test/architecture.test.ts, which has the table of rooms.
+import { dirname, posix } from 'node:path';
+import ts from 'typescript';
+
+/** One broken rule. */
+export interface Violation {
+  readonly file: string;
+  readonly rule: Rule;
+  readonly detail: string;
+}
+
+export type Rule =
+  | 'room-order'
+  | 'no-room'
+  | 'import-circle'
+  | 'folder-size'
+  | 'room-size'
+  | 'piscina-in-one-file'
+  | 'addon-in-one-file'
+  | 'environment-in-one-file'
+  | 'native-includes'
+  | 'file-size'
+  | 'file-name'
+  | 'opening-comment';
+
+/** For each room the rooms below it that it imports; it may also import what those may. A room is a folder or file. */
+export type Rooms = Readonly<Record<string, readonly string[]>>;
+
+const SOLE_PISCINA_IMPORTER = 'src/team/worker-pool.ts';
+const SOLE_ADDON_LOADER = 'src/native/load.ts';
+const SOLE_ENVIRONMENT_READER = 'src/machine/environment.ts';
+
+const MAX_LINES_TYPESCRIPT = 400;
+const MAX_LINES_CPP = 500;
+const MAX_OPENING_COMMENT_LINES = 4;
+
+/** The package that measures the peers: it has dependencies of its own, Piscina among them, and uses what is built. */
+const PEERS_PACKAGE = 'bench/peers/';
+
+/** A folder has at most so many files of its own. */
+const MAX_FILES_IN_FOLDER = 15;
+/** A folder with more lines than this is divided into folders. */
+const MAX_LINES_FLAT_FOLDER = 2000;
+/** A room has at most this share of the lines of src. */
+const MAX_SHARE_OF_SRC = 1 / 5;
+
+/**
+ * The room of a file, by its path from the root of the repository: a folder or a file of src/, or one of the other top
+ * folders of the library. Undefined for tests, scripts and the peers.
+ */
+export function roomOf(file: string): string | undefined {
+  if (file.startsWith(PEERS_PACKAGE)) return undefined;
+  const [top, second = ''] = file.split('/');
+  if (top === 'workers' || top === 'bench') return top;
+  return top === 'src' ? second.replace(/\.ts$/, '') : undefined;
+}
+
+/** All rooms that a room may import. */
+export function roomsBelow(room: string, rooms: Rooms): Set<string> {
+  const below = new Set<string>();
+  const visit = (from: string): void => {
+    for (const to of rooms[from] ?? []) {
+      if (below.has(to)) continue;
+      below.add(to);
+      visit(to);
+    }
+  };
+  visit(room);
+  return below;
+}
+
+/** Every rule that `text`, standing at `file`, breaks. */
+export function findViolations(file: string, text: string, rooms: Rooms): Violation[] {
+  const problems: [Rule, string][] = [...checkName(file), ...checkSize(file, text), ...checkOpening(file, text)];
+  if (/\.(ts|mjs)$/.test(file)) problems.push(...checkTypeScript(file, text, rooms));
+  if (/^native\/.*\.(cpp|h)$/.test(file)) problems.push(...checkIncludes(file, text));
+  return problems.map(([rule, detail]) => ({ file, rule, detail }));
+}
+
+function* checkName(file: string): Generator<[Rule, string]> {
+  const name = posix.basename(file);
+  const pattern = file.startsWith('native/') ? /^[a-z0-9]+(_[a-z0-9]+)*\.(cpp|h|def)$/ : /^[a-z0-9]+([-.][a-z0-9]+)*$/;
+  if (!pattern.test(name)) yield ['file-name', `${name} is not ${file.startsWith('native/') ? 'snake' : 'kebab'}-case`];
+}
+
+function* checkSize(file: string, text: string): Generator<[Rule, string]> {
+  const limit = /\.(cpp|h)$/.test(file) ? MAX_LINES_CPP : MAX_LINES_TYPESCRIPT;
+  const count = text.replace(/\n$/, '').split('\n').length;
+  if (count > limit) yield ['file-size', `${count} lines, over the limit of ${limit}`];
+}
+
+function* checkOpening(file: string, text: string): Generator<[Rule, string]> {
+  const lines = text.replace(/^#!.*\n/, '').split('\n');
+  const mark = /\.sh$/.test(file) ? '#' : '//';
+  const first = lines.findIndex((line) => !line.startsWith(mark));
+  const count = first === -1 ? lines.length : first;
+  if (count < 1 || count > MAX_OPENING_COMMENT_LINES) {
+    yield ['opening-comment', `opens with ${count} lines of comment instead of 1 to ${MAX_OPENING_COMMENT_LINES}`];
+  }
+}
+
+function* checkTypeScript(file: string, text: string, rooms: Rooms): Generator<[Rule, string]> {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  for (const specifier of importsOf(source)) {
+    yield* checkRoomOrder(file, specifier, rooms);
+    const mayImport = file === SOLE_PISCINA_IMPORTER || file.startsWith(PEERS_PACKAGE);
+    if (/^piscina(\/|$)/.test(specifier) && !mayImport) {
+      yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
+    }
+  }
+  // Scripts and tests are not part of the library: they build it, and start it in environments of their choice.
+  if (roomOf(file) === undefined) return;
+  const used = namesUsed(source);
+  if (file !== SOLE_ADDON_LOADER && ['createRequire', 'dlopen', '.node'].some((name) => used.has(name))) {
+    yield ['addon-in-one-file', `only ${SOLE_ADDON_LOADER} may load the addon`];
+  }
+  if (file !== SOLE_ENVIRONMENT_READER && used.has('env')) {
+    yield ['environment-in-one-file', `only ${SOLE_ENVIRONMENT_READER} may read the environment`];
+  }
+}
+
+function* checkRoomOrder(file: string, specifier: string, rooms: Rooms): Generator<[Rule, string]> {
+  const from = roomOf(file);
+  if (from === undefined || !specifier.startsWith('.')) return;
+  const target = targetOf(file, specifier);
+  const to = roomOf(target);
+  if (to === from || (to !== undefined && roomsBelow(from, rooms).has(to))) return;
+  yield ['room-order', `${from} may not import ${target}`];
+}
+
+function targetOf(file: string, specifier: string): string {
+  return posix.join(dirname(file), specifier).replace(/\.js$/, '.ts');
+}
+
+/** Circles of imports among the files, types included: each once, as the files on it. */
+export function findCircles(files: ReadonlyMap<string, string>): Violation[] {
+  const edges = new Map<string, string[]>();
+  for (const [file, text] of files) {
+    const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+    const targets = importsOf(source).filter((specifier) => specifier.startsWith('.'));
+    edges.set(
+      file,
+      targets.map((specifier) => targetOf(file, specifier)).filter((target) => files.has(target)),
+    );
+  }
+  const found: Violation[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file);
+    if (at >= 0) {
+      const circle = path.slice(at);
+      found.push({ file, rule: 'import-circle', detail: [...circle, file].join(' → ') });
+      return;
+    }
+    if (done.has(file)) return;
+    for (const target of edges.get(file) ?? []) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of edges.keys()) visit(file, []);
+  return found;
+}
+
+/** Files in no room, folders that are too full, rooms that are too large: what only the whole tree shows. */
+export function findShapeViolations(files: ReadonlyMap<string, string>, rooms: Rooms): Violation[] {
+  const found: Violation[] = [];
+  const folders = new Map<string, { files: number; lines: number }>();
+  const lines = new Map<string, number>();
+  let all = 0;
+  for (const [file, text] of files) {
+    if (!file.startsWith('src/')) continue;
+    const room = roomOf(file) as string;
+    if (!Object.hasOwn(rooms, room))
+      found.push({ file, rule: 'no-room', detail: `${room} is not in the table of rooms` });
+    const count = text.split('\n').length - 1;
+    const folder = folders.get(dirname(file)) ?? { files: 0, lines: 0 };
+    folders.set(dirname(file), { files: folder.files + 1, lines: folder.lines + count });
+    lines.set(room, (lines.get(room) ?? 0) + count);
+    all += count;
+  }
+  for (const [folder, size] of folders) {
+    if (size.files <= MAX_FILES_IN_FOLDER && size.lines <= MAX_LINES_FLAT_FOLDER) continue;
+    found.push({
+      file: folder,
+      rule: 'folder-size',
+      detail: `${size.files} files of ${size.lines} lines in one folder`,
+    });
+  }
+  for (const [room, count] of lines) {
+    if (count <= all * MAX_SHARE_OF_SRC) continue;
+    found.push({ file: `src/${room}`, rule: 'room-size', detail: `${count} of ${all} lines` });
+  }
+  return found;
+}
+
+/** Every module that a file names: import, export … from, import type, import() as value and as type, require(). */
+function importsOf(source: ts.SourceFile): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    let specifier: ts.Node | undefined;
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) specifier = node.moduleSpecifier;
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) specifier = node.argument.literal;
+    else if (ts.isCallExpression(node) && /^(import|require)$/.test(node.expression.getText())) {
+      specifier = node.arguments[0];
+    }
+    if (specifier !== undefined && ts.isStringLiteralLike(specifier)) found.push(specifier.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+/**
+ * Of `env`, `createRequire`, `dlopen` and `.node`, those that a file uses: `process.env`, `process['env']`,
+ * `const { env } = process`, `import { env } from 'node:process'`; a text that ends in `.node` names a binary.
+ */
+function namesUsed(source: ts.SourceFile): Set<string> {
+  const used = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node)) addMember(node.expression, node.name.text);
+    else if (ts.isElementAccessExpression(node) && ts.isStringLiteralLike(node.argumentExpression)) {
+      addMember(node.expression, node.argumentExpression.text);
+    } else if (ts.isVariableDeclaration(node) && ts.isObjectBindingPattern(node.name) && node.initializer) {
+      for (const element of node.name.elements) addMember(node.initializer, nameOf(element));
+    } else if (ts.isImportDeclaration(node) && node.importClause?.namedBindings) {
+      const { namedBindings } = node.importClause;
+      if (ts.isNamedImports(namedBindings) && /^(node:)?(process|module)$/.test(textOf(node.moduleSpecifier))) {
+        for (const element of namedBindings.elements) used.add(nameOf(element));
+      }
+    } else if (ts.isStringLiteralLike(node) && node.text.endsWith('.node')) {
+      used.add('.node');
+    }
+    ts.forEachChild(node, visit);
+  };
+  const addMember = (object: ts.Expression, name: string): void => {
+    if (name === 'createRequire' || name === 'dlopen' || /(^|\.)process$/.test(object.getText())) used.add(name);
+  };
+  visit(source);
+  return used;
+}
+
+function nameOf(element: ts.BindingElement | ts.ImportSpecifier): string {
+  return textOf(element.propertyName ?? element.name);
+}
+
+function textOf(node: ts.Node): string {
+  return ts.isStringLiteralLike(node) || ts.isIdentifier(node) ? node.text : node.getText();
+}
+
+/** Where a native folder may include from, besides the system. */
+const NATIVE_INCLUDES: Record<string, RegExp> = {
+  kernels: /^(core\/op\.h|kernels\/.+)$/,
+  core: /^(core|kernels)\/.+$/,
+  binding: /^(core|kernels|binding)\/.+$/,
+  test: /^(?!binding\/)/,
+};
+
+function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
+  const folder = file.split('/')[1] ?? '';
+  for (const [, mark, header = ''] of text.matchAll(/^\s*#\s*include\s*([<"])([^>"]+)[>"]/gm)) {
+    const ofNode = /^(napi|node_api|js_native_api|uv|v8|node)[^/]*\.h$/.test(header);
+    if (ofNode && folder !== 'binding') yield ['native-includes', `native/${folder} may not include ${header}`];
+    else if (!ofNode && mark === '"' && !NATIVE_INCLUDES[folder]?.test(header)) {
+      yield ['native-includes', `native/${folder} may not include ${header}`];
+    } else if (header === 'immintrin.h' && !/^native\/kernels\/avx/.test(file) && folder === 'kernels') {
+      yield [
+        'native-includes',
+        `${file} may not include ${header}: intrinsics stand in the folders of instruction sets`,
+      ];
+    }
+  }
+}

@@ -1,0 +1,39 @@
+// A worker entry for tests of what a team does when its workers die. As workers/shift.ts, but it dies in the way that
+// the variable TESSERAE_TEST_DEATH names. Runs from dist/; started by test/team/worker-loss.test.ts.
+import { threadId, workerData } from 'node:worker_threads';
+import { SeatState, seatStateIndex, WorkResult } from '../../../src/native/addon.js';
+import { loadAddon } from '../../../src/native/load.js';
+
+/** exit: when a tile is left unfinished. begin: at the beginning of each shift. load: throws while it is loaded. */
+export type Death = 'exit' | 'begin' | 'load';
+
+const death = process.env.TESSERAE_TEST_DEATH as Death | undefined;
+const addon = loadAddon();
+const { control } = workerData as { control: Uint8Array };
+const words = new Int32Array(control.buffer, control.byteOffset, control.byteLength / Int32Array.BYTES_PER_ELEMENT);
+const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
+
+if (death === 'load') throw new Error('this worker cannot be loaded');
+
+export default function takeSeat(seat: number): number {
+  addon.takeSeat(control, seat);
+  setImmediate(serve, seat);
+  return threadId;
+}
+
+function serve(seat: number): void {
+  for (;;) {
+    if (death === 'begin') process.exit(3);
+    shift(seat);
+    Atomics.wait(words, seatStateIndex(addon.layout, seat), SeatState.away);
+  }
+}
+
+function shift(seat: number): void {
+  for (;;) {
+    const result = addon.work(control, seat);
+    if (result === WorkResult.left) return;
+    if (result === WorkResult.ended) Atomics.notify(words, endings);
+    if (result === WorkResult.abandoned) process.exit(3);
+  }
+}

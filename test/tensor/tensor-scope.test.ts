@@ -1,0 +1,168 @@
+// Scopes: everything kept is disposed once, in order, wherever it went in the meantime.
+import { describe, expect, test, vi } from 'vitest';
+import type { Tensor } from '../../src/tensor/tensor.js';
+import { TensorScope } from '../../src/tensor/tensor-scope.js';
+import { expectError, makePool } from './support.js';
+
+describe('a scope', () => {
+  test('disposes what was made in it, last first', () => {
+    const pool = makePool();
+    const order: string[] = [];
+    const watch = (name: string, tensor: Tensor): void => {
+      const dispose = tensor[Symbol.dispose].bind(tensor);
+      vi.spyOn(tensor, Symbol.dispose).mockImplementation(() => {
+        order.push(name);
+        dispose();
+      });
+    };
+    {
+      using scope = new TensorScope(pool);
+      watch('a', scope.tensor([2], [1, 2]));
+      watch('b', scope.empty([2], 'i32'));
+      watch('c', scope.scope().zeros([2], 'f16'));
+      watch('d', scope.track(pool.tensor([2])));
+      expect(pool.stats().liveTensors).toBe(4);
+    }
+    expect(order).toEqual(['d', 'c', 'b', 'a']);
+    expect(pool.stats()).toMatchObject({ liveTensors: 0, rentedBytes: 0 });
+  });
+
+  test('makes what the pool makes', () => {
+    using scope = new TensorScope(makePool());
+    expect(scope.tensor([2]).dtype).toBe('f32');
+    expect([...scope.tensor([2], 'i32', [1, 2]).data]).toEqual([1, 2]);
+    expect(scope.tensor([2], new Int8Array(2)).dtype).toBe('i8');
+    expect(scope.empty([2]).dtype).toBe('f32');
+    expect([...scope.zeros([2]).data]).toEqual([0, 0]);
+    expectError(() => scope.tensor([3], [1]), 'ERR_SHAPE');
+  });
+
+  test('forgets what is disposed early', () => {
+    const pool = makePool();
+    using scope = new TensorScope(pool);
+    const x = scope.tensor([2]);
+    x.dispose();
+    const y = pool.tensor([2]);
+    expect(y.address).toBe(x.address);
+    scope.dispose();
+    expect(y.disposed).toBe(false);
+    expect(pool.stats().liveTensors).toBe(1);
+  });
+
+  test('tracks views without freeing what they borrow', () => {
+    const pool = makePool();
+    const x = pool.tensor([2]);
+    const scope = new TensorScope(pool);
+    const view = scope.track(x.reshape([1, 2]));
+    scope.dispose();
+    expect(view.disposed).toBe(true);
+    expect(x.disposed).toBe(false);
+  });
+
+  test('takes over what another scope tracked', () => {
+    const pool = makePool();
+    const [first, second] = [new TensorScope(pool), new TensorScope(pool)];
+    const x = first.tensor([2]);
+    expect(second.track(x)).toBe(x);
+    expect(second.track(x)).toBe(x);
+    first.dispose();
+    expect(x.disposed).toBe(false);
+    second.dispose();
+    expect(x.disposed).toBe(true);
+  });
+
+  test('refuses to track what it cannot keep', () => {
+    const pool = makePool();
+    using scope = new TensorScope(pool);
+    const x = pool.tensor([2]);
+    x.dispose();
+    expectError(() => scope.track(x), 'ERR_DISPOSED', /^track/);
+    expectError(() => scope.track(makePool().tensor([2])), 'ERR_FOREIGN_TENSOR', /^track/);
+    expectError(() => scope.track({} as Tensor), 'ERR_ARGUMENT', /^track/);
+  });
+
+  test('survives a throw in its block', () => {
+    const pool = makePool();
+    expect(() => {
+      using scope = new TensorScope(pool);
+      scope.tensor([2]);
+      throw new Error('in between');
+    }).toThrow('in between');
+    expect(pool.stats().liveTensors).toBe(0);
+  });
+
+  test('fails after disposal', () => {
+    const pool = makePool();
+    const scope = new TensorScope(pool);
+    const x = pool.tensor([2]);
+    scope.dispose();
+    expect(scope.disposed).toBe(true);
+    const uses: [string, () => unknown][] = [
+      ['tensor', () => scope.tensor([2])],
+      ['empty', () => scope.empty([2])],
+      ['zeros', () => scope.zeros([2])],
+      ['track', () => scope.track(x)],
+      ['escape', () => scope.escape(x)],
+      ['scope', () => scope.scope()],
+      ['dispose', () => scope.dispose()],
+    ];
+    for (const [op, use] of uses) expectError(use, 'ERR_DISPOSED', new RegExp(`^${op}: the scope was disposed`));
+    scope[Symbol.dispose]();
+    expect(pool.stats().liveTensors).toBe(1);
+  });
+});
+
+describe('nested scopes', () => {
+  test('end with their parent, or before it', () => {
+    const pool = makePool();
+    const outer = new TensorScope(pool);
+    const ended = outer.scope();
+    const open = outer.scope().scope();
+    const [a, b] = [ended.tensor([2]), open.tensor([2])];
+    ended.dispose();
+    expect([a.disposed, b.disposed]).toEqual([true, false]);
+    outer.dispose();
+    expect([open.disposed, b.disposed]).toEqual([true, true]);
+    expectError(() => open.tensor([1]), 'ERR_DISPOSED');
+  });
+});
+
+describe('escape', () => {
+  test('moves to the parent, then to the caller', () => {
+    const pool = makePool();
+    const outer = new TensorScope(pool);
+    const inner = outer.scope();
+    const x = inner.tensor([2], [1, 2]);
+    expect(inner.escape(x)).toBe(x);
+    inner.dispose();
+    expect([...x.data]).toEqual([1, 2]);
+    expect(outer.escape(x)).toBe(x);
+    outer.dispose();
+    expect([...x.data]).toEqual([1, 2]);
+    x.dispose();
+    expect(pool.stats().liveTensors).toBe(0);
+  });
+
+  test('moves a view whose owner lives elsewhere', () => {
+    const pool = makePool();
+    const x = pool.tensor([2], [1, 2]);
+    const view = (() => {
+      using scope = new TensorScope(pool);
+      return scope.escape(scope.track(x.reshape([2, 1])));
+    })();
+    expect([...view.data]).toEqual([1, 2]);
+  });
+
+  test('refuses what would not survive, or is not there', () => {
+    const pool = makePool();
+    using scope = new TensorScope(pool);
+    const x = scope.tensor([2]);
+    expectError(() => scope.escape(x.reshape([1, 2])), 'ERR_ARGUMENT', /escape: .*view of a tensor in this scope/);
+    expectError(() => scope.escape(scope.track(x.reshape([1, 2]))), 'ERR_ARGUMENT', /view of a tensor/);
+    expectError(() => scope.escape(pool.tensor([2])), 'ERR_ARGUMENT', /not in this scope/);
+    expectError(() => scope.scope().escape(x), 'ERR_ARGUMENT', /not in this scope/);
+    expectError(() => scope.escape(undefined as never), 'ERR_ARGUMENT', /expected a tensor/);
+    x.dispose();
+    expectError(() => scope.escape(x), 'ERR_DISPOSED');
+  });
+});

@@ -1,0 +1,64 @@
+// The trie of tokens against a plain map, for texts that share their beginnings, and for long ones, in little memory.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Pace } from '../../../src/base/time-slice.js';
+import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import { TokenTrie, TrieWalk } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
+import { readVocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
+import { tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
+import { AllocationWatch } from '../../support/running/allocations.js';
+
+async function vocabularyOf(texts: readonly string[]) {
+  const metadata = tokenizerMetadata(
+    'bert',
+    texts.map((text) => ({ text })),
+  );
+  return readVocabulary(metadata satisfies GgufMetadata, new Pace());
+}
+
+/** The tokens that a text begins with, by their lengths. */
+function prefixes(trie: TokenTrie, text: string): [length: number, id: number][] {
+  const walk = new TrieWalk(trie);
+  const found: [number, number][] = [];
+  const bytes = Buffer.from(text);
+  walk.begin();
+  for (let at = 0; at < bytes.length && walk.step(bytes[at] as number); ) {
+    at += 1;
+    if (walk.id >= 0) found.push([at, walk.id]);
+  }
+  return found;
+}
+
+test('finds the tokens that a text begins with', async () => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '漢'), maxLength: 6 });
+  const many = fc.uniqueArray(letters, { maxLength: 150 });
+  await fc.assert(
+    fc.asyncProperty(many, fc.array(letters, { minLength: 1, maxLength: 20 }), async (texts, asked) => {
+      fc.pre(texts.length > 0);
+      const trie = await TokenTrie.of(await vocabularyOf(texts), (id) => id % 7 !== 0, new Pace());
+      const ids = new Map(texts.map((text, id) => [text, id]));
+      // Twice, since steps are remembered.
+      for (const text of [...asked, ...texts, ...asked]) {
+        const bytes = Buffer.from(text);
+        const wanted: [number, number][] = [];
+        for (let end = 1; end <= bytes.length; end++) {
+          const id = ids.get(bytes.subarray(0, end).toString());
+          if (id !== undefined && id % 7 !== 0) wanted.push([end, id]);
+        }
+        expect(prefixes(trie, text)).toEqual(wanted);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('takes memory by the number of tokens, not by their lengths', async () => {
+  const long = 'x'.repeat(100_000);
+  const texts = Array.from({ length: 40 }, (_, index) => long.slice(index) + index);
+  const vocabulary = await vocabularyOf(texts);
+  const watch = new AllocationWatch();
+  const trie = await TokenTrie.of(vocabulary, () => true, new Pace());
+  watch.end();
+  expect(watch.total).toBeLessThan(1 << 20);
+  expect(prefixes(trie, `${texts[7]} and more`)).toEqual([[99_994, 7]]);
+});
