@@ -1,4 +1,4 @@
-// argmax with AVX2: one pass for the maximum, and another to where it stands first.
+// argmax with AVX2: one pass finds the maximum, a second one its first position.
 #include "kernels/argmax.h"
 
 #include <algorithm>

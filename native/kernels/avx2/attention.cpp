@@ -1,4 +1,4 @@
-// attention with AVX2, keys and values in one piece.
+// attention with AVX2: an instance of attention_whole.h.
 #include "kernels/attention.h"
 
 #include "kernels/avx2/attention_avx2.h"

@@ -1,4 +1,4 @@
-// The micro-kernels of attention with AVX2, as attention_rows.h takes them.
+// The micro-kernels of attention with AVX2, in the form that attention_rows.h expects (Micro).
 #pragma once
 
 #include "kernels/avx2/attention_micro.h"
@@ -29,7 +29,7 @@ struct MicroAvx2 {
   }
 
   static void begin_maxima(int64_t, float*) {}
-  static float kept_maximum(const float*) { return 0; }  // never asked for
+  static float kept_maximum(const float*) { return 0; }  // never called, since kKeepsMaxima is false
   static bool weigh(Strip&, int64_t) { return false; }
 
   static void multiply(const float* from, int64_t count, float factor, float* to) {

@@ -1,5 +1,6 @@
-// The products of attention for few rows (decoding): K is transposed in registers and V read in place, so that both
-// are read once and nothing is packed. The sums are those of attention_micro.h to the bit. Used by attention_rows.h.
+// The products of attention for few rows (decoding): K is transposed in registers and V is read in place, so that both
+// are read once and nothing is packed. The sums have the same bits as those of attention_micro.h. Included by
+// attention_rows.h.
 #pragma once
 
 #include <immintrin.h>
@@ -14,10 +15,10 @@
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
-constexpr int64_t kFewRows = 4;    // more rows are worth packing for
-constexpr int64_t kFewKeys = 16;   // keys of V taken through all columns at a time, while the next are fetched
+constexpr int64_t kFewRows = 4;    // up to this many rows; for more, packing is faster
+constexpr int64_t kFewKeys = 16;   // rows of V used for all columns at a time, while the next ones are prefetched
 
-// The scores of `rows` queries (packed, dim apart) and 8 · groups keys, all of which must exist.
+// Computes the scores of `rows` queries (packed, dim apart) with 8 · groups keys, all of which must exist.
 template <int rows, int groups, typename T>
 inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t stride, float* scores) {
   __m256 c[rows][groups];
@@ -61,7 +62,7 @@ inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t str
   }
 }
 
-// The scores of `rows` queries and the first `keys` keys of a block.
+// Computes the scores of `rows` queries with the first `keys` keys of a block.
 template <int rows, typename T>
 void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, int64_t keys, float* scores) {
   constexpr int groups = rows <= 2 ? 4 : 2;
@@ -81,7 +82,7 @@ void few_scores_avx2(int64_t dim, const float* q, const T* k, int64_t stride, in
   scores_in_place<rows, 1>(dim, q, last, dim, scores + key);
 }
 
-// Up to kFewKeys rows of V that stand side by side, of f32 or f16.
+// Up to kFewKeys rows of V, `stride` apart, of f32 or f16.
 template <typename T>
 struct ValueRows {
   const T* first;
@@ -89,8 +90,8 @@ struct ValueRows {
   __m256 load(int64_t row, int64_t column) const { return load8(first + row * stride + column); }
 };
 
-// sums[r][0 .. 8·vectors-1] continues the chains of `rows` rows at a column of V, for each row through the first keys[r]
-// of `count` keys.
+// Continues the chains sums[r][0 .. 8·vectors-1] of `rows` rows with 8 · vectors columns of V, for row r over the first
+// keys[r] of `count` keys.
 template <int rows, int vectors, typename Values>
 inline void continue_sums(const int64_t* keys, const float* weights, const Values& v, int64_t column, int64_t count,
                           float* sums, int64_t sums_stride) {
@@ -115,8 +116,9 @@ inline void continue_sums(const int64_t* keys, const float* weights, const Value
   }
 }
 
-// outputs_avx2 over all columns of V, which lies unpacked and is walked in the order of memory; v_dim is a multiple
-// of 8. rows_at(key, count) gives V from key (a multiple of kFewKeys) on, and may have the next fetched.
+// Like outputs_avx2, but for all columns, and with an unpacked V that is read in memory order; v_dim is a multiple of
+// 8. rows_at(key, most) returns the rows of V from `key` (a multiple of kFewKeys) on, and may prefetch the next ones;
+// `most` is the number of keys in the block.
 template <int rows, typename RowsAt>
 void few_outputs_avx2(const int32_t* keys, const float* weights, RowsAt rows_at, int64_t v_dim, const float* keep,
                       const float* take, float* total, int64_t total_stride) {

@@ -1,5 +1,5 @@
-// The micro-kernels of attention: rows × (8 · vectors) sums of products held in registers, every sum one FMA chain in
-// ascending order. Used by attention_rows.h.
+// The AVX2 micro-kernels of attention: rows × (8 · vectors) sums in registers; every sum is one FMA chain in ascending
+// order. Included by attention_avx2.h and attention_few.h.
 #pragma once
 
 #include <immintrin.h>
@@ -42,7 +42,7 @@ inline __attribute__((always_inline)) void accumulate(__m256 (&c)[rows][vectors]
   });
 }
 
-// The scores of `rows` queries (packed, dim apart) and one panel of 16 keys.
+// Computes the scores of `rows` queries (packed, dim apart) with one panel of 16 keys.
 template <int rows>
 void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* scores) {
   __m256 c[rows][2];
@@ -56,22 +56,23 @@ void scores_avx2(int64_t dim, const float* q, const float* k_panel, float* score
   }
 }
 
-// The output of 8 sums of a row's only key block. The merge with nothing makes -0 into 0; a factor of 0 stands for a row
-// without weights, whatever the sums are.
+// The output for 8 sums of a row with a single key block. Adding 0 turns -0 into 0, as merging with an empty total
+// would. A factor of 0 means that the row has no weights: then the output is 0 whatever the sums are.
 inline __m256 single_output(__m256 sums, float factor) {
   if (factor == 0) return _mm256_setzero_ps();
   return _mm256_mul_ps(_mm256_add_ps(sums, _mm256_setzero_ps()), _mm256_set1_ps(factor));
 }
 
-// Merges 8 sums of a key block into the row's total.
+// Merges 8 sums of a key block into the row's total: total = total · keep + sums · take.
 inline void merge_sums(__m256 sums, float keep, float take, float* total) {
   const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(total), _mm256_set1_ps(keep));
   _mm256_storeu_ps(total, _mm256_fmadd_ps(sums, _mm256_set1_ps(take), kept));
 }
 
-// For `vectors` vectors of columns from panel `panel` on and some rows of the strip: the sum of weights[r][j] · v[j][:] over
-// the row's keys, merged into its total, or, of a single block, times its factor as its output. The rows share the chain of
-// the keys that all of them see; the rest goes row by row. Without a single block a row without keys is left alone.
+// For `rows` rows of the strip and `vectors` vectors of columns from panel `panel` on: sums weights[r][j] · v[j][:]
+// over the row's keys. With a single key block the sums times the row's factor are its output; else they are merged
+// into its total, and a row that sees no key stays as it is. The keys that all rows see are summed for all rows
+// together, the remaining keys row by row.
 template <int rows, int vectors>
 void outputs_avx2(const Strip& strip, int64_t row, int64_t panel) {
   const int32_t* keys = strip.keys + row;

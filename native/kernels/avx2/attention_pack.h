@@ -1,5 +1,5 @@
-// Loads and packing of attention's operands: K transposed and V copied into panels of 16 columns, f32 or f16
-// alike. Used by attention_rows.h.
+// Loads and packing of attention's operands in f32 or f16: K is transposed, and V copied, into panels of 16 columns.
+// Included by attention_rows.h and the micro-kernels.
 #pragma once
 
 #include <immintrin.h>
@@ -14,10 +14,10 @@ inline namespace TESSERAE_ISA {
 
 constexpr int64_t kPanel = 16;  // keys of a K panel, columns of a V panel
 
-// Rows that are prefetched ahead where they are short runs far apart, which the hardware does not foresee.
+// Distance of the prefetches of rows that are short and far apart, which the hardware prefetchers do not predict.
 constexpr int64_t kRowsAhead = 8;
 
-// Asks for the cache lines of `count` rows.
+// Prefetches the cache lines of `count` rows.
 template <typename T>
 inline void prefetch_rows(const T* row, int64_t stride, int64_t columns, int64_t count) {
   for (; count > 0; --count, row += stride) {
@@ -36,7 +36,8 @@ inline __m256 load8(const uint16_t* p) {
 inline float load1(const float* p) { return *p; }
 inline float load1(const uint16_t* p) { return _cvtsh_ss(*p); }
 
-// 4 columns of 8 rows, transposed: column[d] holds element d of rows 0 .. 7. `at` gives where row i's columns stand.
+// Loads 4 columns of 8 rows, transposed: column[d] has element d of rows 0 .. 7. at(i) is the address of row i's
+// columns.
 template <typename RowAt>
 inline __attribute__((always_inline)) void transpose_8x4(RowAt at, __m256 (&column)[4]) {
   __m256 r[4];
@@ -54,8 +55,8 @@ inline __attribute__((always_inline)) void transpose_8x4(RowAt at, __m256 (&colu
   column[3] = _mm256_shuffle_ps(high01, high23, 0xee);
 }
 
-// Packs `keys` rows of K into panels [dim][16]; where fewer than 16 keys are left the last one stands in for the
-// missing, whose scores nobody uses.
+// Packs `keys` rows of K into panels [dim][16]. In the last panel missing keys repeat the last one; their scores are
+// not used.
 template <typename T>
 inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
   for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
@@ -77,7 +78,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
   }
 }
 
-// Packs `keys` rows of V into panels [keys][16], `panel_stride` apart; columns beyond v_dim are 0.
+// Packs `keys` rows of V into panels [keys][16] that are `panel_stride` apart; columns from v_dim on are 0.
 template <typename T>
 inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, float* packed, int64_t panel_stride) {
   for (int64_t key = 0; key < keys; ++key, v += stride) {

@@ -1,6 +1,6 @@
-// How a tile of attention goes: its rows pass through the key blocks, a strip at a time, or few at once; scores, weights
-// and outputs of a strip stay in the first-level cache. Where keys and values come from is the caller's: attention_whole.h
-// has them in one piece, attention_pages.h in pages. What an instruction set brings is its micro-kernels.
+// The loops of attention over a tile. The rows pass through the key blocks, a strip at a time, or all together if they
+// are few; scores, weights and outputs of a strip stay in L1. The caller passes the source of keys and values
+// (attention_whole.h: contiguous, attention_pages.h: cache pages) and the micro-kernels of its instruction set (Micro).
 #pragma once
 
 #include <immintrin.h>
@@ -18,24 +18,34 @@
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
+// The loops from the outermost in. Only the tiles of an op run in parallel; these run on one worker.
+//   LOOP 4  attend_tile    splits the tile's rows into as many as fit into scratch
+//   LOOP 3  attend_rows    splits the keys into blocks of kAttentionKeyBlock, in ascending order: each block is merged
+//                          into the totals of those before
+//   LOOP 2  attend_rows    splits the rows into strips of kStripRows
+//   LOOP 1  attend_strip   splits the keys (scores) or the columns of V (outputs) into panels, and the strip into
+//                          micro-tiles
+// With at most kFewRows rows (decoding) loops 2 and 1 are replaced by attend_few.
+
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// The state of rows is read by whole vectors from any strip's start on.
+// The length of arrays of row state: whole vectors are read from the start of any strip.
 constexpr int64_t padded_rows(int64_t rows) { return round_up(rows, kStripRows) + kMaxStripRows; }
 
-// Some rows of a tile, and where in the scratch their state lies. Rows are the heads of a query, query by query.
+// Some rows of a tile, and their state in scratch. A row is one head of one query; rows are ordered by query, then
+// head.
 struct RowSet {
   const AttentionParams& p;
   const AttentionTile& tile;
-  int64_t first;  // row of the tile
+  int64_t first;  // the index of the first row in the tile
   int64_t count;
   int64_t v_columns;  // v_dim rounded up to whole panels
-  float* q;           // [count][dim], times scale · log2 e
+  float* q;           // [count][dim], multiplied by scale · log2 e
   float* total;       // [count][v_columns]
-  float* total_max;   // [padded_rows(count)]
-  float* total_sum;   // likewise
-  int32_t* limits;    // likewise
-  int32_t* firsts;    // likewise
+  float* total_max;   // [padded_rows(count)], like the next three
+  float* total_sum;
+  int32_t* limits;    // attention_limit of each row
+  int32_t* firsts;    // attention_first of each row
   float* k;           // packed key block
   float* v;           // packed key block
   float* scores;      // [kMaxStripRows][kAttentionKeyBlock]
@@ -47,13 +57,13 @@ struct RowSet {
   }
 };
 
-// The keys that any of the rows sees.
+// The keys that at least one of the rows may see: first .. limit - 1.
 struct KeyRange {
   int64_t first;
   int64_t limit;
 };
 
-// Goes over rows, without a division for each.
+// Iterates over rows without a division for each.
 struct RowCursor {
   const RowSet& rows;
   int64_t query;
@@ -76,7 +86,7 @@ struct RowCursor {
   }
 };
 
-// Loads the rows' queries and sets their limits and what they have seen, which is nothing.
+// Loads the rows' queries, computes their limits, and initialises their maxima and sums.
 template <typename Micro>
 inline KeyRange begin_rows(const RowSet& rows) {
   const AttentionParams& p = rows.p;
@@ -101,7 +111,7 @@ inline KeyRange begin_rows(const RowSet& rows) {
   return range;
 }
 
-// Writes the outputs of rows whose keys have been merged into their totals.
+// Writes the outputs of rows after all key blocks have been merged into their totals.
 template <typename Micro>
 inline void finish_rows(const RowSet& rows) {
   const int64_t v_dim = rows.p.v_dim;
@@ -118,8 +128,8 @@ inline void finish_rows(const RowSet& rows) {
   }
 }
 
-// How many keys of the block at `begin` each row of a strip takes: up to its limit, but none where its window begins
-// behind that. Returns the most.
+// Computes how many keys of the block at `begin` each row of a strip uses: those up to its limit, or none if its window
+// starts after the block. Returns the maximum.
 inline int64_t keys_seen(const RowSet& rows, int64_t strip, int64_t strip_rows, int64_t begin, int32_t* keys) {
   const __m256i first = _mm256_set1_epi32(static_cast<int32_t>(begin));
   const __m256i block = _mm256_set1_epi32(static_cast<int32_t>(kAttentionKeyBlock));
@@ -141,7 +151,7 @@ inline int64_t keys_seen(const RowSet& rows, int64_t strip, int64_t strip_rows, 
   return *std::max_element(lanes, lanes + 8);
 }
 
-// The cap, the distance and the window of attention.h, on `keys` scores of the block at `begin`, in place.
+// Applies the cap, the slopes and the window (attention.h) to `keys` scores of the block at `begin`, in place.
 inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_t keys, float* scores) {
   const AttentionParams& p = rows.p;
   if (p.softcap > 0) {
@@ -167,7 +177,7 @@ inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_
   if (before > 0) std::fill(scores, scores + before, -INFINITY);
 }
 
-// The maximum of a row's scores, after all that is added to these.
+// Applies cap, slopes, window and mask to a row's scores, in place, and returns their maximum.
 template <typename Micro>
 inline float adjusted_maximum(const RowSet& rows, int64_t row, int64_t begin, int64_t keys, int64_t padded,
                               float* scores) {
@@ -180,7 +190,8 @@ inline float adjusted_maximum(const RowSet& rows, int64_t row, int64_t begin, in
   return Micro::template row_maximum<false>(scores, keys, padded, nullptr);
 }
 
-// The maxima of a strip in the block, and of its rows so far. `kept`: the micro-tiles have kept those of bare scores.
+// Computes the maxima of a strip's rows in the block, and merges them into those so far. `kept`: the micro-kernels have
+// kept the maxima of the unadjusted scores.
 template <typename Micro>
 inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool kept, Strip& strip) {
   const AttentionParams& p = rows.p;
@@ -203,7 +214,7 @@ inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool 
   }
 }
 
-// The weights of a strip in place of its scores, and their sums.
+// Replaces the scores of a strip by weights, and computes their sums.
 template <typename Micro>
 inline void strip_weights(Strip& strip) {
   for (int64_t r = 0; r < strip.rows; ++r) {
@@ -212,7 +223,7 @@ inline void strip_weights(Strip& strip) {
   }
 }
 
-// Takes the strip's sums into the rows' totals, or into the factors of a single block's outputs.
+// Merges the strip's sums of weights into the rows' totals; if single, computes the factors of the outputs from them.
 inline void strip_sums(const RowSet& rows, int64_t first, Strip& strip) {
   if (strip.single) return single_factors(strip.block_sum, strip.rows, strip.take);
   for (int64_t r = 0; r < strip.rows; r += 8) {
@@ -220,15 +231,16 @@ inline void strip_sums(const RowSet& rows, int64_t first, Strip& strip) {
   }
 }
 
-// A strip's rows and the key block at `begin`. What Micro has:
-//   kRows, kPanels   a micro-tile: rows, and panels of keys or columns
-//   scores(rows, panels, dim, q, k_panels, scores, maxima)   where kKeepsMaxima, scores enter the maxima by key mod 16
-//   begin_maxima(rows, maxima), kept_maximum(maxima)
-//   row_maximum<masked>, row_weights   as in attention_softmax.h
-//   weigh(strip, panels)   weights, sums and the outputs of the first columns at once; false where it cannot
-//   outputs(strip, row, rows, panel, panels)
-//   multiply(from, count, factor, to)
-//   pack_k   as in attention_pack.h
+// Computes the rows of a strip with the key block at `begin`. Micro provides:
+//   kRows, kPanels   its micro-tile: rows, and panels of keys or columns
+//   scores(rows, panels, dim, q, k_panels, scores, maxima)   if kKeepsMaxima, it also updates the maxima by key mod 16
+//   begin_maxima(rows, maxima), kept_maximum(maxima)         start and result of these maxima
+//   row_maximum<masked>, row_weights                         see attention_softmax.h
+//   weigh(strip, panels)                                     computes weights, their sums, and the outputs of the first
+//                                                            columns together; returns false if it cannot
+//   outputs(strip, row, rows, panel, panels)                 sums of weights · V, see outputs_avx2
+//   multiply(from, count, factor, to)                        to[i] = from[i] · factor
+//   pack_k                                                   see attention_pack.h
 template <typename Micro>
 inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t first, int64_t begin, bool single) {
   static_assert(kStripRows % Micro::kRows == 0, "a strip is whole micro-tiles");
@@ -273,7 +285,7 @@ inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t 
   }
 }
 
-// Hands out 64-byte aligned pieces of the scratch.
+// Allocates 64-byte aligned arrays from scratch.
 struct Carver {
   unsigned char* next;
   template <typename T>
@@ -284,7 +296,7 @@ struct Carver {
   }
 };
 
-// The rows of a tile that fit into the scratch beside a packed key block; at least a strip.
+// How many rows of a tile fit into scratch beside a packed key block; at least one strip.
 inline int64_t row_capacity(const AttentionParams& p, const Scratch& scratch) {
   const int64_t v_columns = round_up(p.v_dim, kPanel);
   const int64_t block_bytes = 4 * kAttentionKeyBlock * (p.dim + v_columns + kMaxStripRows) + 24 * kCacheLineBytes;
@@ -295,8 +307,8 @@ static_assert(int64_t{kScratchBytes} >
                   4 * (kAttentionKeyBlock + 2 * kMaxStripRows) * (2 * kAttentionMaxDim + kMaxStripRows),
               "a strip of the widest heads fits into the scratch");
 
-// `count` rows, at most kFewRows, and the key block at `begin`; after it come next_keys more, if positive. Nothing is
-// packed.
+// Computes `count` rows (at most kFewRows) with the key block at `begin`, without packing. If next_keys > 0, so many
+// keys follow after the block, and the first of them are prefetched.
 template <typename Micro, int count, typename Source>
 void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys) {
   Strip strip;
@@ -314,11 +326,11 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
                                      rows.v_columns);
 }
 
-// Takes the rows through all keys that they see. What a source of keys and values has:
-//   few_scores<count>(q, begin, keys, scores)   the scores of up to kFewRows rows
-//   few_outputs<count>(begin, keys, weights, keep, take, total, total_stride)
+// Computes rows with all keys that they see. A source of keys and values provides:
+//   few_scores<count>(q, begin, keys, scores)   the scores of `count` (at most kFewRows) rows
+//   few_outputs<count>(begin, keys, weights, keep, take, total, total_stride)   see few_outputs_avx2
 //   prefetch_keys(begin, keys), prefetch_values(begin, keys)
-//   panels<Micro>(rows, begin, keys, panels)    says where the block's panels stand, and packs what must be packed
+//   panels<Micro>(rows, begin, keys, panels)    sets the addresses of the block's panels, packing what must be packed
 template <typename Micro, typename Source>
 void attend_rows(const RowSet& rows, const Source& source) {
   const AttentionParams& p = rows.p;
@@ -326,10 +338,12 @@ void attend_rows(const RowSet& rows, const Source& source) {
   static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
   const bool in_place = rows.count <= kFewRows && p.v_dim % 8 == 0;
   const int64_t first_block = range.first / kAttentionKeyBlock * kAttentionKeyBlock;
-  // The merge with nothing changes no bit of a block's outputs, its factor being 1.
+  // With a single key block the totals are skipped. The bits are the same: merging with an empty total has the factor
+  // 1.
   const bool single = !in_place && range.first < range.limit && range.limit <= first_block + kAttentionKeyBlock &&
                       p.v_dim == rows.v_columns;
   if (!single) std::fill(rows.total, rows.total + rows.count * rows.v_columns, 0.0f);
+  // LOOP 3: split the keys into blocks, sequentially.
   for (int64_t begin = first_block; begin < range.limit; begin += kAttentionKeyBlock) {
     const int64_t keys = std::min(kAttentionKeyBlock, range.limit - begin);
     if (in_place) {
@@ -344,6 +358,7 @@ void attend_rows(const RowSet& rows, const Source& source) {
     }
     BlockPanels panels;
     source.template panels<Micro>(rows, begin, keys, panels);
+    // LOOP 2: split the rows into strips.
     for (int64_t first = 0; first < rows.count; first += kStripRows) {
       attend_strip<Micro>(rows, panels, first, begin, single);
     }
@@ -351,7 +366,7 @@ void attend_rows(const RowSet& rows, const Source& source) {
   if (!single) finish_rows<Micro>(rows);
 }
 
-// Calls attend(rows) for as many rows of a tile at a time as fit into the scratch.
+// LOOP 4: calls attend(rows) for as many rows of a tile at a time as fit into scratch.
 template <typename Attend>
 void attend_tile(const AttentionParams& p, const AttentionTile& tile, Scratch& scratch, Attend attend) {
   const int64_t tile_rows = tile.queries * tile.heads;

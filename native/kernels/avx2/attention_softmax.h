@@ -1,5 +1,5 @@
-// The softmax of attention: one row of scores of one key block, and the merge of key blocks. Base 2 throughout: the
-// queries carry the factor log2 e. Used by attention_rows.h.
+// The softmax of attention: the scores of a row in one key block, and the merging of key blocks. Exponentials have base
+// 2, since the queries are multiplied by log2 e. Included by attention_rows.h.
 #pragma once
 
 #include <immintrin.h>
@@ -15,8 +15,8 @@ inline namespace TESSERAE_ISA {
 
 constexpr float kLog2e = 1.44269504088896340736f;
 
-// 2^x for x <= 0, to 2 units in the last place; 0 below -126.5 and for -inf, 1 for 0, NaN for NaN. Not for positive x.
-// The exponent is built in the low bits of x + 1.5·2^23 + 127 and shifted into place: x = -127 gives the factor 0.
+// 2^x for x <= 0, with an error of at most 2 units in the last place; 0 below -126.5 and for -inf, 1 for 0, NaN for
+// NaN. Not for positive x. The biased exponent is in the low bits of x + 1.5·2^23 + 127; x = -127 gives the factor 0.
 inline __m256 exp2_8(__m256 x) {
   const __m256 shifter = _mm256_set1_ps(12582912.0f + 127.0f);
   x = _mm256_max_ps(_mm256_set1_ps(-127.0f), x);  // keeps a NaN, the second operand
@@ -31,13 +31,14 @@ inline __m256 exp2_8(__m256 x) {
   return _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
 }
 
-// What is subtracted from scores whose maximum is `maximum`: -inf (no key counts) would make NaN of -inf - -inf.
+// The number to subtract from scores whose maximum is `maximum`. For a maximum of -inf (no key counts) it is 0, since
+// -inf - -inf would be NaN.
 inline __m256 base_of(__m256 maximum) {
   const __m256 none = _mm256_cmp_ps(maximum, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ);
   return _mm256_andnot_ps(none, maximum);
 }
 
-// All ones in the lanes below `lanes`.
+// All bits set in the first `lanes` lanes.
 inline __m256i lanes_below(int64_t lanes) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(lanes)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -45,12 +46,12 @@ inline __m256i lanes_below(int64_t lanes) {
 inline __m256 add_mask(__m256 score, __m256 mask) {
   const __m256 infinite = _mm256_cmp_ps(mask, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ);
   const __m256 sum = _mm256_fmadd_ps(mask, _mm256_set1_ps(kLog2e), score);
-  const __m256 finite = _mm256_max_ps(_mm256_set1_ps(-FLT_MAX), sum);  // only the mask's own -inf excludes a key
+  const __m256 finite = _mm256_max_ps(_mm256_set1_ps(-FLT_MAX), sum);  // only a mask of -inf excludes a key
   return _mm256_blendv_ps(finite, _mm256_set1_ps(-INFINITY), infinite);
 }
 
-// The maximum of keys > 0 scores, after the mask where there is one, which is added in place. Scores from `keys` to `padded`, a
-// multiple of 16, become -inf. NaN is passed over.
+// The maximum of the first `keys` (> 0) scores; if masked, the mask is added to them in place first. Scores from
+// `keys` to `padded`, a multiple of 16, are set to -inf. NaN is ignored.
 template <bool masked>
 inline float row_maximum(float* scores, int64_t keys, int64_t padded, const float* mask) {
   const __m256 none = _mm256_set1_ps(-INFINITY);
@@ -83,7 +84,7 @@ inline float row_maximum(float* scores, int64_t keys, int64_t padded, const floa
   return max_lanes(_mm256_max_ps(max0, max1));
 }
 
-// Turns scores of which row_maximum has been taken into weights 2^(score - maximum), and gives their sum.
+// Replaces scores by weights 2^(score - maximum), and returns their sum. row_maximum must have run before.
 inline float row_weights(float* scores, int64_t keys, float maximum) {
   const __m256 base = base_of(_mm256_set1_ps(maximum));
   __m256 sum0 = _mm256_setzero_ps();  // lane = key mod 16
@@ -99,14 +100,14 @@ inline float row_weights(float* scores, int64_t keys, float maximum) {
   return sum_lanes(_mm256_add_ps(sum0, sum1));
 }
 
-// Which of 8 rows see a key of the block.
+// The mask of those of 8 rows that see a key of the block.
 inline __m256 rows_seen(const int32_t* keys) {
   return _mm256_castsi256_ps(
       _mm256_cmpgt_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys)), _mm256_setzero_si256()));
 }
 
-// Merges the maxima of a key block into those of 8 rows, and gives the factors by which the rows' outputs and sums so far
-// (keep) and those of the block (take) enter the merged ones. Rows that see no key of the block stay as they are.
+// Merges the maxima of a key block into the totals of 8 rows, and computes the factors of the merge: `keep` for the
+// outputs and sums so far, `take` for those of the block. Rows that see no key of the block stay as they are.
 inline void merge_maxima(const float* block_max, const int32_t* keys, float* total_max, float* keep, float* take) {
   const __m256 old_max = _mm256_loadu_ps(total_max);
   const __m256 new_max = _mm256_loadu_ps(block_max);
@@ -117,7 +118,7 @@ inline void merge_maxima(const float* block_max, const int32_t* keys, float* tot
   _mm256_storeu_ps(total_max, _mm256_blendv_ps(old_max, next_max, rows_seen(keys)));
 }
 
-// Merges the sums of a key block into those of 8 rows.
+// Merges the sums of weights of a key block into the totals of 8 rows.
 inline void merge_block_sums(const float* block_sum, const int32_t* keys, const float* keep, const float* take,
                              float* total_sum) {
   const __m256 old_sum = _mm256_loadu_ps(total_sum);
@@ -126,7 +127,7 @@ inline void merge_block_sums(const float* block_sum, const int32_t* keys, const 
   _mm256_storeu_ps(total_sum, _mm256_blendv_ps(old_sum, next_sum, rows_seen(keys)));
 }
 
-// What the outputs of rows with a single key block are multiplied by, in whole vectors: 0 where the sum is 0.
+// Computes the factors of the outputs of rows with a single key block, in whole vectors: 1 / sum, or 0 if the sum is 0.
 inline void single_factors(const float* block_sum, int64_t rows, float* take) {
   for (int64_t r = 0; r < rows; r += 8) {
     const __m256 sums = _mm256_loadu_ps(block_sum + r);

@@ -1,5 +1,5 @@
-// attention with keys and values in one piece: packs a key block of both, or reads them in place for few rows
-// (decoding); the bits are the same. Called by the attention of each vector instruction set.
+// attention with contiguous keys and values: packs a key block of both, or reads them in place for few rows (decoding);
+// the bits are the same. Included by the attention.cpp of each vector instruction set.
 #pragma once
 
 #include <type_traits>
@@ -9,9 +9,9 @@
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
-constexpr int64_t kMostInPlace = 64;  // columns of values whose block the first-level cache can hold for the most part
+constexpr int64_t kMostInPlace = 64;  // up to this v_dim most of a block of values fits into L1, unpacked
 
-// One head's keys and values, row after row.
+// The rows of keys and values of one head: the key-value source that attention_rows.h reads.
 template <typename T>
 struct Rows {
   const AttentionParams& p;
@@ -55,7 +55,7 @@ struct Rows {
     panels.values = {rows.v, kPanel, kAttentionKeyBlock * kPanel};
   }
 
-  // Rows that follow each other closely, a cache line a panel, need no packing.
+  // Whether values need no packing: rows are contiguous, and each panel of a row is one cache line.
   bool stand_in_panels(const float* values) const {
     return p.v_row == p.v_dim && p.v_dim % kPanel == 0 && p.v_dim <= kMostInPlace &&
            reinterpret_cast<uintptr_t>(values) % kCacheLineBytes == 0;

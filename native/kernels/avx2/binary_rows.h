@@ -1,4 +1,4 @@
-// The loop of the element-wise ops of two operands. Included by avx2/add.cpp and avx2/mul.cpp.
+// The loops of the element-wise kernels with two operands. Included by avx2/add.cpp and avx2/mul.cpp.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 
-// An operand's row, as columns or as one value for all of them.
+// A row of an operand: an array of columns, or one value for all columns.
 struct ColumnsOfRow {
   const float* data;
   template <typename Lanes>

@@ -1,5 +1,5 @@
-// copy with AVX2: the last two dimensions are a matrix, copied by rows, transposed in 8 x 8 micro-tiles, or element
-// by element, as its strides allow.
+// copy with AVX2. The last two dimensions are a matrix. Depending on its strides it is copied by rows, transposed in
+// 8 x 8 micro-tiles, or copied element by element.
 #include "kernels/copy.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace tesserae {
 namespace {
 
-// One matrix of the copy; strides in elements.
+// A matrix to copy; strides in elements.
 struct Matrix {
   int64_t rows;
   int64_t columns;
@@ -18,8 +18,8 @@ struct Matrix {
   int64_t y_row, y_column;
 };
 
-// Rows of x per pass of a transposition: while the columns of a pass go by, the part-filled lines of y stay in L1.
-// No win from 16 x 16 blocks, which fill whole lines at once: slower by a fifth to a half at 1024 x 1024.
+// Rows per pass of a transposition, so that the partly filled cache lines of y stay in L1 during the pass. No win from
+// 16 x 16 blocks, which fill whole lines at once: slower by a fifth to a half at 1024 x 1024.
 constexpr int64_t kTransposeRows = 64;
 static_assert(kTransposeRows % 8 == 0, "a pass is made of micro-tiles");
 
@@ -28,12 +28,12 @@ TESSERAE_INLINE void transpose_8x8(const typename From::Storage* x, int64_t x_co
                                    int64_t y_row) {
   __m256 v[8];
   for (int i = 0; i < 8; ++i) v[i] = From::load8(x + i * x_column);
-  __m256 pairs[8];  // columns interleaved by two
+  __m256 pairs[8];  // pairs of columns, interleaved
   for (int i = 0; i < 8; i += 2) {
     pairs[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
     pairs[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
   }
-  __m256 fours[8];  // by four: rows 0 4, 1 5, 2 6, 3 7 of the result, columns 0-3 and then 4-7
+  __m256 fours[8];  // rows 0 4, 1 5, 2 6, 3 7 of the result: columns 0-3 in the first four vectors, 4-7 in the others
   for (int i = 0; i < 8; i += 4) {
     fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
     fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
@@ -61,7 +61,7 @@ void copy_elements(const typename From::Storage* x, typename To::Storage* y, con
   }
 }
 
-// x has unit stride over rows, y over columns.
+// Transposes a matrix: x has unit stride along rows (x_row is 1), y along columns.
 template <typename From, typename To>
 void transpose(const typename From::Storage* x, typename To::Storage* y, const Matrix& m) {
   const int64_t full_rows = m.rows / 8 * 8;
@@ -101,7 +101,7 @@ void copy_matrix(const typename From::Storage* x, typename To::Storage* y, const
   }
 }
 
-// The tile's rows, cut where a dimension outside the last two moves on.
+// Copies the rows of a tile, as one matrix for each index of the dimensions outside the last two.
 template <typename From, typename To>
 void copy_tile(const CopyParams& p, int64_t tile) {
   constexpr int kRowDim = kCopyDims - 2;

@@ -1,4 +1,4 @@
-// cross_entropy with AVX2: maximum and sum as in softmax; the one logarithm a row is taken in double precision.
+// cross_entropy with AVX2: maximum and exponentials as in softmax; one logarithm per row, in double precision.
 #include "kernels/cross_entropy.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 namespace tesserae {
 namespace {
 
+// log(sum of exp(x)) - subtrahend.
 float log_sum_exp_less(const float* x, int64_t columns, float subtrahend) {
   const __m256 lowest = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
   const float max = max_lanes(reduce_columns8(

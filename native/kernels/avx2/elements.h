@@ -1,5 +1,5 @@
-// Element types as eight lanes of 32 bits: how copy, embedding and scatter read and write f32, f16, bf16 and plain bits.
-// Included by those AVX2 kernels only.
+// Loads and stores of element types as eight lanes of 32 bits: f32, f16, bf16 and plain bits. Included by the AVX2
+// kernels copy, embedding, scatter and store_key_values.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +12,7 @@
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 
-// Each type has load8 and store8 on its storage. The plain ones move bits and know no numbers.
+// Each type has load8 and store8 for its Storage. Bits32, Bits16 and Bits8 move bits without converting.
 struct Bits32 {
   using Storage = uint32_t;
   TESSERAE_INLINE static __m256 load8(const Storage* p) { return _mm256_loadu_ps(reinterpret_cast<const float*>(p)); }
@@ -54,7 +54,7 @@ struct Half {
   }
 };
 
-// bf16 in memory, f32 in the lanes; stores round to nearest, ties to even, and keep NaN, made quiet.
+// bf16 in memory, f32 in the lanes; stores round to nearest, ties to even, and write NaN as quiet NaN.
 struct Bfloat {
   using Storage = uint16_t;
   TESSERAE_INLINE static __m256 load8(const Storage* p) {
@@ -74,7 +74,7 @@ struct Bfloat {
   }
 };
 
-// `count` < 8 elements by way of a full vector on the stack.
+// Converts `count` < 8 elements through a full vector on the stack.
 template <typename From, typename To>
 inline void convert_few(const typename From::Storage* x, typename To::Storage* y, int64_t count) {
   typename From::Storage from[8] = {};

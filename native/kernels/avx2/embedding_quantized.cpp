@@ -1,4 +1,4 @@
-// embedding_quantized with AVX2.
+// embedding_quantized for the vector sets: calls the reference.
 #include "kernels/embedding_quantized.h"
 
 namespace tesserae {

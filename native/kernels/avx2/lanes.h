@@ -1,5 +1,5 @@
-// Walking a row eight columns at a time: full vectors and the masked remainder run the same source, so that a
-// column is computed alike wherever the row ends. Included by the AVX2 row kernels only.
+// Loops over a row, eight columns at a time. Full vectors and the masked remainder run the same code, so that the bits
+// of a column do not depend on where the row ends. Included by the row-wise AVX2 kernels and by attention.
 #pragma once
 
 #include <immintrin.h>
@@ -11,13 +11,14 @@
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 
+// All eight lanes.
 struct AllLanes {
   TESSERAE_INLINE __m256 load(const float* p) const { return _mm256_loadu_ps(p); }
   TESSERAE_INLINE void store(float* p, __m256 v) const { _mm256_storeu_ps(p, v); }
   TESSERAE_INLINE __m256 keep(__m256 v, __m256) const { return v; }
 };
 
-// The first `count` lanes: the others are neither read (0 stands in) nor written.
+// The first `count` lanes; the others load 0 and are not stored. keep(v, others) replaces them by those of `others`.
 struct FirstLanes {
   __m256i mask;
   TESSERAE_INLINE explicit FirstLanes(int64_t count) {
@@ -31,7 +32,7 @@ struct FirstLanes {
   }
 };
 
-// body(column, lanes) for every eight columns.
+// Calls body(column, lanes) for each group of eight columns.
 template <typename Body>
 TESSERAE_INLINE void for_columns8(int64_t columns, Body&& body) {
   int64_t column = 0;
@@ -39,8 +40,9 @@ TESSERAE_INLINE void for_columns8(int64_t columns, Body&& body) {
   if (column < columns) body(column, FirstLanes(columns - column));
 }
 
-// Four accumulators by column mod 32: body(column, lanes, accumulator) returns the new accumulator, and must
-// keep the lanes that are not there as they were. The result holds one value for each column mod 8.
+// A reduction with 32 accumulators: lane i of accumulator j gets the columns with column mod 32 = 8 j + i, in order.
+// body(column, lanes, accumulator) returns the new accumulator and must not change lanes beyond the row's end. The
+// result has one value for each column mod 8.
 template <typename Body, typename Combine>
 TESSERAE_INLINE __m256 reduce_columns8(int64_t columns, __m256 initial, Body&& body, Combine&& combine) {
   __m256 first = initial, second = initial, third = initial, fourth = initial;
@@ -58,7 +60,7 @@ TESSERAE_INLINE __m256 reduce_columns8(int64_t columns, __m256 initial, Body&& b
   return combine(combine(rest[0], rest[1]), combine(rest[2], rest[3]));
 }
 
-// ((0+4)+(2+6)) + ((1+5)+(3+7)), always.
+// The sum of the lanes in a fixed order: ((0+4)+(2+6)) + ((1+5)+(3+7)).
 TESSERAE_INLINE float sum_lanes(__m256 v) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));

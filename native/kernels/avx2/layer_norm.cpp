@@ -1,5 +1,5 @@
-// layer_norm with AVX2. Sums have 32 accumulators by column mod 32. The second pass also sums what is left of
-// the mean after the first one was rounded: rows far from zero keep their digits.
+// layer_norm with AVX2. Sums use 32 accumulators (column mod 32). The second pass also sums the deviations from the
+// rounded mean, to correct its rounding error: rows with a large mean keep their precision.
 #include "kernels/layer_norm.h"
 
 #include <algorithm>

@@ -1,7 +1,6 @@
-// exp, tanh, sigmoid and the activations on eight floats: exact to a few units in the last place over the whole
-// range, gradual underflow, infinities and NaN included (bounds: native/test/activation_test.cpp). No doubles.
-// Lanes do not influence each other, so a lane's bits are the same in any vector. Included by the AVX2 kernels only.
-// The polynomials are minimax fits made for this file; none holds a table from elsewhere.
+// exp, tanh, sigmoid and the activations on eight floats, accurate to a few units in the last place over the whole
+// range, with gradual underflow, infinities and NaN (bounds: native/test/activation_test.cpp). No doubles. Lanes are
+// independent, so that a lane's bits do not depend on the vector. Included by the vector kernels only.
 #pragma once
 
 #include <immintrin.h>
@@ -13,16 +12,18 @@
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 
+// The polynomials below are minimax fits made for this file.
+
 #define TESSERAE_INLINE [[gnu::always_inline]] inline
 
 TESSERAE_INLINE __m256 abs8(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
 
-// The second operand of min and max is returned when either is NaN: NaN in x survives these clamps.
+// min and max return their second operand if either is NaN, so that these clamps keep a NaN in x.
 TESSERAE_INLINE __m256 at_most8(float limit, __m256 x) { return _mm256_min_ps(_mm256_set1_ps(limit), x); }
 TESSERAE_INLINE __m256 at_least8(float limit, __m256 x) { return _mm256_max_ps(_mm256_set1_ps(limit), x); }
 
-// exp(x) = fraction · scale1 · scale2 with the fraction in [0.7, 1.42] and two powers of two, each a normal
-// number. Multiplying by them last, one after the other, rounds a result among the denormals only once.
+// exp(x) = fraction · scale1 · scale2, with the fraction in [0.7, 1.42]; the scales are powers of two and normal
+// numbers. They are multiplied last, one after the other, so that a denormal result is rounded only once.
 struct ExpParts8 {
   __m256 fraction;
   __m256 scale1;
@@ -31,7 +32,7 @@ struct ExpParts8 {
 
 // x in [-120, 89] or NaN. x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) = 1 + r + r² · polynomial, error 2^-28.
 TESSERAE_INLINE ExpParts8 exp_parts8(__m256 x) {
-  const __m256 round_to_integer = _mm256_set1_ps(0x1.8p23f);  // adding it leaves the integer in the low bits
+  const __m256 round_to_integer = _mm256_set1_ps(0x1.8p23f);  // adding it rounds to an integer, in the low bits
   const __m256 shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), round_to_integer);
   const __m256 n = _mm256_sub_ps(shifted, round_to_integer);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e43p-1f), x);
@@ -77,16 +78,16 @@ TESSERAE_INLINE __m256 tanh8(__m256 x) {
   return _mm256_or_ps(_mm256_blendv_ps(large, small, is_small), sign);
 }
 
-// 1 / (1 + z) for x >= 0 and z / (1 + z) for x < 0, with z = exp(-|x|): no overflow, and the tail stays exact.
+// 1 / (1 + z) for x >= 0 and z / (1 + z) for x < 0, with z = exp(-|x|): no overflow, and a full-precision tail.
 TESSERAE_INLINE __m256 sigmoid8(__m256 x) {
   const __m256 one = _mm256_set1_ps(1.0f);
   const __m256 z = exp8(_mm256_or_ps(x, _mm256_set1_ps(-0.0f)));
   return _mm256_div_ps(_mm256_blendv_ps(one, z, x), _mm256_add_ps(one, z));
 }
 
-// The three gated units are x · F(x) with F(x) + F(-x) = 1. They compute `tail` = x · F(-|x|), which is the
-// answer for negative x, while x - tail is the one for the others: no cancellation on either side.
-// At -infinity the answer is -0, the limit, and not the NaN of -infinity · 0.
+// silu, gelu and gelu_tanh are x · F(x) with F(x) + F(-x) = 1. They compute `tail` = x · F(-|x|). The result is `tail`
+// for negative x and x - tail for others: no cancellation on either side. At -infinity the result is -0, the limit,
+// not the NaN of -infinity · 0.
 TESSERAE_INLINE __m256 gate8(__m256 x, __m256 tail) { return _mm256_blendv_ps(_mm256_sub_ps(x, tail), tail, x); }
 
 TESSERAE_INLINE __m256 silu8(__m256 x) {
@@ -100,8 +101,8 @@ TESSERAE_INLINE __m256 silu8(__m256 x) {
   return gate8(x, _mm256_mul_ps(_mm256_div_ps(numerator, _mm256_add_ps(one, z)), e.scale2));
 }
 
-// Phi(-t) = exp(-t²/2) · s · polynomial(s), s = 1 / (1 + 19/64 t), error 2^-28. The rounding error of t² is
-// carried into the exponential, or the far tail would lose its digits.
+// Phi(-t) = exp(-t²/2) · s · polynomial(s), s = 1 / (1 + 19/64 t), error 2^-28. The exponential is corrected by the
+// rounding error of t²; without that the far tail would be inaccurate.
 TESSERAE_INLINE __m256 gelu8(__m256 x) {
   const __m256 one = _mm256_set1_ps(1.0f);
   const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -127,8 +128,7 @@ TESSERAE_INLINE __m256 gelu8(__m256 x) {
   return gate8(x, _mm256_mul_ps(_mm256_mul_ps(_mm256_mul_ps(clamped, phi), e.scale1), e.scale2));
 }
 
-// 0.5 (1 + tanh(u)) = sigmoid(2u), here with 2u = |x| (a + b x²), so the tail keeps its digits but for the
-// rounding of 2u itself.
+// 0.5 (1 + tanh(u)) = sigmoid(2u), with 2u = |x| (a + b x²): the tail is accurate except for the rounding of 2u.
 TESSERAE_INLINE __m256 gelu_tanh8(__m256 x) {
   const __m256 one = _mm256_set1_ps(1.0f);
   const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -144,7 +144,7 @@ TESSERAE_INLINE __m256 gelu_tanh8(__m256 x) {
 
 template <Activation kind>
 TESSERAE_INLINE __m256 activate8(__m256 x) {
-  if constexpr (kind == Activation::relu) return at_least8(0.0f, x);  // NaN and -0 stay
+  if constexpr (kind == Activation::relu) return at_least8(0.0f, x);  // keeps NaN and -0
   if constexpr (kind == Activation::silu) return silu8(x);
   if constexpr (kind == Activation::gelu) return gelu8(x);
   if constexpr (kind == Activation::gelu_tanh) return gelu_tanh8(x);
@@ -154,8 +154,8 @@ TESSERAE_INLINE __m256 activate8(__m256 x) {
   return x;
 }
 
-// Makes the kind a compile-time value, so that the choice is made once, outside the loops. `body` is a generic
-// lambda: [&](auto tag) { ... activate8<decltype(tag)::value>(x) ... }.
+// Calls `body` with the kind as a compile-time value, so that the choice is made once, outside of the loops. `body` is
+// a generic lambda: [&](auto tag) { ... activate8<decltype(tag)::value>(x) ... }.
 template <Activation kind_>
 struct ActivationTag {
   static constexpr Activation value = kind_;

@@ -1,4 +1,4 @@
-// matmul with AVX2: its micro-kernel for the blocked paths, and the way to the thin path.
+// matmul with AVX2: its micro-kernel for the blocked paths (matmul_blocked.h), and the call of the thin path.
 #include "kernels/matmul.h"
 
 #include "kernels/avx2/matmul_blocked.h"

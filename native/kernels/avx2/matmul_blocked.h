@@ -1,5 +1,5 @@
-// The blocked loops of matmul, for the paths local_pack and shared_pack. What an instruction set brings is its
-// micro-kernel; the loops are the same. Called by the matmul of each vector instruction set.
+// The blocked loops of matmul, for the paths local_pack and shared_pack. Included by the matmul.cpp of each vector
+// instruction set, which passes its micro-kernel; the loops are the same for all. Not here: the thin path.
 #pragma once
 
 #include <algorithm>
@@ -10,33 +10,43 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
+// The loops from the outermost in. Only the tiles of an op run in parallel (they write disjoint parts of C); the loops
+// within a tile run on one worker.
+//   LOOP 5  blocked_tile   splits n (B, C) into blocks of nc columns
+//   LOOP 4  blocked_tile   splits m (A, C) into row blocks, as large as the room for partial sums
+//   LOOP 3  run            splits k (A, B) into blocks of kc
+//   LOOP 3a run            splits m (A, C) into blocks of mc, only if A must be packed
+//   LOOP 2  micro_tiles    splits m (A, C) into kRows rows
+//   LOOP 1  micro_tiles    splits n (B, C) into kPanels panels of kNr columns
+//   then the micro-kernel: k steps of a kRows × (kPanels · kNr) micro-tile in registers
+//
 // Micro describes a micro-kernel:
 //   kRows, kPanels   its micro-tile: rows of C, and panels of kNr columns
 //   run<PackedA>(rows, columns, k, a, a_rs, b, from, to, to_rs)
-//                    to[r, j] = from[r, j] + sum over p of a[r, p] · b[p, j]. `b` is panels of k × kNr floats, one after the
-//                    other, as many as `columns` reach into; `from` (may be null, for zeros) has whole panels in a row.
-//                    Writes whole panels, or exactly `columns` where can_store(columns).
+//                    to[r, j] = from[r, j] + sum over p of a[r, p] · b[p, j]. `b` is contiguous panels of k × kNr
+//                    floats, ceil(columns / kNr) of them; a row of `from` (null for zeros) has whole panels.
+//                    Writes whole panels, or exactly `columns` if can_store(columns).
 //   can_pack_and_run(source)
 //   pack_and_run<PackedA>(columns, k, a, a_rs, source, source_columns, panels, from, to, to_rs)
-//                    run for kRows rows and B in place, which it also packs, to `panels`
+//                    run() for kRows rows, reading B in place; it also writes B's panels to `panels`
 //   can_store(columns)
-//   pack_b(source, k, columns, to)   as pack_b.h says
-//   pack_a(a, rs, cs, rows, k, to)   groups of kRows rows: group i is at to + i · kRows · k
+//   pack_b(source, k, columns, to)   packs B (PackPanels in pack_b.h)
+//   pack_a(a, rs, cs, rows, k, to)   packs A into groups of kRows rows: group i is at to + i · kRows · k
 
-// Rows of A that a tile reads together have more floats than stay in a second cache: then it asks for this much of each row
-// before its micro-tile comes.
+// If the rows of A that a block reads have more floats than kNearFloats, they do not stay in L2. Then kBeginningLines
+// cache lines of each of the next rows are prefetched.
 constexpr int64_t kNearFloats = int64_t{1} << 18;
 constexpr int64_t kBeginningLines = 4;
 
-// One row block × one block of B, all of k.
+// Loops 3 to 1: one row block × one block of B, for all of k.
 template <typename Micro>
 struct BlockLoops {
   const MatmulParams& p;
   const MatmulOperands& x;
   Epilogue epilogue;
   float* packed_b;  // kc × nc
-  float* partial;   // partial_floats as micro-tiles, in the order of the loops
-  float* packed_a;  // mc × kc, and a little more
+  float* partial;   // partial sums as micro-tiles, in the order of the loops
+  float* packed_a;  // mc × kc, and 16 floats that packing may overwrite
 
   BlockLoops(const MatmulParams& params, const MatmulOperands& operands, float* scratch)
       : p(params),
@@ -46,14 +56,14 @@ struct BlockLoops {
         partial(packed_b + p.blocks.kc * p.blocks.nc),
         packed_a(partial + partial_floats(p.blocks)) {}
 
-  // A block of B: panels and, if these are yet to be filled by the first rows, where from.
+  // A block of B. If it is not packed yet, pack_and_run fills `panels` from `source` with the first rows.
   struct BlockOfB {
     const float* panels;
     PackSource source;
     bool is_packed;
   };
 
-  // The block of B at (first_k, first_column), which `rows` rows begin with.
+  // The block of B at (first_k, first_column). `rows` is how many rows the first micro_tiles has.
   BlockOfB block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns, int64_t rows) const {
     if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
       return {x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr), {}, true};
@@ -65,7 +75,8 @@ struct BlockLoops {
     return block;
   }
 
-  // Asks for where the rows of a micro-tile begin: the hardware foresees how they go on, but not that they begin.
+  // Prefetches the start of the rows of a micro-tile. The hardware prefetchers follow a row, but do not predict where
+  // the next ones start.
   void prefetch_rows(const float* a) const {
     for (int64_t i = 0; i < Micro::kRows; ++i) {
       for (int64_t line = 0; line < kBeginningLines; ++line) {
@@ -74,17 +85,18 @@ struct BlockLoops {
     }
   }
 
-  // Micro-tiles of `rows` rows (in place, or packed) against the panels of one block of B. They cannot run in
-  // parallel: the tile is the unit of that.
+  // Computes the micro-tiles of `rows` rows (in place, or packed) with the panels of one block of B.
   template <bool PackedA>
   void micro_tiles(const float* a, const BlockOfB& b, int64_t block_k, int64_t first_row, int64_t rows,
                    int64_t first_column, int64_t columns, float* sums, bool is_first, bool is_last) const {
     constexpr int64_t kColumns = Micro::kPanels * kNr;
     const bool is_far = p.a_rs * rows > kNearFloats;
     alignas(64) float finished[Micro::kRows * kColumns];
+    // LOOP 2: split m into kRows rows (A, C); these rows stay in L1.
     for (int64_t i = 0; i < rows; i += Micro::kRows) {
       const int64_t height = std::min<int64_t>(rows - i, Micro::kRows);
       const float* a_rows = PackedA ? a + i * block_k : a + i * p.a_rs;
+      // LOOP 1: split n into kPanels panels (B, C).
       for (int64_t j = 0; j < columns; j += kColumns) {
         const int64_t width = std::min(columns - j, kColumns);
         const int64_t whole = (width + kNr - 1) / kNr * kNr;
@@ -120,7 +132,8 @@ struct BlockLoops {
   void run(int64_t first_row, int64_t rows, int64_t first_column, int64_t columns) const {
     const int64_t panels = (columns + kNr - 1) / kNr;
     const int64_t step = k_block_size(p.k, p.blocks.kc);
-    // Loop over k-blocks: each begins with the sums that the one before left.
+    // LOOP 3: split k into blocks of kc (A, B). Cannot run in parallel: each block continues the sums of the one
+    // before.
     for (int64_t first_k = 0; first_k < p.k; first_k += step) {
       const int64_t block_k = std::min(step, p.k - first_k);
       const bool is_first = first_k == 0;
@@ -132,6 +145,7 @@ struct BlockLoops {
         micro_tiles<false>(a, b, block_k, first_row, rows, first_column, columns, partial, is_first, is_last);
         continue;
       }
+      // LOOP 3a: split m into blocks of mc (A, C), each packed before it is used.
       for (int64_t i = 0; i < rows; i += p.blocks.mc) {
         const int64_t height = std::min(rows - i, p.blocks.mc);
         Micro::pack_a(a + i * p.a_rs, p.a_rs, p.a_cs, height, block_k, packed_a);
@@ -148,11 +162,12 @@ void blocked_tile(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const BlockLoops<Micro> loops(p, x, scratch);
   const int64_t rows = tile.last_row - tile.first_row;
   const int64_t widest = (std::min(tile.last_column - tile.first_column, p.blocks.nc) + kNr - 1) / kNr * kNr;
-  // With one block of k there are no partial sums to keep, and any number of rows passes a block of B.
+  // With one block of k there are no partial sums, and all rows form one row block.
   const int64_t row_step = k_block_count(p.k, p.blocks.kc) == 1 ? rows : partial_rows<Micro::kRows>(p.blocks, widest);
-  // Loop over blocks of B, then over row blocks.
+  // LOOP 5: split n into blocks of nc (B, C).
   for (int64_t j = tile.first_column; j < tile.last_column; j += p.blocks.nc) {
     const int64_t columns = std::min(tile.last_column - j, p.blocks.nc);
+    // LOOP 4: split m into row blocks (A, C), whose partial sums fit into scratch.
     for (int64_t i = tile.first_row; i < tile.last_row; i += row_step) {
       loops.run(i, std::min(tile.last_row - i, row_step), j, columns);
     }

@@ -1,5 +1,5 @@
-// The epilogue of matmul: finished sums plus bias, through the activation, plus residual, into C. It also does the
-// partial columns at C's right edge, for the micro-kernels compute whole vectors.
+// The epilogue of matmul: C = activation(sums + bias) + residual. It also handles the partial vector at C's right edge,
+// since the micro-kernels compute whole vectors. Included by the loops of matmul and matmul_quantized.
 #pragma once
 
 #include "kernels/avx2/math.h"
@@ -9,7 +9,7 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// Of one row of C: `columns` sums become elements of C. `bias` and `residual` may be null.
+// Writes `columns` elements of one row of C from their sums. `bias` and `residual` may be null.
 using FinishRow = void (*)(const float* sums, int64_t columns, const float* bias, int64_t bias_stride,
                            const float* residual, float* c);
 
@@ -33,7 +33,7 @@ void finish_row(const float* sums, int64_t columns, const float* bias, int64_t b
   }
 }
 
-// What the epilogue of one tile needs to know. Rows and columns count from the matrix's first.
+// The arguments of the epilogue of one matrix. Row i and column j count from the start of the matrix.
 struct Epilogue {
   FinishRow finish;
   const float* bias;
@@ -42,7 +42,7 @@ struct Epilogue {
   int64_t residual_rs;
   float* c;
   int64_t c_rs;
-  bool is_copy;  // nothing to do but to store
+  bool is_copy;  // no bias, activation or residual: sums are only stored
 
   Epilogue(const MatmulParams& p, const MatmulOperands& x)
       : finish(finish_row<Activation::none>),

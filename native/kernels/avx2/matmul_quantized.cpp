@@ -1,4 +1,4 @@
-// matmul_quantized with AVX2.
+// matmul_quantized with AVX2: an instance of quantized_tile.h.
 #include "kernels/matmul_quantized.h"
 
 #include "kernels/avx2/quantized_group.h"

@@ -1,4 +1,5 @@
-// The thin path of matmul with AVX2: sums along rows of the wide operand, and along its columns by transposes in registers.
+// The thin path of matmul with AVX2: sums along the rows of the wide operand, and along its columns by transposes in
+// registers. The loops around it are in matmul_thin_loops.h.
 #include "kernels/avx2/matmul_thin.h"
 
 #include "kernels/avx2/matmul_thin_loops.h"
@@ -6,15 +7,15 @@
 namespace tesserae::matmul {
 namespace {
 
-// Eight columns that are all there, the same with prefetching of those to come, or the last few.
+// Eight whole columns; eight whole columns with prefetching of the next group; or the last, fewer than eight.
 enum class Columns { whole, whole_prefetching, last };
 
-// k is contiguous (weights stored [n, k]): Groups × 8 columns at a time, 8 × 8 transposes in registers.
+// Adds Groups × 8 columns whose k is contiguous (weights stored [n, k]), by 8 × 8 transposes in registers.
 template <int T, int Groups, Columns Kind, typename Element>
 inline void columns_group(const Strip<Element>& s, int64_t j) {
   const Element* first = s.w + j * s.stride_j;
   const Element* column[8];
-  if (Kind == Columns::last) {  // columns that are missing repeat the last one
+  if (Kind == Columns::last) {  // missing columns repeat the last one
     for (int64_t r = 0; r < 8; ++r) column[r] = first + std::min(r, s.columns - j - 1) * s.stride_j;
   }
   const auto at = [&](int group, int r) __attribute__((always_inline)) {
@@ -32,7 +33,7 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
 #pragma GCC unroll 8
     for (int i = 0; i < T; ++i) sum[i][g] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + i), w, sum[i][g]);
   };
-  // A vector's worth of k in 8 columns.
+  // Adds kStep steps of k (one vector of each of 8 columns).
   constexpr int64_t kStep = 32 / static_cast<int64_t>(sizeof(Element));
   const auto square = [&](int64_t p, int g) __attribute__((always_inline)) {
     if constexpr (sizeof(Element) == 2) {
@@ -54,8 +55,8 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
     }
   };
   int64_t p = 0;
-  // Whole cache lines, for columns a power of two apart fall into one set of L1 and push each other out. For elements
-  // of 16 bits it does not pay: their squares are twice as long, and wait for the multipliers.
+  // f32: whole cache lines of each column at a time, since columns a power of two apart map to one set of L1 and evict
+  // each other. No win for elements of 16 bits: their squares are twice as long, and wait for the multipliers.
   constexpr int kSquares = sizeof(Element) == 2 ? 1 : 2;
   for (; p + kSquares * kStep <= s.k; p += kSquares * kStep) {
 #pragma GCC unroll 4
@@ -97,8 +98,8 @@ inline void columns_group(const Strip<Element>& s, int64_t j) {
   }
 }
 
-// Columns shorter than this lie so close together that a group of them is one run of memory, which the hardware, seeing
-// a stream for each column, prefetches badly.
+// A group of columns shorter than this is one short run of memory. The hardware prefetchers, which see one stream for
+// each column, do badly there, so the next group is prefetched.
 constexpr int64_t kShortColumnBytes = 3072;
 
 template <int T, typename Element>
@@ -125,8 +126,8 @@ struct SumsAvx2 {
   static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
 
-// The sums of all thin rows with Steps rows of w, which stay in registers meanwhile: their runs are long, so that the prefetchers
-// follow them, and each vector of sums is loaded and stored once for Steps FMAs.
+// Adds Steps rows of w (16 columns), which stay in registers, to the sums of all thin rows: each vector of sums is
+// loaded and stored once for Steps FMAs. Rows of w are read as long runs, which the hardware prefetchers follow.
 template <int Steps, typename Load>
 inline __attribute__((always_inline)) void rows_step(int64_t rows, const float* x, float* sums, Load load) {
   __m256 w[Steps][2];
@@ -150,7 +151,7 @@ inline __attribute__((always_inline)) void rows_step(int64_t rows, const float* 
   }
 }
 
-// Rows are prefetched so many times Steps ahead.
+// Rows of w are prefetched kStepsAhead · Steps rows ahead.
 constexpr int kStepsAhead = 3;
 
 template <int Steps, typename Element>
@@ -183,7 +184,7 @@ void SumsAvx2::many_by_rows(const ManyRows<Element>& s) {
   for (; p < s.k; ++p) rows_of_k<1>(s, p);
 }
 
-// No faster along columns than with packing: never chosen (src/ops/matmul-tiles.ts).
+// Along columns this is no faster than packing, so src/ops/matmul/matmul-tiles.ts never chooses it (thin_across is 8).
 template <typename Element>
 void SumsAvx2::many_by_columns(const ManyRows<Element>& s) {
   for (int64_t j = 0; j < s.columns; j += kManyColumns) {

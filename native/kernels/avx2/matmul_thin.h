@@ -1,4 +1,5 @@
-// matmul where m or n is small: the wide operand is read once, in place. Called by matmul for the thin path.
+// The thin path of matmul, for small m or n: the wide operand is read once, in place. Called by the matmul.cpp of the
+// set.
 #pragma once
 
 #include "core/op.h"

@@ -1,5 +1,5 @@
-// The loops of matmul's thin path, and those of few rows, whose sums with some columns are registers. What an instruction set
-// brings is its sums.
+// The loops of matmul's thin path. With up to kThinFew rows along columns the sums are kept in registers, else in L1
+// (matmul_thin_many.h). Included by the matmul_thin.cpp of each vector instruction set, which passes its sums (Sums).
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,11 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// The rows of sums lie a little more than a strip apart, or all of them would fall into the same set of L1.
+// The distance of the rows of sums: with exactly a strip all rows would map to the same sets of L1.
 constexpr int64_t kSumsStride = kThinStrip + 16;
 
-// Sums of T thin rows with a strip of the wide operand: sums[i · kSumsStride + j] += x[p · T + i] · w[p, j] over p.
-// The row of sums is a whole number of vectors; lanes behind `columns` hold what does not matter.
+// The sums of T thin rows with a strip of the wide operand: sums[i · kSumsStride + j] += x[p · T + i] · w[p, j] over p.
+// A row of sums is a whole number of vectors; the lanes from `columns` on are not used.
 template <typename Element>
 struct Strip {
   const Element* w;  // w[p, j] at w + p + j · stride_j
@@ -26,7 +26,7 @@ struct Strip {
   float* sums;
 };
 
-// Sums has columns<T>(strip).
+// A table of Sums::columns<T>(strip), which adds a strip to the sums of T rows.
 template <typename Element>
 struct SumStrips {
   void (*of[kThinFew + 1])(const Strip<Element>& strip);
@@ -44,12 +44,13 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
   float* sums = scratch;
   float* x = sums + kThinFew * kSumsStride;
   Strip<Wide> strip = {nullptr, tile.wide.stride_i, 0, 0, x, sums};
-  // Loop over strips of the wide operand, as many accumulators as L1 holds.
+  // LOOP 2: split the wide operand's columns into strips whose sums fit into half of L1.
   const int64_t step = std::min(kThinStrip, kThinSums / rows / 16 * 16);
   for (int64_t j = 0; j < tile.columns; j += step) {
     strip.columns = std::min(tile.columns - j, step);
     std::fill(sums, sums + rows * kSumsStride, 0.0f);
-    // Loop over blocks of k, in each the thin operand stays in L1 or L2.
+    // LOOP 1: split k into blocks of kThinKc; the thin operand's block stays in L1 or L2. Sequential: each block
+    // continues the sums.
     for (int64_t first_k = 0; first_k < tile.k; first_k += kThinKc) {
       strip.k = std::min(tile.k - first_k, kThinKc);
       strip.w = tile.wide.at(first_k, j).data;
@@ -70,12 +71,12 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
 
 template <typename Sums, typename Thin, typename Wide>
 void thin_tile(const ThinTile<Thin, Wide>& tile, float* scratch) {
-  // Only along columns are sums registers.
+  // Sums are kept in registers only along columns.
   if (tile.rows <= kThinFew && tile.wide.stride_k == 1 && tile.wide.stride_i != 1) thin_tile_few<Sums>(tile, scratch);
   else thin_tile_many<Sums>(tile, scratch);
 }
 
-// The tile with B's elements of type Element.
+// Computes a tile of a product whose B has elements of type Element.
 template <typename Sums, typename Element>
 void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const Epilogue epilogue(p, x);

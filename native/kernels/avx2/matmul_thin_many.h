@@ -1,5 +1,6 @@
-// The thin path along rows of the wide operand, and with more than kThinFew rows of the thin one: the sums rest in L1 while
-// the wide operand passes once, a few steps of k at a time in registers. What an instruction set brings is its sums.
+// The thin path along rows of the wide operand, and along columns with more than kThinFew rows of the thin one: the
+// sums are kept in L1 while the wide operand is read once, a few steps of k at a time in registers. Included by
+// matmul_thin_loops.h; the instruction set passes its sums (Sums).
 #pragma once
 
 #include <algorithm>
@@ -11,12 +12,13 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// Sums lie in groups of sixteen columns, one line a row; the thin operand is copied by steps of k.
+// Sums are stored in groups of kManyColumns columns, a cache line for each row; the thin operand is copied in groups of
+// steps of k.
 constexpr int64_t kManyColumns = 16;
 constexpr int64_t kManySteps = 16;
 
-// Row i's sum with column j: sums + (j / 16 · rows + i) · 16 + j % 16. Thin element (p, i), in groups of so many steps of k:
-// x + (p / group · rows + i) · group + p % group.
+// The sum of row i with column j is at sums + (j / 16 · rows + i) · 16 + j % 16. The thin element (p, i) is at
+// x + (p / group · rows + i) · group + p % group, with groups of kManySteps steps of k along rows, and of 1 otherwise.
 template <typename Element>
 struct ManyRows {
   StridedOperand<Element> w;
@@ -27,6 +29,7 @@ struct ManyRows {
   float* sums;
 };
 
+// Copies a block of the thin operand to `to`, as f32, in groups of Group steps of k.
 template <int64_t Group, typename Element>
 void copy_thin(const StridedOperand<Element>& thin, int64_t rows, int64_t k, float* to) {
   for (int64_t p = 0; p < k; p += Group) {
@@ -42,7 +45,8 @@ void copy_thin(const StridedOperand<Element>& thin, int64_t rows, int64_t k, flo
   }
 }
 
-// Any strides, and what is left of columns whose k is contiguous: from step p on, in squares copied element by element.
+// Adds up to 16 columns from step p of k on, for any strides: copies squares of 16 × 16 element by element. Also used
+// for the remaining steps of columns whose k is contiguous.
 template <typename Sums, typename Element>
 void many_by_elements(const ManyRows<Element>& s, int64_t first_column, int64_t columns, int64_t p) {
   alignas(64) float square[kManySteps * kManyColumns] = {};
@@ -56,7 +60,7 @@ void many_by_elements(const ManyRows<Element>& s, int64_t first_column, int64_t 
   }
 }
 
-// One block of k with one strip of columns.
+// Adds one block of k of one strip of columns.
 template <typename Sums, typename Element>
 void many_rows(const ManyRows<Element>& s) {
   if (s.w.stride_i == 1) {
@@ -76,18 +80,21 @@ void thin_tile_many(const ThinTile<Thin, Wide>& tile, float* scratch) {
   float* sums = scratch;
   float* x = sums + kThinMax * kThinStrip;
   float* row = x + kThinMax * kThinKc;
-  // Along rows of the wide operand the sums of a strip pass with every few steps of k, and must stay in L1.
+  // Along rows of the wide operand all sums of a strip are read and written every few steps of k, and must stay in L1.
   const bool by_rows = tile.wide.stride_i == 1;
   const int64_t step = by_rows ? std::max(kThinSums / rows / 32 * 32, int64_t{32}) : kThinStrip;
+  // LOOP 3: split the wide operand's columns into strips of kThinStrip.
   for (int64_t first = 0; first < tile.columns; first += kThinStrip) {
     const int64_t columns = std::min(tile.columns - first, kThinStrip);
     const int64_t groups = (columns + kManyColumns - 1) / kManyColumns;
     std::fill(sums, sums + groups * kManyColumns * rows, 0.0f);
-    // Loop over blocks of k, in each the thin operand stays in L2, then over strips.
+    // LOOP 2: split k into blocks of kThinKc; the thin operand's block stays in L2. Sequential: each block continues
+    // the sums.
     for (int64_t p = 0; p < tile.k; p += kThinKc) {
       const int64_t k = std::min(tile.k - p, kThinKc);
       if (by_rows) copy_thin<kManySteps>(tile.thin.at(p, 0), rows, k, x);
       else copy_thin<1>(tile.thin.at(p, 0), rows, k, x);
+      // LOOP 1: split the strip into parts of `step` columns.
       for (int64_t j = 0; j < columns; j += step) {
         const StridedOperand<Wide> w = tile.wide.at(p, first + j);
         many_rows<Sums>(ManyRows<Wide>{w, k, std::min(columns - j, step), rows, x, sums + j * rows});

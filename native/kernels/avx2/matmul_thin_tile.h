@@ -1,6 +1,6 @@
-// A tile of matmul's thin path: one operand has few rows (the thin one, at most kThinMax), the other is read once, in place, at
-// the speed of memory. With few rows of A the wide operand is B; with few columns of B (mirrored) it is A, and rows and columns
-// change their roles, which an FMA does not notice.
+// A tile of matmul's thin path. The thin operand has few rows (at most kThinMax); the wide one is read once, in place,
+// at the speed of memory. With few rows of A the wide operand is B. With few columns of B (mirrored) it is A, and rows
+// and columns exchange their roles; an FMA gives the same bits with its factors exchanged.
 #pragma once
 
 #include "kernels/avx2/matmul_epilogue.h"
@@ -9,7 +9,7 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// Either operand, by k and by its rows (thin) or columns (wide).
+// The thin or the wide operand: element (p, i) is step p of k in row i (thin) or column i (wide).
 template <typename Element>
 struct StridedOperand {
   const Element* data;  // element (p, i) at data + p · stride_k + i · stride_i
@@ -31,11 +31,11 @@ struct ThinTile {
   int64_t first_column;
   bool is_mirrored;
 
-  // Not mirrored: finished sums of thin row i with some wide columns.
+  // Not mirrored: writes the finished sums of thin row i with `count` wide columns.
   void finish_row(const float* sums, int64_t i, int64_t first, int64_t count) const {
     epilogue.row(sums, first_row + i, first_column + first, count);
   }
-  // Mirrored: finished sums of all thin rows with wide column j.
+  // Mirrored: writes the finished sums of all thin rows with wide column j.
   void finish_column(const float* sums, int64_t j) const { epilogue.row(sums, first_row + j, first_column, rows); }
 };
 

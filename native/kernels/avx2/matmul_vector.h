@@ -1,4 +1,5 @@
-// Vectors of eight floats as matmul needs them: masks, loads from f32, f16 and bf16, transposes. AVX2 sources only.
+// Vectors of eight floats for matmul: masks, loads from f32, f16 and bf16, transposes. Included by the matmul and
+// packing sources of the vector sets.
 #pragma once
 
 #include <immintrin.h>
@@ -17,7 +18,7 @@ inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// The 16-bit formats in memory, told apart by their types.
+// The 16-bit element types; two C++ types, so that overloads can distinguish them.
 struct Half {
   uint16_t bits;
 };
@@ -42,7 +43,7 @@ inline __m256 load8(const Element* from) {
   return widen<Element>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 
-// The first `count` (1 to 7) elements, zeros behind them. Reads no byte beyond them.
+// Loads the first `count` (1 to 7) elements and fills the other lanes with zeros. Reads no byte beyond them.
 inline __m256 load_first(const float* from, int64_t count) { return _mm256_maskload_ps(from, first_lanes(count)); }
 template <typename Element>
 inline __m256 load_first(const Element* from, int64_t count) {
@@ -55,7 +56,7 @@ inline float load1(const float* from) { return *from; }
 inline float load1(const Half* from) { return _cvtsh_ss(from->bits); }
 inline float load1(const Bfloat* from) { return bfloat_to_float(from->bits); }
 
-// Eight elements `stride` apart, the first `count` of them; zeros behind them.
+// Loads the first `count` of eight elements that are `stride` apart, and fills the other lanes with zeros.
 template <typename Element>
 inline __m256 load_strided(const Element* from, int64_t stride, int64_t count) {
   alignas(32) float lanes[8] = {};
@@ -63,7 +64,7 @@ inline __m256 load_strided(const Element* from, int64_t stride, int64_t count) {
   return _mm256_load_ps(lanes);
 }
 
-// rows[i] lane j becomes rows[j] lane i.
+// Transposes 8 × 8 floats: lane j of rows[i] becomes lane i of rows[j].
 inline void transpose8(__m256 (&rows)[8]) {
   __m256 pairs[8];
 #pragma GCC unroll 4
@@ -86,8 +87,8 @@ inline void transpose8(__m256 (&rows)[8]) {
   }
 }
 
-// The same for halves, two squares at a time: rows[i] lane j becomes rows[j] lane i, within the first eight lanes
-// and within the other eight. Transposing before converting takes half the shuffles.
+// Transposes two 8 × 8 squares of 16-bit elements: lane j of rows[i] becomes lane i of rows[j], within the first eight
+// lanes and within the other eight. Transposing before widening takes half the shuffles.
 inline void transpose8(__m256i (&rows)[8]) {
   __m256i pairs[8];
 #pragma GCC unroll 4

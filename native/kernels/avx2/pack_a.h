@@ -1,5 +1,5 @@
-// Packs a block of A for the micro-kernel: groups of kMr rows, each as k columns of kMr floats. Only matmul's
-// blocked paths call it, and only where A cannot be read in place.
+// Packs a block of A for the AVX2 micro-kernel: groups of kMr rows, each stored as k columns of kMr floats. Called by
+// matmul's blocked paths if A cannot be read in place.
 #pragma once
 
 #include <algorithm>
@@ -11,13 +11,13 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// `to` gets ceil(rows / kMr) groups of k · kMr floats, plus up to 2 floats behind them. In the last group the rows
-// that are missing stay undefined.
+// Writes ceil(rows / kMr) groups of k · kMr floats, and up to 2 floats beyond them. In the last group the missing rows
+// are undefined.
 inline void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
   for (int64_t i = 0; i < rows; i += kMr, a += kMr * rs) {
     const int64_t count = std::min(rows - i, kMr);
     if (rs == 1) {
-      // Six of eight lanes are wanted: each store is overlapped by the next one.
+      // Stores eight lanes, of which six are needed: the next store overwrites the other two.
       const __m256i mask = first_lanes(count);
       for (int64_t p = 0; p < k; ++p, to += kMr) _mm256_storeu_ps(to, _mm256_maskload_ps(a + p * cs, mask));
     } else {

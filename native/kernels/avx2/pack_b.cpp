@@ -1,4 +1,4 @@
-// pack_b with AVX2, and the packing of one block for matmul.
+// pack_b with AVX2: the kernel, and the packing of one block for matmul.
 #include "kernels/avx2/pack_b.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace tesserae {
 namespace matmul {
 namespace {
 
-// Rows of B are contiguous: each row is spread over the panels, so that it is read in one run.
+// Packs B with contiguous rows: reads each row in one run and writes it to all panels.
 template <typename Element>
 void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* to) {
   const int64_t full = columns / kNr;
@@ -29,7 +29,8 @@ void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* 
   }
 }
 
-// Columns of B are contiguous (weights stored [n, k]): 8 × 8 transposes in registers.
+// Packs eight columns of a panel of B with contiguous columns (weights stored [n, k]), by 8 × 8 transposes in
+// registers.
 template <typename Element>
 void pack_half_panel_of_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
   const Element* column[8];

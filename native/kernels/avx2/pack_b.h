@@ -1,4 +1,4 @@
-// Packs a block of B into panels, f32, f16 or bf16 to f32. Called by the pack_b op and by matmul's local_pack path.
+// Packs a block of B (f32, f16 or bf16) into f32 panels. Called by the kernel pack_b and by matmul's local_pack path.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,19 @@ struct PackSource {
   int64_t cs;
 };
 
-// The address of element (row, column) of a matrix as a source of its own.
+// The source that starts at element (row, column) of `source`.
 static inline PackSource pack_source_at(const PackSource& source, int64_t row, int64_t column) {
   PackSource moved = source;
   moved.data = static_cast<const char*>(source.data) + (row * source.rs + column * source.cs) * dtype_bytes(source.dtype);
   return moved;
 }
 
-// Writes ceil(columns / kNr) panels of k × kNr floats to `to`, zeros in the columns that are missing.
+// Writes ceil(columns / kNr) panels of k × kNr floats to `to`, with zeros in the missing columns.
 using PackPanels = void (*)(const PackSource& source, int64_t k, int64_t columns, float* to);
 void pack_b_panels_avx2(const PackSource& source, int64_t k, int64_t columns, float* to);
 void pack_b_panels_avx512(const PackSource& source, int64_t k, int64_t columns, float* to);
 
-// One tile of the op pack_b.
+// Computes one tile of the kernel pack_b.
 void pack_b_tile(const PackBParams& p, int64_t tile, PackPanels pack_panels);
 
 }  // namespace tesserae::matmul

@@ -1,5 +1,5 @@
-// pack_quantized with AVX2: eight rows at a time by 8 x 8 transposes of dwords, then nibbles and high bits are put where the
-// kernels want them. A last strip that is not full takes the plain way.
+// pack_quantized with AVX2: transposes eight rows at a time (8 x 8 dwords), then rearranges nibbles and high bits into
+// the layout of strip.h. A tile with an incomplete last strip calls the reference.
 #include "kernels/pack_quantized.h"
 
 #include <immintrin.h>
@@ -11,7 +11,7 @@
 namespace tesserae {
 namespace {
 
-// The same block of each row of a strip.
+// One block of each of the 8 rows of a strip.
 struct StripBlocks {
   const unsigned char* first;
   int64_t row_bytes;
@@ -20,12 +20,12 @@ struct StripBlocks {
 
 inline __m256i nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 inline __m256i upper(__m256i v) { return nibbles(_mm256_srli_epi16(v, 4)); }
-// Low nibbles of both, the second one's above.
+// Combines the low nibbles of both: those of `low` below, those of `high` above.
 inline __m256i pair(__m256i low, __m256i high) { return _mm256_or_si256(low, _mm256_slli_epi16(high, 4)); }
 
 inline void store(unsigned char* to, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v); }
 
-// 32 bytes of each row from byte `at` on: out[i] has dword i of all rows.
+// Loads 32 bytes of each row from byte `at` on, transposed: out[i] has dword i of all rows.
 inline void gather(const StripBlocks& blocks, int64_t at, __m256i (&out)[8]) {
   __m256 rows[8];
 #pragma GCC unroll 8
@@ -35,7 +35,7 @@ inline void gather(const StripBlocks& blocks, int64_t at, __m256i (&out)[8]) {
   for (int i = 0; i < 8; ++i) out[i] = _mm256_castps_si256(rows[i]);
 }
 
-// 16 bytes of each row: out[0 .. 3].
+// The same for 16 bytes of each row: out[0 .. 3].
 inline void gather_half(const StripBlocks& blocks, int64_t at, __m256i (&out)[4]) {
   __m256 rows[4];
 #pragma GCC unroll 4
@@ -65,7 +65,7 @@ void pack_q8_0(const StripBlocks& blocks, unsigned char* unit) {
   for (int q = 0; q < 8; ++q) store(unit + 16 + q * 32, quads[q]);
 }
 
-// 16 bytes of each row are one group, whose nibbles are paired in the file as they are here.
+// Packs a group of 16 bytes of each row; the file pairs nibbles in the same way as a strip.
 void pack_nibble_group(const StripBlocks& blocks, int64_t at, unsigned char* to) {
   __m256i vectors[4];
   gather_half(blocks, at, vectors);
@@ -85,7 +85,7 @@ void pack_q4_1(const StripBlocks& blocks, unsigned char* unit) {
   pack_nibble_group(blocks, 4, unit + 32);
 }
 
-// Four bytes of each row have the fifth bits: bit 4q + b of them becomes bit q of byte b.
+// Packs the fifth bits, four bytes of each row: bit 4q + b becomes bit q of byte b.
 void pack_fifth_bits(const StripBlocks& blocks, int64_t at, unsigned char* to) {
   alignas(32) int32_t words[kStripRows];
   for (int64_t r = 0; r < kStripRows; ++r) std::memcpy(words + r, blocks.row(r) + at, 4);
@@ -93,7 +93,7 @@ void pack_fifth_bits(const StripBlocks& blocks, int64_t at, unsigned char* to) {
   __m256i gathered = _mm256_setzero_si256();
   for (int q = 7; q >= 0; --q) {
     const __m256i four = _mm256_and_si256(_mm256_srl_epi32(bits, _mm_cvtsi32_si128(4 * q)), _mm256_set1_epi32(15));
-    // Copies of the four bits, each a byte and a bit less further up: bit b stands at the bottom of byte b.
+    // The multiplication adds copies of the four bits, shifted by 0, 7, 14 and 21: bit b becomes bit 0 of byte b.
     const __m256i spread = _mm256_and_si256(_mm256_mullo_epi32(four, _mm256_set1_epi32(0x204081)), _mm256_set1_epi8(1));
     gathered = _mm256_or_si256(_mm256_add_epi8(gathered, gathered), spread);
   }
@@ -126,7 +126,7 @@ void pack_iq4_xs(const StripBlocks& blocks, unsigned char* unit) {
   }
 }
 
-// Bit `shift` of each byte, quad q's to bit q.
+// Collects bit `shift` of each byte: that of quad q becomes bit q.
 __m256i one_bit(const __m256i (&quads)[8], int64_t shift) {
   __m256i gathered = _mm256_setzero_si256();
 #pragma GCC unroll 8
@@ -137,7 +137,7 @@ __m256i one_bit(const __m256i (&quads)[8], int64_t shift) {
   return gathered;
 }
 
-// Two bits from bit `shift` on of each byte, quad q's to bits 2q and 2q + 1.
+// Collects two bits of each byte, from bit `shift` on: those of quad q become bits 2q and 2q + 1.
 __m256i pairs_of_bits(const __m256i (&quads)[4], int64_t shift) {
   __m256i gathered = _mm256_setzero_si256();
 #pragma GCC unroll 4
@@ -148,7 +148,8 @@ __m256i pairs_of_bits(const __m256i (&quads)[4], int64_t shift) {
   return gathered;
 }
 
-// 64 bytes from `at` on have two bits of each of 16 groups: `write(group, vector)` for each.
+// Reads the 64 bytes from `at` on, which hold two bits of each weight of 16 groups; calls write(group, vector) for each
+// group.
 template <typename Write>
 void for_two_bit_groups(const StripBlocks& blocks, int64_t at, Write write) {
   for (int64_t run = 0; run < 4; ++run) {
@@ -198,7 +199,7 @@ void pack_k_scales(const StripBlocks& blocks, const StripLayout& layout, unsigne
   }
 }
 
-// 32 bytes are two groups: lower nibbles and upper ones.
+// Packs 32 bytes of each row, which are two groups: the first in the low nibbles, the second in the high ones.
 void pack_nibble_groups(const __m256i (&bytes)[8], unsigned char* first, unsigned char* second) {
 #pragma GCC unroll 4
   for (int v = 0; v < 4; ++v) {
@@ -244,7 +245,7 @@ void pack_q6_k(const StripBlocks& blocks, unsigned char* unit) {
     gather(blocks, half * 64, low[0]);
     gather(blocks, half * 64 + 32, low[1]);
     gather(blocks, 128 + half * 32, high);
-    // 32 weights of two groups: nibbles of one kind from one run of 32 bytes, and one pair of high bits.
+    // Each run is 32 weights, two groups: low or high nibbles of 32 bytes, and one pair of high bits of each byte.
     for (int64_t run = 0; run < 4; ++run) {
       const __m128i shift = _mm_cvtsi64_si128(2 * run);
       for (int group = 0; group < 2; ++group, codes += layout.high_bytes + layout.group_bytes) {

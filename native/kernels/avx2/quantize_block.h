@@ -1,4 +1,5 @@
-// Quantizes one block of 32 activations that is in registers. Included by the AVX2 kernels that write quantized rows.
+// Quantizes blocks of 32 activations by the rule of quantized_rows.h. Included by the vector kernels that write
+// quantized rows.
 #pragma once
 
 #include <immintrin.h>
@@ -17,7 +18,7 @@ inline namespace TESSERAE_ISA {
   return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
 }
 
-// The largest magnitude, a NaN counting as larger than all: compared as bits.
+// The largest magnitude of a block. Magnitudes are compared as integers, so that NaN is the largest.
 [[gnu::always_inline]] inline float largest_magnitude(const __m256 (&x)[4]) {
   const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
   const auto bits = [&](int v) __attribute__((always_inline)) {
@@ -49,13 +50,13 @@ inline namespace TESSERAE_ISA {
   y.half_sums[0] = sum_lanes4(_mm_add_epi32(_mm256_castsi256_si128(first), _mm256_extracti128_si256(first, 1)));
   y.half_sums[1] = sum_lanes4(_mm_add_epi32(_mm256_castsi256_si128(second), _mm256_extracti128_si256(second, 1)));
   y.sum = y.half_sums[0] + y.half_sums[1];
-  // Packing interleaves the 128-bit halves: dwords 0 4 1 5 2 6 3 7 put them in order.
+  // Packing interleaves the 128-bit halves; the permutation 0 4 1 5 2 6 3 7 of dwords restores the order.
   const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(y.values), _mm256_permutevar8x32_epi32(packed, order));
 }
 
-// A row of whole blocks.
+// Quantizes a row of whole blocks.
 [[gnu::always_inline]] inline void quantize_row(const float* x, int64_t columns, ActivationBlock* y) {
   for (int64_t column = 0; column < columns; column += kActivationBlock, ++y) {
     __m256 values[4];

@@ -1,4 +1,4 @@
-// quantize_blocks compiled for AVX2: the same scalar code, fast enough for work that is done once.
+// quantize_blocks compiled for AVX2: the same scalar code as the reference, fast enough for work that is done once.
 #include "kernels/quantize_blocks.h"
 
 #include "kernels/block_encode.h"

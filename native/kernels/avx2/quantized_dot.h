@@ -1,7 +1,6 @@
-// The integer dot products of quantized matmul: some rows of activations against one or two strips of 8 rows of weights,
-// over whole units. The same source computes every path, so that only where weights come from differs: from an image
-// (quantized_unit.h) or from a panel decoded before (quantized_panel.h). Included by the quantized kernels of each vector
-// instruction set: where the CPU multiplies and adds four bytes in one instruction (vpdpbusd), codes are always unsigned.
+// The integer dot products of matmul_quantized: some rows of activations with one or two strips of 8 rows of weights.
+// All paths use this code; they differ in where weights come from, an image (quantized_unit.h) or a decoded panel
+// (quantized_panel.h). Included by the quantized kernels of each vector instruction set.
 #pragma once
 
 #include <immintrin.h>
@@ -12,6 +11,9 @@
 
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
+
+// If the CPU multiplies and adds four bytes in one instruction (vpdpbusd), codes must be unsigned: 128 is added to
+// signed ones (biased), and subtracted again with the sums of the activations.
 
 #define TESSERAE_QUANTIZED_INLINE [[gnu::always_inline]] inline
 
@@ -33,26 +35,26 @@ TESSERAE_QUANTIZED_INLINE __m256i dot_quad(__m256i sum, __m256i codes, __m256i x
 }
 #endif
 
-// What the arithmetic depends on.
+// The properties of a quantized type on which the arithmetic depends.
 template <int Bits, int Group, bool HasMin, int Offset = 0>
 struct Kind {
-  static constexpr int bits = Bits;  // of a code: 8 is signed, less is unsigned
+  static constexpr int bits = Bits;  // of a code; codes of 8 bits are signed, others unsigned
   static constexpr int group = Group;
   static constexpr bool has_min = HasMin;
   static constexpr int quads = Group / 4;
-  // Signed codes are brought to unsigned ones by adding 128.
+  // Signed codes are made unsigned by adding 128.
   static constexpr bool is_biased = Bits == 8 && kHasDotInstruction;
-  // What is subtracted from unsigned codes, by way of the sums of the activations: 2^offset_shift, or nothing for 0.
+  // 2^offset_shift is subtracted from unsigned codes, by means of the sums of the activations; 0 means nothing.
   static constexpr int offset_shift = is_biased ? 7 : Offset == 4 ? 2 : Offset == 8 ? 3 : Offset == 16 ? 4 : Offset == 32 ? 5 : 0;
-  static_assert(Offset == 0 || 1 << offset_shift == Offset, "the offsets that there are");
-  // So many products of a pair (at most (2^bits - 1) · 127 · 2 each) fit into 16 bits.
+  static_assert(Offset == 0 || 1 << offset_shift == Offset, "the offsets that exist");
+  // How many sums of two products (each at most (2^bits - 1) · 127 · 2) fit into 16 bits.
   static constexpr int run = Bits == 4 ? 8 : Bits <= 5 ? 4 : 2;
   static_assert(quads % run == 0 || Bits == 8, "runs are whole");
-  // Without that instruction a panel holds signed codes as magnitudes and masks of the sign.
+  // Without vpdpbusd a panel stores signed codes as magnitudes and sign masks.
   static constexpr bool is_split = Bits == 8 && !kHasDotInstruction;
 };
 
-// Signed codes plus 128, as unsigned ones.
+// Adds 128 to signed codes, which makes them unsigned.
 TESSERAE_QUANTIZED_INLINE __m256i biased(__m256i codes) { return _mm256_xor_si256(codes, _mm256_set1_epi8(-128)); }
 
 TESSERAE_QUANTIZED_INLINE __m256i load_vector(const void* from) {
@@ -65,12 +67,12 @@ TESSERAE_QUANTIZED_INLINE __m256i broadcast_quad(const ActivationBlock& block, i
   return _mm256_set1_epi32(bytes);
 }
 
-// Integer sums may be reassociated, and then are: all products first, on the stack, and the additions as a tree. This keeps
-// a sum in its register (measured: twice the speed).
+// Keeps a sum in its register. GCC 12 reassociates integer sums otherwise: it computes all products first, spills them
+// to the stack, and adds them as a tree (measured: half the speed).
 TESSERAE_QUANTIZED_INLINE void keep(__m256i& sum) { asm("" : "+x"(sum)); }
 
-// One group. `quad(q, s)` gives the codes of quad q of strip s, biased where K says so. `block` is the activation block of each row that the group
-// lies in, `half` says which half of it where groups are that small.
+// Computes the dot products of one group. quad(q, s) returns the codes of quad q of strip s, biased if K::is_biased.
+// `block` is, for each row, the activation block of the group; for groups of 16, `half` is the half of it.
 template <typename K, int Rows, int Strips, typename Quad>
 TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[Rows], int half, Quad quad,
                                          __m256i (&dot)[Rows][Strips]) {
@@ -146,10 +148,10 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
   }
 }
 
-// The same of signed codes that were split: `plane(q, s, 0)` gives their magnitudes |w|, `plane(q, s, 1)` the masks m, -1 where
-// w is negative. For these x ^ m is -x - 1, so that the sum of |w| · (x ^ m) lacks |w| for each negative w, whatever x is:
-// `dot` begins with the sum of those. (A sign instruction for the product of w and x runs on the multipliers' ports.) With
-// |w| <= 128 and x ^ m in [-128, 127] a pair of products fits into 16 bits.
+// The same for split codes w: plane(q, s, 0) returns the magnitudes |w|, plane(q, s, 1) the masks m (-1 if w is
+// negative, else 0). For negative w, x ^ m is -x - 1, so that the sum of |w| · (x ^ m) is too small by |w|, for any x:
+// the caller initialises `dot` with the sum of these |w|. (vpsignb is not used, since it runs on the multipliers'
+// ports.) With |w| <= 128 and x ^ m in [-128, 127] the sum of two products fits into 16 bits.
 template <typename K, int Rows, typename Plane>
 TESSERAE_QUANTIZED_INLINE void dot_split_group(const ActivationBlock* const (&block)[Rows], int half, Plane plane,
                                                __m256i (&dot)[Rows][2]) {
@@ -172,7 +174,7 @@ TESSERAE_QUANTIZED_INLINE void dot_split_group(const ActivationBlock* const (&bl
   }
 }
 
-// The links of the chain that one group adds (matmul_quantized.h).
+// Continues the chain `sum` of a row with one group (the summation rule of matmul_quantized.h).
 template <typename K, int Strips>
 TESSERAE_QUANTIZED_INLINE void add_group(const ActivationBlock& block, int half, const __m256i (&dot)[Strips],
                                          const __m256 (&scale)[Strips], const __m256 (&min)[Strips],

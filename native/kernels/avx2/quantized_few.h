@@ -1,6 +1,6 @@
-// Few rows of activations (decoding): each strip of weights is read once, in order, straight from the image, while its
-// codes are still on their way to all rows. The same for every vector instruction set; what a set brings is dot_strip_group,
-// included before this.
+// matmul_quantized for few rows of activations (decoding): each strip of weights is read in order from the image and
+// decoded in registers. The same for every vector instruction set, except for dot_strip_group, which the set's
+// quantized_group.h defines and which must be included before this file.
 #pragma once
 
 #include "kernels/avx2/quantized_unit.h"
@@ -8,20 +8,21 @@
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
 
-// Up to so many rows the image is not decoded to panels. A strip passes them four at a time, the later ones out of the
-// caches.
+// Up to this many rows the image is not decoded to panels. A strip is multiplied with four rows at a time; for rows 5
+// to 8 it is read from the caches.
 constexpr int64_t kFewRows = 8;
 
-// How far ahead of the codes in use memory is asked for.
+// Distance of the prefetches of codes.
 constexpr int64_t kPrefetchBytes = 4096;
 
-// What comes before the first codes that are asked for ahead.
+// Prefetches the first kPrefetchBytes of a strip, before which no other prefetches come.
 inline void prefetch_start(const unsigned char* strip) {
   for (int64_t byte = 0; byte < kPrefetchBytes; byte += 64) {
     _mm_prefetch(reinterpret_cast<const char*>(strip + byte), _MM_HINT_T0);
   }
 }
 
+// Computes the sums of Rows rows with one strip: sums[r · kStripRows + j].
 template <QuantizedType type, int Rows>
 void multiply_strip(const unsigned char* strip, int64_t k, const ActivationBlock* x, int64_t x_stride, float* sums) {
   using U = Unit<type>;

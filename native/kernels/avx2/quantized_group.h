@@ -1,5 +1,5 @@
-// One group of one strip against some rows, with vectors of 8: what decoding adds up. Included by the AVX2 and AVX-VNNI
-// quantized kernels.
+// dot_strip_group with vectors of 8 lanes: one group of one strip with some rows, for decoding (quantized_few.h).
+// Included by the AVX2 and AVX-VNNI quantized kernels.
 #pragma once
 
 #include "kernels/avx2/quantized_unit.h"
@@ -7,7 +7,7 @@
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
 
-// dot[r]: the exact sums of row r and the 8 rows of weights. `half`: as for dot_group.
+// dot[r] receives the exact sums of row r with the 8 rows of weights. `half` as in dot_group.
 template <QuantizedType type, int Rows>
 TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t group,
                                                const ActivationBlock* const (&block)[Rows], int half,

@@ -1,5 +1,5 @@
-// A panel: some of k of a few strips of weights, decoded to bytes and f32 scales in scratch, to be reused for many rows of
-// activations. Included by the quantized kernels of each vector instruction set.
+// A panel: a block of k of a few strips of weights, decoded to bytes and f32 scales in scratch, and used for many rows
+// of activations. Included by the quantized kernels of each vector instruction set.
 #pragma once
 
 #include <algorithm>
@@ -16,24 +16,25 @@ constexpr int kPanelStrips = 2;
 #endif
 constexpr int64_t kPanelRows = kPanelStrips * kStripRows;
 
-// Cuts k: 16 KiB of codes and their scales stay in L1 while the rows of activations pass. A multiple of all blocks.
+// Splits k: 16 KiB of codes and their scales stay in L1 while the rows of activations pass. kPanelK is a multiple of
+// the block of every type.
 constexpr int64_t kPanelBytes = 16384;
 template <typename K>
 constexpr int64_t kPlanes = K::is_split ? 2 : 1;
 template <typename K>
 constexpr int64_t kPanelK = kPanelBytes / kPanelRows / kPlanes<K>;
 
-// The codes of a group are [quads][strips][planes][32 bytes], two planes where codes are split; what there is one of for
-// each group and row is [groups][kPanelRows].
+// codes is, for each group, [quads][strips][planes][32 bytes], with two planes if codes are split. The other arrays,
+// with a value for each group and row, are [groups][kPanelRows].
 struct Panel {
   alignas(64) unsigned char codes[kPanelBytes];
   alignas(64) float scales[kPanelBytes / 16];
   alignas(64) float mins[kPanelBytes / 16];
-  alignas(64) int32_t negatives[kPanelBytes / 16];  // split: the sum of the magnitudes of negative codes
+  alignas(64) int32_t negatives[kPanelBytes / 16];  // if split: the sum of the magnitudes of negative codes
 };
 
-// Stores a quad of strip `strip`; `codes` is where the quad begins. `negatives` gains the magnitudes of negative codes
-// where codes are split.
+// Stores a quad of strip `strip`; `codes` is the start of the quad's vectors. If codes are split, adds the magnitudes
+// of negative codes to `negatives`.
 template <typename K>
 TESSERAE_QUANTIZED_INLINE void store_quad(unsigned char* codes, int strip, __m256i quad, __m256i& negatives) {
   auto* to = reinterpret_cast<__m256i*>(codes) + strip * kPlanes<K>;
@@ -55,7 +56,7 @@ constexpr int64_t kQuadBytes = kPanelStrips * kPlanes<K> * 32;
 constexpr int64_t kMostUnitBytes = 1680;
 alignas(64) inline constexpr unsigned char kZeroUnit[kMostUnitBytes] = {};
 
-// Writes `units` units of one strip, from `first` on. A strip that does not exist is given as null: zeros.
+// Decodes `units` units of one strip, from `first` on. null means that the strip does not exist: it becomes zeros.
 template <QuantizedType type>
 void decode_strip(const unsigned char* first, int64_t units, int strip, Panel& panel) {
   using U = Unit<type>;

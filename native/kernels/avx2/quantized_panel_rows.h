@@ -1,4 +1,5 @@
-// Rows of activations against a panel of two strips, with vectors of 8. Included by the AVX2 and AVX-VNNI quantized kernels.
+// multiply_panel_rows with vectors of 8 lanes: rows of activations with a panel of two strips. Included by the AVX2 and
+// AVX-VNNI quantized kernels.
 #pragma once
 
 #include "kernels/avx2/quantized_panel.h"
@@ -8,7 +9,8 @@ inline namespace TESSERAE_ISA {
 
 static_assert(kPanelStrips == 2, "the kernels hold two vectors of 8 weight rows");
 
-// Adds the products with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. x[r] is where the panel begins.
+// Adds the products with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. `x` is the first row's activation
+// block at the panel's start.
 template <typename K, int Rows>
 void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, float* sums) {
   constexpr int kHalves = 32 / K::group;
@@ -56,6 +58,7 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
 template <typename K>
 void multiply_panel_rows(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, int64_t rows,
                          float* sums) {
+  // LOOP 1: split the rows into groups of four.
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) multiply_panel<K, 4>(panel, panel_k, x + r * x_stride, x_stride, sums + r * kPanelRows);
   x += r * x_stride;

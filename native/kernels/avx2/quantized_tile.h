@@ -1,5 +1,6 @@
-// One tile of matmul_quantized: the blocked loops over panels for many rows, and one pass over the image for few. The same for
-// every vector instruction set; what a set brings is multiply_panel_rows and dot_strip_group, included before this.
+// One tile of matmul_quantized: blocked loops over panels for many rows, one pass over the image for few rows. The
+// same for every vector instruction set, except for multiply_panel_rows and dot_strip_group (quantized_panel_rows.h
+// and quantized_group.h of the set), which must be included before this file.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +33,7 @@ struct Tile {
   int64_t x_stride() const { return p.k / kActivationBlock; }
   const ActivationBlock* x() const { return p.x + first_row * x_stride(); }
 
-  // `sums` become elements of row `row` (of the tile) from column `column` (of the matrix) on.
+  // Writes `count` elements from their sums: in row `row` of the tile, from column `column` of the matrix on.
   void write(const float* sums, int64_t row, int64_t column, int64_t count) const {
     const int64_t i = first_row + row;
     finish(sums, count, t.bias ? t.bias + column * t.bias_stride : nullptr, t.bias_stride,
@@ -40,14 +41,18 @@ struct Tile {
   }
 };
 
-// Loop over panels of weight rows, then over blocks of k: each is decoded once and passes all rows of the tile, whose sums
-// rest in scratch meanwhile. `decode(panel, first_row, first_k, panel_k)` fills a panel.
+// The loops for many rows. Only the tiles of an op run in parallel; these run on one worker. Each panel is decoded
+// once and used for all rows of the tile, whose sums are kept in scratch. decode(panel, first_row, first_k, panel_k)
+// fills a panel.
 template <typename K, typename Decode>
 void panel_tile(const Tile& tile, Scratch& scratch, Decode decode) {
   auto& panel = *reinterpret_cast<Panel*>(scratch.data);
   auto* sums = reinterpret_cast<float*>(scratch.data + sizeof(Panel));
+  // LOOP 3: split the rows of weights (columns of C) into panels of kPanelRows.
   for (int64_t j = 0; j < tile.columns; j += kPanelRows) {
     std::fill_n(sums, tile.rows * kPanelRows, 0.0f);
+    // LOOP 2: split k into blocks of kPanelK. Cannot run in parallel: each block continues the sums of the one before.
+    // LOOP 1, over the rows of activations, is in multiply_panel_rows.
     for (int64_t first_k = 0; first_k < tile.p.k; first_k += kPanelK<K>) {
       const int64_t panel_k = std::min(tile.p.k - first_k, kPanelK<K>);
       decode(panel, tile.first_column + j, first_k, panel_k);
@@ -65,6 +70,7 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
   const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
   if (tile.rows <= kFewRows) {
     prefetch_start(tile.t.image + tile.first_column / kStripRows * strip_size);
+    // The only loop for few rows: split the rows of weights into strips.
     for (int64_t j = 0; j < tile.columns; j += kStripRows) {
       const unsigned char* strip = tile.t.image + (tile.first_column + j) / kStripRows * strip_size;
       alignas(32) float sums[kFewRows * kStripRows];

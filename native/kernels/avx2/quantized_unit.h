@@ -1,4 +1,4 @@
-// Reading one unit of a strip (kernels/formats/strip.h) into vectors: scales, minima, and quads of codes. Included by the
+// Reads one unit of a strip (kernels/formats/strip.h) into vectors: scales, minima, and quads of codes. Included by the
 // quantized kernels of the vector instruction sets.
 #pragma once
 
@@ -13,7 +13,7 @@ struct Unit {
   static constexpr QuantizedFormat format = quantized_format(type);
   static constexpr StripLayout layout = strip_layout(format);
   static constexpr bool has_min = format.min_sign != 0;
-  // Levels that are looked up are bytes.
+  // Levels from a table are signed bytes, so such types compute with 8 bits.
   using K = Kind<format.is_lookup ? 8 : format.bits, static_cast<int>(format.group), has_min, format.offset>;
 
   const unsigned char* data;
@@ -26,7 +26,7 @@ struct Unit {
     if constexpr (format.min_sign < 0) dmin = _mm256_xor_ps(dmin, _mm256_set1_ps(-0.0f));
   }
 
-  // All products are exact: 11 bits times 8.
+  // The products are exact: 11 bits times 8 bits.
   TESSERAE_QUANTIZED_INLINE __m256 scale(int64_t group) const {
     if constexpr (!layout.has_sub_scales) return d;
     __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(data + layout.sub_scales + group * 8));
@@ -53,7 +53,7 @@ struct Unit {
     if constexpr (format.bits < 4) {
       const __m256i low = _mm256_and_si256(_mm256_srli_epi16(load_vector(codes), 2 * q), _mm256_set1_epi8(3));
       if constexpr (format.bits == 2) return low;
-      // The high bit of this quad, moved to bit 2 of its byte.
+      // Moves the high bit of this quad to bit 2 of its byte.
       const __m128i second = _mm_cvtsi32_si128(static_cast<int>(group % layout.together) * 4);
       __m256i high = _mm256_srl_epi16(load_vector(high_codes), second);
       high = q < 2 ? _mm256_slli_epi16(high, 2 - q) : _mm256_srli_epi16(high, q - 2);
@@ -65,7 +65,7 @@ struct Unit {
     const __m256i low = _mm256_and_si256(packed, _mm256_set1_epi8(15));
     if constexpr (format.is_lookup) return _mm256_shuffle_epi8(levels(), low);
     if constexpr (format.bits == 4) return low;
-    // The high bits of this quad, moved to bit 4 of their bytes.
+    // Moves the high bits of this quad to bit 4 of their bytes.
     const int at = format.bits == 6 ? 2 * q : q;
     __m256i high = load_vector(high_codes);
     high = at < 4 ? _mm256_slli_epi16(high, 4 - at) : _mm256_srli_epi16(high, at - 4);

@@ -1,4 +1,4 @@
-// rms_norm with AVX2. The squares are summed in 32 accumulators by column mod 32.
+// rms_norm with AVX2. The squares are summed in 32 accumulators (column mod 32).
 #include "kernels/rms_norm.h"
 
 #include <algorithm>

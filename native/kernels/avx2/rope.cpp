@@ -1,4 +1,4 @@
-// rope with AVX2. The sines of a token are computed once, in double precision, into scratch, for all its heads.
+// rope with AVX2. The sines of a token are computed once for all its heads, in double precision, and kept in scratch.
 #include "kernels/rope.h"
 
 #include <algorithm>
@@ -15,10 +15,10 @@ struct Turn4 {
   __m256d sine;
 };
 
-// Cosine and sine to about 2^-47, for |angle| < 2^51. angle = n pi/2 + r: FMA makes the products with the two
-// parts of pi/2 exact, and minimax polynomials serve |r| <= pi/4.
+// Cosine and sine with an error of about 2^-47, for |angle| < 2^51. angle = n pi/2 + r, where FMAs make the products
+// with the two parts of pi/2 exact; minimax polynomials for |r| <= pi/4.
 TESSERAE_INLINE Turn4 turn4(__m256d angle) {
-  const __m256d round_to_integer = _mm256_set1_pd(0x1.8p52);  // adding it leaves the integer in the low bits
+  const __m256d round_to_integer = _mm256_set1_pd(0x1.8p52);  // adding it rounds to an integer, in the low bits
   const __m256d shifted = _mm256_fmadd_pd(angle, _mm256_set1_pd(0x1.45f306dc9c883p-1), round_to_integer);
   const __m256d n = _mm256_sub_pd(shifted, round_to_integer);
   __m256d r = _mm256_fnmadd_pd(n, _mm256_set1_pd(0x1.921fb54442d18p+0), angle);
@@ -40,7 +40,8 @@ TESSERAE_INLINE Turn4 turn4(__m256d angle) {
   c = _mm256_fmadd_pd(c, square, _mm256_set1_pd(-0.5));
   c = _mm256_fmadd_pd(c, square, _mm256_set1_pd(1.0));
 
-  // n mod 4 turns by quarters: an odd n exchanges the two, bit 1 of n and of n + 1 are the signs.
+  // n mod 4 is the quadrant: an odd n exchanges cosine and sine; bit 1 of n is the sign of the sine, bit 1 of n + 1
+  // that of the cosine.
   const __m256i quarter = _mm256_castpd_si256(shifted);
   const __m256d odd = _mm256_castsi256_pd(_mm256_slli_epi64(quarter, 63));
   const __m256d sign = _mm256_set1_pd(-0.0);
@@ -51,8 +52,8 @@ TESSERAE_INLINE Turn4 turn4(__m256d angle) {
           _mm256_xor_pd(_mm256_blendv_pd(s, c, odd), sine_sign)};
 }
 
-// The factors of one token, so that y = x · cosines + partner(x) · sines. Interleaved: both have an entry for each
-// element, and the sines alternate in sign (-s0 s0 -s1 s1 ..). Half-split: an entry for each pair.
+// Computes the factors of one token. Interleaved: y = x · cosines + partner(x) · sines, with an entry for each element;
+// the sines alternate in sign (-s0 s0 -s1 s1 ..). Half-split: an entry for each pair.
 void fill_factors(const RopeParams& p, double position, float* cosines, float* sines) {
   const int64_t pairs = p.rotary_dim / 2;
   const __m256d magnitude = _mm256_set1_pd(p.magnitude);

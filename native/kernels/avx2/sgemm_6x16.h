@@ -1,5 +1,6 @@
-// The micro-kernel of matmul: a 6 × 16 micro-tile of C in registers, over one k-block. Not here: the epilogue and
-// partial columns (matmul_epilogue.h); the panel of B is full, its missing columns being zeros.
+// The AVX2 micro-kernel of matmul: a 6 × 16 micro-tile of C in registers, over one k-block. Called by the loops of
+// matmul_blocked.h. Not here: the epilogue and partial columns (matmul_epilogue.h); the panel of B is padded with
+// zeros.
 #pragma once
 
 #include <immintrin.h>
@@ -11,18 +12,22 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// How many rows of the panel ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
+// Distance of the prefetches of B, in rows of the panel. Beyond the end they reach into the next panel, or into memory
+// that is only prefetched, never read.
 constexpr int64_t kPrefetchRows = 16;
 
-// sum += factor · column, one rounding. As the instruction itself, and in this order: with _mm256_fmadd_ps GCC 12
-// picks forms that overwrite a factor, and then moves and spills accumulators in the inner loop.
+// sum += factor · column, with one rounding. Written as the instruction, with this order of operands: for
+// _mm256_fmadd_ps GCC 12 chooses forms that overwrite a factor, and then moves and spills accumulators in the inner
+// loop.
 [[gnu::always_inline]] inline void fma_in_place(__m256& sum, __m256 factor, __m256 column) {
   asm volatile("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(factor), "x"(column));
 }
 
-// to[i, 0..15] = from[i, 0..15] + sum over p of a[i,p] · b[p, 0..15], as one FMA chain per element.
-// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of kMr. b: a panel, one row of kNr per
-// k. from: rows kNr apart, or null for zeros; may be `to`. Computes the first Rows rows and Vectors · 8 columns.
+// to[i, 0..15] = from[i, 0..15] + sum over p of a[i,p] · b[p, 0..15], one FMA chain per element. Computes the first
+// Rows rows and Vectors · 8 columns.
+//   a      row i starts at a + i · a_rs, with unit stride in k; packed: at a + i, with stride kMr
+//   b      a panel: one row of kNr floats for each k
+//   from   rows kNr apart, or null for zeros; may be `to`
 template <int Rows, int Vectors, bool PackedA>
 void sgemm_avx2_6x16(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
                      int64_t to_rs) {

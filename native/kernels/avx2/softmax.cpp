@@ -1,4 +1,4 @@
-// softmax with AVX2. The sum has one accumulator for each column mod 8; the quotient is a true division.
+// softmax with AVX2. The sum uses 8 accumulators (column mod 8); the quotient is a true division.
 #include "kernels/softmax.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ void softmax_row(const float* x, float* y, int64_t columns) {
         return _mm256_max_ps(best, lanes.keep(lanes.load(x + column), lowest));
       },
       max8)));
-  // A NaN may hide the maximum, but then it makes the sum and so the whole row NaN.
+  // The maximum may be wrong if the row contains a NaN; then the sum, and so the whole row, is NaN anyway.
   __m256 sums = _mm256_setzero_ps();
   for_columns8(columns, [&](int64_t column, auto lanes) {
     const __m256 e = exp8(_mm256_sub_ps(lanes.load(x + column), max));

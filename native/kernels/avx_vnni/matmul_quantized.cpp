@@ -1,4 +1,5 @@
-// matmul_quantized with AVX-VNNI: the AVX2 kernels, compiled for dot products of bytes as single instructions.
+// matmul_quantized with AVX-VNNI: the AVX2 sources, compiled so that a dot product of bytes is one instruction
+// (vpdpbusd).
 #include "kernels/matmul_quantized.h"
 
 #include "kernels/avx2/quantized_group.h"
