@@ -2,7 +2,8 @@
 // output in tensors that stay, so that a call moves nothing but what the API itself moves.
 import ort from 'onnxruntime-node';
 import { smallest } from '../../../../dist/bench/statistics.js';
-import { type Formulation, formulationsOf } from '../onnx-graphs.js';
+import { formulationsOf } from '../onnx-graphs.js';
+import type { Formulation } from '../onnx-model.js';
 import { encodeModel } from '../onnx-model.js';
 import type { OpenPeer, Peer, Prepared } from '../peer.js';
 import { timeTurn } from '../turn.js';
