@@ -1,20 +1,20 @@
-// How keys and values lie in the pages of a cache, and one layer's view of such pages (native/kernels/key_value_pages.h).
-// Made by sessions, read by storeKeyValues and pagedAttention.
+// The layout of keys and values in the pages of a KV cache, and one layer's view of those pages
+// (native/kernels/key_value_pages.h). Used by the ops in paged-attention.ts and by the room forward, which owns the pages.
 import { TesseraeError } from '../../base/errors.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** q8_0: 32 neighbouring elements share a scale in f16. The numbers are shared with the kernels. */
+/** Element types of a cache. q8_0: 32 neighbouring elements share an f16 scale. The kernels use the same numbers. */
 export const keyValueTypes = { f32: 0, f16: 1, q8_0: 2 } as const;
 
 export type KeyValueType = keyof typeof keyValueTypes;
 
 /**
- * Positions of a page. Small, so that a short session takes little and forks share most of what they have in common;
- * large enough that a head's keys and values in a page are read as a run. Divides the key blocks of attention.
+ * Positions in a page. Small, so that a short session takes little memory and forks share most of their common prefix;
+ * large enough that the keys and values of a head in a page are read as one run. Divides attention's block of keys.
  */
 export const positionsPerPage = 32;
 
-/** Keys stand in panels of so many positions. */
+/** Keys are stored in panels of this many positions. */
 const panelPositions = 16;
 const quantizedBlock = 32;
 const elementBytes = { f32: 4, f16: 2 } as const;
@@ -25,11 +25,11 @@ export interface KeyValueSizes {
   readonly kvHeads: number;
   /** Width of a head's keys. */
   readonly headDim: number;
-  /** Width of a head's values; as the keys by default. */
+  /** Width of a head's values; `headDim` by default. */
   readonly vDim?: number | undefined;
 }
 
-/** What a page holds: for each layer the keys of all heads, then their values. */
+/** Layout of a page: for each layer the keys of all heads, then their values. */
 export interface PageLayout {
   readonly type: KeyValueType;
   readonly layers: number;
@@ -37,17 +37,18 @@ export interface PageLayout {
   readonly headDim: number;
   readonly vDim: number;
   readonly pageBytes: number;
-  /** Of a layer's keys; the values begin `valuesBytes` behind them. */
+  /** Bytes of a layer's keys and values. */
   readonly layerBytes: number;
+  /** Bytes of a layer's keys; its values follow them. */
   readonly keysBytes: number;
 }
 
-/** @throws TesseraeError ERR_UNSUPPORTED for q8_0 with heads that are not whole blocks */
+/** @throws TesseraeError ERR_UNSUPPORTED for q8_0 when the width of a head is not a multiple of the block size */
 export function pageLayout(sizes: KeyValueSizes, type: KeyValueType): PageLayout {
   const { layers, kvHeads, headDim, vDim = headDim } = sizes;
   if (type === 'q8_0' && (headDim % quantizedBlock !== 0 || vDim % quantizedBlock !== 0)) {
     const widths = headDim === vDim ? `${headDim}` : `${headDim} and ${vDim}`;
-    const message = `keys and values in q8_0 need heads of a multiple of ${quantizedBlock} elements, here they have ${widths}`;
+    const message = `keys and values in q8_0 need a head width that is a multiple of ${quantizedBlock}, got ${widths}`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);
   }
   const keysBytes = aligned(kvHeads * headBytes(type, headDim));
@@ -60,10 +61,7 @@ function headBytes(type: KeyValueType, dim: number): number {
   return positionsPerPage * dim * elementBytes[type];
 }
 
-/**
- * Overwrites with zeros what a page holds from position `from` on, counted in the page: nobody has written there, or it
- * is forgotten. Yields after each layer.
- */
+/** Zeroes the keys and values of a page from position `from` (counted in the page) to its end. Yields after each layer. */
 export function* clearPositions(page: Uint8Array, layout: PageLayout, from: number): Generator<void, void> {
   const { type, layers, kvHeads, headDim, vDim, layerBytes, keysBytes } = layout;
   const clear = (start: number, end: number) => page.fill(0, start, end);
@@ -84,7 +82,10 @@ export function* clearPositions(page: Uint8Array, layout: PageLayout, from: numb
   }
 }
 
-/** Keys of a head: panels of 16 positions side by side, for each element or, quantized, each integer and then scale. */
+/**
+ * Zeroes the keys of one head. In a panel, the values of all its positions for one element are neighbours; in q8_0, after
+ * each 32 such rows of integers comes a row of scales.
+ */
 function clearKeys(
   clear: (start: number, end: number) => void,
   start: number,
@@ -112,16 +113,17 @@ function aligned(bytes: number): number {
   return Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 }
 
-/** One layer's keys and values in the pages of a session. */
+/** One layer's keys and values in the pages of a cache. */
 export class PagedKeyValues {
-  /** i32 [pages, 2]: the addresses of the pages. */
+  /** i32 [pages, 2]: the addresses of the pages, as two halves each. */
   readonly table: Tensor<'i32'>;
   readonly type: KeyValueType;
   readonly kvHeads: number;
   readonly headDim: number;
   readonly vDim: number;
-  /** Where the layer's keys begin in a page, in bytes. */
+  /** Start of the layer's keys in a page, in bytes. */
   readonly keysOffset: number;
+  /** Start of the layer's values in a page, in bytes. */
   readonly valuesOffset: number;
 
   constructor(table: Tensor<'i32'>, layout: PageLayout, layer: number) {
@@ -134,7 +136,7 @@ export class PagedKeyValues {
     this.valuesOffset = this.keysOffset + layout.keysBytes;
   }
 
-  /** Positions that the table has room for. */
+  /** Positions that the pages of a full table hold. */
   get capacity(): number {
     return (this.table.shape[0] as number) * positionsPerPage;
   }

@@ -1,6 +1,6 @@
-// The two ops of a cache in pages: storeKeyValues writes the keys and values of tokens to their positions, pagedAttention
-// attends to what is there (native/kernels/store_key_values.h, paged_attention.h). For programs alone: pages belong to
-// sessions.
+// The two ops on a paged KV cache: storeKeyValues writes keys and values of tokens to their positions, pagedAttention
+// attends to the stored ones (native/kernels/store_key_values.h, paged_attention.h). Not in the registry: only recorded
+// programs of models use them.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { ParamWriter } from '../../program/param-writer.js';
@@ -16,14 +16,14 @@ export interface StoreKeyValuesOptions {
   readonly cache: PagedKeyValues;
 }
 
-/** `out` is the cache's table, which stands for all that is written. */
+/** `out` is the cache's table: the planner treats a write to the pages as a write to the table. */
 export interface StoreKeyValuesArgs extends StoreKeyValuesOptions, CallOptions {
   readonly k: Tensor;
   readonly v: Tensor;
   readonly positions: Tensor;
 }
 
-/** Enough work in a tile to be worth claiming it. */
+/** Enough work to be worth the claim of a tile. */
 const storedTokensPerTile = 16;
 
 export const storeKeyValues = defineOp({
@@ -132,7 +132,7 @@ export const pagedAttention = defineOp({
       kernel: 'paged_attention',
       quantizes: vDim % blockElements === 0,
       tiles: tiles.count,
-      // How many keys there are is known only when it runs; this is with the cache full.
+      // The number of keys is known only at run time; this counts a full cache.
       flops: 2 * heads * queries * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
       reads: [q, positions, cache.table, slopes],
       writes: [to],
@@ -159,10 +159,10 @@ function withUnitRows(tensor: Tensor): boolean {
 
 function checkCache(cache: unknown, op: string): asserts cache is PagedKeyValues {
   if (cache instanceof PagedKeyValues) return;
-  throw new TesseraeError('ERR_ARGUMENT', 'cache must be the keys and values of a session', { op });
+  throw new TesseraeError('ERR_ARGUMENT', 'cache must be an instance of PagedKeyValues', { op });
 }
 
-/** KeyValuePages of native/kernels/key_value_pages.h. */
+/** Writes the struct KeyValuePages of native/kernels/key_value_pages.h. */
 function writeCache(params: ParamWriter, cache: PagedKeyValues): ParamWriter {
   return params
     .pointer(cache.table)

@@ -1,5 +1,5 @@
-// The two ops of a paged cache, recorded in programs: the bits of `attention` in any layout of their operands, and a
-// refusal of what does not fit. (native/test/paged_attention_test.cpp has the types and the shapes.)
+// The two ops on a paged cache, recorded in programs: the same bits as `attention` for any layout of their operands, and
+// errors for operands that do not fit. (native/test/paged_attention_test.cpp covers the types and the shapes.)
 import { describe, expect, test } from 'vitest';
 import { Page, PageTable } from '../../../src/forward/page-table.js';
 import { attention } from '../../../src/ops/attention/attention.js';
@@ -25,7 +25,7 @@ async function makeCache(threads: number, isa = isas.at(-1) as (typeof isas)[num
   return { engine, scope, table, pages, cache: new PagedKeyValues(table.tensor, layout, 1) };
 }
 
-/** Random values in [tokens, heads, dim], as they are, or as a slice out of wider rows. */
+/** A tensor [rows, count, dim] of random values, as a slice out of wider rows. */
 function operand(scope: { tensor: (shape: number[], data: Float32Array) => Tensor }, shape: number[], seed: number) {
   const [rows, count, dim] = shape as [number, number, number];
   const values = new Numbers(seed).floats(rows * (count + 1) * dim, 1);
@@ -49,7 +49,7 @@ describe.each(isas)('on %s', (isa) => {
       using program = engine.program((p) => {
         p.storeKeyValues(k, v, positions, { cache });
         const whole = p.pagedAttention(q, positions, { cache, ...options });
-        // Decoding: the last token alone, from what is stored.
+        // As in decoding: the last token alone attends to the stored keys.
         const last = p.pagedAttention(q.slice([tokens - 1, tokens]), positions.slice([tokens - 1, tokens]), {
           cache,
           ...options,
