@@ -1,4 +1,4 @@
-// attention with AVX-512, keys and values in one piece. Sums and weights are those of AVX2 to the bit.
+// attention with AVX-512: an instance of attention_whole.h. Sums and weights have the same bits as with AVX2.
 #include "kernels/attention.h"
 
 #include "kernels/avx2/attention_whole.h"

@@ -1,5 +1,5 @@
-// The micro-kernels of attention with AVX-512, as attention_rows.h takes them: twelve rows and two panels at a time. Every
-// sum is the chain that AVX2 computes.
+// The micro-kernels of attention with AVX-512, in the form that attention_rows.h expects (Micro): twelve rows and two
+// panels at a time. Every sum is the same chain as with AVX2.
 #pragma once
 
 #include <immintrin.h>
@@ -18,7 +18,8 @@ inline namespace TESSERAE_ISA {
 constexpr int kMicroRows512 = 12;  // 24 sums, 2 loads of b and a broadcast in 27 of the 32 registers
 constexpr int kMicroPanels512 = 2;
 
-// c[r][:] += a[r][step] · b[:][step] for the steps begin .. end-1; panel i of b stands at b[i], its rows a stride apart.
+// c[r][:] += a[r][step] · b[:][step] for the steps begin .. end-1. Panel i of b starts at b[i]; its rows are `stride`
+// apart.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void accumulate_panels(__m512 (&c)[rows][panels], const float* a,
                                                              int64_t a_stride, const float* const (&b)[panels],
@@ -37,7 +38,7 @@ inline __attribute__((always_inline)) void accumulate_panels(__m512 (&c)[rows][p
   }
 }
 
-// The scores of `rows` queries (packed, dim apart) and some panels of 16 keys, which enter the rows' maxima.
+// Computes the scores of `rows` queries (packed, dim apart) with some panels of 16 keys, and updates the rows' maxima.
 template <int rows, int panels>
 void scores_avx512(int64_t dim, const float* q, const float* const* k_panels, float* scores, float* maxima) {
   __m512 c[rows][panels];
@@ -71,7 +72,7 @@ inline __attribute__((always_inline)) void accumulate_row(__m512 (&c)[rows][pane
   }
 }
 
-// Ends the chains of rows of which each sees a key more or as many as the one before: as under a causal limit.
+// Completes the chains of rows if each row sees at least as many keys as the one before, as under a causal limit.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void accumulate_ascending(__m512 (&c)[rows][panels], const int32_t* keys,
                                                                 const float* weights, const float* const (&b)[panels],
@@ -99,7 +100,7 @@ inline __attribute__((always_inline)) void accumulate_ascending(__m512 (&c)[rows
   }
 }
 
-// Ends the chains of rows that see different numbers of keys, of which `common` are behind them.
+// Completes the chains of rows that see different numbers of keys, after the first `common` keys.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void accumulate_ragged(__m512 (&c)[rows][panels], const int32_t* keys,
                                                              const float* weights, const float* const (&b)[panels],
@@ -118,7 +119,7 @@ inline __attribute__((always_inline)) void accumulate_ragged(__m512 (&c)[rows][p
   }
 }
 
-// As the end of outputs_avx2.
+// Stores or merges the sums, as at the end of outputs_avx2.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void store_outputs(const __m512 (&c)[rows][panels], const Strip& strip, int64_t row,
                                                          int64_t panel) {
@@ -144,7 +145,7 @@ inline __attribute__((always_inline)) void store_outputs(const __m512 (&c)[rows]
   }
 }
 
-// As outputs_avx2, for `panels` panels of columns.
+// Like outputs_avx2, for `panels` panels of columns.
 template <int rows, int panels>
 void outputs_avx512(const Strip& strip, int64_t row, int64_t panel) {
   const int32_t* keys = strip.keys + row;
@@ -170,7 +171,7 @@ void outputs_avx512(const Strip& strip, int64_t row, int64_t panel) {
   store_outputs(c, strip, row, panel);
 }
 
-// The weights of sixteen keys of a row in place of their scores.
+// Replaces the scores of sixteen keys of a row by their weights, and returns these.
 inline __attribute__((always_inline)) __m512 weigh_keys(float* scores, float base, const Exp2Constants& constants) {
   const __m512 weights = exp2_16(_mm512_sub_ps(_mm512_load_ps(scores), _mm512_set1_ps(base)), constants);
   _mm512_store_ps(scores, weights);
@@ -181,8 +182,8 @@ inline __attribute__((always_inline)) void add_weights(float* sums, __m512 weigh
   _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), weights));
 }
 
-// The weights of a strip of `rows` rows, their sums, and the outputs of the first columns: while the products of
-// sixteen keys are summed, the next sixteen are weighed by the units that add.
+// Computes the weights of a strip of `rows` rows, their sums, and the outputs of the first columns. While the FMA units
+// sum the products of sixteen keys, the other units compute the weights of the next sixteen.
 template <int rows, int panels>
 void weigh_avx512(Strip& strip) {
   const int32_t* keys = strip.keys;
@@ -206,12 +207,12 @@ void weigh_avx512(Strip& strip) {
   for (int r = 0; r < rows; ++r) {
     _mm512_store_ps(sums + r * kPanel, weigh_keys(weights + r * kAttentionKeyBlock, bases[r], *constants));
   }
-  int64_t weighed = 1;  // groups
+  int64_t weighed = 1;  // groups of sixteen keys whose weights are computed
   int64_t key = 0;
   for (; weighed < groups && key + kPanel <= common; key += kPanel, ++weighed) {
     float* next = weights + weighed * kPanel;
     for (int r = 0; r < rows; ++r) {
-      asm volatile("" : "+r"(constants));  // not into registers, which the sums have
+      asm volatile("" : "+r"(constants));  // reload the constants: the registers are needed for the sums
       add_weights(sums + r * kPanel, weigh_keys(next + r * kAttentionKeyBlock, bases[r], *constants));
       accumulate_panels<rows, panels>(c, weights, kAttentionKeyBlock, columns, stride, key + r, key + r + 1);
     }
@@ -235,7 +236,7 @@ inline __m512 load16(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
-// As pack_k, sixteen columns of sixteen keys at a time.
+// Like pack_k, sixteen columns of sixteen keys at a time.
 template <typename T>
 inline void pack_k_avx512(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
   for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
@@ -257,7 +258,7 @@ inline void pack_k_avx512(const T* k, int64_t stride, int64_t keys, int64_t dim,
   }
 }
 
-// Kernels by panels and rows.
+// Micro-kernels, indexed by panels - 1 and rows.
 template <typename Kernel>
 struct Kernels {
   Kernel of[kMicroPanels512][kMicroRows512 + 1];

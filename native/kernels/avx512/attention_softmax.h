@@ -1,4 +1,5 @@
-// The softmax of attention on sixteen lanes: maxima and weights of rows, to the bit those of avx2/attention_softmax.h.
+// The softmax of attention on sixteen lanes: maxima and weights of rows, with the same bits as
+// avx2/attention_softmax.h. Included by attention_avx512.h.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +13,7 @@
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
-// The constants of exp2_8. Where registers are few they are read from here for each use.
+// The constants of exp2_8. If registers are scarce they are read from memory for each use.
 struct Exp2Constants {
   float least = -127.0f;
   float shifter = 12582912.0f + 127.0f;
@@ -32,7 +33,7 @@ inline __attribute__((always_inline)) __m512 exp2_16(__m512 x, const Exp2Constan
   return _mm512_mul_ps(y, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
 }
 
-// By lanes of key mod 16.
+// The sum of sixteen lanes (key mod 16), in the same order as in row_weights of AVX2.
 inline float sum_lanes16(__m512 v) {
   return sum_lanes(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
@@ -58,6 +59,7 @@ inline float row_maximum_avx512(float* scores, int64_t keys, int64_t padded) {
   return max_lanes16(maximum);
 }
 
+// row_weights on sixteen lanes.
 inline float row_weights_avx512(float* scores, int64_t keys, float maximum) {
   const __m512 base = _mm512_set1_ps(maximum == -INFINITY ? 0.0f : maximum);
   __m512 sums = _mm512_setzero_ps();

@@ -1,5 +1,5 @@
-// matmul with AVX-512: its micro-kernels for the blocked paths, and the way to the thin path. The sums are the same chains
-// as with AVX2, and so the bits.
+// matmul with AVX-512: its micro-kernels for the blocked paths (avx2/matmul_blocked.h), and the call of the thin path.
+// The sums are the same chains as with AVX2, so the bits are the same.
 #include "kernels/matmul.h"
 
 #include <utility>
@@ -79,8 +79,8 @@ struct Micro512 {
   static bool can_store(int64_t) { return true; }
   static constexpr PackPanels pack_b = pack_b_panels_avx512;
 
-  // Each group as k columns of as many floats as it has rows. Where columns of A are contiguous, several groups at a time, so
-  // that its cache lines are read once.
+  // Packs each group of rows as k columns of as many floats as it has rows. If columns of A are contiguous, several
+  // groups are packed at a time, so that each cache line is read once.
   static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
     constexpr int64_t kGroups = 6;
     while (rs == 1 && rows >= kGroups * kRows) {
@@ -100,7 +100,7 @@ struct Micro512 {
     }
   }
 
-  // Groups of `count` rows.
+  // Packs `Groups` groups of `count` rows each.
   template <int64_t Groups>
   static void pack_a_columns(const float* a, int64_t cs, int64_t count, int64_t k, float* to) {
     const __mmask16 mask = first_of_16(count);
@@ -116,8 +116,8 @@ struct Micro512 {
 using Micro12x32 = Micro512<12, 2>;
 using Micro8x48 = Micro512<8, 3>;
 
-// Eight rows of A leave room in their sets of L1, also where they lie a power of two apart; but narrow tiles would waste
-// much of the third vector.
+// 8 × 48 for wide tiles: eight rows of A leave room in their sets of L1, even if they are a power of two apart. 12 ×
+// 32 for narrow tiles, which would waste much of the third vector.
 void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
   if (columns > 64 || columns == 48) blocked_tile<Micro8x48>(p, x, tile, scratch);

@@ -1,4 +1,4 @@
-// matmul_quantized with AVX-512 VNNI.
+// matmul_quantized with AVX-512 VNNI: an instance of avx2/quantized_tile.h.
 #include "kernels/matmul_quantized.h"
 
 #include "kernels/avx512/quantized_group.h"

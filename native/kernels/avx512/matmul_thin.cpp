@@ -1,5 +1,6 @@
-// The thin path of matmul with AVX-512: sums along rows of the wide operand, and along its columns by transposes of sixteen
-// columns in registers. The sums are the chains that AVX2 computes.
+// The thin path of matmul with AVX-512: sums along the rows of the wide operand, and along its columns by transposes of
+// sixteen columns in registers. The sums are the same chains as with AVX2. The loops around it are in
+// avx2/matmul_thin_loops.h.
 #include "kernels/avx2/matmul_thin.h"
 
 #include "kernels/avx2/matmul_thin_loops.h"
@@ -8,14 +9,15 @@
 namespace tesserae::matmul {
 namespace {
 
-// Cache lines that a column is prefetched ahead; behind its end those of the columns that come next.
+// Distance of the prefetches along a column, in cache lines. Near the end of a column the next group's columns are
+// prefetched.
 constexpr int64_t kLinesAhead = 8;
 
-// Sixteen columns, one cache line of each at a time. Where fewer are left the last one stands in for the missing.
+// Adds sixteen columns, one cache line of each at a time. If fewer are left, missing columns repeat the last one.
 template <int T, bool Whole, typename Element>
 void sixteen_columns(const Strip<Element>& s, int64_t j) {
   constexpr int64_t kLine = kCacheLineBytes / static_cast<int64_t>(sizeof(Element));
-  constexpr int64_t kSteps = sizeof(Element) == 4 ? 1 : 2;  // of k in a lane
+  constexpr int64_t kSteps = sizeof(Element) == 4 ? 1 : 2;  // steps of k in a 32-bit lane
   const Element* first = s.w + j * s.stride_j;
   const auto column = [&](int64_t r) __attribute__((always_inline)) {
     return first + (Whole ? r : std::min(r, s.columns - j - 1)) * s.stride_j;
@@ -78,11 +80,11 @@ struct SumsAvx512 {
   static void add_square(const float* square, int64_t steps, int64_t rows, const float* x, float* sums);
 };
 
-// Rows of w taken at a time, and how many such steps ahead they are prefetched.
+// Rows of w that are added at a time; they are prefetched kRowStepsAhead · kRowSteps rows ahead.
 constexpr int kRowSteps = 4;
 constexpr int kRowStepsAhead = 3;
 
-// The sums of all thin rows with Steps rows of w, which stay in registers meanwhile.
+// Adds Steps rows of w, which stay in registers, to the sums of all thin rows.
 template <int Steps, int Vectors, typename Load>
 inline __attribute__((always_inline)) void rows_step(int64_t rows, const float* x, float* sums, Load load) {
   __m512 w[Steps][Vectors];
@@ -132,16 +134,17 @@ inline void rows_of_k(const ManyRows<Element>& s, int64_t p) {
   }
 }
 
-// sum += *factor · w, one instruction: left to itself the compiler takes chain after chain, and each waits for itself.
+// sum += *factor · w as one instruction. The compiler would order the FMAs chain by chain, each waiting for the one
+// before.
 [[gnu::always_inline]] inline void fma_element(__m512& sum, const float* factor, __m512 w) {
   asm volatile("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*factor), "v"(w));
 }
 
-// Asks for a line of each of sixteen columns: near, into L1, or far, into L2. In the last of the rows' parts and there in the
-// second half of the steps, or the lines that are needed now wait behind those that are not.
+// Whether a line of each of sixteen columns is prefetched: near into L1, far into L2. Only during the last part of the
+// rows, in the second half of the steps: earlier, the lines that are needed now would wait for the prefetched ones.
 enum class Prefetch { none, near, far };
 
-// Sums of Rows rows with sixteen steps of k, as many chains side by side. x: steps of `stride`.
+// Adds sixteen steps of k to the sums of Rows rows, which are Rows independent chains. Steps of x are `stride` apart.
 template <int Rows, Prefetch Ahead>
 inline __attribute__((always_inline)) void add_square(const __m512 (&w)[16], const float* x, int64_t stride, float* sums,
                                                       const char* line, int64_t line_stride_bytes) {
@@ -164,7 +167,8 @@ inline __attribute__((always_inline)) void add_square(const __m512 (&w)[16], con
   for (int i = 0; i < Rows; ++i) _mm512_storeu_ps(sums + i * kManyColumns, sum[i]);
 }
 
-// The rows in parts as even as can be, of Rows or one more: twelve at most, as many sums as registers beside the square.
+// Splits the rows into parts of Rows or Rows + 1, at most twelve: as many sums as there are registers beside the
+// square.
 constexpr int kMostChains = 12;
 constexpr int kFewestChains = kMostChains / 2;
 static_assert(kThinFew >= kFewestChains);
@@ -183,7 +187,7 @@ inline __attribute__((always_inline)) void add_square_to_all(const __m512 (&w)[1
   add_square<Rows, Ahead>(w, x + i, rows, sums + i * kManyColumns, line, line_stride_bytes);
 }
 
-// Sixteen columns that are so many bytes apart, or a multiple of it, do not fit their set of L1.
+// Sixteen columns whose distance in bytes is a multiple of this map to one set of L1, which cannot hold them.
 constexpr int64_t kSetBytes = 4096;
 
 template <int Rows, Prefetch Ahead, typename Element>
@@ -196,7 +200,7 @@ void many_columns_of(const ManyRows<Element>& s, int64_t j) {
   int64_t p = 0;
   for (; p + kLine <= s.k; p += kLine, x += kLine * s.rows) {
     int64_t step = p + kAhead;
-    if (step >= s.k) step += 16 * s.w.stride_i - s.k;  // of the columns to come
+    if (step >= s.k) step += 16 * s.w.stride_i - s.k;  // in the next group of columns
     const auto* line = reinterpret_cast<const char*>(s.w.at(step, j).data);
     __m512 w[16];
 #pragma GCC unroll 16

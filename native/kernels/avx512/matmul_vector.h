@@ -1,4 +1,4 @@
-// Vectors of sixteen floats as matmul needs them: loads from f32, f16 and bf16, transposes. AVX-512 sources only.
+// Vectors of sixteen floats for matmul: loads from f32, f16 and bf16, transposes. Included by the AVX-512 sources only.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +12,8 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// Rows of a block of B that are prefetched ahead while it is packed: short runs far apart, which the hardware does not foresee.
+// Distance of the prefetches, in rows, while a block of B is packed: its rows are short and far apart, which the
+// hardware prefetchers do not predict.
 constexpr int64_t kPackRowsAhead = 8;
 
 inline __m512 load16(const float* from) { return _mm512_loadu_ps(from); }
@@ -23,7 +24,7 @@ inline __m512 load16(const Bfloat* from) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
-// The first `count` (1 to 15) elements, zeros behind them. Reads no byte beyond them.
+// Loads the first `count` (1 to 15) elements and fills the other lanes with zeros. Reads no byte beyond them.
 inline __m512 load_first16(const float* from, int64_t count) { return _mm512_maskz_loadu_ps(first_of_16(count), from); }
 template <typename Element>
 inline __m512 load_first16(const Element* from, int64_t count) {
@@ -32,7 +33,7 @@ inline __m512 load_first16(const Element* from, int64_t count) {
   return load16(elements);
 }
 
-// Those in `present`, zeros elsewhere. Reads no byte beyond them.
+// Loads the elements in `present` and fills the other lanes with zeros. Reads no other byte.
 inline __m512 load_masked16(const float* from, __mmask16 present) { return _mm512_maskz_loadu_ps(present, from); }
 inline __m512 load_masked16(const Half* from, __mmask16 present) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(present, from));
@@ -42,7 +43,7 @@ inline __m512 load_masked16(const Bfloat* from, __mmask16 present) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-// rows[i] lane j becomes rows[j] lane i.
+// Transposes 16 × 16 floats: lane j of rows[i] becomes lane i of rows[j].
 inline __attribute__((always_inline)) void transpose16(__m512 (&rows)[16]) {
   __m512 pairs[16];
 #pragma GCC unroll 8
@@ -50,7 +51,7 @@ inline __attribute__((always_inline)) void transpose16(__m512 (&rows)[16]) {
     pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
     pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
   }
-  // quads[i + c], part l of 128 bits: lanes 4l + c of rows i to i + 3.
+  // Part l (128 bits) of quads[i + c] has lane 4l + c of rows i to i + 3.
   __m512 quads[16];
 #pragma GCC unroll 4
   for (int i = 0; i < 16; i += 4) {
@@ -72,7 +73,8 @@ inline __attribute__((always_inline)) void transpose16(__m512 (&rows)[16]) {
   }
 }
 
-// Elements of 16 bits move in pairs: the two of a lane, widened.
+// Elements of 16 bits are transposed in pairs, two in each 32-bit lane. These widen the first or the second of each
+// pair.
 template <typename Element>
 __m512 low_of_pair(__m512i pairs);
 template <typename Element>

@@ -1,4 +1,4 @@
-// pack_b with AVX-512, and the packing of one block for matmul: a panel's row is one vector.
+// pack_b with AVX-512: the kernel, and the packing of one block for matmul. A row of a panel is one vector.
 #include "kernels/avx2/pack_b.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace tesserae {
 namespace matmul {
 namespace {
 
-// Rows of B are contiguous: each row is spread over the panels, so that it is read in one run.
+// Packs B with contiguous rows: reads each row in one run and writes it to all panels.
 template <typename Element>
 void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* to) {
   const int64_t full = columns / kNr;
@@ -25,7 +25,8 @@ void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* 
   }
 }
 
-// Columns of B are contiguous (weights stored [n, k]): a cache line of each of sixteen columns is transposed in registers.
+// Packs a panel of B with contiguous columns (weights stored [n, k]): transposes a cache line of each of sixteen
+// columns in registers.
 template <typename Element>
 void pack_panel_of_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
   constexpr int64_t kLine = kCacheLineBytes / static_cast<int64_t>(sizeof(Element));

@@ -1,6 +1,6 @@
-// One group of one strip against some rows, with vectors of 16: what decoding adds up. A vector is two quads of the 8 rows of
-// weights, side by side as the strip has them; the halves of the sums are added last. Included by the AVX-512 quantized
-// kernels.
+// dot_strip_group with vectors of 16 lanes: one group of one strip with some rows, for decoding
+// (avx2/quantized_few.h). A vector is two consecutive quads of the 8 rows of weights; the halves of the sums are added
+// at the end. Included by the AVX-512 quantized kernels.
 #pragma once
 
 #include "kernels/avx2/quantized_unit.h"
@@ -8,7 +8,7 @@
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
 
-// A vector of bits turned to the left within its lanes, both halves by as much as each is told.
+// Rotates each 32-bit lane to the left: those of the lower half by `first`, those of the upper half by `second`.
 TESSERAE_QUANTIZED_INLINE __m512i turned(__m512i bits, int first, int second) {
   const __m512i turns = _mm512_inserti64x4(_mm512_set1_epi32(first & 31), _mm256_set1_epi32(second & 31), 1);
   return _mm512_rolv_epi32(bits, turns);
@@ -18,12 +18,12 @@ TESSERAE_QUANTIZED_INLINE __m512i twice(const unsigned char* vector) {
   return _mm512_broadcast_i64x4(load_vector(vector));
 }
 
-// low | high & mask
+// low | (high & mask)
 TESSERAE_QUANTIZED_INLINE __m512i with_high(__m512i low, __m512i high, char mask) {
   return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(mask), 0xf8);
 }
 
-// Quads 2i and 2i + 1 of a group, biased where K says so.
+// Quads 2i and 2i + 1 of a group, biased if K::is_biased.
 template <QuantizedType type>
 TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t group, int i) {
   using U = Unit<type>;
@@ -51,7 +51,7 @@ TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t grou
   return with_high(low, turned(twice(high_codes), 4 - 2 * i * width, 4 - (2 * i + 1) * width), bits == 6 ? 48 : 16);
 }
 
-// dot[r]: the exact sums of row r and the 8 rows of weights. `half`: as for dot_group.
+// dot[r] receives the exact sums of row r with the 8 rows of weights. `half` as in dot_group.
 template <QuantizedType type, int Rows>
 TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t group,
                                                const ActivationBlock* const (&block)[Rows], int half,

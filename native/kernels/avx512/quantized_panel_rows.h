@@ -1,5 +1,5 @@
-// Rows of activations against a panel of four strips, with vectors of 16: 6 rows x 32 weight rows, all sums in registers over
-// the panel's part of k. Included by the AVX-512 quantized kernels.
+// multiply_panel_rows with vectors of 16 lanes: rows of activations with a panel of four strips, 6 rows x 32 weight
+// rows with all sums in registers for the panel's part of k. Included by the AVX-512 quantized kernels.
 #pragma once
 
 #include "kernels/avx2/quantized_panel.h"
@@ -12,7 +12,8 @@ static_assert(kPanelStrips == 4, "the kernels hold two vectors of 16 weight rows
 constexpr int kPanelVectors = 2;
 constexpr int64_t kMicroRows = 6;
 
-// Adds the products with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. x[r] is where the panel begins.
+// Adds the products with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. `x` is the first row's activation
+// block at the panel's start.
 template <typename K, int Rows>
 void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, float* sums) {
   constexpr int kHalves = 32 / K::group;
@@ -84,6 +85,7 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
 template <typename K>
 void multiply_panel_rows(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, int64_t rows,
                          float* sums) {
+  // LOOP 1: split the rows into groups of kMicroRows.
   for (; rows >= kMicroRows; rows -= kMicroRows, x += kMicroRows * x_stride, sums += kMicroRows * kPanelRows) {
     multiply_panel<K, kMicroRows>(panel, panel_k, x, x_stride, sums);
   }

@@ -1,4 +1,5 @@
-// The micro-kernel of matmul with AVX-512: a micro-tile of C, 12 × 32 or 8 × 48, in registers, over one k-block.
+// The AVX-512 micro-kernel of matmul: a micro-tile of C, 12 × 32 or 8 × 48, in registers, over one k-block. Called by
+// the loops of avx2/matmul_blocked.h. Not here: the epilogue.
 #pragma once
 
 #include <immintrin.h>
@@ -11,24 +12,25 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// 24 accumulators, 2 or 3 vectors of B and one of A in 27 or 28 of the 32 registers: 24 independent FMA chains, and 14 or 11
-// loads for 24 FMAs.
+// 24 accumulators, 2 or 3 vectors of B and one of A fill 27 or 28 of the 32 registers: 24 independent FMA chains, and
+// 14 or 11 loads for 24 FMAs.
 constexpr int kMostRows512 = 12;
 constexpr int kMostPanels512 = 3;
 static_assert(kNr == 16, "a panel is one vector wide");
 
-// How many rows of the panels ahead B is prefetched. What lies behind a panel is mostly the next one, and never read.
+// Distance of the prefetches of B, in rows of the panels. Beyond the end they reach into the next panel, or into memory
+// that is only prefetched, never read.
 constexpr int64_t kPrefetchRows512 = 16;
 
-// As fma_in_place of the AVX2 kernel, and for its reasons.
+// Like fma_in_place of avx2/sgemm_6x16.h, and for the same reasons.
 [[gnu::always_inline]] inline void fma_in_place(__m512& sum, __m512 factor, __m512 column) {
   asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
 }
 
-// Where a micro-kernel takes the rows of B from. `row` gives 16 columns of one of the next four rows; `next` goes on by a
-// row, `advance` by `steps` rows that `next` has passed.
+// Sources of the rows of B. row(p, v) returns 16 columns (panel v) of row p of the next four; next() is called after
+// each row, advance(steps) after each `steps` rows.
 
-// Panels of k × kNr floats, one after the other.
+// Contiguous panels of k × kNr floats.
 struct PackedRows {
   const float* panel;
   int64_t k;
@@ -42,7 +44,7 @@ struct PackedRows {
   [[gnu::always_inline]] void advance(int64_t steps) { panel += steps * kNr; }
 };
 
-// Rows in place, of Vectors · 16 columns, of the last 16 those in `last`. They become panels on the way.
+// Rows of B in place, with Vectors · 16 columns (of the last 16 only those in `last`). They are also written as panels.
 template <typename Element, int Vectors>
 struct PackingRows {
   const Element* from;
@@ -59,7 +61,7 @@ struct PackingRows {
     _mm512_storeu_ps(reinterpret_cast<char*>(panel + p * kNr) + v * panel_bytes, columns);
     return columns;
   }
-  // By asm, or GCC 12 keeps an address for each row of the unrolled loop, and spills them.
+  // The asm hides the pointers: otherwise GCC 12 keeps an address for each row of the unrolled loop, and spills them.
   [[gnu::always_inline]] void next() {
     from += rs, ahead += rs;
     asm("" : "+r"(from), "+r"(ahead));
@@ -70,10 +72,10 @@ struct PackingRows {
   }
 };
 
-// to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], as one FMA chain per element, for Rows rows and Vectors panels
-// of 16 columns, of the last of which those in `last` are stored.
-// a: row i at a + i · a_rs with unit steps in k or, packed, at a + i with steps of Rows.
-// from: rows of Vectors whole panels, or null for zeros; may be `to`.
+// to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], one FMA chain per element, for Rows rows and Vectors panels
+// of 16 columns. Of the last panel only the columns in `last` are stored.
+//   a      row i starts at a + i · a_rs, with unit stride in k; packed: at a + i, with stride Rows
+//   from   rows of Vectors whole panels, or null for zeros; may be `to`
 template <int Rows, int Vectors, bool PackedA, typename RowsOfB>
 [[gnu::always_inline]] inline void sgemm_avx512(int64_t k, const float* a, int64_t a_rs, RowsOfB b, const float* from,
                                                 float* to, int64_t to_rs, __mmask16 last) {
@@ -92,7 +94,7 @@ template <int Rows, int Vectors, bool PackedA, typename RowsOfB>
     }
   }
 
-  // Three rows to a pointer: the strides in between are addressing modes.
+  // One pointer for three rows: the offsets a_rs and 2 · a_rs are addressing modes.
   constexpr int kBases = PackedA ? 1 : (Rows + 2) / 3;
   const float* base[kBases];
 #pragma GCC unroll 4

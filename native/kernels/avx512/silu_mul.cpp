@@ -1,4 +1,4 @@
-// silu_mul with AVX-512: silu8 of avx2/math.h on sixteen floats, operation by operation, and its bits.
+// silu_mul with AVX-512: the operations of silu8 (avx2/math.h) on sixteen floats, with the same bits.
 #include "kernels/silu_mul.h"
 
 #include <algorithm>
