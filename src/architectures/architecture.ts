@@ -1,7 +1,7 @@
 // What an architecture is: how it reads its sizes from a file's metadata, which tensors it needs, and how it records a
 // forward pass. One file beside this one for each, and a line in the table of index.ts.
 
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
@@ -80,7 +80,7 @@ interface ArchitectureFace<Config extends ModelConfig> {
   /** As `general.architecture` spells it. */
   readonly name: string;
   /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
-  readConfig(metadata: GgufMetadata): Config;
+  readConfig(metadata: ModelMetadata): Config;
   weights(config: Config): readonly WeightSpec[];
   /** What `recordHidden` finds in its constants. `capacity`: positions in a session, or in a text. */
   constants(config: Config, weights: Weights, capacity: number): Readonly<Record<string, Float32Array>>;

@@ -2,16 +2,16 @@
 // keys that all architectures share; what is computed from them stands in the architectures.
 
 import type { ErrorCode, TesseraeError } from '../base/errors.js';
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { mostHeadDim } from '../ops/attention/attention.js';
 import type { ModelConfig } from './architecture.js';
 
 /** The metadata of one architecture: keys are given without the architecture's name, with which they begin. */
 export class ConfigReader {
-  readonly metadata: GgufMetadata;
+  readonly metadata: ModelMetadata;
   readonly architecture: string;
 
-  constructor(metadata: GgufMetadata, architecture: string) {
+  constructor(metadata: ModelMetadata, architecture: string) {
     this.metadata = metadata;
     this.architecture = architecture;
   }

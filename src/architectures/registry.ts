@@ -1,7 +1,7 @@
 // The architectures that can be loaded, one line each.
 
 import { quote } from '../base/quote.js';
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { AnyArchitecture } from './architecture.js';
 import { gemma2 } from './decoders/gemma2.js';
 import { gemma3 } from './decoders/gemma3.js';
@@ -30,7 +30,7 @@ const architectures = [
 ] as readonly unknown[] as readonly AnyArchitecture[];
 
 /** @throws TesseraeError ERR_UNSUPPORTED, naming the architecture and those that are supported */
-export function architectureOf(metadata: GgufMetadata): AnyArchitecture {
+export function architectureOf(metadata: ModelMetadata): AnyArchitecture {
   const key = 'general.architecture';
   const name = metadata.string(key);
   const found = architectures.find((architecture) => architecture.name === name);

@@ -1,18 +1,18 @@
 // A model's files, open for reading, whatever their format: metadata, where each tensor is located, and a tokenizer. The
 // readers of the formats are in gguf/ and huggingface/; open-checkpoint.ts chooses between them.
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import type { OpenFile } from './model-file.js';
+import type { ModelFile } from './model-file.js';
 
 /** A tensor as it stands in a file. */
-export interface SourceTensor {
+export interface CheckpointTensor {
   /** As GGUF names it, such as `blk.0.attn_q.weight`. */
   readonly name: string;
   /** Row-major: the last dimension is contiguous. */
   readonly shape: readonly number[];
   /** The ggml name of the type, such as `F16` or `Q4_K`. */
   readonly type: string;
-  readonly file: OpenFile;
+  readonly file: ModelFile;
   /** Of the first byte, from the beginning of the file. */
   readonly position: number;
   readonly sizeBytes: number;
@@ -23,17 +23,17 @@ export interface SourceTensor {
 }
 
 /** An open model. Holds file descriptors: close it, or use `await using`. */
-export interface ModelSource extends AsyncDisposable {
+export interface Checkpoint extends AsyncDisposable {
   /** What the user named. */
   readonly path: string;
   /** With the keys of GGUF, whatever the format. */
-  readonly metadata: GgufMetadata;
-  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   /** @throws TesseraeError ERR_MODEL_FILE, ERR_UNSUPPORTED; AbortError */
   createTokenizer(signal?: AbortSignal): Promise<Tokenizer>;
   close(): Promise<void>;
 }
 
-export interface OpenSourceOptions {
+export interface OpenCheckpointOptions {
   readonly signal?: AbortSignal | undefined;
 }

@@ -9,7 +9,7 @@ import { Pace } from '../base/time-slice.js';
 const PIECE_BYTES = 4 << 20;
 
 /** Holds a file descriptor: close it, or use `await using`. */
-export class OpenFile {
+export class ModelFile {
   readonly path: string;
   /** As it was when the file was opened. */
   readonly sizeBytes: number;
@@ -22,7 +22,7 @@ export class OpenFile {
   }
 
   /** @throws TesseraeError ERR_FILE when there is no such file, or it is none that can be read at any position */
-  static async open(path: string): Promise<OpenFile> {
+  static async open(path: string): Promise<ModelFile> {
     let handle: FileHandle | undefined;
     try {
       // Asked before opening, since opening a named pipe would wait for its writer.
@@ -30,7 +30,7 @@ export class OpenFile {
       if (stats.isDirectory()) throw new Error('it is a directory');
       if (!stats.isFile()) throw new Error('it is not a regular file');
       handle = await open(path, constants.O_RDONLY);
-      return new OpenFile(path, (await handle.stat()).size, handle);
+      return new ModelFile(path, (await handle.stat()).size, handle);
     } catch (error) {
       await handle?.close();
       throw new TesseraeError('ERR_FILE', `${path}: cannot be opened: ${messageOf(error)}`, { cause: error });

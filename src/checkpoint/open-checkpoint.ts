@@ -1,14 +1,14 @@
 // Opens the model at a path: a GGUF file or a Hugging Face folder. Called by loading, and by quantizing for its tests.
 import { stat } from 'node:fs/promises';
-import type { ModelSource, OpenSourceOptions } from './checkpoint.js';
-import { openGgufSource } from './gguf/gguf-checkpoint.js';
-import { openHuggingFaceFolder } from './huggingface/huggingface-checkpoint.js';
+import type { Checkpoint, OpenCheckpointOptions } from './checkpoint.js';
+import { openGgufCheckpoint } from './gguf/gguf-checkpoint.js';
+import { openHuggingFaceCheckpoint } from './huggingface/huggingface-checkpoint.js';
 
 /**
  * Opens the model at a path: a GGUF file, or any part of a split one, or a folder as Hugging Face has them.
  * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_ARGUMENT; AbortError
  */
-export async function openSource(path: string, options: OpenSourceOptions = {}): Promise<ModelSource> {
+export async function openCheckpoint(path: string, options: OpenCheckpointOptions = {}): Promise<Checkpoint> {
   const isFolder = typeof path === 'string' && (await stat(path).catch(() => undefined))?.isDirectory() === true;
-  return isFolder ? openHuggingFaceFolder(path, options) : openGgufSource(path, options);
+  return isFolder ? openHuggingFaceCheckpoint(path, options) : openGgufCheckpoint(path, options);
 }

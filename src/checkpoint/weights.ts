@@ -12,9 +12,9 @@ import { copy } from '../ops/rowwise/copy.js';
 import { type DType, dtypes } from '../tensor/elements/dtype.js';
 import type { FileMappings, MappedFile } from '../tensor/memory/mapped-file.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { ModelSource, SourceTensor } from './checkpoint.js';
+import type { Checkpoint, CheckpointTensor } from './checkpoint.js';
 import { supportedTensorTypes } from './gguf/tensor-types.js';
-import type { OpenFile } from './model-file.js';
+import type { ModelFile } from './model-file.js';
 
 const dtypeOfType: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
@@ -35,12 +35,12 @@ export interface WeightLoadOptions {
 
 interface Wanted {
   readonly spec: WeightSpec;
-  readonly tensor: SourceTensor;
+  readonly tensor: CheckpointTensor;
 }
 
 /** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both. */
-export function requireSupportedTypes(source: ModelSource): void {
-  for (const tensor of source.tensors.values()) {
+export function requireSupportedTypes(checkpoint: Checkpoint): void {
+  for (const tensor of checkpoint.tensors.values()) {
     if (!supportedTensorTypes.has(tensor.type)) throw unsupportedType(tensor);
   }
 }
@@ -60,11 +60,11 @@ export interface LoadingMemory {
  */
 export async function loadWeights(
   memory: LoadingMemory,
-  source: ModelSource,
+  checkpoint: Checkpoint,
   specs: readonly WeightSpec[],
   options: WeightLoadOptions,
 ): Promise<Weights> {
-  const loading = new WeightLoad(memory, wantedOf(source, specs), options);
+  const loading = new WeightLoad(memory, wantedOf(checkpoint, specs), options);
   try {
     return await loading.run();
   } catch (error) {
@@ -75,29 +75,29 @@ export async function loadWeights(
   }
 }
 
-function wantedOf(source: ModelSource, specs: readonly WeightSpec[]): Wanted[] {
+function wantedOf(checkpoint: Checkpoint, specs: readonly WeightSpec[]): Wanted[] {
   const wanted = specs.flatMap((spec): Wanted[] => {
-    const tensor = source.tensors.get(spec.name);
+    const tensor = checkpoint.tensors.get(spec.name);
     if (tensor === undefined && !spec.optional) {
-      throw new TesseraeError('ERR_MODEL_FILE', `${source.path}: tensor ${quote(spec.name)} is missing`);
+      throw new TesseraeError('ERR_MODEL_FILE', `${checkpoint.path}: tensor ${quote(spec.name)} is missing`);
     }
     if (tensor !== undefined) checkShapeOf(tensor, spec);
     return tensor === undefined ? [] : [{ spec, tensor }];
   });
-  if (wanted.length < source.tensors.size) refuseOthers(source, specs);
+  if (wanted.length < checkpoint.tensors.size) refuseOthers(checkpoint, specs);
   return wanted;
 }
 
-function refuseOthers(source: ModelSource, specs: readonly WeightSpec[]): void {
+function refuseOthers(checkpoint: Checkpoint, specs: readonly WeightSpec[]): void {
   const known = new Set(specs.map((spec) => spec.name));
-  for (const { name, file } of source.tensors.values()) {
+  for (const { name, file } of checkpoint.tensors.values()) {
     if (known.has(name)) continue;
     const message = `${file.path}: nothing is known of tensor ${quote(name)} in this architecture`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);
   }
 }
 
-function checkShapeOf({ file, name, shape }: SourceTensor, spec: WeightSpec): void {
+function checkShapeOf({ file, name, shape }: CheckpointTensor, spec: WeightSpec): void {
   const isShape = (wanted: readonly number[]) =>
     shape.length === wanted.length && shape.every((size, dim) => size === wanted[dim]);
   if (isShape(spec.shape) || (spec.otherShape !== undefined && isShape(spec.otherShape))) return;
@@ -105,13 +105,13 @@ function checkShapeOf({ file, name, shape }: SourceTensor, spec: WeightSpec): vo
   throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is ${shapes}`);
 }
 
-function unsupportedType({ file, name, type }: SourceTensor): TesseraeError {
+function unsupportedType({ file, name, type }: CheckpointTensor): TesseraeError {
   const supported = [...supportedTensorTypes].join(', ');
   const message = `${file.path}: tensor ${quote(name)} has type ${type}, which is not supported; supported are ${supported}`;
   return new TesseraeError('ERR_UNSUPPORTED', message);
 }
 
-function dtypeOf(tensor: SourceTensor): DType {
+function dtypeOf(tensor: CheckpointTensor): DType {
   const dtype = dtypeOfType[tensor.type];
   if (dtype === undefined) throw unsupportedType(tensor);
   return dtype;
@@ -150,7 +150,7 @@ class WeightLoad {
   readonly #options: WeightLoadOptions;
   readonly #pace: Pace;
   readonly #weights = new Map<string, Weight>();
-  readonly #mapped = new Map<OpenFile, MappedFile>();
+  readonly #mapped = new Map<ModelFile, MappedFile>();
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
@@ -217,7 +217,7 @@ class WeightLoad {
     throw new TesseraeError('ERR_BUDGET', message, { op: 'loadModel' });
   }
 
-  #map(file: OpenFile): MappedFile {
+  #map(file: ModelFile): MappedFile {
     let mapped = this.#mapped.get(file);
     if (mapped === undefined) {
       mapped = this.#mappings.map(file);
@@ -226,18 +226,18 @@ class WeightLoad {
     return mapped;
   }
 
-  #place(tensor: SourceTensor): Tensor {
+  #place(tensor: CheckpointTensor): Tensor {
     const { file, position, shape, transposed = false } = tensor;
     const strides = transposed ? [1, shape[0] as number] : undefined;
     return this.#map(file).tensor(position, shape, dtypeOf(tensor), strides);
   }
 
-  #rent(spec: WeightSpec, tensor: SourceTensor): Tensor {
+  #rent(spec: WeightSpec, tensor: CheckpointTensor): Tensor {
     return this.#compute.pool.empty(tensor.shape, spec.asF32 ? 'f32' : dtypeOf(tensor));
   }
 
   /** Reads a mapped tensor from the disk, so that neither the event loop nor a worker waits for it. */
-  async #pageIn({ file, position, sizeBytes }: SourceTensor, onRead: (bytes: number) => void): Promise<void> {
+  async #pageIn({ file, position, sizeBytes }: CheckpointTensor, onRead: (bytes: number) => void): Promise<void> {
     const mapped = this.#map(file);
     const read = async (start: number) => {
       for (let at = start; at < sizeBytes; at += piecesAtOnce * pieceBytes) {
@@ -256,7 +256,7 @@ class WeightLoad {
   /** Repacks a quantized matrix, by all workers, and gives the pages back that it had in the file. */
   async #pack(
     name: string,
-    { file, position, sizeBytes }: SourceTensor,
+    { file, position, sizeBytes }: CheckpointTensor,
     { type, shape }: { readonly type: QuantizedType; readonly shape: readonly [number, number] },
   ): Promise<void> {
     const { signal } = this.#options;
@@ -272,7 +272,7 @@ class WeightLoad {
   }
 
   /** Reads into the tensor, by way of a second one where the type must be widened or the elements stand otherwise. */
-  async #read(tensor: SourceTensor, into: Tensor): Promise<void> {
+  async #read(tensor: CheckpointTensor, into: Tensor): Promise<void> {
     const { signal } = this.#options;
     const { shape, transposed = false, plus = 0 } = tensor;
     const dtype = dtypeOf(tensor);

@@ -1,6 +1,6 @@
 // The options of `model.embed`, and how a model's file asks for its states to be pooled. Called by Model and by loading.
 import { checkFlag, checkWord } from '../base/options.js';
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { type Pooling, type PoolingKind, poolingKinds } from '../serving/pooling.js';
 
 export interface EmbedOptions {
@@ -17,7 +17,7 @@ const poolingOfType: readonly (PoolingKind | undefined)[] = ['mean', 'mean', 'fi
  * How a model's states are pooled where its user does not say it.
  * @throws TesseraeError ERR_UNSUPPORTED for a model that ranks texts instead
  */
-export function readPooling(metadata: GgufMetadata): PoolingKind {
+export function readPooling(metadata: ModelMetadata): PoolingKind {
   const key = `${metadata.string('general.architecture')}.pooling_type`;
   const type = metadata.count(key, 1);
   const pooling = poolingOfType[type];

@@ -3,8 +3,8 @@
 import { architectureOf } from '../architectures/registry.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkOptions, checkPositive } from '../base/options.js';
-import type { ModelSource } from '../checkpoint/checkpoint.js';
-import { openSource } from '../checkpoint/open-checkpoint.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import type { LoadingMemory } from '../checkpoint/weights.js';
 import { type LoadProgress, loadWeights, requireSupportedTypes } from '../checkpoint/weights.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
@@ -52,17 +52,17 @@ export async function loadModel(
   checkOptions(options, ['contextLength', 'kvType', 'signal', 'onProgress'], op);
   const { signal, contextLength } = options;
   if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
-  await using source = await openSource(path, { signal });
-  const architecture = architectureOf(source.metadata);
-  const config = architecture.readConfig(source.metadata);
+  await using checkpoint = await openCheckpoint(path, { signal });
+  const architecture = architectureOf(checkpoint.metadata);
+  const config = architecture.readConfig(checkpoint.metadata);
   const made = config.contextLength;
   const capacity = contextLength ?? Math.min(made, mostDefaultContext);
   if (capacity > made) {
     throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op });
   }
-  if (config.layers > source.tensors.size) {
-    const problem = `is ${config.layers}, but the file has ${source.tensors.size} tensors`;
-    throw source.metadata.error(`${architecture.name}.block_count`, problem);
+  if (config.layers > checkpoint.tensors.size) {
+    const problem = `is ${config.layers}, but the file has ${checkpoint.tensors.size} tensors`;
+    throw checkpoint.metadata.error(`${architecture.name}.block_count`, problem);
   }
   const isEncoder = architecture.kind === 'encoder';
   if (isEncoder && options.kvType !== undefined) {
@@ -71,9 +71,9 @@ export async function loadModel(
   }
   const layout = isEncoder ? undefined : pageLayout(config, checkKeyValueType(options.kvType, op));
   const specs = architecture.weights(config);
-  requireSupportedTypes(source);
-  const tokenizer = await source.createTokenizer(signal);
-  const weights = await loadWeights(memory, source, specs, options);
+  requireSupportedTypes(checkpoint);
+  const tokenizer = await checkpoint.createTokenizer(signal);
+  const weights = await loadWeights(memory, checkpoint, specs, options);
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
@@ -84,12 +84,12 @@ export async function loadModel(
     const info = {
       ...config,
       path,
-      name: source.metadata.string('general.name', '') || undefined,
+      name: checkpoint.metadata.string('general.name', '') || undefined,
       parameters: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
       weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
-      tensorTypes: countTypes(source),
+      tensorTypes: countTypes(checkpoint),
       sessionCapacity: capacity,
-      pooling: readPooling(source.metadata),
+      pooling: readPooling(checkpoint.metadata),
       loadMs: performance.now() - started,
       kvType: layout?.type,
       kvBytesPerToken: layout === undefined ? 0 : layout.pageBytes / positionsPerPage,
@@ -99,7 +99,7 @@ export async function loadModel(
       layout === undefined
         ? new ServedEncoder({ ...shared, architecture } as EncoderParts)
         : new ServedDecoder(decoderParts({ ...shared, architecture } as ForwardParts, layout));
-    const chatTemplates = readChatTemplates(source.metadata);
+    const chatTemplates = readChatTemplates(checkpoint.metadata);
     return new Model({ served, tokenizer, chatTemplates, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
@@ -111,8 +111,8 @@ function decoderParts(parts: ForwardParts, layout: PageLayout): DecoderParts {
   return { ...parts, pageLayout: layout, programs: new DecoderPrograms(parts) };
 }
 
-function countTypes(source: ModelSource): Record<string, number> {
+function countTypes(checkpoint: Checkpoint): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { type } of source.tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
+  for (const { type } of checkpoint.tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
   return counts;
 }

@@ -2,14 +2,14 @@
 // line in the table below. Called by the readers of checkpoints.
 import { quote } from '../base/quote.js';
 import { Pace } from '../base/time-slice.js';
-import type { GgufMetadata } from '../metadata/metadata.js';
+import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { createByteLevelBpe } from './bpe/byte-level-bpe.js';
 import { createSentencePiece } from './sentencepiece/sentencepiece.js';
 import { createUnigram } from './sentencepiece/unigram.js';
 import type { Tokenizer } from './tokenizer.js';
 import { createWordPiece } from './wordpiece/wordpiece.js';
 
-type TokenizerFactory = (metadata: GgufMetadata, pace: Pace) => Promise<Tokenizer>;
+type TokenizerFactory = (metadata: ModelMetadata, pace: Pace) => Promise<Tokenizer>;
 
 const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
   ['gpt2', createByteLevelBpe],
@@ -24,7 +24,7 @@ const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
  * vocabulary; AbortError when the signal fires
  */
 export async function createTokenizer(
-  metadata: GgufMetadata,
+  metadata: ModelMetadata,
   options: { signal?: AbortSignal } = {},
 ): Promise<Tokenizer> {
   const key = 'tokenizer.ggml.model';

@@ -9,7 +9,7 @@ import {
   encodeChat,
   readChatTemplates,
 } from '../../src/generation/chat/chat.js';
-import { GgufMetadata } from '../../src/metadata/metadata.js';
+import { ModelMetadata } from '../../src/metadata/model-metadata.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import { realVocabularies } from './vocabularies.js';
@@ -44,7 +44,7 @@ async function open(name: string) {
     realVocabularies.find((one) => one.name === name) as (typeof realVocabularies)[0]
   ).read();
   const values = await tokenizerMetadata(Buffer.from(JSON.stringify(json)), config, new Pace());
-  const metadata = new GgufMetadata(values, name);
+  const metadata = new ModelMetadata(values, name);
   const tokenizer = await createTokenizer(metadata);
   const chat = new Chat(readChatTemplates(metadata), tokenizer);
   const render = (messages: readonly ChatMessage[], options: ChatPromptOptions = {}) =>

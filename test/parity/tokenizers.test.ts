@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Pace } from '../../src/base/time-slice.js';
 import { openGguf } from '../../src/checkpoint/gguf/reader.js';
 import { writeGguf } from '../../src/checkpoint/gguf/writer.js';
-import { GgufMetadata } from '../../src/metadata/metadata.js';
+import { ModelMetadata } from '../../src/metadata/model-metadata.js';
 import { packageRoot } from '../../src/native/load.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
@@ -71,7 +71,7 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
     await writeGguf(path, { metadata: values, tensors: [] });
     await using file = await openGguf(path);
     inFile = await createTokenizer(file.metadata);
-    inFolder = await createTokenizer(new GgufMetadata(translated, 'tokenizer.json'));
+    inFolder = await createTokenizer(new ModelMetadata(translated, 'tokenizer.json'));
   });
 
   /** Some that tokenizer.json names: llama.cpp knows others by their text. */

@@ -1,6 +1,6 @@
 // What the decoders with RMSNorm and rotary positions share (llama and its relatives): their configuration, the tensors
 // of their layers, and the constants computed from both. Each of them says in a file of its own what it does with them.
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { vectorIn, type WeightSpec, type Weights } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
 import { type RopeConfig, type RopeStyle, readRope, scaledFrequencies } from '../rope-scaling.js';
@@ -10,7 +10,7 @@ export interface DecoderConfig extends BaseConfig {
 }
 
 export function readDecoderConfig(
-  metadata: GgufMetadata,
+  metadata: ModelMetadata,
   { architecture, style }: { architecture: string; style: RopeStyle },
 ): DecoderConfig {
   const reader = new ConfigReader(metadata, architecture);

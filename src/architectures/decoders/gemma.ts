@@ -1,7 +1,7 @@
 // What Gemma 2 and 3 have in common: their configuration, their tensors, the scaled embedding, norms after each part, the
 // gated feed-forward layer, and the soft cap on logits. gemma2.ts and gemma3.ts say how their layers attend.
 
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../../ops/calls/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ForwardInputs, WeightSpec, Weights } from '../architecture.js';
@@ -32,7 +32,7 @@ export interface GemmaDefaults {
   readonly layersOfLargest: number;
 }
 
-export function readGemmaConfig(metadata: GgufMetadata, defaults: GemmaDefaults): GemmaConfig {
+export function readGemmaConfig(metadata: ModelMetadata, defaults: GemmaDefaults): GemmaConfig {
   const { architecture, layersOfLargest } = defaults;
   const reader = new ConfigReader(metadata, architecture);
   const config = readDecoderConfig(metadata, { architecture, style: 'halfSplit' });

@@ -1,6 +1,6 @@
 // The llama architecture (Touvron et al. 2023), which is also that of Mistral and SmolLM: RMSNorm before each part,
 // rotary positions, grouped-query attention, a SwiGLU feed-forward layer. Names and keys are those of the GGUF format.
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Architecture } from '../architecture.js';
 import {
   attend,
@@ -26,7 +26,7 @@ import {
 const styleKey = 'tesserae.rope.style';
 
 /** Of llama, or of a relative that pairs the elements of a head as llama does. */
-export function readLlamaConfig(metadata: GgufMetadata, architecture: string): DecoderConfig {
+export function readLlamaConfig(metadata: ModelMetadata, architecture: string): DecoderConfig {
   const style = metadata.string(styleKey, 'interleaved');
   if (style !== 'interleaved' && style !== 'halfSplit') {
     throw metadata.error(styleKey, 'must be "interleaved" or "halfSplit"');

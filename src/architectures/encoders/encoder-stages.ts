@@ -1,7 +1,7 @@
 // What encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention over
 // whole sequences, several of one length side by side. Each says in a file of its own what its layers do.
 
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
@@ -17,7 +17,7 @@ export type EncoderPass<Config extends EncoderConfig = EncoderConfig> = Pass<Con
 export type EncoderLayer<Config extends EncoderConfig = EncoderConfig> = Layer<Config, EncoderInputs>;
 
 /** @throws TesseraeError ERR_MODEL_FILE, ERR_UNSUPPORTED, as {@link readSizes} */
-export function readEncoderConfig(metadata: GgufMetadata, architecture: string): EncoderConfig {
+export function readEncoderConfig(metadata: ModelMetadata, architecture: string): EncoderConfig {
   const reader = new ConfigReader(metadata, architecture);
   const sizes = readSizes(reader, 'layer');
   if (reader.flag('attention.causal', false)) {

@@ -3,14 +3,14 @@
 // what they mean.
 import { isUtf8 } from 'node:buffer';
 import { type ErrorCode, TesseraeError } from '../../base/errors.js';
-import type { OpenFile } from '../model-file.js';
+import type { ModelFile } from '../model-file.js';
 
 const WINDOW_BYTES = 1 << 20;
 /** Headers of known models stay under 32 MiB; this bounds what a hostile file can make us read and keep. */
 const MAX_HEADER_BYTES = 256 << 20;
 
 export class HeaderCursor {
-  readonly #file: OpenFile;
+  readonly #file: ModelFile;
   /** Where the header must have ended, and what is there. */
   readonly #limit: number;
   readonly #limitName: string;
@@ -21,7 +21,7 @@ export class HeaderCursor {
   #at = 0;
   #end = 0;
 
-  constructor(file: OpenFile) {
+  constructor(file: ModelFile) {
     const fileSizeBytes = file.sizeBytes;
     this.#file = file;
     this.#limit = Math.min(fileSizeBytes, MAX_HEADER_BYTES);

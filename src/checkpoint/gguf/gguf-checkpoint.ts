@@ -1,11 +1,11 @@
-// GGUF files as a source of models: one file, or all parts of a split one, `name-00001-of-00003.gguf` and so on, as
-// llama.cpp's gguf-split writes them. The first part has the metadata; each has tensors. Called by openSource.
+// A model in GGUF: one file, or all parts of a split one, `name-00001-of-00003.gguf` and so on, as
+// llama.cpp's gguf-split writes them. The first part has the metadata; each has tensors. Called by open-checkpoint.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { createTokenizer } from '../../tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../tokenizer/tokenizer.js';
-import type { ModelSource, OpenSourceOptions, SourceTensor } from '../checkpoint.js';
+import type { Checkpoint, CheckpointTensor, OpenCheckpointOptions } from '../checkpoint.js';
 import { type GgufFile, openGguf } from './reader.js';
 
 const partName = /-(\d{5})-of-(\d{5})\.gguf$/;
@@ -13,7 +13,7 @@ const countKey = 'split.count';
 const numberKey = 'split.no';
 
 /** @throws TesseraeError ERR_FILE, ERR_MODEL_FILE for parts that are missing or do not fit together; AbortError */
-export async function openGgufSource(path: string, options: OpenSourceOptions): Promise<ModelSource> {
+export async function openGgufCheckpoint(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
   const named = await openGguf(path, options);
   const files = [named];
   try {
@@ -29,17 +29,17 @@ export async function openGgufSource(path: string, options: OpenSourceOptions): 
       }
       files.sort((a, b) => a.metadata.count(numberKey) - b.metadata.count(numberKey));
     }
-    return new GgufSource(path, files);
+    return new GgufCheckpoint(path, files);
   } catch (error) {
     await closeAll(files);
     throw error;
   }
 }
 
-class GgufSource implements ModelSource {
+class GgufCheckpoint implements Checkpoint {
   readonly path: string;
-  readonly metadata: GgufMetadata;
-  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly #files: readonly GgufFile[];
 
   /** @param files in the order of their numbers */
@@ -76,7 +76,7 @@ function pathOfPart(path: string, index: number, count: number): string {
   return path.replace(partName, `-${digits(index + 1)}-of-${digits(count)}.gguf`);
 }
 
-async function openPart(path: string, named: string, options: OpenSourceOptions): Promise<GgufFile> {
+async function openPart(path: string, named: string, options: OpenCheckpointOptions): Promise<GgufFile> {
   try {
     return await openGguf(path, options);
   } catch (error) {
@@ -103,8 +103,8 @@ function checkPart({ path, metadata }: GgufFile, index: number, count: number): 
   }
 }
 
-function tensorsOf(files: readonly GgufFile[]): Map<string, SourceTensor> {
-  const tensors = new Map<string, SourceTensor>();
+function tensorsOf(files: readonly GgufFile[]): Map<string, CheckpointTensor> {
+  const tensors = new Map<string, CheckpointTensor>();
   for (const { file, dataOffset, tensors: infos } of files) {
     for (const { name, shape, type, offset, sizeBytes } of infos.values()) {
       if (tensors.has(name)) {

@@ -3,8 +3,8 @@
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import { Pace } from '../../base/time-slice.js';
-import { GgufMetadata } from '../../metadata/metadata.js';
-import { OpenFile } from '../model-file.js';
+import { ModelMetadata } from '../../metadata/model-metadata.js';
+import { ModelFile } from '../model-file.js';
 import { HeaderCursor } from './cursor.js';
 import { type GgufHeader, type GgufTensorInfo, parseHeader } from './parse.js';
 
@@ -14,21 +14,21 @@ export type { GgufTensorInfo } from './parse.js';
 export class GgufFile {
   readonly path: string;
   readonly version: number;
-  readonly metadata: GgufMetadata;
+  readonly metadata: ModelMetadata;
   /** In the order of the file. */
   readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
   /** Every tensor begins at a multiple of this many bytes from `dataOffset`. */
   readonly alignment: number;
   /** Where the tensor data begins in the file, in bytes. */
   readonly dataOffset: number;
-  readonly file: OpenFile;
+  readonly file: ModelFile;
 
   /** Not for users: {@link openGguf} makes these. */
-  constructor(file: OpenFile, header: GgufHeader) {
+  constructor(file: ModelFile, header: GgufHeader) {
     this.file = file;
     this.path = file.path;
     this.version = header.version;
-    this.metadata = new GgufMetadata(header.metadata, file.path);
+    this.metadata = new ModelMetadata(header.metadata, file.path);
     this.tensors = header.tensors;
     this.alignment = header.alignment;
     this.dataOffset = header.dataOffset;
@@ -84,7 +84,7 @@ export async function openGguf(path: string, options: { signal?: AbortSignal | u
     throw new TesseraeError('ERR_ARGUMENT', `expected the path of a GGUF file, got ${quote(String(path))}`);
   }
   const pace = new Pace(options.signal);
-  const file = await OpenFile.open(path);
+  const file = await ModelFile.open(path);
   try {
     return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, pace));
   } catch (error) {

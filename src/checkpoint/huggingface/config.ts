@@ -1,5 +1,5 @@
 // Translates a config.json of Hugging Face into the metadata keys of GGUF, which the architectures read and check. What a
-// config asks for beyond them is refused by name. Called by the source of Hugging Face folders.
+// config asks for beyond them is refused by name. Called by huggingface-checkpoint.ts.
 
 import { periodWithoutPositions } from '../../architectures/decoders/smollm3.js';
 import { JsonView } from '../../base/json-view.js';

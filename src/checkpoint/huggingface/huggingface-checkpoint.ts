@@ -1,17 +1,17 @@
-// Folders of Hugging Face as a source of models: config.json, tokenizer.json, and safetensors files, one or many. Gives
-// all of it under the names of GGUF. Called by openSource.
+// A model in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives
+// all of it under the names of GGUF. Called by open-checkpoint.ts.
 import { basename, join } from 'node:path';
 import { TesseraeError } from '../../base/errors.js';
 import { describeJson, JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import { Pace } from '../../base/time-slice.js';
-import { GgufMetadata } from '../../metadata/metadata.js';
+import { ModelMetadata } from '../../metadata/model-metadata.js';
 import { StringList } from '../../metadata/string-list.js';
 import type { MetadataArray, MetadataValue } from '../../metadata/value-types.js';
 import { createTokenizer } from '../../tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../tokenizer/tokenizer.js';
-import type { ModelSource, OpenSourceOptions, SourceTensor } from '../checkpoint.js';
+import type { Checkpoint, CheckpointTensor, OpenCheckpointOptions } from '../checkpoint.js';
 import { translateConfig } from './config.js';
 import { isObject, readJsonFile, readSmallFile } from './json-file.js';
 import { openSafetensors, type SafetensorsFile } from './safetensors.js';
@@ -32,7 +32,7 @@ const poolingModes = ['pooling_mode_mean_tokens', 'pooling_mode_cls_token', 'poo
  * @throws TesseraeError ERR_FILE for a folder without a model, ERR_MODEL_FILE for files that are damaged or do not fit
  * together, ERR_UNSUPPORTED for models that are not built; AbortError
  */
-export async function openHuggingFaceFolder(path: string, { signal }: OpenSourceOptions): Promise<ModelSource> {
+export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCheckpointOptions): Promise<Checkpoint> {
   const config = await readJsonFile(path, configName, signal);
   if (config === undefined) {
     const problem = `cannot be opened: it is a directory without a ${configName}, and so no model`;
@@ -52,7 +52,7 @@ export async function openHuggingFaceFolder(path: string, { signal }: OpenSource
     for (const name of await namesOfFiles(path, signal)) files.push(await openSafetensors(join(path, name), signal));
     const tensors = tensorsOf(files, architecture, tied);
     padTokens(metadata, tensors.get('token_embd.weight'));
-    return new HuggingFaceSource({ path, metadata, tensors, files });
+    return new HuggingFaceCheckpoint({ path, metadata, tensors, files });
   } catch (error) {
     for (const { file } of files) await file.close();
     throw error;
@@ -62,19 +62,19 @@ export async function openHuggingFaceFolder(path: string, { signal }: OpenSource
 interface SourceParts {
   readonly path: string;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
-  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly files: readonly SafetensorsFile[];
 }
 
-class HuggingFaceSource implements ModelSource {
+class HuggingFaceCheckpoint implements Checkpoint {
   readonly path: string;
-  readonly metadata: GgufMetadata;
-  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly #files: readonly SafetensorsFile[];
 
   constructor({ path, metadata, tensors, files }: SourceParts) {
     this.path = path;
-    this.metadata = new GgufMetadata(metadata, path);
+    this.metadata = new ModelMetadata(metadata, path);
     this.tensors = tensors;
     this.#files = files;
   }
@@ -110,8 +110,12 @@ async function namesOfFiles(path: string, signal: AbortSignal | undefined): Prom
   return [...names].sort();
 }
 
-function tensorsOf(files: readonly SafetensorsFile[], architecture: string, tied: boolean): Map<string, SourceTensor> {
-  const tensors = new Map<string, SourceTensor>();
+function tensorsOf(
+  files: readonly SafetensorsFile[],
+  architecture: string,
+  tied: boolean,
+): Map<string, CheckpointTensor> {
+  const tensors = new Map<string, CheckpointTensor>();
   for (const { file, tensors: infos } of files) {
     for (const info of infos.values()) {
       const translation = translateName(architecture, info.name, tied);
@@ -133,7 +137,7 @@ function tensorsOf(files: readonly SafetensorsFile[], architecture: string, tied
  * as llama.cpp's conversion makes them.
  * @throws TesseraeError ERR_MODEL_FILE where they are more than the tokens, which is no round number any more
  */
-function padTokens(metadata: Map<string, MetadataValue>, embedding: SourceTensor | undefined): void {
+function padTokens(metadata: Map<string, MetadataValue>, embedding: CheckpointTensor | undefined): void {
   const tokens = metadata.get('tokenizer.ggml.tokens') as MetadataArray & { value: StringList };
   const known = tokens.value.length;
   const [rows = 0] = embedding?.shape ?? [];

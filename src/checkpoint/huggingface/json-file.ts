@@ -1,7 +1,7 @@
-// Small JSON files of a model's folder, bounded before they are read. Called by the source of Hugging Face folders.
+// Small JSON files of a model's folder, bounded before they are read. Called by huggingface-checkpoint.ts.
 import { join } from 'node:path';
 import { TesseraeError } from '../../base/errors.js';
-import { OpenFile } from '../model-file.js';
+import { ModelFile } from '../model-file.js';
 
 /** What is parsed at once; a tokenizer_config.json may have one MB, an index of files half of that. */
 const MOST_PARSED_BYTES = 16 << 20;
@@ -25,9 +25,9 @@ export async function readSmallFile(
   signal?: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   const path = join(folder, name);
-  let file: OpenFile;
+  let file: ModelFile;
   try {
-    file = await OpenFile.open(path);
+    file = await ModelFile.open(path);
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
     if (cause?.code === 'ENOENT') return undefined;

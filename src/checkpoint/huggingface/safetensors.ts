@@ -1,10 +1,10 @@
 // Opens safetensors files: eight bytes that give the length of a JSON header, the header, and the tensors' bytes. Reads
-// no tensor; what is in a file is data of strangers. Called by the source of Hugging Face folders.
+// no tensor; what is in a file is data of strangers. Called by huggingface-checkpoint.ts.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { describeJson } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import { Pace } from '../../base/time-slice.js';
-import { OpenFile } from '../model-file.js';
+import { ModelFile } from '../model-file.js';
 import { isObject } from './json-file.js';
 
 /** A header of ten thousand tensors takes about one MiB; none is parsed that could hold up the event loop for long. */
@@ -45,13 +45,13 @@ export interface SafetensorsInfo {
 
 /** An open file; the caller closes `file`. */
 export interface SafetensorsFile {
-  readonly file: OpenFile;
+  readonly file: ModelFile;
   readonly tensors: ReadonlyMap<string, SafetensorsInfo>;
 }
 
 /** @throws TesseraeError ERR_FILE, ERR_MODEL_FILE for a header that is damaged or does not fit the file; AbortError */
 export async function openSafetensors(path: string, signal?: AbortSignal | undefined): Promise<SafetensorsFile> {
-  const file = await OpenFile.open(path);
+  const file = await ModelFile.open(path);
   try {
     return { file, tensors: await readHeader(file, new Pace(signal), signal) };
   } catch (error) {
@@ -61,7 +61,7 @@ export async function openSafetensors(path: string, signal?: AbortSignal | undef
 }
 
 async function readHeader(
-  file: OpenFile,
+  file: ModelFile,
   pace: Pace,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, SafetensorsInfo>> {

@@ -1,5 +1,5 @@
 // How the tensors of Hugging Face's models are called in GGUF files, and where the two differ in more than the name.
-// Called by the source of Hugging Face folders; the names of GGUF are those that the architectures know.
+// Called by huggingface-checkpoint.ts; the names of GGUF are those that the architectures know.
 
 /** What becomes of a tensor. */
 export interface Translation {

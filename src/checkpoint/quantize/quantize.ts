@@ -15,8 +15,8 @@ import {
 } from '../../ops/quantized/quantize-blocks.js';
 import { dtypes } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ModelSource, SourceTensor } from '../checkpoint.js';
-import { openGgufSource } from '../gguf/gguf-checkpoint.js';
+import type { Checkpoint, CheckpointTensor } from '../checkpoint.js';
+import { openGgufCheckpoint } from '../gguf/gguf-checkpoint.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from '../gguf/tensor-types.js';
 import { type GgufTensorSource, writeGguf } from '../gguf/writer.js';
 import { messageOf } from '../model-file.js';
@@ -69,24 +69,24 @@ export async function quantizeModel(
     throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${quote(String(type))}`, { op });
   }
   const signalOption = signal === undefined ? {} : { signal };
-  await using source = await openGgufSource(input, { signal });
-  const files = new Set([...source.tensors.values()].map(({ file }) => file));
+  await using checkpoint = await openGgufCheckpoint(input, { signal });
+  const files = new Set([...checkpoint.tensors.values()].map(({ file }) => file));
   await checkOutput([input, ...[...files].map((file) => file.path)], output, force);
-  const targets = targetsOf(source, type);
-  const totalBytes = [...source.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const targets = targetsOf(checkpoint, type);
+  const totalBytes = [...checkpoint.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let doneBytes = 0;
   const onPiece = (bytes: number) => {
     doneBytes += bytes;
     onProgress?.({ doneBytes, totalBytes });
   };
   const pieces = new PieceReader(compute, { signal, onPiece });
-  const tensors = [...source.tensors.values()].map((info): GgufTensorSource => {
+  const tensors = [...checkpoint.tensors.values()].map((info): GgufTensorSource => {
     const target = targets.get(info.name);
     const { name, shape } = info;
     if (target === undefined) return { name, shape, type: info.type, data: pieces.copied(info) };
     return { name, shape, type: target, data: pieces.quantized(info, target) };
   });
-  await writeGguf(output, { metadata: metadataOf(source, type), tensors }, signalOption);
+  await writeGguf(output, { metadata: metadataOf(checkpoint, type), tensors }, signalOption);
   return {
     path: output,
     inputBytes: [...files].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
@@ -115,20 +115,20 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
 }
 
 /** The types of the tensors that are not copied as they stand. */
-function targetsOf(source: ModelSource, type: QuantizeType): Map<string, QuantizeTarget> {
-  const architecture = source.metadata.string('general.architecture');
+function targetsOf(checkpoint: Checkpoint, type: QuantizeType): Map<string, QuantizeTarget> {
+  const architecture = checkpoint.metadata.string('general.architecture');
   const facts = {
-    layers: source.metadata.count(`${architecture}.block_count`),
-    hasOutput: source.tensors.has('output.weight'),
+    layers: checkpoint.metadata.count(`${architecture}.block_count`),
+    hasOutput: checkpoint.tensors.has('output.weight'),
   };
   const targets = new Map<string, QuantizeTarget>();
-  for (const info of source.tensors.values()) {
+  for (const info of checkpoint.tensors.values()) {
     const target = quantizedTypeOf(info, type, facts);
     if (target === undefined || target === info.type) continue;
     if (!Object.hasOwn(quantizeSources, info.type)) {
       const sources = Object.keys(quantizeSources).join(', ');
       const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding adds to the first`;
-      throw new TesseraeError('ERR_UNSUPPORTED', `${source.path}: tensor ${quote(info.name)} ${problem}`);
+      throw new TesseraeError('ERR_UNSUPPORTED', `${checkpoint.path}: tensor ${quote(info.name)} ${problem}`);
     }
     targets.set(info.name, target);
   }
@@ -138,8 +138,8 @@ function targetsOf(source: ModelSource, type: QuantizeType): Map<string, Quantiz
 /** What is told anew, and what says that the input is one part of many. */
 const replacedKeys = /^(general\.(file_type|quantization_version)|split\..*)$/;
 
-function* metadataOf(source: ModelSource, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
-  for (const [key, value] of source.metadata) {
+function* metadataOf(checkpoint: Checkpoint, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
+  for (const [key, value] of checkpoint.metadata) {
     if (!replacedKeys.test(key)) yield [key, value];
   }
   yield ['general.file_type', { type: 'u32', value: quantizeTypes[type].fileType }];
@@ -168,7 +168,7 @@ class PieceReader {
   }
 
   /** The tensor's bytes as they are. */
-  async *copied(info: SourceTensor): AsyncGenerator<Uint8Array> {
+  async *copied(info: CheckpointTensor): AsyncGenerator<Uint8Array> {
     const buffer = new Uint8Array(Math.min(info.sizeBytes, PIECE_ELEMENTS));
     for (let at = 0; at < info.sizeBytes; at += buffer.length) {
       const piece = buffer.subarray(0, info.sizeBytes - at);
@@ -179,7 +179,7 @@ class PieceReader {
   }
 
   /** The tensor's blocks. While a piece is written the next one is read and encoded. */
-  async *quantized(info: SourceTensor, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
+  async *quantized(info: CheckpointTensor, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
     const size = info.shape.reduce((product, dim) => product * dim, 1);
     const starts = Array.from({ length: Math.ceil(size / PIECE_ELEMENTS) }, (_, index) => index * PIECE_ELEMENTS);
     const lanes = [0, 1]
@@ -212,7 +212,7 @@ class PieceReader {
     }
   }
 
-  async #read(info: SourceTensor, offset: number, target: Uint8Array): Promise<void> {
+  async #read(info: CheckpointTensor, offset: number, target: Uint8Array): Promise<void> {
     await info.file.readInto(target, info.position + offset, `tensor ${quote(info.name)}`, this.#options.signal);
   }
 }
@@ -227,7 +227,7 @@ class Lane {
   readonly #elements: Tensor<'i8'>;
   readonly #blocks: Tensor<'i8'>;
 
-  constructor(compute: Compute, info: SourceTensor, to: QuantizeTarget, elements: number) {
+  constructor(compute: Compute, info: CheckpointTensor, to: QuantizeTarget, elements: number) {
     this.#compute = compute;
     this.#name = info.name;
     this.#from = info.type as QuantizeSource;

@@ -2,7 +2,7 @@
 // from acting as control tokens. Called by the model.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Literal, Tokenizer } from '../../tokenizer/tokenizer.js';
 import { ChatTemplate } from './chat-template.js';
 
@@ -53,7 +53,7 @@ const deepest = 64;
 const marks = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
 
 /** The chat templates of a model by name; that of the file itself is `default`. */
-export function readChatTemplates(metadata: GgufMetadata): ReadonlyMap<string, string> {
+export function readChatTemplates(metadata: ModelMetadata): ReadonlyMap<string, string> {
   const templates = new Map<string, string>();
   for (const [key, { type, value }] of metadata) {
     if (type !== 'string') continue;

@@ -3,7 +3,7 @@
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { Pace } from '../../base/time-slice.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
@@ -25,7 +25,7 @@ const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
 
 /** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
-export async function createByteLevelBpe(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+export async function createByteLevelBpe(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
   const preTokenizer = readPreTokenizer(metadata);
   const vocabulary = await readVocabulary(metadata, pace, { addsBos: preTokenizer.addsBos });
   const merges = await readMerges(metadata, vocabulary, pace);
@@ -35,7 +35,7 @@ export async function createByteLevelBpe(metadata: GgufMetadata, pace: Pace): Pr
   return new ByteLevelBpe(vocabulary, spelled, { merges, rules: preTokenizer.rules, ignoresMerges, normalizer });
 }
 
-async function readMerges(metadata: GgufMetadata, { ids }: Vocabulary, pace: Pace): Promise<MergeTable> {
+async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, pace: Pace): Promise<MergeTable> {
   const key = 'tokenizer.ggml.merges';
   const lines = metadata.strings(key);
   const { bytes, offsets } = lines;

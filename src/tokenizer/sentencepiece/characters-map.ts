@@ -1,7 +1,7 @@
 // SentencePiece's precompiled map of characters (`tokenizer.ggml.precompiled_charsmap`): which sequences of bytes
 // are replaced by which, before text is split. A double array trie, XOR-compressed (Kanda, 2018), and the replacements
 // after it. Called by unigram.ts.
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 
 const key = 'tokenizer.ggml.precompiled_charsmap';
 /** The longest replacement, so that a file cannot make a short text long without bound. */
@@ -25,7 +25,7 @@ export class CharactersMap {
   }
 
   /** @throws TesseraeError ERR_MODEL_FILE when the map is cut off, or a replacement has no end or is too long */
-  static read(metadata: GgufMetadata): CharactersMap | undefined {
+  static read(metadata: ModelMetadata): CharactersMap | undefined {
     if (!metadata.has(key)) return undefined;
     const bytes = Uint8Array.from(metadata.integers(key));
     if (bytes.length === 0) return undefined;

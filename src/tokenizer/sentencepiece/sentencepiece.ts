@@ -4,7 +4,7 @@
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { Pace } from '../../base/time-slice.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenSink } from '../bpe/bpe-merger.js';
 import type { TokenBuffer } from '../token-buffer.js';
@@ -27,14 +27,14 @@ export const SPACE_MARK = '\u2581';
 const prefixRules = ['always', 'unless-there', 'first-unless-there'] as const;
 type PrefixRule = (typeof prefixRules)[number] | 'never';
 
-export async function createSentencePiece(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+export async function createSentencePiece(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
   const vocabulary = await readVocabulary(metadata, pace, { bos: 1, eos: 2, unknown: 0, addsBos: true });
   const scores = readScores(metadata, vocabulary.texts.length);
   const spelled = await spellTokens(vocabulary, spellSpaces, pace);
   return new SentencePiece(vocabulary, spelled, await inspectTokens(vocabulary, scores, pace), readPrefix(metadata));
 }
 
-function readPrefix(metadata: GgufMetadata): PrefixRule {
+function readPrefix(metadata: ModelMetadata): PrefixRule {
   if (!metadata.boolean('tokenizer.ggml.add_space_prefix', true)) return 'never';
   const key = 'tesserae.tokenizer.space_prefix';
   const given = metadata.string(key, 'always');

@@ -2,7 +2,7 @@
 // tokens, the one whose scores add up highest. Called through tokenizer.ts.
 
 import type { Pace } from '../../base/time-slice.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
@@ -19,7 +19,7 @@ const SPACE_MARK = Uint8Array.of(0xe2, 0x96, 0x81);
 /** How much worse than the worst token a character without a token scores. */
 const UNKNOWN_PENALTY = 10;
 
-export async function createUnigram(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+export async function createUnigram(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
   const vocabulary = await readVocabulary(metadata, pace, { eos: 1, unknown: 2, addsEos: true });
   if (vocabulary.unknownId === undefined) {
     throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');

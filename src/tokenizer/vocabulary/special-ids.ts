@@ -1,6 +1,6 @@
 // The special tokens of a vocabulary: those that metadata names, and those that are known by their text since files
 // forget to name or to mark them. Texts and corrections are those of llama.cpp. Called by vocabulary.ts.
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { StringList } from '../../metadata/string-list.js';
 import type { TokenTable } from './token-table.js';
 
@@ -108,7 +108,7 @@ interface TokenList {
 }
 
 /** Reads the ids that metadata names and finds the others by their text. Corrects types in place. */
-export function readSpecialIds(metadata: GgufMetadata, tokens: TokenList, defaults: DefaultIds): SpecialIds {
+export function readSpecialIds(metadata: ModelMetadata, tokens: TokenList, defaults: DefaultIds): SpecialIds {
   const { types, ids } = tokens;
   const size = tokens.texts.length;
   const named = (name: string, fallback?: number) => readId(metadata, name, size, fallback);
@@ -157,7 +157,7 @@ export function readSpecialIds(metadata: GgufMetadata, tokens: TokenList, defaul
   }
 }
 
-function readId(metadata: GgufMetadata, name: string, size: number, fallback: number | undefined): number | undefined {
+function readId(metadata: ModelMetadata, name: string, size: number, fallback: number | undefined): number | undefined {
   const key = `tokenizer.ggml.${name}_token_id`;
   if (!metadata.has(key)) return fallback !== undefined && fallback < size ? fallback : undefined;
   const id = metadata.count(key);

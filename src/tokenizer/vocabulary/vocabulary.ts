@@ -3,7 +3,7 @@
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { Pace } from '../../base/time-slice.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { StringList } from '../../metadata/string-list.js';
 import { BYTE, CONTROL, type DefaultIds, NORMAL, readSpecialIds, type SpecialIds, UNKNOWN } from './special-ids.js';
 import { TokenTable } from './token-table.js';
@@ -39,7 +39,7 @@ export interface VocabularyDefaults extends DefaultIds {
 
 /** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when a token stands twice */
 export async function readVocabulary(
-  metadata: GgufMetadata,
+  metadata: ModelMetadata,
   pace: Pace,
   defaults: VocabularyDefaults = {},
 ): Promise<Vocabulary> {
@@ -75,7 +75,7 @@ export async function readVocabulary(
 }
 
 /** Absent types mean that all tokens are normal ones. */
-function readTypes(metadata: GgufMetadata, vocabularySize: number): Uint8Array {
+function readTypes(metadata: ModelMetadata, vocabularySize: number): Uint8Array {
   const key = 'tokenizer.ggml.token_type';
   if (!metadata.has(key)) return new Uint8Array(vocabularySize).fill(NORMAL);
   const types = metadata.integers(key);
@@ -93,7 +93,7 @@ function readTypes(metadata: GgufMetadata, vocabularySize: number): Uint8Array {
  * The scores of all tokens.
  * @throws TesseraeError ERR_MODEL_FILE when they are missing, fewer than the tokens, or no numbers
  */
-export function readScores(metadata: GgufMetadata, vocabularySize: number): Float32Array {
+export function readScores(metadata: ModelMetadata, vocabularySize: number): Float32Array {
   const key = 'tokenizer.ggml.scores';
   const entry = metadata.get(key);
   if (entry === undefined) throw metadata.error(key, 'is missing');
@@ -113,7 +113,7 @@ export function readScores(metadata: GgufMetadata, vocabularySize: number): Floa
  * names of pre-tokenizer, architecture and model.
  */
 function readStrips(
-  metadata: GgufMetadata,
+  metadata: ModelMetadata,
   types: Uint8Array,
   ids: TokenTable,
 ): Pick<Vocabulary, 'stripsLeft' | 'stripsRight'> {

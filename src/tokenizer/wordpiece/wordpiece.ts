@@ -2,7 +2,7 @@
 // each word into the longest tokens that fit, from its beginning on. Called through tokenizer.ts.
 
 import { type Pace, runAtOnce } from '../../base/time-slice.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { StringList } from '../../metadata/string-list.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
@@ -19,7 +19,7 @@ const SPACE_MARK = '\u2581';
 const tokensKey = 'tokenizer.ggml.tokens';
 const typesKey = 'tokenizer.ggml.token_type';
 
-export async function createWordPiece(metadata: GgufMetadata, pace: Pace): Promise<Tokenizer> {
+export async function createWordPiece(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
   const vocabulary = await readVocabulary(markWords(metadata), pace, {
     bos: 101,
     unknown: 100,
@@ -47,7 +47,7 @@ export async function createWordPiece(metadata: GgufMetadata, pace: Pace): Promi
  * GGUF files write tokens that begin a word with U+2581 in front, and others bare. Files that keep BERT's own way, with
  * ## in front of the others, are brought into that form.
  */
-function markWords(metadata: GgufMetadata): GgufMetadata {
+function markWords(metadata: ModelMetadata): ModelMetadata {
   const tokens = metadata.strings(tokensKey);
   const types = metadata.has(typesKey) ? metadata.integers(typesKey) : undefined;
   let hasHashes = false;

@@ -2,7 +2,7 @@
 // the name. A family is a line in one of the tables below. Called by byte-level-bpe.ts.
 
 import { quote } from '../../base/quote.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { classOf, LETTER, MARK, NUMBER, PUNCTUATION, patternTest } from './character-classes.js';
 import { isKnownPattern, rulesOf } from './patterns.js';
 import {
@@ -130,7 +130,7 @@ export function findPreTokenizer(name: string): PreTokenizer | undefined {
  * The pre-tokenizer of a file: the one that it names, or the exact patterns of its tokenizer.json.
  * @throws TesseraeError ERR_UNSUPPORTED for an unknown name, ERR_MODEL_FILE without a name
  */
-export function readPreTokenizer(metadata: GgufMetadata): PreTokenizer {
+export function readPreTokenizer(metadata: ModelMetadata): PreTokenizer {
   const patternsKey = 'tesserae.tokenizer.patterns';
   if (metadata.has(patternsKey)) {
     const patterns = [...metadata.strings(patternsKey)];

@@ -2,14 +2,14 @@
 // tokenizer.json files may. Called by the kinds of tokenizers.
 
 import { quote } from '../../base/quote.js';
-import type { GgufMetadata } from '../../metadata/metadata.js';
+import type { ModelMetadata } from '../../metadata/model-metadata.js';
 
 export type TextNormalizer = (text: string) => string;
 
 const forms = ['NFC', 'NFD', 'NFKC', 'NFKD'] as const;
 
 /** @throws TesseraeError ERR_UNSUPPORTED for an unknown form */
-export function normalizerOf(metadata: GgufMetadata): TextNormalizer | undefined {
+export function normalizerOf(metadata: ModelMetadata): TextNormalizer | undefined {
   const key = 'tesserae.tokenizer.normalizer';
   if (!metadata.has(key)) return undefined;
   const name = metadata.string(key);

@@ -4,7 +4,7 @@ import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../src/base/errors.js';
 import { writeGguf } from '../../../src/checkpoint/gguf/writer.js';
-import { openSource } from '../../../src/checkpoint/open-checkpoint.js';
+import { openCheckpoint } from '../../../src/checkpoint/open-checkpoint.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { modelFiles, someIds, tiny } from '../../support/models/model-files.js';
@@ -55,7 +55,7 @@ const openFiles = () => readdirSync('/proc/self/fd').length;
 
 async function expectRefused(path: string, code: ErrorCode, message: RegExp) {
   const before = openFiles();
-  await expectRejection(openSource(path), code, message);
+  await expectRejection(openCheckpoint(path), code, message);
   expect(openFiles()).toBe(before);
 }
 
@@ -84,8 +84,8 @@ test('a file that says it is the only part may be named anything', async () => {
   const [path = ''] = await split(() => {}, 1);
   const plain = folder.file('plain.gguf');
   renameSync(path, plain);
-  await using source = await openSource(plain);
-  expect(source.tensors.size).toBe(content.tensors.length);
+  await using checkpoint = await openCheckpoint(plain);
+  expect(checkpoint.tensors.size).toBe(content.tensors.length);
 });
 
 describe('parts are refused', () => {

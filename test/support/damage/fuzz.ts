@@ -5,7 +5,7 @@
 import { expect } from 'vitest';
 import { architectureOf } from '../../../src/architectures/registry.js';
 import { TesseraeError } from '../../../src/base/errors.js';
-import { openSource } from '../../../src/checkpoint/open-checkpoint.js';
+import { openCheckpoint } from '../../../src/checkpoint/open-checkpoint.js';
 import type { Engine } from '../../../src/engine.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 import { AllocationWatch } from '../running/allocations.js';
@@ -73,14 +73,14 @@ export async function expectOpenedOrRefused({ engine, mutants, sound, path, writ
 
 /** Opens a model as a load does, up to where the weights are read. */
 async function open(path: string): Promise<Tokenizer> {
-  await using source = await openSource(path);
-  for (const { file, position, sizeBytes } of source.tensors.values()) {
+  await using checkpoint = await openCheckpoint(path);
+  for (const { file, position, sizeBytes } of checkpoint.tensors.values()) {
     expect(position + sizeBytes).toBeLessThanOrEqual(file.sizeBytes);
   }
-  const architecture = architectureOf(source.metadata);
-  const config = architecture.readConfig(source.metadata);
-  if (config.layers <= source.tensors.size) architecture.weights(config);
-  return await source.createTokenizer();
+  const architecture = architectureOf(checkpoint.metadata);
+  const config = architecture.readConfig(checkpoint.metadata);
+  if (config.layers <= checkpoint.tensors.size) architecture.weights(config);
+  return await checkpoint.createTokenizer();
 }
 
 function encode(tokenizer: Tokenizer): void {

@@ -2,7 +2,7 @@
 // type. They compute like trained ones and say nothing. Used by tests and benchmarks.
 import { architectureOf } from '../../../src/architectures/registry.js';
 import { type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/writer.js';
-import { GgufMetadata } from '../../../src/metadata/metadata.js';
+import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { type LlamaContent, randomVocabulary } from './random-model.js';
@@ -74,7 +74,7 @@ export async function writeRandomModel(
   change: (content: LlamaContent) => void = () => {},
 ): Promise<void> {
   const metadata = new Map(metadataEntries(model));
-  const content = { metadata, tensors: tensorsOf(model, new GgufMetadata(metadata, path)) };
+  const content = { metadata, tensors: tensorsOf(model, new ModelMetadata(metadata, path)) };
   change(content);
   await writeGguf(path, content);
 }
@@ -119,7 +119,7 @@ function madeUpTokenizer({ vocab = 300, seed = 1 }: RandomModel): Record<string,
   };
 }
 
-function tensorsOf(model: RandomModel, metadata: GgufMetadata): GgufTensorSource[] {
+function tensorsOf(model: RandomModel, metadata: ModelMetadata): GgufTensorSource[] {
   const { type = 'F32', optional = () => false, otherShapes = () => false, seed = 1 } = model;
   const architecture = architectureOf(metadata);
   const specs = architecture.weights(architecture.readConfig(metadata));

@@ -1,5 +1,5 @@
 // Makes small byte-level BPE tokenizers. Called by the tests of the tokenizers.
-import { GgufMetadata } from '../../../src/metadata/metadata.js';
+import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { byteCharacters } from '../../../src/tokenizer/bpe/byte-alphabet.js';
@@ -24,5 +24,5 @@ export async function smallTokenizer(
     ...overrides,
   };
   const entries = Object.entries(values).filter((entry): entry is [string, MetadataValue] => entry[1] !== undefined);
-  return createTokenizer(new GgufMetadata(entries, 'small.gguf'));
+  return createTokenizer(new ModelMetadata(entries, 'small.gguf'));
 }

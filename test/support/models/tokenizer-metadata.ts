@@ -1,5 +1,5 @@
 // Makes the metadata of small tokenizers with scores. Called by the tests of the tokenizers.
-import { GgufMetadata } from '../../../src/metadata/metadata.js';
+import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 
@@ -17,7 +17,7 @@ export function tokenizerMetadata(
   kind: string,
   tokens: readonly SmallToken[],
   more: Readonly<Record<string, MetadataValue | undefined>> = {},
-): GgufMetadata {
+): ModelMetadata {
   const values: Record<string, MetadataValue | undefined> = {
     'tokenizer.ggml.model': { type: 'string', value: kind },
     'tokenizer.ggml.tokens': {
@@ -38,5 +38,5 @@ export function tokenizerMetadata(
     ...more,
   };
   const entries = Object.entries(values).filter((entry): entry is [string, MetadataValue] => entry[1] !== undefined);
-  return new GgufMetadata(entries, 'small.gguf');
+  return new ModelMetadata(entries, 'small.gguf');
 }

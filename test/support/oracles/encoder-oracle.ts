@@ -2,17 +2,17 @@
 // of the file and takes nothing from the library but the reader.
 
 import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
-import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { readNumbers } from './model-oracle.js';
 import { activations, attended, by, dot, layerNorm, plus, times, type Vector } from './oracle-math.js';
 import { oracleFrequencies } from './oracle-rope.js';
 
 export class EncoderOracle {
   readonly #weights: ReadonlyMap<string, Vector>;
-  readonly #metadata: GgufMetadata;
+  readonly #metadata: ModelMetadata;
   readonly #architecture: string;
 
-  private constructor(weights: ReadonlyMap<string, Vector>, metadata: GgufMetadata) {
+  private constructor(weights: ReadonlyMap<string, Vector>, metadata: ModelMetadata) {
     this.#weights = weights;
     this.#metadata = metadata;
     this.#architecture = metadata.string('general.architecture');

@@ -2,7 +2,7 @@
 // by the tensors in its file, how they are used by the metadata. Takes nothing from the library but the reader of files.
 
 import { type GgufFile, openGguf } from '../../../src/checkpoint/gguf/reader.js';
-import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { bfloatToNumber, halfToNumber } from '../../../src/tensor/elements/half.js';
 import { type BlockType, blockTypes, decodeBlocks } from './ggml-blocks.js';
 import { activations, attended, by, dot, layerNorm, plus, rmsNorm, times, type Vector } from './oracle-math.js';
@@ -237,7 +237,12 @@ function capped(x: Vector, cap: number): Vector {
   return cap === 0 ? x : x.map((value) => cap * Math.tanh(value / cap));
 }
 
-function traitsOf(metadata: GgufMetadata, sizes: Sizes, weights: ReadonlyMap<string, Vector>, context: number): Traits {
+function traitsOf(
+  metadata: ModelMetadata,
+  sizes: Sizes,
+  weights: ReadonlyMap<string, Vector>,
+  context: number,
+): Traits {
   const architecture = metadata.string('general.architecture');
   const number = (name: string, fallback: number) => metadata.number(`${architecture}.${name}`, fallback);
   const dim = metadata.count(`${architecture}.embedding_length`);

@@ -1,6 +1,6 @@
 // The frequencies of rotary positions in float64, written after ggml's rope and llama.cpp's reading of the metadata, as a
 // check of the library's own. Used by the oracle of the models.
-import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 
 export interface OracleRope {
   /** Radians per position of each pair; of the layers with a window where these have their own. */
@@ -10,7 +10,7 @@ export interface OracleRope {
 }
 
 interface RopeSource {
-  readonly metadata: GgufMetadata;
+  readonly metadata: ModelMetadata;
   readonly architecture: string;
   readonly headDim: number;
   readonly weights: ReadonlyMap<string, ArrayLike<number>>;

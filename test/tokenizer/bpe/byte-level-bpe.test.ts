@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
-import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { byteCharacters } from '../../../src/tokenizer/bpe/byte-alphabet.js';
@@ -14,7 +14,7 @@ import { measureLoopDelay } from '../../support/running/event-loop.js';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 
-let metadata: GgufMetadata;
+let metadata: ModelMetadata;
 let tokenizer: Tokenizer;
 
 beforeAll(async () => {
@@ -47,7 +47,7 @@ describe('the bundled vocabulary', () => {
 });
 
 /** What the pattern of the GPT-2 pre-tokenizer and merging by repeated search give: slow, and simple enough to trust. */
-async function naiveEncoder(source: GgufMetadata): Promise<(text: string) => number[]> {
+async function naiveEncoder(source: ModelMetadata): Promise<(text: string) => number[]> {
   const pattern =
     /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
   const ids = new Map([...source.strings('tokenizer.ggml.tokens')].map((text, id) => [text, id]));

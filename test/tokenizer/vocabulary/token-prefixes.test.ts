@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Pace } from '../../../src/base/time-slice.js';
-import type { GgufMetadata } from '../../../src/metadata/metadata.js';
+import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { TokenTrie, TrieWalk } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
 import { readVocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
 import { tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
@@ -13,7 +13,7 @@ async function vocabularyOf(texts: readonly string[]) {
     'bert',
     texts.map((text) => ({ text })),
   );
-  return readVocabulary(metadata satisfies GgufMetadata, new Pace());
+  return readVocabulary(metadata satisfies ModelMetadata, new Pace());
 }
 
 /** The tokens that a text begins with, by their lengths. */

@@ -1,19 +1,19 @@
-// The metadata of a GGUF file with typed getters. A getter checks the type and names the key when it does not fit;
-// it knows nothing of what the keys mean. Called by the tokenizers and the architectures.
+// The metadata of a model with typed getters, under the keys of GGUF whatever format its files have. A getter checks the
+// type, and names the key in its error; what a key means is up to the callers: the tokenizers and the architectures.
 import { type ErrorCode, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
 import type { StringList } from './string-list.js';
 import type { MetadataValue } from './value-types.js';
 
 /** Read-only map of metadata. Every getter throws ERR_MODEL_FILE when its key is absent (and no fallback given). */
-export class GgufMetadata {
+export class ModelMetadata {
   readonly #values: ReadonlyMap<string, MetadataValue>;
-  readonly #source: string;
+  readonly #path: string;
 
-  /** @param source the file's path, with which messages begin */
-  constructor(values: Iterable<readonly [string, MetadataValue]>, source: string) {
+  /** @param path of the model, with which messages begin */
+  constructor(values: Iterable<readonly [string, MetadataValue]>, path: string) {
     this.#values = new Map(values);
-    this.#source = source;
+    this.#path = path;
   }
 
   get size(): number {
@@ -31,12 +31,12 @@ export class GgufMetadata {
 
   /** An error about a key's value, for those who know what it means: `error('a.b', 'must be even')`. */
   error(key: string, problem: string, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
-    return new TesseraeError(code, `${this.#source}: metadata key ${quote(key)} ${problem}`);
+    return new TesseraeError(code, `${this.#path}: metadata key ${quote(key)} ${problem}`);
   }
 
   /** A copy in which a key has another value. */
-  with(key: string, value: MetadataValue): GgufMetadata {
-    return new GgufMetadata(new Map(this.#values).set(key, value), this.#source);
+  with(key: string, value: MetadataValue): ModelMetadata {
+    return new ModelMetadata(new Map(this.#values).set(key, value), this.#path);
   }
 
   /** In the order of the file. */
