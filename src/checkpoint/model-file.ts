@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { TesseraeError } from '../base/errors.js';
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 
 /** Data is read in pieces of this size, so that an abort is noticed between two of them. */
 const PIECE_BYTES = 4 << 20;
@@ -58,10 +58,10 @@ export class ModelFile {
    * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE when the file ends before, ERR_DISPOSED; AbortError
    */
   async readInto(target: Uint8Array, position: number, what: string, signal?: AbortSignal | undefined): Promise<void> {
-    const pace = new Pace(signal);
+    const timeSlice = new TimeSlice(signal);
     let at = 0;
     while (at < target.length) {
-      pace.check();
+      timeSlice.throwIfAborted();
       const bytesRead = await this.readPiece(target, at, Math.min(PIECE_BYTES, target.length - at), position + at);
       if (bytesRead === 0) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: ends inside ${what}`);
       at += bytesRead;

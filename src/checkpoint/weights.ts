@@ -5,7 +5,7 @@
 import type { Weight, WeightSpec, Weights } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { imageBytes, isQuantizedType, type QuantizedType, quantizedFormats } from '../ops/quantized/quantized-type.js';
 import { copy } from '../ops/rowwise/copy.js';
@@ -148,7 +148,7 @@ class WeightLoad {
   readonly #mappings: FileMappings;
   readonly #steps: readonly Step[];
   readonly #options: WeightLoadOptions;
-  readonly #pace: Pace;
+  readonly #timeSlice: TimeSlice;
   readonly #weights = new Map<string, Weight>();
   readonly #mapped = new Map<ModelFile, MappedFile>();
   readonly #totalBytes: number;
@@ -159,7 +159,7 @@ class WeightLoad {
     this.#mappings = mappings;
     this.#steps = wanted.map((one) => ({ ...one, way: wayOf(one) }));
     this.#options = options;
-    this.#pace = new Pace(options.signal);
+    this.#timeSlice = new TimeSlice(options.signal);
     this.#totalBytes = wanted.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
   }
 
@@ -167,7 +167,7 @@ class WeightLoad {
     for (const { spec, tensor, way } of this.#steps) {
       if (way.kind === 'mapped') this.#weights.set(spec.name, this.#place(tensor));
       if (way.kind === 'read') this.#weights.set(spec.name, this.#rent(spec, tensor));
-      if (this.#pace.due()) await this.#pace.rest();
+      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
     this.#checkBudget();
     // The disk works ahead of the workers, by one tensor.
@@ -241,10 +241,10 @@ class WeightLoad {
     const mapped = this.#map(file);
     const read = async (start: number) => {
       for (let at = start; at < sizeBytes; at += piecesAtOnce * pieceBytes) {
-        this.#pace.check();
+        this.#timeSlice.throwIfAborted();
         const bytes = Math.min(pieceBytes, sizeBytes - at);
         await mapped.pageIn(position + at, bytes);
-        this.#pace.check();
+        this.#timeSlice.throwIfAborted();
         onRead(bytes);
       }
     };

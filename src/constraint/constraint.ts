@@ -1,7 +1,7 @@
 // Holds a generation to a format: tells which tokens may come next, as a mask over the vocabulary. Masks are computed
 // once for each state of the format's automaton and kept. Called by generation.ts; compiled formats are kept by format.ts.
 import { TesseraeError } from '../base/errors.js';
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Automaton, DEAD } from './automaton.js';
 import type { Term } from './term.js';
@@ -62,16 +62,16 @@ export class TokenMasks {
     const set = (id: number) => {
       mask[id >>> 5] = (mask[id >>> 5] as number) | (1 << (id & 31));
     };
-    const pace = new Pace(signal);
+    const timeSlice = new TimeSlice(signal);
     // The states on the way to the node, as terms: numbers end when the automaton is reset during a rest.
     let terms: Term[] = [];
     const states = new Int32Array(deepest + 1);
     states[0] = automaton.stateOf(from);
     for (let node = 0, looked = 0; node < bytes.length; ) {
       const depth = depths[node] as number;
-      if (++looked % NODES_PER_LOOK === 0 && pace.due()) {
+      if (++looked % NODES_PER_LOOK === 0 && timeSlice.isOver()) {
         terms = Array.from(states.subarray(0, depth + 1), (state) => automaton.termOf(state));
-        await pace.rest();
+        await timeSlice.yield();
         for (const [at, term] of terms.entries()) states[at] = automaton.stateOf(term);
       }
       const next = automaton.table(states[depth] as number)[bytes[node] as number] as number;

@@ -1,6 +1,6 @@
 // The tokens of a vocabulary as a tree of their bytes, so that a format is followed along each byte once for all tokens
 // that share it. Built once for a model, in slices; called by constraint.ts.
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 
 const NODES_PER_LOOK = 512;
@@ -19,10 +19,10 @@ export interface TokenTrie {
 
 /** Without control tokens, end tokens, and tokens that stand for no bytes. */
 export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<TokenTrie> {
-  const pace = new Pace(signal);
+  const timeSlice = new TimeSlice(signal);
   const nodes = new Nodes();
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
-    if (id % NODES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % NODES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     if (tokenizer.isControl(id) || tokenizer.endIds.has(id)) continue;
     const bytes = tokenizer.tokenBytes(id);
     // Depths take 16 bits; a token of so many bytes is none that a model would choose.
@@ -41,7 +41,7 @@ export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal 
   let at = 0;
   const path: { node: number; index: number }[] = [];
   for (let node = nodes.firstChild[0] as number; node > 0; ) {
-    if (at % NODES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (at % NODES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     trie.bytes[at] = nodes.byte[node] as number;
     trie.depths[at] = path.length;
     trie.tokenStarts[at] = tokens;

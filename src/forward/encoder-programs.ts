@@ -3,7 +3,7 @@
 
 import type { EncoderArchitecture } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ForwardParts } from './decoder-programs.js';
@@ -38,7 +38,7 @@ const programsKept = 8;
 export class EncoderPrograms {
   readonly #parts: EncoderParts;
   readonly #cache = new ProgramCache<Program<Pass>>(programsKept);
-  readonly #pace = new Pace();
+  readonly #timeSlice = new TimeSlice();
 
   constructor(parts: EncoderParts) {
     this.#parts = parts;
@@ -83,7 +83,7 @@ export class EncoderPrograms {
         const start = row * tokens * dim;
         visit(index, hidden.data.subarray(start, start + (texts[index] as ArrayLike<number>).length * dim));
       }
-      if (this.#pace.due()) await this.#pace.rest();
+      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     } catch (error) {
       if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#cache.checkUsable('embed');
       throw error;

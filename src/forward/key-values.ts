@@ -1,7 +1,7 @@
 // The keys and values of one session: pages of the pool, as many as its tokens need, shared with the session's forks until
 // one of them writes. Knows no tokens and runs no model. Used by sessions.
 
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { copy as copyOp } from '../ops/rowwise/copy.js';
@@ -62,10 +62,10 @@ export class KeyValues {
         this.#pages[index] = await this.#copyOf(page, signal);
         growth.replaced = { index, page };
       }
-      const pace = new Pace(signal);
+      const timeSlice = new TimeSlice(signal);
       while (this.#pages.length < pagesFor(end)) {
         this.addPage();
-        if (pace.due()) await pace.rest();
+        if (timeSlice.isOver()) await timeSlice.yield();
       }
       return growth;
     } catch (error) {

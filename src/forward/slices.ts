@@ -1,6 +1,6 @@
 // Computes the tokens that extend a sequence, in slices: each is one run of a recorded program, whose intermediate tensors
 // are all that is held. Borrows the programs; owns no pages. Called by sequences.
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { Program } from '../program/program.js';
 import type { DecoderParts, Forward, ForwardOutput } from './decoder-programs.js';
 import type { KeyValues } from './key-values.js';
@@ -31,7 +31,7 @@ const mostLogits = { allLogits: 1 << 21, losses: 1 << 23 } as const;
 export class Slices {
   readonly #parts: DecoderParts;
   readonly #checkUsable: (op: string) => void;
-  readonly #pace = new Pace();
+  readonly #timeSlice = new TimeSlice();
 
   /** @param checkUsable throws when the sequence was disposed */
   constructor(parts: DecoderParts, checkUsable: (op: string) => void) {
@@ -68,7 +68,7 @@ export class Slices {
         programs.giveBack(kind, lent);
       }
       // Programs small enough to be computed on this thread never let the event loop turn.
-      if (this.#pace.due()) await this.#pace.rest();
+      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
   }
 

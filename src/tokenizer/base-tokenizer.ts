@@ -1,7 +1,7 @@
 // What all kinds of tokenizers share: special tokens in raw text, BOS and EOS, slices, and decoding from the bytes of
 // tokens. A kind adds how plain text becomes tokens. Extended by the kinds of tokenizers.
 import { TesseraeError } from '../base/errors.js';
-import { Pace, runAtOnce, runInSlices } from '../base/time-slice.js';
+import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
 import { TokenBuffer } from './token-buffer.js';
 import type { DecodeOptions, EncodeOptions, Literal, TokenDecoder, Tokenizer } from './tokenizer.js';
@@ -67,7 +67,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 
   async encodeAsync(text: string, options: EncodeOptions & { signal?: AbortSignal } = {}): Promise<number[]> {
-    return runInSlices(this.#encode(text, options), new Pace(options.signal));
+    return runInSlices(this.#encode(text, options), new TimeSlice(options.signal));
   }
 
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {

@@ -1,7 +1,7 @@
 // Makes the tokenizer that a model's metadata describes. A kind of tokenizer is a file in a folder beside this one, and a
 // line in the table below. Called by the readers of checkpoints.
 import { quote } from '../base/quote.js';
-import { Pace } from '../base/time-slice.js';
+import { TimeSlice } from '../base/time-slice.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { createByteLevelBpe } from './bpe/byte-level-bpe.js';
 import { createSentencePiece } from './sentencepiece/sentencepiece.js';
@@ -9,7 +9,7 @@ import { createUnigram } from './sentencepiece/unigram.js';
 import type { Tokenizer } from './tokenizer.js';
 import { createWordPiece } from './wordpiece/wordpiece.js';
 
-type TokenizerFactory = (metadata: ModelMetadata, pace: Pace) => Promise<Tokenizer>;
+type TokenizerFactory = (metadata: ModelMetadata, timeSlice: TimeSlice) => Promise<Tokenizer>;
 
 const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
   ['gpt2', createByteLevelBpe],
@@ -34,5 +34,5 @@ export async function createTokenizer(
     const supported = [...factories.keys()].join(', ');
     throw metadata.error(key, `names the tokenizer ${quote(kind)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
   }
-  return factory(metadata, new Pace(options.signal));
+  return factory(metadata, new TimeSlice(options.signal));
 }

@@ -1,7 +1,7 @@
 // Chat templates of real models, as they ship with their tokenizers: what they make of a conversation, as the models' own
 // documentation has it, and that a text of a message which spells a control token stays text.
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../src/base/time-slice.js';
+import { TimeSlice } from '../../src/base/time-slice.js';
 import {
   Chat,
   type ChatMessage,
@@ -43,7 +43,7 @@ async function open(name: string) {
   const { tokenizer: json, config } = (
     realVocabularies.find((one) => one.name === name) as (typeof realVocabularies)[0]
   ).read();
-  const values = await tokenizerMetadata(Buffer.from(JSON.stringify(json)), config, new Pace());
+  const values = await tokenizerMetadata(Buffer.from(JSON.stringify(json)), config, new TimeSlice());
   const metadata = new ModelMetadata(values, name);
   const tokenizer = await createTokenizer(metadata);
   const chat = new Chat(readChatTemplates(metadata), tokenizer);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Pace } from '../../src/base/time-slice.js';
+import { TimeSlice } from '../../src/base/time-slice.js';
 import { openGguf } from '../../src/checkpoint/gguf/reader.js';
 import { writeGguf } from '../../src/checkpoint/gguf/writer.js';
 import { ModelMetadata } from '../../src/metadata/model-metadata.js';
@@ -65,7 +65,7 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
   beforeAll(async () => {
     files = read();
     const { tokenizer, config } = files;
-    const translated = await tokenizerMetadata(Buffer.from(JSON.stringify(tokenizer)), config, new Pace());
+    const translated = await tokenizerMetadata(Buffer.from(JSON.stringify(tokenizer)), config, new TimeSlice());
     const values = new Map(Object.entries(model));
     for (const [key, value] of translated) if (key.startsWith('tokenizer.')) values.set(key, value);
     await writeGguf(path, { metadata: values, tensors: [] });

@@ -2,7 +2,7 @@
 // infos, each checked before it is used. Does not open files and reads no tensor data. Called by reader.ts.
 import { isUtf8 } from 'node:buffer';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import { StringList } from '../../metadata/string-list.js';
 import {
   DEFAULT_ALIGNMENT,
@@ -46,15 +46,19 @@ export interface GgufHeader {
   readonly dataOffset: number;
 }
 
-export async function parseHeader(cursor: HeaderCursor, fileSizeBytes: number, pace: Pace): Promise<GgufHeader> {
+export async function parseHeader(
+  cursor: HeaderCursor,
+  fileSizeBytes: number,
+  timeSlice: TimeSlice,
+): Promise<GgufHeader> {
   const version = await parseVersion(cursor);
   await cursor.need(16, 'the header');
   const tensorCount = parseEntryCount(cursor, 'the number of tensors');
   const keyCount = parseEntryCount(cursor, 'the number of metadata keys');
-  const metadata = await parseMetadata(cursor, keyCount, pace);
+  const metadata = await parseMetadata(cursor, keyCount, timeSlice);
   const alignment = alignmentOf(cursor, metadata);
   const infosOffset = cursor.offset;
-  const tensors = await parseTensorInfos(cursor, tensorCount, pace);
+  const tensors = await parseTensorInfos(cursor, tensorCount, timeSlice);
   const dataOffset = Math.ceil(cursor.offset / alignment) * alignment;
   checkPlacement(cursor, [...tensors.values()], { alignment, dataSizeBytes: fileSizeBytes - dataOffset, infosOffset });
   return { version, metadata, tensors, alignment, dataOffset };
@@ -76,7 +80,11 @@ function parseEntryCount(cursor: HeaderCursor, what: string): number {
   return count;
 }
 
-async function parseMetadata(cursor: HeaderCursor, count: number, pace: Pace): Promise<Map<string, MetadataValue>> {
+async function parseMetadata(
+  cursor: HeaderCursor,
+  count: number,
+  timeSlice: TimeSlice,
+): Promise<Map<string, MetadataValue>> {
   const values = new Map<string, MetadataValue>();
   const smallestEntryBytes = 8 + 1 + 4 + 1;
   cursor.checkFits(count, smallestEntryBytes, `the metadata of ${count} keys`);
@@ -84,8 +92,8 @@ async function parseMetadata(cursor: HeaderCursor, count: number, pace: Pace): P
     const start = cursor.offset;
     const key = await parseName(cursor, `the name of metadata key ${i}`);
     if (values.has(key)) throw cursor.error(`metadata key ${quote(key)} stands twice`, start);
-    values.set(key, await parseValue(cursor, `metadata key ${quote(key)}`, pace));
-    if (pace.due()) await pace.rest();
+    values.set(key, await parseValue(cursor, `metadata key ${quote(key)}`, timeSlice));
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   return values;
 }
@@ -106,10 +114,10 @@ async function parseLength(cursor: HeaderCursor, what: string, maxBytes: number)
   return sizeBytes;
 }
 
-async function parseValue(cursor: HeaderCursor, what: string, pace: Pace): Promise<MetadataValue> {
+async function parseValue(cursor: HeaderCursor, what: string, timeSlice: TimeSlice): Promise<MetadataValue> {
   await cursor.need(4, `the type of ${what}`);
   const type = parseValueType(cursor, what);
-  if (type === 'array') return parseArray(cursor, what, pace);
+  if (type === 'array') return parseArray(cursor, what, timeSlice);
   if (type === 'string') {
     const sizeBytes = await parseLength(cursor, what, MAX_STRING_BYTES);
     await cursor.need(sizeBytes, what);
@@ -132,18 +140,24 @@ function parseValueType(cursor: HeaderCursor, what: string): (typeof valueTypeNa
   return type;
 }
 
-async function parseArray(cursor: HeaderCursor, what: string, pace: Pace): Promise<MetadataArray> {
+async function parseArray(cursor: HeaderCursor, what: string, timeSlice: TimeSlice): Promise<MetadataArray> {
   await cursor.need(12, `the array header of ${what}`);
   const element = parseValueType(cursor, what);
   const length = cursor.count(`the length of ${what}`);
   if (element === 'array') {
     throw cursor.error(`${what} is an array of arrays, which is not supported`, cursor.offset - 12, 'ERR_UNSUPPORTED');
   }
-  if (element === 'string') return { type: 'array', element, value: await parseStrings(cursor, length, what, pace) };
-  return parseNumbers(cursor, { element, length, what, pace });
+  if (element === 'string')
+    return { type: 'array', element, value: await parseStrings(cursor, length, what, timeSlice) };
+  return parseNumbers(cursor, { element, length, what, timeSlice });
 }
 
-async function parseStrings(cursor: HeaderCursor, length: number, what: string, pace: Pace): Promise<StringList> {
+async function parseStrings(
+  cursor: HeaderCursor,
+  length: number,
+  what: string,
+  timeSlice: TimeSlice,
+): Promise<StringList> {
   cursor.checkFits(length, 8, what);
   const lengthName = `the length of a string of ${what}`;
   const offsets = new Uint32Array(length + 1);
@@ -171,7 +185,7 @@ async function parseStrings(cursor: HeaderCursor, length: number, what: string, 
     if (end - checkedEnd < BYTES_PER_LOOK && i % STRINGS_PER_LOOK !== 0 && i + 1 < length) continue;
     if (!isUtf8(bytes.subarray(checkedEnd, end))) throw notUtf8(cursor, what);
     checkedEnd = end;
-    if (pace.due()) await pace.rest();
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   return new StringList(bytes.slice(0, end), offsets);
 }
@@ -182,7 +196,7 @@ function notUtf8(cursor: HeaderCursor, what: string): Error {
 
 async function parseNumbers(
   cursor: HeaderCursor,
-  { element, length, what, pace }: { element: ScalarType; length: number; what: string; pace: Pace },
+  { element, length, what, timeSlice }: { element: ScalarType; length: number; what: string; timeSlice: TimeSlice },
 ): Promise<MetadataArray> {
   const { sizeBytes, array } = scalarTypes[element];
   cursor.checkFits(length, sizeBytes, what);
@@ -194,7 +208,7 @@ async function parseNumbers(
     for (let i = 0; i < length; i++) {
       const byte = bytes[i] as number;
       if (byte > 1) throw cursor.error(`${what} holds a bool of value ${byte}`, start + i);
-      if (i % BYTES_PER_LOOK === 0 && pace.due()) await pace.rest();
+      if (i % BYTES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     }
   }
   return { type: 'array', element, value } as MetadataArray;
@@ -210,7 +224,11 @@ function alignmentOf(cursor: HeaderCursor, metadata: ReadonlyMap<string, Metadat
   return entry.value;
 }
 
-async function parseTensorInfos(cursor: HeaderCursor, count: number, pace: Pace): Promise<Map<string, GgufTensorInfo>> {
+async function parseTensorInfos(
+  cursor: HeaderCursor,
+  count: number,
+  timeSlice: TimeSlice,
+): Promise<Map<string, GgufTensorInfo>> {
   const infos = new Map<string, GgufTensorInfo>();
   const smallestInfoBytes = 8 + 1 + 4 + 8 + 4 + 8;
   cursor.checkFits(count, smallestInfoBytes, `the list of ${count} tensors`);
@@ -219,7 +237,7 @@ async function parseTensorInfos(cursor: HeaderCursor, count: number, pace: Pace)
     const name = await parseName(cursor, `the name of tensor ${i}`);
     if (infos.has(name)) throw cursor.error(`tensor ${quote(name)} stands twice`, start);
     infos.set(name, await parseTensorInfo(cursor, name));
-    if (pace.due()) await pace.rest();
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   return infos;
 }

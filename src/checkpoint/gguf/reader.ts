@@ -2,7 +2,7 @@
 // into memory that the caller owns. Computes nothing and converts nothing. Called by the model loader.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import { Pace } from '../../base/time-slice.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import { ModelMetadata } from '../../metadata/model-metadata.js';
 import { ModelFile } from '../model-file.js';
 import { HeaderCursor } from './cursor.js';
@@ -83,10 +83,10 @@ export async function openGguf(path: string, options: { signal?: AbortSignal | u
   if (typeof path !== 'string' || path === '') {
     throw new TesseraeError('ERR_ARGUMENT', `expected the path of a GGUF file, got ${quote(String(path))}`);
   }
-  const pace = new Pace(options.signal);
+  const timeSlice = new TimeSlice(options.signal);
   const file = await ModelFile.open(path);
   try {
-    return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, pace));
+    return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, timeSlice));
   } catch (error) {
     await file.close();
     throw error;

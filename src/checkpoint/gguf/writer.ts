@@ -3,7 +3,7 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import { Pace } from '../../base/time-slice.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import {
   DEFAULT_ALIGNMENT,
   GGUF_MAGIC,
@@ -55,7 +55,7 @@ export async function writeGguf(
   content: GgufContent,
   options: { signal?: AbortSignal } = {},
 ): Promise<void> {
-  const pace = new Pace(options.signal);
+  const timeSlice = new TimeSlice(options.signal);
   const metadata = new Map(content.metadata);
   const alignment = alignmentOf(metadata);
   const tensors = placeTensors(content.tensors, alignment);
@@ -64,10 +64,10 @@ export async function writeGguf(
   try {
     handle = await open(partPath, 'w');
     const sink = new FileSink(handle);
-    await writeHeader(sink, metadata, tensors, pace);
+    await writeHeader(sink, metadata, tensors, timeSlice);
     for (const tensor of tensors) {
       await sink.pad(alignment);
-      await writeTensor(sink, tensor, pace);
+      await writeTensor(sink, tensor, timeSlice);
     }
     await sink.pad(alignment);
     await sink.flush();
@@ -126,7 +126,7 @@ async function writeHeader(
   sink: FileSink,
   metadata: ReadonlyMap<string, MetadataValue>,
   tensors: readonly PlacedTensor[],
-  pace: Pace,
+  timeSlice: TimeSlice,
 ): Promise<void> {
   await sink.bytes(Buffer.from(GGUF_MAGIC));
   await sink.number('u32', VERSION);
@@ -134,7 +134,7 @@ async function writeHeader(
   await sink.bigint('u64', BigInt(metadata.size));
   for (const [key, value] of metadata) {
     await sink.string(key);
-    await writeValue(sink, value, pace);
+    await writeValue(sink, value, timeSlice);
   }
   for (const { name, shape, typeCode, offset } of tensors) {
     await sink.string(name);
@@ -149,11 +149,11 @@ async function writeType(sink: FileSink, type: ValueType): Promise<void> {
   await sink.number('u32', valueTypeNames.indexOf(type));
 }
 
-async function writeValue(sink: FileSink, value: MetadataValue, pace: Pace): Promise<void> {
+async function writeValue(sink: FileSink, value: MetadataValue, timeSlice: TimeSlice): Promise<void> {
   await writeType(sink, value.type);
   switch (value.type) {
     case 'array':
-      return writeArray(sink, value, pace);
+      return writeArray(sink, value, timeSlice);
     case 'string':
       return sink.string(value.value);
     case 'u64':
@@ -164,25 +164,29 @@ async function writeValue(sink: FileSink, value: MetadataValue, pace: Pace): Pro
   }
 }
 
-async function writeArray(sink: FileSink, { element, value }: MetadataArray, pace: Pace): Promise<void> {
+async function writeArray(sink: FileSink, { element, value }: MetadataArray, timeSlice: TimeSlice): Promise<void> {
   await writeType(sink, element);
   await sink.bigint('u64', BigInt(value.length));
   if (element !== 'string') return sink.bytes(bytesOf(value));
   for (let i = 0; i < value.length; i++) {
     await sink.string(value.bytesAt(i));
-    if (i % STRINGS_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (i % STRINGS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
 }
 
-async function writeTensor(sink: FileSink, { name, data, sizeBytes }: PlacedTensor, pace: Pace): Promise<void> {
+async function writeTensor(
+  sink: FileSink,
+  { name, data, sizeBytes }: PlacedTensor,
+  timeSlice: TimeSlice,
+): Promise<void> {
   let written = 0;
   for await (const piece of ArrayBuffer.isView(data) ? [data] : data) {
-    pace.check();
+    timeSlice.throwIfAborted();
     const bytes = bytesOf(piece);
     written += bytes.length;
     if (written > sizeBytes) break;
-    await sink.bytes(bytes, () => pace.check());
-    if (pace.due()) await pace.rest();
+    await sink.bytes(bytes, () => timeSlice.throwIfAborted());
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   if (written === sizeBytes) return;
   const got = written > sizeBytes ? 'more' : `only ${written}`;

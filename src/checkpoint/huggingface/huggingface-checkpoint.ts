@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { TesseraeError } from '../../base/errors.js';
 import { describeJson, JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
-import { Pace } from '../../base/time-slice.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import { ModelMetadata } from '../../metadata/model-metadata.js';
 import { StringList } from '../../metadata/string-list.js';
 import type { MetadataArray, MetadataValue } from '../../metadata/value-types.js';
@@ -44,7 +44,7 @@ export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCh
     throw new TesseraeError('ERR_UNSUPPORTED', `${path}: there is no ${tokenizerName}; other tokenizers are not read`);
   }
   const tokenizerConfig = (await readJsonFile(path, 'tokenizer_config.json', signal)) ?? {};
-  const translated = await tokenizerMetadata(tokenizer, tokenizerConfig, new Pace(signal));
+  const translated = await tokenizerMetadata(tokenizer, tokenizerConfig, new TimeSlice(signal));
   for (const [key, value] of translated) metadata.set(key, value);
   await addPooling(path, architecture, metadata, signal);
   const files: SafetensorsFile[] = [];

@@ -3,7 +3,7 @@
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { describeJson } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
-import { Pace } from '../../base/time-slice.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import { ModelFile } from '../model-file.js';
 import { isObject } from './json-file.js';
 
@@ -53,7 +53,7 @@ export interface SafetensorsFile {
 export async function openSafetensors(path: string, signal?: AbortSignal | undefined): Promise<SafetensorsFile> {
   const file = await ModelFile.open(path);
   try {
-    return { file, tensors: await readHeader(file, new Pace(signal), signal) };
+    return { file, tensors: await readHeader(file, new TimeSlice(signal), signal) };
   } catch (error) {
     await file.close();
     throw error;
@@ -62,7 +62,7 @@ export async function openSafetensors(path: string, signal?: AbortSignal | undef
 
 async function readHeader(
   file: ModelFile,
-  pace: Pace,
+  timeSlice: TimeSlice,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, SafetensorsInfo>> {
   const fail = (problem: string) => new TesseraeError('ERR_MODEL_FILE', `${file.path}: ${problem}`);
@@ -88,7 +88,7 @@ async function readHeader(
     if (name === '__metadata__') continue;
     const info = readTensor(name, header[name], dataBytes, fail);
     tensors.set(name, { ...info, position: dataStart + info.position });
-    if (pace.due()) await pace.rest();
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   checkOverlaps(tensors, fail);
   return tensors;

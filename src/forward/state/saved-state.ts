@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { TesseraeError } from '../../base/errors.js';
-import { Pace } from '../../base/time-slice.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import {
   clearPositions,
   type KeyValueType,
@@ -110,7 +110,7 @@ async function* pieces(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, void> {
   const { ids, keyValues } = state;
-  const pace = new Pace(signal);
+  const timeSlice = new TimeSlice(signal);
   const hash = createHash('sha256');
   const runs = async function* (): AsyncGenerator<Uint8Array, void, void> {
     yield headerOf(state, fingerprint);
@@ -120,7 +120,7 @@ async function* pieces(
     const last = ids.length % positionsPerPage === 0 ? -1 : keyValues.pages.length - 1;
     for (const [index, page] of keyValues.pages.entries()) {
       const bytes = bytesOf(page.bytes.data);
-      yield index === last ? await clearedCopy(bytes, ids.length % positionsPerPage, keyValues, pace) : bytes;
+      yield index === last ? await clearedCopy(bytes, ids.length % positionsPerPage, keyValues, timeSlice) : bytes;
     }
   };
   for await (const run of runs()) {
@@ -128,7 +128,7 @@ async function* pieces(
       const piece = run.subarray(from, from + pieceBytes);
       hash.update(piece);
       yield piece;
-      if (pace.due()) await pace.rest();
+      if (timeSlice.isOver()) await timeSlice.yield();
     }
   }
   yield hash.digest();
@@ -146,13 +146,18 @@ function headerOf({ ids, keyValues }: SequenceState, fingerprint: Uint8Array): U
 }
 
 /** Behind the last token a page holds what was there before: none of a saved state's business. */
-async function clearedCopy(bytes: Uint8Array, from: number, { layout }: KeyValues, pace: Pace): Promise<Uint8Array> {
+async function clearedCopy(
+  bytes: Uint8Array,
+  from: number,
+  { layout }: KeyValues,
+  timeSlice: TimeSlice,
+): Promise<Uint8Array> {
   const copy = newBytes(bytes.length);
   for (let at = 0; at < bytes.length; at += pieceBytes) {
     copy.set(bytes.subarray(at, at + pieceBytes), at);
-    if (pace.due()) await pace.rest();
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
-  for (const _ of clearPositions(copy, layout, from)) if (pace.due()) await pace.rest();
+  for (const _ of clearPositions(copy, layout, from)) if (timeSlice.isOver()) await timeSlice.yield();
   return copy;
 }
 
@@ -210,19 +215,19 @@ class StateReader {
   readonly sizeBytes: number;
   readonly #source: Uint8Array | FileHandle;
   readonly #hash = createHash('sha256');
-  readonly #pace: Pace;
+  readonly #timeSlice: TimeSlice;
   #at = 0;
 
-  private constructor(source: Uint8Array | FileHandle, sizeBytes: number, pace: Pace) {
+  private constructor(source: Uint8Array | FileHandle, sizeBytes: number, timeSlice: TimeSlice) {
     this.#source = source;
     this.sizeBytes = sizeBytes;
-    this.#pace = pace;
+    this.#timeSlice = timeSlice;
   }
 
   static async open(source: unknown, signal: AbortSignal | undefined): Promise<StateReader> {
     const op = 'loadSession';
-    const pace = new Pace(signal);
-    if (source instanceof Uint8Array) return new StateReader(source, source.length, pace);
+    const timeSlice = new TimeSlice(signal);
+    if (source instanceof Uint8Array) return new StateReader(source, source.length, timeSlice);
     if (typeof source !== 'string') {
       throw new TesseraeError('ERR_ARGUMENT', 'expected a saved session: its bytes, or the path of a file', { op });
     }
@@ -230,7 +235,7 @@ class StateReader {
     try {
       const stats = await inFile(op, source, () => file.stat());
       if (!stats.isFile()) throw new TesseraeError('ERR_FILE', `${source}: not a file`, { op });
-      return new StateReader(file, stats.size, pace);
+      return new StateReader(file, stats.size, timeSlice);
     } catch (error) {
       await file.close();
       throw error;
@@ -243,7 +248,7 @@ class StateReader {
       const piece = target.subarray(from, from + pieceBytes);
       await this.#fill(piece);
       this.#hash.update(piece);
-      if (this.#pace.due()) await this.#pace.rest();
+      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
     return target;
   }

@@ -2,7 +2,7 @@
 // a program records many, for replay. The engine owns one; models compute through it. It starts and ends no threads.
 import { TesseraeError } from '../../base/errors.js';
 import { checkSignal } from '../../base/options.js';
-import { Pace, runAtOnce, runInSlices } from '../../base/time-slice.js';
+import { runAtOnce, runInSlices, TimeSlice } from '../../base/time-slice.js';
 import type { BlockSizes } from '../../machine/block-sizes.js';
 import type { Addon, ProductTraits } from '../../native/addon.js';
 import { CompiledProgram } from '../../program/compiled-program.js';
@@ -116,11 +116,11 @@ export class Compute {
     signal: AbortSignal | undefined,
   ): Promise<Program<T>> {
     this.checkOpen('program');
-    const pace = new Pace(signal, recordingSliceMs);
+    const timeSlice = new TimeSlice(signal, recordingSliceMs);
     const recording = this.#beginRecording();
     try {
-      const tensors = await runInSlices(record(recording.builder), pace);
-      return await runInSlices(recording.finish(tensors), pace);
+      const tensors = await runInSlices(record(recording.builder), timeSlice);
+      return await runInSlices(recording.finish(tensors), timeSlice);
     } catch (error) {
       recording.release();
       throw error;

@@ -2,7 +2,7 @@
 // into its UTF-8 bytes, and neighbouring tokens merge by rank. Called through tokenizer.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
@@ -25,17 +25,17 @@ const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
 
 /** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
-export async function createByteLevelBpe(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
+export async function createByteLevelBpe(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
   const preTokenizer = readPreTokenizer(metadata);
-  const vocabulary = await readVocabulary(metadata, pace, { addsBos: preTokenizer.addsBos });
-  const merges = await readMerges(metadata, vocabulary, pace);
+  const vocabulary = await readVocabulary(metadata, timeSlice, { addsBos: preTokenizer.addsBos });
+  const merges = await readMerges(metadata, vocabulary, timeSlice);
   const ignoresMerges = metadata.boolean('tesserae.tokenizer.ignore_merges', preTokenizer.ignoresMerges ?? false);
-  const spelled = await spellTokens(vocabulary, spellBytes, pace);
+  const spelled = await spellTokens(vocabulary, spellBytes, timeSlice);
   const normalizer = normalizerOf(metadata);
   return new ByteLevelBpe(vocabulary, spelled, { merges, rules: preTokenizer.rules, ignoresMerges, normalizer });
 }
 
-async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, pace: Pace): Promise<MergeTable> {
+async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, timeSlice: TimeSlice): Promise<MergeTable> {
   const key = 'tokenizer.ggml.merges';
   const lines = metadata.strings(key);
   const { bytes, offsets } = lines;
@@ -52,7 +52,7 @@ async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, pace: Pa
       throw metadata.error(key, `holds ${quote(lines.at(rank))} at ${rank}, which is not two tokens that make a third`);
     }
     merges.add(rank, left, right, merged);
-    if (rank % MERGES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (rank % MERGES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return merges;
 }

@@ -3,7 +3,7 @@
 
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import { StringList } from '../../metadata/string-list.js';
 import { BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED } from '../vocabulary/special-ids.js';
 import { TokenTable } from '../vocabulary/token-table.js';
@@ -72,27 +72,27 @@ class Entries {
   }
 }
 
-export async function readTokens({ root, spans }: DocumentAround, pace: Pace): Promise<TokenList> {
+export async function readTokens({ root, spans }: DocumentAround, timeSlice: TimeSlice): Promise<TokenList> {
   const model = root.at('model');
   const vocab = spans.get(vocabPath);
   if (vocab === undefined) throw model.at('vocab').error('must be an object or a list');
   const added = root.at('added_tokens').list();
-  const entries = await readEntries(vocab, added.length, pace);
+  const entries = await readEntries(vocab, added.length, timeSlice);
   const vocabularyLength = entries.length;
   const isList = vocab.bytes[vocab.start] === '['.charCodeAt(0);
   for (const [index, token] of added.entries()) {
     const text = Buffer.from(token.at('content').string());
     entries.texts.append(text, 0, text.length);
     entries.add(token.at('id').id());
-    if (index % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (index % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
-  const entryOf = await placeEntries(entries, model.at('vocab'), pace);
-  const texts = await textsOf(entries, entryOf, pace);
+  const entryOf = await placeEntries(entries, model.at('vocab'), timeSlice);
+  const texts = await textsOf(entries, entryOf, timeSlice);
   const table = new TokenTable(texts);
   const types = new Int32Array(texts.length).fill(UNUSED);
   const hasBytes = model.at('byte_fallback').boolean(false);
   for (let id = 0; id < texts.length; id++) {
-    if (id % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     if ((entryOf[id] as number) < 0) continue;
     table.add(id);
     types[id] = hasBytes && isByte(texts, id) ? BYTE : NORMAL;
@@ -118,14 +118,14 @@ export function unknownOf(model: JsonView, tokens: TokenList): number | undefine
 }
 
 /** `{"text": id, …}`, or `[["text", score], …]` in the order of ids. */
-async function readEntries(span: JsonSpan, more: number, pace: Pace): Promise<Entries> {
+async function readEntries(span: JsonSpan, more: number, timeSlice: TimeSlice): Promise<Entries> {
   const sizeBytes = span.end - span.start;
   const entries = new Entries(Math.ceil(sizeBytes / ENTRY_BYTES) + more, Math.ceil(sizeBytes / 2));
   const walker = new JsonWalker(span);
   const isList = walker.isAtList;
   walker.open(isList ? '[' : '{');
   while (walker.next()) {
-    if (entries.length % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (entries.length % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     if (isList) {
       walker.open('[');
       if (!walker.next()) throw walker.error(`has no token at ${entries.length}`);
@@ -145,7 +145,7 @@ async function readEntries(span: JsonSpan, more: number, pace: Pace): Promise<En
 }
 
 /** The entry of each id; -1 for those that stand for nothing. Entries of one id must have one text. */
-async function placeEntries(entries: Entries, vocab: JsonView, pace: Pace): Promise<Int32Array> {
+async function placeEntries(entries: Entries, vocab: JsonView, timeSlice: TimeSlice): Promise<Int32Array> {
   const size = entries.largestId + 1;
   // Before they are counted: ids cannot be more than entries and gaps.
   const tooMany = () => vocab.error(`has ${entries.length} tokens, but ids up to ${size - 1}`);
@@ -161,20 +161,20 @@ async function placeEntries(entries: Entries, vocab: JsonView, pace: Pace): Prom
       throw vocab.error(`gives the id ${id} to ${texts}`);
     }
     entryOf[id] = entry;
-    if (entry % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (entry % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   if (size - placed > Math.min(MOST_GAPS, placed)) throw tooMany();
   return entryOf;
 }
 
-async function textsOf({ texts, ends }: Entries, entryOf: Int32Array, pace: Pace): Promise<StringList> {
+async function textsOf({ texts, ends }: Entries, entryOf: Int32Array, timeSlice: TimeSlice): Promise<StringList> {
   const bytes = new ByteList(texts.length);
   const offsets = new Uint32Array(entryOf.length + 1);
   for (let id = 0; id < entryOf.length; id++) {
     const entry = entryOf[id] as number;
     if (entry >= 0) bytes.append(texts.bytes, ends[entry] as number, ends[entry + 1] as number);
     offsets[id + 1] = bytes.length;
-    if (id % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return new StringList(bytes.bytes, offsets);
 }
@@ -187,7 +187,7 @@ function isByte({ bytes, offsets }: StringList, id: number): boolean {
 }
 
 /** GGUF files write tokens that begin a word with U+2581 in front, and those within a word bare. */
-export async function markWords({ texts, types }: TokenList, pace: Pace): Promise<StringList> {
+export async function markWords({ texts, types }: TokenList, timeSlice: TimeSlice): Promise<StringList> {
   const bytes = new ByteList(texts.bytes.length + 4);
   const offsets = new Uint32Array(texts.length + 1);
   for (let id = 0; id < texts.length; id++) {
@@ -200,7 +200,7 @@ export async function markWords({ texts, types }: TokenList, pace: Pace): Promis
     }
     bytes.append(texts.bytes, start, end);
     offsets[id + 1] = bytes.length;
-    if (id % ENTRIES_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return new StringList(bytes.bytes, offsets);
 }

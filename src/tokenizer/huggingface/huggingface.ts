@@ -3,7 +3,7 @@
 
 import { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import { StringList } from '../../metadata/string-list.js';
 import type { MetadataMap } from '../../metadata/value-types.js';
 import { addEndings } from './huggingface-endings.js';
@@ -31,25 +31,25 @@ const MERGE_BYTES = 6;
 export async function tokenizerMetadata(
   tokenizerJson: Uint8Array,
   tokenizerConfig: unknown,
-  pace: Pace,
+  timeSlice: TimeSlice,
 ): Promise<MetadataMap> {
-  const document = await parseAround(tokenizerJson, 'tokenizer.json', [vocabPath, mergesPath], pace);
+  const document = await parseAround(tokenizerJson, 'tokenizer.json', [vocabPath, mergesPath], timeSlice);
   const { root, spans } = document;
   const config = new JsonView(tokenizerConfig, 'tokenizer_config.json');
-  const tokens = await readTokens(document, pace);
+  const tokens = await readTokens(document, timeSlice);
   const metadata: MetadataMap = new Map();
   const merges = spans.get(mergesPath);
   const kind = translateText(root, merges !== undefined, metadata);
   metadata.set('tokenizer.ggml.model', { type: 'string', value: kind });
   if (kind === 'gpt2' || kind === 'llama') {
     if (merges === undefined) throw root.at('model').at('merges').error('must be a list');
-    if (kind === 'gpt2') addStrings(metadata, 'merges', await linesOf(merges, pace));
-    else addScores(metadata, await scoresOfMerges(merges, tokens, pace));
+    if (kind === 'gpt2') addStrings(metadata, 'merges', await linesOf(merges, timeSlice));
+    else addScores(metadata, await scoresOfMerges(merges, tokens, timeSlice));
   } else if (kind === 't5') {
     if (tokens.scores === undefined) throw root.at('model').at('vocab').error('must be a list of tokens with scores');
     addScores(metadata, tokens.scores);
   }
-  addStrings(metadata, 'tokens', kind === 'bert' ? await markWords(tokens, pace) : tokens.texts);
+  addStrings(metadata, 'tokens', kind === 'bert' ? await markWords(tokens, timeSlice) : tokens.texts);
   metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: tokens.types });
   addEndings(root, config, tokens, metadata);
   return metadata;
@@ -76,7 +76,7 @@ function blankIn(bytes: Uint8Array, start: number, end: number): number {
 async function* mergesOf(
   span: JsonSpan,
   into: ByteList,
-  pace: Pace,
+  timeSlice: TimeSlice,
 ): AsyncGenerator<readonly (readonly [start: number, blank: number, end: number])[]> {
   const walker = new JsonWalker(span);
   walker.open('[');
@@ -106,17 +106,17 @@ async function* mergesOf(
     if (batch.length < ENTRIES_PER_LOOK) continue;
     yield batch;
     batch = [];
-    if (pace.due()) await pace.rest();
+    if (timeSlice.isOver()) await timeSlice.yield();
   }
   yield batch;
 }
 
-async function linesOf(span: JsonSpan, pace: Pace): Promise<StringList> {
+async function linesOf(span: JsonSpan, timeSlice: TimeSlice): Promise<StringList> {
   const sizeBytes = span.end - span.start;
   const bytes = new ByteList(Math.ceil(sizeBytes / 2));
   const offsets = new Uint32Array(Math.ceil(sizeBytes / MERGE_BYTES) + 1);
   let count = 0;
-  for await (const batch of mergesOf(span, bytes, pace)) {
+  for await (const batch of mergesOf(span, bytes, timeSlice)) {
     for (const [, blank, end] of batch) {
       if (blankIn(bytes.bytes, blank + 1, end) >= 0) {
         throw new JsonWalker(span).error(`has a token with a space at ${count}`);
@@ -129,12 +129,16 @@ async function linesOf(span: JsonSpan, pace: Pace): Promise<StringList> {
 }
 
 /** The scores with which SentencePiece merges as these merges do: the earlier a token is made, the better. */
-async function scoresOfMerges(span: JsonSpan, { texts, table }: TokenList, pace: Pace): Promise<Float32Array> {
+async function scoresOfMerges(
+  span: JsonSpan,
+  { texts, table }: TokenList,
+  timeSlice: TimeSlice,
+): Promise<Float32Array> {
   // A token that no merge makes is never made.
   const scores = new Float32Array(texts.length).fill(Number.NEGATIVE_INFINITY);
   const bytes = new ByteList(ENTRIES_PER_LOOK);
   let rank = 0;
-  for await (const batch of mergesOf(span, bytes, pace)) {
+  for await (const batch of mergesOf(span, bytes, timeSlice)) {
     for (const [start, blank, end] of batch) {
       const id = table.find(bytes.bytes, start, end, blank);
       if (id < 0) {

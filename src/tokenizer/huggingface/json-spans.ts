@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { TesseraeError } from '../../base/errors.js';
 import { JsonView } from '../../base/json-view.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 
 /** What is left of a document may be parsed at once up to this size. */
 const MOST_REST_BYTES = 16 << 20;
@@ -48,14 +48,14 @@ export async function parseAround(
   bytes: Uint8Array,
   place: string,
   paths: readonly string[],
-  pace: Pace,
+  timeSlice: TimeSlice,
 ): Promise<DocumentAround> {
   const fail = (cause?: unknown) => new TesseraeError('ERR_MODEL_FILE', `${place}: is no JSON`, { cause });
   if (!isUtf8(bytes)) throw fail();
   const spans = new Map<string, JsonSpan>();
   const rest: Uint8Array[] = [];
   let restStart = 0;
-  for await (const { path, start, end } of findSpans(bytes, paths, pace)) {
+  for await (const { path, start, end } of findSpans(bytes, paths, timeSlice)) {
     spans.set(path, { bytes, start, end, place: `${place}: ${path.replace('.', ': ')}` });
     rest.push(bytes.subarray(restStart, start), Buffer.from('null'));
     restStart = end;
@@ -79,7 +79,11 @@ interface FoundSpan {
   readonly end: number;
 }
 
-async function* findSpans(bytes: Uint8Array, paths: readonly string[], pace: Pace): AsyncGenerator<FoundSpan> {
+async function* findSpans(
+  bytes: Uint8Array,
+  paths: readonly string[],
+  timeSlice: TimeSlice,
+): AsyncGenerator<FoundSpan> {
   /** The last key at each depth, of the two outermost. */
   const keys = ['', '', ''];
   let depth = 0;
@@ -88,7 +92,7 @@ async function* findSpans(bytes: Uint8Array, paths: readonly string[], pace: Pac
   for (let at = 0; at < bytes.length; at++) {
     if (at >= lookAt) {
       lookAt = at + BYTES_PER_LOOK;
-      if (pace.due()) await pace.rest();
+      if (timeSlice.isOver()) await timeSlice.yield();
     }
     const unit = bytes[at] as number;
     if (unit === QUOTE) {

@@ -3,7 +3,7 @@
 // tokenizer.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenSink } from '../bpe/bpe-merger.js';
@@ -27,11 +27,16 @@ export const SPACE_MARK = '\u2581';
 const prefixRules = ['always', 'unless-there', 'first-unless-there'] as const;
 type PrefixRule = (typeof prefixRules)[number] | 'never';
 
-export async function createSentencePiece(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
-  const vocabulary = await readVocabulary(metadata, pace, { bos: 1, eos: 2, unknown: 0, addsBos: true });
+export async function createSentencePiece(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(metadata, timeSlice, { bos: 1, eos: 2, unknown: 0, addsBos: true });
   const scores = readScores(metadata, vocabulary.texts.length);
-  const spelled = await spellTokens(vocabulary, spellSpaces, pace);
-  return new SentencePiece(vocabulary, spelled, await inspectTokens(vocabulary, scores, pace), readPrefix(metadata));
+  const spelled = await spellTokens(vocabulary, spellSpaces, timeSlice);
+  return new SentencePiece(
+    vocabulary,
+    spelled,
+    await inspectTokens(vocabulary, scores, timeSlice),
+    readPrefix(metadata),
+  );
 }
 
 function readPrefix(metadata: ModelMetadata): PrefixRule {
@@ -50,7 +55,11 @@ interface InspectedTokens extends ScoredTokens {
   readonly byteIds: Int32Array;
 }
 
-async function inspectTokens(vocabulary: Vocabulary, scores: Float32Array, pace: Pace): Promise<InspectedTokens> {
+async function inspectTokens(
+  vocabulary: Vocabulary,
+  scores: Float32Array,
+  timeSlice: TimeSlice,
+): Promise<InspectedTokens> {
   const { texts, types, ids } = vocabulary;
   const isText = new Uint8Array(texts.length);
   const byteIds = new Int32Array(256).fill(-1);
@@ -69,7 +78,7 @@ async function inspectTokens(vocabulary: Vocabulary, scores: Float32Array, pace:
     isText[id] = 1;
     longest = Math.max(longest, end - start);
     endsAtSpaces &&= !hasInnerSpace(texts.bytes, start, end);
-    if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return { ids, scores, isText, longest, endsAtSpaces, byteIds };
 }

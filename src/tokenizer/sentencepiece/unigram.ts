@@ -1,7 +1,7 @@
 // SentencePiece's unigram model (`tokenizer.ggml.model` = t5, also of XLM-RoBERTa): of all ways to cut a text into
 // tokens, the one whose scores add up highest. Called through tokenizer.ts.
 
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
@@ -19,22 +19,22 @@ const SPACE_MARK = Uint8Array.of(0xe2, 0x96, 0x81);
 /** How much worse than the worst token a character without a token scores. */
 const UNKNOWN_PENALTY = 10;
 
-export async function createUnigram(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
-  const vocabulary = await readVocabulary(metadata, pace, { eos: 1, unknown: 2, addsEos: true });
+export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(metadata, timeSlice, { eos: 1, unknown: 2, addsEos: true });
   if (vocabulary.unknownId === undefined) {
     throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');
   }
   const { types } = vocabulary;
   const scores = readScores(metadata, vocabulary.texts.length);
   const isPiece = (id: number) => types[id] === NORMAL || types[id] === USER_DEFINED || types[id] === UNUSED;
-  const trie = await TokenTrie.of(vocabulary, isPiece, pace);
+  const trie = await TokenTrie.of(vocabulary, isPiece, timeSlice);
   let least = Number.POSITIVE_INFINITY;
   for (let id = 0; id < types.length; id++) {
     if (types[id] === NORMAL) least = Math.min(least, scores[id] as number);
     // Tokens that the user defined are taken wherever they fit.
     else if (types[id] === USER_DEFINED) scores[id] = 0;
   }
-  return new Unigram(vocabulary, await spellTokens(vocabulary, spellSpaces, pace), {
+  return new Unigram(vocabulary, await spellTokens(vocabulary, spellSpaces, timeSlice), {
     trie,
     scores,
     unknownId: vocabulary.unknownId,

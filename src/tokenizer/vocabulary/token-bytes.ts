@@ -1,6 +1,6 @@
 // The bytes that the tokens of a vocabulary stand for, in one piece of memory. Called by the kinds of tokenizers.
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import { BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from './special-ids.js';
 import type { Vocabulary } from './vocabulary.js';
 
@@ -23,7 +23,7 @@ export type Spelling = (source: Uint8Array, start: number, end: number, target: 
 export async function spellTokens(
   { texts, types, errorAt }: Vocabulary,
   spelling: Spelling,
-  pace: Pace,
+  timeSlice: TimeSlice,
 ): Promise<TokenBytes> {
   const bytes = new Uint8Array(texts.bytes.length);
   const offsets = new Uint32Array(texts.length + 1);
@@ -42,7 +42,7 @@ export async function spellTokens(
       at += end - start;
     }
     offsets[id + 1] = at;
-    if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return { bytes, offsets };
 }

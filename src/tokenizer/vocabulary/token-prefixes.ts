@@ -1,6 +1,6 @@
 // Finds all tokens that begin at a place, byte by byte: the tokens in the order of their bytes, and searches within them.
 // So it takes memory by the number of tokens, whatever the length of their texts. Called by unigram.ts and wordpiece.ts.
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import type { Vocabulary } from './vocabulary.js';
 
 const TOKENS_PER_LOOK = 2048;
@@ -36,16 +36,16 @@ export class TokenTrie {
   }
 
   /** Of the tokens that pass a test, in slices that leave the event loop free. */
-  static async of(vocabulary: Vocabulary, isWanted: (id: number) => boolean, pace: Pace): Promise<TokenTrie> {
+  static async of(vocabulary: Vocabulary, isWanted: (id: number) => boolean, timeSlice: TimeSlice): Promise<TokenTrie> {
     const { offsets, length } = vocabulary.texts;
     const ids = new Int32Array(length);
     let count = 0;
     for (let id = 0; id < length; id++) {
       if (offsets[id] !== offsets[id + 1] && isWanted(id)) ids[count++] = id;
-      if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+      if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     }
     const trie = new TokenTrie(vocabulary, ids.slice(0, count));
-    await trie.#sort(pace);
+    await trie.#sort(timeSlice);
     return trie;
   }
 
@@ -118,7 +118,7 @@ export class TokenTrie {
   }
 
   /** By the first byte, within each by the second, and so on; few are sorted by comparing them. */
-  async #sort(pace: Pace): Promise<void> {
+  async #sort(timeSlice: TimeSlice): Promise<void> {
     const ids = this.#ids;
     const moved = new Int32Array(ids.length);
     const starts = new Int32Array(258);
@@ -127,7 +127,7 @@ export class TokenTrie {
       const depth = open.pop() as number;
       const to = open.pop() as number;
       const from = open.pop() as number;
-      if (pace.due()) await pace.rest();
+      if (timeSlice.isOver()) await timeSlice.yield();
       if (to - from <= SMALL) {
         this.#insert(from, to, depth);
         continue;
@@ -136,7 +136,7 @@ export class TokenTrie {
       for (let at = from; at < to; at++) {
         const slot = this.#byteAt(ids[at] as number, depth) + 2;
         starts[slot] = (starts[slot] as number) + 1;
-        if (at % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+        if (at % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
       }
       // From counts to where each byte begins; those that end here come first, and are sorted.
       starts[0] = from;
@@ -149,7 +149,7 @@ export class TokenTrie {
         const slot = this.#byteAt(id, depth) + 1;
         moved[starts[slot] as number] = id;
         starts[slot] = (starts[slot] as number) + 1;
-        if (at % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+        if (at % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
       }
       ids.set(moved.subarray(from, to), from);
     }

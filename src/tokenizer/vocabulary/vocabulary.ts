@@ -2,7 +2,7 @@
 // Checks them; does not know how text is split. Shared by all kinds of tokenizers.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
-import type { Pace } from '../../base/time-slice.js';
+import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { StringList } from '../../metadata/string-list.js';
 import { BYTE, CONTROL, type DefaultIds, NORMAL, readSpecialIds, type SpecialIds, UNKNOWN } from './special-ids.js';
@@ -40,7 +40,7 @@ export interface VocabularyDefaults extends DefaultIds {
 /** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when a token stands twice */
 export async function readVocabulary(
   metadata: ModelMetadata,
-  pace: Pace,
+  timeSlice: TimeSlice,
   defaults: VocabularyDefaults = {},
 ): Promise<Vocabulary> {
   const texts = metadata.strings(tokensKey);
@@ -49,7 +49,7 @@ export async function readVocabulary(
   for (let id = 0; id < texts.length; id++) {
     const twin = texts.offsets[id] === texts.offsets[id + 1] ? -1 : ids.add(id);
     if (twin >= 0) throw metadata.error(tokensKey, `holds ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
-    if (id % TOKENS_PER_LOOK === 0 && pace.due()) await pace.rest();
+    if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   const types = readTypes(metadata, texts.length);
   const special = readSpecialIds(metadata, { texts, types, ids }, defaults);

@@ -1,7 +1,7 @@
 // WordPiece as BERT has it (`tokenizer.ggml.model` = bert): text is cleaned and split into words and punctuation, and
 // each word into the longest tokens that fit, from its beginning on. Called through tokenizer.ts.
 
-import { type Pace, runAtOnce } from '../../base/time-slice.js';
+import { runAtOnce, type TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { StringList } from '../../metadata/string-list.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
@@ -19,8 +19,8 @@ const SPACE_MARK = '\u2581';
 const tokensKey = 'tokenizer.ggml.tokens';
 const typesKey = 'tokenizer.ggml.token_type';
 
-export async function createWordPiece(metadata: ModelMetadata, pace: Pace): Promise<Tokenizer> {
-  const vocabulary = await readVocabulary(markWords(metadata), pace, {
+export async function createWordPiece(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
+  const vocabulary = await readVocabulary(markWords(metadata), timeSlice, {
     bos: 101,
     unknown: 100,
     separator: 102,
@@ -32,8 +32,8 @@ export async function createWordPiece(metadata: ModelMetadata, pace: Pace): Prom
     throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');
   }
   const lowercase = metadata.boolean('tokenizer.ggml.normalizer.lowercase', true);
-  const trie = await TokenTrie.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), pace);
-  return new WordPiece(vocabulary, await spellTokens(vocabulary, spellSpaces, pace), {
+  const trie = await TokenTrie.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), timeSlice);
+  return new WordPiece(vocabulary, await spellTokens(vocabulary, spellSpaces, timeSlice), {
     trie,
     unknownId: vocabulary.unknownId,
     lowercase,

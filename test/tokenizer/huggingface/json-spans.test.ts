@@ -1,11 +1,11 @@
 // Documents parsed around large parts, and the parts walked value by value: as JSON.parse has them, or refused.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../../src/base/time-slice.js';
+import { TimeSlice } from '../../../src/base/time-slice.js';
 import { ByteList, type JsonSpan, JsonWalker, parseAround } from '../../../src/tokenizer/huggingface/json-spans.js';
 
 const paths = ['model.vocab', 'list'];
-const around = (text: string) => parseAround(Buffer.from(text), 'a.json', paths, new Pace());
+const around = (text: string) => parseAround(Buffer.from(text), 'a.json', paths, new TimeSlice());
 const textOf = ({ bytes, start, end }: JsonSpan) => Buffer.from(bytes.subarray(start, end)).toString();
 const spanOf = (text: string): JsonSpan => ({
   bytes: Buffer.from(text),
@@ -60,7 +60,7 @@ test.each(['', '{', '{"list":[1', '{"list":[1]]}', '[}', '{"a":"', '{"model":{"v
 );
 
 test('bytes that are no UTF-8 are refused', async () => {
-  await expect(parseAround(Buffer.from([0x22, 0xff, 0x22]), 'a.json', paths, new Pace())).rejects.toEqual(refusal);
+  await expect(parseAround(Buffer.from([0x22, 0xff, 0x22]), 'a.json', paths, new TimeSlice())).rejects.toEqual(refusal);
 });
 
 describe('a walker', () => {

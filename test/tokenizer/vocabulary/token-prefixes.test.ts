@@ -1,7 +1,7 @@
 // The trie of tokens against a plain map, for texts that share their beginnings, and for long ones, in little memory.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Pace } from '../../../src/base/time-slice.js';
+import { TimeSlice } from '../../../src/base/time-slice.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { TokenTrie, TrieWalk } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
 import { readVocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
@@ -13,7 +13,7 @@ async function vocabularyOf(texts: readonly string[]) {
     'bert',
     texts.map((text) => ({ text })),
   );
-  return readVocabulary(metadata satisfies ModelMetadata, new Pace());
+  return readVocabulary(metadata satisfies ModelMetadata, new TimeSlice());
 }
 
 /** The tokens that a text begins with, by their lengths. */
@@ -35,7 +35,7 @@ test('finds the tokens that a text begins with', async () => {
   await fc.assert(
     fc.asyncProperty(many, fc.array(letters, { minLength: 1, maxLength: 20 }), async (texts, asked) => {
       fc.pre(texts.length > 0);
-      const trie = await TokenTrie.of(await vocabularyOf(texts), (id) => id % 7 !== 0, new Pace());
+      const trie = await TokenTrie.of(await vocabularyOf(texts), (id) => id % 7 !== 0, new TimeSlice());
       const ids = new Map(texts.map((text, id) => [text, id]));
       // Twice, since steps are remembered.
       for (const text of [...asked, ...texts, ...asked]) {
@@ -57,7 +57,7 @@ test('takes memory by the number of tokens, not by their lengths', async () => {
   const texts = Array.from({ length: 40 }, (_, index) => long.slice(index) + index);
   const vocabulary = await vocabularyOf(texts);
   const watch = new AllocationWatch();
-  const trie = await TokenTrie.of(vocabulary, () => true, new Pace());
+  const trie = await TokenTrie.of(vocabulary, () => true, new TimeSlice());
   watch.end();
   expect(watch.total).toBeLessThan(1 << 20);
   expect(prefixes(trie, `${texts[7]} and more`)).toEqual([[99_994, 7]]);
