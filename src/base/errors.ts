@@ -1,4 +1,4 @@
-// The errors that the library throws, with their stable codes. Every room may import this; it imports nothing.
+// The errors that the library throws, with their stable codes. Every room may import this file; it imports none.
 
 /** Stable codes of {@link TesseraeError}; a code's meaning never changes once released. */
 export type ErrorCode =
@@ -12,21 +12,21 @@ export type ErrorCode =
   | 'ERR_DISPOSED'
   /** A tensor belongs to another engine. */
   | 'ERR_FOREIGN_TENSOR'
-  /** A program was started while it is running; its tensors hold one run at a time. */
+  /** A program was started while it is running: its tensors serve one run at a time. */
   | 'ERR_BUSY'
   /** The engine is closed or closing. */
   | 'ERR_ENGINE_CLOSED'
   /** The memory budget would be exceeded. */
   | 'ERR_BUDGET'
-  /** An index tensor named a row that its table does not have. */
+  /** An index in an index tensor is outside the table. */
   | 'ERR_INDEX'
-  /** A worker thread died while it worked on this program. */
+  /** A worker thread died while it computed a part of this program. */
   | 'ERR_WORKER_LOST'
   /** The worker threads could not be started. */
   | 'ERR_WORKER_START'
-  /** The native addon is missing or does not fit this machine. */
+  /** The native addon is missing, or this machine cannot load it or run its kernels. */
   | 'ERR_NATIVE'
-  /** A kernel failed in a way that has no code of its own. */
+  /** A kernel failed for a reason that has no code of its own. */
   | 'ERR_KERNEL'
   /** A model file is truncated, corrupt or inconsistent. */
   | 'ERR_MODEL_FILE'
@@ -34,7 +34,7 @@ export type ErrorCode =
   | 'ERR_FILE'
   /** The model's architecture, tensor type or tokenizer is not supported. */
   | 'ERR_UNSUPPORTED'
-  /** An output format, a regular expression or a JSON schema, is malformed or uses what is not supported. */
+  /** An output format (a regular expression or a JSON schema) is malformed or uses an unsupported feature. */
   | 'ERR_FORMAT'
   /** A prompt does not fit into the model's context. */
   | 'ERR_CONTEXT'
@@ -45,14 +45,14 @@ export type ErrorCode =
   /** A chat template is missing or damaged, refuses the messages, or exceeds its limits. */
   | 'ERR_CHAT_TEMPLATE';
 
-/** Where an error arose, as far as it is known. */
+/** Where an error arose. */
 export interface ErrorDetails {
   /** The operation, as it is spelled in the API. */
   op?: string;
   cause?: unknown;
 }
 
-/** Every error that the library throws on purpose, except for {@link AbortError}. */
+/** The class of all errors that the library throws on purpose, except for {@link AbortError}. */
 export class TesseraeError extends Error {
   readonly code: ErrorCode;
   readonly op: string | undefined;
@@ -68,7 +68,7 @@ export class TesseraeError extends Error {
   }
 }
 
-/** What an operation rejects with when its AbortSignal fires. `cause` is the signal's reason. */
+/** The error of an operation whose AbortSignal fired. `cause` is the signal's reason. */
 export class AbortError extends Error {
   readonly code = 'ABORT_ERR';
 

@@ -1,11 +1,11 @@
-// A JSON document of a stranger with typed getters, which name the place where something else stands than expected.
-// Called by the reader of tokenizer.json files.
+// Typed getters over parsed, untrusted JSON; their errors name the place of the wrong value. Used by the readers of
+// Hugging Face folders (tokenizer.json, config.json, the safetensors index).
 import { type ErrorCode, TesseraeError } from './errors.js';
 import { quote } from './quote.js';
 
 export class JsonView {
   readonly value: unknown;
-  /** The file and the place in it, with which messages begin. */
+  /** The file and the path of keys in it; messages begin with it. */
   readonly place: string;
 
   constructor(value: unknown, place: string) {
@@ -25,7 +25,7 @@ export class JsonView {
     return this.value === undefined || this.value === null;
   }
 
-  /** A member, which is absent where this is no object or has none of that name. */
+  /** The member of this name; it is absent when this value is not an object or has no such member. */
   at(key: string): JsonView {
     const members = isObject(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
     return new JsonView(members, `${this.place}: ${/^[\w./-]{1,60}$/.test(key) ? key : quote(key)}`);
@@ -45,7 +45,7 @@ export class JsonView {
     return typeof this.value === 'number' && !Number.isNaN(this.value) ? this.value : this.#mismatch('a number');
   }
 
-  /** An integer from 0 to under 2^24. */
+  /** An integer from 0 to 2^24 − 1. */
   id(): number {
     const value = this.value;
     return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 24
@@ -53,18 +53,14 @@ export class JsonView {
       : this.#mismatch('a token id');
   }
 
-  /** The elements of a list; none when it is absent. */
+  /** The elements of a list; an absent one has none. */
   list(): JsonView[] {
     if (this.isAbsent) return [];
     if (!Array.isArray(this.value)) return this.#mismatch('a list');
     return this.value.map((element, i) => new JsonView(element, `${this.place}[${i}]`));
   }
 
-  /** A list as it stands, for those that are too long for a view of each element. */
-  rawList(): readonly unknown[] {
-    return Array.isArray(this.value) ? this.value : this.#mismatch('a list');
-  }
-
+  /** The object itself, for objects with too many members for a view of each. */
   rawObject(): Readonly<Record<string, unknown>> {
     return isObject(this.value) ? this.value : this.#mismatch('an object');
   }
@@ -74,7 +70,7 @@ export class JsonView {
   }
 }
 
-/** What a value is, in a few words: values of strangers may be of any size and depth. */
+/** A short description of a value for messages: an untrusted value may have any size and depth. */
 export function describeJson(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return quote(value);

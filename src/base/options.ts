@@ -1,13 +1,14 @@
-// Checks of the options and values that callers pass, with one message for each kind of mistake. Called by every room that
-// takes options.
+// Checks of the options and values that callers pass, with one message for each kind of mistake. Called by every room
+// that takes options.
 import { TesseraeError } from './errors.js';
 
-/** @throws TesseraeError ERR_ARGUMENT for options that are no object, or have a key that is not in the list */
+/** @throws TesseraeError ERR_ARGUMENT for options that are not an object, and for a key that is not in the list */
 export function checkKeys(options: unknown, allowed: readonly string[], op: string): asserts options is object {
   checkIsObject(options, op);
   for (const key of Object.keys(options)) if (!allowed.includes(key)) throw unknownOption(key, op);
 }
 
+/** The error for an option that does not exist. */
 export function unknownOption(key: string, op: string): TesseraeError {
   return new TesseraeError('ERR_ARGUMENT', `there is no option ${key}`, { op });
 }
@@ -18,7 +19,7 @@ export function checkOptions(options: object, allowed: readonly string[], op: st
   checkSignalAndProgress(options, op);
 }
 
-/** Checks what many calls have in common, where the keys are checked elsewhere. @throws TesseraeError ERR_ARGUMENT */
+/** Checks `signal` and `onProgress` of options whose keys are checked elsewhere. @throws TesseraeError ERR_ARGUMENT */
 export function checkSignalAndProgress(options: unknown, op: string): void {
   checkIsObject(options, op);
   const { signal, onProgress } = options as { signal?: unknown; onProgress?: unknown };
@@ -33,6 +34,7 @@ function checkIsObject(options: unknown, op: string): asserts options is object 
   throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
 }
 
+/** @throws TesseraeError ERR_ARGUMENT unless the value is an integer of at least `least` */
 export function checkPositive(value: unknown, name: string, op: string, least = 1): number {
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, {
@@ -40,7 +42,7 @@ export function checkPositive(value: unknown, name: string, op: string, least = 
   });
 }
 
-/** An integer in a range; undefined stays. */
+/** @throws TesseraeError ERR_ARGUMENT unless the value is undefined or an integer from `least` to `most` */
 export function checkRange(value: unknown, name: string, op: string, least: number, most: number): number | undefined {
   if (value === undefined) return undefined;
   if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
@@ -54,14 +56,14 @@ export function checkSignal(value: unknown, op: string): AbortSignal | undefined
   throw new TesseraeError('ERR_ARGUMENT', 'signal must be an AbortSignal', { op });
 }
 
-/** A flag; undefined gives the fallback. */
+/** A boolean; undefined gives the fallback. @throws TesseraeError ERR_ARGUMENT for any other value */
 export function checkFlag(value: unknown, fallback: boolean, name: string, op: string): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be true or false, got ${String(value)}`, { op });
 }
 
-/** One of the given words; undefined gives the first. */
+/** One of the given words; undefined gives the first. @throws TesseraeError ERR_ARGUMENT for any other value */
 export function checkWord<T extends string>(value: unknown, words: readonly T[], name: string, op: string): T {
   if (value === undefined) return words[0] as T;
   if (words.includes(value as T)) return value as T;

@@ -1,6 +1,5 @@
-// The block sizes of matrix products: what the caller asks for, else what the caches of this machine suggest. Speed
-// only: results do not depend on them (native/kernels/block_sizes.h says what each one cuts). Called by the engine.
-
+// Chooses the block sizes of matrix products: the caller's, else sizes that fit the caches of this machine. They affect
+// speed only, never results (native/kernels/block_sizes.h says what each one cuts). Called by the engine.
 import { TesseraeError } from '../base/errors.js';
 import { type Cache, readCaches } from './caches.js';
 
@@ -11,36 +10,36 @@ export interface BlockSizes {
   readonly mc: number;
 }
 
-/** What block sizes must fit: the micro-tile of the kernel set, and the workers' scratch memory. */
+/** What block sizes must fit: the micro-tile of the kernel set and the workers' scratch memory. */
 export interface BlockSizeLimits {
   /** Rows and columns of C that the micro-kernel holds in registers. */
   readonly mr: number;
   readonly nr: number;
-  /** Sizes that suit any machine. */
+  /** Sizes that work on any machine. */
   readonly defaults: BlockSizes;
-  /** Whether sizes are whole panels, and fit into scratch memory. */
+  /** Whether the sizes are whole panels and fit into scratch memory. */
   readonly valid: (sizes: BlockSizes) => boolean;
 }
 
-/** Block sizes in elements; what is left out is chosen by the caches. */
+/** Block sizes in elements; those left out are chosen for the caches. */
 export type BlockSizeOptions = Partial<BlockSizes>;
 
-/** kc rows of A fill at most this share of the first cache. */
+/** mr rows of A, kc long, fill at most this share of the L1 data cache. */
 const shareOfFirst = 2 / 3;
-/** kc · nc floats of a block of B fill at most this share of the second cache. */
+/** A block of B, kc · nc floats, fills at most this share of the L2 cache. */
 const shareOfSecond = 0.6;
-/** Larger ones gain nothing, and a larger block takes room from partial sums. */
+/** Upper limits: larger values gain nothing, and a larger block of B leaves less scratch for partial sums. */
 const mostKc = 1024;
 const mostNc = 256;
 const mostBlock = 147_456;
-/** Elements of packed A against those of a block of B. */
+/** mc / nc: elements of a packed block of A per element of a block of B. */
 const packedShare = 1.5;
-/** Whole micro-tiles of all kernel sets. */
+/** mc is a multiple of this, which is a whole number of micro-tiles in every kernel set. */
 const packedRows = 24;
 
 /**
- * @throws TesseraeError ERR_ARGUMENT for sizes that are no whole panels (kc a multiple of 8, nc of 16, mc of 6) or that
- * the workers' scratch memory does not hold
+ * @throws TesseraeError ERR_ARGUMENT for sizes that are not whole panels (kc a multiple of 8, nc of 16, mc of 6) or do
+ * not fit into the workers' scratch memory
  */
 export function chooseBlockSizes(
   limits: BlockSizeLimits,
@@ -61,7 +60,7 @@ export function chooseBlockSizes(
   throw argumentError(message);
 }
 
-/** What fits the caches; the defaults where the system does not report any. */
+/** Sizes that fit the caches; the defaults if the system reports no caches. */
 function suggested({ mr, nr, defaults, valid }: BlockSizeLimits, caches: readonly Cache[]): BlockSizes {
   const floatsOf = (level: number, share: number) => {
     const cache = caches.find((one) => one.level === level && one.kind !== 'instruction');
@@ -76,7 +75,7 @@ function suggested({ mr, nr, defaults, valid }: BlockSizeLimits, caches: readonl
   return valid(sizes) ? sizes : defaults;
 }
 
-/** The largest of unit · 2^i and unit · 3 · 2^i up to a value, at least one unit. */
+/** The largest of unit · 2^i and unit · 3 · 2^i that is not above the value, at least one unit. */
 function roundBelow(value: number, unit: number): number {
   const units = Math.max(1, Math.min(value, mostNc) / unit);
   return unit * Math.max(powerOfTwoBelow(units), units < 3 ? 1 : 3 * powerOfTwoBelow(units / 3));

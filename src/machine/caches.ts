@@ -1,20 +1,21 @@
-// The caches of a CPU as the kernel tells of them in sysfs. Reads; derives nothing. Called by the engine
-// for its block sizes, and by describeMachine().
-import { readdirSync, readFileSync } from 'node:fs';
+// The CPU's caches as Linux reports them in sysfs. Only reads them. Called by block-sizes.ts, and by the benchmarks and
+// the command `info` to describe the machine.
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readText } from './read-text.js';
 
 export interface Cache {
   readonly level: number;
   readonly kind: 'data' | 'instruction' | 'unified';
   readonly sizeBytes: number;
   readonly lineBytes: number;
-  /** How many logical CPUs have it in common. */
+  /** Logical CPUs that share it. */
   readonly sharedBy: number;
 }
 
 const kinds: Readonly<Record<string, Cache['kind']>> = { Data: 'data', Instruction: 'instruction', Unified: 'unified' };
 
-/** The caches of one CPU, the nearest first; none where the system does not tell, as in some containers. */
+/** The caches of one CPU, L1 first; none if the system does not report them, as in some containers. */
 export function readCaches(folder = '/sys/devices/system/cpu/cpu0/cache'): Cache[] {
   const caches: Cache[] = [];
   for (const index of entriesOf(folder)) {
@@ -34,7 +35,7 @@ export function cacheName({ level, kind }: Cache): string {
   return `L${level}${kind === 'unified' ? '' : kind[0]}`;
 }
 
-/** `0-3,8` are five; a list that says nothing is one CPU, the one that was asked. */
+/** CPUs in a list: `0-3,8` are five. An empty list counts as one, the CPU itself. */
 function countCpus(list: string): number {
   let count = 0;
   for (const [, first, last] of list.matchAll(/(\d+)(?:-(\d+))?/g)) count += Number(last ?? first) - Number(first) + 1;
@@ -53,13 +54,5 @@ function entriesOf(folder: string): string[] {
     return readdirSync(folder).filter((name) => /^index\d+$/.test(name));
   } catch {
     return [];
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return '';
   }
 }

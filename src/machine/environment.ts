@@ -1,27 +1,26 @@
-// The environment variables that the library obeys, read and checked. The only file that reads process.env;
-// what an option and a variable both set, the option decides (src/engine.ts).
+// Reads and checks the environment variables of the library. The only file that reads process.env. An option of
+// Engine.create takes precedence over its variable (src/engine.ts).
 import { TesseraeError } from '../base/errors.js';
 
 /**
- * The kernel sets, by instruction set, the better ones later. `ref` is plain scalar code that runs everywhere; `avx_vnni`
- * is `avx2` with 8-bit dot products; `avx512` wants F, BW, VL, DQ and VNNI.
+ * The kernel sets by instruction set, in ascending order of speed. `ref` is plain scalar code that runs on any CPU;
+ * `avx_vnni` is `avx2` with 8-bit dot products; `avx512` needs F, BW, VL, DQ and VNNI.
  */
 export type IsaName = 'ref' | 'avx2' | 'avx_vnni' | 'avx512';
 
 export const ISA_NAMES: readonly IsaName[] = ['ref', 'avx2', 'avx_vnni', 'avx512'];
 
-/** What the environment asks for; undefined where it is silent. */
+/** The settings in the environment; undefined for a variable that is not set. */
 export interface Environment {
-  /** `TESSERAE_ISA`: the kernel set to use, instead of the best one that this CPU runs. */
+  /** `TESSERAE_ISA`: the kernel set to use instead of the best one that this CPU can run. */
   readonly isa: IsaName | undefined;
-  /** `TESSERAE_THREADS`: how many workers to start where the caller does not say. */
+  /** `TESSERAE_THREADS`: the number of workers to start if the caller does not set it. */
   readonly threads: number | undefined;
 }
 
 /**
- * Reads the variables anew at each call. A variable that is set to nothing counts as not set.
- *
- * @throws {TesseraeError} `ERR_ARGUMENT` where a variable has a value that it cannot have.
+ * Reads the variables at each call. An empty variable counts as not set.
+ * @throws TesseraeError ERR_ARGUMENT for a variable with an invalid value
  */
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
   return {

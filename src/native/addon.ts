@@ -1,20 +1,20 @@
-// The native addon as TypeScript sees it. The binding (native/binding/addon.cpp) checks types, lengths and alignment
-// only; the rooms that call it check everything else. Not here: finding and loading the file (load.ts).
+// The types of the native addon. The binding (native/binding/addon.cpp) checks types, lengths and alignment; the rooms
+// that call it check everything else. load.ts finds and loads the file.
 import type { BlockSizes } from '../machine/block-sizes.js';
 
 /** The state of a published program; the numbers of RunState in native/core/executor.h. */
 export const RunState = { running: 0, finished: 1, drained: 2 } as const;
 
-/** Why a worker came back from `work`; the numbers of WorkResult in native/core/executor.h. */
-export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3, valueOutOfRange: 4 } as const;
+/** Why `work` returned to its worker; the numbers of WorkResult in native/core/executor.h. */
+export const WorkResult = { left: 0, ended: 1, yielded: 2, abandoned: 3 } as const;
 
-/** What the coordinator does next, on its CPU; the numbers of CallerNext in native/core/executor.h. */
+/** Whether the calling thread goes on computing after the call; the numbers of CallerNext in native/core/executor.h. */
 export const CallerNext = { rests: 0, works: 1 } as const;
 
-/** Where a worker is; the numbers of SeatState in native/core/control.h. */
+/** Whether a worker serves its seat; the numbers of SeatState in native/core/control.h. */
 export const SeatState = { away: 0, onShift: 1 } as const;
 
-/** The numbers of KernelStatus in native/core/op.h. */
+/** The result of a tile; the numbers of KernelStatus in native/core/op.h. */
 export const KernelStatus = {
   ok: 0,
   indexOutOfRange: 1,
@@ -30,12 +30,12 @@ export interface NativeFailure {
   readonly tile: number;
 }
 
-/** Sizes and offsets of the shared structures, in bytes where the name says so. */
+/** Sizes and offsets of the shared structures of native/core/control.h and op.h. */
 export interface NativeLayout {
   readonly headerBytes: number;
-  /** Of the trace's address, within a program's header. */
+  /** Offset of the trace's address in a program's header. */
   readonly headerTraceBytes: number;
-  /** What a trace holds of each tile. */
+  /** Size of a trace's entry for one tile. */
   readonly tileTraceBytes: number;
   readonly recordBytes: number;
   readonly recordParamsBytes: number;
@@ -43,87 +43,97 @@ export interface NativeLayout {
   readonly controlBytes: number;
   readonly seatBytes: number;
   readonly scratchBytes: number;
-  /** Of the state, within a seat. */
+  /** Offset of the state in a seat. */
   readonly seatStateBytes: number;
   readonly endingsOffsetBytes: number;
+  /** Programs that can run at the same time. */
   readonly slots: number;
+  /** The most workers of a team. */
   readonly maxSeats: number;
 }
 
-/** Which of a control block's 32-bit words is the state of the seat. */
+/** The index of a seat's state among the 32-bit words of the control block. */
 export function seatStateIndex({ controlBytes, seatBytes, seatStateBytes }: NativeLayout, seat: number): number {
   return (controlBytes + seat * seatBytes + seatStateBytes) / Int32Array.BYTES_PER_ELEMENT;
 }
 
-/** How the kernels cut a matrix product, in elements: native/kernels/block_sizes.h. */
-/** What the choice of path, blocks and tiles depends on. */
+/** Properties of a kernel set on which the choice of path, blocks and tiles of a matrix product depends. */
 export interface ProductTraits {
   /** Rows and columns of C that the micro-kernel for large tiles holds in registers. */
   readonly mr: number;
   readonly nr: number;
-  /** Up to so many rows the thin path is faster than packing a wide operand whose k is contiguous. */
+  /** Up to this many rows, the thin path is faster than packing a wide operand whose k is contiguous. */
   readonly thinAcross: number;
 }
 
+/** Counts since the start of the team: tiles and time of each op, sleeps on the futex, spins that ended in time. */
 export interface NativeTeamStats {
   readonly ops: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
   readonly sleeps: number;
   readonly spinsWon: number;
 }
 
-/** A read-only mapping of a file. It is unmapped at the latest when this object is garbage-collected. */
+/** A read-only mapping of a file. When this object is garbage-collected, the file is unmapped if it still is mapped. */
 export type NativeMapping = object;
 
-/** All blocks are 64-byte aligned Uint8Arrays over shared memory. */
+/** The functions of the addon. Every `control`, `program` and `scratch` is a 64-byte aligned view of shared memory. */
 export interface Addon {
   readonly kernels: readonly { readonly name: string; readonly paramWords: number }[];
   /** The kernel sets that this CPU can run, the best one last. */
   readonly isas: readonly string[];
   readonly layout: NativeLayout;
-  /** For each of `isas` how it computes matrix products. */
+  /** For each kernel set in `isas`. */
   readonly products: Readonly<Record<string, ProductTraits>>;
   readonly defaultBlockSizes: BlockSizes;
 
   /** Whether the blocks are whole panels and fit into a worker's scratch memory. */
   blockSizesValid(sizes: BlockSizes): boolean;
+  /** The address of the first byte. */
   addressOf(bytes: ArrayBufferView): number;
+  /** Asks the system to back the memory with huge pages. */
   adviseHugePages(bytes: Uint8Array): void;
-  /** Gives whole pages back to the system at once; they read as zeros afterwards. */
+  /** Gives the whole pages in this range back to the system at once; they read as zeros afterwards. */
   releasePages(bytes: Uint8Array): void;
 
-  /** Maps the first `sizeBytes` of an open regular file. Throws what the system says where it cannot. */
+  /** Maps the first `sizeBytes` of an open regular file. Throws the system's error if it cannot be mapped. */
   mapFile(fd: number, sizeBytes: number): NativeMapping;
+  /** The address of the first byte. */
   mappingAddress(mapping: NativeMapping): number;
-  /** Once: the address is nothing afterwards. The system's work is done on a thread of libuv. */
+  /** Call it once: the address is invalid afterwards. The unmapping itself is done on a libuv thread. */
   unmapFile(mapping: NativeMapping): void;
-  /** Reads a range from the disk on a thread of libuv. Rejects where the file has become shorter. */
+  /** Reads a range from the disk on a libuv thread. Rejects if the file has become shorter. */
   pageIn(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
-  /** Gives the whole pages of a range back to the system, on such a thread; where touched they are paged in again. */
+  /** Gives the whole pages in a range back to the system, on a libuv thread; a later access reads them again. */
   releaseMapped(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
 
+  /** Initialises the memory of a team. The calls below are described in src/team/README.md. */
   controlInit(
     control: Uint8Array,
     options: { isa: string; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
   ): void;
-  /** Wakes `mostWorkers` sleeping workers at most; which ones depends on `next`, a CallerNext. */
+  /** Puts a program into a free slot and wakes at most `mostWorkers` workers; which ones depends on `next`, a CallerNext. */
   publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number, next: number): void;
-  /** Works on the published program until it is finished or the time is up; whether it is finished. */
+  /** Computes tiles of a published program until it is finished or the time is up. Returns whether it is finished. */
   assist(control: Uint8Array, slot: number, program: Uint8Array, budgetUs: number): boolean;
   slotIsFree(control: Uint8Array, slot: number): boolean;
+  /** A RunState. */
   runState(control: Uint8Array, slot: number, program: Uint8Array): number;
   failure(control: Uint8Array, slot: number): NativeFailure | undefined;
   cancel(control: Uint8Array, slot: number): void;
+  /** Takes a finished or drained program out of its slot, ready to be published again. */
   retire(control: Uint8Array, slot: number, program: Uint8Array): void;
-  /** Returns the slot that the dead worker was in, or -1. */
+  /** Frees the seat of a dead worker. Returns the slot that it was in, or -1. */
   bury(control: Uint8Array, seat: number): number;
-  /** Claims shifts until `most` seats are on shift; writes the seats into `seats` and returns how many it claimed. */
+  /** Puts seats on shift until `most` of them are; writes the new ones into `seats` and returns how many they are. */
   callToShift(control: Uint8Array, seats: Uint8Array, most: number, next: number): number;
+  /** Makes every worker leave its shift after the tile that it is computing. */
   closeTeam(control: Uint8Array): void;
+  /** Computes a whole program on the calling thread. */
   runInline(control: Uint8Array, program: Uint8Array): NativeFailure | undefined;
   teamStats(control: Uint8Array): NativeTeamStats;
 
-  /** For workers, once before the first call of `work`: the thread may stay on one CPU from here on. */
+  /** For workers, once before the first call of `work`: may pin the calling thread to a CPU. */
   takeSeat(control: Uint8Array, seat: number): void;
-  /** For workers: works on the seat until there is a reason to come back, a WorkResult. */
+  /** For workers: computes tiles until there is a reason to return, a WorkResult. */
   work(control: Uint8Array, seat: number): number;
 }

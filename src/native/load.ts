@@ -1,4 +1,4 @@
-// Finds and loads the native addon: the only file that loads a .node. It serves the main thread and the workers alike;
+// Finds and loads the native addon: the only file that loads a .node. Called by the main thread and by every worker;
 // Node keeps one instance of the addon per thread.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,13 +7,16 @@ import { fileURLToPath } from 'node:url';
 import { TesseraeError } from '../base/errors.js';
 import type { Addon } from './addon.js';
 
-/** The package's folder, whether this file runs from `src/` or as built from `dist/src/`. */
+/** The package's folder. This file runs from `src/`, or built from `dist/src/`. */
 export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder);
     if (parent === folder) {
-      throw new TesseraeError('ERR_NATIVE', `no package.json stands above ${fileURLToPath(import.meta.url)}`);
+      throw new TesseraeError(
+        'ERR_NATIVE',
+        `no folder above ${fileURLToPath(import.meta.url)} contains a package.json`,
+      );
     }
     folder = parent;
   }
@@ -21,10 +24,9 @@ export function packageRoot(): string {
 }
 
 /**
- * Loads the addon for this platform: the build of a checkout if there is one, else the binary that the package carries.
- * A binary that is there but does not load is an error, never a reason to try the next.
- *
- * @throws {TesseraeError} `ERR_NATIVE` where there is no binary, or none that this machine can load.
+ * Loads the addon for this platform: the build of a checkout if there is one, else the binary in the package. A binary
+ * that exists but does not load is an error; the next one is not tried.
+ * @throws TesseraeError ERR_NATIVE if there is no binary, or if it does not load on this machine
  */
 export function loadAddon(root: string = packageRoot()): Addon {
   const platform = `${process.platform}-${process.arch}`;

@@ -1,4 +1,4 @@
-// src/machine/block-sizes.ts: what is chosen for which caches, what is refused, and that results do not depend on it.
+// src/machine/block-sizes.ts: the sizes for given caches, refused options, and that results do not depend on the sizes.
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/index.js';
 import {
@@ -37,13 +37,13 @@ describe('chooseBlockSizes', () => {
     ['32 KiB and 1 MiB for two threads', caches(64 << 10, 1 << 20, 2), { kc: 512, nc: 128, mc: 192 }],
     ['32 KiB and 256 KiB', caches(32 << 10, 256 << 10), { kc: 512, nc: 64, mc: 96 }],
     ['tiny caches', caches(1 << 10, 4 << 10), { kc: 128, nc: 16, mc: 24 }],
-    ['no caches that are told of', [], { kc: 512, nc: 128, mc: 192 }],
+    ['caches that are not reported', [], { kc: 512, nc: 128, mc: 192 }],
   ])('%s', (_name, found, expected, given = limits) => {
     expect(chooseBlockSizes(given, {}, found)).toEqual(expected);
     expect(addon.blockSizesValid(expected)).toBe(true);
   });
 
-  test('what is given goes before what the caches suggest', () => {
+  test('prefers the given sizes to those for the caches', () => {
     expect(chooseBlockSizes(limits, { nc: 64 }, caches(32 << 10, 512 << 10))).toEqual({
       kc: 512,
       nc: 64,
@@ -52,22 +52,22 @@ describe('chooseBlockSizes', () => {
   });
 
   test.each<[string, unknown, RegExp]>([
-    ['kc that is no multiple of 8', { kc: 12 }, /kc 12.*kc must be a multiple of 8/],
-    ['nc that is no multiple of 16', { nc: 8 }, /nc 8/],
-    ['mc that is no multiple of 6', { mc: 10 }, /mc 10/],
+    ['kc that is not a multiple of 8', { kc: 12 }, /kc 12.*kc must be a multiple of 8/],
+    ['nc that is not a multiple of 16', { nc: 8 }, /nc 8/],
+    ['mc that is not a multiple of 6', { mc: 10 }, /mc 10/],
     ['more than the scratch holds', { kc: 4096 }, /fit into scratch/],
     ['far more than that', { kc: 2 ** 40 }, /fit into scratch/],
-    ['no number', { kc: '8' }, /kc must be a positive integer, got 8/],
+    ['a string', { kc: '8' }, /kc must be a positive integer, got 8/],
     ['zero', { nc: 0 }, /nc must be a positive integer, got 0/],
-    ['another name', { kd: 8 }, /no block size kd/],
-    ['no object', 7, /must be an object/],
+    ['an unknown name', { kd: 8 }, /no block size kd/],
+    ['a number', 7, /must be an object/],
   ])('refuses %s', async (_name, blockSizes, message) => {
     const creation = Engine.create({ threads: 1, blockSizes: blockSizes as BlockSizeOptions });
     await expectRejection(creation, 'ERR_ARGUMENT', message);
   });
 });
 
-test('products have the same bits whatever the blocks, packed or not', async () => {
+test('products have the same bits for all block sizes, packed or not', async () => {
   const numbers = new Numbers(5);
   const [m, k, n] = [150, 300, 90];
   const [a, b] = [numbers.floats(m * k), numbers.floats(k * n)];

@@ -1,4 +1,4 @@
-// src/machine/caches.ts: what is read from the system's description of a CPU's caches.
+// src/machine/caches.ts: reading the system's description of a CPU's caches.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ function place(index: number, files: Record<string, string>): void {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), `${text}\n`);
 }
 
-test('the caches of a CPU, the nearest first, whatever the order of the folders', () => {
+test('gives the caches of a CPU, L1 first, for any order of the folders', () => {
   const line = { coherency_line_size: '64' };
   place(3, { level: '1', type: 'Data', size: '48K', shared_cpu_list: '0', ...line });
   place(10, { level: '1', type: 'Instruction', size: '32K', shared_cpu_list: '0,16', ...line });
@@ -31,7 +31,7 @@ test('the caches of a CPU, the nearest first, whatever the order of the folders'
   expect(caches.map(({ lineBytes }) => lineBytes)).toEqual([64, 64, 64, 64]);
 });
 
-test('what cannot be read is left out: no figure is made up', () => {
+test('leaves out a cache whose description is incomplete or unknown', () => {
   place(0, { level: '1', type: 'Data', size: '32K' });
   place(1, { level: '2', type: 'Unified' });
   place(2, { level: 'x', type: 'Unified', size: '32K' });
@@ -40,6 +40,6 @@ test('what cannot be read is left out: no figure is made up', () => {
   expect(readCaches(folder)).toEqual([{ level: 1, kind: 'data', sizeBytes: 32768, lineBytes: 0, sharedBy: 1 }]);
 });
 
-test('a system that tells nothing has no caches to report', () => {
+test('gives no caches if the system reports none', () => {
   expect(readCaches(join(folder, 'absent'))).toEqual([]);
 });

@@ -1,16 +1,16 @@
-// src/machine/environment.ts: what each variable may hold, and what is said where it holds something else.
+// src/machine/environment.ts: the values that each variable may have, and the error for any other value.
 import { describe, expect, test } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
 import { readEnvironment } from '../../src/machine/environment.js';
+import { expectRejection } from '../support/rejections.js';
 
 describe('readEnvironment', () => {
-  test('is silent where the variables are absent or empty', () => {
-    const silent = { isa: undefined, threads: undefined };
-    expect(readEnvironment({})).toEqual(silent);
-    expect(readEnvironment({ TESSERAE_ISA: '', TESSERAE_THREADS: '' })).toEqual(silent);
+  test('gives undefined for variables that are absent or empty', () => {
+    const nothing = { isa: undefined, threads: undefined };
+    expect(readEnvironment({})).toEqual(nothing);
+    expect(readEnvironment({ TESSERAE_ISA: '', TESSERAE_THREADS: '' })).toEqual(nothing);
   });
 
-  test('reads the variables of the process, at each call anew', () => {
+  test('reads the variables of the process at each call', () => {
     const before = process.env.TESSERAE_THREADS;
     try {
       process.env.TESSERAE_THREADS = '3';
@@ -37,18 +37,8 @@ describe('readEnvironment', () => {
     ['TESSERAE_THREADS', ' 2', 'a positive whole number'],
     ['TESSERAE_THREADS', 'all', 'a positive whole number'],
     ['TESSERAE_THREADS', '99999999999999999999', 'a positive whole number'],
-  ])('refuses %s=%s', (name, value, expected) => {
-    const error = catchError(() => readEnvironment({ [name]: value }));
-    expect(error).toBeInstanceOf(TesseraeError);
-    expect(error).toMatchObject({ code: 'ERR_ARGUMENT', message: `${name} must be ${expected}, got '${value}'` });
+  ])('refuses %s=%s', async (name, value, expected) => {
+    const error = await expectRejection(() => readEnvironment({ [name]: value }), 'ERR_ARGUMENT');
+    expect(error.message).toBe(`${name} must be ${expected}, got '${value}'`);
   });
 });
-
-function catchError(run: () => unknown): unknown {
-  try {
-    run();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('nothing was thrown');
-}

@@ -1,4 +1,4 @@
-// How many CPUs a process may use, from control-group files as containers show them.
+// src/machine/parallelism.ts: how many CPUs a process may use, from control-group files as they are in containers.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { type CgroupFiles, usableCpus } from '../../src/machine/parallelism.js';
 
 const folders: string[] = [];
 
-/** Writes the files below a new folder; `membership` is what /proc/self/cgroup says. */
+/** Writes the files below a new folder; `membership` is the text of /proc/self/cgroup. */
 function cgroup(membership: string, files: Record<string, string>): CgroupFiles {
   const root = mkdtempSync(join(tmpdir(), 'tesserae-cgroup-'));
   folders.push(root);
@@ -50,7 +50,7 @@ describe('usableCpus', () => {
       { 'cpu,cpuacct/cpu.cfs_quota_us': '-1\n', 'cpu,cpuacct/cpu.cfs_period_us': '100000\n' },
       16,
     ],
-    ['nonsense', '0::/\n', { 'cpu.max': 'abc def\n' }, 16],
+    ['text that is not a number', '0::/\n', { 'cpu.max': 'abc def\n' }, 16],
   ])('%s', (_, membership, files, expected) => {
     expect(usableCpus(cgroup(membership, files), 16)).toBe(expected);
   });

@@ -1,10 +1,10 @@
-// src/native/load.ts: which binary is taken, and what is said where none loads.
+// src/native/load.ts: which binary is loaded, and the error if none loads.
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
 import { loadAddon, packageRoot } from '../../src/native/load.js';
+import { expectRejection } from '../support/rejections.js';
 
 const platform = `${process.platform}-${process.arch}`;
 const built = join(packageRoot(), 'build/Release/tesserae.node');
@@ -21,27 +21,25 @@ describe('loadAddon', () => {
     expect(loadAddon()).toBe(loadAddon());
   });
 
-  test('loads the prebuilt binary where there is no build', () => {
+  test('loads the prebuilt binary if there is no build', () => {
     const prebuilt = place(`prebuilds/${platform}/tesserae.node`);
     copyFileSync(built, prebuilt);
     expect(Object.keys(loadAddon(folder))).toEqual(Object.keys(loadAddon()));
   });
 
-  test('says in one line that there is no binary, for which platform, and where it looked', () => {
-    const error = catchError(() => loadAddon(folder));
-    expect(error.code).toBe('ERR_NATIVE');
+  test('says in one line that there is no binary, for which platform, and where it looked', async () => {
+    const error = await expectRejection(() => loadAddon(folder), 'ERR_NATIVE');
     expect(error.message).toContain(platform);
     expect(error.message).toContain(join(folder, 'build/Release/tesserae.node'));
     expect(error.message).toContain(join(folder, `prebuilds/${platform}/tesserae.node`));
     expect(error.message).not.toContain('\n');
   });
 
-  test('says in one line that a binary does not load, and does not try the next', () => {
+  test('says in one line that a binary does not load, and does not try the next', async () => {
     const broken = place('build/Release/tesserae.node');
     writeFileSync(broken, 'not a shared object');
     copyFileSync(built, place(`prebuilds/${platform}/tesserae.node`));
-    const error = catchError(() => loadAddon(folder));
-    expect(error.code).toBe('ERR_NATIVE');
+    const error = await expectRejection(() => loadAddon(folder), 'ERR_NATIVE');
     expect(error.message).toContain(broken);
     expect(error.message).toContain(platform);
     expect(error.message).not.toContain('\n');
@@ -57,14 +55,4 @@ test('packageRoot is the folder of package.json', () => {
 function place(file: string): string {
   mkdirSync(dirname(join(folder, file)), { recursive: true });
   return join(folder, file);
-}
-
-function catchError(run: () => unknown): TesseraeError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof TesseraeError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
 }
