@@ -1,4 +1,4 @@
-// activation, and with it the vector functions of avx2/math.h: bounds in units in the last place over the whole
+// Tests of activation, and so of the functions in avx2/math.h: error bounds in units in the last place over the whole
 // range of floats.
 #include "kernels/activation.h"
 
@@ -24,7 +24,8 @@ std::vector<float> activate(Isa isa, Activation kind, const std::vector<float>& 
   return x.copy_row(0);
 }
 
-// What the largest error may be, for a result near x. gelu_tanh's far tail inherits the rounding of its exponent.
+// The largest allowed error at x, in units in the last place. The far tail of gelu_tanh is less accurate, because of
+// the rounding of its exponent.
 double bound(Isa isa, Activation kind, float x) {
   if (isa == Isa::ref) return 0.501;
   switch (kind) {
@@ -46,7 +47,7 @@ float float_of(uint32_t bits) {
   return value;
 }
 
-// Every exponent and sign with random fractions, what surrounds each limit, and the special values.
+// Every exponent and sign with random fractions, the neighbours of each limit, and the special values.
 std::vector<float> samples(int per_exponent) {
   std::vector<float> values{0.0f, -0.0f, INFINITY, -INFINITY, NAN, float_of(1), float_of(0x80000001)};
   Random random(3);
@@ -109,7 +110,7 @@ TEST_CASE("activation: exp of every seventh float") {
     }
     const std::vector<float> got = activate(Isa::avx2, Activation::exp, values);
     for (size_t i = 0; i < values.size(); ++i) {
-      // Where the answer is plain, no libm is asked.
+      // Results that are obvious are not computed with libm.
       if (values[i] > 89) {
         if (got[i] != INFINITY) worst = INFINITY;
       } else if (values[i] < -104) {

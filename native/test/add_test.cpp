@@ -1,4 +1,4 @@
-// add: the checks of the element-wise ops of two operands.
+// Tests of add: the checks of element-wise kernels with two operands (binary_testing.h).
 #include "kernels/add.h"
 
 #include "binary_testing.h"

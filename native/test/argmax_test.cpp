@@ -1,4 +1,4 @@
-// argmax: the first of equals, the first NaN, any layout.
+// Tests of argmax: the first of several equal maxima, the first NaN, any layout.
 #include "kernels/argmax.h"
 
 #include "rows_testing.h"

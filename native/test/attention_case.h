@@ -1,5 +1,5 @@
-// One attention problem for tests and the bench: operands in strided storage, the float64 oracle, and runs of a
-// kernel over all its tiles. Included by attention_*_test.cpp and attention_bench.cpp.
+// An attention problem for tests and the bench: operands in strided storage, parameters, and the float64 oracle.
+// Included by attention_test.cpp, paged_attention_test.cpp and bench/attention_bench.cpp.
 #pragma once
 
 #include <cmath>
@@ -34,7 +34,7 @@ struct Shape {
   int64_t batch = 1, heads = 1, kv_heads = 1, q_len = 1, kv_len = 1, dim = 64, v_dim = 64;
 };
 
-// How many elements behind the begin of a cache line operands stand.
+// The offset of operands from the start of a cache line, in elements.
 inline size_t operand_shift = 1;
 
 template <typename T>
@@ -51,8 +51,8 @@ struct LineAllocator {
   bool operator!=(const LineAllocator&) const { return false; }
 };
 
-// [batch, heads, rows, columns] in storage that starts operand_shift elements off alignment; with `gaps`, as heads side by
-// side in a token's row with three elements between (the layout of a fused projection).
+// [batch, heads, rows, columns] in storage that is misaligned by operand_shift elements. With `gaps` a row of a token
+// has all its heads, with three elements between them (the layout of a fused projection).
 template <typename T>
 struct Operand {
   int64_t heads, rows, columns;
@@ -81,7 +81,7 @@ struct Case {
   double scale = 0.125;
   Operand<float> q, k, v;
   Operand<uint16_t> half_k, half_v;
-  std::vector<float> mask;  // by mask_batch, mask_head, mask_row
+  std::vector<float> mask;  // strides mask_batch, mask_head, mask_row
   int64_t mask_batch = 0, mask_head = 0, mask_row = 0;
   std::vector<int32_t> positions;   // [batch, q_len]
   std::vector<int32_t> kv_lengths;  // [batch]
@@ -105,7 +105,7 @@ struct Case {
     }
   }
 
-  // Rounds k and v to f16 and has the kernel read these.
+  // Rounds k and v to f16, and makes the kernel read f16.
   void use_half() {
     half = true;
     round_to_half(k, half_k);
@@ -156,7 +156,7 @@ struct Case {
     return mask[static_cast<size_t>(b * mask_batch + h * mask_head + i * mask_row + j)];
   }
 
-  // Dense [batch, heads, q_len, v_dim] in float64, by the definition.
+  // The result by the definition, in float64: dense [batch, heads, q_len, v_dim].
   std::vector<double> oracle() {
     Operand<float> unused(1, 1, 1, 1, false, 0);
     const AttentionParams p = params(unused, 1, 1);

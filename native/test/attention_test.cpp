@@ -1,4 +1,4 @@
-// attention: against float64, reference against AVX2, and the promise that a row's bits depend on nothing but its own
+// Tests of attention: against float64, the kernel sets against each other, and that a row's bits depend only on its
 // query and the keys that it sees.
 #include <doctest/doctest.h>
 
@@ -13,7 +13,7 @@ using namespace tesserae::attention_testing;
 
 namespace {
 
-constexpr uint32_t kGuardBits = 0x7fc12345;  // a NaN that no kernel makes
+constexpr uint32_t kGuardBits = 0x7fc12345;  // a NaN that no kernel produces
 
 float guard() {
   float value;
@@ -26,7 +26,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Runs all tiles, in descending order; checks that every output was written and nothing around it.
+// Runs all tiles, in descending order. Checks that every output was written, and nothing around the outputs.
 std::vector<float> run(Kernel kernel, Case& c, int64_t tile_heads, int64_t tile_queries) {
   const Shape& s = c.shape;
   Operand<float> out(s.batch, s.heads, s.q_len, s.v_dim, c.gaps, guard());
@@ -81,11 +81,11 @@ void check_against_oracle(Case& c) {
     CHECK(error(got, expected) < 1e-10);
     if (kernel == attention_ref) continue;
     if (first.empty()) first = got;
-    CHECK(same_bits(got, first));  // all vector instruction sets
+    CHECK(same_bits(got, first));  // the same with all vector sets
   }
 }
 
-// A row of `c` as its own problem: one query, the rest alike.
+// A problem with only one query of `c`; everything else is the same.
 Case single_query(Case& c, int64_t query) {
   Case single = c;
   single.shape.q_len = 1;
@@ -107,14 +107,14 @@ Case single_query(Case& c, int64_t query) {
   return single;
 }
 
-// Rows alone, and every way of cutting tiles, must have the bits of the whole.
+// Checks that single rows, and any cut into tiles, give the same bits as one tile.
 void check_same_bits(Case& c) {
   const Shape& s = c.shape;
   const int64_t group = s.heads / s.kv_heads;
   for (Kernel kernel : kernels()) {
     const std::vector<float> whole = run(kernel, c, group, s.q_len);
     std::vector<int64_t> cuts = {1, 2, 5, 6, 7, 12, 13, 64};
-    if (kernel == attention_ref) cuts = {5};  // computes row by row anyway, and slowly
+    if (kernel == attention_ref) cuts = {5};  // it computes row by row anyway, and is slow
     for (int64_t tile_heads : {int64_t{1}, group}) {
       for (int64_t tile_queries : cuts) {
         CAPTURE(tile_heads);
@@ -170,8 +170,8 @@ TEST_CASE("attention agrees with float64 around key blocks and micro-tiles, full
   }
 }
 
-// Values that begin with a cache line are not packed; here one key block and several, and strips of every height.
-TEST_CASE("attention takes values where they stand, with the bits of packed ones") {
+// Values that are aligned to cache lines are not packed. With one key block and several, and strips of every height.
+TEST_CASE("attention reads aligned values in place, with the bits of packed ones") {
   for (int64_t kv_len : {int64_t{40}, kBlock, kBlock + 40}) {
     for (int64_t q_len : {12, 20, 27, 40}) {
       const Shape s = {1, 2, 1, q_len, kv_len, 32, 64};
@@ -236,7 +236,7 @@ TEST_CASE("attention adds masks by their strides") {
 
 TEST_CASE("attention gives zeros to rows that see no key") {
   Case c({1, 2, 1, 9, 5, 16, 20}, true);
-  c.causal = true;  // the first four queries stand before the first key
+  c.causal = true;  // the positions of the first four queries are before the first key
   check_against_oracle(c);
   for (Kernel kernel : kernels()) {
     const std::vector<float> out = run(kernel, c, 2, 9);
@@ -257,7 +257,7 @@ TEST_CASE("attention gives zeros to rows that see no key") {
   }
 }
 
-TEST_CASE("attention weighs keys alike where a finite mask swallows every score") {
+TEST_CASE("attention gives keys equal weights if a finite mask swallows every score") {
   Case c({1, 1, 1, 7, 40, 16, 16});
   c.mask.assign(40, -FLT_MAX);
   for (Kernel kernel : kernels()) {
@@ -270,7 +270,7 @@ TEST_CASE("attention weighs keys alike where a finite mask swallows every score"
   }
 }
 
-TEST_CASE("attention masked by -inf does not see what a key holds") {
+TEST_CASE("attention ignores the contents of keys masked by -inf") {
   Case c({1, 1, 1, 8, kBlock + 5, 16, 16});
   c.mask.assign(static_cast<size_t>(c.shape.kv_len), 0);
   c.mask[3] = c.mask[static_cast<size_t>(kBlock) + 2] = -INFINITY;
@@ -295,7 +295,7 @@ TEST_CASE("attention rows keep their bits alone, in any tile, and in a longer ca
   }
 }
 
-TEST_CASE("attention by positions ignores the rest of a cache, whatever stands there") {
+TEST_CASE("attention with positions ignores the rest of a cache, whatever it contains") {
   const int64_t capacity = 2 * kBlock + 40;
   for (int64_t seen : {int64_t{1}, int64_t{30}, kBlock - 1, kBlock, kBlock + 1, 2 * kBlock + 1}) {
     const int64_t q_len = std::min<int64_t>(seen, 29);
@@ -382,14 +382,14 @@ TEST_CASE("attention of equal scores is an exact mean: reference and AVX2 to the
   for (Kernel kernel : kernels()) CHECK(same_bits(run(kernel, c, 2, 13), expected));
 }
 
-TEST_CASE("attention holds scores far apart") {
+TEST_CASE("attention handles scores that are far apart") {
   Case c({1, 1, 1, 8, 2 * kBlock + 9, 16, 16}, false, 10);
-  c.scale = 300;  // one key takes all, the others fall to 0
+  c.scale = 300;  // one key has the weight 1, the others 0
   for (Kernel kernel : kernels()) CHECK(error(run(kernel, c, 1, 8), c.oracle()) < 1e-6);
   check_same_bits(c);
 }
 
-TEST_CASE("attention caps scores, counts distances and keeps to windows as float64 does") {
+TEST_CASE("attention with softcap, slopes and windows agrees with float64") {
   for (bool causal : {true, false}) {
     for (int64_t q_len : {1, 4, 11, 70}) {
       for (int64_t kv_len : {int64_t{70}, kBlock, 2 * kBlock + 90}) {

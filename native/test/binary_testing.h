@@ -1,5 +1,5 @@
-// The checks that add and mul share: one rounding for each element, with every way of broadcasting. Called by
-// add_test.cpp and mul_test.cpp.
+// The checks of element-wise kernels with two operands: one rounding for each element, with every kind of broadcasting.
+// Called by add_test.cpp and mul_test.cpp.
 #pragma once
 
 #include "kernels/binary.h"
@@ -13,7 +13,7 @@ struct BinaryOp {
   float (*combine)(float, float);
 };
 
-// Which dimensions of an operand repeat: bit i for outer dimension i, bit 4 for the columns.
+// The broadcast dimensions of an operand are a bit mask: bit i for outer dimension i, bit 4 for the columns.
 constexpr int kColumnsBit = 1 << kOuterDims;
 
 struct BinaryOperand {
@@ -41,7 +41,7 @@ inline KernelStatus run_binary(Kernel kernel, BinaryOperand& a, BinaryOperand& b
   return run_tiles(kernel, params, tiles_of(a.rows.outer().rows(), tile_rows));
 }
 
-// Every broadcast, layout and tile size, to the bit.
+// Checks every kind of broadcasting, layout and tile size, to the bit.
 inline void check_broadcasts(const BinaryOp& op) {
   const OuterShape outer{{2, 1, 3, 4}};
   for (Isa isa : instruction_sets()) {
@@ -74,7 +74,7 @@ inline void check_broadcasts(const BinaryOp& op) {
   }
 }
 
-// The answer at [0][0] is that of infinity and -infinity.
+// Checks in-place results, NaN and infinities. `infinite` is the result for infinity and -infinity.
 inline void check_in_place(const BinaryOp& op, float infinite) {
   const OuterShape outer{{1, 1, 2, 3}};
   for (Isa isa : instruction_sets()) {

@@ -1,4 +1,4 @@
-// copy: every pair of types between layouts of up to eight dimensions, and the rounding of f16 and bf16.
+// Tests of copy: every pair of types between layouts of up to eight dimensions, and the rounding of f16 and bf16.
 #include "kernels/copy.h"
 
 #include <array>
@@ -11,7 +11,7 @@ namespace {
 
 using Dims = std::array<int64_t, kCopyDims>;
 
-// Strides of a dense tensor whose dimensions lie in memory in the order given, slowest first, each row padded.
+// Strides of a tensor whose dimensions have the given order in memory, slowest first, with padded rows.
 Dims dense_strides(const Dims& size, const std::array<int, kCopyDims>& order, int64_t padding) {
   Dims strides{};
   int64_t stride = 1;
@@ -54,7 +54,7 @@ struct CopyTypes {
 
 template <typename From, typename To>
 void check_copy(const CopyTypes& types, const Dims& size, const Dims& x_strides, const Dims& y_strides) {
-  constexpr int64_t kGuard = 9;  // odd: unaligned on purpose
+  constexpr int64_t kGuard = 9;  // odd, so that operands are misaligned
   Random random(13);
   std::vector<From> x(static_cast<size_t>(extent(size, x_strides) + kGuard));
   for (From& value : x) value = static_cast<From>(random.uniform() * 30000);
@@ -136,7 +136,7 @@ float float_of(uint32_t bits) {
   return value;
 }
 
-// One row of `count` elements.
+// Copies one row of `count` elements.
 void convert_row(Isa isa, const void* x, DType from, void* y, DType to, size_t count) {
   CopyParams params{x, y, static_cast<int64_t>(from), static_cast<int64_t>(to), 1, {}, {}, {}};
   std::fill_n(params.size, kCopyDims, 1);
@@ -145,7 +145,7 @@ void convert_row(Isa isa, const void* x, DType from, void* y, DType to, size_t c
   REQUIRE(run_tiles(kernel_named("copy", isa), params, 1) == KernelStatus::ok);
 }
 
-// All 65536 halves to f32 and back, and floats on, below and above every rounding border.
+// All 65536 halves to f32 and back, and floats at, below and above every rounding boundary.
 TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
   std::vector<uint16_t> halves(65536);
   for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
@@ -199,7 +199,7 @@ TEST_CASE("copy: f16 is exact one way, and rounds to nearest even the other") {
   CHECK(float_to_half(signalling) == 0x7e00);
 }
 
-// All 65536 bfloats to f32 and back, and floats on, below and above every rounding border.
+// All 65536 bfloats to f32 and back, and floats at, below and above every rounding boundary.
 TEST_CASE("copy: bf16 is exact one way, and rounds to nearest even the other") {
   std::vector<uint16_t> bfloats(65536);
   for (size_t i = 0; i < bfloats.size(); ++i) bfloats[i] = static_cast<uint16_t>(i);

@@ -1,4 +1,4 @@
-// cross_entropy against a float64 oracle, for every remainder of a row; bad targets are refused.
+// Tests of cross_entropy: against float64, for every remainder of a row; invalid targets are refused.
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// embedding: rows of f32 and f16 tables by number, and numbers that the table does not have.
+// Tests of embedding: rows of f32 and f16 tables, and ids that are out of range.
 #include "kernels/embedding.h"
 
 #include "kernels/half.h"

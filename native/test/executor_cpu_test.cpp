@@ -1,5 +1,5 @@
-// Which CPU a worker stays on, for whom it leaves that, and which of several sleepers is woken. Where these tests may use one
-// CPU alone, there is nothing to choose, and they check that.
+// Tests of CPU affinity in the executor: which CPU a worker is pinned to, when two workers exchange CPUs, and which of
+// several sleepers is woken. On a machine with one CPU they check that nothing is pinned.
 #include <doctest/doctest.h>
 #include <sched.h>
 
@@ -22,7 +22,8 @@ cpu_set_t allowed_cpus() {
 
 uint32_t count(const cpu_set_t& cpus) { return static_cast<uint32_t>(CPU_COUNT(&cpus)); }
 
-// Whether the system has a thread asleep: one that only counts as a sleeper may still find a new bell by itself.
+// Whether the system reports the thread as sleeping. A thread that is only counted in `sleepers` may still see a new
+// bell before it sleeps.
 bool is_asleep(int32_t thread) {
   std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
   std::string text;
@@ -46,7 +47,7 @@ struct Seats {
   Control& control;
 };
 
-// A worker for each seat, on shift from the beginning to the end.
+// A worker for each seat, on shift for the whole test.
 class Workers {
  public:
   explicit Workers(Seats& seats) : control_(seats.control), ids_(control_.seat_count) {
@@ -69,7 +70,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  // Until all of them sleep with nothing to do.
+  // Waits until all workers sleep and no program is live.
   void await_sleep() const {
     while (control_.sleepers.load() != control_.seat_count) std::this_thread::yield();
     for (const auto& id : ids_) while (!is_asleep(id)) std::this_thread::yield();
@@ -89,7 +90,7 @@ void await_end(Control& control, TestProgram& program) {
   while (!slot_is_free(control, 0)) std::this_thread::yield();
 }
 
-TEST_CASE("with a seat for each CPU every worker stays on one of its own") {
+TEST_CASE("with a seat for each CPU every worker is pinned to its own CPU") {
   const cpu_set_t before = allowed_cpus();
   Seats seats(count(before));
   if (count(before) == 1) {
@@ -113,7 +114,7 @@ TEST_CASE("with a seat for each CPU every worker stays on one of its own") {
   CHECK(cpus.size() == count(before));
 }
 
-TEST_CASE("with fewer or more seats than CPUs workers go where the system sends them") {
+TEST_CASE("with fewer or more seats than CPUs workers are not pinned") {
   const cpu_set_t before = allowed_cpus();
   for (const uint32_t number : {count(before) - 1, count(before) + 1}) {
     if (number == 0) continue;
@@ -130,7 +131,7 @@ TEST_CASE("with fewer or more seats than CPUs workers go where the system sends 
   }
 }
 
-TEST_CASE("who publishes for one of many sleepers wakes one on another CPU if it goes on, the one on its own if it rests") {
+TEST_CASE("publish wakes a sleeper on another CPU if the caller works on, the one on its own CPU if the caller rests") {
   const cpu_set_t before = allowed_cpus();
   const uint32_t number = count(before);
   if (number == 1) return;
@@ -138,7 +139,7 @@ TEST_CASE("who publishes for one of many sleepers wakes one on another CPU if it
   Control& control = seats.control;
   const Workers workers(seats);
   std::thread([&] {
-    // The coordinator, on the CPU of each worker in turn.
+    // This thread is the coordinator; it runs on the CPU of each worker in turn.
     for (uint32_t round = 0; round < 4 * number; ++round) {
       const uint32_t neighbour = round / 2 % number;
       workers.await_sleep();
@@ -155,7 +156,7 @@ TEST_CASE("who publishes for one of many sleepers wakes one on another CPU if it
   }).join();
 }
 
-TEST_CASE("the time of a thread on a CPU grows while it runs, and stands still while it sleeps") {
+TEST_CASE("the CPU time of a thread grows while it runs, and does not change while it sleeps") {
   std::atomic<int32_t> id{0};
   Gate gate;
   std::thread sleeper([&] {
@@ -185,7 +186,7 @@ TEST_CASE("a worker that waits for a tile exchanges CPUs with one that has it an
   for (int round = 0; round < rounds(20); ++round) {
     std::vector<int32_t> before(number);
     for (uint32_t seat = 0; seat < number; ++seat) before[seat] = seats.cpu(seat);
-    // One worker gets a tile in which it sleeps for the most part; the others have nothing else to do.
+    // One worker gets a tile in which it sleeps most of the time; the others have nothing to do.
     Gate slow;
     Gate quick;
     TestProgram program;
@@ -220,7 +221,7 @@ TEST_CASE("workers exchange CPUs at any moment of a stream of programs, and stil
   uint64_t exchanges = 0;
   int32_t before = seats.cpu(0);
   for (int round = 0; round < rounds(400); ++round) {
-    // A worker that is in the program sleeps in its tile until this thread comes to open the gate: sooner or later.
+    // A worker inside the program sleeps in its tile until this thread opens the gate, after a varying time.
     Gate gate;
     TestProgram program;
     program.checkpoint(gate, 1, 0).idle_tiles(number, 0).checkpoint(gate, 1, 2).build();
@@ -242,7 +243,7 @@ TEST_CASE("workers exchange CPUs at any moment of a stream of programs, and stil
   CHECK(cpus.size() == number);
 }
 
-TEST_CASE("who takes a seat over stays on the CPU that the worker before had") {
+TEST_CASE("a worker that takes over a seat is pinned to the CPU of its predecessor") {
   const uint32_t number = count(allowed_cpus());
   if (number == 1) return;
   Seats seats(number);

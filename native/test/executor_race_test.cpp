@@ -1,5 +1,5 @@
-// The executor's races, hit by many rounds with shifting timing. TESSERAE_TEST_ROUNDS multiplies the rounds (and the
-// patience of the watchdog); the default is short. Cases in arranged order are in executor_test.cpp.
+// Races of the executor, provoked by many rounds with varying timing. TESSERAE_TEST_ROUNDS multiplies the rounds and
+// the watchdog's limit; the default is short. executor_test.cpp has the cases with an arranged order of events.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -11,7 +11,7 @@ namespace {
 
 TEST_SUITE_BEGIN("executor");
 
-// Lets some tens of nanoseconds to some microseconds pass, so that two sides meet at ever other points.
+// Waits for a random time between tens of nanoseconds and microseconds, so that two threads meet at varying points.
 class Jitter {
  public:
   explicit Jitter(uint32_t seed) : random_(seed) {}
@@ -29,7 +29,7 @@ class Jitter {
   std::mt19937 random_;
 };
 
-// Looks without sleeping, to catch a program as finished while its last visitors are still inside.
+// Polls without sleeping, to see a program as finished while its last visitors are still inside.
 RunState watch(Team& team, TestProgram& program, uint32_t slot) {
   RunState state = RunState::running;
   while (state == RunState::running) {
@@ -39,7 +39,7 @@ RunState watch(Team& team, TestProgram& program, uint32_t slot) {
   return state;
 }
 
-TEST_CASE("one program replayed at once in ever other slots, with late visitors of the run before still inside") {
+TEST_CASE("one program replayed at once in another slot, with late visitors of the run before still inside") {
   for (const uint32_t seats : {1u, 2u, 3u}) {
     Team::Options options;
     options.seats = seats;
@@ -70,8 +70,8 @@ TEST_CASE("one program replayed at once in ever other slots, with late visitors 
 }
 
 TEST_CASE("a program's memory is free once its slot is") {
-  // New memory for each program, given back at the first moment allowed: a late visitor that still looked at it would
-  // be seen by the sanitizers.
+  // Each program has new memory, which is freed as early as allowed: the sanitizers report a late visitor that still
+  // reads it.
   Team::Options options;
   options.seats = 3;
   Team team(options);
@@ -147,7 +147,7 @@ TEST_CASE("no program is lost to a worker that is about to leave its shift") {
       REQUIRE(team.wait(cascade.program, slot) == RunState::finished);
       REQUIRE(cascade.right());
       retire(team.control(), slot, cascade.program.header());
-      // The next one comes when the workers have been idle for about the linger time.
+      // The next program comes when the workers have been idle for about the linger time.
       const auto idle = std::chrono::nanoseconds(linger_ns / 2 + jitter.below(static_cast<uint32_t>(linger_ns) + 1));
       const auto until = std::chrono::steady_clock::now() + idle;
       while (std::chrono::steady_clock::now() < until) {
@@ -206,7 +206,7 @@ TEST_CASE("many programs at once, published, cancelled, failing and replayed at 
         jitter();
         cancel(team.control(), one.slot);
         one.cancelled = true;
-        look_again = true;  // when no worker was inside there is no ending: the coordinator itself sees it drained
+        look_again = true;  // if no worker was inside there is no ending: the coordinator itself must see it drained
       }
     }
     if (failing_slot != kSlots &&
@@ -228,11 +228,11 @@ TEST_CASE("many programs at once, published, cancelled, failing and replayed at 
   for (Running& one : all) {
     if (one.running) team.wait(one.cascade->program, one.slot);
   }
-  close_team(team.control());  // and all late visitors with it, before the programs' memory goes
+  close_team(team.control());  // all late visitors leave before the programs' memory is freed
   team.await_all_away();
 }
 
-TEST_CASE("a slot that a late visitor has left is told, so that its memory can be freed") {
+TEST_CASE("an ending is reported when a late visitor leaves a slot, so that its memory can be freed") {
   Team::Options options;
   options.seats = 3;
   Team team(options);

@@ -1,6 +1,6 @@
-// What the executor's tests and its benchmark share: programs built in plain memory, and a team of threads that does
-// what the Piscina workers and the coordinator do in JavaScript. A hang ends in an abort with a dump of the control
-// block. Not for kernel tests, which call their kernel directly.
+// Support for the executor's tests and benchmark: programs in plain memory, and a team of threads in place of the
+// Piscina workers and the coordinator. A hang is aborted with a dump of the control block. Not for kernel tests, which
+// call their kernel directly.
 #pragma once
 
 #include <atomic>
@@ -42,7 +42,7 @@ inline Bytes zeroed_bytes(size_t size) {
   return bytes;
 }
 
-// How much longer than by default the looping tests run.
+// The number of rounds of a looping test: its default times TESSERAE_TEST_ROUNDS.
 inline int rounds(int by_default) {
   const char* factor = std::getenv("TESSERAE_TEST_ROUNDS");
   return factor == nullptr ? by_default : by_default * std::atoi(factor);
@@ -55,7 +55,7 @@ inline uint32_t opcode_of(const char* name) {
   std::abort();
 }
 
-// Holds the tiles of a checkpoint op, and tells how many got there.
+// Blocks the tiles of a checkpoint op until it is open, and counts the tiles that were begun.
 struct Gate {
   std::atomic<int32_t> arrived{0};
   std::atomic<int32_t> open{0};
@@ -65,7 +65,7 @@ struct Gate {
   }
 };
 
-// Records ops, then lays them out as src/program does.
+// Records ops and writes them into memory as src/program/compiled-program.ts does.
 class TestProgram {
  public:
   // y = x · factor over rows × columns, `tile_rows` rows a tile.
@@ -97,14 +97,14 @@ class TestProgram {
     return add("checkpoint", params, tiles, after);
   }
 
-  // Tiles that do nothing, as many as asked for: 2^31 of them keep a worker busy for longer than any test.
+  // An op of `tiles` tiles that do nothing. 2^31 of them keep a worker busy for longer than any test.
   TestProgram& idle_tiles(uint32_t tiles, uint32_t after) {
     ScaleParams params = {};
     params.outer = {{1, 1, 1, 0}};
     return add("scale", params, tiles, after);
   }
 
-  // Lays the program out; its first run has number `run`.
+  // Writes the program into memory; its first run has number `run`.
   TestProgram& build(uint64_t run = 0) {
     const auto op_count = static_cast<uint32_t>(records_.size());
     memory_ = zeroed_bytes(program_bytes(op_count));
@@ -173,7 +173,7 @@ inline void dump(Control& control) {
   }
 }
 
-// The coordinator, with a pool of threads in Piscina's place: any free thread takes the next seat that was called.
+// The coordinator, with a pool of threads instead of Piscina's: any free thread takes the next seat that was called.
 class Team {
  public:
   struct Options {
@@ -226,7 +226,8 @@ class Team {
     call_seats();
   }
 
-  // Waits as Atomics.waitAsync does: on the endings, and only as long as their count is the one read before the look.
+  // Waits like Atomics.waitAsync: on `endings`, and only while it has the value that was read before looking at the
+  // run.
   RunState wait(TestProgram& program, uint32_t slot) {
     for (;;) {
       const uint32_t endings = control_.endings.load(std::memory_order_seq_cst);
@@ -274,7 +275,7 @@ class Team {
     while (control_.sleepers.load() != count) std::this_thread::yield();
   }
 
-  // The seat of a worker that died; waits for one. Its thread is replaced, as Piscina does.
+  // Waits until a worker died and returns its seat. Replaces the thread, as Piscina does.
   uint32_t await_death() {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return !dead_seats_.empty(); });
@@ -284,7 +285,7 @@ class Team {
     return seat;
   }
 
-  // All tiles of one kind of op that the team has computed.
+  // The number of tiles that the team has computed with one kernel.
   uint64_t tiles_done(const char* op) {
     uint64_t sum = 0;
     for (uint32_t seat = 0; seat <= control_.seat_count; ++seat) {
@@ -312,7 +313,7 @@ class Team {
     }
   }
 
-  // The worker's entry in JavaScript. False when the thread is to die.
+  // One shift of a worker, as workers/shift.ts does it. Returns false if the thread must end.
   bool stay(uint32_t seat) {
     for (;;) {
       switch (work(control_, seat)) {
@@ -359,8 +360,9 @@ class Team {
   bool stopping_ = false;
 };
 
-// A program of `chains` interleaved chains of scale ops, whose ops may overlap from chain to chain. The outputs say
-// whether every op ran once, in order, on this run's input: each op doubles or halves what the one before it wrote.
+// A program of `chains` interleaved chains of scale ops; ops of different chains may overlap. Each op doubles or
+// halves the output of the one before it, so that the results are right only if every op ran once, in order, on this
+// run's input.
 class Cascade {
  public:
   struct Options {
@@ -379,7 +381,7 @@ class Cascade {
       for (uint32_t chain = 0; chain < options.chains; ++chain) {
         const uint32_t op = step * options.chains + chain;
         const double factor = step % 2 == 0 ? 2 : 0.5;
-        // Needs the op of its own chain one step before, and with it all ops up to that one.
+        // Waits for the op of its own chain one step before, and so for all ops up to that one.
         const uint32_t after = step == 0 ? 0 : op - options.chains + 1;
         program.scale({at(chain, step), at(chain, step + 1), factor, options.rows, options.columns, options.tile_rows},
                       after);
@@ -393,7 +395,7 @@ class Cascade {
            static_cast<uint64_t>((options_.rows + options_.tile_rows - 1) / options_.tile_rows);
   }
 
-  // Sets the input, and the last outputs to what no run can give.
+  // Sets the input, and sets the last outputs to a value that no run computes.
   void prepare(float seed) {
     seed_ = seed;
     for (uint32_t chain = 0; chain < options_.chains; ++chain) {

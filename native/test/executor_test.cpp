@@ -1,5 +1,5 @@
-// The executor's cases in arranged order: tiles are held at gates until the moment to be tested has come. The races
-// that only many rounds can hit are in executor_race_test.cpp.
+// Tests of the executor with an arranged order of events: tiles are blocked at gates until the moment under test.
+// executor_race_test.cpp has the races that need many rounds.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -52,7 +52,7 @@ TEST_CASE("independent ops overlap, and a dependent op waits for both") {
   first.await(1);
   second.await(1);  // both are inside at once
   second.open = 1;
-  team.await_sleepers(1);  // its worker found nothing more, though one op of two is complete
+  team.await_sleepers(1);  // its worker found no other tile, although one op of two is complete
   CHECK(third.arrived == 0);
   first.open = 1;
   CHECK(team.wait(program, 5) == RunState::finished);
@@ -77,8 +77,9 @@ TEST_CASE("ops that complete out of order open the op behind them") {
   team.end(program, 0);
 }
 
-TEST_CASE("a sleeper is rung for the tile that another worker opens") {
-  // A missed ring shows as a hang, or is made good when the sleeper's nap ends, some 10 ms later: hence the median.
+TEST_CASE("a sleeper is woken for the tile that another worker opens") {
+  // A missed wake-up shows as a hang, or is repaired when the sleeper's nap ends, a few milliseconds later: so the
+  // median is checked.
   Team team({});
   std::vector<double> waits_ms;
   for (int round = 0; round < 21; ++round) {
@@ -122,7 +123,7 @@ TEST_CASE("a program gets done while an endless one is running") {
 }
 
 TEST_CASE("a stream of short programs in one slot does not starve the others") {
-  // Worked by hand, on this thread.
+  // This thread plays the worker.
   Team team({});
   Control& control = team.control();
   Cascade stream({});
@@ -203,7 +204,7 @@ TEST_CASE("cancelled in mid-program: drained when the last visitor has left, and
   CHECK(behind.arrived == 4);
 }
 
-TEST_CASE("a kernel's failure is told with its op and tile, and drains the program") {
+TEST_CASE("a kernel's failure is reported with its op and tile, and drains the program") {
   Team team({});
   Gate held, failing, behind;
   TestProgram program;
@@ -211,7 +212,7 @@ TEST_CASE("a kernel's failure is told with its op and tile, and drains the progr
   team.start(program, 0);
   held.await(1);
   failing.await(1);
-  team.await_sleepers(1);  // the failure has been noted; the other visitor is still inside
+  team.await_sleepers(1);  // the failure was recorded; the other visitor is still inside
   CHECK(run_state(team.control(), 0, program.header()) == RunState::running);
   held.open = 1;
   CHECK(team.wait(program, 0) == RunState::drained);
@@ -220,7 +221,7 @@ TEST_CASE("a kernel's failure is told with its op and tile, and drains the progr
   team.end(program, 0);
   CHECK(behind.arrived == 0);
 
-  // A later tile of a later op; and the slot's next program does not inherit the failure.
+  // A failure in a later op; and the slot's next program does not inherit the failure.
   Gate passed, failing_again;
   passed.open = 1;
   TestProgram other;
@@ -234,7 +235,7 @@ TEST_CASE("a kernel's failure is told with its op and tile, and drains the progr
   CHECK(team.control().slots[0].failure == 0);
 }
 
-TEST_CASE("of several failing tiles one is told") {
+TEST_CASE("of several failing tiles one is reported") {
   Team::Options options;
   options.seats = 3;
   Team team(options);
@@ -264,7 +265,7 @@ TEST_CASE("a worker that dies inside a tile is buried: the program drains and a 
   CHECK(team.wait(program, 2) == RunState::drained);
   team.end(program, 2);
 
-  // Two gates that must be held at once prove that both seats work again.
+  // Two tiles that must be inside at the same time prove that both seats work again.
   Gate left, right;
   TestProgram both;
   both.checkpoint(left, 1, 0).checkpoint(right, 1, 0).build();
@@ -374,7 +375,7 @@ TEST_CASE("a program runs inline, and in the team before and after") {
   CHECK(failing.arrived == 1);
 }
 
-TEST_CASE("the coordinator assists the workers, alone or beside them, for as long as it is given") {
+TEST_CASE("the coordinator assists, alone or beside the workers, for its time budget") {
   Team team({});
   Cascade cascade({});
   uint64_t finished = 0;
@@ -397,12 +398,12 @@ TEST_CASE("the coordinator assists the workers, alone or beside them, for as lon
   CHECK(team.control().seats()[2].op_tiles[opcode_of("scale")] > 0);
 }
 
-TEST_CASE("what the coordinator leaves when its time is up is taken by workers that were asleep") {
+TEST_CASE("sleeping workers take the tiles that the coordinator leaves when its time is up") {
   Team::Options options;
   options.seats = 1;
   Team team(options);
   Cascade::Options shape;
-  shape.tile_rows = 8;  // one tile an op: no op that opens is worth a ring to a thread that goes on itself
+  shape.tile_rows = 8;  // one tile an op: a thread that goes on itself does not ring for the op that it opens
   Cascade cascade(shape);
   team.call_seats();
   for (int run = 0; run < 50; ++run) {

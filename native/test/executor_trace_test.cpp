@@ -1,5 +1,5 @@
-// The trace of a run: which seat computed which tile from when to when. That it costs nothing when it is off is for the
-// benchmark (bench/executor_bench.cpp) to say.
+// Tests of traces: which seat computed which tile, and when. bench/executor_bench.cpp measures the cost of a run
+// without a trace.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ uint64_t tiles_of(ProgramHeader& program) {
   return tiles;
 }
 
-// A trace that the program writes to until it is told otherwise, with a guard at its end.
+// The memory of a trace, with a guard at its end, set as the program's trace.
 struct Trace {
   explicit Trace(ProgramHeader& program)
       : tiles(tiles_of(program)), entries(tiles + 1, TileTrace{kUnwritten, kUnwritten, kUnwritten}) {
@@ -49,7 +49,7 @@ void check_times(const Trace& trace, ProgramHeader& program, uint32_t seats) {
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i].seat == sorted[i - 1].seat) REQUIRE(sorted[i].begin_ns >= sorted[i - 1].end_ns);
   }
-  uint64_t end_of_earlier = 0;  // of the ops 0 .. after-1; `after` grows along the program
+  uint64_t end_of_earlier = 0;  // when the last of the ops 0 .. after-1 ended; `after` never falls along the program
   uint32_t looked_at = 0;
   for (uint32_t op = 0; op < program.op_count; ++op) {
     const OpRecord& record = program.records()[op];
@@ -78,7 +78,7 @@ TEST_CASE("a trace has every tile, no two at once on a seat, none before what it
     ProgramHeader& program = cascade.program.header();
     uint32_t slot = 0;
     for (int run = 0; run < rounds(200); ++run) {
-      // Each run has a trace of its own, which is gone when the run has ended, though late visitors may be inside.
+      // Each run has its own trace, which is freed after the run although late visitors may still be inside.
       auto trace = std::make_unique<Trace>(program);
       cascade.prepare(static_cast<float>(run));
       slot = team.take_free_slot(slot + 1);
@@ -92,7 +92,7 @@ TEST_CASE("a trace has every tile, no two at once on a seat, none before what it
   }
 }
 
-TEST_CASE("a program writes to no trace once it is taken away, cancelled runs included") {
+TEST_CASE("a program does not write to a trace that was removed, even in cancelled runs") {
   Team team({});
   Cascade cascade({});
   ProgramHeader& program = cascade.program.header();
@@ -114,7 +114,7 @@ TEST_CASE("a program writes to no trace once it is taken away, cancelled runs in
   }
 }
 
-TEST_CASE("a run on the calling thread is traced under the seat behind the workers") {
+TEST_CASE("a run on the calling thread is traced with the seat number after the workers' seats") {
   Team team({});
   Cascade cascade({});
   ProgramHeader& program = cascade.program.header();

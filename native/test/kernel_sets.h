@@ -1,4 +1,4 @@
-// The kernel sets of this CPU, and their kernels by name.
+// The kernel sets that this CPU can run, and their kernels by name. Included by all kernel tests.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ inline Kernel kernel_named(const char* name, Isa isa) {
   return nullptr;
 }
 
-// The sets of vector instructions alone.
+// The sets without the reference.
 inline std::vector<Isa> vector_sets() {
   std::vector<Isa> sets = instruction_sets();
   sets.erase(sets.begin());

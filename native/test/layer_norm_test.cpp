@@ -1,4 +1,4 @@
-// layer_norm: against float64, with and without weight and bias, and far from zero.
+// Tests of layer_norm: against float64, with and without weight and bias, and with a mean far from zero.
 #include "kernels/layer_norm.h"
 
 #include "rows_testing.h"
@@ -58,7 +58,7 @@ TEST_CASE("layer_norm: float64, layouts, tiles, a row alone, in place") {
   check_layer_norm({false, true, 0, 1e-12}, {33});
 }
 
-TEST_CASE("layer_norm: a row far from zero keeps its digits") {
+TEST_CASE("layer_norm: a row with a mean far from zero keeps its precision") {
   check_layer_norm({false, false, 4096, 1e-11}, {64, 4099});
 }
 

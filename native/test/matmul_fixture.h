@@ -1,4 +1,4 @@
-// One matmul problem with operands of any layout, run through the kernels tile by tile. For the matmul tests.
+// A matmul problem with operands of any layout, which runs the kernels tile by tile. Included by the matmul tests.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@
 
 namespace tesserae::test {
 
-enum class Layout { rows, columns, strided };   // of A and B: row-major, transposed, neither stride 1
+enum class Layout { rows, columns, strided };   // of A and B: row-major, transposed, no unit stride
 enum class Residual { none, separate, in_place };
 enum class Values { random, small_integers };
 
@@ -77,7 +77,7 @@ class MatmulProblem {
     each_element([&](int64_t at, int64_t, int64_t, int64_t) {
       out[static_cast<size_t>(at)] = c_.residual == Residual::in_place ? residual_[static_cast<size_t>(at)] : NAN;
     });
-    // A heap block of exactly the promised size, so that the address sanitizer sees a step beyond.
+    // A heap block without spare bytes at its end, so that AddressSanitizer sees an access beyond it.
     std::vector<unsigned char> memory(kScratchBytes + 64);
     unsigned char* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
     std::memset(aligned, 0xff, kScratchBytes);  // NaN everywhere
@@ -121,7 +121,7 @@ class MatmulProblem {
     return out;
   }
 
-  // The same in double precision.
+  // The result in double precision.
   std::vector<double> oracle() const {
     std::vector<double> out(residual_.size(), kGuard);
     each_element([&](int64_t at, int64_t batch, int64_t i, int64_t j) {
@@ -161,7 +161,7 @@ class MatmulProblem {
   std::vector<float>& a() { return a_; }
   std::vector<float>& b() { return b_; }
   std::vector<float>& bias() { return bias_; }
-  static constexpr int64_t kOffset = 3;  // elements: nothing is aligned to a vector
+  static constexpr int64_t kOffset = 3;  // elements; no operand is aligned to a vector
 
  private:
   static int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
@@ -226,7 +226,7 @@ inline bool same_bits(const std::vector<float>& x, const std::vector<float>& y) 
   return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
 }
 
-// Mean squared error over mean square. Guard cells count as well: they are exact or the error is large.
+// Mean squared error divided by mean square. Guard cells are included: if one was changed the error is infinite.
 inline double normalised_error(const std::vector<float>& got, const std::vector<double>& expected) {
   double error = 0, square = 0;
   for (size_t i = 0; i < got.size(); ++i) {

@@ -1,5 +1,5 @@
-// The quantized kernels: rows to 8 bits, packing, products and lookups of all types, against float64, between the kernel
-// sets, and over tiles, numbers of rows and targets.
+// Tests of the quantized kernels: quantize_rows, packing, products and lookups of all types, against float64, the
+// kernel sets against each other, and for any tiles, numbers of rows and targets.
 #include "kernels/matmul_quantized.h"
 
 #include <cmath>
@@ -57,7 +57,7 @@ std::vector<float> random_floats(int64_t count, uint64_t seed) {
   return x;
 }
 
-// Outputs with a margin of guards, and what goes into them.
+// A product: its operands and how to run it. Rows of the output are surrounded by guards.
 struct Product {
   const QuantizedWeights& w;
   std::vector<ActivationBlock> x;
@@ -107,7 +107,7 @@ struct Product {
   }
 };
 
-TEST_CASE("quantize_rows: close to the row, same bits on both sets, sums, special values") {
+TEST_CASE("quantize_rows: close to the row, same bits with every set, sums, special values") {
   for (int64_t columns : {32, 64, 96, 1056}) {
     std::vector<float> x = random_floats(5 * columns, static_cast<uint64_t>(columns));
     const std::vector<ActivationBlock> y = quantize(x, columns, Isa::ref);
@@ -130,7 +130,7 @@ TEST_CASE("quantize_rows: close to the row, same bits on both sets, sums, specia
   }
   for (Isa isa : instruction_sets()) {
     std::vector<float> x(7 * 32, 0.0f);
-    x[0] = 1e-42f;               // below what can be inverted
+    x[0] = 1e-42f;               // too small: its inverse is infinite
     x[32] = -3.0f, x[33] = 1.5f * 3.0f / 127.0f, x[34] = 2.5f * 3.0f / 127.0f;
     x[64] = NAN, x[65] = 1.0f;
     x[96 + 31] = -INFINITY;
@@ -148,7 +148,7 @@ TEST_CASE("quantize_rows: close to the row, same bits on both sets, sums, specia
   }
 }
 
-TEST_CASE("rms_norm and silu_mul: the blocks of their result are those that quantize_rows makes of it") {
+TEST_CASE("rms_norm and silu_mul: the blocks of their result equal what quantize_rows computes from it") {
   const int64_t columns = 96, rows = 5;
   const std::vector<float> x = random_floats(rows * columns, 1);
   const std::vector<float> other = random_floats(rows * columns, 2);
@@ -172,7 +172,7 @@ TEST_CASE("rms_norm and silu_mul: the blocks of their result are those that quan
   }
 }
 
-TEST_CASE("pack_quantized: the image reads back as the file, alike on both sets, and is hardly larger") {
+TEST_CASE("pack_quantized: the image reads back as the file, is the same with every set, and is hardly larger") {
   for (QuantizedType type : quantized_types()) {
     CAPTURE(static_cast<int64_t>(type));
     const QuantizedFormat& format = quantized_format(type);
@@ -198,7 +198,7 @@ TEST_CASE("pack_quantized: the image reads back as the file, alike on both sets,
   }
 }
 
-TEST_CASE("matmul_quantized: float64, both sets alike, any tiles, rows alone") {
+TEST_CASE("matmul_quantized: float64, the same bits with every set, any tiles, rows alone") {
   for (QuantizedType type : quantized_types()) {
     const int64_t block = quantized_format(type).block_elements;
     struct Shape {
@@ -299,7 +299,7 @@ TEST_CASE("matmul_quantized: several targets in one op have the bits that they h
   }
 }
 
-TEST_CASE("embedding_quantized: rows by number, guards, numbers out of range") {
+TEST_CASE("embedding_quantized: rows by id, guards, ids out of range") {
   for (QuantizedType type : quantized_types()) {
     CAPTURE(static_cast<int64_t>(type));
     const int64_t k = 2 * quantized_format(type).block_elements;

@@ -1,4 +1,4 @@
-// matmul and pack_b: every path against the summation rule, bit for bit, and against a float64 oracle.
+// Tests of matmul and pack_b: every path against the summation rule, bit for bit, and against float64.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ constexpr int64_t kKc = kDefaultBlockSizes.kc;
 constexpr int64_t kNc = kDefaultBlockSizes.nc;
 constexpr int64_t kMc = kDefaultBlockSizes.mc;
 
-// With these activations the reference does the same operations as the vectors.
+// Whether the reference gives the same bits as the vector sets with this activation.
 bool is_exact(Activation activation) { return activation == Activation::none || activation == Activation::relu; }
 
 void check(const MatmulCase& c) {
@@ -132,7 +132,7 @@ TEST_CASE("matmul: m around the blocks of packed A and of partial sums") {
         check(c);
       }
     }
-    // Blocks so large that few partial sums have room beside them.
+    // Blocks so large that only few partial sums fit into scratch beside them.
     constexpr BlockSizes kLarge = {1024, 256, 240};
     constexpr int64_t kPartialRows = partial_rows<kMr>(kLarge, kNr);
     static_assert(kPartialRows % 12 == 0, "whole micro-tiles of any set");
@@ -172,7 +172,7 @@ TEST_CASE("matmul: the thin path around its strip and its block of k") {
   }
 }
 
-// Squares of sixteen steps and columns, whose rows are summed in parts of every size.
+// k and columns cover whole and partial squares of sixteen steps and columns; AVX-512 splits the rows into parts.
 TEST_CASE("matmul: the thin path with each number of rows") {
   for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
     for (const Layout layout : kLayouts) {
@@ -260,7 +260,7 @@ TEST_CASE("matmul: a row alone has the bits that it has among many") {
       one.m = 1, one.path = path;
       MatmulProblem alone(one);
       for (const int64_t row : {0, 5, 39}) {
-        // The problem of one row, with the row of the other problem in it. B must be the same as well.
+        // Copies the row of the other problem into the problem of one row. B must be the same as well.
         std::copy_n(problem.a().begin() + MatmulProblem::kOffset + row * (c.k + 3), c.k,
                     alone.a().begin() + MatmulProblem::kOffset);
         alone.b() = problem.b();

@@ -1,4 +1,4 @@
-// mul: the checks of the element-wise ops of two operands.
+// Tests of mul: the checks of element-wise kernels with two operands (binary_testing.h).
 #include "kernels/mul.h"
 
 #include "binary_testing.h"

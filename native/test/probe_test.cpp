@@ -1,4 +1,5 @@
-// The probe kernels: a probe that computes something else than it says would measure something else, too.
+// Tests of the probe kernels: that they do exactly the documented work, without which their measurements would be
+// wrong.
 #include "kernels/probe_fma.h"
 #include "kernels/probe_read.h"
 
@@ -30,7 +31,7 @@ TEST_CASE("probe_fma: every lane of every tile is the recurrence, with one round
   }
 }
 
-TEST_CASE("probe_fma: x = 1 - x is exact for ever") {
+TEST_CASE("probe_fma: x = 1 - x is exact for any number of iterations") {
   for (const Isa isa : instruction_sets()) {
     const std::vector<float> y = run_fma(isa, 1, 1001, -1, 1);
     for (int lane = 0; lane < kProbeLanes; ++lane) CHECK(y[static_cast<size_t>(lane)] == static_cast<float>(1 - lane));
@@ -44,7 +45,7 @@ TEST_CASE("probe_read: every element once, whatever the size of buffer and tile"
     for (const int64_t size : {int64_t{1}, block - 1, block, block + 1, 2 * block + 1, 1000 * block + 37}) {
       for (const int64_t tile_size : {int64_t{17}, block, 3 * block + 5, size + 1}) {
         const int64_t tiles = tiles_of(size, tile_size);
-        // Guards on both sides, and misaligned.
+        // Misaligned, with guards on both sides.
         std::vector<float> x(static_cast<size_t>(size + 2), NAN);
         Random random(static_cast<uint64_t>(size));
         for (int64_t i = 0; i < size; ++i) x[static_cast<size_t>(i + 1)] = static_cast<float>(random.integer(-9, 9));

@@ -1,5 +1,5 @@
-// quantize_blocks: blocks by hand, tiles, blocks alone, both kernel sets, source types, and what cannot be written. How
-// near the blocks come to their floats is tested against the block oracle in test/ops/quantize-blocks.test.ts.
+// Tests of quantize_blocks: blocks computed by hand, tiles, single blocks, all kernel sets, source types, and values
+// that cannot be encoded. test/ops/quantized/quantize-blocks.test.ts tests the error of the blocks.
 #include "kernels/quantize_blocks.h"
 
 #include "kernels/half.h"
@@ -19,7 +19,7 @@ const Written kWritten[] = {{FileType::f16, 1, 2},      {FileType::q4_0, 32, 18}
 
 constexpr size_t kGuardBytes = 16;
 
-// Encodes from a misaligned source to a misaligned target between guards.
+// Encodes from a misaligned source to a target between guards.
 KernelStatus encode(Isa isa, const Written& to, FileType from, const std::vector<unsigned char>& source, int64_t blocks,
                     int64_t tile_blocks, std::vector<unsigned char>& encoded) {
   std::vector<unsigned char> shifted(source.size() + 1);
@@ -54,7 +54,7 @@ std::vector<unsigned char> encode_floats(const Written& to, const std::vector<fl
   return encoded;
 }
 
-// Groups of very different sizes, some of them zeros, constant, or of one sign.
+// Groups of very different magnitudes; some are zero, constant, or of one sign.
 std::vector<float> some_floats(int64_t count) {
   Random random(11);
   std::vector<float> values;
@@ -70,7 +70,7 @@ TEST_CASE("quantize_blocks: blocks by hand") {
   std::vector<float> values(32);
   for (int i = 0; i < 32; ++i) values[i] = static_cast<float>(i - 16) * 0.5f;  // -8 to 7.5, the extreme is -8
 
-  // scale 1: -8 becomes 0, and x + 8.5 is cut.
+  // The scale is 1: -8 becomes 0, and x + 8.5 is truncated.
   const auto q4 = encode_floats(kWritten[1], values);
   CHECK(half_to_float(static_cast<uint16_t>(q4[0] | q4[1] << 8)) == 1.0f);
   for (int i = 0; i < 16; ++i) {
@@ -78,7 +78,7 @@ TEST_CASE("quantize_blocks: blocks by hand") {
     CHECK((q4[2 + i] >> 4) == std::min(15, static_cast<int>(values[i + 16] + 8.5f)));
   }
 
-  // scale 0.5: every value is exact.
+  // The scale is 0.5: every value is exact.
   const auto q5 = encode_floats(kWritten[2], values);
   CHECK(half_to_float(static_cast<uint16_t>(q5[0] | q5[1] << 8)) == 0.5f);
   for (int i = 0; i < 32; ++i) {
@@ -87,7 +87,7 @@ TEST_CASE("quantize_blocks: blocks by hand") {
     CHECK(low + 16 * high == i);
   }
 
-  values[0] = -127.0f;  // scale 1: halves away from zero
+  values[0] = -127.0f;  // the scale is 1; halves are rounded away from zero
   const auto q8 = encode_floats(kWritten[4], values);
   CHECK(half_to_float(static_cast<uint16_t>(q8[0] | q8[1] << 8)) == 1.0f);
   CHECK(static_cast<int8_t>(q8[2]) == -127);
@@ -97,7 +97,7 @@ TEST_CASE("quantize_blocks: blocks by hand") {
   CHECK(static_cast<int8_t>(q8[2 + 16]) == 0);
 }
 
-TEST_CASE("quantize_blocks: any tiles, a block alone, both kernel sets: the same bits") {
+TEST_CASE("quantize_blocks: any tiles, a block alone, all kernel sets: the same bits") {
   for (const Written& to : kWritten) {
     CAPTURE(to.elements);
     CAPTURE(to.bytes);
@@ -153,7 +153,7 @@ TEST_CASE("quantize_blocks: zeros, tiny and huge values") {
       CAPTURE(value);
       std::vector<float> values(static_cast<size_t>(to.elements), value);
       values.back() = -value;
-      encode_floats(to, values);  // is written, without undefined conversions
+      encode_floats(to, values);  // is encoded, without undefined conversions
     }
     for (float value : {NAN, INFINITY, -INFINITY, 1e38f, -1e38f}) {
       CAPTURE(value);

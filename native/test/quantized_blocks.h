@@ -1,5 +1,5 @@
-// Blocks of quantized weights for tests: random ones, and what they mean in float64, written after the loops in which the
-// formats were defined and not after the kernels' own unpacking.
+// Blocks of quantized weights for tests: random blocks, and their weights in float64. The decoding follows the loops
+// that define the formats (ggml), not the kernels' unpacking.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ inline const std::vector<QuantizedType>& quantized_types() {
   return types;
 }
 
-// Where a block has its halves: the scale, and the minimum or -1.
+// The byte offsets of the f16 fields of a block: scale, and minimum or -1.
 struct HalfPlaces {
   int d;
   int dmin;
@@ -37,7 +37,7 @@ inline HalfPlaces half_places(QuantizedType type) {
   }
 }
 
-// Random bits all over, but for the halves, which are numbers of a sensible size and either sign.
+// Blocks of random bits, except for the f16 fields, which are numbers of moderate size and either sign.
 inline std::vector<unsigned char> random_blocks(QuantizedType type, int64_t count, Random& random) {
   const QuantizedFormat& format = quantized_format(type);
   std::vector<unsigned char> bytes(static_cast<size_t>(count * format.block_bytes));
@@ -184,11 +184,11 @@ inline void dequantize_oracle(QuantizedType type, const unsigned char* block, do
   }
 }
 
-// A matrix [n, k] of random blocks: its bytes as in a file, misaligned, its image, and its weights in float64.
+// A matrix [n, k] of random blocks: the (misaligned) bytes of a file, its packed image, and its weights in float64.
 struct QuantizedWeights {
   QuantizedType type;
   int64_t n, k;
-  std::vector<unsigned char> file;  // from byte kMisalignment on
+  std::vector<unsigned char> file;  // starts at byte kMisalignment
   std::vector<unsigned char> image;
   std::vector<double> values;
 

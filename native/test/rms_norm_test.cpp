@@ -1,4 +1,4 @@
-// rms_norm: against float64, with and without a weight.
+// Tests of rms_norm: against float64, with and without a weight.
 #include "kernels/rms_norm.h"
 
 #include "rows_testing.h"
@@ -54,7 +54,7 @@ TEST_CASE("rms_norm: exact where arithmetic is, zeros, NaN and infinity") {
     REQUIRE(run_tiles(kernel_named("rms_norm", isa), params, 4) == KernelStatus::ok);
     for (int64_t column = 0; column < 35; ++column) {
       CHECK(y.row(0)[column] == x.row(0)[column] / 4);
-      CHECK(std::isnan(y.row(1)[column]));  // 0 · (1 / 0): eps is what prevents this
+      CHECK(std::isnan(y.row(1)[column]));  // 0 · (1 / 0), since eps is 0
       CHECK(std::isnan(y.row(2)[column]));
       CHECK((column == 0 ? std::isnan(y.row(3)[column]) : y.row(3)[column] == 0));
     }

@@ -1,4 +1,4 @@
-// rope: against long double, both styles, partial rotation, far positions.
+// Tests of rope: against long double, both styles, partial rotation, large positions.
 #include "kernels/rope.h"
 
 #include "rows_testing.h"

@@ -1,5 +1,5 @@
-// Support for the tests of row-wise kernels: strided operands with guard cells, running all tiles, and the checks
-// that every such kernel must pass. Not for matmul and attention, whose operands are not rows.
+// Support for the tests of row-wise kernels: strided operands with guard cells, a function that runs all tiles, and the
+// checks that every such kernel must pass. Not for matmul and attention, whose operands are not rows.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@
 
 namespace tesserae::testing {
 
-// A small generator with fixed results everywhere (SplitMix64).
+// A small random generator with the same results on every machine (SplitMix64).
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
@@ -39,8 +39,9 @@ class Random {
 
 enum class Layout { contiguous, gapped, permuted };
 
-// Rows over the outer dimensions inside a larger buffer. Everything starts as bytes of 0xff (NaN as f32 and f16, -1
-// as an integer); what is not part of a row is a guard. Layouts other than contiguous are misaligned on purpose.
+// Rows over the outer dimensions inside a larger buffer. The buffer is filled with bytes of 0xff (NaN as f32 and f16,
+// -1 as an integer); cells that are not part of a row are guards. Layouts other than contiguous are misaligned on
+// purpose.
 template <typename T>
 class Rows {
  public:
@@ -98,7 +99,7 @@ class Rows {
 
 inline int64_t tiles_of(int64_t rows, int64_t tile_rows) { return (rows + tile_rows - 1) / tile_rows; }
 
-// Runs the tiles last to first; stops at the first that fails.
+// Runs the tiles from the last to the first; stops at the first failure.
 template <typename Params>
 KernelStatus run_tiles(Kernel kernel, const Params& params, int64_t tiles) {
   static std::vector<unsigned char> memory(kScratchBytes + kCacheLineBytes);
@@ -130,7 +131,7 @@ inline double nmse(const std::vector<float>& got, const std::vector<double>& exp
   return power == 0 ? error : error / power;
 }
 
-// The distance of `got` from `expected` in units in the last place of the float nearest to `expected`.
+// The difference between `got` and `expected` in units in the last place of the float nearest to `expected`.
 inline double ulps(float got, double expected) {
   if (std::isnan(expected)) return std::isnan(got) ? 0 : INFINITY;
   const float nearest = static_cast<float>(expected);
@@ -146,7 +147,7 @@ inline const std::vector<OuterShape>& outer_shapes() {
   return shapes;
 }
 
-// A float kernel of one operand, row by row.
+// A row-wise float kernel with one operand: how to run it, and the expected result of a row in float64.
 struct RowKernel {
   const char* name;
   std::function<KernelStatus(Kernel, Rows<float>& x, Rows<float>& y, int64_t tile_rows)> run;
@@ -155,7 +156,8 @@ struct RowKernel {
   double tolerance = 1e-12;  // of the normalised mean squared error
 };
 
-// Against float64 in every layout; guards; any tile size; a row alone; in place.
+// Checks a kernel: against float64 in every layout; guards; the same bits for any tile size, for a row alone, and in
+// place.
 inline void check_row_kernel(const RowKernel& op, const std::vector<int64_t>& column_counts) {
   for (Isa isa : instruction_sets()) {
     const Kernel kernel = kernel_named(op.name, isa);
@@ -202,7 +204,7 @@ inline void check_row_kernel(const RowKernel& op, const std::vector<int64_t>& co
   }
 }
 
-// Straddles the eight lanes, the 32 accumulators, and a long row.
+// Lengths around the 8 lanes and the 32 accumulators, and a long row.
 inline const std::vector<int64_t>& row_lengths() {
   static const std::vector<int64_t> lengths{1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 41, 65, 129, 4099};
   return lengths;

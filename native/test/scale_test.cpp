@@ -1,4 +1,4 @@
-// scale: one rounding for each element, in any layout.
+// Tests of scale: one rounding for each element, in any layout.
 #include "kernels/scale.h"
 
 #include "rows_testing.h"

@@ -1,4 +1,4 @@
-// scatter: the rows of a KV cache, f32 and f16, and numbers that it does not have.
+// Tests of scatter: into KV caches in f32 and f16, and ids that are out of range.
 #include "kernels/scatter.h"
 
 #include "kernels/half.h"
@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kBatch = 2, kHeads = 3, kTokens = 4, kCapacity = 11;
 
-// x is [batch, 1, heads, tokens] rows, the cache [batch, 1, heads, capacity] rows, one id for each token of a batch.
+// x has rows [batch, 1, heads, tokens], the cache has rows [batch, 1, heads, capacity]; one id for each token of a
+// batch.
 template <typename T>
 struct ScatterCase {
   Rows<float> x;

@@ -1,4 +1,4 @@
-// silu_mul: against float64, in any layout, with the infinities of the gate.
+// Tests of silu_mul: against float64, in any layout, with infinities in the gate.
 #include "kernels/silu_mul.h"
 
 #include "kernels/math_ref.h"
@@ -13,7 +13,7 @@ KernelStatus run_silu_mul(Kernel kernel, Rows<float>& gate, Rows<float>& up, Row
   return run_tiles(kernel, params, tiles_of(gate.outer().rows(), tile_rows));
 }
 
-// The other operand of the row checks: a function of the column alone.
+// The operand `up` of the row checks: a function of the column only.
 float up_at(int64_t column) { return static_cast<float>(column % 13) / 4 - 1.5f; }
 
 TEST_CASE("silu_mul: float64, layouts, tiles, a row alone, in place") {
@@ -58,7 +58,7 @@ TEST_CASE("silu_mul: special values, and y may be up") {
   }
 }
 
-TEST_CASE("silu_mul: the same bits with all vector sets, wherever the gate lies") {
+TEST_CASE("silu_mul: the same bits with all vector sets, for any gate") {
   constexpr int64_t kColumns = 40'003;
   Rows<float> gate({{1, 1, 1, 1}}, kColumns, Layout::gapped);
   Rows<float> up({{1, 1, 1, 1}}, kColumns, Layout::contiguous);

@@ -1,4 +1,4 @@
-// softmax: against float64, and what infinities and NaN give.
+// Tests of softmax: against float64, and rows with infinities and NaN.
 #include "kernels/softmax.h"
 
 #include "rows_testing.h"

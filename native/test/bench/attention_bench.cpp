@@ -1,6 +1,6 @@
-// Times attention over threads that claim tiles from an atomic counter, as shares of the FMA peak and the read
-// bandwidth probed in the same run. Usage: tesserae_native_attention_bench [threads] [name] [tile_queries]. TESSERAE_ISA names
-// the kernel set, else it is the best one.
+// Times attention with threads that claim tiles from an atomic counter, as shares of the FMA peak and the read
+// bandwidth probed in the same run. Usage: tesserae_native_attention_bench [threads] [name] [tile_queries].
+// TESSERAE_ISA chooses the kernel set; the default is the best one.
 #include <immintrin.h>
 
 #include <atomic>
@@ -25,7 +25,7 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Threads that spin for the next round; the caller is one of them.
+// A group of threads, including the caller, that spin until the next round.
 class Crew {
  public:
   explicit Crew(int threads) : threads_(threads) {
@@ -108,7 +108,7 @@ struct Bench {
   bool half;
 };
 
-// Several copies of the operands are taken in turn where `cold` asks that the caches hold nothing of them.
+// With more than one copy the operands are used in turn, so that the caches do not contain them.
 void run_bench(Crew& crew, const Bench& bench, int64_t tile_queries, int copies) {
   const Shape& s = bench.shape;
   const int64_t group = s.heads / s.kv_heads;
@@ -159,7 +159,7 @@ void run_bench(Crew& crew, const Bench& bench, int64_t tile_queries, int copies)
 }  // namespace
 
 int main(int argc, char** argv) {
-  operand_shift = 0;  // as the pool hands out memory
+  operand_shift = 0;  // aligned, like the memory of the tensor pool
   Crew crew(argc > 1 ? std::atoi(argv[1]) : 2);
   const std::string only = argc > 2 ? argv[2] : "";
   const int64_t tile_queries = argc > 3 ? std::atoll(argv[3]) : 0;

@@ -1,4 +1,4 @@
-// The kernel set that a bench measures: TESSERAE_ISA, or the best one of this CPU.
+// The kernel set that a bench measures: TESSERAE_ISA, or the best one of this CPU. Included by the benches.
 #pragma once
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Times the executor on tiles that cost next to nothing: what a tile, an op and a dispatch cost by themselves. Not a
-// test; run by hand: tesserae_native_executor_bench [repeats].
+// Times the executor with nearly empty tiles: the overhead of a tile, an op and a dispatch. Not a test; run by hand:
+// tesserae_native_executor_bench [repeats].
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,7 +19,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// A chain of ops of `tiles` tiles each, every tile a row of 64 numbers.
+// A chain of ops with `tiles` tiles each; a tile is a row of 64 numbers.
 class Chain {
  public:
   Chain(uint32_t ops, uint32_t tiles) : ops_(ops), tiles_(tiles), values_(tiles * 64) {
@@ -40,7 +40,7 @@ class Chain {
   std::vector<float> values_;
 };
 
-// The time from publish to the coordinator knowing the end, without the wait for the slot.
+// The time from publish until the coordinator sees the end, without waiting for the slot to be free.
 double dispatch_us(Team& team, Chain& chain) {
   const double start = now_us();
   team.start(chain.program, 0);
@@ -56,7 +56,7 @@ double inline_us(Team& team, Chain& chain) {
   return now_us() - start;
 }
 
-// What the machine asks for waking a thread and being woken by it, the least that a dispatch can cost.
+// The time that the machine needs to wake a thread and to be woken by it: a lower bound for a dispatch.
 class PingPong {
  public:
   PingPong() : thread_([this] { answer(); }) {}
@@ -140,7 +140,7 @@ void bench(int repeats) {
 
   for (int repeat = 0; repeat < repeats; ++repeat) {
     for (Row& row : rows) {
-      // Several in a row, of which the first finds the team as the row before left it.
+      // Several samples in a row; the first is dropped, since it depends on the row before.
       for (int i = 0; i < 4; ++i) {
         const double sample = row.sample_us();
         if (i > 0) row.samples.push_back(sample / row.divisor);

@@ -1,7 +1,7 @@
-// Times the matmul kernels on one and two threads against the FMA peak and read bandwidth probed alongside. Run by hand:
+// Times the matmul kernels on one and two threads, beside the FMA peak and read bandwidth probed in the same run:
 //   tesserae_native_bench [square|large|layouts|rows|thin|all] [repeats]
 //   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
-// TESSERAE_ISA names the kernel set, else it is the best one; BLOCKS=kc,nc,mc sets the block sizes.
+// TESSERAE_ISA chooses the kernel set (default: the best one); BLOCKS=kc,nc,mc sets the block sizes. Run by hand.
 #include <immintrin.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -30,7 +30,7 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The calling thread on one CPU: left alone, both threads share one now and then.
+// Pins the calling thread to one CPU: otherwise both threads share one now and then.
 void stay_on(int cpu) {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
@@ -68,7 +68,7 @@ BlockSizes chosen_blocks() {
   return blocks;
 }
 
-// GFLOPS of FMAs that wait for nothing.
+// The peak: GFLOPS of independent FMAs.
 double probe_peak() {
   static const Kernel kernel = kernel_of("probe_fma");
   float y[kProbeLanes];
@@ -80,7 +80,7 @@ double probe_peak() {
   return 400000.0 * kProbeLanes * 2 / (seconds() - start) * 1e-9;
 }
 
-// GB/s of reading 128 MiB once, four lines a step.
+// GB/s of reading 128 MiB once, four cache lines a step.
 [[gnu::noinline, gnu::target("avx2")]] double probe_bandwidth(const Aligned& memory) {
   const size_t count = (size_t{128} << 20) / 4;
   const float* from = memory.floats();
@@ -262,7 +262,7 @@ int main(int argc, char** argv) {
   for (const Problem& problem : kind == "shape" ? one_problem(argc, argv) : problems(kind)) {
     Runner runner(problem);
     runner.run(1);
-    // Short problems are run many times in a row; probes and runs take turns, so that all see the same machine.
+    // Short problems are run many times in a row. Probes and runs alternate, so that both see the same machine state.
     const bool is_thin = problem.path == MatmulPath::thin;
     const int inner = static_cast<int>(std::clamp(2e9 / runner.flops() / (is_thin ? 20 : 1), 1.0, 2000.0));
     std::vector<double> peak, bandwidth, one, two;

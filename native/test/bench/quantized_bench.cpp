@@ -1,7 +1,7 @@
 // Times the quantized matmul kernels on one and two threads: multiply-adds per second with many rows of activations,
 // bytes of weights per second with few. Not a test; run by hand:
 //   tesserae_native_quantized_bench [prefill|decode|pack|all] [repeats]
-// TESSERAE_ISA names the kernel set, else it is the best one; TYPES the types, as Q8_0,Q4_K.
+// TESSERAE_ISA chooses the kernel set (default: the best one); TYPES chooses types, for example Q8_0,Q4_K.
 #include <immintrin.h>
 #include <sys/mman.h>
 
@@ -46,7 +46,7 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Of this thread alone: what others do on its core meanwhile does not count.
+// The CPU time of this thread, which does not include other work on its core.
 double thread_seconds() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -57,7 +57,7 @@ constexpr size_t kPageBytes = size_t{2} << 20;
 
 struct Aligned {
   unsigned char* data;
-  // On huge pages where the system has them, as the engine's pool is.
+  // On huge pages if the system has them, like the engine's pool.
   explicit Aligned(int64_t size_bytes)
       : data(static_cast<unsigned char*>(std::aligned_alloc(kPageBytes, round_up(size_bytes)))) {
     madvise(data, round_up(size_bytes), MADV_HUGEPAGE);
@@ -81,7 +81,7 @@ struct Aligned {
   for (int v = 0; v < 4; ++v) asm volatile("" : "+x"(sum[v]));
 }
 
-// Seconds of `work(worker)` on so many threads.
+// The seconds that work(worker) takes on `threads` threads (1 or 2).
 template <typename Work>
 double timed(int threads, Work work) {
   if (threads == 1) {
@@ -105,7 +105,7 @@ double timed(int threads, Work work) {
 
 struct Shape {
   int64_t m, k, n;
-  int64_t copies;  // of the weights, one product each: decoding reads them from memory, not from a cache
+  int64_t copies;  // of the weights, with one product each, so that decoding reads them from memory, not from a cache
 };
 
 class Runner {

@@ -1,8 +1,10 @@
-/* A model of the executor (native/core/executor.cpp) for the spin checker: the same reads and writes of shared words in
- * the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
- * the team closes, so a lost wake-up or a missed ending shows as a deadlock. Not part of the build. What was checked with it, and how to run
- * it, stands in src/team/README.md. Left out: spinning, slices and yields (they only look again sooner), the coordinator's help (it
- * visits as a worker does), and which CPU a thread is on. */
+/* A model of the executor (native/core/executor.cpp) for the model checker spin: the same reads and writes of shared
+ * words in the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
+ * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build;
+ * src/team/README.md says how to run it and what was checked. */
+
+/* Left out: spinning, slices and yields (they only look again sooner), the coordinator's assist (it visits like a
+ * worker), and which CPU a thread runs on. */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -23,7 +25,7 @@
 byte tile_count[OPS];
 byte after[OPS];
 
-/* The program. `freed` is a ghost: its memory has been given back. */
+/* The program. `freed` is a ghost variable: its memory was freed. */
 byte prefix, claimed[OPS], done[OPS];
 bool freed = true;
 
@@ -35,16 +37,17 @@ byte sleepers;
 bool on_shift[WORKERS], closing;
 byte inside[WORKERS];
 
-/* Of the bell and the endings only this counts: have they moved since somebody read them? */
+/* The bell and the endings are reduced to: has the counter changed since it was read? */
 bool rung[WORKERS], ending;
 
-/* Asleep on the bell, in Atomics.wait on the seat's state, and the main thread in Atomics.waitAsync on the endings. */
+/* Who is asleep: workers on the bell, workers in Atomics.wait on the seat's state, the main thread in Atomics.waitAsync
+ * on the endings. */
 bool asleep[WORKERS], away_asleep[WORKERS], main_waits;
 
-/* Threads that have ended, and those that were started in their place. */
+/* Threads that ended, and threads that were started to replace them. */
 bool died[WORKERS], replaced[WORKERS];
 
-/* Ghosts: tiles computed in this run, tiles being computed, no tile may begin. */
+/* Ghost variables: tiles computed in this run, tiles being computed, whether no tile may begin any more. */
 byte ran[OPS], running_tiles;
 bool over = true;
 byte failures_left = FAILURES;
@@ -85,7 +88,7 @@ inline ring(count) {
   wake(count)
 }
 
-/* Atomics.waitAsync: compares with the count that was read, and waits only if that has not moved. */
+/* Atomics.waitAsync: compares with the count that was read, and waits only if it has not changed. */
 inline listen() {
   atomic {
     if
@@ -95,7 +98,7 @@ inline listen() {
   }
 }
 
-/* As long as the promise of an earlier wait is open, no other begins. */
+/* No new wait begins while the promise of an earlier one is pending. */
 inline read_endings() {
   atomic {
     if
@@ -105,7 +108,7 @@ inline read_endings() {
   }
 }
 
-/* Local: looks at records only. */
+/* Reads only the records, which do not change: no shared step. */
 inline opened_tiles(before, complete, tiles) {
   tiles = 0;
   k = complete;
@@ -125,7 +128,7 @@ proctype worker(byte w) {
   byte s, number, pre, complete, op, next, from, to, tiles, n, k;
   bool worked, finished, last, busy;
 
-  /* The seat counts as on shift from the beginning. */
+  /* The seat is on shift from the beginning. */
   goto again;
 
 end_away:
@@ -226,7 +229,7 @@ scan:
     :: ran[op]++; running_tiles--
     :: failures_left > 0 -> failures_left--; running_tiles--; goto fail
     :: deaths_left > 0 ->
-       /* The locals of the one that takes its place. */
+       /* Resets the locals for the thread that replaces this one. */
        op = 0; next = 0; pre = 0; complete = 0; number = 0; s = 0; worked = false;
        running_tiles--;
        goto die
@@ -307,7 +310,7 @@ looked:
   busy = live != 0;
   if
   :: !busy ->
-     /* The linger time may be over at any moment. */
+     /* The linger time may end at any moment. */
      on_shift[w] = false;
      if
      :: live == 0 -> goto end_away
@@ -333,7 +336,7 @@ sleeping:
 
 report:
   atomic { ending = true; s = 0; last = false; finished = false }
-  /* Back in JavaScript: Atomics.notify, unless the thread dies before. */
+  /* Back in JavaScript: Atomics.notify, unless the thread dies first. */
   if
   :: deaths_left > 0 -> goto die
   :: main_waits = false
@@ -497,8 +500,8 @@ ended:
   :: else
   fi;
   quiet = false;
-  /* Either the program goes on at once, in any slot that is free, or its memory is given back first, which waits for
-   * the late visitors by way of the endings. */
+  /* Either the program runs again at once, in any free slot, or its memory is freed first, which waits for late visitors
+   * by means of the endings. */
   if
   :: number < RUNS
   :: true ->
