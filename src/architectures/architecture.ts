@@ -6,6 +6,7 @@ import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { HuggingFaceMapping } from './huggingface-mapping.js';
 
 /** The sizes that every decoder has. */
 export interface ModelConfig {
@@ -79,6 +80,8 @@ export interface EncoderInputs {
 interface ArchitectureFace<Config extends ModelConfig> {
   /** As `general.architecture` spells it. */
   readonly name: string;
+  /** How a Hugging Face folder becomes such metadata and weights. */
+  readonly huggingFace: HuggingFaceMapping;
   /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
   readConfig(metadata: ModelMetadata): Config;
   weights(config: Config): readonly WeightSpec[];

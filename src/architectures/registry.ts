@@ -1,5 +1,6 @@
 // The architectures that can be loaded, one line each.
 
+import type { JsonView } from '../base/json-view.js';
 import { quote } from '../base/quote.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { AnyArchitecture } from './architecture.js';
@@ -29,7 +30,10 @@ const architectures = [
   jinaBertV2,
 ] as readonly unknown[] as readonly AnyArchitecture[];
 
-/** @throws TesseraeError ERR_UNSUPPORTED, naming the architecture and those that are supported */
+/**
+ * The architecture that `general.architecture` names.
+ * @throws TesseraeError ERR_UNSUPPORTED, naming it and those that are supported
+ */
 export function architectureOf(metadata: ModelMetadata): AnyArchitecture {
   const key = 'general.architecture';
   const name = metadata.string(key);
@@ -37,4 +41,19 @@ export function architectureOf(metadata: ModelMetadata): AnyArchitecture {
   if (found !== undefined) return found;
   const supported = architectures.map((architecture) => architecture.name).join(', ');
   throw metadata.error(key, `names ${quote(name)}; supported are ${supported}`, 'ERR_UNSUPPORTED');
+}
+
+/**
+ * The architecture of a Hugging Face folder.
+ * @param config the folder's config.json
+ * @throws TesseraeError ERR_MODEL_FILE without a `model_type`, ERR_UNSUPPORTED, naming it and those that are supported
+ */
+export function architectureOfFolder(config: JsonView): AnyArchitecture {
+  const type = config.at('model_type').string();
+  const found = architectures.find(
+    ({ huggingFace: { modelTypes, accepts } }) => modelTypes.includes(type) && (accepts?.(config) ?? true),
+  );
+  if (found !== undefined) return found;
+  const supported = new Set(architectures.flatMap((architecture) => architecture.huggingFace.modelTypes));
+  throw config.at('model_type').unsupported(`${quote(type)} (supported are ${[...supported].join(', ')})`);
 }

@@ -2,6 +2,7 @@
 import { describe, test } from 'vitest';
 import type { ErrorCode } from '../../src/base/errors.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
+import { decoders, encoders } from '../support/models/all-architectures.js';
 import { modelPaths } from '../support/models/model-files.js';
 import { f32, flag, text, u32 } from '../support/models/random-architecture.js';
 import type { LlamaContent } from '../support/models/random-model.js';
@@ -29,8 +30,8 @@ const without =
     );
   };
 
-const decoders = ['llama', 'smollm3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'phi3', 'gpt2'];
-const encoders = ['bert', 'nomic-bert', 'jina-bert-v2'];
+const decoderNames = decoders.map(({ name }) => name);
+const encoderNames = encoders.map(({ name }) => name);
 
 async function expectRefused(architecture: string, change: Change, code: ErrorCode, message: RegExp): Promise<void> {
   const path = await write({ architecture }, change);
@@ -38,7 +39,7 @@ async function expectRefused(architecture: string, change: Change, code: ErrorCo
   await expectRejection(engine.loadModel(path), code, message);
 }
 
-describe.each([...decoders, ...encoders])('%s refuses', (architecture) => {
+describe.each([...decoderNames, ...encoderNames])('%s refuses', (architecture) => {
   const key = (name: string) => `${architecture}.${name}`;
   const needed = ['block_count', 'context_length', 'embedding_length', 'feed_forward_length', 'attention.head_count'];
   test.each(needed)('a file without %s', async (name) => {
@@ -64,7 +65,7 @@ describe.each([...decoders, ...encoders])('%s refuses', (architecture) => {
   });
 });
 
-describe.each(decoders.filter((name) => name !== 'gpt2'))('%s refuses a rotation', (architecture) => {
+describe.each(decoderNames.filter((name) => name !== 'gpt2'))('%s refuses a rotation', (architecture) => {
   const spoiled: [what: string, name: string, value: MetadataValue, code: ErrorCode, message: RegExp][] = [
     ['of odd width', 'rope.dimension_count', u32(3), 'ERR_MODEL_FILE', /dimension_count.*even/],
     ['wider than a head', 'rope.dimension_count', u32(10), 'ERR_MODEL_FILE', /at most 8/],

@@ -1,13 +1,17 @@
 // What Gemma 2 and 3 have in common: their configuration, their tensors, the scaled embedding, norms after each part, the
 // gated feed-forward layer, and the soft cap on logits. gemma2.ts and gemma3.ts say how their layers attend.
 
+import type { JsonView } from '../../base/json-view.js';
+import { quote } from '../../base/quote.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../../ops/calls/program-builder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ForwardInputs, WeightSpec, Weights } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
+import { type MetadataBuilder, plusOne, type TensorNames } from '../huggingface-mapping.js';
 import { embed, gatedFeedForward, type Layer, logits, type Pass, project, rmsNorm } from '../stages.js';
 import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig, vector } from './decoder.js';
+import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
 export interface GemmaConfig extends DecoderConfig {
   /** Multiplies the scores. */
@@ -90,4 +94,55 @@ export function cappedLogits(p: ProgramBuilder, { logitCap }: GemmaConfig, weigh
   p.scale(rated, 1 / logitCap, { out: rated });
   p.tanh(rated, { out: rated });
   return p.scale(rated, logitCap, { out: rated });
+}
+
+/** Gemma's norms multiply by 1 + weight; GGUF files store the sum. */
+export const gemmaTensorNames: TensorNames = {
+  ...decoderTensorNames,
+  model: { ...decoderTensorNames.model, norm: plusOne('output_norm') },
+  layer: {
+    ...decoderTensorNames.layer,
+    input_layernorm: plusOne('attn_norm'),
+    'self_attn.q_norm': plusOne('attn_q_norm'),
+    'self_attn.k_norm': plusOne('attn_k_norm'),
+    post_attention_layernorm: plusOne('post_attention_norm'),
+    pre_feedforward_layernorm: plusOne('ffn_norm'),
+    post_feedforward_layernorm: plusOne('post_ffw_norm'),
+  },
+};
+
+/** What the configs of both give. */
+export function addGemmaMetadata(config: JsonView, metadata: MetadataBuilder): void {
+  addDecoderMetadata(config, metadata);
+  metadata.count('.attention.sliding_window', config.at('sliding_window'));
+  metadata.number('.attn_logit_softcapping', config.at('attn_logit_softcapping'));
+  metadata.number('.final_logit_softcapping', config.at('final_logit_softcapping'));
+  checkAttentionScale(config);
+}
+
+/** GGUF has no key for `query_pre_attn_scalar`: readGemmaConfig takes it from the sizes, so it must be one of these. */
+function checkAttentionScale(config: JsonView): void {
+  const scalar = config.at('query_pre_attn_scalar');
+  if (scalar.isAbsent) return;
+  const share = config.at('hidden_size').number() / config.at('num_attention_heads').number();
+  const known = [share, config.at('head_dim').isAbsent ? share : config.at('head_dim').number()];
+  if (!known.includes(scalar.number())) throw scalar.unsupported(String(scalar.number()));
+}
+
+/**
+ * How many layers there are to each one without a window, the last of them; undefined where the config does not list the
+ * layers.
+ * @throws TesseraeError ERR_UNSUPPORTED where the layers do not alternate so
+ */
+export function readWindowPeriod(config: JsonView): number | undefined {
+  const types = config.at('layer_types');
+  const kinds = types.list().map((type) => type.string());
+  const firstFull = kinds.indexOf('full_attention');
+  if (firstFull === -1) return undefined;
+  const period = firstFull + 1;
+  kinds.forEach((kind, index) => {
+    const expected = index % period === firstFull ? 'full_attention' : 'sliding_attention';
+    if (kind !== expected) throw types.unsupported(`${quote(kind)} at ${index}`);
+  });
+  return period;
 }

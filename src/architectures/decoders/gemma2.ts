@@ -7,12 +7,15 @@ import { decoderConstants } from './decoder.js';
 import {
   addAttended,
   addFed,
+  addGemmaMetadata,
   cappedLogits,
   embedScaled,
   type GemmaConfig,
+  gemmaTensorNames,
   gemmaWeights,
   isLocal,
   readGemmaConfig,
+  readWindowPeriod,
 } from './gemma.js';
 
 export interface Gemma2Config extends GemmaConfig {
@@ -25,6 +28,21 @@ const defaults = { architecture: 'gemma2', period: 2, window: 4096, logitCap: 30
 export const gemma2: Architecture<Gemma2Config> = {
   kind: 'decoder',
   name: 'gemma2',
+
+  huggingFace: {
+    modelTypes: ['gemma2'],
+    activations: ['gelu_pytorch_tanh', 'gelu'],
+    tiedByDefault: true,
+    addMetadata(config, metadata) {
+      addGemmaMetadata(config, metadata);
+      // GGUF has no key for the period.
+      const period = readWindowPeriod(config) ?? defaults.period;
+      if (period !== defaults.period) {
+        throw config.at('layer_types').unsupported(`a window in ${period - 1} of ${period} layers`);
+      }
+    },
+    tensorNames: gemmaTensorNames,
+  },
 
   readConfig: (metadata) => ({
     ...readGemmaConfig(metadata, defaults),

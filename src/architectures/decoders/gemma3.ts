@@ -1,19 +1,24 @@
 // Gemma 3 (Gemma Team 2025), its text part: queries and keys normalised head by head, and five layers with a window for
 // each without one. Only these rotate with the long base, and only theirs is stretched.
+import { JsonView } from '../../base/json-view.js';
 import type { Architecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
+import { firstPresent, type MetadataBuilder, withDefaults } from '../huggingface-mapping.js';
 import { scaledFrequencies } from '../rope-scaling.js';
 import { attend, layersOf, normHeads, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
 import { decoderConstants, vector } from './decoder.js';
 import {
   addAttended,
   addFed,
+  addGemmaMetadata,
   cappedLogits,
   embedScaled,
   type GemmaConfig,
+  gemmaTensorNames,
   gemmaWeights,
   isLocal,
   readGemmaConfig,
+  readWindowPeriod,
 } from './gemma.js';
 
 export interface Gemma3Config extends GemmaConfig {
@@ -23,9 +28,33 @@ export interface Gemma3Config extends GemmaConfig {
 
 const defaults = { architecture: 'gemma3', period: 6, window: undefined, logitCap: 0, layersOfLargest: 62 };
 
+/** The values of members that configs of Gemma 3 leave out. */
+const configDefaults = {
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 131_072,
+  rms_norm_eps: 1e-6,
+  query_pre_attn_scalar: 256,
+  sliding_window: 4096,
+};
+const defaultBase = 1e6;
+
 export const gemma3: Architecture<Gemma3Config> = {
   kind: 'decoder',
   name: 'gemma3',
+
+  huggingFace: {
+    modelTypes: ['gemma3_text', 'gemma3'],
+    activations: ['gelu_pytorch_tanh'],
+    tiedByDefault: true,
+    addMetadata: addGemma3Metadata,
+    tensorNames: {
+      ...gemmaTensorNames,
+      // The vision part is left out.
+      ignored: /\.rotary_emb\.inv_freq$|^(model\.)?(vision_tower|multi_modal_projector)\./,
+    },
+  },
 
   readConfig: (metadata) => ({
     ...readGemmaConfig(metadata, defaults),
@@ -60,3 +89,13 @@ export const gemma3: Architecture<Gemma3Config> = {
 
   recordLogits: cappedLogits,
 };
+
+function addGemma3Metadata(given: JsonView, metadata: MetadataBuilder): void {
+  const config = withDefaults(given, configDefaults);
+  addGemmaMetadata(config, metadata);
+  const pattern = firstPresent(config, 'sliding_window_pattern', '_sliding_window_pattern');
+  const listed = new JsonView(readWindowPeriod(config), pattern.place);
+  metadata.count('.attention.sliding_window_pattern', pattern.isAbsent ? listed : pattern);
+  metadata.number('.rope.freq_base_swa', config.at('rope_local_base_freq'));
+  if (!metadata.has('.rope.freq_base')) metadata.number('.rope.freq_base', defaultBase);
+}

@@ -1,7 +1,9 @@
 // GPT-2 (Radford et al. 2019): learned positions, LayerNorm with biases, one projection for queries, keys and values, and
 // a feed-forward layer without a gate.
+import { JsonView } from '../../base/json-view.js';
 import type { Architecture } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
+import { firstPresent, type MetadataBuilder, requireFlag, transposed } from '../huggingface-mapping.js';
 import {
   attend,
   embed,
@@ -18,6 +20,32 @@ import { biased, layerNormVectors, matrix } from './decoder.js';
 export const gpt2: Architecture<BaseConfig> = {
   kind: 'decoder',
   name: 'gpt2',
+
+  huggingFace: {
+    modelTypes: ['gpt2'],
+    activations: ['gelu_new', 'gelu_pytorch_tanh'],
+    tiedByDefault: true,
+    addMetadata(config, metadata) {
+      addGpt2Sizes(config, metadata);
+      requireFlag(config, 'scale_attn_weights', true);
+      requireFlag(config, 'scale_attn_by_inverse_layer_idx', false);
+    },
+    tensorNames: {
+      prefix: 'transformer.',
+      layers: 'h.',
+      model: { wte: 'token_embd', wpe: 'position_embd', ln_f: 'output_norm', lm_head: 'output' },
+      // The projections are of Hugging Face's class Conv1D, which stores its matrix as [in, out].
+      layer: {
+        ln_1: 'attn_norm',
+        'attn.c_attn': transposed('attn_qkv'),
+        'attn.c_proj': transposed('attn_output'),
+        ln_2: 'ffn_norm',
+        'mlp.c_fc': transposed('ffn_up'),
+        'mlp.c_proj': transposed('ffn_down'),
+      },
+      ignored: /\.attn\.(masked_)?bias$/,
+    },
+  },
 
   readConfig: (metadata) => readSizes(new ConfigReader(metadata, 'gpt2'), 'layer'),
 
@@ -58,3 +86,14 @@ export const gpt2: Architecture<BaseConfig> = {
 
   recordLogits: (p, _config, weights, hidden) => logits(p, weights, hidden),
 };
+
+function addGpt2Sizes(config: JsonView, metadata: MetadataBuilder): void {
+  const width = config.at('n_embd');
+  const inner = config.at('n_inner');
+  metadata.count('.context_length', firstPresent(config, 'n_positions', 'n_ctx'));
+  metadata.count('.embedding_length', width);
+  metadata.count('.block_count', config.at('n_layer'));
+  metadata.count('.attention.head_count', config.at('n_head'));
+  metadata.count('.feed_forward_length', inner.isAbsent ? new JsonView(4 * width.number(), width.place) : inner);
+  metadata.number('.attention.layer_norm_epsilon', config.at('layer_norm_epsilon'));
+}

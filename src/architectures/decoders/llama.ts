@@ -1,7 +1,9 @@
 // The llama architecture (Touvron et al. 2023), which is also that of Mistral and SmolLM: RMSNorm before each part,
 // rotary positions, grouped-query attention, a SwiGLU feed-forward layer. Names and keys are those of the GGUF format.
+import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Architecture } from '../architecture.js';
+import type { MetadataBuilder } from '../huggingface-mapping.js';
 import {
   attend,
   embed,
@@ -21,11 +23,15 @@ import {
   readDecoderConfig,
   vector,
 } from './decoder.js';
+import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
-/** Files from elsewhere than GGUF have the rows of q and k in the order of the paper, and pair halves of a head. */
+/**
+ * Which elements of a head are rotated as a pair. GGUF files have the rows of q and k reordered so that neighbours are
+ * pairs; in Hugging Face folders the pairs are the halves of a head.
+ */
 const styleKey = 'tesserae.rope.style';
 
-/** Of llama, or of a relative that pairs the elements of a head as llama does. */
+/** The configuration of llama, or of a relative whose GGUF files have reordered rows too. */
 export function readLlamaConfig(metadata: ModelMetadata, architecture: string): DecoderConfig {
   const style = metadata.string(styleKey, 'interleaved');
   if (style !== 'interleaved' && style !== 'halfSplit') {
@@ -34,9 +40,23 @@ export function readLlamaConfig(metadata: ModelMetadata, architecture: string): 
   return readDecoderConfig(metadata, { architecture, style });
 }
 
+/** What the config of such a folder gives. */
+export function addLlamaMetadata(config: JsonView, metadata: MetadataBuilder): void {
+  addDecoderMetadata(config, metadata);
+  metadata.string(styleKey, 'halfSplit');
+}
+
 export const llama: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'llama',
+
+  huggingFace: {
+    // Mistral's window is not applied: llama.cpp does not apply it either.
+    modelTypes: ['llama', 'mistral'],
+    activations: ['silu'],
+    addMetadata: addLlamaMetadata,
+    tensorNames: decoderTensorNames,
+  },
 
   readConfig: (metadata) => readLlamaConfig(metadata, 'llama'),
 

@@ -1,7 +1,9 @@
 // Phi 3 and 4 (Abdin et al. 2024): llama with fused projections, rotations that pair the halves of a head, and divisors
 // of the frequencies for short and for long contexts (LongRoPE, Ding et al. 2024). The window that some files name for
 // their attention is not applied: llama.cpp does without it too, and so gives the same tokens.
+import { JsonView } from '../../base/json-view.js';
 import { type Architecture, vectorIn } from '../architecture.js';
+import type { MetadataBuilder } from '../huggingface-mapping.js';
 import { scaledFrequencies } from '../rope-scaling.js';
 import {
   attend,
@@ -15,10 +17,24 @@ import {
   rotate,
 } from '../stages.js';
 import { type DecoderConfig, decoderWeights, matrix, readDecoderConfig, vector } from './decoder.js';
+import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
 export const phi3: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'phi3',
+
+  huggingFace: {
+    modelTypes: ['phi3'],
+    activations: ['silu'],
+    addMetadata(config, metadata) {
+      addDecoderMetadata(config, metadata);
+      addPartialRotation(config, metadata);
+    },
+    tensorNames: {
+      ...decoderTensorNames,
+      layer: { ...decoderTensorNames.layer, 'self_attn.qkv_proj': 'attn_qkv', 'mlp.gate_up_proj': 'ffn_up' },
+    },
+  },
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'phi3', style: 'halfSplit' }),
 
@@ -57,3 +73,11 @@ export const phi3: Architecture<DecoderConfig> = {
 
   recordLogits: (p, _config, weights, hidden) => logits(p, weights, hidden),
 };
+
+/** The rotated elements of a head, which a config gives as a share of its width. */
+function addPartialRotation(config: JsonView, metadata: MetadataBuilder): void {
+  const share = config.at('partial_rotary_factor');
+  if (share.isAbsent) return;
+  const headDim = config.at('hidden_size').number() / config.at('num_attention_heads').number();
+  metadata.count('.rope.dimension_count', new JsonView(Math.floor(share.number() * headDim), share.place));
+}

@@ -9,11 +9,22 @@ import {
   readDecoderConfig,
   vector,
 } from './decoder.js';
+import { addDecoderMetadata, decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 import { llama } from './llama.js';
 
 export const qwen2: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'qwen2',
+
+  huggingFace: {
+    modelTypes: ['qwen2'],
+    activations: ['silu'],
+    addMetadata(config, metadata) {
+      addDecoderMetadata(config, metadata);
+      refuseWindows(config);
+    },
+    tensorNames: decoderTensorNames,
+  },
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen2', style: 'halfSplit' }),
 

@@ -21,10 +21,21 @@ import {
   readDecoderConfig,
   vector,
 } from './decoder.js';
+import { addDecoderMetadata, decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 
 export const qwen3: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'qwen3',
+
+  huggingFace: {
+    modelTypes: ['qwen3'],
+    activations: ['silu'],
+    addMetadata(config, metadata) {
+      addDecoderMetadata(config, metadata);
+      refuseWindows(config);
+    },
+    tensorNames: decoderTensorNames,
+  },
 
   readConfig: (metadata) => readDecoderConfig(metadata, { architecture: 'qwen3', style: 'halfSplit' }),
 

@@ -1,16 +1,33 @@
 // SmolLM 3 (Bakouch et al. 2025): llama, but that every fourth layer leaves its queries and keys as they are (NoPE, Yang et
 // al. 2025).
+import type { JsonView } from '../../base/json-view.js';
 import type { Architecture } from '../architecture.js';
 import { attend, embed, gatedFeedForward, layersOf, project, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
 import type { DecoderConfig } from './decoder.js';
-import { llama, readLlamaConfig } from './llama.js';
+import { decoderTensorNames, refuseWindows } from './decoder-mapping.js';
+import { addLlamaMetadata, llama, readLlamaConfig } from './llama.js';
 
-/** One layer of so many has no positions, the last of them. */
-export const periodWithoutPositions = 4;
+/** The last of every so many layers has no positions. */
+const periodWithoutPositions = 4;
+
+function isRotated(layer: number): boolean {
+  return (layer + 1) % periodWithoutPositions !== 0;
+}
 
 export const smollm3: Architecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'smollm3',
+
+  huggingFace: {
+    modelTypes: ['smollm3'],
+    activations: ['silu'],
+    addMetadata(config, metadata) {
+      addLlamaMetadata(config, metadata);
+      checkLayersWithoutPositions(config);
+      refuseWindows(config);
+    },
+    tensorNames: decoderTensorNames,
+  },
 
   readConfig: (metadata) => readLlamaConfig(metadata, 'smollm3'),
   weights: llama.weights,
@@ -21,7 +38,7 @@ export const smollm3: Architecture<DecoderConfig> = {
     const x = embed(pass);
     for (const at of layersOf(pass)) {
       const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      if ((at.index + 1) % periodWithoutPositions !== 0) rotate(at, heads);
+      if (isRotated(at.index)) rotate(at, heads);
       project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
       gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
@@ -31,3 +48,14 @@ export const smollm3: Architecture<DecoderConfig> = {
 
   recordLogits: llama.recordLogits,
 };
+
+/** A config may list the rotated layers: they must be those that are rotated here. */
+function checkLayersWithoutPositions(config: JsonView): void {
+  const flags = config.at('no_rope_layers');
+  flags.list().forEach((flag, layer) => {
+    if (flag.number() !== Number(isRotated(layer))) throw flags.unsupported(`${flag.number()} at ${layer}`);
+  });
+  const interval = config.at('no_rope_layer_interval');
+  if (!interval.isAbsent && interval.number() !== periodWithoutPositions)
+    throw interval.unsupported('another interval');
+}

@@ -1,13 +1,69 @@
 // BERT (Devlin et al. 2019), and with it the sentence encoders built upon it: learned positions and token types, each
 // part followed by its residual and a LayerNorm, the exact GELU.
+import type { JsonView } from '../../base/json-view.js';
+import { quote } from '../../base/quote.js';
 import type { EncoderArchitecture } from '../architecture.js';
 import { biased, layerNormVectors, matrix } from '../decoders/decoder.js';
+import { addSizes, type MetadataBuilder, type TensorNames } from '../huggingface-mapping.js';
 import { feedForward, layerNorm, layersOf, project, queriesKeysValues, tensorOf } from '../stages.js';
-import { attendWhole, type EncoderConfig, embedTyped, encoderWeights, readEncoderConfig } from './encoder-stages.js';
+import {
+  addEncoderMetadata,
+  attendWhole,
+  type EncoderConfig,
+  embedTyped,
+  encoderWeights,
+  readEncoderConfig,
+} from './encoder-stages.js';
+
+export const bertTensorNames: TensorNames = {
+  prefix: 'bert.',
+  layers: 'encoder.layer.',
+  model: {
+    'embeddings.word_embeddings': 'token_embd',
+    'embeddings.position_embeddings': 'position_embd',
+    'embeddings.token_type_embeddings': 'token_types',
+    'embeddings.LayerNorm': 'token_embd_norm',
+  },
+  layer: {
+    'attention.self.query': 'attn_q',
+    'attention.self.key': 'attn_k',
+    'attention.self.value': 'attn_v',
+    'attention.output.dense': 'attn_output',
+    'attention.output.LayerNorm': 'attn_output_norm',
+    'intermediate.dense': 'ffn_up',
+    'output.dense': 'ffn_down',
+    'output.LayerNorm': 'layer_output_norm',
+  },
+  ignored: /^(bert\.)?(embeddings\.position_ids$|pooler\.|cls\.)/,
+};
+
+/** What the config of BERT gives, or of a relative with the same keys. */
+export function addBertMetadata(config: JsonView, metadata: MetadataBuilder): void {
+  addSizes(config, metadata);
+  metadata.number('.attention.layer_norm_epsilon', config.at('layer_norm_eps'));
+  addEncoderMetadata(config, metadata);
+}
+
+/** Configs of jina-bert-v2.ts have the same `model_type`, and ALiBi in place of positions. */
+export function hasAlibi(config: JsonView): boolean {
+  return config.at('position_embedding_type').value === 'alibi';
+}
 
 export const bert: EncoderArchitecture<EncoderConfig> = {
   kind: 'encoder',
   name: 'bert',
+
+  huggingFace: {
+    modelTypes: ['bert'],
+    accepts: (config) => !hasAlibi(config),
+    activations: ['gelu'],
+    addMetadata(config, metadata) {
+      addBertMetadata(config, metadata);
+      const positions = config.at('position_embedding_type');
+      if (positions.string('absolute') !== 'absolute') throw positions.unsupported(quote(positions.string()));
+    },
+    tensorNames: bertTensorNames,
+  },
 
   readConfig: (metadata) => readEncoderConfig(metadata, 'bert'),
 

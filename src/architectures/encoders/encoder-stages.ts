@@ -1,11 +1,13 @@
 // What encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention over
 // whole sequences, several of one length side by side. Each says in a file of its own what its layers do.
 
+import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
 import { layerNormVectors, matrix } from '../decoders/decoder.js';
+import type { MetadataBuilder } from '../huggingface-mapping.js';
 import { embed, type Layer, layerNorm, type Pass, type QueriesKeysValues, tensorOf } from '../stages.js';
 
 export interface EncoderConfig extends BaseConfig {
@@ -31,6 +33,12 @@ export function readEncoderConfig(metadata: ModelMetadata, architecture: string)
     throw reader.error('attention.head_count_kv', 'differs from the number of heads in an encoder', 'ERR_UNSUPPORTED');
   }
   return { ...sizes, tokenTypes: metadata.count('tokenizer.ggml.token_type_count', 1) };
+}
+
+/** What the configs of all encoders give. */
+export function addEncoderMetadata(config: JsonView, metadata: MetadataBuilder): void {
+  metadata.count('tokenizer.ggml.token_type_count', config.at('type_vocab_size'));
+  metadata.flag('.attention.causal', false);
 }
 
 /** The tables that tokens are embedded with, and the tensors of all layers. */

@@ -1,6 +1,7 @@
 // Jina's BERT v2 (Günther et al. 2023): no positions but for ALiBi, by which scores fall with the distance in both
 // directions, and a GEGLU feed-forward layer. The models for code have norms of queries and keys, and one more after
 // the attention.
+import { quote } from '../../base/quote.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { EncoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
@@ -17,6 +18,7 @@ import {
   projectMany,
   weightOf,
 } from '../stages.js';
+import { addBertMetadata, bertTensorNames, hasAlibi } from './bert.js';
 import {
   alibiSlopes,
   attendWhole,
@@ -38,6 +40,27 @@ const keyNorm = 'attn_k_norm';
 export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
   kind: 'encoder',
   name: 'jina-bert-v2',
+
+  huggingFace: {
+    modelTypes: ['bert'],
+    accepts: hasAlibi,
+    activations: ['gelu'],
+    addMetadata(config, metadata) {
+      addBertMetadata(config, metadata);
+      const feedForward = config.at('feed_forward_type');
+      const kind = feedForward.string('original');
+      if (kind !== 'geglu') throw feedForward.unsupported(quote(kind));
+    },
+    tensorNames: {
+      ...bertTensorNames,
+      layer: {
+        ...bertTensorNames.layer,
+        'mlp.gated_layers': 'ffn_up',
+        'mlp.wo': 'ffn_down',
+        'mlp.layernorm': 'layer_output_norm',
+      },
+    },
+  },
 
   readConfig: (metadata) => ({
     ...readEncoderConfig(metadata, 'jina-bert-v2'),

@@ -1,11 +1,21 @@
 // Nomic's BERT (Nussbaum et al. 2024): rotary positions in place of learned ones, one projection for queries, keys and
 // values, a SwiGLU feed-forward layer, few biases.
+import type { JsonView } from '../../base/json-view.js';
 import type { EncoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { decoderConstants, layerNormVectors, matrix, vector } from '../decoders/decoder.js';
+import { firstPresent, type MetadataBuilder, requireFlag } from '../huggingface-mapping.js';
 import { type RopeConfig, readRope } from '../rope-scaling.js';
 import { fusedQueriesKeysValues, gatedFeedForward, layerNorm, layersOf, project, rotate } from '../stages.js';
-import { attendWhole, type EncoderConfig, embedTyped, encoderWeights, readEncoderConfig } from './encoder-stages.js';
+import { bertTensorNames } from './bert.js';
+import {
+  addEncoderMetadata,
+  attendWhole,
+  type EncoderConfig,
+  embedTyped,
+  encoderWeights,
+  readEncoderConfig,
+} from './encoder-stages.js';
 
 export interface NomicConfig extends EncoderConfig {
   readonly rope: RopeConfig;
@@ -14,6 +24,34 @@ export interface NomicConfig extends EncoderConfig {
 export const nomicBert: EncoderArchitecture<NomicConfig> = {
   kind: 'encoder',
   name: 'nomic-bert',
+
+  huggingFace: {
+    modelTypes: ['nomic_bert'],
+    activations: ['swiglu', 'silu'],
+    addMetadata(config, metadata) {
+      addNomicSizes(config, metadata);
+      addEncoderMetadata(config, metadata);
+      requireFlag(config, 'prenorm', false);
+      requireFlag(config, 'rotary_emb_interleaved', false);
+      const share = config.at('rotary_emb_fraction');
+      if (!share.isAbsent && share.number() !== 1) throw share.unsupported(String(share.number()));
+    },
+    tensorNames: {
+      prefix: 'bert.',
+      layers: 'encoder.layers.',
+      model: { ...bertTensorNames.model, emb_ln: 'token_embd_norm' },
+      layer: {
+        'attn.Wqkv': 'attn_qkv',
+        'attn.out_proj': 'attn_output',
+        norm1: 'attn_output_norm',
+        'mlp.fc11': 'ffn_up',
+        'mlp.fc12': 'ffn_gate',
+        'mlp.fc2': 'ffn_down',
+        norm2: 'layer_output_norm',
+      },
+      ignored: /^(bert\.)?(pooler\.|cls\.)/,
+    },
+  },
 
   readConfig(metadata) {
     const config = readEncoderConfig(metadata, 'nomic-bert');
@@ -54,3 +92,13 @@ export const nomicBert: EncoderArchitecture<NomicConfig> = {
     return x;
   },
 };
+
+function addNomicSizes(config: JsonView, metadata: MetadataBuilder): void {
+  metadata.count('.context_length', firstPresent(config, 'n_positions', 'max_trained_positions'));
+  metadata.count('.embedding_length', config.at('n_embd'));
+  metadata.count('.block_count', config.at('n_layer'));
+  metadata.count('.attention.head_count', config.at('n_head'));
+  metadata.count('.feed_forward_length', config.at('n_inner'));
+  metadata.number('.attention.layer_norm_epsilon', config.at('layer_norm_epsilon'));
+  metadata.number('.rope.freq_base', config.at('rotary_emb_base'));
+}

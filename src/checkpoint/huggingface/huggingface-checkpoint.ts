@@ -1,6 +1,7 @@
 // A model in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives
 // all of it under the names of GGUF. Called by open-checkpoint.ts.
 import { basename, join } from 'node:path';
+import type { TensorRule } from '../../architectures/huggingface-mapping.js';
 import { TesseraeError } from '../../base/errors.js';
 import { describeJson, JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
@@ -38,7 +39,7 @@ export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCh
     const problem = `cannot be opened: it is a directory without a ${configName}, and so no model`;
     throw new TesseraeError('ERR_FILE', `${path}: ${problem}`);
   }
-  const { architecture, metadata, tied } = translateConfig(config, join(path, configName));
+  const { architecture, metadata, tensorNames, tied } = translateConfig(config, join(path, configName));
   const tokenizer = await readSmallFile(path, tokenizerName, MOST_TOKENIZER_BYTES, signal);
   if (tokenizer === undefined) {
     throw new TesseraeError('ERR_UNSUPPORTED', `${path}: there is no ${tokenizerName}; other tokenizers are not read`);
@@ -50,7 +51,7 @@ export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCh
   const files: SafetensorsFile[] = [];
   try {
     for (const name of await namesOfFiles(path, signal)) files.push(await openSafetensors(join(path, name), signal));
-    const tensors = tensorsOf(files, architecture, tied);
+    const tensors = tensorsOf(files, (name) => translateName(tensorNames, name, tied));
     padTokens(metadata, tensors.get('token_embd.weight'));
     return new HuggingFaceCheckpoint({ path, metadata, tensors, files });
   } catch (error) {
@@ -110,15 +111,15 @@ async function namesOfFiles(path: string, signal: AbortSignal | undefined): Prom
   return [...names].sort();
 }
 
+/** @param translate gives a tensor's name in GGUF; undefined where the tensor is to be left out */
 function tensorsOf(
   files: readonly SafetensorsFile[],
-  architecture: string,
-  tied: boolean,
+  translate: (name: string) => TensorRule | undefined,
 ): Map<string, CheckpointTensor> {
   const tensors = new Map<string, CheckpointTensor>();
   for (const { file, tensors: infos } of files) {
     for (const info of infos.values()) {
-      const translation = translateName(architecture, info.name, tied);
+      const translation = translate(info.name);
       if (translation === undefined) continue;
       const { name, transposed = false, plus = 0 } = translation;
       if (tensors.has(name)) {
