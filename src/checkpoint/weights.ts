@@ -279,7 +279,7 @@ class WeightLoad {
     const asItIs = dtype === into.dtype && !transposed;
     const narrow = asItIs ? into : this.#compute.pool.empty(transposed ? [...shape].reverse() : shape, dtype);
     try {
-      await tensor.file.readInto(bytesOf(narrow), tensor.position, `tensor ${quote(tensor.name)}`, signal);
+      await tensor.file.readInto(narrow.asBytes(), tensor.position, `tensor ${quote(tensor.name)}`, signal);
       if (!asItIs) await this.#compute.call(copy, { x: transposed ? narrow.transpose() : narrow, out: into, signal });
       // Only vectors have one: short ones, in f32.
       if (plus !== 0) into.set(Float32Array.from(into.data, (value) => value + plus));
@@ -293,9 +293,4 @@ class WeightLoad {
     this.#loadedBytes += bytes;
     this.#options.onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
   }
-}
-
-function bytesOf(tensor: Tensor): Uint8Array {
-  const { buffer, byteOffset } = tensor.storage;
-  return new Uint8Array(buffer as SharedArrayBuffer, byteOffset, tensor.size * dtypes[tensor.dtype].sizeBytes);
 }

@@ -1,5 +1,5 @@
-// TensorPool: rents blocks of shared memory by size class and takes them back, within a byte budget, and counts truly.
-// It knows nothing of what computes on the tensors. Made by Engine, one each.
+// TensorPool: rents out blocks of shared memory by size class within a byte budget, reuses them, and counts them. Does
+// not depend on what computes on the tensors. Each engine has one.
 import { TesseraeError } from '../base/errors.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
@@ -8,26 +8,26 @@ import { ALIGNMENT, Slab } from './memory/slab.js';
 import { PooledStorage, type StorageOwner } from './memory/storage.js';
 import { Tensor } from './tensor.js';
 
-/** Each power of two is cut into this many size classes, so that less than an eighth of a large block is wasted. */
+/** Size classes between two powers of two: less than an eighth of a large block is wasted. */
 const CLASSES_PER_OCTAVE = 8;
 
-/** Blocks up to an eighth of this share a buffer of this size; larger ones have a buffer each. */
+/** Size of a buffer that small blocks share: those up to an eighth of it. Larger blocks have a buffer each. */
 const SLAB_BYTES = 256 * 1024;
 const LARGEST_SHARED_BYTES = SLAB_BYTES / 8;
 
-/** One typed array cannot span more on every supported Node.js. */
+/** The longest typed array that every supported Node.js version can make. */
 const WINDOW_BYTES = 2 ** 31;
 
 export interface TensorPoolOptions {
-  /** Bytes of shared memory that the pool may hold at any time, idle blocks and slack included. */
+  /** Upper limit of the pool's shared memory in bytes, with idle blocks and the slack for alignment. */
   readonly budgetBytes: number;
   /** The absolute address of the first byte of a typed array. */
   readonly addressOf: (bytes: Uint8Array) => number;
-  /** Is shown each buffer once, before its first use (in several windows when it is huge). */
+  /** Called once for each buffer, before its first use; several times, in parts, for a huge one. */
   readonly onAllocate?: (bytes: Uint8Array) => void;
   /**
-   * Is shown each buffer that the pool lets go of, so that its pages can be given back at once: V8 does not count
-   * shared memory as garbage worth collecting, and would keep it resident for long.
+   * Called for each buffer that the pool drops, so that its pages can be given back at once: V8 does not count shared
+   * memory when it decides about a garbage collection, and would keep it resident for long.
    */
   readonly onTrim?: (bytes: Uint8Array) => void;
 }
@@ -41,31 +41,31 @@ export interface SizeClassStats {
 
 export interface PoolStats {
   readonly budgetBytes: number;
-  /** In blocks that are rented, rounding to the size class included. */
+  /** Bytes of the rented blocks, each rounded up to its size class. */
   readonly rentedBytes: number;
-  /** In blocks that wait for their next use. */
+  /** Bytes of the blocks that wait for their next use. */
   readonly idleBytes: number;
-  /** All shared memory: rented, idle, and the slack for alignment. Never more than the budget. */
+  /** All shared memory: rented, idle, and slack for alignment. Never more than the budget. */
   readonly heldBytes: number;
   readonly peakRentedBytes: number;
   readonly peakHeldBytes: number;
-  /** Blocks rented so far; tensors without elements take none. */
+  /** Rents so far; a tensor without elements rents no block. */
   readonly rents: number;
-  /** Rents that were served with a block used before. */
+  /** Rents that were served with a reused block. */
   readonly reuses: number;
   /** `reuses / rents`; 0 before the first rent. */
   readonly reuseRate: number;
-  /** Tensors that were garbage-collected undisposed. */
+  /** Tensors that were garbage-collected without being disposed. */
   readonly leaks: number;
-  /** Tensors of this pool neither disposed nor collected, views not counted. */
+  /** Tensors that are neither disposed nor garbage-collected; views are not counted. */
   readonly liveTensors: number;
-  /** Only classes that hold memory, smallest first. */
+  /** The size classes that have blocks, in ascending order. */
   readonly classes: readonly SizeClassStats[];
 }
 
 interface SizeClass {
   readonly classBytes: number;
-  /** Slabs with a block to rent; the last is taken from first. */
+  /** Slabs with a free block; the last one serves the next rent. */
   readonly available: Slab[];
   /** Blocks in all slabs of the class. */
   blocks: number;
@@ -112,13 +112,13 @@ export class TensorPool implements StorageOwner {
     return this.#closed;
   }
 
-  /** Bytes of the budget that are in no rented block. */
+  /** Bytes of the budget that are not in rented blocks. */
   get freeBytes(): number {
     return this.#options.budgetBytes - this.#rentedBytes;
   }
 
   /**
-   * A block of at least `sizeBytes`, to be given back with `release()`. Its contents are whatever was there.
+   * A block of at least `sizeBytes` with undefined contents, to be given back with `release()`.
    * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED, ERR_ARGUMENT
    */
   rent(sizeBytes: number): PooledStorage {
@@ -140,7 +140,7 @@ export class TensorPool implements StorageOwner {
     return new PooledStorage({ owner: this, sizeBytes, slab, block, zeroed: !reused });
   }
 
-  /** A tensor whose contents are whatever was there. */
+  /** A tensor with undefined contents. */
   empty<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
     const checkedShape = checkShape(shape, 'empty');
     const type = checkDType(dtype, 'empty') as D;
@@ -152,10 +152,9 @@ export class TensorPool implements StorageOwner {
   }
 
   /**
-   * A tensor with the given values in row-major order, or all zero without data. The element type may be left out: it
-   * is then that of the typed array, f32 for number[] and Float64Array, f16 for Uint16Array (which holds f16
-   * bits).
-   * @throws TesseraeError ERR_SHAPE when shape and data do not fit, ERR_ARGUMENT for values that do not fit the type,
+   * A tensor with the given values in row-major order; without data, of zeros. The element type may be left out: it is
+   * then that of the typed array, f32 for number[] and Float64Array, f16 for Uint16Array (which contains f16 bits).
+   * @throws TesseraeError ERR_SHAPE if shape and data do not fit, ERR_ARGUMENT for values that do not fit the type,
    * ERR_DTYPE, ERR_BUDGET, ERR_ENGINE_CLOSED
    */
   tensor(shape: readonly number[]): Tensor<'f32'>;
@@ -179,7 +178,7 @@ export class TensorPool implements StorageOwner {
     return this.tensor(shape, dtype);
   }
 
-  /** Lets go of all buffers without a rented block. @returns the bytes freed */
+  /** Drops all buffers without a rented block. @returns the bytes freed */
   trim(): number {
     const before = this.#heldBytes;
     for (const slab of this.#slabs) if (slab.rented === 0) this.#drop(slab);
@@ -209,8 +208,8 @@ export class TensorPool implements StorageOwner {
   }
 
   /**
-   * Rents nothing any more and frees idle memory. Tensors that are still alive stay readable; each frees its memory
-   * when it is disposed or collected. Closing twice is harmless.
+   * Ends renting and frees idle memory. Tensors that are still alive stay readable; each frees its memory when it is
+   * disposed or garbage-collected. Closing twice is harmless.
    */
   close(): void {
     this.#closed = true;
@@ -248,7 +247,7 @@ export class TensorPool implements StorageOwner {
     const { budgetBytes, addressOf, onAllocate } = this.#options;
     const leastBytes = Slab.heldBytes(classBytes, 1);
     this.#makeRoom(leastBytes);
-    // Near the budget a slab gets fewer blocks, so that a rent fails only when not even its own block fits.
+    // Near the budget, a slab gets fewer blocks, so that a rent fails only if its own block does not fit.
     const fitting = Math.floor((budgetBytes - this.#heldBytes - ALIGNMENT) / classBytes);
     const wanted = classBytes > LARGEST_SHARED_BYTES ? 1 : Math.floor((SLAB_BYTES - ALIGNMENT) / classBytes);
     const slab = this.#allocate(classBytes, Math.min(wanted, fitting), addressOf);
@@ -272,7 +271,7 @@ export class TensorPool implements StorageOwner {
     }
   }
 
-  /** Drops idle buffers, those unused longest first, until `neededBytes` fit into the budget. */
+  /** Drops idle buffers, least recently used first, until `neededBytes` fit into the budget. @throws ERR_BUDGET */
   #makeRoom(neededBytes: number): void {
     const { budgetBytes } = this.#options;
     if (this.#heldBytes + neededBytes <= budgetBytes) return;
@@ -283,7 +282,7 @@ export class TensorPool implements StorageOwner {
       throw new TesseraeError(
         'ERR_BUDGET',
         `needs ${neededBytes} bytes of shared memory, but of the budget of ${budgetBytes} bytes ` +
-          `${this.#rentedBytes} are rented and ${idleBytes} idle (${droppableBytes} of them free to be trimmed)`,
+          `${this.#rentedBytes} are rented and ${idleBytes} idle; trimming would free ${droppableBytes}`,
       );
     }
     for (const slab of idle) {

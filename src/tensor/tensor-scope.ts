@@ -1,5 +1,5 @@
-// TensorScope: disposes together what was made together, innermost first. It owns no memory itself; TensorPool does.
-// Made by Engine.scope() and used by whoever makes short-lived tensors.
+// TensorScope: disposes all tensors and scopes that were made in it. The memory belongs to TensorPool. Made by
+// Engine.scope(), for short-lived tensors.
 import { TesseraeError } from '../base/errors.js';
 import type { DType } from './elements/dtype.js';
 import type { DTypeOfData, TensorData } from './elements/elements.js';
@@ -8,8 +8,8 @@ import { Tensor, type TensorKeeper } from './tensor.js';
 import type { TensorPool } from './tensor-pool.js';
 
 /**
- * Keeps tensors and nested scopes, and disposes them in reverse order of their coming. A tensor that is disposed
- * earlier is forgotten. Once the scope is disposed, every use of it fails with ERR_DISPOSED.
+ * Keeps tensors and nested scopes, and disposes them in the reverse order of their creation. A tensor may be disposed
+ * earlier. Once the scope is disposed, every use of it fails with ERR_DISPOSED.
  */
 export class TensorScope implements TensorKeeper {
   readonly #pool: TensorPool;
@@ -17,7 +17,7 @@ export class TensorScope implements TensorKeeper {
   readonly #kept = new Set<Tensor | TensorScope>();
   #disposed = false;
 
-  /** @param parent the scope that disposes this one if nobody did so before */
+  /** @param parent the scope that disposes this one at the latest */
   constructor(pool: TensorPool, parent?: TensorScope) {
     this.#pool = pool;
     this.#parent = parent;
@@ -35,7 +35,7 @@ export class TensorScope implements TensorKeeper {
     return new TensorScope(this.#pool, this);
   }
 
-  /** As {@link TensorPool.tensor}; kept by this scope. */
+  /** Like {@link TensorPool.tensor}; this scope disposes the tensor. */
   tensor(shape: readonly number[]): Tensor<'f32'>;
   tensor<D extends DType>(shape: readonly number[], dtype: D, data?: TensorData): Tensor<D>;
   tensor<A extends TensorData>(shape: readonly number[], data: A): Tensor<DTypeOfData<A>>;
@@ -44,20 +44,20 @@ export class TensorScope implements TensorKeeper {
     return this.#keep(this.#pool.tensor(shape, dtypeOrData, data));
   }
 
-  /** As {@link TensorPool.empty}: contents are whatever was there; kept by this scope. */
+  /** Like {@link TensorPool.empty}, with undefined contents; this scope disposes the tensor. */
   empty<D extends DType = 'f32'>(shape: readonly number[], dtype?: D): Tensor<D> {
     this.#checkOpen('empty');
     return this.#keep(this.#pool.empty(shape, dtype));
   }
 
-  /** As {@link TensorPool.zeros}; kept by this scope. */
+  /** Like {@link TensorPool.zeros}; this scope disposes the tensor. */
   zeros<D extends DType = 'f32'>(shape: readonly number[], dtype?: D): Tensor<D> {
     this.#checkOpen('zeros');
     return this.#keep(this.#pool.zeros(shape, dtype));
   }
 
   /**
-   * Keeps a tensor that was made elsewhere; if another scope had it, it moves here.
+   * Takes over a tensor that was made elsewhere. If another scope keeps it, it moves to this one.
    * @throws TesseraeError ERR_DISPOSED, ERR_FOREIGN_TENSOR
    */
   track<T extends Tensor>(tensor: T): T {
@@ -69,8 +69,8 @@ export class TensorScope implements TensorKeeper {
   }
 
   /**
-   * Hands a tensor of this scope to the parent scope, or without a parent to the caller, who must then dispose it.
-   * @throws TesseraeError ERR_ARGUMENT when this scope does not keep it, or keeps the tensor that it is a view of
+   * Moves a tensor of this scope to the parent scope; without a parent, the caller must dispose it.
+   * @throws TesseraeError ERR_ARGUMENT if this scope does not keep it, or keeps the owner of the view
    */
   escape<T extends Tensor>(tensor: T): T {
     this.#checkOpen('escape');
@@ -85,18 +85,18 @@ export class TensorScope implements TensorKeeper {
     return this.#parent === undefined ? tensor : this.#parent.#keep(tensor);
   }
 
-  /** @internal Called by a tensor that was disposed, or that moves to another scope. */
+  /** @internal Called for a tensor that was disposed or moves to another scope. */
   forget(tensor: Tensor): void {
     this.#kept.delete(tensor);
   }
 
-  /** @throws TesseraeError ERR_DISPOSED when the scope was disposed before */
+  /** @throws TesseraeError ERR_DISPOSED if the scope was disposed before */
   dispose(): void {
     this.#checkOpen('dispose');
     this[Symbol.dispose]();
   }
 
-  /** As {@link dispose}, but does nothing the second time. */
+  /** Like {@link dispose}, but does nothing the second time. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -1,5 +1,5 @@
-// Tensor: an element type, a shape, and strides over a storage; views share the storage and never copy.
-// It computes nothing. Made by TensorPool, by programs for their temporaries, and by its own view methods.
+// Tensor: an element type, a shape, and strides over a storage. Views share the storage and never copy. Computes nothing.
+// Made by TensorPool, by mapped files, by programs for their temporaries, and by its own view methods.
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { type DType, dtypes, type TypedArrayOf } from './elements/dtype.js';
 import {
@@ -34,52 +34,54 @@ import type { Storage } from './memory/storage.js';
 export interface TensorOptions<D extends DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
-  /** In elements; packed row-major when left out. */
+  /** In elements; by default packed in row-major order. */
   readonly strides?: readonly number[];
-  /** In elements from the storage's start. */
+  /** Position of the first element, in elements from the storage's start; 0 by default. */
   readonly offset?: number;
   readonly storage: Storage;
-  /** The tensor whose storage this one borrows; without it the new tensor owns the storage. */
+  /** The tensor that owns the storage, for a view; without it the new tensor owns the storage. */
   readonly base?: Tensor;
 }
 
-/** Whoever will dispose a tensor, and wants to hear when somebody did so earlier. Implemented by TensorScope. */
+/** The scope that will dispose a tensor. Implemented by TensorScope. */
 export interface TensorKeeper {
+  /** Called when the tensor is disposed earlier. */
   forget(tensor: Tensor): void;
 }
 
 let lastId = 0;
 
-/** Keeps a tensor, and with it the memory, alive as long as a typed array that was handed out over it. */
+/** Keeps a tensor, and so its memory, alive as long as the typed array that `data` returned. */
 const tensorOfData = new WeakMap<object, Tensor>();
 
 /**
- * A dense array of numbers in shared memory. A tensor owns its memory until {@link dispose}; a view (from `reshape`,
- * `transpose`, `slice`, `expand`, `squeeze`, `unsqueeze`) borrows it: it keeps the owner from being garbage-collected,
- * disposing it frees nothing, and once the owner is disposed every use of it fails with ERR_DISPOSED.
+ * A dense array of numbers in shared memory. A tensor owns its memory until {@link dispose}. A view (from `reshape`,
+ * `transpose`, `slice`, `expand`, `squeeze`, `unsqueeze`) borrows the memory of its owner: the view keeps the owner from
+ * being garbage-collected, disposing the view frees nothing, and once the owner is disposed, every use of the view fails
+ * with ERR_DISPOSED.
  */
 export class Tensor<D extends DType = DType> {
-  /** A serial number, never given twice in a process. */
+  /** A serial number, unique in the process. */
   readonly id: number;
   readonly dtype: D;
   readonly shape: readonly number[];
   /** In elements. */
   readonly strides: readonly number[];
-  /** Of the first element, in elements from the storage's start. */
+  /** Position of the first element, in elements from the storage's start. */
   readonly offset: number;
   readonly storage: Storage;
-  /** The owner of the memory, when this is a view. */
+  /** The owner of the memory, if this is a view. */
   readonly base: Tensor | undefined;
   /** Number of elements. */
   readonly size: number;
-  /** Whether the elements stand packed in row-major order. */
+  /** Whether the elements are packed in row-major order. */
   readonly isContiguous: boolean;
   /** @internal The scope that will dispose this tensor. */
   keeper: TensorKeeper | undefined;
   #disposed = false;
   #data: TypedArrayOf[D] | undefined;
 
-  /** @throws TesseraeError ERR_SHAPE when the layout is invalid or reaches outside the storage. */
+  /** @throws TesseraeError ERR_SHAPE if the layout is invalid or extends beyond the storage */
   constructor({ dtype, shape, strides, offset = 0, storage, base }: TensorOptions<D>) {
     const ownShape = checkShape(shape);
     this.id = ++lastId;
@@ -114,24 +116,24 @@ export class Tensor<D extends DType = DType> {
     return this.shape.length;
   }
 
-  /** Of the elements when packed; a view's window may be larger or, when expanded, smaller. */
+  /** Size of the elements when packed. A view may span more bytes or, when expanded, fewer. */
   get sizeBytes(): number {
     return this.size * dtypes[this.dtype].sizeBytes;
   }
 
-  /** Absolute byte address of the first element; NaN while the storage is not placed. */
+  /** Absolute byte address of the first element; NaN while the storage has none. */
   get address(): number {
     return this.storage.address + this.offset * dtypes[this.dtype].sizeBytes;
   }
 
-  /** Whether this tensor, or the one that it borrows from, was disposed. */
+  /** Whether this tensor, or the owner of its memory, was disposed. */
   get disposed(): boolean {
     return this.#disposed || this.storage.disposed || this.base?.disposed === true;
   }
 
   /**
-   * @param op the operation that wants to use the tensor, for the message
-   * @param pool the pool that the tensor must belong to; left out, any will do
+   * @param op the operation that uses the tensor, for the message
+   * @param pool the pool that the tensor must belong to; by default any
    * @throws TesseraeError ERR_DISPOSED or ERR_FOREIGN_TENSOR
    */
   checkUsable(op?: string, pool?: object): void {
@@ -146,10 +148,11 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * The elements, live over the shared memory; f16 and bf16 as their bits. The same object on each access. While it is reachable
-   * the memory stays, even if the tensor is dropped undisposed; that does not hold for further arrays made over its
-   * buffer (`subarray`). After {@link dispose} its contents are anybody's.
-   * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, and for a program's temporary
+   * The elements as a typed array over the shared memory, f16 and bf16 as their bits; the same object on each access. As
+   * long as it is reachable, the memory is kept, even if the tensor is dropped without being disposed; other arrays over
+   * its buffer (`subarray`) do not keep it. After {@link dispose}, its contents are undefined.
+   * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, for a program's temporary, and for a tensor in a
+   * mapped file
    */
   get data(): TypedArrayOf[D] {
     this.checkUsable('data');
@@ -163,6 +166,12 @@ export class Tensor<D extends DType = DType> {
     return this.#data;
   }
 
+  /** @internal The same memory as {@link data}, as bytes. */
+  asBytes(): Uint8Array {
+    const { buffer, byteOffset, byteLength } = this.data;
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
+
   /** A packed, unshared copy; f16 and bf16 are widened to a Float32Array. Works for every view. */
   toArray(): PackedArrayOf[D] {
     this.checkUsable('toArray');
@@ -170,10 +179,10 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * Overwrites all elements, given in row-major order. Numbers are rounded to f32, f16 or bf16; for i8 and i32 they must be
-   * integers that fit. A Uint16Array holds f16 or bf16 bits.
-   * @throws TesseraeError ERR_SHAPE for a wrong number of values, ERR_ARGUMENT for values that do not fit, and for an
-   * expanded view, where several elements share one place
+   * Overwrites all elements with values in row-major order. Numbers are rounded to f32, f16 or bf16; for i8 and i32 they
+   * must be integers that fit. A Uint16Array contains f16 or bf16 bits.
+   * @throws TesseraeError ERR_SHAPE for a wrong number of values; ERR_ARGUMENT for values that do not fit, and for an
+   * expanded view, whose elements share memory
    */
   set(values: TensorData): void {
     this.checkUsable('set');
@@ -192,8 +201,8 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * A view of another shape with the same number of elements; one dimension may be -1. Throws ERR_SHAPE where only a
-   * copy could do.
+   * A view of another shape with the same number of elements; one dimension may be -1.
+   * @throws TesseraeError ERR_SHAPE if the numbers of elements differ, or if the shape needs a copy
    */
   reshape(shape: readonly number[]): Tensor<D> {
     this.checkUsable('reshape');
@@ -201,8 +210,8 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * Permutes the dimensions: result dimension i is dimension `axes[i]`. Without axes their order is reversed. Negative
-   * axes count from the end.
+   * Permutes the dimensions: dimension i of the result is dimension `axes[i]`. Without axes, their order is reversed.
+   * Negative axes count from the end.
    */
   transpose(...axes: number[]): Tensor<D> {
     this.checkUsable('transpose');
@@ -211,45 +220,43 @@ export class Tensor<D extends DType = DType> {
 
   /**
    * A part of each dimension: `x.slice([1, 3], null, [0, -1, 2])`. A range is `[start, end, step]`, end exclusive, each
-   * part optional; `null` takes all, as do dimensions without a range. Negative bounds count from the end; steps are
-   * positive.
-   * @throws TesseraeError ERR_SHAPE for bounds outside the dimension (nothing is clamped), ERR_ARGUMENT for bounds that
-   * are no integers
+   * part optional; `null`, or no range, takes the whole dimension. Negative bounds count from the end; steps are positive.
+   * @throws TesseraeError ERR_SHAPE for bounds outside the dimension (they are not clamped), ERR_ARGUMENT for bounds that
+   * are not integers
    */
   slice(...ranges: SliceRange[]): Tensor<D> {
     this.checkUsable('slice');
     return this.#view(slicedLayout(this, ranges));
   }
 
-  /** Broadcasts to a larger shape: dimensions of size 1 are repeated, new ones are added in front, without a copy. */
+  /** Broadcasts to a larger shape without a copy: dimensions of size 1 are repeated, new ones are added in front. */
   expand(shape: readonly number[]): Tensor<D> {
     this.checkUsable('expand');
     return this.#view(expandedLayout(this, shape));
   }
 
-  /** Drops one dimension of size 1, or without an axis all of them. */
+  /** Drops one dimension of size 1; without an axis, all of them. */
   squeeze(axis?: number): Tensor<D> {
     this.checkUsable('squeeze');
     return this.#view(squeezedLayout(this, axis));
   }
 
-  /** Adds a dimension of size 1 before dimension `axis` (-1: as the last). */
+  /** Adds a dimension of size 1 before dimension `axis`; -1 adds it at the end. */
   unsqueeze(axis: number): Tensor<D> {
     this.checkUsable('unsqueeze');
     return this.#view(unsqueezedLayout(this, axis));
   }
 
   /**
-   * Gives the memory back to its pool (for a view: nothing but this object). A running program keeps what it needs to
-   * its end.
-   * @throws TesseraeError ERR_DISPOSED when this object was disposed before
+   * Gives the memory back to its pool; a view gives nothing back. A running program keeps the memory until it ends.
+   * @throws TesseraeError ERR_DISPOSED if this object was disposed before
    */
   dispose(): void {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', `${this.toString()} was disposed twice`);
     this[Symbol.dispose]();
   }
 
-  /** As {@link dispose}, but does nothing the second time, so that `using` and an early dispose() go together. */
+  /** Like {@link dispose}, but does nothing the second time, so that `using` allows an early dispose(). */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -259,7 +266,7 @@ export class Tensor<D extends DType = DType> {
     if (this.base === undefined && !this.storage.disposed) this.storage.release?.();
   }
 
-  /** `f32 tensor [2, 3]`, as error messages show it. */
+  /** `f32 tensor [2, 3]`, as in error messages. */
   toString(): string {
     return `${this.dtype} tensor ${formatShape(this.shape)}`;
   }
@@ -269,17 +276,17 @@ export class Tensor<D extends DType = DType> {
     return new Tensor({ dtype, shape, strides, offset: this.offset + offset, storage, base: this });
   }
 
-  /** Elements between the first and the last, both included. */
+  /** Number of elements in memory from the first one to the last. */
   #span(): number {
     const { start, end } = byteExtent(this);
     return (end - start) / dtypes[this.dtype].sizeBytes;
   }
 
-  /** A typed array over shared memory from the first element on. */
+  /** A typed array over the shared memory, from the first element on. */
   #elements(length: number, op: string): TypedArrayOf[D] {
     const { storage } = this;
     if (storage.buffer === undefined) {
-      const what = storage.readOnly === true ? 'stands in a mapped file' : "is a program's temporary";
+      const what = storage.readOnly === true ? 'is in a mapped file' : "is a program's temporary";
       throw argumentError(`${this.toString()} ${what}, which only programs can read`, op);
     }
     const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;

@@ -1,19 +1,18 @@
-// Workspace: scratch tensors by name that are reused from call to call and grow when a call needs more.
-// It keeps no contents across growth; what must last belongs into tensors of its own. Used by repeated work whose
-// sizes vary.
+// Workspace: named scratch tensors for repeated work of varying sizes. Each is reused from call to call and grows when a
+// call needs more; growth loses its contents. Made by Engine.workspace().
 import { TesseraeError } from '../base/errors.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkShape, elementCount } from './layout/layout.js';
 import { Tensor } from './tensor.js';
 import type { TensorPool } from './tensor-pool.js';
 
-/** A buffer that is outgrown becomes at least this much larger, so that steady growth reallocates rarely. */
+/** A buffer that is too small is replaced by one at least this much larger, so that steady growth reallocates rarely. */
 const GROWTH = 1.5;
 
 interface Entry {
   /** Owns the memory. */
   readonly buffer: Tensor<'i8'>;
-  /** The view over it that was handed out last. */
+  /** The latest view over it. */
   tensor: Tensor;
 }
 
@@ -31,9 +30,9 @@ export class Workspace {
   }
 
   /**
-   * The tensor of this name. The same shape and type as last time give the same object with its contents; anything
-   * else gives a new one with undefined contents, over the same memory if that is large enough, and disposes the
-   * previous one.
+   * The tensor of this name. With the shape and type of the last call, it is the same object with its contents.
+   * Otherwise it is a new one with undefined contents, in the same memory if that is large enough, and the previous one
+   * is disposed.
    * @throws TesseraeError ERR_DISPOSED, ERR_BUDGET, ERR_SHAPE, ERR_DTYPE, ERR_ENGINE_CLOSED
    */
   tensor<D extends DType = 'f32'>(key: string, shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
@@ -48,13 +47,13 @@ export class Workspace {
     return tensor;
   }
 
-  /** @throws TesseraeError ERR_DISPOSED when the workspace was disposed before */
+  /** @throws TesseraeError ERR_DISPOSED if the workspace was disposed before */
   dispose(): void {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the workspace was disposed twice');
     this[Symbol.dispose]();
   }
 
-  /** Frees all memory; every tensor handed out is disposed. Does nothing the second time. */
+  /** Frees all memory; the tensors of the workspace are disposed. Does nothing the second time. */
   [Symbol.dispose](): void {
     this.#disposed = true;
     for (const { buffer } of this.#entries.values()) buffer[Symbol.dispose]();
@@ -65,7 +64,7 @@ export class Workspace {
     if (entry === undefined || entry.buffer.disposed) return this.#pool.empty([sizeBytes], 'i8');
     entry.tensor[Symbol.dispose]();
     if (entry.buffer.sizeBytes >= sizeBytes) return entry.buffer;
-    // The old buffer goes first: its contents are not kept, and its bytes may be what the budget lacks.
+    // Free the old buffer first: its contents are not kept, and the budget may need its bytes.
     entry.buffer[Symbol.dispose]();
     this.#entries.delete(key);
     const roomy = Math.max(sizeBytes, Math.ceil(entry.buffer.sizeBytes * GROWTH));

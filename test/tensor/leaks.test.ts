@@ -1,4 +1,4 @@
-// Tensors that are dropped undisposed give their memory back and are counted; those that somebody can still see do not.
+// Tensors that are garbage-collected without being disposed give their memory back and are counted; reachable ones are kept.
 import { expect, test } from 'vitest';
 import { TensorScope } from '../../src/tensor/tensor-scope.js';
 import { collectGarbage, makePool } from './support.js';
@@ -15,7 +15,7 @@ test('a dropped tensor returns its memory and is counted', async () => {
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 12, rentedBytes: 0 });
 });
 
-test('a disposed tensor is no leak', async () => {
+test('a disposed tensor is not counted as a leak', async () => {
   const pool = makePool();
   (() => {
     for (let count = 0; count < 10; count++) pool.tensor([100]).dispose();
@@ -26,7 +26,7 @@ test('a disposed tensor is no leak', async () => {
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 0, rentedBytes: 0 });
 });
 
-test('the array from data keeps the memory, and lets go of it', async () => {
+test('the array from data keeps the memory as long as it is reachable', async () => {
   const pool = makePool();
   let data: Float32Array | undefined = (() => pool.tensor([3], [1, 2, 3]).data)();
   let viewData: Float32Array | undefined = (() => pool.tensor([3], [4, 5, 6]).reshape([3, 1]).slice([1]).data)();
@@ -39,7 +39,7 @@ test('the array from data keeps the memory, and lets go of it', async () => {
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 2, rentedBytes: 0 });
 });
 
-test('a view keeps its owner', async () => {
+test('a view keeps its owner alive', async () => {
   const pool = makePool();
   let view = (() => pool.tensor([2, 2], [1, 2, 3, 4]).transpose().slice([1]))();
   await collectGarbage();
@@ -50,7 +50,7 @@ test('a view keeps its owner', async () => {
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 1 });
 });
 
-test('a leaked tensor that a program still runs on returns at the last unpin', async () => {
+test('the memory of a leaked tensor that a program uses returns at the last unpin', async () => {
   const pool = makePool();
   const storage = (() => pool.tensor([100]).storage)();
   storage.pin();
@@ -60,7 +60,7 @@ test('a leaked tensor that a program still runs on returns at the last unpin', a
   expect(pool.stats().rentedBytes).toBe(0);
 });
 
-test('a scope that is dropped undisposed leaks what it kept', async () => {
+test('a scope that is not disposed leaks its tensors', async () => {
   const pool = makePool();
   (() => {
     const scope = new TensorScope(pool);
@@ -71,7 +71,7 @@ test('a scope that is dropped undisposed leaks what it kept', async () => {
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 2, rentedBytes: 0 });
 });
 
-test('a scope does not hold on to what was disposed early', async () => {
+test('a scope does not keep references to what was disposed early', async () => {
   using scope = new TensorScope(makePool());
   const gone = (() => {
     const tensor = scope.tensor([100]);
@@ -80,7 +80,7 @@ test('a scope does not hold on to what was disposed early', async () => {
     nested.dispose();
     return [new WeakRef(tensor), new WeakRef(nested)];
   })();
-  // Looking at a WeakRef keeps its target for the rest of the turn, so it is done once, at the end.
+  // deref() keeps the target alive for the rest of the turn, so call it once, at the end.
   await collectGarbage();
   expect(gone.map((ref) => ref.deref())).toEqual([undefined, undefined]);
 });

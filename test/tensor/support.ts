@@ -1,5 +1,4 @@
-// What the tensor tests share: pools with made-up addresses, garbage collection on demand, and the naive oracle of
-// views.
+// Shared by the tensor tests: pools with made-up addresses, garbage collection on demand, and a naive oracle of views.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -42,7 +41,7 @@ export function expectError(action: () => unknown, code: ErrorCode, message: Reg
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Collects garbage and lets finalizers run, until `done` or for so many rounds that it will not come any more. */
+/** Collects garbage and lets finalizers run until `done`, for at most this many rounds. */
 export async function collectGarbage(done: () => boolean = () => false, rounds = 20): Promise<void> {
   for (let round = 0; round < rounds && !done(); round++) {
     collect();
@@ -50,7 +49,7 @@ export async function collectGarbage(done: () => boolean = () => false, rounds =
   }
 }
 
-/** An array with a shape, indexed the slow and obvious way. */
+/** An array with a shape that is indexed in the simplest way. */
 export interface Naive {
   readonly shape: readonly number[];
   readonly at: (index: readonly number[]) => number;

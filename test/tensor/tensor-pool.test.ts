@@ -1,4 +1,4 @@
-// The pool: what it gives, when it reuses, trims or refuses, and that its statistics are true at each step.
+// src/tensor/tensor-pool.ts: what it returns, when it reuses, trims or refuses, and that its statistics are always right.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PooledStorage } from '../../src/tensor/memory/storage.js';
@@ -62,7 +62,7 @@ describe('tensors', () => {
 });
 
 describe('blocks', () => {
-  test.each([1, 63, 64, 65, 100 * KiB, 5 * MiB + 1])('of %i bytes start on cache lines', (sizeBytes) => {
+  test.each([1, 63, 64, 65, 100 * KiB, 5 * MiB + 1])('of %i bytes start at cache lines', (sizeBytes) => {
     const addressOf = makeAddressOf();
     const pool = makePool({ addressOf });
     for (let count = 0; count < 5; count++) {
@@ -73,7 +73,7 @@ describe('blocks', () => {
     }
   });
 
-  test('waste less than an eighth, but for the smallest', () => {
+  test('waste less than an eighth, except the smallest', () => {
     const pool = makePool({ budgetBytes: 2 ** 40 });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 * MiB }), (sizeBytes) => {
@@ -103,13 +103,13 @@ describe('blocks', () => {
     expect(pool.stats()).toMatchObject({ rents: 6, reuses: 3, reuseRate: 0.5 });
   });
 
-  test('are released once', () => {
+  test('can be released once only', () => {
     const storage = makePool().rent(10);
     storage.release();
     expectError(() => storage.release(), 'ERR_DISPOSED');
   });
 
-  test('of no bytes are free', () => {
+  test('of 0 bytes take no memory', () => {
     const pool = makePool({ budgetBytes: 1 });
     const storage = pool.rent(0);
     storage.pin();
@@ -118,7 +118,7 @@ describe('blocks', () => {
     expect(pool.stats()).toMatchObject({ rents: 0, heldBytes: 0 });
   });
 
-  test('buffers are shown once before use and once after', () => {
+  test('onAllocate and onTrim get each buffer once', () => {
     const shown: string[] = [];
     const pool = makePool({
       onAllocate: (bytes) => shown.push(`+${bytes.byteLength}`),
@@ -134,7 +134,7 @@ describe('blocks', () => {
 });
 
 describe('trim', () => {
-  test('drops idle blocks and says how much', () => {
+  test('drops idle blocks and returns the freed bytes', () => {
     const pool = makePool();
     const large = pool.rent(MiB);
     const small = pool.rent(100);
@@ -154,7 +154,7 @@ describe('trim', () => {
 });
 
 describe('budget', () => {
-  test('is never exceeded, and the error says what is in the way', () => {
+  test('is never exceeded, and the error says which bytes are rented and idle', () => {
     const pool = makePool({ budgetBytes: 4 * MiB });
     const storages = [pool.rent(MiB), pool.rent(MiB), pool.rent(MiB)];
     const before = pool.stats();
@@ -165,7 +165,7 @@ describe('budget', () => {
     expect(pool.rent(MiB).address).toBe(storages[1]?.address);
   });
 
-  test('trims idle blocks of other classes first, those unused longest before others', () => {
+  test('trims idle blocks of other classes first, least recently used before others', () => {
     const pool = makePool({ budgetBytes: 4 * MiB });
     const [older, newer] = [pool.rent(MiB), pool.rent(2 * MiB)];
     older.release();
@@ -184,11 +184,11 @@ describe('budget', () => {
   test('an impossible rent drops nothing', () => {
     const pool = makePool({ budgetBytes: 4 * MiB });
     pool.rent(MiB).release();
-    expectError(() => pool.rent(5 * MiB), 'ERR_BUDGET', /0 are rented and 1048576 idle \(1048640 of them/);
+    expectError(() => pool.rent(5 * MiB), 'ERR_BUDGET', /0 are rented and 1048576 idle; trimming would free 1048640$/);
     expect(pool.stats().idleBytes).toBe(MiB);
   });
 
-  test('small blocks fit down to the last', () => {
+  test('the last bytes of the budget serve small blocks', () => {
     const pool = makePool({ budgetBytes: 300 * KiB });
     for (let count = 0; count < 9; count++) pool.rent(32 * KiB);
     expect(pool.stats().rentedBytes).toBe(288 * KiB);
@@ -197,14 +197,14 @@ describe('budget', () => {
     expect(pool.stats().heldBytes).toBeLessThanOrEqual(300 * KiB);
   });
 
-  test('what the system refuses is a budget error too', () => {
+  test('an allocation that the system refuses is a budget error, too', () => {
     const pool = makePool({ budgetBytes: 2 ** 52 });
     expectError(() => pool.rent(2 ** 51), 'ERR_BUDGET', /system refused/);
     expect(pool.stats()).toMatchObject({ heldBytes: 0, rentedBytes: 0, classes: [] });
   });
 });
 
-test('close refuses rents, keeps living tensors readable, and frees each when it goes', () => {
+test('close refuses rents, keeps live tensors readable, and frees each one at its disposal', () => {
   const pool = makePool();
   const x = pool.tensor([MiB], [...new Float32Array(MiB)]);
   const y = pool.tensor([3], [1, 2, 3]);
@@ -245,7 +245,7 @@ describe('any sequence of rents, releases, pins and trims', () => {
     mark: number;
   }
 
-  /** What must be true of the pool, given what is rented from it. */
+  /** Asserts what must be true of the pool, given what is rented from it. */
   function checkInvariants(pool: TensorPool, rented: readonly Rented[]): void {
     const stats = pool.stats();
     const windows = rented
@@ -274,7 +274,7 @@ describe('any sequence of rents, releases, pins and trims', () => {
     expect(stats.reuses).toBeLessThanOrEqual(stats.rents);
   }
 
-  test('keeps windows apart and statistics true', () => {
+  test('keeps blocks disjoint and statistics right', () => {
     let refusals = 0;
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60, size: 'max' }), (actions) => {
@@ -291,7 +291,7 @@ describe('any sequence of rents, releases, pins and trims', () => {
               rented.push({ storage, pins: 0, released: false, mark });
             } catch {
               refusals++;
-              // Refused only when trimming everything that can be trimmed would not help.
+              // Refused only if it would not fit even after trimming everything.
               pool.trim();
               expectError(() => pool.rent(step.sizeBytes), 'ERR_BUDGET');
             }

@@ -1,11 +1,11 @@
-// Scopes: everything kept is disposed once, in order, wherever it went in the meantime.
+// src/tensor/tensor-scope.ts: everything kept is disposed once, in order, even if it moved between scopes.
 import { describe, expect, test, vi } from 'vitest';
 import type { Tensor } from '../../src/tensor/tensor.js';
 import { TensorScope } from '../../src/tensor/tensor-scope.js';
 import { expectError, makePool } from './support.js';
 
 describe('a scope', () => {
-  test('disposes what was made in it, last first', () => {
+  test('disposes what was made in it in reverse order', () => {
     const pool = makePool();
     const order: string[] = [];
     const watch = (name: string, tensor: Tensor): void => {
@@ -37,7 +37,7 @@ describe('a scope', () => {
     expectError(() => scope.tensor([3], [1]), 'ERR_SHAPE');
   });
 
-  test('forgets what is disposed early', () => {
+  test('ignores what was disposed early', () => {
     const pool = makePool();
     using scope = new TensorScope(pool);
     const x = scope.tensor([2]);
@@ -49,7 +49,7 @@ describe('a scope', () => {
     expect(pool.stats().liveTensors).toBe(1);
   });
 
-  test('tracks views without freeing what they borrow', () => {
+  test('tracks views without freeing the memory of their owners', () => {
     const pool = makePool();
     const x = pool.tensor([2]);
     const scope = new TensorScope(pool);
@@ -71,7 +71,7 @@ describe('a scope', () => {
     expect(x.disposed).toBe(true);
   });
 
-  test('refuses to track what it cannot keep', () => {
+  test('refuses to track disposed and foreign tensors', () => {
     const pool = makePool();
     using scope = new TensorScope(pool);
     const x = pool.tensor([2]);
@@ -81,7 +81,7 @@ describe('a scope', () => {
     expectError(() => scope.track({} as Tensor), 'ERR_ARGUMENT', /^track/);
   });
 
-  test('survives a throw in its block', () => {
+  test('disposes its tensors when its block throws', () => {
     const pool = makePool();
     expect(() => {
       using scope = new TensorScope(pool);
@@ -113,7 +113,7 @@ describe('a scope', () => {
 });
 
 describe('nested scopes', () => {
-  test('end with their parent, or before it', () => {
+  test('are disposed with their parent, or before it', () => {
     const pool = makePool();
     const outer = new TensorScope(pool);
     const ended = outer.scope();
@@ -143,7 +143,7 @@ describe('escape', () => {
     expect(pool.stats().liveTensors).toBe(0);
   });
 
-  test('moves a view whose owner lives elsewhere', () => {
+  test('moves a view whose owner is not in the scope', () => {
     const pool = makePool();
     const x = pool.tensor([2], [1, 2]);
     const view = (() => {
@@ -153,7 +153,7 @@ describe('escape', () => {
     expect([...view.data]).toEqual([1, 2]);
   });
 
-  test('refuses what would not survive, or is not there', () => {
+  test('refuses a view of a tensor in the scope, and a tensor of another scope', () => {
     const pool = makePool();
     using scope = new TensorScope(pool);
     const x = scope.tensor([2]);

@@ -1,11 +1,10 @@
-// One tensor's life: its metadata, reading and writing it, disposal, misuse, and tensors over memory that is not
-// pooled.
+// src/tensor/tensor.ts: metadata, reading and writing, disposal, misuse, and tensors over memory that is not pooled.
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { Storage } from '../../src/tensor/memory/storage.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { expectError, makePool } from './support.js';
 
-/** As a program's temporaries are: an address perhaps, but no buffer. */
+/** A storage like that of a program's temporaries: it may have an address, but no buffer. */
 function unpooledStorage(sizeBytes: number, address = Number.NaN): { -readonly [K in keyof Storage]: Storage[K] } {
   return {
     sizeBytes,
@@ -43,7 +42,7 @@ describe('metadata', () => {
     expect(y.toString()).toBe('f32 tensor [2, 1]');
   });
 
-  test('ids are unique, shapes cannot be changed from outside', () => {
+  test('ids are unique; shapes and strides cannot be changed', () => {
     const pool = makePool();
     const shape = [2, 2];
     const x = pool.tensor(shape);
@@ -85,7 +84,16 @@ describe('reading and writing', () => {
     expect([...x.transpose().toArray()]).toEqual([1, 3, 2, 4]);
   });
 
-  test('toArray is a packed copy of its own', () => {
+  test('asBytes is the memory of data, from the first element on', () => {
+    const x = makePool().tensor([3, 2], 'f16', new Uint16Array([1, 2, 3, 4, 5, 0x0706]));
+    const bytes = x.slice([1]).asBytes();
+    expect([...bytes]).toEqual([3, 0, 4, 0, 5, 0, 6, 7]);
+    bytes[0] = 9;
+    expect(x.data[2]).toBe(9);
+    expectError(() => x.transpose().asBytes(), 'ERR_ARGUMENT', /not contiguous/);
+  });
+
+  test('toArray is a packed copy', () => {
     const x = makePool().tensor([2], 'i32', [1, 2]);
     const copy = x.toArray();
     expect(copy).toBeInstanceOf(Int32Array);
@@ -112,7 +120,7 @@ describe('reading and writing', () => {
     expect([...strided.toArray()]).toEqual([4, 3, 5, 4]);
   });
 
-  test('set takes every kind of numbers that fit', () => {
+  test('set takes arrays of every type if the values fit', () => {
     const pool = makePool();
     const x = pool.tensor([2], 'i8');
     for (const values of [
@@ -131,7 +139,7 @@ describe('reading and writing', () => {
     expect([...pool.tensor([1], 'i32', new Uint32Array([7])).data]).toEqual([7]);
   });
 
-  test('set refuses what does not fit, and changes nothing', () => {
+  test('set refuses values that do not fit, and changes nothing', () => {
     const pool = makePool();
     const x = pool.tensor([2], 'i8', [1, 2]);
     expectError(() => x.set([3]), 'ERR_SHAPE', /set: \[2\] has 2 elements, got 1/);
@@ -192,7 +200,7 @@ describe('disposal', () => {
     ['unsqueeze', (x) => x.unsqueeze(0)],
   ];
 
-  test.each(uses)('%s after disposal, and through a view after the owner is gone', (op, use) => {
+  test.each(uses)('%s fails after disposal, and through a view after the disposal of its owner', (op, use) => {
     const x = makePool().tensor([1]);
     const view = x.reshape([1, 1]).reshape([1]);
     use(view);
@@ -233,7 +241,7 @@ describe('disposal', () => {
     expect(pool.stats().rentedBytes).toBe(0);
   });
 
-  test('of a pinned tensor: gone for the user at once, for the pool at the last unpin', () => {
+  test('of a pinned tensor: the tensor is unusable at once, the pool gets the memory at the last unpin', () => {
     const pool = makePool();
     const x = pool.tensor([4], [1, 2, 3, 4]);
     const { storage } = x;
@@ -277,7 +285,7 @@ describe('disposal', () => {
   });
 });
 
-test('checkUsable tells pools apart', () => {
+test('checkUsable refuses a tensor of another pool', () => {
   const [pool, other] = [makePool(), makePool()];
   const x = pool.tensor([2]);
   x.checkUsable('add', pool);
@@ -324,7 +332,7 @@ describe('over memory that is not pooled', () => {
     expect(storage.disposed).toBe(false);
   });
 
-  test('layouts that reach outside the storage are refused', () => {
+  test('layouts that extend beyond the storage are refused', () => {
     const storage = unpooledStorage(24);
     const make = (options: object) => () => new Tensor({ dtype: 'f32', shape: [2, 3], storage, ...options });
     make({})();

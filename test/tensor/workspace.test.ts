@@ -1,4 +1,4 @@
-// Workspaces: the same object for the same request, the same memory for a smaller one, growth in large steps.
+// src/tensor/workspace.ts: the same tensor for the same request, the same memory for a smaller one, growth in large steps.
 import { expect, test } from 'vitest';
 import { Workspace } from '../../src/tensor/workspace.js';
 import { expectError, makePool } from './support.js';
@@ -14,7 +14,7 @@ test('the same request gives the same tensor with its contents', () => {
   expect(pool.stats().rents).toBe(2);
 });
 
-test('another shape or type reuses the memory and ends the previous tensor', () => {
+test('another shape or type reuses the memory and disposes the previous tensor', () => {
   const pool = makePool();
   using workspace = new Workspace(pool);
   const x = workspace.tensor('x', [100]);
@@ -27,7 +27,7 @@ test('another shape or type reuses the memory and ends the previous tensor', () 
   expect(pool.stats().rents).toBe(1);
 });
 
-test('growth is geometric: rents are few, and old buffers go back', () => {
+test('growth is geometric: few rents, and old buffers are returned', () => {
   const pool = makePool();
   using workspace = new Workspace(pool);
   for (let length = 1; length <= 10_000; length++) {
@@ -39,7 +39,7 @@ test('growth is geometric: rents are few, and old buffers go back', () => {
   expect(pool.stats().rentedBytes).toBeLessThan(40_000 * 1.75);
 });
 
-test('growth takes what is needed when the budget has no room for more', () => {
+test('growth takes only what is needed if the budget allows no more', () => {
   const pool = makePool({ budgetBytes: 2 ** 20 });
   using workspace = new Workspace(pool);
   workspace.tensor('x', [200_000]);
@@ -62,7 +62,7 @@ test('a buffer that a program runs on is not reused until it ends', () => {
   expect(pool.rent(400).address).toBe(x.address);
 });
 
-test('tensors disposed by the user are made anew', () => {
+test('tensors that the caller disposed are replaced', () => {
   const pool = makePool();
   using workspace = new Workspace(pool);
   const x = workspace.tensor('x', [4]);
@@ -83,7 +83,7 @@ test('tensors without elements, and bad requests', () => {
   expectError(() => workspace.tensor('x', [1], 'f8' as never), 'ERR_DTYPE', /workspace/);
 });
 
-test('disposal frees all and ends the workspace', () => {
+test('disposal frees everything, and the workspace is unusable afterwards', () => {
   const pool = makePool();
   const workspace = new Workspace(pool);
   const [x, y] = [workspace.tensor('x', [4]), workspace.tensor('y', [4])];

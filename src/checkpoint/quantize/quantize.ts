@@ -13,7 +13,6 @@ import {
   quantizeBlocks,
   quantizeSources,
 } from '../../ops/quantized/quantize-blocks.js';
-import { dtypes } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Checkpoint, CheckpointTensor } from '../checkpoint.js';
 import { openGgufCheckpoint } from '../gguf/gguf-checkpoint.js';
@@ -244,7 +243,7 @@ class Lane {
   ): Promise<Uint8Array> {
     const x = this.#elements.slice([0, elements * this.sourceBytes]);
     const out = this.#blocks.slice([0, blocksBytes(this.#to, elements)]);
-    await read(bytesOf(x));
+    await read(x.asBytes());
     try {
       await this.#compute.call(quantizeBlocks, { x, from: this.#from, to: this.#to, out, signal });
     } catch (error) {
@@ -252,7 +251,7 @@ class Lane {
       const problem = 'has a value that is NaN, infinite, or too large';
       throw new TesseraeError('ERR_MODEL_FILE', `tensor ${quote(this.#name)} ${problem} for ${this.#to}`);
     }
-    return bytesOf(out);
+    return out.asBytes();
   }
 
   dispose(): void {
@@ -264,10 +263,4 @@ class Lane {
 function blocksBytes(type: QuantizeTarget, elements: number): number {
   const info = tensorTypes.get(tensorTypeCodes.get(type) as number);
   return tensorSizeBytes(info as NonNullable<typeof info>, [elements]) as number;
-}
-
-function bytesOf(tensor: Tensor): Uint8Array {
-  const { buffer, byteOffset } = tensor.storage;
-  const bytes = dtypes[tensor.dtype].sizeBytes;
-  return new Uint8Array(buffer as SharedArrayBuffer, byteOffset + tensor.offset * bytes, tensor.size * bytes);
 }

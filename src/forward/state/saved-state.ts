@@ -119,7 +119,7 @@ async function* pieces(
     yield new Uint8Array(idBytes.buffer);
     const last = ids.length % positionsPerPage === 0 ? -1 : keyValues.pages.length - 1;
     for (const [index, page] of keyValues.pages.entries()) {
-      const bytes = bytesOf(page.bytes.data);
+      const bytes = page.bytes.asBytes();
       yield index === last ? await clearedCopy(bytes, ids.length % positionsPerPage, keyValues, timeSlice) : bytes;
     }
   };
@@ -201,7 +201,7 @@ export async function loadState(
   if (ids.some((id) => id >= parts.config.vocabulary)) throw stateError('it holds an id that is no token');
   const keyValues = new KeyValues(parts.compute, layout);
   try {
-    for (let page = 0; page < pagesFor(tokens); page++) await reader.read(bytesOf(keyValues.addPage().bytes.data));
+    for (let page = 0; page < pagesFor(tokens); page++) await reader.read(keyValues.addPage().bytes.asBytes());
     await reader.checkDigest();
     return { ids, keyValues };
   } catch (error) {
@@ -280,10 +280,6 @@ class StateReader {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!(this.#source instanceof Uint8Array)) await this.#source.close();
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Int8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function stateError(problem: string): TesseraeError {

@@ -1,10 +1,10 @@
-// The element types of tensors. Codes are shared with native/core/op.h.
+// The element types of tensors. native/core/op.h uses the same codes.
 import { TesseraeError } from '../../base/errors.js';
 
-/** f32: IEEE single; f16: IEEE half, bf16: bfloat16, both held as their bits; i8 and i32: two's complement. */
+/** f32: IEEE single; f16: IEEE half; bf16: bfloat16; i8 and i32: two's complement. */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i8' | 'i32';
 
-/** The typed array through which JavaScript sees a tensor's elements. f16 and bf16 are seen as their 16 bits. */
+/** The typed array over a tensor's elements. For f16 and bf16 it contains their 16 bits. */
 export interface TypedArrayOf {
   f32: Float32Array;
   f16: Uint16Array;
@@ -27,7 +27,7 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
   bf16: { code: 4, sizeBytes: 2, view: Uint16Array },
 };
 
-/** @throws TesseraeError ERR_DTYPE for anything that is not the name of an element type. */
+/** @throws TesseraeError ERR_DTYPE unless the value is the name of an element type */
 export function checkDType(value: unknown, op?: string): DType {
   if (typeof value === 'string' && Object.hasOwn(dtypes, value)) return value as DType;
   throw new TesseraeError('ERR_DTYPE', `expected one of ${Object.keys(dtypes).join(', ')}, got ${String(value)}`, {

@@ -1,5 +1,5 @@
-// Moves elements between users' arrays and tensor memory: checks values, converts f16 and bf16, walks strides.
-// It knows layouts and typed arrays, not tensors. Called by Tensor and TensorPool.
+// Copies elements between callers' arrays and tensor memory: checks values, converts f16 and bf16, follows strides.
+// Works on layouts and typed arrays, not on tensors. Called by Tensor and TensorPool.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import {
   argumentError,
@@ -13,7 +13,7 @@ import {
 import { type DType, dtypes, type TypedArrayOf } from './dtype.js';
 import { narrowAll, sixteenBitFormats, widenAll } from './half.js';
 
-/** What a tensor can be filled from. A Uint16Array always holds f16 or bf16 bits; everything else holds numbers. */
+/** What a tensor can be filled from. A Uint16Array contains f16 or bf16 bits; every other array contains numbers. */
 export type TensorData =
   | readonly number[]
   | Float32Array
@@ -25,7 +25,7 @@ export type TensorData =
   | Int32Array
   | Uint32Array;
 
-/** Elements as plain, unshared arrays of numbers: f16 and bf16 are widened. */
+/** The unshared arrays that `toArray` gives: f16 and bf16 are widened to f32. */
 export interface PackedArrayOf {
   f32: Float32Array;
   f16: Float32Array;
@@ -34,7 +34,7 @@ export interface PackedArrayOf {
   i32: Int32Array;
 }
 
-/** The element type that data has when none is named. */
+/** The element type of data when the caller names none. */
 export type DTypeOfData<A extends TensorData> = A extends Int8Array
   ? 'i8'
   : A extends Int32Array
@@ -43,7 +43,7 @@ export type DTypeOfData<A extends TensorData> = A extends Int8Array
       ? 'f16'
       : 'f32';
 
-/** By array type: what it is taken for unnamed, and the integer types whose every value fits without looking. */
+/** By array type: the element type if the caller names none, and the integer types that fit all of its values. */
 const arrayTypes: Readonly<Record<string, { inferred?: DType; fits: readonly DType[] }>> = {
   Array: { inferred: 'f32', fits: [] },
   Float32Array: { inferred: 'f32', fits: [] },
@@ -69,24 +69,23 @@ function formatOf(dtype: DType) {
   return dtype === 'f16' || dtype === 'bf16' ? sixteenBitFormats[dtype] : undefined;
 }
 
-/** Independent of the realm that the array came from, unlike instanceof. */
+/** The name of an array's type. Works for arrays of another realm, unlike instanceof. */
 function arrayTypeOf(data: unknown): string {
   return Object.prototype.toString.call(data).slice(8, -1);
 }
 
-/** @throws TesseraeError ERR_DTYPE when the array type does not say it, ERR_ARGUMENT when it is no array of numbers. */
+/** @throws TesseraeError ERR_DTYPE if the array's type does not decide it, ERR_ARGUMENT unless it is an array of numbers */
 export function inferDType(data: unknown, op: string): DType {
   const name = arrayTypeOf(data);
   const type = arrayTypes[name];
   if (type === undefined) throw argumentError(`expected an array of numbers, got ${describe(data)}`, op);
   if (type.inferred !== undefined) return type.inferred;
-  throw new TesseraeError('ERR_DTYPE', `name the element type that ${name} data is meant for`, { op });
+  throw new TesseraeError('ERR_DTYPE', `${name} data needs an element type: pass one before the data`, { op });
 }
 
 /**
  * Checks that every value of `data` can be an element of a `dtype` tensor of this shape.
- * @throws TesseraeError ERR_SHAPE for a wrong length, ERR_ARGUMENT for what is not a number, or an integer that does
- * not fit.
+ * @throws TesseraeError ERR_SHAPE for a wrong length, ERR_ARGUMENT for a value that is not a number or does not fit
  */
 export function checkData(data: unknown, dtype: DType, shape: readonly number[], op: string): TensorData {
   const name = arrayTypeOf(data);
@@ -117,7 +116,7 @@ export function checkData(data: unknown, dtype: DType, shape: readonly number[],
   return values;
 }
 
-/** Calls `visit` for each run along the innermost dimension that is left after collapsing; elements come in order. */
+/** Calls `visit` for each run of elements along the innermost dimension after collapsing, in row-major order. */
 function forEachRun(
   shape: readonly number[],
   ownStrides: readonly number[],
@@ -144,7 +143,7 @@ function forEachRun(
   }
 }
 
-/** A packed copy of the elements; `source` begins at the layout's first element. */
+/** A packed copy of the elements; `source` starts at the layout's first element. */
 export function readElements<D extends DType>(
   source: TypedArrayOf[D],
   { dtype, shape, strides }: Layout & { readonly dtype: D },
@@ -166,7 +165,7 @@ export function readElements<D extends DType>(
   return packed;
 }
 
-/** Writes values that {@link checkData} has passed; `target` begins at the layout's first element. */
+/** Writes values that {@link checkData} has checked; `target` starts at the layout's first element. */
 export function writeElements<D extends DType>(
   values: TensorData,
   target: TypedArrayOf[D],
@@ -187,7 +186,7 @@ export function writeElements<D extends DType>(
   });
 }
 
-/** A typed array over shared memory from a byte position on. */
+/** A typed array over shared memory from a byte offset on. */
 export function sharedView<D extends DType>(
   dtype: D,
   buffer: SharedArrayBuffer,

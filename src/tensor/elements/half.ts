@@ -1,11 +1,11 @@
-// The 16-bit floating-point formats in JavaScript: bits to numbers and back. Only for what users read and write through
-// Tensor; kernels convert with instructions of their own.
+// Conversion between numbers and the 16-bit floating-point formats in JavaScript. Used where JavaScript reads and writes
+// elements; kernels convert with CPU instructions.
 
-/** A binary floating-point format of IEEE 754's kind, in 16 bits. */
+/** A 16-bit binary floating-point format in the manner of IEEE 754. */
 export interface SixteenBitFormat {
-  /** The bits nearest to a number (ties to even, straight from float64, so never rounded twice). NaN is a quiet one. */
+  /** The bits of the nearest value, ties to even. Rounded directly from float64, so only once. NaN becomes a quiet NaN. */
   fromNumber(value: number): number;
-  /** The number that the bits stand for. */
+  /** The value of the bits. */
   toNumber(bits: number): number;
 }
 
@@ -21,13 +21,13 @@ function makeFormat(exponentBits: number, mantissaBits: number): SixteenBitForma
   const infinity = lastField << mantissaBits;
   const nan = infinity | (1 << (mantissaBits - 1));
   const hidden = 2 ** mantissaBits;
-  /** From here on numbers round to infinity: halfway between the largest and what would come after it. */
+  /** The least number that rounds to infinity: halfway between the largest value and the next step. */
   const overflow = (2 - 2 ** -(mantissaBits + 1)) * 2 ** bias;
-  /** By exponent field: what one unit of the mantissa is worth; the subnormal field 0 is worth as much as 1. */
+  /** By exponent field: the value of one unit of the mantissa. Field 0 (subnormal) has the same as field 1. */
   const unitOfField = Float64Array.from({ length: lastField }, (_, field) => {
     return 2 ** (Math.max(field, 1) - bias - mantissaBits);
   });
-  /** By exponent counted from the smallest: how many such units make 1. */
+  /** By exponent, counted from the smallest: how many units of the mantissa make 1. */
   const unitsPerOne = Float64Array.from({ length: 2 * bias }, (_, above) => {
     return 2 ** (mantissaBits - smallestExponent - above);
   });
@@ -43,7 +43,7 @@ function makeFormat(exponentBits: number, mantissaBits: number): SixteenBitForma
       const above = Math.max(((high >>> 20) & 0x7ff) - 1023 - smallestExponent, 0);
       // Scaling by a power of two is exact; adding 2^52 rounds to an integer, ties to even.
       const units = magnitude * (unitsPerOne[above] as number) + 2 ** 52 - 2 ** 52;
-      // A normal number's units include the hidden one, which counts the exponent field up by one, as does a carry.
+      // The units of a normal number include the hidden bit, which adds one to the exponent field, as a carry does.
       return sign | ((above << mantissaBits) + units);
     },
     toNumber(half) {

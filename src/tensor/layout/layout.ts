@@ -1,14 +1,14 @@
-// Pure functions on shapes and strides. Strides count elements and are never negative. Nothing here knows tensors or
-// memory. Called by Tensor for its views, and by ops to check and flatten their operands.
+// Pure functions on shapes and strides; no tensors, no memory. Strides count elements and are never negative. Called by
+// Tensor for its views, and by ops to check and flatten their operands.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { type DType, dtypes } from '../elements/dtype.js';
 
 export const MAX_RANK = 8;
 
-/** Shapes stay below this many elements, so that no byte count of any element type reaches 2^53. */
+/** The most elements of a shape: no byte count of any element type then reaches 2^53. */
 const MAX_ELEMENTS = 2 ** 50;
 
-/** Where a tensor's elements stand within a storage. */
+/** Where a tensor's elements are located in a storage. */
 export interface Layout {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -32,7 +32,7 @@ export function elementCount(shape: readonly number[]): number {
   return count;
 }
 
-/** Row-major strides of a packed tensor. Zero-size dimensions count as 1, so strides are positive always. */
+/** Row-major strides of a packed tensor. Dimensions of size 0 count as 1, so all strides are positive. */
 export function contiguousStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length).fill(1);
   let stride = 1;
@@ -43,7 +43,7 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Whether the elements stand packed in row-major order. Strides of size-1 dimensions do not matter. */
+/** Whether the elements are packed in row-major order. Strides of dimensions of size 1 do not matter. */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   let expected = 1;
   let packed = true;
@@ -58,9 +58,8 @@ export function isContiguous(shape: readonly number[], strides: readonly number[
 }
 
 /**
- * A fresh copy of a valid shape: an array of non-negative safe integers, at most {@link MAX_RANK} of them; `[]` is a
- * scalar.
- * @throws TesseraeError ERR_SHAPE for anything else, and for more elements than can be addressed.
+ * A copy of a valid shape: an array of at most {@link MAX_RANK} non-negative safe integers; `[]` is a scalar.
+ * @throws TesseraeError ERR_SHAPE for anything else, and for more elements than can be addressed
  */
 export function checkShape(value: unknown, op?: string): number[] {
   if (!Array.isArray(value)) throw shapeError(`expected a shape (an array of sizes), got ${describe(value)}`, op);
@@ -73,7 +72,7 @@ export function checkShape(value: unknown, op?: string): number[] {
       throw shapeError(`dimension ${dim} of a shape must be a non-negative integer, got ${describe(size)}`, op);
     }
     shape.push(size);
-    // Zero sizes are left out of the product: strides are computed without them and must stay safe integers too.
+    // Sizes of 0 count as 1: strides are computed the same way and must be safe integers, too.
     elements *= Math.max(size, 1);
     if (elements > MAX_ELEMENTS) throw shapeError(`too many elements in ${formatShape(value)}`, op);
   }
@@ -81,8 +80,8 @@ export function checkShape(value: unknown, op?: string): number[] {
 }
 
 /**
- * The shape that both operands broadcast to: aligned at the last dimension, size 1 stretches.
- * @throws TesseraeError ERR_SHAPE when they do not fit.
+ * The shape that both operands broadcast to: aligned at the last dimension; dimensions of size 1 are repeated.
+ * @throws TesseraeError ERR_SHAPE if they do not broadcast
  */
 export function broadcastShapes(a: readonly number[], b: readonly number[], op?: string): number[] {
   const rank = Math.max(a.length, b.length);
@@ -99,8 +98,8 @@ export function broadcastShapes(a: readonly number[], b: readonly number[], op?:
 }
 
 /**
- * The strides with which `shape` is read as the larger shape `to`: 0 wherever a dimension is stretched or added.
- * @throws TesseraeError ERR_SHAPE when `shape` does not broadcast to `to`.
+ * The strides that read `shape` as the larger shape `to`: 0 for each dimension that is repeated or added.
+ * @throws TesseraeError ERR_SHAPE if `shape` does not broadcast to `to`
  */
 export function broadcastStrides(
   shape: readonly number[],
@@ -120,9 +119,8 @@ export function broadcastStrides(
 }
 
 /**
- * The same element-by-element walk over all operands in as few dimensions as possible: size-1 dimensions are
- * dropped, and neighbours merge where they merge in every operand. Order is kept. All ones give rank 0; a shape without
- * elements gives `[0]`.
+ * The fewest dimensions that visit the elements of all operands in the same order: dimensions of size 1 are dropped, and
+ * neighbours merge if they merge in every operand. A shape of ones gives rank 0; a shape without elements gives `[0]`.
  */
 export function collapse(
   shape: readonly number[],
@@ -145,7 +143,7 @@ export function collapse(
   return { shape: merged, strides };
 }
 
-/** Strides that show the same elements in the same order as `newShape`, or undefined when only a copy could. */
+/** Strides that give the same elements in the same order in `newShape`, or undefined if that needs a copy. */
 export function reshapeStrides(
   shape: readonly number[],
   strides: readonly number[],
@@ -154,7 +152,7 @@ export function reshapeStrides(
   if (elementCount(shape) !== elementCount(newShape)) return undefined;
   const reshaped = contiguousStrides(newShape);
   if (isContiguous(shape, strides)) return reshaped;
-  // Each collapsed dimension must be exactly a run of new dimensions; matched from the last backwards.
+  // Each collapsed dimension must be the product of a run of new dimensions; matched from the last one backwards.
   const groups = collapse(shape, [strides]);
   let dim = newShape.length - 1;
   for (let group = groups.shape.length - 1; group >= 0; group--) {
@@ -169,7 +167,7 @@ export function reshapeStrides(
   return reshaped;
 }
 
-/** The bytes that a layout touches, from the storage's start: `[start, end)`, empty for no elements. */
+/** The range of bytes that a layout covers, from the storage's start: `[start, end)`; empty without elements. */
 export function byteExtent(layout: Layout): { start: number; end: number } {
   const { sizeBytes } = dtypes[layout.dtype];
   const start = layout.offset * sizeBytes;
@@ -182,7 +180,7 @@ export function byteExtent(layout: Layout): { start: number; end: number } {
   return { start, end: (last + 1) * sizeBytes };
 }
 
-/** A value as error messages show it: short, and never throwing. */
+/** A short description of any value for error messages. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;

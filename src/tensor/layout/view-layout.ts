@@ -1,5 +1,5 @@
-// Pure functions that compute the layouts of views: reshape, transpose, slice, expand, squeeze, unsqueeze.
-// They check what the user passed and know no memory. Called by Tensor alone.
+// Pure functions that check the arguments of views and compute their layouts: reshape, transpose, slice, expand, squeeze,
+// unsqueeze. Called by Tensor alone.
 import { formatShape } from '../../base/errors.js';
 import {
   argumentError,
@@ -12,7 +12,7 @@ import {
   shapeError,
 } from './layout.js';
 
-/** What a view changes of a layout. `offset`, in elements, is added to the source's; of no elements it says nothing. */
+/** The layout of a view. `offset`, in elements, is added to the source's; without elements it has no meaning. */
 export interface ViewLayout {
   shape: number[];
   strides: number[];
@@ -24,7 +24,7 @@ interface Source {
   readonly strides: readonly number[];
 }
 
-/** One dimension of a slice: `[start, end, step]`, each of which may be left out; `null` or `[]` takes all. */
+/** One dimension of a slice: `[start, end, step]`, each optional; `null` or `[]` takes the whole dimension. */
 export type SliceRange = readonly [start?: number, end?: number, step?: number] | null;
 
 export function reshapedLayout(source: Source, requested: readonly number[]): ViewLayout {
@@ -35,7 +35,7 @@ export function reshapedLayout(source: Source, requested: readonly number[]): Vi
   throw shapeError(`${message} cannot be seen as ${formatShape(shape)} without a copy`, 'reshape');
 }
 
-/** Resolves one -1 in a requested shape, and checks that the element counts agree. */
+/** Replaces a -1 in a requested shape by the size that fits, and checks that the numbers of elements are equal. */
 function inferShape(shape: readonly number[], requested: readonly number[]): number[] {
   const free = Array.isArray(requested) ? requested.indexOf(-1) : -1;
   if (free < 0) {
@@ -88,7 +88,7 @@ export function slicedLayout(source: Source, ranges: readonly SliceRange[]): Vie
     if (end < start) throw shapeError(`range [${start}, ${end}) of dimension ${dim} ends before it starts`, 'slice');
     const taken = Math.ceil((end - start) / step);
     shape[dim] = taken;
-    // A stride that is never walked keeps its old value, so that a huge step cannot make it unsafe.
+    // The stride of a single element is not used; it keeps its value, so that a huge step cannot make it unsafe.
     if (taken > 1) strides[dim] = stride * step;
     offset += start * stride;
   }
@@ -110,7 +110,7 @@ export function expandedLayout(source: Source, to: readonly number[]): ViewLayou
   return { shape, strides: broadcastStrides(source.shape, source.strides, shape, 'expand'), offset: 0 };
 }
 
-/** Without an axis every dimension of size 1 goes. */
+/** Without an axis, drops every dimension of size 1. */
 export function squeezedLayout(source: Source, axis: number | undefined): ViewLayout {
   let keeps = (size: number, _dim: number): boolean => size !== 1;
   if (axis !== undefined) {
@@ -139,7 +139,7 @@ export function unsqueezedLayout(source: Source, axis: number): ViewLayout {
   };
 }
 
-/** A dimension's number; negative ones count from the end. */
+/** The index of a dimension; a negative axis counts from the end. */
 function checkAxis(axis: unknown, rank: number, op: string): number {
   if (typeof axis === 'number' && Number.isSafeInteger(axis) && axis >= -rank && axis < rank) {
     return axis < 0 ? axis + rank : axis;

@@ -1,12 +1,12 @@
-// Files mapped into memory, read-only: tensors stand in them without a copy, and what is not used is not resident. Does
-// not open files and knows no format. Made by the engine for its models; the bytes are no part of the pool's budget.
+// Files that are mapped into memory, read-only: tensors over them are no copies, and unused parts are not resident. Does
+// not open files or interpret them. The engine has one FileMappings; the bytes do not count towards the pool's budget.
 import { TesseraeError } from '../../base/errors.js';
 import { type DType, dtypes } from '../elements/dtype.js';
 import { argumentError, elementCount } from '../layout/layout.js';
 import { Tensor } from '../tensor.js';
-import type { Storage } from './storage.js';
+import { ReleasableStorage, type Storage } from './storage.js';
 
-/** What the native addon does for mappings: see src/native/addon.ts. */
+/** The addon's calls for mappings; src/native/addon.ts describes them. */
 export interface MappingCalls {
   mapFile(fd: number, sizeBytes: number): object;
   mappingAddress(mapping: object): number;
@@ -15,7 +15,7 @@ export interface MappingCalls {
   releaseMapped(mapping: object, position: number, sizeBytes: number): Promise<void>;
 }
 
-/** An open file, whose descriptor may be closed once it is mapped. */
+/** An open file. Its descriptor may be closed after the mapping. */
 export interface FileToMap {
   readonly path: string;
   readonly fd: number;
@@ -28,26 +28,25 @@ export class FileMappings {
   readonly #owner: object;
   #mappedBytes = 0;
 
-  /** @param owner the pool beside whose tensors the mapped ones are used */
+  /** @param owner the pool with whose tensors the mapped tensors may be used */
   constructor(calls: MappingCalls, owner: object) {
     this.#calls = calls;
     this.#owner = owner;
   }
 
-  /** Address space that is mapped; how much of it is resident is the system's business. */
+  /** Size of all mappings. The system decides how much of them is resident. */
   get mappedBytes(): number {
     return this.#mappedBytes;
   }
 
-  /** @throws TesseraeError ERR_FILE when the file is none that can be mapped, or became shorter than `sizeBytes` */
+  /** @throws TesseraeError ERR_FILE if the file cannot be mapped or has become shorter than `sizeBytes` */
   map(file: FileToMap): MappedFile {
     const { path, fd, sizeBytes } = file;
     let mapping: object;
     try {
       mapping = this.#calls.mapFile(fd, sizeBytes);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new TesseraeError('ERR_FILE', `${path}: cannot be mapped: ${reason}`, { cause });
+      throw fileError(path, 'mapped', cause);
     }
     this.#mappedBytes += sizeBytes;
     const onUnmap = () => {
@@ -67,23 +66,23 @@ interface MappedFileParts {
 }
 
 /**
- * One mapped file. It is unmapped when it was closed, all its tensors are disposed, and no program runs on them. While
- * it is mapped nobody may shorten the file: the system ends a process that reads what is no longer there.
+ * One mapped file. It is unmapped once it is closed, all its tensors are disposed, and no program runs on them. Nobody
+ * may shorten the file while it is mapped: the system ends a process that reads beyond the file's end (SIGBUS).
  */
 export class MappedFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** Of the first byte; page-aligned. */
+  /** Address of the first byte; page-aligned. */
   readonly address: number;
   readonly owner: object;
   readonly #calls: MappingCalls;
   readonly #mapping: object;
   readonly #onUnmap: () => void;
-  /** The opener, and each tensor. */
+  /** One for the opener until {@link close}, and one for each tensor. */
   #users = 1;
   #closed = false;
 
-  /** @internal {@link FileMappings} makes them. */
+  /** @internal Made by {@link FileMappings}. */
   constructor({ calls, owner, mapping, path, sizeBytes, onUnmap }: MappedFileParts) {
     this.path = path;
     this.sizeBytes = sizeBytes;
@@ -95,10 +94,10 @@ export class MappedFile {
   }
 
   /**
-   * A tensor over the bytes from `position` on, packed, or with strides that name each of as many elements once. Its
-   * reader is a program: JavaScript cannot see the bytes.
-   * @throws TesseraeError ERR_ARGUMENT for a position that is no multiple of the element's size, ERR_SHAPE for a tensor
-   * that reaches outside the file, ERR_DISPOSED
+   * A tensor over the bytes from `position` on: packed, or with strides that are a permutation of the packed ones. Only
+   * programs can read it, JavaScript cannot.
+   * @throws TesseraeError ERR_ARGUMENT for a position that is not a multiple of the element's size, ERR_SHAPE for a
+   * tensor that extends beyond the file, ERR_DISPOSED
    */
   tensor<D extends DType>(
     position: number,
@@ -109,7 +108,7 @@ export class MappedFile {
     this.#checkOpen();
     const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;
     if (position % dtypes[dtype].sizeBytes !== 0) {
-      throw argumentError(`byte ${position} of ${this.path} is no place for a ${dtype} element`);
+      throw argumentError(`byte ${position} of ${this.path} is not aligned for a ${dtype} element`);
     }
     const within = Math.max(0, Math.min(sizeBytes, this.sizeBytes - position));
     const storage = new MappedStorage(this, position, within);
@@ -119,33 +118,32 @@ export class MappedFile {
   }
 
   /**
-   * Reads a range from the disk, away from the event loop and from the workers, so that neither waits for it later.
-   * @throws TesseraeError ERR_FILE when the file has become shorter
+   * Reads a range from the disk on another thread, so that neither the event loop nor the workers wait for it later.
+   * @throws TesseraeError ERR_FILE if the file has become shorter
    */
   async pageIn(position: number, sizeBytes: number): Promise<void> {
     this.#checkOpen();
     try {
       await this.#calls.pageIn(this.#mapping, position, sizeBytes);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new TesseraeError('ERR_FILE', `${this.path}: cannot be read: ${reason}`, { cause });
+      throw fileError(this.path, 'read', cause);
     }
   }
 
-  /** Gives the whole pages of a range back: for bytes that were copied elsewhere and are not read again. */
+  /** Gives the whole pages of a range back to the system: for bytes that were copied and are not read again. */
   async release(position: number, sizeBytes: number): Promise<void> {
     this.#checkOpen();
     await this.#calls.releaseMapped(this.#mapping, position, sizeBytes);
   }
 
-  /** The opener is done with it; tensors keep the mapping for themselves. */
+  /** Called once by the opener. Existing tensors keep the mapping alive. */
   close(): void {
     this.#checkOpen();
     this.#closed = true;
     this.leave();
   }
 
-  /** @internal A tensor is gone. */
+  /** @internal A tensor was disposed and no program uses it. */
   leave(): void {
     this.#users--;
     if (this.#users > 0) return;
@@ -158,18 +156,22 @@ export class MappedFile {
   }
 }
 
-/** Bytes of a mapped file that a tensor owns. They stay mapped until it is released and no program has them pinned. */
-class MappedStorage implements Storage {
+function fileError(path: string, failed: 'mapped' | 'read', cause: unknown): TesseraeError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TesseraeError('ERR_FILE', `${path}: cannot be ${failed}: ${reason}`, { cause });
+}
+
+/** The part of a mapped file that belongs to one tensor. */
+class MappedStorage extends ReleasableStorage implements Storage {
   readonly sizeBytes: number;
   readonly address: number;
   readonly buffer = undefined;
   readonly byteOffset = 0;
   readonly readOnly = true;
   readonly #file: MappedFile;
-  #pins = 0;
-  #released = false;
 
   constructor(file: MappedFile, position: number, sizeBytes: number) {
+    super();
     this.#file = file;
     this.address = file.address + position;
     this.sizeBytes = sizeBytes;
@@ -179,24 +181,7 @@ class MappedStorage implements Storage {
     return this.#file.owner;
   }
 
-  get disposed(): boolean {
-    return this.#released;
-  }
-
-  pin(): void {
-    if (this.#released) throw new TesseraeError('ERR_DISPOSED', 'this memory was already released');
-    this.#pins++;
-  }
-
-  unpin(): void {
-    if (this.#pins === 0) throw argumentError('unpin without a pin');
-    this.#pins--;
-    if (this.#pins === 0 && this.#released) this.#file.leave();
-  }
-
-  release(): void {
-    if (this.#released) throw new TesseraeError('ERR_DISPOSED', 'this memory was already released');
-    this.#released = true;
-    if (this.#pins === 0) this.#file.leave();
+  protected giveBack(): void {
+    this.#file.leave();
   }
 }

@@ -1,7 +1,7 @@
-// One SharedArrayBuffer cut into blocks of one size class, and the count of its blocks. It does not decide when
-// buffers come and go. Used by TensorPool alone.
+// One SharedArrayBuffer that is divided into blocks of one size, and the list of its free blocks. TensorPool, its only
+// user, decides when slabs are made and dropped.
 
-/** Tensors start on cache lines. */
+/** Blocks start at cache lines. */
 export const ALIGNMENT = 64;
 
 export interface SlabOptions {
@@ -14,12 +14,13 @@ export class Slab {
   readonly buffer: SharedArrayBuffer;
   readonly blockBytes: number;
   readonly blocks: number;
-  /** Of the first block, within the buffer; V8 aligns buffers to less than {@link ALIGNMENT}. */
+  /** Offset of the first block in the buffer; V8 aligns buffers to less than {@link ALIGNMENT}. */
   readonly byteOffset: number;
-  /** Of the first block, in the address space. */
+  /** Absolute address of the first block. */
   readonly address: number;
+  /** Blocks in use. */
   rented = 0;
-  /** The pool's clock when the last block came back; meaningless while a block is rented. */
+  /** The pool's clock when the last block was given back; meaningless while a block is rented. */
   idleSince = 0;
   #untouched = 0;
   readonly #returned: number[] = [];
@@ -33,7 +34,7 @@ export class Slab {
     this.byteOffset = this.address - start;
   }
 
-  /** What a slab's buffer takes, the slack for its alignment included. */
+  /** Size of a slab's buffer, with the slack for the alignment. */
   static heldBytes(blockBytes: number, blocks: number): number {
     return blockBytes * blocks + ALIGNMENT;
   }
@@ -42,12 +43,12 @@ export class Slab {
     return this.rented === this.blocks;
   }
 
-  /** Whether the next block is one that was rented before; others are zero still. */
+  /** Whether the next block was rented before; a block that was not is still zero. */
   get nextIsReused(): boolean {
     return this.#returned.length > 0;
   }
 
-  /** The number of a block that is now rented: the one returned last, else one never rented before. */
+  /** Rents a block and returns its index: the one given back last, else one that was never rented. */
   take(): number {
     this.rented++;
     return this.#returned.pop() ?? this.#untouched++;

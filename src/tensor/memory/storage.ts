@@ -1,46 +1,86 @@
-// Memory that tensors stand on: the interface that Tensor and programs see, and the pooled kind. A storage knows its
-// bytes and whether it is alive, not what lies in it. Pooled ones are made by TensorPool alone.
+// The memory of tensors: the interface that Tensor and programs use, the base of storages that are released once, and the
+// storage of pooled memory, which only TensorPool makes. A storage does not know what its bytes contain.
 
 import { TesseraeError } from '../../base/errors.js';
 import { argumentError } from '../layout/layout.js';
 import type { Slab } from './slab.js';
 
 /**
- * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files, and by programs for their
- * temporaries.
+ * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files (mapped-file.ts), by the constants
+ * and temporaries of programs (src/program), and by the page table of the KV cache (src/forward).
  */
 export interface Storage {
   readonly sizeBytes: number;
-  /** Absolute byte address, a multiple of 64 but in a mapped file; NaN while not placed. */
+  /** Absolute byte address, a multiple of 64 except in a mapped file; NaN for a temporary without a place. */
   readonly address: number;
   readonly disposed: boolean;
-  /** Identity of the pool that the bytes belong to; undefined for a program's temporaries. */
+  /** The pool that the bytes belong to, as an identity; undefined for a program's temporaries. */
   readonly owner: object | undefined;
-  /** What JavaScript reads the bytes through; undefined for a program's temporaries and for a mapped file. */
+  /** The buffer through which JavaScript reads the bytes; undefined for a program's temporaries and for a mapped file. */
   readonly buffer: SharedArrayBuffer | undefined;
-  /** Of the first byte, within {@link buffer}. */
+  /** Offset of the first byte in {@link buffer}. */
   readonly byteOffset: number;
-  /** A program runs on these bytes: they must stay where they are until as many {@link unpin}s. */
+  /** Keeps the bytes in place while a program runs on them, until the same number of {@link unpin} calls. */
   pin(): void;
   unpin(): void;
-  /** Programs may read the bytes, but not write them. */
+  /** True if programs may read the bytes but not write them. */
   readonly readOnly?: boolean;
-  /** Gives the bytes back, once, when the tensor that owns them is disposed. */
+  /** Gives the bytes back. Called once, by the tensor that owns them when it is disposed. */
   release?(): void;
 }
 
-/** What a pooled storage tells its pool. */
+/** Counts pins, and gives the bytes back once they are released and no program has them pinned. */
+export abstract class ReleasableStorage {
+  #pins = 0;
+  #released = false;
+
+  get disposed(): boolean {
+    return this.#released;
+  }
+
+  /** @throws TesseraeError ERR_DISPOSED if it was released */
+  pin(): void {
+    this.#checkAlive();
+    this.#pins++;
+  }
+
+  unpin(): void {
+    if (this.#pins === 0) throw argumentError('unpin without a pin');
+    this.#pins--;
+    if (this.#pins === 0 && this.#released) this.giveBack();
+  }
+
+  /** @throws TesseraeError ERR_DISPOSED if it was released before */
+  release(): void {
+    this.#checkAlive();
+    this.#released = true;
+    this.onRelease();
+    if (this.#pins === 0) this.giveBack();
+  }
+
+  /** The tensor was disposed; programs may still use the bytes. */
+  protected onRelease(): void {}
+
+  /** Nothing uses the bytes any more. Called once. */
+  protected abstract giveBack(): void;
+
+  #checkAlive(): void {
+    if (this.#released) throw new TesseraeError('ERR_DISPOSED', 'this memory was already released');
+  }
+}
+
+/** What a pooled storage reports to its pool. */
 export interface StorageOwner {
-  /** The user is done with it. */
+  /** Its tensor was disposed; programs may still use the bytes. */
   released(storage: PooledStorage): void;
-  /** Nobody uses the bytes any more, running programs included. */
+  /** Nothing uses the bytes any more. */
   takeBack(storage: PooledStorage): void;
 }
 
 export interface PooledStorageOptions {
   readonly owner: StorageOwner;
   readonly sizeBytes: number;
-  /** Undefined for a storage of no bytes, which takes no block. */
+  /** Undefined for a storage of 0 bytes, which takes no block. */
   readonly slab: Slab | undefined;
   readonly block: number;
   readonly zeroed: boolean;
@@ -48,22 +88,20 @@ export interface PooledStorageOptions {
 
 const noBytes = new SharedArrayBuffer(0);
 
-/** A block of pooled shared memory. It goes back to its pool once it is released and no program has it pinned. */
-export class PooledStorage implements Storage {
+/** A block of pooled shared memory. It returns to its pool once it is released and no program has it pinned. */
+export class PooledStorage extends ReleasableStorage implements Storage {
   readonly owner: StorageOwner;
   readonly sizeBytes: number;
   readonly buffer: SharedArrayBuffer;
-  /** Of the first byte, within {@link buffer}. */
   readonly byteOffset: number;
   readonly address: number;
   readonly slab: Slab | undefined;
   readonly block: number;
   /** Whether the bytes were all zero when they were rented. */
   readonly zeroed: boolean;
-  #pins = 0;
-  #released = false;
 
   constructor({ owner, sizeBytes, slab, block, zeroed }: PooledStorageOptions) {
+    super();
     const start = slab === undefined ? 0 : block * slab.blockBytes;
     this.owner = owner;
     this.sizeBytes = sizeBytes;
@@ -75,27 +113,11 @@ export class PooledStorage implements Storage {
     this.zeroed = zeroed;
   }
 
-  get disposed(): boolean {
-    return this.#released;
-  }
-
-  /** @throws TesseraeError ERR_DISPOSED when it was released. */
-  pin(): void {
-    if (this.#released) throw new TesseraeError('ERR_DISPOSED', 'this memory was already released');
-    this.#pins++;
-  }
-
-  unpin(): void {
-    if (this.#pins === 0) throw argumentError('unpin without a pin');
-    this.#pins--;
-    if (this.#pins === 0 && this.#released) this.owner.takeBack(this);
-  }
-
-  /** @throws TesseraeError ERR_DISPOSED when it was released before. */
-  release(): void {
-    if (this.#released) throw new TesseraeError('ERR_DISPOSED', 'this memory was already released');
-    this.#released = true;
+  protected override onRelease(): void {
     this.owner.released(this);
-    if (this.#pins === 0) this.owner.takeBack(this);
+  }
+
+  protected giveBack(): void {
+    this.owner.takeBack(this);
   }
 }

@@ -1,4 +1,4 @@
-// The 16-bit formats against what IEEE 754 says, exhaustively: every value, every tie, and both sides of every tie.
+// src/tensor/elements/half.ts, exhaustively against the rules of IEEE 754: every value, every tie, both sides of every tie.
 import { describe, expect, test } from 'vitest';
 import {
   bfloatFromNumber,
@@ -43,7 +43,7 @@ describe.each([
 ] as const)('every value of $name', ({ name, infinity, nan, afterLast }) => {
   const { toNumber, fromNumber } = sixteenBitFormats[name];
 
-  test('survives the way to a number and back', () => {
+  test('is unchanged after conversion to a number and back', () => {
     for (let bits = 0; bits <= 0xffff; bits++) {
       const value = toNumber(bits);
       if ((bits & 0x7fff) > infinity) {
@@ -55,7 +55,7 @@ describe.each([
     }
   });
 
-  test('counts up with its bits', () => {
+  test('grows with its bits', () => {
     for (let bits = 1; bits <= infinity; bits++) {
       if (!(toNumber(bits) > toNumber(bits - 1))) expect.fail(`0x${bits.toString(16)}`);
     }
@@ -64,7 +64,7 @@ describe.each([
   test('is rounded to, ties to even, from both sides of every tie', () => {
     for (let bits = 0; bits < infinity; bits++) {
       const below = toNumber(bits);
-      // The step after the largest finite value is counted as if the exponent went on.
+      // The step after the largest finite value has the size that a further exponent would give it.
       const above = bits + 1 === infinity ? afterLast : toNumber(bits + 1);
       const tie = (below + above) / 2;
       const little = (above - below) * 2 ** -40;

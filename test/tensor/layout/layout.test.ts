@@ -1,4 +1,4 @@
-// The pure functions on shapes and strides, alone and against slow, obvious versions.
+// src/tensor/layout/layout.ts: examples, and comparisons with slow and simple versions.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -14,12 +14,12 @@ import {
 } from '../../../src/tensor/layout/layout.js';
 import { expectError, indicesOf, smallShape } from '../support.js';
 
-/** The storage position of each element in row-major order. */
+/** The position of each element in the storage, in row-major order. */
 function positions(shape: readonly number[], strides: readonly number[]): number[] {
   return [...indicesOf(shape)].map((index) => index.reduce((sum, at, dim) => sum + at * (strides[dim] as number), 0));
 }
 
-/** A shape with strides as views get them: packed, then permuted, stepped over, and partly stretched. */
+/** A shape with strides as views have them: packed, then permuted, sliced with steps, and partly broadcast. */
 const stridedShape = smallShape().chain((shape) =>
   fc
     .tuple(
@@ -133,7 +133,7 @@ describe('collapse', () => {
   test('examples', () => {
     expect(collapse([2, 3, 4], [[12, 4, 1]])).toEqual({ shape: [24], strides: [[1]] });
     expect(collapse([2, 1, 4], [[8, 99, 1]])).toEqual({ shape: [2, 4], strides: [[8, 1]] });
-    // The second operand is stretched over the rows, which keeps them apart.
+    // The second operand is broadcast over the rows, so the dimensions do not merge.
     expect(
       collapse(
         [2, 3, 4],
@@ -161,7 +161,7 @@ describe('collapse', () => {
     ).toEqual({ shape: [0], strides: [[0], [0]] });
   });
 
-  test('walks every operand in the same order, and cannot be collapsed further', () => {
+  test('visits the elements of every operand in the same order, and cannot be collapsed further', () => {
     const operands = stridedShape.chain(({ shape, strides }) => {
       const subset = fc.array(fc.constantFrom(0, 1), { minLength: shape.length, maxLength: shape.length });
       const stretched = subset.map((keeps) => keeps.map((keep, dim) => keep * (strides[dim] as number)));
@@ -192,7 +192,7 @@ describe('reshapeStrides', () => {
     expect(reshapeStrides([1], [5], [])).toEqual([]);
   });
 
-  /** Strides of the positions at `shape`, found by trying: undefined when no strides do. */
+  /** Strides that give these positions in `shape`, found by trying; undefined if there are none. */
   function searchedStrides(order: readonly number[], shape: readonly number[]): number[] | undefined {
     const packed = contiguousStrides(shape);
     const strides = shape.map((size, dim) => (size > 1 ? (order[packed[dim] as number] as number) : 1));
@@ -203,7 +203,7 @@ describe('reshapeStrides', () => {
   test('finds strides exactly when there are some', () => {
     const reshapes = stridedShape.chain((source) => {
       const factors = source.shape.flatMap((size) => (size === 4 ? [2, 2] : [size]));
-      // New shapes regroup the prime factors, in an order of their own, so that both outcomes are frequent.
+      // New shapes regroup the prime factors in a random order, so that both outcomes are frequent.
       const grouped = fc
         .tuple(
           fc.shuffledSubarray(factors, { minLength: factors.length }),

@@ -1,4 +1,4 @@
-// Views: every chain of view methods shows what a naive index mapping shows, over the same memory, without a copy.
+// The view methods of Tensor: any chain of them gives the elements that naive index mapping gives, without a copy.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Tensor } from '../../../src/tensor/tensor.js';
@@ -9,7 +9,7 @@ interface Viewed {
   oracle: Naive;
 }
 
-/** Number `choice` chooses what is done; the stream gives further choices. */
+/** Applies one view method, which `choice` selects; the stream supplies its arguments. */
 type Step = (viewed: Viewed, choose: (count: number) => number) => Viewed;
 
 const steps: Record<string, Step> = {
@@ -76,7 +76,7 @@ const steps: Record<string, Step> = {
     try {
       return { tensor: tensor.reshape(choose(2) === 0 ? flat.shape : [-1]), oracle: flat };
     } catch (error) {
-      // Whether a copy would be needed is the business of reshapeStrides and tested there.
+      // The test of reshapeStrides covers whether a copy is needed.
       expect((error as { code: string }).code).toBe('ERR_SHAPE');
       expect(tensor.isContiguous).toBe(false);
       return { tensor, oracle };
@@ -91,7 +91,7 @@ const chain = fc.record({
 });
 
 describe('chains of views', () => {
-  test('show what naive index mapping shows', () => {
+  test('give the elements that naive index mapping gives', () => {
     fc.assert(
       fc.property(chain, fc.constantFrom('f32', 'f16', 'bf16', 'i8', 'i32'), ({ shape, names, choices }, dtype) => {
         const pool = makePool();
@@ -112,7 +112,7 @@ describe('chains of views', () => {
     );
   });
 
-  test('are written through, and nothing beside them is', () => {
+  test('are written through, and no other element changes', () => {
     fc.assert(
       fc.property(chain, ({ shape, names, choices }) => {
         const pool = makePool();

@@ -1,4 +1,5 @@
-// Mapped files: what cannot be mapped, tensors over any offset, when the mapping goes, and offsets beyond 4 GB.
+// src/tensor/memory/mapped-file.ts: what cannot be mapped, tensors at any offset, when a file is unmapped, offsets beyond
+// 4 GB.
 import {
   closeSync,
   ftruncateSync,
@@ -42,7 +43,7 @@ function mapPath(mappings: FileMappings, path: string, sizeBytes: number): Mappe
   }
 }
 
-describe('is refused: ', () => {
+describe('refuses', () => {
   const refused = async (path: string, sizeBytes: number, message: RegExp) => {
     const mappings = newMappings();
     await expectRejection(() => mapPath(mappings, path, sizeBytes), 'ERR_FILE', message);
@@ -71,7 +72,7 @@ describe('is refused: ', () => {
     await expectRejection(() => newMappings().map({ path: 'x', fd: 9999, sizeBytes: 1 }), 'ERR_FILE', /descriptor/);
   });
 
-  test('a range outside the file, and a place where no element can stand', async () => {
+  test('a range outside the file, and a position that is not aligned for the element', async () => {
     const mapped = mapPath(newMappings(), fileOf(new Uint8Array(64)), 64);
     expect(() => mapped.tensor(32, [9], 'f32')).toThrow(expect.objectContaining({ code: 'ERR_SHAPE' }));
     expect(() => mapped.tensor(80, [1], 'f32')).toThrow(expect.objectContaining({ code: 'ERR_SHAPE' }));
@@ -84,7 +85,7 @@ describe('is refused: ', () => {
   });
 });
 
-test('the mapping goes with its last user: the opener, tensors, programs that run', () => {
+test('a file is unmapped after its last user: the opener, tensors, running programs', () => {
   const mappings = newMappings();
   const mapped = mapPath(mappings, fileOf(new Uint8Array(4096)), 4096);
   const a = mapped.tensor(0, [4], 'f32');
@@ -108,14 +109,14 @@ test('the mapping goes with its last user: the opener, tensors, programs that ru
 });
 
 describe('in programs', () => {
-  /** An engine's own mappings are reached through models only: these are of a pool that the engine takes for its own. */
+  /** Only models reach the mappings of an engine, so these are made for the engine's pool. */
   async function withEngine(use: (engine: Engine, mappings: FileMappings) => Promise<void>): Promise<void> {
     await using engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 28 });
     using probe = engine.tensor([1]);
     await use(engine, new FileMappings(addon, probe.storage.owner as object));
   }
 
-  test('tensors at any offset give the bits that they give in pooled memory', () =>
+  test('tensors at any offset give the same bits as in pooled memory', () =>
     withEngine(async (engine, mappings) => {
       const [n, k] = [70, 130];
       const values = Float32Array.from({ length: n * k }, (_, i) => Math.fround(Math.sin(i * 0.7)));
@@ -129,7 +130,7 @@ describe('in programs', () => {
         using wanted = await engine.matmul(x, pooled, { transposeB: true });
         using rows = await engine.embedding(pooled, ids);
         using wide = await engine.copy(pooled, { dtype: 'f32' });
-        const bytes = new Uint8Array(pooled.data.buffer, pooled.data.byteOffset, pooled.sizeBytes);
+        const bytes = pooled.asBytes();
         for (const offset of dtype === 'f32' ? [4, 12, 60] : [2, 6, 34, 62]) {
           const padded = new Uint8Array(offset + bytes.length);
           padded.set(bytes, offset);
@@ -149,7 +150,7 @@ describe('in programs', () => {
       expect(mappings.mappedBytes).toBe(0);
     }));
 
-  test('they cannot be written, nor read by JavaScript', () =>
+  test('mapped tensors can neither be written nor be read by JavaScript', () =>
     withEngine(async (engine, mappings) => {
       const mapped = mapPath(mappings, fileOf(new Uint8Array(64)), 64);
       using w = mapped.tensor(0, [4], 'f32');
@@ -162,7 +163,7 @@ describe('in programs', () => {
       expect(() => w.set([1, 2, 3, 4])).toThrow(/mapped file/);
     }));
 
-  test('offsets beyond 4 GB are reached', () =>
+  test('offsets beyond 4 GB work', () =>
     withEngine(async (engine, mappings) => {
       const path = join(folder, 'large.bin');
       const position = 5 * 2 ** 30 + 32;
