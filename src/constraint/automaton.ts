@@ -1,15 +1,14 @@
-// The automaton of a format: states are terms of its grammar, made when they are first met, each with a table of what
-// follows after every byte. Bounded: what is over the limit is forgotten and made anew. Called by constraint.ts.
+// The automaton of a constraint: its states are terms, each with a table of the next state after every byte. States are
+// made when first reached; above a limit all are forgotten and made again as needed. Called by constraint.ts.
 import { byteClasses, type Term, type Terms, tooComplex } from './term.js';
 
-/** The state from which the format cannot be completed. */
+/** The state from which no text can match. */
 export const DEAD = 0;
-/** Tables of 1 KiB each that are kept; and that one step may need at most. */
-const STATES_KEPT = 16_384;
-const STATES_MOST = 131_072;
+/** Tables, of 1 KiB each, above which the automaton should be reset. */
+const TABLES_KEPT = 16_384;
+/** Tables that may be made before a reset: the limit for computing one mask. */
+const MOST_TABLES = 131_072;
 const TERMS_KEPT = 1 << 18;
-/** Steps of a search for a way to complete an intersection. */
-const SEARCH_MOST = 50_000;
 
 export class Automaton {
   readonly #terms: Terms;
@@ -17,71 +16,36 @@ export class Automaton {
   #states: (Term | undefined)[] = [];
   #tables: (Int32Array | undefined)[] = [];
   #numbers = new Map<Term, number>();
-  #expanded = 0;
-  /** Of intersections: whether they can be completed. */
-  #live = new Map<Term, boolean>();
+  #tableCount = 0;
 
   constructor(terms: Terms, start: Term) {
     this.#terms = terms;
-    this.#start = terms.prune(start, (term) => this.#isLive(term));
+    this.#start = start;
     this.reset();
   }
 
-  /** Whether anything matches at all. */
+  /** Whether no text matches. */
   get isEmpty(): boolean {
     return this.#start.kind === 'empty';
   }
 
-  /** What the format begins with. */
+  /** The term of the state in which a text begins. */
   get startTerm(): Term {
     return this.#start;
   }
 
-  /** Whether so much was met that it should be reset, which is possible between two steps. */
+  /** Whether it holds so much that {@link reset} should be called before the next step. */
   get isFull(): boolean {
-    return this.#expanded > STATES_KEPT || this.#terms.size > TERMS_KEPT;
+    return this.#tableCount > TABLES_KEPT || this.#terms.size > TERMS_KEPT;
   }
 
-  /** What a state stands for; it outlives a reset. */
+  /** The term of a state, which stays valid after a reset. */
   termOf(state: number): Term {
     return this.#states[state] as Term;
   }
 
-  /** The number of a state; numbers hold until {@link reset}. */
+  /** The number of a term's state, which is valid until {@link reset}. */
   stateOf(term: Term): number {
-    return this.#number(term);
-  }
-
-  reset(): void {
-    this.#terms.forget();
-    this.#states = [undefined];
-    this.#tables = [new Int32Array(256)];
-    this.#numbers = new Map();
-    this.#live = new Map();
-    this.#expanded = 0;
-  }
-
-  /** Whether nothing may follow. */
-  isFinal(state: number): boolean {
-    return this.table(state).every((next) => next === DEAD);
-  }
-
-  /** The state after each byte. */
-  table(state: number): Int32Array {
-    const known = this.#tables[state];
-    if (known !== undefined) return known;
-    if (++this.#expanded > STATES_MOST) throw tooComplex(`one step meets more than ${STATES_MOST} states`);
-    const term = this.termOf(state);
-    const { classOf, examples } = byteClasses(term);
-    const isLive = (intersection: Term) => this.#isLive(intersection);
-    const next = examples.map((byte) => this.#number(this.#terms.prune(this.#terms.derive(term, byte), isLive)));
-    const table = new Int32Array(256);
-    for (let byte = 0; byte < 256; byte++) table[byte] = next[classOf[byte] as number] as number;
-    this.#tables[state] = table;
-    return table;
-  }
-
-  #number(term: Term): number {
     if (term.kind === 'empty') return DEAD;
     let state = this.#numbers.get(term);
     if (state === undefined) {
@@ -92,35 +56,30 @@ export class Automaton {
     return state;
   }
 
-  /** Searches, depth first, for a way to complete a term that has no rules. */
-  #isLive(term: Term): boolean {
-    const known = this.#live.get(term);
+  reset(): void {
+    this.#terms.forget();
+    this.#states = [undefined];
+    this.#tables = [new Int32Array(256)];
+    this.#numbers = new Map();
+    this.#tableCount = 0;
+  }
+
+  /** Whether no byte may follow. */
+  isFinal(state: number): boolean {
+    return this.table(state).every((next) => next === DEAD);
+  }
+
+  /** The next state after each byte. @throws TesseraeError ERR_FORMAT when there are too many states */
+  table(state: number): Int32Array {
+    const known = this.#tables[state];
     if (known !== undefined) return known;
-    const path: { term: Term; next: Term[] }[] = [];
-    const seen = new Set<Term>();
-    const enter = (at: Term) => {
-      seen.add(at);
-      if (seen.size > SEARCH_MOST)
-        throw tooComplex('a pattern and a length, or two patterns, are hard to meet together');
-      const next = byteClasses(at).examples.map((byte) => this.#terms.derive(at, byte));
-      path.push({ term: at, next: [...new Set(next)] });
-    };
-    const isEnd = (at: Term) => at.nullable || this.#live.get(at) === true;
-    if (isEnd(term)) return true;
-    enter(term);
-    for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
-      const next = top.next.pop();
-      if (next === undefined) {
-        path.pop();
-      } else if (isEnd(next)) {
-        for (const step of path) this.#live.set(step.term, true);
-        return true;
-      } else if (next.kind !== 'empty' && !seen.has(next) && this.#live.get(next) !== false) {
-        enter(next);
-      }
-    }
-    // All that was met leads nowhere.
-    for (const dead of seen) this.#live.set(dead, false);
-    return false;
+    if (++this.#tableCount > MOST_TABLES) throw tooComplex(`one step needs more than ${MOST_TABLES} states`);
+    const term = this.termOf(state);
+    const { classOf, examples } = byteClasses(term);
+    const next = examples.map((byte) => this.stateOf(this.#terms.derive(term, byte)));
+    const table = new Int32Array(256);
+    for (let byte = 0; byte < 256; byte++) table[byte] = next[classOf[byte] as number] as number;
+    this.#tables[state] = table;
+    return table;
   }
 }

@@ -1,5 +1,6 @@
-// Holds a generation to a format: tells which tokens may come next, as a mask over the vocabulary. Masks are computed
-// once for each state of the format's automaton and kept. Called by generation.ts; compiled formats are kept by format.ts.
+// What a generation's text must match, compiled for a model's tokens, and the state of one generation in it: which
+// tokens may come next, as a mask over the vocabulary. constraint-compiler.ts makes constraints; generation/request.ts
+// holds a state.
 import { TesseraeError } from '../base/errors.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
@@ -7,29 +8,30 @@ import { type Automaton, DEAD } from './automaton.js';
 import type { Term } from './term.js';
 import type { TokenTrie } from './token-trie.js';
 
-/** Masks of one format that are kept, in bytes. */
+/** Bytes of masks that a constraint keeps. */
 const MASK_BYTES_KEPT = 16 * 2 ** 20;
 const NODES_PER_LOOK = 2048;
 
-/** A compiled format for the vocabulary of a model, with the masks that were needed so far. Shared by generations. */
-export class TokenMasks {
+/** A compiled constraint, with the masks computed so far. Generations with the same format share it. */
+export class Constraint {
   readonly automaton: Automaton;
+  readonly tokenizer: Tokenizer;
   readonly #trie: TokenTrie;
-  readonly #tokenizer: Tokenizer;
   readonly #words: number;
-  /** By state, the one that was used last at the end. */
+  /** By state, the one used last at the end. */
   readonly #masks = new Map<number, Uint32Array>();
 
+  /** @param vocabulary the number of logits, which may exceed the number of the tokenizer's tokens */
   constructor(automaton: Automaton, trie: TokenTrie, tokenizer: Tokenizer, vocabulary: number) {
     this.automaton = automaton;
+    this.tokenizer = tokenizer;
     this.#trie = trie;
-    this.#tokenizer = tokenizer;
     this.#words = Math.ceil(vocabulary / 32);
   }
 
   /**
-   * A bit for each token that may follow.
-   * @throws TesseraeError ERR_FORMAT when no token can, though a byte could; AbortError when the signal fires
+   * The tokens that may follow in the state of a term, a bit each. Computed once for a state, in time slices.
+   * @throws TesseraeError ERR_FORMAT when no token may follow, though a byte may; AbortError when the signal fires
    */
   async maskOf(from: Term, signal: AbortSignal | undefined): Promise<Uint32Array> {
     const { automaton } = this;
@@ -48,7 +50,7 @@ export class TokenMasks {
         for (const oldest of [...this.#masks.keys()].slice(0, 1)) this.#masks.delete(oldest);
       }
     }
-    // Looked up anew: the automaton may have been reset by another generation meanwhile.
+    // Looked up again: another generation may have reset the automaton during the computation.
     const now = automaton.stateOf(from);
     this.#masks.delete(now);
     this.#masks.set(now, mask);
@@ -63,14 +65,14 @@ export class TokenMasks {
       mask[id >>> 5] = (mask[id >>> 5] as number) | (1 << (id & 31));
     };
     const timeSlice = new TimeSlice(signal);
-    // The states on the way to the node, as terms: numbers end when the automaton is reset during a rest.
-    let terms: Term[] = [];
+    // The states on the path from the root to the node.
     const states = new Int32Array(deepest + 1);
     states[0] = automaton.stateOf(from);
     for (let node = 0, looked = 0; node < bytes.length; ) {
       const depth = depths[node] as number;
       if (++looked % NODES_PER_LOOK === 0 && timeSlice.isOver()) {
-        terms = Array.from(states.subarray(0, depth + 1), (state) => automaton.termOf(state));
+        // Kept as terms meanwhile: another generation may reset the automaton, which ends the states' numbers.
+        const terms = Array.from(states.subarray(0, depth + 1), (state) => automaton.termOf(state));
         await timeSlice.yield();
         for (const [at, term] of terms.entries()) states[at] = automaton.stateOf(term);
       }
@@ -84,44 +86,44 @@ export class TokenMasks {
       for (let i = tokenStarts[node] as number; i < end; i++) set(tokens[i] as number);
       node += 1;
     }
-    if (from.nullable) for (const id of this.#tokenizer.endIds) set(id);
+    if (from.nullable) for (const id of this.tokenizer.endIds) set(id);
     return mask;
   }
 }
 
-/** One generation's way through a format. */
-export class Constraint {
-  readonly #masks: TokenMasks;
-  readonly #tokenizer: Tokenizer;
+/** How far one generation's text has come in its constraint. */
+export class ConstraintState {
+  readonly #constraint: Constraint;
+  /** A term, since the number of a state is valid only until the automaton is reset. */
   #at: Term;
 
-  constructor(masks: TokenMasks, tokenizer: Tokenizer) {
-    this.#masks = masks;
-    this.#tokenizer = tokenizer;
-    this.#at = masks.automaton.startTerm;
+  /** The state of an empty text. */
+  constructor(constraint: Constraint) {
+    this.#constraint = constraint;
+    this.#at = constraint.automaton.startTerm;
   }
 
-  /** Whether the text so far is whole. */
+  /** Whether the text so far matches. */
   get isComplete(): boolean {
     return this.#at.nullable;
   }
 
-  /** Whether it is whole and nothing may follow. */
+  /** Whether the text so far matches and nothing may follow. */
   get isFinal(): boolean {
-    const { automaton } = this.#masks;
+    const { automaton } = this.#constraint;
     return this.isComplete && automaton.isFinal(automaton.stateOf(this.#at));
   }
 
-  /** A bit for each token that may come next: end tokens only where the text is whole. */
+  /** The tokens that may come next, a bit each: end tokens only where the text so far matches. */
   mask(signal: AbortSignal | undefined): Promise<Uint32Array> {
-    return this.#masks.maskOf(this.#at, signal);
+    return this.#constraint.maskOf(this.#at, signal);
   }
 
-  /** Goes on by a token that the mask allowed. */
+  /** Appends a token that the mask allows. */
   accept(id: number): void {
-    const { automaton } = this.#masks;
+    const { automaton, tokenizer } = this.#constraint;
     let state = automaton.stateOf(this.#at);
-    for (const byte of this.#tokenizer.tokenBytes(id)) state = automaton.table(state)[byte] as number;
+    for (const byte of tokenizer.tokenBytes(id)) state = automaton.table(state)[byte] as number;
     this.#at = automaton.termOf(state);
   }
 }

@@ -1,48 +1,47 @@
-// Terms of a grammar over bytes, hash-consed, with their Brzozowski derivatives: what may follow after a byte. A term is
-// a state of the automaton: a sequence is its stack, alternatives are what it has not decided yet. Called by automaton.ts
-// and by the compilers of regular expressions and JSON schemas.
+// Terms: a grammar over bytes, hash-consed, with Brzozowski derivatives (a term's derivative by a byte is what may follow
+// that byte). Each term is a state of the automaton; a sequence is its stack, alternatives are its open possibilities.
+// Called by automaton.ts and by the compilers in compile/.
 import { TesseraeError } from '../base/errors.js';
 
 interface TermBase {
   readonly id: number;
-  /** Whether nothing more need follow. */
+  /** Whether the term matches the empty text, so that the text may end here. */
   readonly nullable: boolean;
-  /** Whether an intersection stands where the next byte is matched: only these can turn out to match nothing. */
-  readonly meets: boolean;
 }
 
 export type Term = TermBase &
+  /** Matches nothing, and the empty text. */
   (
     | { readonly kind: 'empty' | 'end' }
     /** One byte of a set, a flag for each. */
     | { readonly kind: 'bytes'; readonly set: Uint8Array }
     | { readonly kind: 'sequence'; readonly head: Term; readonly tail: Term }
-    | { readonly kind: 'either' | 'both'; readonly members: readonly Term[] }
+    | { readonly kind: 'either'; readonly members: readonly Term[] }
     | { readonly kind: 'repeat'; readonly body: Term; readonly least: number; readonly most: number }
     | { readonly kind: 'rule'; readonly rule: Rule }
   );
 
-/** A named term, so that terms can recur. Rules match at least one byte. */
+/** A named term, which allows recursion. A rule matches at least one byte. */
 export interface Rule {
   readonly id: number;
   body: Term;
-  /** While a derivative is taken: meeting the rule again at the same place adds nothing. */
+  /** Set while a derivative of the rule is computed: reaching it again before a byte is matched adds nothing. */
   visiting: boolean;
 }
 
-/** Undecided alternatives of one state; more mean that the grammar is too ambiguous to be followed quickly. */
+/** Alternatives of one term. With more, the grammar is too ambiguous to be followed quickly. */
 const MOST_ALTERNATIVES = 4096;
 
-type Shape<T> = T extends unknown ? Omit<T, 'id' | 'meets'> : never;
+type Shape<T> = T extends unknown ? Omit<T, 'id'> : never;
 
-/** Makes terms; equal ones are the same object. One serves one format. */
+/** Makes terms; equal terms are the same object. Each constraint has its own. */
 export class Terms {
   readonly #made = new Map<string, Term>();
   #ids = 0;
   readonly empty = this.#make('empty', { kind: 'empty', nullable: false });
   readonly end = this.#make('end', { kind: 'end', nullable: true });
 
-  /** One byte out of inclusive ranges. */
+  /** One byte of any of the inclusive ranges. */
   bytes(...ranges: readonly (readonly [from: number, to: number])[]): Term {
     const set = new Uint8Array(256);
     for (const [from, to] of ranges) set.fill(1, from, to + 1);
@@ -86,24 +85,11 @@ export class Terms {
       const bytes = this.#byteSet(set);
       members.set(bytes.id, bytes);
     }
-    return this.#gather('either', [...members.values()]) ?? this.empty;
-  }
-
-  /** What all terms match. They must match finitely many states' worth: no rules. */
-  both(...terms: readonly Term[]): Term {
-    if (terms.some(({ kind }) => kind === 'empty')) return this.empty;
-    const members = new Map(
-      terms.flatMap((term) => (term.kind === 'both' ? term.members : [term])).map((t) => [t.id, t]),
-    );
-    return this.#gather('both', [...members.values()]) ?? this.end;
-  }
-
-  #gather(kind: 'either' | 'both', members: Term[]): Term | undefined {
-    if (members.length < 2) return members[0];
-    if (members.length > MOST_ALTERNATIVES) throw tooComplex(`more than ${MOST_ALTERNATIVES} open alternatives`);
-    members.sort((a, b) => a.id - b.id);
-    const nullable = kind === 'either' ? members.some((term) => term.nullable) : members.every((term) => term.nullable);
-    return this.#make(`${kind}${members.map(({ id }) => id).join()}`, { kind, members, nullable });
+    const sorted = [...members.values()].sort((a, b) => a.id - b.id);
+    if (sorted.length < 2) return sorted[0] ?? this.empty;
+    if (sorted.length > MOST_ALTERNATIVES) throw tooComplex(`more than ${MOST_ALTERNATIVES} open alternatives`);
+    const nullable = sorted.some((term) => term.nullable);
+    return this.#make(`e${sorted.map(({ id }) => id).join()}`, { kind: 'either', members: sorted, nullable });
   }
 
   repeat(body: Term, least: number, most = Number.POSITIVE_INFINITY): Term {
@@ -130,7 +116,7 @@ export class Terms {
   #make(key: string, shape: Shape<Term>): Term {
     const known = this.#made.get(key);
     if (known !== undefined) return known;
-    const term = { ...shape, id: this.#ids++, meets: meets(shape) } as Term;
+    const term = { ...shape, id: this.#ids++ } as Term;
     this.#made.set(key, term);
     return term;
   }
@@ -140,13 +126,13 @@ export class Terms {
     return this.#made.size;
   }
 
-  /** Forgets the terms: those that are still in use stay valid, but equal ones are no longer the same. */
+  /** Forgets all terms. Terms in use stay valid, but terms made from now on are other objects than equal older ones. */
   forget(): void {
     this.#made.clear();
     for (const term of [this.empty, this.end]) this.#made.set(term.kind, term);
   }
 
-  /** What may follow a term once it has matched a byte. */
+  /** The derivative of a term: what may follow once it has matched `byte`. */
   derive(term: Term, byte: number): Term {
     switch (term.kind) {
       case 'empty':
@@ -160,10 +146,8 @@ export class Terms {
       }
       case 'either':
         return this.either(...term.members.map((member) => this.derive(member, byte)));
-      case 'both':
-        return this.both(...term.members.map((member) => this.derive(member, byte)));
       case 'repeat': {
-        // Where the body may match nothing, this covers all the ways to leave repetitions out.
+        // With a nullable body, this also covers leaving out repetitions.
         const rest = this.repeat(term.body, Math.max(0, term.least - 1), term.most - 1);
         return this.#pair(this.derive(term.body, byte), rest);
       }
@@ -176,31 +160,17 @@ export class Terms {
       }
     }
   }
-
-  /** The same term without what can never be completed. `isLive` judges intersections. */
-  prune(term: Term, isLive: (term: Term) => boolean): Term {
-    if (!term.meets) return term;
-    if (term.kind === 'either') return this.either(...term.members.map((member) => this.prune(member, isLive)));
-    if (term.kind === 'sequence') {
-      // A head that may match nothing is one, whatever stands in its tail.
-      return this.#pair(this.prune(term.head, isLive), term.tail);
-    }
-    return term.kind === 'both' && !isLive(term) ? this.empty : term;
-  }
 }
 
-function meets(shape: Shape<Term>): boolean {
-  if (shape.kind === 'both') return true;
-  if (shape.kind === 'either') return shape.members.some((member) => member.meets);
-  return shape.kind === 'sequence' && shape.head.meets;
-}
-
-/** Parts bytes into classes that a term cannot tell apart. @returns the class of each byte, and one byte of each class */
+/**
+ * Divides the bytes into classes: a term has the same derivative by all bytes of a class.
+ * @returns the class of each byte, and one byte of each class
+ */
 export function byteClasses(term: Term): { classOf: Uint8Array; examples: number[] } {
   const sets = new Set<Uint8Array>();
   const visit = (at: Term): void => {
     if (at.kind === 'bytes') sets.add(at.set);
-    else if (at.kind === 'either' || at.kind === 'both') at.members.forEach(visit);
+    else if (at.kind === 'either') at.members.forEach(visit);
     else if (at.kind === 'repeat') visit(at.body);
     else if (at.kind === 'sequence') {
       visit(at.head);

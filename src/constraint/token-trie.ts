@@ -1,23 +1,24 @@
-// The tokens of a vocabulary as a tree of their bytes, so that a format is followed along each byte once for all tokens
-// that share it. Built once for a model, in slices; called by constraint.ts.
+// A trie of the bytes of a model's tokens: constraint.ts walks it with an automaton, so that tokens with a common
+// beginning share the steps for it. Built once for a model, in time slices, by constraint-compiler.ts.
 import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 
 const NODES_PER_LOOK = 512;
 
-/** Nodes in depth-first order: those under node i are the ones from i + 1 to ends[i]. */
+/** Nodes in depth-first order: the descendants of node i are the nodes from i + 1 to ends[i] - 1. */
 export interface TokenTrie {
-  /** The byte that leads to a node, and how many bytes lead there before it. */
+  /** The byte that leads to each node. */
   readonly bytes: Uint8Array;
+  /** The number of bytes before that one, from the root. */
   readonly depths: Uint16Array;
   readonly ends: Int32Array;
   readonly deepest: number;
-  /** Tokens of node i: tokens[tokenStarts[i], tokenStarts[i + 1]). */
+  /** The tokens whose last byte leads to node i: tokens[tokenStarts[i], tokenStarts[i + 1]). */
   readonly tokenStarts: Int32Array;
   readonly tokens: Int32Array;
 }
 
-/** Without control tokens, end tokens, and tokens that stand for no bytes. */
+/** The trie of a vocabulary without control tokens, end tokens, and tokens without bytes. */
 export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<TokenTrie> {
   const timeSlice = new TimeSlice(signal);
   const nodes = new Nodes();
@@ -25,7 +26,7 @@ export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal 
     if (id % NODES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     if (tokenizer.isControl(id) || tokenizer.endIds.has(id)) continue;
     const bytes = tokenizer.tokenBytes(id);
-    // Depths take 16 bits; a token of so many bytes is none that a model would choose.
+    // Depths have 16 bits. Longer tokens are left out: no model chooses them.
     if (bytes.length > 0 && bytes.length < 0xffff) nodes.add(bytes, id);
   }
   const count = nodes.count - 1;
@@ -60,15 +61,16 @@ export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal 
   return trie;
 }
 
-/** The tree while it grows: lists of children. */
+/** The trie while it is built: each node has a list of its children. */
 class Nodes {
   byte = new Uint8Array(1 << 12);
   firstChild = new Int32Array(1 << 12);
   sibling = new Int32Array(1 << 12);
-  /** The token that ends here, or -1, and for each token the next one with the same bytes. */
+  /** The token whose last byte leads to a node, or -1. */
   token = new Int32Array(1 << 12).fill(-1);
+  /** For a token, the next one with the same bytes. */
   readonly twin = new Map<number, number>();
-  /** With the root, number 0. */
+  /** The number of nodes; node 0 is the root. */
   count = 1;
   tokenCount = 0;
 

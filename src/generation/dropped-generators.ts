@@ -1,20 +1,20 @@
-// Generators that give back what they hold even when their user forgets them: a generator that is dropped between two
-// pieces, without return(), is returned once it has been garbage-collected. Called by the model.
+// Async generators that free what they hold even when the caller drops them between two pieces without return(): each is
+// wrapped, and returned once its wrapper has been garbage-collected. Called by model/model.ts.
 
-/** Returns what was left behind. Holds the inner generators, which know nothing of their wrappers. */
-const abandoned = new FinalizationRegistry<AsyncGenerator<unknown, unknown, void>>((inner) => {
-  // Nobody is left to be told of a failure.
+/** Returns the inner generators of collected wrappers. An inner generator has no reference to its wrapper. */
+const dropped = new FinalizationRegistry<AsyncGenerator<unknown, unknown, void>>((inner) => {
+  // No caller is left to report a failure to.
   inner.return(undefined).catch(() => {});
 });
 
-/** The same generator in a wrapper: when that is collected, the generator ends. */
+/** A wrapper around a generator: the generator is returned once the wrapper has been garbage-collected. */
 export function returnedWhenDropped<T, R>(inner: AsyncGenerator<T, R, void>): AsyncGenerator<T, R, void> {
-  const wrapper = new Returning(inner);
-  abandoned.register(wrapper, inner);
+  const wrapper = new GeneratorWrapper(inner);
+  dropped.register(wrapper, inner);
   return wrapper;
 }
 
-class Returning<T, R> implements AsyncGenerator<T, R, void> {
+class GeneratorWrapper<T, R> implements AsyncGenerator<T, R, void> {
   readonly #inner: AsyncGenerator<T, R, void>;
 
   constructor(inner: AsyncGenerator<T, R, void>) {

@@ -1,4 +1,4 @@
-// The options of a generation, checked, with a sampler of their own. Called by the model.
+// The options of a generation and their check. Called by model/model.ts.
 import { TesseraeError } from '../base/errors.js';
 import { checkFlag, checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { checkFormat, type Format } from '../constraint/format.js';
@@ -10,13 +10,13 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxTokens?: number | undefined;
   /** Go on after the model's end-of-generation tokens; false by default. */
   readonly ignoreEos?: boolean | undefined;
-  /** Texts that end the generation, wherever tokens cut them; they are no part of its text. */
+  /** Texts that end the generation, also across tokens. The text ends before the stop sequence. */
   readonly stop?: readonly string[] | undefined;
-  /** Report each token's log probability, and those of this many most likely alternatives, 0 to 100. */
+  /** Report the log probability of each token, and of this many most likely tokens, 0 to 100, at its place. */
   readonly logprobs?: number | undefined;
   /**
-   * Hold the text to a format: each token is chosen among those that can lead to a text of the format. A text that
-   * `maxTokens` or the context cuts may be incomplete. Goes neither with `stop` nor with `ignoreEos`.
+   * The text must match this format: each token is chosen among those after which it still can. A text that `maxTokens`
+   * or the context cuts off may be incomplete. Cannot be combined with `stop` or `ignoreEos`.
    */
   readonly format?: Format | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -26,7 +26,7 @@ const generateKeys = [...samplingKeys, 'maxTokens', 'ignoreEos', 'stop', 'logpro
 const defaultMaxTokens = 128;
 const MOST_ALTERNATIVES = 100;
 
-/** Checked options, with a sampler of their own. */
+/** Checked options, with the sampler of one generation. */
 export interface GenerateSettings {
   readonly maxTokens: number;
   readonly ignoreEos: boolean;
@@ -37,7 +37,10 @@ export interface GenerateSettings {
   readonly sampler: Sampler;
 }
 
-/** @throws TesseraeError ERR_ARGUMENT for an unknown option or a value that is out of its range */
+/**
+ * @param vocabulary the number of logits
+ * @throws TesseraeError ERR_ARGUMENT for an unknown option or a value out of range
+ */
 export function settingsOf(options: GenerateOptions, op: string, vocabulary: number): GenerateSettings {
   checkOptions(options, generateKeys, op);
   const { maxTokens = defaultMaxTokens, format, stop, ignoreEos } = options;

@@ -1,48 +1,50 @@
-// What a generation gives its caller: pieces of text as they become certain, and a result at the end.
+// What a generation gives its caller: pieces of text as they become certain, and the result at the end.
 import type { TokenLogprobs } from '../sampling/logprobs.js';
 
 /**
- * One generated token. The texts of all pieces, joined, are the generated text; so where the model ends the sequence
- * within a character, or within what may have become a stop sequence, one more piece has the end token's id and the rest
- * of the text.
+ * One generated token. The texts of all pieces, joined, are the generated text. If the model ends the sequence within a
+ * character, or within the beginning of a stop sequence, one extra piece has the end token's id and the rest of the text.
  */
 export interface Piece {
   readonly id: number;
-  /** What became certain with this token: empty while a character is incomplete, or a stop sequence may begin. */
+  /** The text that became certain with this token. Empty while a character or a possible stop sequence is incomplete. */
   readonly text: string;
-  /** Of this token, where `logprobs` asks for it; not in the one more piece. */
+  /** Of this token, if the option `logprobs` is set; not in the extra piece of an end token. */
   readonly logprobs?: TokenLogprobs;
 }
 
-/** Why a generation ended: an end token (or a format that allows nothing more), a stop sequence, `maxTokens`, or no room left in the context. */
+/**
+ * Why a generation ended: `eos` at an end token, or where its format allows nothing more; `stop` at a stop sequence;
+ * `maxTokens`; or `context`, which is full.
+ */
 export type StopReason = 'eos' | 'stop' | 'maxTokens' | 'context';
 
 export interface Timings {
-  /** Loading of the model, once for all of its results. */
+  /** Loading the model: the same in all of its results. */
   readonly loadMs: number;
   /** Computing the prompt's tokens. */
   readonly prefillMs: number;
-  /** From there to the end, with the time that the consumer of the pieces took. */
+  /** From there to the end, including the time that the consumer of the pieces took. */
   readonly decodeMs: number;
-  /** From the call to the first token: the prompt's encoding, waiting, and prefill. */
+  /** From the call to the first token: encoding the prompt, waiting, and prefill. */
   readonly timeToFirstTokenMs: number;
 }
 
 export interface GenerationResult {
   readonly text: string;
-  /** The ids of the generated tokens, those of a stop sequence included, an end token not. */
+  /** The ids of the generated tokens: with those of a stop sequence, without an end token. */
   readonly tokens: readonly number[];
   readonly promptTokens: number;
   readonly stopReason: StopReason;
-  /** The stop sequence that ended it. */
+  /** The stop sequence that ended the generation. */
   readonly stopSequence?: string;
-  /** Whether the text has the format that was asked for, as a whole. */
+  /** Whether the whole text matches the option `format`, if it is set. */
   readonly formatComplete?: boolean;
-  /** The seed that was used, also when none was given. */
+  /** The seed that was used: the given one, or a random one. */
   readonly seed: number;
-  /** Of each token, where `logprobs` asks for it. */
+  /** Of each token, if the option `logprobs` is set. */
   readonly logprobs?: readonly TokenLogprobs[];
   readonly timings: Timings;
-  /** Tokens a second; decode is null where a single token or none leaves nothing to measure. */
+  /** Tokens per second. `decode` is null with fewer than two tokens: there is nothing to measure. */
   readonly tokensPerSecond: { readonly prefill: number; readonly decode: number | null };
 }

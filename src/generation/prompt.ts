@@ -1,13 +1,14 @@
-// Prompts and stop sequences as callers give them: checked, copied, and brought to token ids. Knows no model.
+// Prompts and stop sequences as callers give them: checked, copied, and encoded to token ids. Called by
+// generate-options.ts, and by the model for prompts and for texts to embed.
 import { TesseraeError } from '../base/errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 
 const MOST_STOPS = 64;
 
-/** A text, or the ids of tokens, which are taken as they stand. */
+/** A text, or token ids, which are used as given: no BOS is added. */
 export type Prompt = string | ArrayLike<number>;
 
-/** Texts that end a generation: none is empty or cuts a character. A copy. */
+/** A checked copy of the option `stop`: texts that are not empty and have no lone surrogate. */
 export function checkStops(value: unknown, op: string): readonly string[] {
   if (value === undefined) return [];
   const fail = (problem: string) => new TesseraeError('ERR_ARGUMENT', `stop ${problem}`, { op });
@@ -21,7 +22,8 @@ export function checkStops(value: unknown, op: string): readonly string[] {
 }
 
 /**
- * The tokens of a prompt: a text is encoded, with BOS in front where the model expects it; ids are checked and copied.
+ * The token ids of a prompt. A text is encoded, by default with BOS in front if the model expects it; ids are checked and
+ * copied.
  * @throws TesseraeError ERR_ARGUMENT, ERR_TOKENIZER
  */
 export async function tokensOf(
@@ -38,8 +40,8 @@ export async function tokensOf(
 }
 
 /**
- * A copy of token ids.
- * @throws TesseraeError ERR_ARGUMENT for anything else than an array, ERR_TOKENIZER for an id that is no token
+ * A checked copy of token ids.
+ * @throws TesseraeError ERR_ARGUMENT for a value that is no array, ERR_TOKENIZER for an id that is not in the vocabulary
  */
 export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string): number[] {
   if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {
@@ -53,7 +55,7 @@ export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string)
   return copy;
 }
 
-/** @throws TesseraeError ERR_CONTEXT when the prompt leaves no room, ERR_ARGUMENT when it is empty */
+/** @throws TesseraeError ERR_CONTEXT when the prompt is longer than `capacity`, ERR_ARGUMENT when it is empty */
 export function checkPromptFits(ids: readonly number[], capacity: number, op: string): void {
   if (ids.length === 0) throw new TesseraeError('ERR_ARGUMENT', 'the prompt has no tokens', { op });
   if (ids.length <= capacity) return;

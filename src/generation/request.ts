@@ -1,42 +1,38 @@
-// A request to generate, as a state machine without I/O: it is given logits, chooses a token, and turns tokens into pieces of
-// text until something ends it. Knows no tensors and no sequences. Driven by serving/run-request.ts.
-import type { Constraint } from '../constraint/constraint.js';
+// A request to generate, as a state machine: it takes logits, chooses a token, and turns tokens into pieces of text until
+// something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/run-request.ts.
+import { type Constraint, ConstraintState } from '../constraint/constraint.js';
 import { LogprobReader, type TokenLogprobs } from '../sampling/logprobs.js';
 import type { TokenDecoder, Tokenizer } from '../tokenizer/tokenizer.js';
 import type { GenerateSettings } from './generate-options.js';
-import type { GenerationResult, Piece, StopReason } from './generation-result.js';
+import type { GenerationResult, Piece, StopReason, Timings } from './generation-result.js';
 import { StopMatcher } from './stop-matcher.js';
 
 export interface RequestParts {
   readonly tokenizer: Tokenizer;
   readonly promptIds: readonly number[];
   readonly settings: GenerateSettings;
-  /** What the text must match, from `settings.format`. */
+  /** Compiled from `settings.format`. */
   readonly constraint: Constraint | undefined;
-  /** Positions in a sequence. */
+  /** How many tokens a sequence can hold, prompt and generated ones together. */
   readonly capacity: number;
 }
 
-/** When the parts of a generation were done; see {@link GenerationResult.timings}. */
-export interface RequestTimings {
-  readonly loadMs: number;
-  readonly prefillMs: number;
-  readonly decodeMs: number;
-  readonly timeToFirstTokenMs: number;
-}
-
+/**
+ * While {@link ending} is undefined, the driver repeats: {@link prepare}, compute the logits that follow the prompt and
+ * the accepted tokens, {@link choose}, {@link accept}. Then it takes the {@link result}.
+ */
 export class GenerationRequest {
   readonly promptIds: readonly number[];
   readonly signal: AbortSignal | undefined;
   readonly #tokenizer: Tokenizer;
   readonly #settings: GenerateSettings;
-  readonly #constraint: Constraint | undefined;
+  readonly #constraint: ConstraintState | undefined;
   readonly #capacity: number;
   readonly #decoder: TokenDecoder;
   readonly #stops: StopMatcher;
-  readonly #logprobs: LogprobReader | undefined;
+  readonly #logprobReader: LogprobReader | undefined;
   readonly #tokens: number[] = [];
-  readonly #read: TokenLogprobs[] = [];
+  readonly #logprobs: TokenLogprobs[] = [];
   #allowed: Uint32Array | undefined;
   #text = '';
   #chosen = -1;
@@ -48,16 +44,16 @@ export class GenerationRequest {
     this.signal = settings.signal;
     this.#tokenizer = tokenizer;
     this.#settings = settings;
-    this.#constraint = constraint;
+    this.#constraint = constraint === undefined ? undefined : new ConstraintState(constraint);
     this.#capacity = capacity;
     this.#decoder = tokenizer.decoder({ continues: true });
     this.#stops = new StopMatcher(settings.stop);
-    this.#logprobs = settings.logprobs === undefined ? undefined : new LogprobReader(tokenizer, settings.logprobs);
+    this.#logprobReader = settings.logprobs === undefined ? undefined : new LogprobReader(tokenizer, settings.logprobs);
     for (const id of promptIds) settings.sampler.accept(id);
     if (settings.maxTokens === 0) this.#ending = 'maxTokens';
   }
 
-  /** Why it ended; undefined while it goes on. */
+  /** Why the generation ended; undefined while it goes on. */
   get ending(): StopReason | undefined {
     return this.#ending;
   }
@@ -67,7 +63,7 @@ export class GenerationRequest {
     return this.#chosen;
   }
 
-  /** Computes which tokens the constraint allows next; to be awaited before {@link choose}. */
+  /** Computes which tokens the constraint allows next. */
   async prepare(): Promise<void> {
     this.#allowed = await this.#constraint?.mask(this.signal);
   }
@@ -75,21 +71,24 @@ export class GenerationRequest {
   /**
    * Chooses the next token.
    * @param logits f32 [vocabulary]
-   * @param mostLikely the token with the highest logit, where that is known
+   * @param mostLikely the token with the highest logit, if the caller has it
    */
   choose(logits: Float32Array, mostLikely?: number): void {
     this.#chosen = this.#settings.sampler.sample(logits, { allowed: this.#allowed, mostLikely });
-    this.#chosenLogprobs = this.#logprobs?.read(logits, this.#chosen);
+    this.#chosenLogprobs = this.#logprobReader?.read(logits, this.#chosen);
   }
 
-  /** Accepts the chosen token: the piece that it gives, if any, and {@link ending} when it was the last. */
+  /**
+   * Accepts the chosen token, and sets {@link ending} if it is the last one.
+   * @returns its piece; undefined for an end token after which no text is left to give
+   */
   accept(): Piece | undefined {
     const id = this.#chosen;
-    const { ignoreEos } = this.#settings;
-    return !ignoreEos && this.#tokenizer.endIds.has(id) ? this.#acceptEnd(id) : this.#acceptToken(id);
+    const isEnd = !this.#settings.ignoreEos && this.#tokenizer.endIds.has(id);
+    return isEnd ? this.#acceptEnd(id) : this.#acceptToken(id);
   }
 
-  result(timings: RequestTimings): GenerationResult {
+  result(timings: Timings): GenerationResult {
     const { found } = this.#stops;
     const tokens = this.#tokens;
     const { prefillMs, decodeMs } = timings;
@@ -101,7 +100,7 @@ export class GenerationRequest {
       ...(found === undefined ? {} : { stopSequence: found }),
       ...(this.#constraint === undefined ? {} : { formatComplete: this.#constraint.isComplete }),
       seed: this.#settings.sampler.seed,
-      ...(this.#logprobs === undefined ? {} : { logprobs: this.#read }),
+      ...(this.#logprobReader === undefined ? {} : { logprobs: this.#logprobs }),
       timings,
       tokensPerSecond: {
         prefill: (this.promptIds.length / prefillMs) * 1000,
@@ -110,7 +109,7 @@ export class GenerationRequest {
     };
   }
 
-  /** An end token releases the text that was held back for a character or a stop sequence. */
+  /** Releases the text that was held back for an incomplete character or a possible stop sequence. */
   #acceptEnd(id: number): Piece | undefined {
     const stops = this.#stops;
     const rest = stops.push(this.#decoder.end());
@@ -126,7 +125,7 @@ export class GenerationRequest {
     this.#settings.sampler.accept(id);
     this.#constraint?.accept(id);
     const logprobs = this.#chosenLogprobs;
-    if (logprobs !== undefined) this.#read.push(logprobs);
+    if (logprobs !== undefined) this.#logprobs.push(logprobs);
     this.#ending = this.#endingAfterToken();
     let text = stops.push(this.#decoder.push(id) + (this.#ending === undefined ? '' : this.#decoder.end()));
     if (stops.found !== undefined) this.#ending = 'stop';
@@ -138,7 +137,7 @@ export class GenerationRequest {
   #endingAfterToken(): StopReason | undefined {
     if (this.#constraint?.isFinal) return 'eos';
     if (this.#tokens.length === this.#settings.maxTokens) return 'maxTokens';
-    // The token that was just accepted takes a position when it is computed.
+    // To compute the next logits, the sequence must hold the token that was just accepted.
     return this.promptIds.length + this.#tokens.length > this.#capacity ? 'context' : undefined;
   }
 }

@@ -1,11 +1,15 @@
-// Finds stop sequences in a text that comes in pieces, and holds back only what may still become one. A sequence is
-// found at its last character, so the result does not depend on how the text is cut. Called by generation.ts.
+// Finds stop sequences in a text that arrives in pieces, and holds back no more than the beginning of a possible stop
+// sequence. A sequence is found at its last character, so the result does not depend on how the text is cut into pieces.
+// Called by request.ts.
 
 export class StopMatcher {
   readonly #stops: readonly string[];
-  /** Of each sequence, by length of a matched prefix: the next shorter prefix that its end also is (Knuth, Morris, Pratt). */
+  /**
+   * For each sequence and each length of a matched prefix: the length of the longest shorter prefix that this prefix ends
+   * with (Knuth, Morris and Pratt 1977).
+   */
   readonly #fallbacks: readonly Int32Array[];
-  /** How much of each sequence the text ends with. */
+  /** For each sequence, the length of its longest prefix that the text so far ends with. */
   readonly #matched: Int32Array;
   #held = '';
   #found: string | undefined;
@@ -16,12 +20,12 @@ export class StopMatcher {
     this.#matched = new Int32Array(stops.length);
   }
 
-  /** The sequence that was found; of those that end at the same place, the longest. */
+  /** The sequence that was found; the longest if several end at the same character. */
   get found(): string | undefined {
     return this.#found;
   }
 
-  /** What of the text so far is certain to come before any stop sequence, and was not given before. */
+  /** Appends text. @returns the part, of this and of what was held back, that precedes any stop sequence for certain */
   push(text: string): string {
     if (this.#stops.length === 0) return text;
     const pending = this.#held + text;
@@ -37,7 +41,7 @@ export class StopMatcher {
     return pending.slice(0, certain);
   }
 
-  /** What was held back, when no more text comes. */
+  /** Ends the text. @returns what was held back */
   end(): string {
     const held = this.#held;
     this.#held = '';
@@ -45,13 +49,11 @@ export class StopMatcher {
     return held;
   }
 
+  /** Appends a code unit. @returns the longest sequence that ends with it */
   #step(unit: number): string | undefined {
     let found: string | undefined;
     for (const [index, stop] of this.#stops.entries()) {
-      const fallbacks = this.#fallbacks[index] as Int32Array;
-      let matched = this.#matched[index] as number;
-      while (matched > 0 && stop.charCodeAt(matched) !== unit) matched = fallbacks[matched] as number;
-      if (stop.charCodeAt(matched) === unit) matched += 1;
+      const matched = extend(stop, this.#fallbacks[index] as Int32Array, this.#matched[index] as number, unit);
       this.#matched[index] = matched;
       if (matched === stop.length && stop.length > (found?.length ?? 0)) found = stop;
     }
@@ -62,9 +64,15 @@ export class StopMatcher {
 function fallbacksOf(stop: string): Int32Array {
   const fallbacks = new Int32Array(stop.length + 1);
   for (let at = 1, matched = 0; at < stop.length; at++) {
-    while (matched > 0 && stop.charCodeAt(at) !== stop.charCodeAt(matched)) matched = fallbacks[matched] as number;
-    if (stop.charCodeAt(at) === stop.charCodeAt(matched)) matched += 1;
+    matched = extend(stop, fallbacks, matched, stop.charCodeAt(at));
     fallbacks[at + 1] = matched;
   }
   return fallbacks;
+}
+
+/** The length of the longest prefix of `stop` that a text ends with: after `unit`, if it was `matched` before it. */
+function extend(stop: string, fallbacks: Int32Array, matched: number, unit: number): number {
+  let length = matched;
+  while (length > 0 && stop.charCodeAt(length) !== unit) length = fallbacks[length] as number;
+  return stop.charCodeAt(length) === unit ? length + 1 : length;
 }

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkOptions, checkPositive, checkRange, checkSignalAndProgress } from '../base/options.js';
 import type { Constraint } from '../constraint/constraint.js';
-import { Formats } from '../constraint/format.js';
+import { ConstraintCompiler } from '../constraint/constraint-compiler.js';
 import {
   Chat,
   type ChatMessage,
@@ -94,7 +94,7 @@ export class Model {
   readonly #served: ServedModel;
   readonly #chat: Chat;
   readonly #onDispose: (model: Model) => void;
-  readonly #formats: Formats;
+  readonly #constraints: ConstraintCompiler;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
@@ -103,7 +103,7 @@ export class Model {
     this.info = info;
     this.#served = served;
     this.#chat = new Chat(chatTemplates, tokenizer);
-    this.#formats = new Formats(tokenizer, info.vocabulary);
+    this.#constraints = new ConstraintCompiler(tokenizer, info.vocabulary);
     this.#onDispose = onDispose;
   }
 
@@ -307,7 +307,7 @@ export class Model {
   }
 
   async #constraint({ format, signal }: GenerateSettings): Promise<Constraint | undefined> {
-    return format === undefined ? undefined : this.#formats.constraintOf(format, signal);
+    return format === undefined ? undefined : this.#constraints.compile(format, signal);
   }
 
   #settings(options: GenerateOptions, op: string): GenerateSettings {

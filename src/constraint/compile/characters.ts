@@ -1,16 +1,16 @@
-// Sets of characters, and the bytes that they are written as: in UTF-8, and within a JSON string. Called by the
-// compilers of regular expressions and JSON schemas.
+// Sets of characters, and terms of the bytes that encode them: as UTF-8, or within a JSON string. Called by regex.ts,
+// json-value.ts and json-schema.ts.
 import type { Term, Terms } from '../term.js';
 
 /** Inclusive ranges of code points. */
 export type CharacterSet = readonly (readonly [from: number, to: number])[];
-/** How a set of characters is written. */
+/** Makes the term of the bytes that encode one character of a set. */
 export type Encoding = (terms: Terms, set: CharacterSet) => Term;
 
 const LAST = 0x10ffff;
 export const everyCharacter: CharacterSet = [[0, LAST]];
 
-/** The other characters. */
+/** All characters outside of a set. */
 export function complement(set: CharacterSet): CharacterSet {
   const rest: [number, number][] = [];
   let from = 0;
@@ -22,7 +22,7 @@ export function complement(set: CharacterSet): CharacterSet {
   return rest;
 }
 
-/** What of a set lies within a range. */
+/** The part of a set within a range. */
 function within(set: CharacterSet, least: number, most: number): [number, number][] {
   return set
     .map(([from, to]): [number, number] => [Math.max(from, least), Math.min(to, most)])
@@ -30,10 +30,10 @@ function within(set: CharacterSet, least: number, most: number): [number, number
 }
 
 /**
- * The numbers from `from` to `to` as sequences of ranges of digits, the first digit being the highest.
- * @param radices of each digit
+ * The numbers from `from` to `to` as alternatives, each a sequence of ranges of digits, the highest digit first.
+ * @param radices the radix of each digit
  */
-export function digitRanges(from: number, to: number, radices: readonly number[]): [number, number][][] {
+function digitRanges(from: number, to: number, radices: readonly number[]): [number, number][][] {
   const [, ...lower] = radices;
   if (radices.length === 0) return [[]];
   const size = lower.reduce((product, radix) => product * radix, 1);
@@ -49,7 +49,7 @@ export function digitRanges(from: number, to: number, radices: readonly number[]
   return [...ranges, ...ending];
 }
 
-/** Lead byte without its digit, and radices, of each length of UTF-8, by range. */
+/** The lengths of UTF-8 by ranges of code points: the lead byte without its digit, and the radix of each byte's digit. */
 const lengths = [
   { least: 0, most: 0x7f, lead: 0, radices: [128] },
   { least: 0x80, most: 0x7ff, lead: 0xc0, radices: [32, 64] },
@@ -58,7 +58,7 @@ const lengths = [
   { least: 0x10000, most: LAST, lead: 0xf0, radices: [8, 64, 64, 64] },
 ] as const;
 
-/** In UTF-8; surrogates are no characters. */
+/** UTF-8. Surrogates are not characters: they are left out. */
 export const utf8: Encoding = (terms, set) => {
   const written = lengths.flatMap(({ least, most, lead, radices }) =>
     within(set, least, most).flatMap(([from, to]) =>
@@ -86,7 +86,7 @@ const shortEscapes: readonly (readonly [number, string])[] = [
   [13, 'r'],
 ];
 
-/** Within a JSON string: as it stands where that is allowed, and in every escaped way. */
+/** Within a JSON string: the character itself where JSON allows it, and all of its escapes. */
 export const jsonString: Encoding = (terms, set) => {
   const plain = [...within(set, 0x20, 0x21), ...within(set, 0x23, 0x5b), ...within(set, 0x5d, LAST)];
   const short = shortEscapes
@@ -96,7 +96,8 @@ export const jsonString: Encoding = (terms, set) => {
     digitRanges(from, to, [16, 16, 16, 16]).map((digits) => hexEscape(terms, digits)),
   );
   const pairs = within(set, 0x10000, LAST).flatMap(([from, to]) =>
-    // Ten bits after 0xd800, ten after 0xdc00: two and two of four hexadecimal digits each are open.
+    // A surrogate pair: ten bits above 0xd800 and ten above 0xdc00. In each, the first hexadecimal digit is always d,
+    // and the second has two variable bits.
     digitRanges(from - 0x10000, to - 0x10000, [4, 16, 16, 4, 16, 16]).map(([a, b, c, d, e, f]) => {
       const high = [[13, 13], [8 + a![0], 8 + a![1]], b!, c!] as [number, number][];
       const low = [[13, 13], [12 + d![0], 12 + d![1]], e!, f!] as [number, number][];

@@ -1,8 +1,10 @@
-// Compiles JSON schemas (draft 2020-12) to terms. What it does not support it refuses by name; annotations are left out.
-// Objects have their properties in the schema's order and no others; there is no white space. Called by format.ts.
+// Compiles JSON schemas (draft 2020-12) to terms. Unsupported keywords are refused by name, annotations are ignored. An
+// object has the schema's properties only, in the schema's order; there is no white space. Called by
+// constraint-compiler.ts.
 import { TesseraeError } from '../../base/errors.js';
 import type { Rule, Term, Terms } from '../term.js';
-import { everyCharacter, jsonString, utf8 } from './characters.js';
+import { jsonString } from './characters.js';
+import { jsonInteger, jsonNumber, jsonText } from './json-value.js';
 import { compileRegex } from './regex.js';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -27,13 +29,9 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
   boolean: [],
   null: [],
 };
-const numbers: Readonly<Record<string, string>> = {
-  integer: '0|-?[1-9][0-9]{0,14}',
-  number: '-?(0|[1-9][0-9]{0,14})(\\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?',
-};
 const MOST_NESTING = 100;
 
-/** @throws TesseraeError ERR_FORMAT for what is malformed, not supported, or matched by no value */
+/** @throws TesseraeError ERR_FORMAT for a schema that is malformed, not supported, or matched by no finite value */
 export function compileJsonSchema(schema: unknown, terms: Terms): Term {
   return new SchemaCompiler(schema, terms).compile();
 }
@@ -50,7 +48,7 @@ class SchemaCompiler {
 
   compile(): Term {
     const start = this.#reference('#', '#');
-    // Rules that some value matches, found from those that need no others.
+    // The rules that some finite value matches: first those that need no other rules, then those that need only these.
     const able = new Set<Rule>();
     for (let before = -1; before < able.size; ) {
       before = able.size;
@@ -122,8 +120,8 @@ class SchemaCompiler {
 
   #ofType(type: string, schema: Schema, path: string, depth: number): Term {
     const terms = this.#terms;
-    const number = numbers[type];
-    if (number !== undefined) return compileRegex(number, terms, { encoding: utf8 });
+    if (type === 'integer') return jsonInteger(terms);
+    if (type === 'number') return jsonNumber(terms);
     if (type === 'null') return terms.literal('null');
     if (type === 'boolean') return terms.either(terms.literal('true'), terms.literal('false'));
     if (type === 'string') return this.#text(schema, path);
@@ -136,13 +134,7 @@ class SchemaCompiler {
     const terms = this.#terms;
     const { pattern } = schema;
     const [least, most] = limits(schema, 'minLength', 'maxLength', path);
-    if (pattern === undefined) {
-      return terms.sequence(
-        terms.literal('"'),
-        terms.repeat(jsonString(terms, everyCharacter), least, most),
-        terms.literal('"'),
-      );
-    }
+    if (pattern === undefined) return jsonText(terms, least, most);
     if (least > 0 || most < Number.POSITIVE_INFINITY) {
       throw refusal(path, 'uses pattern beside minLength or maxLength, which is not supported');
     }
@@ -174,7 +166,7 @@ class SchemaCompiler {
       const key = terms.literal(`${JSON.stringify(name)}:`);
       return { term: terms.sequence(key, this.#value(value, at, depth + 1)), isRequired: required.includes(name) };
     });
-    // From the last member on: what may follow when nothing was written before, and when something was.
+    // From the last member to the first: the rest of the object if no member was written before, and if one was.
     let first = terms.end;
     let later = terms.end;
     for (const { term, isRequired } of members.reverse()) {
@@ -187,6 +179,7 @@ class SchemaCompiler {
   }
 }
 
+/** Whether some finite value matches a term, given the rules for which this is known. */
 function isAble(term: Term, able: ReadonlySet<Rule>): boolean {
   if (term.kind === 'rule') return able.has(term.rule);
   if (term.kind === 'sequence') return isAble(term.head, able) && isAble(term.tail, able);

@@ -1,6 +1,6 @@
-// Compiles regular expressions: those of JavaScript with the flag u, but for what no automaton of linear time follows.
-// Lookaround, backreferences, word boundaries, \p and flags are refused by name; whether a quantifier is lazy makes no
-// difference to what matches. Called by constraint.ts and the compiler of JSON schemas.
+// Compiles regular expressions to terms: JavaScript's syntax with the flag u. Lookaround, backreferences, word
+// boundaries, \p and flags are refused by name. Lazy quantifiers match the same texts as greedy ones. Called by
+// constraint-compiler.ts, json-value.ts and json-schema.ts.
 import { TesseraeError } from '../../base/errors.js';
 import type { Term, Terms } from '../term.js';
 import { type CharacterSet, complement, type Encoding, everyCharacter } from './characters.js';
@@ -38,7 +38,7 @@ const MOST_REPEATS = 1_000_000;
 
 export interface RegexOptions {
   readonly encoding: Encoding;
-  /** Match anywhere in a text unless ^ and $ say otherwise, as JSON schemas have it; else the text as a whole. */
+  /** Match anywhere in the text unless anchored by ^ and $, as in a JSON schema. By default, match the whole text. */
   readonly search?: boolean;
 }
 
@@ -151,7 +151,9 @@ class RegexCompiler {
     if (character === '.') return this.#encode(complement(lineEnds));
     if (character === '\\') return this.#encode(this.#escape(false));
     if (character === '^' || character === '$') {
-      throw this.#error(`has a ${character} within: anchors stand at the ends of the whole or of its alternatives`);
+      throw this.#error(
+        `has a ${character} within: an anchor may only begin or end the whole or one of its alternatives`,
+      );
     }
     if ('*+?{}]'.includes(character)) throw this.#error(`has a ${character} out of place: write \\${character}`);
     return this.#encode([[character.codePointAt(0)!, character.codePointAt(0)!]]);
@@ -173,7 +175,7 @@ class RegexCompiler {
     return term;
   }
 
-  /** After a backslash. */
+  /** The characters of an escape, after its backslash. */
   #escape(isInSet: boolean): CharacterSet {
     const character = this.#characters[this.#at++];
     if (character === undefined) throw this.#error('ends with a backslash');

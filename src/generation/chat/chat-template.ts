@@ -1,21 +1,21 @@
-// Jinja templates of chat formats, run within limits: a template comes with a model's file, from a stranger. Each step
-// of the interpreter is counted, and so is what it produces; nothing else of it is changed. Called by chat.ts.
+// Runs Jinja chat templates within limits, since a model file's template is untrusted: counts the interpreter's steps and
+// the text that they produce, and changes nothing else about it. Called by chat.ts.
 import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import { TesseraeError } from '../../base/errors.js';
 
-/** The longest template. Those that people write are under 50 kB. */
+/** The longest template. Real ones are shorter than 50 kB. */
 const mostTemplateUnits = 1 << 18;
-/** Steps of the interpreter, besides those for each code unit of the input. They take under a second or two. */
+/** The interpreter may take so many steps, which is one or two seconds, and so many more for each code unit of input. */
 const freeSteps = 2_000_000;
 const stepsPerInput = 8;
-/** What a turn of a loop takes, in steps: the interpreter makes a dozen objects for it, before the loop begins. */
-const stepsPerTurn = 16;
-/** Code units that all steps together may produce, for each one of the input, and besides. */
-const unitsPerInput = 256;
+/** How many steps one iteration of a loop counts: before the loop, the interpreter makes a dozen objects for each. */
+const stepsPerIteration = 16;
+/** All steps together may produce so many code units, and so many more for each code unit of input. */
 const freeUnits = 1 << 25;
+const unitsPerInput = 256;
 const longestRange = 100_000;
 
-/** What is used of the interpreter: its own types do not resolve in a project of ES modules. */
+/** The parts of the interpreter that are used here: the package's own types do not resolve in a project of ES modules. */
 interface RuntimeValue {
   readonly value: unknown;
 }
@@ -26,7 +26,7 @@ interface TemplateNode {
 }
 interface Evaluator {
   run(program: unknown): RuntimeValue;
-  /** @param node undefined for a part that an expression may lack, such as an end of a slice */
+  /** @param node undefined for an optional part of an expression, such as the end of a slice */
   evaluate(node: TemplateNode | undefined, environment: unknown): RuntimeValue;
 }
 const OpenInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator;
@@ -35,7 +35,7 @@ export class ChatTemplate {
   readonly source: string;
   readonly #program: unknown;
 
-  /** @throws TesseraeError ERR_CHAT_TEMPLATE when the template is too long or no valid Jinja */
+  /** @throws TesseraeError ERR_CHAT_TEMPLATE when the template is too long or not valid Jinja */
   constructor(source: string) {
     if (source.length > mostTemplateUnits) {
       throw failed(`is ${source.length} characters long, more than ${mostTemplateUnits}`);
@@ -45,7 +45,7 @@ export class ChatTemplate {
   }
 
   /**
-   * @param inputUnits the length of all strings in `variables`, by which the limits go
+   * @param inputUnits the code units of all strings in `variables`, from which the limits are computed
    * @throws TesseraeError ERR_CHAT_TEMPLATE when the template refuses the variables, fails, or exceeds the limits
    */
   render(variables: Readonly<Record<string, unknown>>, inputUnits: number): string {
@@ -64,8 +64,8 @@ class BoundedInterpreter extends OpenInterpreter {
   #units = 0;
   readonly #mostSteps: number;
   readonly #mostUnits: number;
-  /** The expressions over whose values loops run. */
-  readonly #looped = new WeakSet<object>();
+  /** The expressions that loops iterate over. */
+  readonly #iterated = new WeakSet<object>();
 
   constructor(environment: unknown, inputUnits: number) {
     super(environment);
@@ -73,11 +73,11 @@ class BoundedInterpreter extends OpenInterpreter {
     this.#mostUnits = freeUnits + unitsPerInput * inputUnits;
   }
 
-  /** The interpreter calls this for every node of the template that it comes to. */
+  /** The interpreter calls this for every node of the template that it evaluates. */
   override evaluate(node: TemplateNode | undefined, environment: unknown): RuntimeValue {
     if (node === undefined) return super.evaluate(node, environment);
     if (node.type === 'For' && node.iterable !== undefined) {
-      this.#looped.add(
+      this.#iterated.add(
         node.iterable.type === 'SelectExpression' ? (node.iterable.lhs ?? node.iterable) : node.iterable,
       );
     }
@@ -85,10 +85,10 @@ class BoundedInterpreter extends OpenInterpreter {
     const result = super.evaluate(node, environment);
     const { value } = result;
     const size = Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0;
-    if (this.#looped.has(node)) {
-      this.#steps += stepsPerTurn * size;
+    if (this.#iterated.has(node)) {
+      this.#steps += stepsPerIteration * size;
     } else if (node.type !== 'Identifier') {
-      // A name only hands on what is there; all else may have made it.
+      // An identifier returns an existing value. Any other node may have made a new one.
       this.#steps += size;
       if (typeof value === 'string') this.#units += value.length;
     }
@@ -112,7 +112,7 @@ const globals = {
   strftime_now: (format: unknown) => formatTime(new Date(), String(format)),
 };
 
-/** Python's range, of a bounded length. */
+/** Python's range, with a limit on its length. */
 function range(first: unknown, second?: unknown, third: unknown = 1): number[] {
   const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
   const [start, stop] = isNumber(second) ? [first, second] : [0, first];
@@ -122,7 +122,7 @@ function range(first: unknown, second?: unknown, third: unknown = 1): number[] {
   return Array.from({ length }, (_, i) => start + i * third);
 }
 
-/** The codes of strftime that templates use, in English. */
+/** Formats a time with the codes of strftime that templates use, in English. */
 function formatTime(time: Date, format: string): string {
   const english = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat('en-US', options).format(time);
   const padded = (value: number) => String(value).padStart(2, '0');
@@ -145,7 +145,7 @@ function formatTime(time: Date, format: string): string {
   return format.replace(/%([A-Za-z%])/g, (code, letter: string) => codes[letter]?.() ?? code);
 }
 
-/** Errors of the interpreter, stack overflows included, become typed ones. */
+/** Turns the interpreter's errors, stack overflows included, into typed errors. */
 function guarded<T>(work: () => T): T {
   try {
     return work();

@@ -1,27 +1,27 @@
-// Conversations as prompts: renders messages by the chat template of a model's file, and keeps text of the messages
-// from acting as control tokens. Called by the model.
+// Turns conversations into prompts: renders messages with the model's chat template, and keeps the messages' text from
+// becoming control tokens. Called by model/model.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Literal, Tokenizer } from '../../tokenizer/tokenizer.js';
 import { ChatTemplate } from './chat-template.js';
 
-/** A message of a conversation. Templates may know more members, such as `tool_calls`. */
+/** A message of a conversation. A template may use more members, such as `tool_calls`. */
 export interface ChatMessage {
-  /** `system`, `user`, `assistant` or `tool`, as far as the template knows it. */
+  /** `system`, `user`, `assistant`, `tool`, or another role that the template supports. */
   readonly role: string;
   readonly content?: unknown;
   readonly [member: string]: unknown;
 }
 
 export interface ChatPromptOptions {
-  /** A Jinja template instead of the file's own. */
+  /** A Jinja template to use instead of the model's own. */
   readonly template?: string | undefined;
-  /** Which of the file's templates, where it has several; by default `tool_use` with tools, if there is one. */
+  /** Which of the model's templates to use. By default `tool_use` if tools are given and it exists, else `default`. */
   readonly templateName?: string | undefined;
-  /** Descriptions of functions that the model may call, as JSON Schema in the form that the template expects. */
+  /** Descriptions of the functions that the model may call, in the form that the template expects. */
   readonly tools?: readonly unknown[] | undefined;
-  /** End with what begins an answer; true by default. */
+  /** End with the beginning of an answer; true by default. */
   readonly addGenerationPrompt?: boolean | undefined;
   /** More variables for the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
@@ -29,7 +29,7 @@ export interface ChatPromptOptions {
 
 export const chatPromptKeys = ['template', 'templateName', 'tools', 'addGenerationPrompt', 'variables'] as const;
 
-/** Takes the options of the prompt apart from the others. */
+/** Separates the options of the prompt from the others. */
 export function splitChatOptions<T extends ChatPromptOptions>(
   options: T,
   op: string,
@@ -43,16 +43,16 @@ export function splitChatOptions<T extends ChatPromptOptions>(
 
 export interface ChatPrompt {
   readonly text: string;
-  /** Parts of the text that spell control tokens but came from the messages: they stay plain text. */
+  /** Parts of the text that spell control tokens but come from the messages: they stay plain text. */
   readonly literals: readonly Literal[];
 }
 
 const templateKey = 'tokenizer.chat_template';
 const deepest = 64;
-/** Noncharacters of Unicode, of which two mark what came from a message. */
+/** Noncharacters of Unicode. Two that the messages do not contain mark text of the messages. */
 const marks = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
 
-/** The chat templates of a model by name; that of the file itself is `default`. */
+/** The chat templates of a model by name; the main one is `default`. */
 export function readChatTemplates(metadata: ModelMetadata): ReadonlyMap<string, string> {
   const templates = new Map<string, string>();
   for (const [key, { type, value }] of metadata) {
@@ -63,11 +63,11 @@ export function readChatTemplates(metadata: ModelMetadata): ReadonlyMap<string, 
   return templates;
 }
 
-/** Renders conversations by the templates of one model. */
+/** Renders conversations with the templates of one model. */
 export class Chat {
   readonly #templates: ReadonlyMap<string, string>;
   readonly #tokenizer: Tokenizer;
-  /** Templates that were compiled, by their source. */
+  /** Compiled templates by their source. */
   readonly #compiled = new Map<string, ChatTemplate>();
 
   constructor(templates: ReadonlyMap<string, string>, tokenizer: Tokenizer) {
@@ -118,7 +118,7 @@ export class Chat {
   }
 }
 
-/** The ids of a rendered conversation. BOS comes in front where the model expects it and the template has not put it. */
+/** The token ids of a rendered conversation. Adds BOS if the model expects it and the template has not written it. */
 export async function encodeChat(
   { text, literals }: ChatPrompt,
   tokenizer: Tokenizer,
@@ -150,16 +150,21 @@ function checkMessages(messages: unknown, op: string): void {
   });
 }
 
-/** Puts marks around what spells control tokens, or other marks of the template, in given strings, and finds these places in the rendered text. */
+/**
+ * Marks the places in the given strings that spell control tokens, or tokens that the template writes, and finds these
+ * places again in the rendered text.
+ */
 class MessageGuard {
+  /** The given data with marks in its strings. */
   readonly guarded: unknown;
+  /** The code units of all given strings. */
   inputUnits = 0;
   readonly #tokenizer: Tokenizer;
   readonly #open: string;
   readonly #close: string;
   readonly #op: string;
-  /** Tokens that the user defined and the template writes: marks too, as those of DeepSeek. */
-  readonly #marks: RegExp | undefined;
+  /** User-defined tokens that the template writes: some models, such as DeepSeek, use these like control tokens. */
+  readonly #userTokens: RegExp | undefined;
 
   constructor(
     given: unknown,
@@ -171,23 +176,24 @@ class MessageGuard {
       .filter((text) => /^[<[].*[>\]]$/.test(text) && template.source.includes(text))
       .sort((a, b) => b.length - a.length);
     const escaped = texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-    this.#marks = texts.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
+    this.#userTokens = texts.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
     let all = '';
     this.#mapStrings(given, 0, (text) => {
       this.inputUnits += text.length;
-      // Only the noncharacters matter, of which there are none in any sensible text.
+      // Only noncharacters are kept, to choose marks among the others.
       all += text.replace(/[^\ufdd0-\ufdef]+/g, '');
       return text;
     });
     const [open, close] = marks.filter((mark) => !all.includes(mark));
     if (open === undefined || close === undefined) {
-      throw new TesseraeError('ERR_ARGUMENT', 'the messages hold all noncharacters from U+FDD0 to U+FDEF', { op });
+      throw new TesseraeError('ERR_ARGUMENT', 'the messages contain all noncharacters from U+FDD0 to U+FDEF', { op });
     }
     this.#open = open;
     this.#close = close;
     this.guarded = this.#mapStrings(given, 0, (text) => this.#mark(text));
   }
 
+  /** Removes the marks from the rendered text. The text between two marks becomes a literal. */
   unguard(rendered: string): ChatPrompt {
     const literals: Literal[] = [];
     let text = '';
@@ -216,14 +222,14 @@ class MessageGuard {
   }
 
   #markUserTokens(text: string): string {
-    return this.#marks === undefined ? text : text.replace(this.#marks, (mark) => this.#enclose(mark));
+    return this.#userTokens === undefined ? text : text.replace(this.#userTokens, (token) => this.#enclose(token));
   }
 
   #enclose(text: string): string {
     return `${this.#open}${text}${this.#close}`;
   }
 
-  /** A copy of plain data in which every string has been replaced. */
+  /** A copy of plain data with every string replaced. */
   #mapStrings(value: unknown, depth: number, replace: (text: string) => string): unknown {
     if (typeof value === 'string') return replace(value);
     if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {

@@ -1,4 +1,5 @@
-// Texts held to a format, by a model that is as good as random: every complete one is valid, and what cannot be is refused.
+// Generations of a model with nearly random output, each with a format: every complete text matches, and formats that are
+// not supported are refused.
 import { describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../support/models/bundled-model.js';
 import { expectRejection } from '../support/rejections.js';
@@ -56,7 +57,7 @@ test('JSON parses whenever it is complete', async () => {
   expect(complete).toBeGreaterThan(0);
 });
 
-test('what goes not together is refused', async () => {
+test('options that exclude each other are refused', async () => {
   using model = await bundled();
   for (const options of [
     { format: { regex: 'a' }, stop: ['b'] },
@@ -67,7 +68,7 @@ test('what goes not together is refused', async () => {
   }
 });
 
-test('a JSON schema holds, and what is not supported is refused by name', async () => {
+test('a JSON schema holds, and unsupported keywords are refused by name', async () => {
   using model = await bundled();
   const jsonSchema = {
     type: 'object',
