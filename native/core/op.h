@@ -8,7 +8,7 @@
 
 namespace tesserae {
 
-// The element types of tensors. The numbers are shared with src/tensor/dtype.ts.
+// The element types of tensors. The numbers are shared with src/tensor/elements/dtype.ts.
 enum class DType : int64_t { f32 = 0, f16 = 1, i8 = 2, i32 = 3, bf16 = 4 };
 
 static inline int64_t dtype_bytes(DType dtype) {
