@@ -2,7 +2,7 @@
 // Used by the suite model where a shape is named instead of a file.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type GgufTensorSource, writeGguf } from '../src/checkpoint/gguf/writer.js';
+import { type GgufTensorSource, writeGguf } from '../src/checkpoint/gguf/write-gguf.js';
 import { StringList } from '../src/metadata/string-list.js';
 import type { MetadataValue } from '../src/metadata/value-types.js';
 import { byteCharacters } from '../src/tokenizer/bpe/byte-alphabet.js';

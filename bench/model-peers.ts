@@ -2,7 +2,7 @@
 // attention, and whoever is not measured sleeps. Results are compared before a figure is given.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openGguf } from '../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../src/checkpoint/gguf/gguf-file.js';
 import type { Model } from '../src/index.js';
 import type { BenchContext, Origin } from './context.js';
 import { integersBelow } from './data.js';

@@ -2,7 +2,7 @@
 // bits of the small file. Sparse: it takes no more of the disk than the small one.
 import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
-import { openGguf } from '../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelPaths, someIds } from '../support/models/model-files.js';
 import { firstBitDifference } from '../support/numbers.js';

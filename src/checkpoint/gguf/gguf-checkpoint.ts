@@ -6,7 +6,7 @@ import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { createTokenizer } from '../../tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../tokenizer/tokenizer.js';
 import type { Checkpoint, CheckpointTensor, OpenCheckpointOptions } from '../checkpoint.js';
-import { type GgufFile, openGguf } from './reader.js';
+import { type GgufFile, openGguf } from './gguf-file.js';
 
 const partName = /-(\d{5})-of-(\d{5})\.gguf$/;
 const countKey = 'split.count';

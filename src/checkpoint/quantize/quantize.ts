@@ -17,7 +17,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { Checkpoint, CheckpointTensor } from '../checkpoint.js';
 import { openGgufCheckpoint } from '../gguf/gguf-checkpoint.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from '../gguf/tensor-types.js';
-import { type GgufTensorSource, writeGguf } from '../gguf/writer.js';
+import { type GgufTensorSource, writeGguf } from '../gguf/write-gguf.js';
 import { messageOf } from '../model-file.js';
 import { QUANTIZATION_VERSION, type QuantizeType, quantizedTypeOf, quantizeTypes } from './quantize-rules.js';
 

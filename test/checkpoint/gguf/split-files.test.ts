@@ -3,7 +3,7 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../src/base/errors.js';
-import { writeGguf } from '../../../src/checkpoint/gguf/writer.js';
+import { writeGguf } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { openCheckpoint } from '../../../src/checkpoint/open-checkpoint.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';

@@ -2,11 +2,12 @@
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { quantizedTypeOf } from '../../../src/checkpoint/quantize/quantize-rules.js';
 import { Engine } from '../../../src/engine.js';
 import { bundledModelF32Path, bundledModelPath, readFixtureText } from '../../support/models/bundled-model.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
+import { tensorBytes, tensorOf } from '../../support/models/gguf-tensors.js';
 import { tiny } from '../../support/models/model-files.js';
 import { type LlamaContent, writeRandomLlama } from '../../support/models/random-model.js';
 import { type BlockType, decodeBlocks } from '../../support/oracles/ggml-blocks.js';
@@ -22,12 +23,10 @@ afterAll(async () => {
   folder.remove();
 });
 
-async function tensorBytes(path: string, name: string): Promise<{ type: string; bytes: Uint8Array }> {
+async function readTensor(path: string, name: string): Promise<{ type: string; bytes: Uint8Array }> {
   await using file = await openGguf(path);
-  const info = file.tensor(name);
-  const bytes = new Uint8Array(info.sizeBytes);
-  await file.readTensorInto(info, bytes);
-  return { type: info.type, bytes };
+  const info = tensorOf(file, name);
+  return { type: info.type, bytes: await tensorBytes(file, info) };
 }
 
 /** Writes a random model, changed, and gives its path. */
@@ -103,8 +102,8 @@ test.each(['q8_0', 'q6_k', 'q4_k', 'q4_0'] as const)(
     expect(strip(after)).toEqual(strip(before));
     const largest = { q8_0: 5e-5, q6_k: 6e-4, q4_k: 9e-3, q4_0: 1.2e-2 }[type];
     for (const name of before.tensors.keys()) {
-      const from = await tensorBytes(bundledModelF32Path, name);
-      const to = await tensorBytes(output, name);
+      const from = await readTensor(bundledModelF32Path, name);
+      const to = await readTensor(output, name);
       if (to.type === 'F32') {
         expect(to.bytes).toEqual(from.bytes);
         continue;

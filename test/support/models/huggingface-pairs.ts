@@ -1,6 +1,7 @@
 // Random models of every architecture with the config and the names of tensors that their Hugging Face folders have. Used by
 // the tests of such folders.
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
+import { tensorBytes } from './gguf-tensors.js';
 import type { FolderTensor } from './huggingface-folder.js';
 import { type RandomModel, text } from './random-architecture.js';
 
@@ -259,8 +260,7 @@ export async function translated(path: string, { names, model }: Pair): Promise<
   await using file = await openGguf(path);
   const tensors = new Map<string, FolderTensor>();
   for (const info of file.tensors.values()) {
-    const bytes = new Uint8Array(info.sizeBytes);
-    await file.readTensorInto(info, bytes);
+    const bytes = await tensorBytes(file, info);
     const [pattern, replacement] = names.find(([candidate]) => candidate.test(info.name)) ?? [/^/, ''];
     const name = info.name.replace(pattern, replacement);
     let tensor: FolderTensor = { dtype: info.type as 'F32', shape: info.shape, bytes };

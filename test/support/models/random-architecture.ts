@@ -1,7 +1,7 @@
 // Writes small models of any architecture with seeded random weights: the tensors that the architecture asks for, in any
 // type. They compute like trained ones and say nothing. Used by tests and benchmarks.
 import { architectureOf } from '../../../src/architectures/registry.js';
-import { type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/writer.js';
+import { type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';

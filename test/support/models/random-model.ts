@@ -1,7 +1,7 @@
 // Writes llama models of any size with seeded random weights and a made-up byte-level vocabulary. They compute like
 // trained ones and say nothing. Used by tests and benchmarks.
 
-import { type GgufContent, type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/writer.js';
+import { type GgufContent, type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { byteCharacters } from '../../../src/tokenizer/bpe/byte-alphabet.js';

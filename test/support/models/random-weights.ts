@@ -1,6 +1,6 @@
 // The data of random tensors for model files, seeded, in pieces, in every type that files can have. Knows nothing of
 // models. Used by the makers of random models.
-import type { GgufTensorSource } from '../../../src/checkpoint/gguf/writer.js';
+import type { GgufTensorSource } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { narrowAll, type SixteenBitFormat, sixteenBitFormats } from '../../../src/tensor/elements/half.js';
 import { type BlockType, blockFormats, blockTypes, randomBlocks } from '../oracles/ggml-blocks.js';
 

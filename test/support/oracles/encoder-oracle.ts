@@ -1,7 +1,7 @@
 // The encoders in float64 and plain loops: BERT, Nomic's and Jina's. As the oracle of the decoders, it goes by the tensors
 // of the file and takes nothing from the library but the reader.
 
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { readNumbers } from './model-oracle.js';
 import { activations, attended, by, dot, layerNorm, plus, times, type Vector } from './oracle-math.js';

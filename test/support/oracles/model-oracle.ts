@@ -1,9 +1,10 @@
 // Forward passes of all architectures in float64 and plain loops, the oracle of the model tests. What a layer has is told
 // by the tensors in its file, how they are used by the metadata. Takes nothing from the library but the reader of files.
 
-import { type GgufFile, openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { type GgufFile, openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { bfloatToNumber, halfToNumber } from '../../../src/tensor/elements/half.js';
+import { tensorBytes } from '../models/gguf-tensors.js';
 import { type BlockType, blockTypes, decodeBlocks } from './ggml-blocks.js';
 import { activations, attended, by, dot, layerNorm, plus, rmsNorm, times, type Vector } from './oracle-math.js';
 import { oracleFrequencies } from './oracle-rope.js';
@@ -217,9 +218,7 @@ export class ModelOracle {
 export async function readNumbers(file: GgufFile): Promise<Map<string, Vector>> {
   const weights = new Map<string, Vector>();
   for (const info of file.tensors.values()) {
-    const bytes = new Uint8Array(info.sizeBytes);
-    await file.readTensorInto(info, bytes);
-    weights.set(info.name, numbersOf(info.type, bytes));
+    weights.set(info.name, numbersOf(info.type, await tensorBytes(file, info)));
   }
   return weights;
 }

@@ -1,7 +1,7 @@
 // The byte-level BPE tokenizer: the card's token ids, round trips, streams, special tokens, bad input, long input.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';

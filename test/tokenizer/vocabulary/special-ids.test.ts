@@ -1,7 +1,7 @@
 // What a tokenizer tells of its tokens one by one, and which of them end a generation.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';

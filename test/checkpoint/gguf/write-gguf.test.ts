@@ -4,14 +4,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AbortError } from '../../../src/base/errors.js';
-import { openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { tensorTypeCodes } from '../../../src/checkpoint/gguf/tensor-types.js';
-import { type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/writer.js';
+import { type GgufTensorSource, writeGguf } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import { bundledModelPath } from '../../support/models/bundled-model.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
+import { readTensorInto, tensorOf } from '../../support/models/gguf-tensors.js';
 import { randomVocabulary, writeRandomLlama } from '../../support/models/random-model.js';
 import { measureLoopDelay } from '../../support/running/event-loop.js';
 
@@ -107,10 +108,10 @@ describe('what is written comes back', () => {
           expect(file.alignment).toBe(align ?? 32);
           expect([...file.tensors.keys()]).toEqual(tensors.map(([name]) => name));
           for (const [name, { type, shape, bytes }] of tensors) {
-            const info = file.tensor(name);
+            const info = tensorOf(file, name);
             expect(info).toMatchObject({ type, shape, sizeBytes: bytes.length });
             const target = new Uint8Array(new SharedArrayBuffer(info.sizeBytes));
-            await file.readTensorInto(info, target);
+            await readTensorInto(file, info, target);
             expect(Buffer.compare(target, bytes)).toBe(0);
           }
         },
@@ -124,7 +125,7 @@ describe('what is written comes back', () => {
     const tensors: GgufTensorSource[] = [];
     for (const info of file.tensors.values()) {
       const data = new Uint8Array(new SharedArrayBuffer(info.sizeBytes));
-      await file.readTensorInto(info, data);
+      await readTensorInto(file, info, data);
       tensors.push({ name: info.name, type: info.type, shape: info.shape, data });
     }
     const path = folder.file('copy.gguf');
@@ -155,7 +156,7 @@ describe('what is written comes back', () => {
         Buffer.compare(Buffer.from((list.value as Float64Array).buffer), Buffer.from(numbers.buffer)),
     ).toBe(0);
     const target = new Uint8Array(data.byteLength);
-    await file.readTensorInto(file.tensor('w'), target);
+    await readTensorInto(file, tensorOf(file, 'w'), target);
     expect(Buffer.compare(target, new Uint8Array(data.buffer))).toBe(0);
   });
 });
@@ -235,16 +236,16 @@ describe('random models', () => {
     await writeRandomLlama(other, { ...small, tied: true, type: 'F32', seed: 2 });
     expect(Buffer.compare(readFileSync(first), readFileSync(second))).toBe(0);
     await using file = await openGguf(first);
-    expect(file.tensor('output.weight')).toMatchObject({ type: 'F16', shape: [300, 32] });
-    expect(file.tensor('blk.1.attn_k.weight')).toMatchObject({ type: 'F16', shape: [16, 32] });
-    expect(file.tensor('blk.1.ffn_down.weight')).toMatchObject({ shape: [32, 48] });
-    expect(file.tensor('output_norm.weight')).toMatchObject({ type: 'F32', shape: [32] });
+    expect(tensorOf(file, 'output.weight')).toMatchObject({ type: 'F16', shape: [300, 32] });
+    expect(tensorOf(file, 'blk.1.attn_k.weight')).toMatchObject({ type: 'F16', shape: [16, 32] });
+    expect(tensorOf(file, 'blk.1.ffn_down.weight')).toMatchObject({ shape: [32, 48] });
+    expect(tensorOf(file, 'output_norm.weight')).toMatchObject({ type: 'F32', shape: [32] });
     const tokenizer = await createTokenizer(file.metadata);
     expect(tokenizer.vocabularySize).toBe(300);
     expect(tokenizer.decode(tokenizer.encode('some words, ünïcode'))).toBe('some words, ünïcode');
     await using tied = await openGguf(other);
     expect(tied.tensors.has('output.weight')).toBe(false);
-    expect(tied.tensor('token_embd.weight').type).toBe('F32');
+    expect(tensorOf(tied, 'token_embd.weight').type).toBe('F32');
   });
 
   test('a vocabulary of full size is written, read and made a tokenizer with the event loop free', {

@@ -5,10 +5,10 @@ import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import { ModelMetadata } from '../../metadata/model-metadata.js';
 import { ModelFile } from '../model-file.js';
-import { HeaderCursor } from './cursor.js';
-import { type GgufHeader, type GgufTensorInfo, parseHeader } from './parse.js';
+import { HeaderCursor } from './header-cursor.js';
+import { type GgufHeader, type GgufTensorInfo, parseHeader } from './parse-header.js';
 
-export type { GgufTensorInfo } from './parse.js';
+export type { GgufTensorInfo } from './parse-header.js';
 
 /** An open GGUF file. Holds a file descriptor: close it, or use `await using`. */
 export class GgufFile {
@@ -32,36 +32,6 @@ export class GgufFile {
     this.tensors = header.tensors;
     this.alignment = header.alignment;
     this.dataOffset = header.dataOffset;
-  }
-
-  get fileSizeBytes(): number {
-    return this.file.sizeBytes;
-  }
-
-  /** @throws TesseraeError ERR_MODEL_FILE when the file has no such tensor. */
-  tensor(name: string): GgufTensorInfo {
-    const info = this.tensors.get(name);
-    if (info === undefined) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: tensor ${quote(name)} is missing`);
-    return info;
-  }
-
-  /**
-   * Reads a tensor's bytes as they stand in the file, whatever its type, without a buffer in between.
-   * @param target exactly `info.sizeBytes` long; may lie in shared memory. Its contents are undefined after a failure
-   * @throws TesseraeError ERR_ARGUMENT, ERR_FILE, ERR_MODEL_FILE (file became shorter), ERR_DISPOSED; AbortError
-   */
-  async readTensorInto(info: GgufTensorInfo, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    if (this.tensors.get(info.name) !== info) {
-      throw new TesseraeError('ERR_ARGUMENT', `tensor ${quote(info.name)} is not of ${this.path}`);
-    }
-    if (!(target instanceof Uint8Array) || target.byteLength !== info.sizeBytes) {
-      const got = target instanceof Uint8Array ? `${target.byteLength} bytes` : typeof target;
-      throw new TesseraeError(
-        'ERR_ARGUMENT',
-        `tensor ${quote(info.name)} has ${info.sizeBytes} bytes, the target is ${got}`,
-      );
-    }
-    await this.file.readInto(target, this.dataOffset + info.offset, `tensor ${quote(info.name)}`, signal);
   }
 
   /** Closes the file; reads under way finish before. May be called again. */

@@ -14,7 +14,7 @@ import {
   valueTypeNames,
 } from '../../metadata/value-types.js';
 import { messageOf } from '../model-file.js';
-import { FileSink } from './sink.js';
+import { FileSink } from './file-sink.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from './tensor-types.js';
 
 const VERSION = 3;

@@ -1,5 +1,5 @@
 // A forward cursor over the header of a GGUF file: reads the file in bounded pieces and checks every length against
-// what is left of the file before anything is allocated or read. Knows numbers, strings and bytes; parse.ts knows
+// what is left of the file before anything is allocated or read. Knows numbers, strings and bytes; parse-header.ts knows
 // what they mean.
 import { isUtf8 } from 'node:buffer';
 import { type ErrorCode, TesseraeError } from '../../base/errors.js';

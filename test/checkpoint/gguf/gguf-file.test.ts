@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AbortError, TesseraeError } from '../../../src/base/errors.js';
-import { type GgufTensorInfo, openGguf } from '../../../src/checkpoint/gguf/reader.js';
+import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../../support/models/bundled-model.js';
 import { type Bytes, header, temporaryFolder, tensorFile } from '../../support/models/gguf-bytes.js';
+import { readTensorInto, tensorOf } from '../../support/models/gguf-tensors.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
@@ -35,12 +36,12 @@ describe('the bundled model', () => {
     expect(file.metadata.strings('tokenizer.ggml.tokens').length).toBe(card.vocabulary);
     expect(file.metadata.integers('tokenizer.ggml.token_type').length).toBe(card.vocabulary);
     expect(file.tensors.size).toBe(4 * 9 + 2);
-    expect(file.tensor('token_embd.weight')).toMatchObject({ type: 'F16', shape: [2048, 256], offset: 0 });
-    expect(file.tensor('blk.3.ffn_down.weight')).toMatchObject({ type: 'F16', shape: [256, 768] });
-    expect(file.tensor('output_norm.weight')).toMatchObject({ type: 'F32', shape: [256], sizeBytes: 1024 });
+    expect(tensorOf(file, 'token_embd.weight')).toMatchObject({ type: 'F16', shape: [2048, 256], offset: 0 });
+    expect(tensorOf(file, 'blk.3.ffn_down.weight')).toMatchObject({ type: 'F16', shape: [256, 768] });
+    expect(tensorOf(file, 'output_norm.weight')).toMatchObject({ type: 'F32', shape: [256], sizeBytes: 1024 });
     const parameters = [...file.tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
     expect(parameters).toBe(card.parameters);
-    expect(file.fileSizeBytes).toBe(readFileSync(bundledModelPath).length);
+    expect(file.file.sizeBytes).toBe(readFileSync(bundledModelPath).length);
   });
 
   test('is read into shared memory as it stands in the file', async () => {
@@ -49,7 +50,7 @@ describe('the bundled model', () => {
     const hash = (bytes: Uint8Array) => createHash('sha256').update(Buffer.from(bytes)).digest('hex');
     for (const info of file.tensors.values()) {
       const guarded = sharedBytes(info.sizeBytes + 128).fill(0xaa);
-      await file.readTensorInto(info, guarded.subarray(64, 64 + info.sizeBytes));
+      await readTensorInto(file, info, guarded.subarray(64, 64 + info.sizeBytes));
       const start = file.dataOffset + info.offset;
       expect(hash(guarded.subarray(64, 64 + info.sizeBytes))).toBe(hash(whole.subarray(start, start + info.sizeBytes)));
       expect(guarded.subarray(0, 64).every((byte) => byte === 0xaa)).toBe(true);
@@ -71,7 +72,6 @@ describe('typed getters', () => {
     expect(() => metadata.number('tokenizer.ggml.tokens')).toThrow(refusal('got an array of 2048 × string'));
     expect(() => metadata.integers('tokenizer.ggml.tokens')).toThrow(refusal('must be an array of integers'));
     expect(() => metadata.strings('general.name')).toThrow(refusal('got the string "tesserae-tiny"'));
-    expect(() => file.tensor('no.such')).toThrow(refusal('tensor "no.such" is missing'));
     expect(metadata.string('no.such', 'fallback')).toBe('fallback');
     expect(metadata.count('no.such', 0)).toBe(0);
     expect(metadata.boolean('no.such', false)).toBe(false);
@@ -101,18 +101,13 @@ describe('typed getters', () => {
   });
 });
 
-describe('readTensorInto', () => {
-  test('refuses targets of another size, foreign tensors and a closed file', async () => {
+describe('reading a tensor', () => {
+  test('is refused once the file is closed', async () => {
     const file = await openGguf(bundledModelPath);
-    const info = file.tensor('output_norm.weight');
-    await expect(file.readTensorInto(info, sharedBytes(1023))).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
-    const floats = new Float32Array(256) as unknown as Uint8Array;
-    await expect(file.readTensorInto(info, floats)).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
-    const foreign: GgufTensorInfo = { ...info, offset: 2 ** 40 };
-    await expect(file.readTensorInto(foreign, sharedBytes(1024))).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
+    const info = tensorOf(file, 'output_norm.weight');
     await file.close();
     await file.close();
-    await expect(file.readTensorInto(info, sharedBytes(1024))).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+    await expect(readTensorInto(file, info, sharedBytes(1024))).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
   });
 
   test('notices that the file became shorter', async () => {
@@ -120,7 +115,7 @@ describe('readTensorInto', () => {
     writeFileSync(path, tensorFile([{ dims: [8] }]));
     await using file = await openGguf(path);
     truncateSync(path, file.dataOffset + 8);
-    await expect(file.readTensorInto(file.tensor('a'), sharedBytes(32))).rejects.toMatchObject({
+    await expect(readTensorInto(file, tensorOf(file, 'a'), sharedBytes(32))).rejects.toMatchObject({
       code: 'ERR_MODEL_FILE',
       message: expect.stringContaining('ends inside tensor "a"'),
     });
@@ -134,12 +129,14 @@ describe('readTensorInto', () => {
     await using file = await openGguf(path);
     const target = sharedBytes(elements * 4).fill(1);
     const controller = new AbortController();
-    const reading = file.readTensorInto(file.tensor('a'), target, controller.signal);
+    const reading = readTensorInto(file, tensorOf(file, 'a'), target, controller.signal);
     controller.abort('enough');
     await expect(reading).rejects.toBeInstanceOf(AbortError);
     expect(target.at(-1)).toBe(1);
-    await expect(file.readTensorInto(file.tensor('a'), target, AbortSignal.abort())).rejects.toBeInstanceOf(AbortError);
-    await file.readTensorInto(file.tensor('a'), target);
+    await expect(readTensorInto(file, tensorOf(file, 'a'), target, AbortSignal.abort())).rejects.toBeInstanceOf(
+      AbortError,
+    );
+    await readTensorInto(file, tensorOf(file, 'a'), target);
     expect(target.at(-1)).toBe(0);
     await expect(openGguf(path, { signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortError);
   });
@@ -343,7 +340,7 @@ describe('a corrupt or hostile file is refused', () => {
     const nested = key('array').type('array').u64(1).type('u8').u64(0).build();
     await expect(openBytes(nested)).rejects.toMatchObject(unsupported('array of arrays'));
     await using file = await openBytes(tensorFile([{ name: 'w', dims: [64, 2], type: 2 }], 128));
-    expect(file.tensor('w')).toMatchObject({ type: 'Q4_0', shape: [2, 64], sizeBytes: 72 });
+    expect(tensorOf(file, 'w')).toMatchObject({ type: 'Q4_0', shape: [2, 64], sizeBytes: 72 });
   });
 
   test('version 2, gaps, any order and no tensors at all are accepted', async () => {

@@ -1,5 +1,5 @@
 // A forward sink of bytes: small values gather in a buffer, large ones go straight to the file. The counterpart of
-// cursor.ts; called by writer.ts, which knows what the bytes mean.
+// header-cursor.ts; called by write-gguf.ts, which knows what the bytes mean.
 import type { FileHandle } from 'node:fs/promises';
 import type { BigIntType, NumberType } from '../../metadata/value-types.js';
 

@@ -1,5 +1,5 @@
 // Parses the header of a GGUF file, versions 2 and 3, little-endian (ggml docs/gguf.md): counts, metadata and tensor
-// infos, each checked before it is used. Does not open files and reads no tensor data. Called by reader.ts.
+// infos, each checked before it is used. Does not open files and reads no tensor data. Called by gguf-file.ts.
 import { isUtf8 } from 'node:buffer';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
@@ -14,7 +14,7 @@ import {
   scalarTypes,
   valueTypeNames,
 } from '../../metadata/value-types.js';
-import type { HeaderCursor } from './cursor.js';
+import type { HeaderCursor } from './header-cursor.js';
 import { tensorSizeBytes, tensorTypes } from './tensor-types.js';
 
 const MAX_KEY_BYTES = 65_535;
