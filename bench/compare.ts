@@ -1,7 +1,9 @@
 // Two builds side by side: what `tesserae bench … --json` said in turn for the working tree and for another commit, as
 // ratios. Pure functions over those documents; scripts/bench-compare.mjs builds, runs and prints.
+
+import { formatMs, formatNumber } from '../src/base/number-text.js';
 import { largest, median, smallest } from './statistics.js';
-import { type Column, formatMs, formatNumber, renderTable } from './table.js';
+import { type Column, renderTable } from './table.js';
 
 export type Side = 'tree' | 'other';
 

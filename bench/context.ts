@@ -1,7 +1,8 @@
 // What every suite gets: engines by worker count, the roofline of this run, and a way to tell of its progress.
+
+import { describeMachine, type Machine } from '../src/hardware/machine.js';
+import { probeRoofline, type Roofline } from '../src/hardware/roofline.js';
 import { Engine } from '../src/index.js';
-import { describeMachine, type Machine } from './machine.js';
-import { probeRoofline, type Roofline } from './roofline.js';
 
 export interface BenchOptions {
   /** The most workers; by default what an engine takes by default. */
@@ -60,7 +61,11 @@ export class BenchContext {
       const widest = await Engine.create({ threads: options.threads });
       engines.set(widest.threads, widest);
       const counts = workerCounts(widest.threads, options.everyCount);
-      const rooflines = options.probe === false ? [] : await probeRoofline(counts, options);
+      const { signal, onProgress } = options;
+      const rooflines =
+        options.probe === false
+          ? []
+          : await probeRoofline(counts, { signal, onProgress: (what) => onProgress?.(`probing ${what}`) });
       for (const threads of counts) {
         if (!engines.has(threads)) engines.set(threads, await Engine.create({ threads }));
       }

@@ -2,13 +2,13 @@
 // kept from turning. Each row has the limit that the project holds itself to.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bundledModelPath } from '../src/base/package-files.js';
+import { probeFma, probeLanes, runProbeFma } from '../src/hardware/probes.js';
 import { AbortError, type Engine } from '../src/index.js';
 import type { StepOwner } from '../src/program/recorder.js';
 import type { BenchContext, Origin } from './context.js';
 import { fillUniform } from './data.js';
-import { bundledModelPath } from './machine.js';
 import { interleave } from './measure.js';
-import { probeFma, probeLanes, runProbeFma } from './probe-ops.js';
 import { largest, median, quantile } from './statistics.js';
 import { WrongResultError } from './wrong-result.js';
 

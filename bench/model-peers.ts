@@ -2,13 +2,13 @@
 // attention, and whoever is not measured sleeps. Results are compared before a figure is given.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bundledModelPath } from '../src/base/package-files.js';
 import { openGguf } from '../src/checkpoint/gguf/gguf-file.js';
 import type { Model } from '../src/index.js';
 import type { BenchContext, Origin } from './context.js';
 import { integersBelow } from './data.js';
 import { prepareLlama } from './llama/install.js';
 import { LlamaProcess } from './llama/llama-process.js';
-import { bundledModelPath } from './machine.js';
 import { defaultMaxTokens, defaultPromptTokens, generate, type ModelBenchOptions } from './model.js';
 import { median } from './statistics.js';
 import { WrongResultError } from './wrong-result.js';

@@ -1,11 +1,12 @@
 // The suite model op by op: what one forward pass of a prompt, and one of the token after it, spend their time on, and how
 // near each op comes to what the machine can give.
+
+import { bundledModelPath } from '../src/base/package-files.js';
+import type { Roofline } from '../src/hardware/roofline.js';
 import type { ProgramProfile } from '../src/index.js';
 import type { BenchContext } from './context.js';
 import { integersBelow } from './data.js';
-import { bundledModelPath } from './machine.js';
 import { defaultPromptTokens, type ModelBenchOptions } from './model.js';
-import type { Roofline } from './roofline.js';
 
 export interface ModelProfileRow {
   /** The kernel; `hand-over` is the time in which no tile was computed. */

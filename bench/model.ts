@@ -1,10 +1,11 @@
 // The suite model: how fast a GGUF model takes in a prompt (prefill) and continues it (decode), on several worker counts
 // in turn. A model whose tokens depend on the worker count gives an error instead of a figure.
+
+import { formatWorkers } from '../src/base/number-text.js';
+import { bundledModelPath } from '../src/base/package-files.js';
 import type { GenerationResult, Model } from '../src/index.js';
 import type { BenchContext, Origin } from './context.js';
 import { integersBelow } from './data.js';
-import { bundledModelPath } from './machine.js';
-import { workersText } from './roofline.js';
 import { median } from './statistics.js';
 import { WrongResultError } from './wrong-result.js';
 
@@ -42,7 +43,7 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
   const models: Model[] = [];
   try {
     for (const workers of counts) {
-      context.progress(`loading the model, ${workersText(workers)}`);
+      context.progress(`loading the model, ${formatWorkers(workers)}`);
       models.push(await context.engine(workers).loadModel(path, { signal }));
     }
     const info = (models[0] as Model).info;
@@ -51,7 +52,7 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
     // The first round records programs and is not counted.
     for (let round = 0; round <= rounds; round++) {
       for (const [index, model] of models.entries()) {
-        context.progress(`model, ${workersText(counts[index] as number)}, round ${round} of ${rounds}`);
+        context.progress(`model, ${formatWorkers(counts[index] as number)}, round ${round} of ${rounds}`);
         const result = await generate(model, prompt, { maxTokens, signal });
         if (result.tokens.join() !== (results[0]?.[0] ?? result).tokens.join()) throw new WrongResultError(info.path);
         results[index]?.push(result);

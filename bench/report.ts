@@ -1,13 +1,15 @@
 // A run of suites as one document, and the same as text for people.
+
+import { formatBytes, formatMs, formatNumber, formatShare, formatSpeedup } from '../src/base/number-text.js';
+import type { Machine } from '../src/hardware/machine.js';
+import type { Roofline } from '../src/hardware/roofline.js';
 import { type AllocationRow, benchAllocations } from './allocations.js';
 import { BenchContext, type BenchOptions } from './context.js';
 import { benchLatency, type LatencyRow } from './latency.js';
-import type { Machine } from './machine.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchModelPeers, type ModelPeerRow, type ModelPeersReport } from './model-peers.js';
 import { type ModelProfile, type ModelProfileRow, profileModel } from './model-profile.js';
-import type { Roofline } from './roofline.js';
-import { type Column, formatBytes, formatMs, formatNumber, formatShare, formatSpeedup, renderTable } from './table.js';
+import { type Column, renderTable } from './table.js';
 import { benchAttention, benchMatmul, benchScaling, type ThroughputRow } from './throughput.js';
 
 export const suiteNames = ['matmul', 'attention', 'scaling', 'allocations', 'latency', 'model'] as const;

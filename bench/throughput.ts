@@ -1,11 +1,12 @@
 // The suites matmul, attention and scaling: the time of an awaited call of the public API, on several worker counts in
 // turn, as GFLOPS and as shares of what the probe found. A wrong result gives an error instead of a figure.
+
+import { formatWorkers } from '../src/base/number-text.js';
 import type { Engine, Tensor, TensorScope } from '../src/index.js';
 import { checkAttention, checkMatmul } from './checks.js';
 import type { BenchContext, Origin } from './context.js';
 import { fillUniform } from './data.js';
 import { interleave } from './measure.js';
-import { workersText } from './roofline.js';
 import {
   type AttentionShape,
   attentionBytes,
@@ -155,7 +156,7 @@ async function measure(context: BenchContext, work: Work): Promise<ThroughputRow
       rounds,
       signal,
       onTurn: (turn) => {
-        context.progress(`${work.name}, ${workersText(counts[turn % counts.length] as number)}`);
+        context.progress(`${work.name}, ${formatWorkers(counts[turn % counts.length] as number)}`);
       },
     });
     // What the last timed call left is checked: against float64, and bit by bit against the other worker counts.

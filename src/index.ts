@@ -10,6 +10,8 @@ export type { ChatMessage, ChatPromptOptions } from './generation/chat/chat.js';
 export type { GenerateOptions } from './generation/generate-options.js';
 export type { GenerationResult, Piece, StopReason, Timings } from './generation/generation-result.js';
 export type { Prompt } from './generation/prompt.js';
+export { describeMachine, type Machine, type MachineCache } from './hardware/machine.js';
+export { probeRoofline, type Roofline, type RooflineOptions } from './hardware/roofline.js';
 export type { BlockSizeOptions, BlockSizes } from './machine/block-sizes.js';
 export type { IsaName } from './machine/environment.js';
 export type { EmbedOptions } from './model/embed-options.js';

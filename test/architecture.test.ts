@@ -49,10 +49,13 @@ const ROOMS: Rooms = {
   serving: ['forward', 'generation'],
   model: ['serving', 'checkpoint'],
   engine: ['model'],
-  index: ['engine'],
+  // What the machine is and gives at most; probed through engines.
+  hardware: ['engine'],
+  index: ['hardware'],
   // The benchmarks measure the parts as well as the whole, so they reach below the public names.
   bench: ['index'],
-  // The commands `bench` and `demo` run the benchmarks; a test below holds the others to the public names.
+  // The commands `bench` and `demo` run benchmarks. The rule `command-imports` keeps bench/ out of every other file of
+  // the command, and limits all of them to the public names and base.
   cli: ['index', 'bench'],
   workers: ['native'],
 };
@@ -114,6 +117,21 @@ describe('the checker refuses', () => {
     ['an import of a room without a row', 'room-order', 'src/model/a.ts', "import '../other/b.js';"],
     ['a test imported by the library', 'room-order', 'src/model/a.ts', "import '../../test/support/b.js';"],
     ['a tensor in the text wing', 'room-order', 'src/generation/a.ts', "import '../tensor/tensor.js';"],
+    ['an internal of the library in a command', 'command-imports', 'src/cli/a.ts', "import '../ops/op.js';"],
+    ['a benchmark in generate', 'command-imports', 'src/cli/commands/generate.ts', "import '../../../bench/index.js';"],
+    [
+      'a type of a benchmark in embed',
+      'command-imports',
+      'src/cli/commands/embed.ts',
+      "type X = import('../../../bench/a.js').X;",
+    ],
+    [
+      'a benchmark in what commands share',
+      'command-imports',
+      'src/cli/output.ts',
+      "await import('../../bench/index.js');",
+    ],
+    ['a benchmark by way of demo', 'command-imports', 'src/cli/commands/info.ts', "import './demo.js';"],
     ['a second importer of piscina', 'piscina-in-one-file', 'src/team/a.ts', "import { Piscina } from 'piscina';"],
     ['a deep import of piscina', 'piscina-in-one-file', 'src/team/a.ts', "import 'piscina/dist/main.js';"],
     ['piscina in a test', 'piscina-in-one-file', 'test/a.test.ts', "import 'piscina';"],
@@ -184,6 +202,12 @@ describe('the checker refuses', () => {
       ['src/team/worker-pool.ts', "import { Piscina } from 'piscina';"],
       ['src/native/load.ts', "import { createRequire } from 'node:module'; f('tesserae.node');"],
       ['src/machine/environment.ts', 'const x = process.env;'],
+      [
+        'src/cli/commands/bench.ts',
+        "import '../../../bench/index.js'; import '../../base/a.js'; import '../output.js';",
+      ],
+      ['src/cli/commands/demo.ts', "import '../../../bench/index.js'; import { Engine } from '../../index.js';"],
+      ['src/cli/main.ts', "import './commands/bench.js'; import './commands/demo.js';"],
       ['native/binding/a.cpp', '#include <napi.h>\n#include "core/executor.h"'],
       ['native/kernels/avx2/a.cpp', '#include <immintrin.h>\n#include "kernels/a.h"'],
       ['test/cli/a.test.ts', "spawn('x', { env: { ...process.env } });"],

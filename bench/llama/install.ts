@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../src/native/load.js';
+import { packageRoot } from '../../src/base/package-files.js';
 import type { LineCommand } from '../line-process.js';
 import { MissingPeerError } from '../missing-peer.js';
 

@@ -1,6 +1,7 @@
 // How long small calls take: median and 99th percentile of each on a logarithmic axis, with the limit that must hold.
+
+import { formatNumber } from '../../src/base/number-text.js';
 import type { LatencyRow } from '../latency.js';
-import { formatNumber } from '../table.js';
 import type { Chapter, PeerRow, ReportData } from './data.js';
 import { rowsOf } from './data.js';
 import { isNarrow, type Markup, twoWidths } from './markup.js';

@@ -1,6 +1,7 @@
 // GFLOPS of square products against their size, for each worker count and each peer, under the line of the FMA peak.
-import type { Roofline } from '../roofline.js';
-import { formatMs, formatNumber, formatShare } from '../table.js';
+
+import { formatMs, formatNumber, formatShare } from '../../src/base/number-text.js';
+import type { Roofline } from '../../src/hardware/roofline.js';
 import type { Chapter, PeerData, ReportData } from './data.js';
 import { rowsOf } from './data.js';
 import { element, isNarrow, type Markup, twoWidths } from './markup.js';

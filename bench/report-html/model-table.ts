@@ -1,5 +1,5 @@
 // How fast a model takes in a prompt and continues it, as a table.
-import { formatMs, formatNumber, formatShare, formatSpeedup } from '../table.js';
+import { formatMs, formatNumber, formatShare, formatSpeedup } from '../../src/base/number-text.js';
 import type { Chapter, ReportData } from './data.js';
 import { rowsOf } from './data.js';
 import { table } from './tables.js';

@@ -1,6 +1,5 @@
 // The report as one HTML file that needs nothing beside it: its style, its plots and its tables.
-import { cacheName } from '../../src/machine/caches.js';
-import { formatBytes, formatNumber } from '../table.js';
+import { formatBytes, formatNumber } from '../../src/base/number-text.js';
 import type { Chapter, ReportData } from './data.js';
 import { latencyChapter } from './latency-plot.js';
 import { element, Markup } from './markup.js';
@@ -69,7 +68,7 @@ function header({ report }: ReportData, date: Date): Markup {
   const caches = machine.caches.filter(({ kind }) => kind !== 'instruction');
   const facts = [
     `${machine.cpu}, ${machine.cores} CPUs, ${isa} kernels`,
-    caches.map((cache) => `${cacheName(cache)} ${formatBytes(cache.sizeBytes)}`).join(', '),
+    caches.map((cache) => `${cache.name} ${formatBytes(cache.sizeBytes)}`).join(', '),
     `tesserae ${machine.tesserae}${machine.commit === null ? '' : `, commit ${machine.commit}`}, Node ${machine.node}`,
     `measured ${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
   ];

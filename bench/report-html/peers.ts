@@ -1,6 +1,6 @@
 // The figures of peers from the document of `pnpm bench:peers --json`, in which ours and theirs were measured in turn; and
 // the chapter that shows all of its rows. What the document lacks is left out; what it gets wrong is refused.
-import { formatNumber } from '../table.js';
+import { formatNumber } from '../../src/base/number-text.js';
 import type { Chapter, PeerData, PeerFigure, PeerRow, ReportData } from './data.js';
 import { table } from './tables.js';
 

@@ -1,7 +1,8 @@
 // The roofline (Williams, Waterman and Patterson 2009): GFLOPS against flops per byte, both logarithmic, with the
 // probed limits and a numbered point for each shape that was measured.
-import type { Roofline } from '../roofline.js';
-import { formatMs, formatNumber, formatShare } from '../table.js';
+
+import { formatMs, formatNumber, formatShare } from '../../src/base/number-text.js';
+import type { Roofline } from '../../src/hardware/roofline.js';
 import type { ThroughputRow } from '../throughput.js';
 import type { Chapter, ReportData } from './data.js';
 import { rowsOf } from './data.js';

@@ -1,6 +1,6 @@
 // Speed-up over one worker, a row of marks for each shape: lines of many shapes would all lie on each other. A mark for n
 // workers that stands on the line of n has nothing left to gain.
-import { formatMs, formatSpeedup } from '../table.js';
+import { formatMs, formatSpeedup } from '../../src/base/number-text.js';
 import type { ThroughputRow } from '../throughput.js';
 import type { Chapter, ReportData } from './data.js';
 import { rowsOf } from './data.js';

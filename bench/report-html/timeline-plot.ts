@@ -1,7 +1,8 @@
 // Who computed which tile when: one row for each worker, one box for each tile, coloured by kernel; and what each step
 // of the program took.
+
+import { formatBytes, formatMs, formatNumber, formatShare } from '../../src/base/number-text.js';
 import type { ProgramProfile, StepProfile } from '../../src/index.js';
-import { formatBytes, formatMs, formatNumber, formatShare } from '../table.js';
 import type { Chapter, ReportData } from './data.js';
 import { element, isNarrow, type Markup, twoWidths } from './markup.js';
 import { colourOf, drawing, frameOf, legend, text, xAxis } from './plot.js';

@@ -1,5 +1,5 @@
 // probe_read: sums a buffer that is larger than the caches. It measures the read bandwidth with which benchmarks
-// compare other kernels. Recorded only by bench/probe-ops.ts.
+// compare other kernels. Recorded only by src/hardware/probes.ts.
 #pragma once
 
 #include "core/op.h"

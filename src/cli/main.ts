@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// The `tesserae` command: which commands there are, and how bad usage is told. Each command stands in commands/.
+// The `tesserae` command: registers the commands, each a file of commands/, and reports bad usage in one line.
 import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../../bench/index.js';
+import { packageVersion } from '../base/package-files.js';
 import { addBench } from './commands/bench.js';
 import { addDemo } from './commands/demo.js';
 import { addEmbed } from './commands/embed.js';
@@ -9,7 +9,7 @@ import { addGenerate } from './commands/generate.js';
 import { addInfo } from './commands/info.js';
 import { addPerplexity } from './commands/perplexity.js';
 import { addQuantize } from './commands/quantize.js';
-import { exitCodes, oneLine } from './context.js';
+import { exitCodes, oneLine } from './run-command.js';
 
 const program = new Command('tesserae')
   .description('Tensor and transformer compute on all CPU cores')
@@ -17,7 +17,7 @@ const program = new Command('tesserae')
   .helpOption('--help', 'show help')
   .helpCommand(false)
   .exitOverride()
-  // Said below instead, in one line.
+  // The error is printed below instead, in one line.
   .configureOutput({ outputError: () => {} });
 for (const add of [addDemo, addBench, addGenerate, addEmbed, addPerplexity, addQuantize, addInfo]) add(program);
 for (const command of program.commands) {

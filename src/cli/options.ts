@@ -1,7 +1,10 @@
-// Parsers of option values, and the options that several commands share. A value that cannot be is bad usage.
+// Parsers of option values, and the options that several commands share. An invalid value is bad usage.
 import { InvalidArgumentError, Option } from 'commander';
 
-/** @throws InvalidArgumentError, which commander reports with the option's name */
+/**
+ * A parser of whole numbers.
+ * @throws InvalidArgumentError, which commander reports with the option's name
+ */
 export function wholeNumber(least: number): (text: string) => number {
   return (text) => {
     const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
@@ -10,6 +13,7 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
+/** A parser of numbers from `least` to `most`. @throws InvalidArgumentError */
 export function numberBetween(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
@@ -28,7 +32,7 @@ export const jsonOption = () => new Option('--json', 'one JSON document on stdou
 
 export const modelOption = () => new Option('--model <file>', 'a GGUF file (default: the bundled model)');
 
-/** Of every command. */
+/** The options of every command. */
 export interface CommonOptions {
   readonly threads?: number;
   readonly json?: boolean;

@@ -1,8 +1,7 @@
-// What the command writes: results on stdout, everything else on stderr. Also what a progress line and colours need to
-// know of the terminal. Every command writes through this and nothing else.
-import { formatBytes } from '../../bench/index.js';
+// What the command writes: results on stdout; logs and a progress line on stderr. Also the properties of the terminal that
+// progress and colours depend on. Commands write through this alone.
+import { formatBytes } from '../base/number-text.js';
 
-/** A line on stderr that is overwritten, on a terminal; nothing elsewhere. */
 export class Output {
   readonly #stdout: NodeJS.WriteStream;
   readonly #stderr: NodeJS.WriteStream;
@@ -17,7 +16,7 @@ export class Output {
     return this.#stdout.isTTY === true;
   }
 
-  /** Columns of the terminal; 80 where there is none. */
+  /** Columns of the terminal, 80 without one. */
   get columns(): number {
     return this.#stdout.columns || 80;
   }
@@ -26,7 +25,7 @@ export class Output {
     return this.isTerminal && this.#stdout.hasColors();
   }
 
-  /** Results. Resolves when they are handed on, so that a slow reader holds back a fast writer. */
+  /** Writes a result. Resolves when stdout takes more, so that a slow reader slows down the command. */
   async write(text: string): Promise<void> {
     this.clearProgress();
     if (!this.#stdout.write(text) && !this.#stdout.destroyed) {
@@ -40,17 +39,18 @@ export class Output {
     }
   }
 
-  /** The one document of `--json`. */
+  /** Writes the one document of `--json`. */
   writeJson(document: unknown): Promise<void> {
     return this.write(`${JSON.stringify(document)}\n`);
   }
 
-  /** A line for the reader of a log. */
+  /** Writes a line to stderr. */
   log(text: string): void {
     this.clearProgress();
     this.#stderr.write(`${text}\n`);
   }
 
+  /** Shows a line on stderr that the next one replaces; on a terminal only. */
   progress(text: string): void {
     if (this.#stderr.isTTY !== true || text === this.#progress) return;
     this.#progress = text;
@@ -64,7 +64,7 @@ export class Output {
     this.#stderr.write('\r\x1b[2K');
   }
 
-  /** For `onProgress` of a model's loading. */
+  /** Shows the progress of loading a model: for `onProgress` of `engine.loadModel`. */
   readonly loading = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }): void => {
     this.progress(`loading the model: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}`);
   };

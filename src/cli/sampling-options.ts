@@ -1,5 +1,5 @@
-// The options of `tesserae generate` that say how tokens are chosen and when they end, and their way into the library's
-// options. Whether values go together the library checks.
+// The options of `tesserae generate` that say how tokens are chosen and when the generation ends, and their conversion to
+// the library's options. The library checks which values may be combined.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { GenerateOptions } from '../index.js';
 import { numberBetween, wholeNumber } from './options.js';
@@ -28,12 +28,17 @@ export function addSamplingFlags(command: Command): Command {
   const penalty = numberBetween(-1000, 1000);
   return command
     .option('--max-tokens <n>', 'tokens to generate at most', wholeNumber(1), 128)
-    .option('--temperature <t>', '0 takes the likeliest token each time', numberBetween(0, Number.POSITIVE_INFINITY), 0)
+    .option(
+      '--temperature <t>',
+      '0 takes the most likely token each time',
+      numberBetween(0, Number.POSITIVE_INFINITY),
+      0,
+    )
     .option('--seed <n>', 'makes sampling repeatable', wholeNumber(0))
-    .option('--top-k <n>', 'sample among the n likeliest tokens', wholeNumber(1))
+    .option('--top-k <n>', 'sample among the n most likely tokens', wholeNumber(1))
     .option('--typical-p <p>', 'sample among the most typical tokens that add up to p', numberBetween(0, 1))
-    .option('--top-p <p>', 'sample among the likeliest tokens that add up to p', numberBetween(0, 1))
-    .option('--min-p <p>', 'sample among tokens at least p times as likely as the likeliest', numberBetween(0, 1))
+    .option('--top-p <p>', 'sample among the most likely tokens that add up to p', numberBetween(0, 1))
+    .option('--min-p <p>', 'sample among tokens at least p times as likely as the most likely one', numberBetween(0, 1))
     .option('--repetition-penalty <x>', 'above 1 makes recent tokens less likely', numberBetween(0, 1000))
     .option('--repetition-window <n>', 'how many recent tokens the penalties look at (default: 64)', wholeNumber(1))
     .option('--presence-penalty <x>', 'taken off the logits of recent tokens', penalty)
@@ -46,7 +51,7 @@ export function addSamplingFlags(command: Command): Command {
     .option('--ignore-eos', "go on after the model's end tokens");
 }
 
-/** What goes to the library, without the command's other options. */
+/** The library's options of the same names; the command's other options are left out. */
 export function generateOptionsOf(flags: SamplingFlags): GenerateOptions {
   const { maxTokens, temperature, seed, topK, typicalP, topP, minP } = flags;
   const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty, logitBias } = flags;

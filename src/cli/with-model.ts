@@ -1,9 +1,8 @@
 // Loads a model in an engine of its own for the length of one command.
-
-import { bundledModelPath } from '../../bench/index.js';
+import { bundledModelPath } from '../base/package-files.js';
 import { Engine, type Model } from '../index.js';
-import type { CommandContext } from './context.js';
 import type { ModelOptions } from './options.js';
+import type { CommandContext } from './run-command.js';
 
 export interface LoadedModel {
   readonly engine: Engine;

@@ -1,4 +1,4 @@
-// Wraps text that comes in pieces: a word is held back until it is known where it ends. For the demonstration.
+// Wraps text that comes piece by piece: a word is held back until its end is known. Used by `tesserae demo`.
 
 export class WordWrap {
   readonly #width: number;
@@ -13,7 +13,7 @@ export class WordWrap {
     this.#indent = indent;
   }
 
-  /** What can be shown with this piece. */
+  /** Takes a piece and returns the text that can be shown now. */
   push(piece: string): string {
     let shown = '';
     for (const character of piece) {
@@ -28,7 +28,7 @@ export class WordWrap {
     return shown;
   }
 
-  /** The rest, and the end of the line. */
+  /** Returns the rest and the end of the line. */
   end(): string {
     return this.#takeWord() + this.#breakLine();
   }

@@ -2,26 +2,10 @@
 // Node keeps one instance of the addon per thread.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { TesseraeError } from '../base/errors.js';
+import { packageRoot } from '../base/package-files.js';
 import type { Addon } from './addon.js';
-
-/** The package's folder. This file runs from `src/`, or built from `dist/src/`. */
-export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) {
-      throw new TesseraeError(
-        'ERR_NATIVE',
-        `no folder above ${fileURLToPath(import.meta.url)} contains a package.json`,
-      );
-    }
-    folder = parent;
-  }
-  return folder;
-}
 
 /**
  * Loads the addon for this platform: the build of a checkout if there is one, else the binary in the package. A binary

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { packageRoot } from '../../src/native/load.js';
+import { packageRoot } from '../../src/base/package-files.js';
 
 function compare(...args: string[]) {
   const script = join(packageRoot(), 'scripts/bench-compare.mjs');

@@ -3,11 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { workerCounts } from '../../bench/context.js';
 import { interleave } from '../../bench/measure.js';
-import { probeLanes, runProbeFma, runProbeRead } from '../../bench/probe-ops.js';
 import { largest, median, quantile, smallest } from '../../bench/statistics.js';
-import { formatBytes, formatMs, formatNumber, formatShare, renderTable } from '../../bench/table.js';
-import { Engine, type IsaName } from '../../src/index.js';
-import { loadAddon } from '../../src/native/load.js';
+import { renderTable } from '../../bench/table.js';
 
 describe('interleave', () => {
   /** Variants that write down who ran, and pass a few milliseconds. */
@@ -62,31 +59,6 @@ describe('interleave', () => {
   });
 });
 
-describe.each(loadAddon().isas as IsaName[])('the probes, %s', (isa) => {
-  test('compute what they say, on the workers', async () => {
-    await using engine = await Engine.create({ threads: 2, isa });
-    using scope = engine.scope();
-    const lanes = scope.tensor([5, probeLanes]);
-    const expected = Array.from({ length: lanes.size }, (_, index) => index % probeLanes);
-    await runProbeFma(engine, lanes, 1000);
-    expect([...lanes.data]).toEqual(expected);
-    await runProbeFma(engine, lanes, 1001);
-    expect([...lanes.data]).toEqual(expected.map((lane) => 1 - lane));
-    const x = scope.tensor(
-      [100_003],
-      Array.from({ length: 100_003 }, (_, index) => index % 7),
-    );
-    const sums = scope.tensor([7]);
-    await runProbeRead(engine, x, sums);
-    const total = [...x.data].reduce((sum, value) => sum + value, 0);
-    expect([...sums.data].reduce((sum, value) => sum + value, 0)).toBe(total);
-    const { kernels, runs } = engine.stats().team;
-    expect(runs.inline).toBe(0);
-    expect(kernels.find(({ op }) => op === 'probe_fma')?.tiles).toBe(10);
-    expect(kernels.find(({ op }) => op === 'probe_read')?.tiles).toBe(7);
-  });
-});
-
 test('worker counts', () => {
   expect(workerCounts(1)).toEqual([1]);
   expect(workerCounts(6)).toEqual([1, 6]);
@@ -104,35 +76,14 @@ test('order statistics', () => {
   expect(median([])).toBeNaN();
 });
 
-test('numbers and tables as text', () => {
-  expect([0, 0.01234, 1.234, 12.34, 123.4, 1234.5].map(formatNumber)).toEqual([
-    '0',
-    '0.0123',
-    '1.23',
-    '12.3',
-    '123',
-    '1,235',
-  ]);
-  expect([formatMs(0.5), formatMs(1.5), formatShare(0.934), formatShare(0.051), formatShare(null)]).toEqual([
-    '500 µs',
-    '1.50 ms',
-    '93 %',
-    '5.1 %',
-    '',
-  ]);
-  expect([formatBytes(-20), formatBytes(1536), formatBytes(7 * 2 ** 30)]).toEqual(['-20 B', '1.50 KiB', '7.00 GiB']);
+test('tables as text', () => {
   const columns = [
     { title: 'name', align: 'left', cell: (row: [string, number]) => row[0] },
     { title: 'n', align: 'right', cell: (row: [string, number]) => String(row[1]) },
   ] as const;
-  expect(
-    renderTable(
-      columns,
-      [
-        ['a', 1],
-        ['longer', 100],
-      ],
-      '  ',
-    ),
-  ).toBe('  name      n\n  a         1\n  longer  100\n');
+  const rows: [string, number][] = [
+    ['a', 1],
+    ['longer', 100],
+  ];
+  expect(renderTable(columns, rows, '  ')).toBe('  name      n\n  a         1\n  longer  100\n');
 });

@@ -1,9 +1,10 @@
 // src/native/load.ts: which binary is loaded, and the error if none loads.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadAddon, packageRoot } from '../../src/native/load.js';
+import { packageRoot } from '../../src/base/package-files.js';
+import { loadAddon } from '../../src/native/load.js';
 import { expectRejection } from '../support/rejections.js';
 
 const platform = `${process.platform}-${process.arch}`;
@@ -45,11 +46,6 @@ describe('loadAddon', () => {
     expect(error.message).not.toContain('\n');
     expect(error.cause).toBeInstanceOf(Error);
   });
-});
-
-test('packageRoot is the folder of package.json', () => {
-  expect(existsSync(join(packageRoot(), 'package.json'))).toBe(true);
-  expect(existsSync(join(packageRoot(), 'native/CMakeLists.txt'))).toBe(true);
 });
 
 function place(file: string): string {

@@ -170,7 +170,7 @@ describe.each(Object.keys(opCases))('%s', (name) => {
 });
 
 describe('the tables', () => {
-  /** Kernels that no op is named for: recorded by other ops, by benches or by tests. */
+  /** Kernels that no op is named for: recorded by other ops, by probes or by tests. */
   const internalKernels = {
     pack_b: 'matmul and engine.pack',
     pack_quantized: 'engine.packQuantized',
@@ -180,8 +180,8 @@ describe('the tables', () => {
     quantize_blocks: 'engine.quantizeModel',
     activation: 'gelu and its like',
     checkpoint: 'test/support',
-    probe_fma: 'bench',
-    probe_read: 'bench',
+    probe_fma: 'engine.profile and src/hardware',
+    probe_read: 'src/hardware',
     store_key_values: 'sessions',
     paged_attention: 'sessions',
   };

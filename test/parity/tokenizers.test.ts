@@ -3,11 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../src/base/package-files.js';
 import { TimeSlice } from '../../src/base/time-slice.js';
 import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
 import { writeGguf } from '../../src/checkpoint/gguf/write-gguf.js';
 import { ModelMetadata } from '../../src/metadata/model-metadata.js';
-import { packageRoot } from '../../src/native/load.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';

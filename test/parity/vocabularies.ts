@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { installPackage } from '../../bench/llama/install.js';
-import { packageRoot } from '../../src/native/load.js';
+import { packageRoot } from '../../src/base/package-files.js';
 
 const folder = join(packageRoot(), 'test/vocabularies');
 const modules = join(folder, 'node_modules');

@@ -156,7 +156,7 @@ export function reportFixture(): ReportData {
         tesserae: '0.1.0',
         commit: origin.commit,
         kernelSets: ['ref', 'avx2'],
-        caches: [{ level: 1, kind: 'data', sizeBytes: 32768, lineBytes: 64, sharedBy: 1 }],
+        caches: [{ name: 'L1d', level: 1, kind: 'data', sizeBytes: 32768, lineBytes: 64, sharedBy: 1 }],
       },
       isa: 'avx2',
       roofline,

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine } from '../../../dist/bench/machine.js';
-import { probeRoofline, type Roofline } from '../../../dist/bench/roofline.js';
+import { describeMachine } from '../../../dist/src/hardware/machine.js';
+import { probeRoofline, type Roofline } from '../../../dist/src/hardware/roofline.js';
 import { Engine } from '../../../dist/src/index.js';
 import type { Pace } from './measure.js';
 import { Neighbour } from './neighbour.js';
@@ -53,7 +53,9 @@ async function main(): Promise<number> {
   const neighbour = await Neighbour.start().catch(() => undefined);
   try {
     const started = performance.now();
-    const rooflines = await probeRoofline([...new Set([1, engine.threads])], { onProgress: progress });
+    const rooflines = await probeRoofline([...new Set([1, engine.threads])], {
+      onProgress: (what) => progress(`probing ${what}`),
+    });
     const roofline = rooflines.at(-1) as Roofline;
     const machine = await describeMachine();
     const pace = quick ? paces.quick : paces.full;

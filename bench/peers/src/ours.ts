@@ -1,8 +1,8 @@
 // Our side of every row: the work through the public API of tesserae, its operands the same numbers as the peers', and
 // the check of its result against float64 where the benchmarks have one.
 import { checkAttention, checkMatmul } from '../../../dist/bench/checks.js';
-import { probeLanes, runProbeFma } from '../../../dist/bench/probe-ops.js';
 import { WrongResultError } from '../../../dist/bench/wrong-result.js';
+import { probeLanes, runProbeFma } from '../../../dist/src/hardware/probes.js';
 import type { Engine, Tensor, TensorScope } from '../../../dist/src/index.js';
 import { encoderProgram } from './ours-encoder.js';
 import {

@@ -1,5 +1,5 @@
 // What a measured row says: figures of every contender, ratios, and whether the target was met. Pure functions.
-import type { Roofline } from '../../../dist/bench/roofline.js';
+import type { Roofline } from '../../../dist/src/hardware/roofline.js';
 import { ratioOf, type Timing } from './measure.js';
 import { describeTarget, type Row, type Target } from './rows.js';
 import { bytesOf, flopsOf } from './work.js';

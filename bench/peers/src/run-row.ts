@@ -1,6 +1,6 @@
 // Measures one row: prepares the work here and in every peer's process, times all in turns, compares the results, and
 // lets go of everything. A result that is wrong gives no figure.
-import type { Roofline } from '../../../dist/bench/roofline.js';
+import type { Roofline } from '../../../dist/src/hardware/roofline.js';
 import type { Engine } from '../../../dist/src/index.js';
 import { othersShare, readCpuTimes } from './disturbance.js';
 import { type Contender, interleave, type Pace } from './measure.js';

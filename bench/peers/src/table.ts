@@ -1,5 +1,5 @@
 // The comparison as text, line by line as rows are finished. Formats; measures nothing.
-import { formatNumber } from '../../../dist/bench/table.js';
+import { formatNumber } from '../../../dist/src/base/number-text.js';
 import type { Figure, RowReport } from './row-report.js';
 
 /** Others' share of the machine above which a row is marked as disturbed. */

@@ -1,4 +1,5 @@
-// `tesserae bench`: the benchmark suites, as a table or as JSON.
+// `tesserae bench`: runs the benchmark suites and prints them as tables or as JSON. This command and `demo` are the only
+// ones that use bench/.
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { Argument, type Command, Option } from 'commander';
 import {
   attentionShapes,
   formatReport,
+  MissingPeerError,
   type ModelShapeName,
   type ModelTypeName,
   matmulShapes,
@@ -21,9 +23,10 @@ import {
   runSuite,
   type SuiteName,
   suiteNames,
+  WrongResultError,
 } from '../../../bench/index.js';
-import { type CommandContext, CommandError, runCommand, UsageError } from '../context.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
+import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
 
 interface Options extends ModelOptions {
   readonly shape?: string[];
@@ -41,7 +44,7 @@ interface Options extends ModelOptions {
 const matmulNames = matmulShapes.map(({ name }) => name);
 const attentionNames = attentionShapes.map(({ name }) => name);
 
-/** The shapes that a suite knows; undefined for suites without shapes. */
+/** The names that `--shape` takes for each suite that has shapes. */
 const shapesOf: Readonly<Partial<Record<SuiteName, readonly string[]>>> = {
   matmul: matmulNames,
   attention: attentionNames,
@@ -52,20 +55,29 @@ const shapesOf: Readonly<Partial<Record<SuiteName, readonly string[]>>> = {
 export function addBench(program: Command): void {
   program
     .command('bench')
-    .description('measure what the cores give; without a suite, a short selection')
+    .description('run benchmarks; without a suite, a short selection')
     .addArgument(new Argument('[suite]', 'what to measure').choices(suiteNames))
-    .option('--shape <names...>', 'for matmul, attention and scaling: only these shapes; for model: random weights')
+    .option(
+      '--shape <names...>',
+      'for matmul, attention, scaling: only these shapes; for model: a file of random weights in this shape',
+    )
     .option('--rounds <n>', 'turns that each worker count takes (default: 5)', wholeNumber(1))
     .addOption(modelOption())
     .addOption(
       new Option('--type <type>', 'for model --shape: the tensor type (default: q8_0)').choices(modelTypeNames),
     )
-    .option('--folder <folder>', 'for model --shape: where the file is kept (default: removed afterwards)')
+    .option(
+      '--folder <folder>',
+      'for model --shape: keep the file in this folder (default: the file is removed afterwards)',
+    )
     .option('--prompt-tokens <n>', 'for model: tokens of the prompt (default: 256)', wholeNumber(1))
     .option('--max-tokens <n>', 'for model: tokens to generate (default: 64)', wholeNumber(1))
-    .option('--profile', 'for model: op by op, what a prompt and a token spend their time on')
-    .option('--report <file>', 'write an HTML page with plots too; without a suite of all that it can show')
-    .option('--peers [file]', 'model beside llama.cpp; for --report, what `pnpm bench:peers --json` printed')
+    .option('--profile', 'for model: the time of each op, for a prompt and for a token')
+    .option('--report <file>', 'also write an HTML page with plots; without a suite, of every suite that it can show')
+    .option(
+      '--peers [file]',
+      'for model: compare with llama.cpp; with --report: a file that `pnpm bench:peers --json` printed',
+    )
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -73,7 +85,7 @@ export function addBench(program: Command): void {
       `\nShapes: ${matmulNames.join(' ')}\n${attentionNames.join(' ')}\n${modelShapeNames.join(' ')}`,
     )
     .action((suite: SuiteName | undefined, options: Options) =>
-      runCommand((context) => bench(suite, options, context)),
+      runCommand((context) => bench(suite, options, context), [WrongResultError, MissingPeerError]),
     );
 }
 
@@ -82,7 +94,7 @@ async function bench(suite: SuiteName | undefined, options: Options, context: Co
   const { output, signal } = context;
   const { threads, rounds, shape } = options;
   const common = { threads, rounds, signal, onProgress: (text: string) => output.progress(text) };
-  // What cannot be read or written is better known before the measurements than after.
+  // Files that cannot be read or written fail before anything is measured.
   const peers = typeof options.peers === 'string' ? await readPeers(options.peers) : undefined;
   if (options.report !== undefined) await checkWritable(options.report);
   let measured: Omit<ReportData, 'peers'>;
@@ -107,7 +119,7 @@ async function bench(suite: SuiteName | undefined, options: Options, context: Co
   else await output.write(formatReport(report));
 }
 
-/** Calls `use` with the model that is asked for: a file, or one of random weights in a shape that is written first. */
+/** Calls `use` with the model to measure: the given file, or for `--shape` a file of random weights, written first. */
 async function withModelFile<T>(
   suite: SuiteName,
   { model, shape, type = 'q8_0', folder: kept }: Options,
@@ -142,7 +154,7 @@ async function checkWritable(file: string): Promise<void> {
   }
 }
 
-/** An option that a suite would ignore is refused. */
+/** Refuses options that the suite would ignore. */
 function checkOptions(suite: SuiteName | undefined, options: Options): void {
   const known = suite === undefined ? undefined : shapesOf[suite];
   for (const name of options.shape ?? []) {

@@ -1,8 +1,8 @@
 // `tesserae embed`: one vector per text.
 import { type Command, Option } from 'commander';
-import { type CommandContext, runCommand, UsageError } from '../context.js';
-import { readStandardInput } from '../input.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption } from '../options.js';
+import { type CommandContext, runCommand, UsageError } from '../run-command.js';
+import { readStandardInput } from '../standard-input.js';
 import { withModel } from '../with-model.js';
 
 interface Options extends ModelOptions {
@@ -45,7 +45,7 @@ async function embed(given: readonly string[], options: Options, context: Comman
       const embeddings = vectors.map((vector, index) => ({ text: texts[index], vector: Array.from(vector) }));
       await output.writeJson({ model: model.info.path, dim: model.info.dim, pooling, normalize, embeddings });
     } else {
-      // A line per text, for whatever reads numbers.
+      // One line of numbers for each text.
       for (const vector of vectors) await output.write(`${vector.join(' ')}\n`);
     }
   });

@@ -1,12 +1,12 @@
-// `tesserae generate`: continues a prompt, streamed as it comes, or several times.
+// `tesserae generate`: continues a prompt, once and streamed piece by piece, or several times.
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { GenerateOptions, GenerationResult, Model } from '../../index.js';
-import { type CommandContext, CommandError, runCommand, UsageError } from '../context.js';
-import { readStandardInput } from '../input.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
+import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
 import { addSamplingFlags, generateOptionsOf, type SamplingFlags } from '../sampling-options.js';
+import { readStandardInput } from '../standard-input.js';
 import { withModel } from '../with-model.js';
 
 interface Options extends ModelOptions, SamplingFlags {
@@ -18,10 +18,13 @@ export function addGenerate(program: Command): void {
   const command = program
     .command('generate')
     .description('continue a prompt')
-    .argument('[prompt]', 'the text to continue; - reads it from standard input; without it the model begins by itself')
+    .argument(
+      '[prompt]',
+      'the text to continue; - reads it from standard input; without it the model starts a text of its own',
+    )
     .addOption(modelOption());
   addSamplingFlags(command)
-    .option('--n <n>', 'continue it so many times, from seeds that follow each other', wholeNumber(1))
+    .option('--n <n>', 'continue it n times, from consecutive seeds', wholeNumber(1))
     .addOption(new Option('--json-schema <file>', 'hold the text to a JSON schema').conflicts(['regex', 'jsonValue']))
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -80,7 +83,7 @@ function summaryOf({ promptTokens, tokens, tokensPerSecond, stopReason, stopSequ
   );
 }
 
-/** Runs a generation to its end, handing on each text. */
+/** Runs a generation to its end and passes each piece of its text to `onText`. */
 export async function collect(
   model: Model,
   prompt: string,

@@ -1,18 +1,17 @@
-// `tesserae info`: the machine, or a model file.
+// `tesserae info`: describes the machine, and a model file.
 import type { Command } from 'commander';
+import { formatBytes, formatNumber, formatWorkers } from '../../base/number-text.js';
 import {
-  cacheName,
+  type BlockSizes,
   describeMachine,
-  formatBytes,
-  formatNumber,
+  Engine,
   type Machine,
+  type Model,
   probeRoofline,
   type Roofline,
-  workersText,
-} from '../../../bench/index.js';
-import { type BlockSizes, Engine, type Model } from '../../index.js';
-import { type CommandContext, runCommand } from '../context.js';
+} from '../../index.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
+import { type CommandContext, runCommand } from '../run-command.js';
 import { withModel } from '../with-model.js';
 
 interface Options extends CommonOptions {
@@ -22,8 +21,8 @@ interface Options extends CommonOptions {
 export function addInfo(program: Command): void {
   program
     .command('info')
-    .description('tell about this machine, and about a model file')
-    .argument('[model]', 'a GGUF file; it is loaded, and so is known to work')
+    .description('describe this machine, and a model file')
+    .argument('[model]', 'a GGUF file, which is loaded to check it')
     .option('--probe', 'measure the FMA peak and the read bandwidth')
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -37,7 +36,7 @@ async function info(path: string | undefined, options: Options, context: Command
   const counts = [...new Set([1, team.threads])];
   const roofline =
     options.probe === true
-      ? await probeRoofline(counts, { signal, onProgress: (text) => output.progress(text) })
+      ? await probeRoofline(counts, { signal, onProgress: (what) => output.progress(`probing ${what}`) })
       : null;
   const model =
     path === undefined
@@ -90,7 +89,7 @@ function formatInfo(
   ];
   for (const { workers, isa: set, fmaGflops, readGBs } of roofline ?? []) {
     lines.push([
-      workersText(workers),
+      formatWorkers(workers),
       `${formatNumber(fmaGflops)} GFLOPS of FMA (${set}), ${formatNumber(readGBs)} GB/s read`,
     ]);
   }
@@ -99,13 +98,13 @@ function formatInfo(
   return lines.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join('');
 }
 
-/** What a core has of each cache; no line where the system does not tell. */
+/** One line with the caches of a core; none where the system does not report them. */
 function cacheLines({ caches }: Machine): [string, string][] {
   const texts = caches
     .filter(({ kind }) => kind !== 'instruction')
     .map((cache) => {
       const shared = cache.sharedBy > 1 ? ` shared by ${cache.sharedBy} CPUs` : '';
-      return `${cacheName(cache)} ${formatBytes(cache.sizeBytes)}${shared}`;
+      return `${cache.name} ${formatBytes(cache.sizeBytes)}${shared}`;
     });
   return texts.length === 0 ? [] : [['caches', texts.join(', ')]];
 }

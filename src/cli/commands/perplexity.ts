@@ -1,8 +1,8 @@
-// `tesserae perplexity`: how well a model predicts a text.
+// `tesserae perplexity`: measures how well a model predicts a text.
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { type CommandContext, CommandError, oneLine, runCommand } from '../context.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
+import { type CommandContext, CommandError, oneLine, runCommand } from '../run-command.js';
 import { withModel } from '../with-model.js';
 
 interface Options extends ModelOptions {
@@ -12,7 +12,7 @@ interface Options extends ModelOptions {
 export function addPerplexity(program: Command): void {
   program
     .command('perplexity')
-    .description('how well a model predicts a text')
+    .description('measure how well a model predicts a text')
     .argument('<file>', 'the text, in UTF-8')
     .addOption(modelOption())
     .option('--window <n>', "positions per window (default: 256, or the model's context)", wholeNumber(2))

@@ -1,9 +1,9 @@
-// `tesserae quantize`: a GGUF file with quantized weights from one without.
+// `tesserae quantize`: writes a GGUF file with quantized weights from one without.
 import { type Command, Option } from 'commander';
-import { formatBytes } from '../../../bench/index.js';
+import { formatBytes } from '../../base/number-text.js';
 import { Engine, type QuantizeType } from '../../index.js';
-import { type CommandContext, runCommand } from '../context.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
+import { type CommandContext, runCommand } from '../run-command.js';
 
 interface Options extends CommonOptions {
   readonly type: QuantizeType;

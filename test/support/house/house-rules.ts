@@ -13,6 +13,7 @@ export interface Violation {
 
 export type Rule =
   | 'room-order'
+  | 'command-imports'
   | 'no-room'
   | 'import-circle'
   | 'folder-size'
@@ -31,6 +32,10 @@ export type Rooms = Readonly<Record<string, readonly string[]>>;
 const SOLE_PISCINA_IMPORTER = 'src/team/worker-pool.ts';
 const SOLE_ADDON_LOADER = 'src/native/load.ts';
 const SOLE_ENVIRONMENT_READER = 'src/machine/environment.ts';
+
+/** The commands that run benchmarks, and the file that registers all commands. */
+const BENCHMARK_COMMANDS = ['src/cli/commands/bench.ts', 'src/cli/commands/demo.ts'];
+const COMMAND_ENTRY = 'src/cli/main.ts';
 
 const MAX_LINES_TYPESCRIPT = 400;
 const MAX_LINES_CPP = 500;
@@ -105,6 +110,7 @@ function* checkTypeScript(file: string, text: string, rooms: Rooms): Generator<[
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   for (const specifier of importsOf(source)) {
     yield* checkRoomOrder(file, specifier, rooms);
+    yield* checkCommandImports(file, specifier);
     const mayImport = file === SOLE_PISCINA_IMPORTER || file.startsWith(PEERS_PACKAGE);
     if (/^piscina(\/|$)/.test(specifier) && !mayImport) {
       yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
@@ -128,6 +134,25 @@ function* checkRoomOrder(file: string, specifier: string, rooms: Rooms): Generat
   const to = roomOf(target);
   if (to === from || (to !== undefined && roomsBelow(from, rooms).has(to))) return;
   yield ['room-order', `${from} may not import ${target}`];
+}
+
+/**
+ * The command uses the library by its public names. Two of its commands run benchmarks; no other file reaches bench/,
+ * neither directly nor through one of those two.
+ */
+function* checkCommandImports(file: string, specifier: string): Generator<[Rule, string]> {
+  if (!file.startsWith('src/cli/') || !specifier.startsWith('.')) return;
+  const target = targetOf(file, specifier);
+  const isOfLibrary = target.startsWith('src/') && !target.startsWith('src/cli/');
+  if (isOfLibrary && target !== 'src/index.ts' && !target.startsWith('src/base/')) {
+    yield ['command-imports', `the command may import src/index.ts and src/base, not ${target}`];
+  }
+  if (target.startsWith('bench/') && !BENCHMARK_COMMANDS.includes(file)) {
+    yield ['command-imports', `only ${BENCHMARK_COMMANDS.join(' and ')} may import ${target}`];
+  }
+  if (BENCHMARK_COMMANDS.includes(target) && file !== COMMAND_ENTRY) {
+    yield ['command-imports', `only ${COMMAND_ENTRY} may import ${target}`];
+  }
 }
 
 function targetOf(file: string, specifier: string): string {

@@ -1,11 +1,12 @@
-// The probes as ops: what native/kernels/probe_fma.h and probe_read.h take. Not in the registry of public ops; run
-// through the engine's internal entry, so that a probe takes the same way to the workers as every other op.
-import type { Engine, Tensor } from '../src/index.js';
-import { type CallOptions, checkTensor, defineOp } from '../src/ops/op.js';
-import { probeFma } from '../src/ops/probe-fma.js';
-import type { StepOwner } from '../src/program/recorder.js';
+// The kernels probe_fma and probe_read run through an engine's internal entry, so that a probe takes the same way to the
+// workers as every other op. Neither is a public op. Called by the roofline, the benchmarks and their tests.
+import type { Engine } from '../engine.js';
+import { type CallOptions, checkTensor, defineOp } from '../ops/op.js';
+import { probeFma } from '../ops/probe-fma.js';
+import type { StepOwner } from '../program/recorder.js';
+import type { Tensor } from '../tensor/tensor.js';
 
-export { iterationsLasting, probeFma, probeLanes } from '../src/ops/probe-fma.js';
+export { iterationsLasting, probeFma, probeLanes } from '../ops/probe-fma.js';
 
 interface ProbeReadArgs extends CallOptions {
   readonly x: Tensor;
@@ -13,8 +14,8 @@ interface ProbeReadArgs extends CallOptions {
   readonly out: Tensor;
 }
 
-/** Sums of equal parts of a buffer, one a tile. */
-export const probeRead = defineOp({
+/** Divides `x` into as many equal parts as `out` has elements; each tile writes the sum of its part. */
+const probeRead = defineOp({
   name: 'probeRead',
   parameters: ['x'],
   inPlace: () => false,
@@ -35,16 +36,17 @@ export const probeRead = defineOp({
   },
 });
 
-/** Fills `out` and awaits it; the workers do it, unless told otherwise. */
+/** Fills `out` f32 [tiles, probeLanes]; by default on the workers alone. */
 export async function runProbeFma(
   engine: Engine,
   out: Tensor,
   iterations: number,
-  by: StepOwner | undefined = 'workers',
+  by: StepOwner = 'workers',
 ): Promise<void> {
   await engine.call(probeFma, { ...probeFma.args(out, iterations, by) });
 }
 
+/** Reads `x` f32 [n] once; fills `out` f32 [tiles] with the sums of its parts. */
 export async function runProbeRead(engine: Engine, x: Tensor, out: Tensor): Promise<void> {
   await engine.call(probeRead, { ...probeRead.args(x, out) });
 }

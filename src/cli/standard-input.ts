@@ -1,8 +1,8 @@
-// Standard input as text. The commands' only way to it.
+// Standard input as text. Every command that reads it does so through this file.
 import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
-/** All of it; rejects with an AbortError when the signal fires while somebody is still typing. */
+/** Reads to the end. Rejects with an AbortError when the signal fires first, for example while the user is typing. */
 export function readStandardInput(signal: AbortSignal): Promise<string> {
   return text(addAbortSignal(signal, process.stdin));
 }

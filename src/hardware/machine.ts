@@ -1,20 +1,24 @@
-// What a figure belongs to: the machine, the versions, and the commit. Reads; measures nothing.
+// What a measured figure belongs to: the machine, the versions and the commit. Reads; measures nothing. Called by
+// `tesserae info` and the benchmarks.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { IsaName } from '../src/index.js';
-import { type Cache, readCaches } from '../src/machine/caches.js';
-import { loadAddon, packageRoot } from '../src/native/load.js';
+import { packageRoot, packageVersion } from '../base/package-files.js';
+import { type Cache, cacheName, readCaches } from '../machine/caches.js';
+import type { IsaName } from '../machine/environment.js';
+import { loadAddon } from '../native/load.js';
 
 export interface Machine {
-  /** As the CPU names itself. */
+  /** The CPU's own name for itself. */
   readonly cpu: string;
   /** Logical CPUs of the host; a process may be allowed fewer. */
   readonly cores: number;
   readonly memoryBytes: number;
+  /** `linux-x64` */
   readonly platform: string;
+  /** Version of Node.js. */
   readonly node: string;
   /** Version of this package. */
   readonly tesserae: string;
@@ -22,10 +26,19 @@ export interface Machine {
   readonly commit: string | null;
   /** The kernel sets that this CPU runs, the best one last. */
   readonly kernelSets: readonly IsaName[];
-  /** Of the first CPU, the nearest first; empty where the system does not tell. */
-  readonly caches: readonly Cache[];
+  /** Of the first CPU, the nearest first; empty where the system does not report them. */
+  readonly caches: readonly MachineCache[];
 }
 
+export interface MachineCache extends Cache {
+  /** `L1d`, `L1i`, `L2`. */
+  readonly name: string;
+}
+
+/**
+ * Describes the machine and the package, as `tesserae info` prints it.
+ * @throws TesseraeError ERR_NATIVE without a usable addon
+ */
 export async function describeMachine(): Promise<Machine> {
   const processors = cpus();
   const { isas } = loadAddon();
@@ -38,21 +51,11 @@ export async function describeMachine(): Promise<Machine> {
     tesserae: packageVersion(),
     commit: await commitOf(packageRoot()),
     kernelSets: isas as readonly IsaName[],
-    caches: readCaches(),
+    caches: readCaches().map((cache) => ({ name: cacheName(cache), ...cache })),
   };
 }
 
-export function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
-  return manifest.version;
-}
-
-/** The model that comes with the package. */
-export function bundledModelPath(): string {
-  return join(packageRoot(), 'models/tesserae-tiny-f16.gguf');
-}
-
-/** Only if the folder itself is a checkout: an installed package may lie inside somebody else's. */
+/** Null unless the folder itself is a checkout: an installed package may be inside somebody else's. */
 async function commitOf(root: string): Promise<string | null> {
   if (!existsSync(join(root, '.git'))) return null;
   try {
@@ -60,7 +63,7 @@ async function commitOf(root: string): Promise<string | null> {
     const { stdout } = await promisify(execFile)('git', args, { timeout: 5000 });
     return stdout.trim() || null;
   } catch {
-    // No git on this machine, or a checkout that it does not trust: the figure has no commit, then.
+    // Git is missing, or does not trust the checkout: the commit is unknown.
     return null;
   }
 }

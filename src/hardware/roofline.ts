@@ -1,26 +1,27 @@
-// What the hardware can give: the FMA peak and the read bandwidth of 1..N workers, measured through the engine itself
-// in the same run as everything that is shown as a share of them.
-
-import type { IsaName } from '../src/index.js';
-import { Engine } from '../src/index.js';
-import { loadAddon } from '../src/native/load.js';
-import { iterationsLasting, probeLanes, runProbeFma, runProbeRead } from './probe-ops.js';
-import { smallest } from './statistics.js';
-import { WrongResultError } from './wrong-result.js';
+// What the hardware can give at most: the FMA peak and the read bandwidth of a number of workers, measured through engines,
+// in the same run as the figures that are given as a share of them. Called by `tesserae info --probe` and the benchmarks.
+import { AbortError, TesseraeError } from '../base/errors.js';
+import { formatWorkers } from '../base/number-text.js';
+import { checkOptions } from '../base/options.js';
+import { Engine } from '../engine.js';
+import type { IsaName } from '../machine/environment.js';
+import { loadAddon } from '../native/load.js';
+import { iterationsLasting, probeLanes, runProbeFma, runProbeRead } from './probes.js';
 
 export interface Roofline {
   readonly workers: number;
-  /** The kernel set that probed: the FMA peak is that of its vectors. */
+  /** The kernel set that was probed: the FMA peak is that of its vectors. */
   readonly isa: string;
   /** Billions of floating-point operations a second, in registers: a fused multiply-add counts as two. */
   readonly fmaGflops: number;
-  /** Billions of bytes a second, from a buffer that no cache holds. */
+  /** Billions of bytes a second, from a buffer that is larger than any cache. */
   readonly readGBs: number;
 }
 
 export interface RooflineOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((text: string) => void) | undefined;
+  /** Called with what is probed next, such as `the FMA peak`. */
+  readonly onProgress?: ((what: string) => void) | undefined;
 }
 
 const fmaRepeats = 12;
@@ -28,28 +29,37 @@ const readRepeats = 6;
 const tilesPerWorker = 8;
 /** Short enough that a repeat may pass undisturbed, long enough that the hand-over does not count. */
 const tileMs = 0.6;
-/** Far more than the last cache of the machines that we know. */
+/** Far more than the last cache of any machine that this was tried on. */
 const readBytes = 512 * 2 ** 20;
 const readTileBytes = 4 * 2 ** 20;
 
 /**
- * The peak is the best of several short repeats, the worker counts in turn. Always with the machine's best kernel set,
- * whatever set the measured engines use.
+ * Probes the FMA peak and the read bandwidth for each of some numbers of workers, always with the machine's best kernel
+ * set. Takes about a second, starts engines of its own, and reads a buffer of half a GiB, or of a quarter of the memory
+ * that an engine may use where that is less.
+ * @param counts numbers of workers, each at least 1
+ * @returns the roofline of each, in order: of the FMA peak the best of several short repeats, the numbers in turn
+ * @throws TesseraeError ERR_ARGUMENT, ERR_KERNEL when a probe computes a wrong result; AbortError
  */
 export async function probeRoofline(counts: readonly number[], options: RooflineOptions = {}): Promise<Roofline[]> {
+  checkOptions(options, ['signal', 'onProgress'], 'probeRoofline');
+  if (!Array.isArray(counts) || counts.length === 0) {
+    throw new TesseraeError('ERR_ARGUMENT', 'counts must be an array of numbers of workers', { op: 'probeRoofline' });
+  }
+  const { signal, onProgress } = options;
   const isa = loadAddon().isas.at(-1) as IsaName;
   const engines: Engine[] = [];
   try {
     for (const threads of counts) engines.push(await Engine.create({ threads, isa }));
-    options.onProgress?.('probing the FMA peak');
-    const early = await probeFmaPeaks(engines, options.signal);
+    onProgress?.('the FMA peak');
+    const early = await probeFmaPeaks(engines, signal);
     const read: number[] = [];
     for (const engine of engines) {
-      options.onProgress?.(`probing the read bandwidth, ${workersText(engine.threads)}`);
-      read.push(await probeReadBandwidth(engine, options.signal));
+      onProgress?.(`the read bandwidth, ${formatWorkers(engine.threads)}`);
+      read.push(await probeReadBandwidth(engine, signal));
     }
     // Once more: a shared machine may have been slow for as long as the first probe took.
-    const late = await probeFmaPeaks(engines, options.signal);
+    const late = await probeFmaPeaks(engines, signal);
     return engines.map(({ threads }, index) => ({
       workers: threads,
       isa,
@@ -61,10 +71,6 @@ export async function probeRoofline(counts: readonly number[], options: Roofline
   }
 }
 
-export function workersText(count: number): string {
-  return count === 1 ? '1 worker' : `${count} workers`;
-}
-
 async function probeFmaPeaks(engines: readonly Engine[], signal: AbortSignal | undefined): Promise<number[]> {
   const first = engines[0] as Engine;
   const iterations = await iterationsFor(first, tileMs);
@@ -72,7 +78,7 @@ async function probeFmaPeaks(engines: readonly Engine[], signal: AbortSignal | u
   const best = engines.map(() => 0);
   for (let repeat = 0; repeat < fmaRepeats; repeat++) {
     for (const [index, engine] of engines.entries()) {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw new AbortError(signal.reason);
       const out = outs[index] as (typeof outs)[number];
       const seconds = await secondsOf(() => runProbeFma(engine, out, iterations));
       best[index] = Math.max(best[index] as number, (2 * iterations * out.size) / seconds / 1e9);
@@ -81,18 +87,18 @@ async function probeFmaPeaks(engines: readonly Engine[], signal: AbortSignal | u
   for (const out of outs) {
     const isRight = out.data.every((value, lane) => value === lane % probeLanes);
     out.dispose();
-    if (!isRight) throw new WrongResultError('FMA probe');
+    if (!isRight) throw wrongResult('FMA');
   }
   return best;
 }
 
-/** An even number of iterations that keeps a worker busy for so long. */
+/** An even number of iterations that keeps a worker busy for about `targetMs`. */
 async function iterationsFor(engine: Engine, targetMs: number): Promise<number> {
   using out = engine.tensor([1, probeLanes]);
   const { iterations, ms } = await iterationsLasting(targetMs / 2, async (count) => {
     const times: number[] = [];
     for (let repeat = 0; repeat < 3; repeat++) times.push(await secondsOf(() => runProbeFma(engine, out, count)));
-    return smallest(times) * 1000;
+    return Math.min(...times) * 1000;
   });
   return 2 * Math.ceil((iterations * targetMs) / ms / 2);
 }
@@ -104,17 +110,21 @@ async function probeReadBandwidth(engine: Engine, signal: AbortSignal | undefine
   const one = scope.tensor([1], Float32Array.of(1));
   const size = (tiles * readTileBytes) / Float32Array.BYTES_PER_ELEMENT;
   const x = scope.tensor([size]);
-  // Memory that was never written is all one page, which the cache holds.
+  // Written first: pages that were never written are all the same page of zeros, which fits into a cache.
   await engine.copy(one.expand([size]), { out: x, signal });
   const sums = scope.tensor([tiles]);
   let best = 0;
   for (let repeat = 0; repeat < readRepeats; repeat++) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new AbortError(signal.reason);
     const seconds = await secondsOf(() => runProbeRead(engine, x, sums));
     best = Math.max(best, x.sizeBytes / seconds / 1e9);
   }
-  if (!sums.data.every((sum) => sum === size / tiles)) throw new WrongResultError('read probe');
+  if (!sums.data.every((sum) => sum === size / tiles)) throw wrongResult('read');
   return best;
+}
+
+function wrongResult(probe: string): TesseraeError {
+  return new TesseraeError('ERR_KERNEL', `${probe} probe: the result is wrong, so no figure is given`);
 }
 
 async function secondsOf(work: () => Promise<unknown>): Promise<number> {

@@ -1,17 +1,15 @@
-// What every command gets, and how each of them is run: the signal that Ctrl-C and a closed pipe fire, and the way from
-// an error to a line on stderr and an exit code.
-
-import { MissingPeerError, WrongResultError } from '../../bench/index.js';
+// Runs a command: gives it its output and a signal that Ctrl-C, a termination and a closed pipe fire, and turns its errors
+// into a line on stderr and an exit code. Called by each file of commands/.
 import { AbortError, TesseraeError } from '../index.js';
 import { Output } from './output.js';
 
 export interface CommandContext {
   readonly output: Output;
-  /** Fires when the user wants the command to end. Commands hand it on to all that they await. */
+  /** Fires when the user wants the command to end. Commands pass it to everything that they await. */
   readonly signal: AbortSignal;
 }
 
-/** 0 success, 1 failure, 2 bad usage, 128 and the signal's number where a signal ended it. */
+/** 0 success, 1 failure, 2 bad usage, 128 plus the signal's number when a signal ended the command. */
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
 /** A mistake in how the command was called: exit code 2. */
@@ -22,7 +20,7 @@ export class UsageError extends Error {
   }
 }
 
-/** Something that the command needs and cannot have, such as an absent text file: exit code 1 and one line. */
+/** The command cannot get what it needs, such as a text file: exit code 1 and one line. */
 export class CommandError extends Error {
   constructor(message: string) {
     super(message);
@@ -30,13 +28,21 @@ export class CommandError extends Error {
   }
 }
 
-/** Runs a command to its end, whatever comes, and sets the process's exit code. */
-export async function runCommand(command: (context: CommandContext) => Promise<void>): Promise<void> {
+export type ErrorClass = abstract new (...args: never[]) => Error;
+
+/**
+ * Runs a command to its end and sets the process's exit code.
+ * @param expected classes of errors that this command reports in one line with exit code 1, besides the library's
+ */
+export async function runCommand(
+  command: (context: CommandContext) => Promise<void>,
+  expected: readonly ErrorClass[] = [],
+): Promise<void> {
   const output = new Output();
   const controller = new AbortController();
   let endedBy: number | undefined;
   const end = (code: number) => {
-    // Whoever asks twice does not want to wait for the tile in hand.
+    // The second Ctrl-C does not wait for the tiles that are being computed.
     if (endedBy !== undefined) process.exit(code);
     endedBy = code;
     controller.abort();
@@ -46,7 +52,7 @@ export async function runCommand(command: (context: CommandContext) => Promise<v
   const onPipeError = (error: NodeJS.ErrnoException) => {
     if (endedBy !== undefined) return;
     if (error.code !== 'EPIPE') output.log(`tesserae: stdout: ${error.message}`);
-    // The reader has what it wanted, as `head` has.
+    // EPIPE: the reader has read enough, as `head` does.
     end(error.code === 'EPIPE' ? exitCodes.success : exitCodes.failure);
   };
   process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate);
@@ -55,7 +61,7 @@ export async function runCommand(command: (context: CommandContext) => Promise<v
   try {
     await command({ output, signal: controller.signal });
   } catch (error) {
-    if (endedBy === undefined || !isAbort(error)) process.exitCode = report(error, output);
+    if (endedBy === undefined || !isAbort(error)) process.exitCode = report(error, expected, output);
   } finally {
     output.clearProgress();
     process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate);
@@ -67,8 +73,8 @@ function isAbort(error: unknown): boolean {
   return error instanceof AbortError || (error instanceof Error && error.name === 'AbortError');
 }
 
-/** One line for what the user can mend; the stack for what only we can. */
-function report(error: unknown, output: Output): number {
+/** Prints one line for an error that the user can mend, the stack for any other. Returns the exit code. */
+function report(error: unknown, expected: readonly ErrorClass[], output: Output): number {
   if (
     error instanceof UsageError ||
     (error instanceof TesseraeError && ['ERR_ARGUMENT', 'ERR_FORMAT'].includes(error.code))
@@ -76,8 +82,7 @@ function report(error: unknown, output: Output): number {
     output.log(`tesserae: ${oneLine(error.message)}`);
     return exitCodes.usage;
   }
-  const known = [TesseraeError, CommandError, WrongResultError, MissingPeerError];
-  if (error instanceof Error && known.some((kind) => error instanceof kind)) {
+  if (error instanceof Error && [TesseraeError, CommandError, ...expected].some((kind) => error instanceof kind)) {
     output.log(`tesserae: ${oneLine(error.message)}`);
     return exitCodes.failure;
   }
