@@ -1,5 +1,5 @@
-// The Piscina entry: a worker takes a seat of its team, for good, and serves a shift whenever it is called. Knows nothing
-// but the addon.
+// The Piscina entry, which runs in each worker thread: the worker takes a seat of its team, keeps it until it dies, and
+// serves a shift whenever it is called. Uses nothing but the addon. The protocol is in src/team/README.md.
 import { threadId, workerData } from 'node:worker_threads';
 import { SeatState, seatStateIndex, WorkResult } from '../src/native/addon.js';
 import { loadAddon } from '../src/native/load.js';
@@ -9,7 +9,7 @@ const { control } = workerData as { control: Uint8Array };
 const words = new Int32Array(control.buffer, control.byteOffset, control.byteLength / Int32Array.BYTES_PER_ELEMENT);
 const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 
-/** The task: over at once, since a task that is not over keeps the process alive. The worker stays on its seat. */
+/** The worker's only task. It returns at once, because a pending task keeps the process alive; the worker serves on. */
 export default function takeSeat(seat: number): number {
   addon.takeSeat(control, seat);
   setImmediate(serve, seat);
@@ -20,7 +20,7 @@ function serve(seat: number): void {
   const state = seatStateIndex(addon.layout, seat);
   for (;;) {
     shift(seat);
-    // Until it is called again. Not in native code: a thread that sleeps here can be terminated, and costs nothing.
+    // Sleeps until the seat is called. In JavaScript, where the thread can be terminated and needs no wake-ups.
     Atomics.wait(words, state, SeatState.away);
   }
 }
@@ -29,7 +29,7 @@ function shift(seat: number): void {
   for (;;) {
     const result = addon.work(control, seat);
     if (result === WorkResult.left) return;
-    // The count itself was raised by the executor, before; this wakes the coordinator's Atomics.waitAsync.
+    // The executor has incremented the count before; this wakes the coordinator's Atomics.waitAsync.
     if (result === WorkResult.ended) Atomics.notify(words, endings);
     if (result === WorkResult.abandoned) throw new Error('a tile was left unfinished');
   }

@@ -116,7 +116,7 @@ export class Runner {
     this.#team.checkUsable();
     run.begin(this.#pool);
     const { kernels, isTiny, inlineNs } = run.program;
-    if (kernels.length === 0 || (isTiny && this.#team.takeOwnTime(inlineNs))) {
+    if (kernels.length === 0 || (isTiny && this.#team.takeTurnTime(inlineNs))) {
       let failed = true;
       try {
         if (kernels.length > 0) this.#team.runInline(run.program);

@@ -1,8 +1,8 @@
-// One listener for each AbortSignal, however many runs it can stop: Node warns of a leak from the eleventh listener on.
-// Used by the team alone.
+// Adds one listener to each AbortSignal, for any number of runs that it can stop: Node warns of a leak from the eleventh
+// listener on. Used by the team alone.
 export class AbortWatch<Item extends object> {
   readonly #onAbort: (item: Item, signal: AbortSignal) => void;
-  /** One item by itself, more of them in a set: most signals serve one run at a time. */
+  /** A single item as it is, several in a set: most signals serve one run at a time. */
   readonly #items = new Map<AbortSignal, Item | Set<Item>>();
   readonly #listener = ({ target }: Event) => {
     const signal = target as AbortSignal;
@@ -15,7 +15,7 @@ export class AbortWatch<Item extends object> {
     this.#onAbort = onAbort;
   }
 
-  /** Calls back for the item when the signal fires; not when it has fired before. */
+  /** Calls `onAbort` for the item when the signal fires; not if it has fired already. */
   add(signal: AbortSignal, item: Item): void {
     const items = this.#items.get(signal);
     if (items instanceof Set) {

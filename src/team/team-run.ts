@@ -1,50 +1,31 @@
-// What the team runs: programs, and their runs as it keeps account of them. Made by the owners of programs.
+// What the team runs: programs, and their runs. Implemented by the room program.
 import type { NativeFailure } from '../native/addon.js';
 
-/** A program as the team sees it: a block of shared memory in the layout of native/core/control.h. */
+/** A program as the team sees it: shared memory in the layout of native/core/control.h. */
 export interface TeamProgram {
   readonly block: Uint8Array;
-  /** The most tiles of it that can be computed at the same time: more workers than that are not called. */
+  /** The most tiles that can be computed at the same time: the team calls at most this many workers. */
   readonly width: number;
-  /** How long the calling thread works on it as well, in microseconds; 0 for a program that is the workers' alone. */
+  /** How long the calling thread works on it in parallel with the workers, in microseconds; 0 for not at all. */
   readonly assistUs: number;
-  /** The same where the workers leave CPUs free, so that it would be one thread more than they are; not more. */
+  /** The same in a team with fewer workers than CPUs, where the calling thread is one thread more than the workers. */
   readonly extraAssistUs: number;
-  /** The same when every worker sleeps and must be woken first; not less. */
+  /** The same if the value above is 0 and all workers sleep and must be woken first. */
   readonly wakeAssistUs: number;
-  /** Makes the error for a kernel's failure; the team knows no ops. */
+  /** Makes the error for a kernel's failure; the team does not know the ops. */
   describeFailure(failure: NativeFailure): Error;
 }
 
-/** The runs of a program, one at a time. Its owner keeps it: a run that is repeated then makes no further objects. */
+/** The runs of one program, one at a time. Its owner keeps it and uses it again, so that a run makes no objects. */
 export abstract class TeamRun {
   abstract readonly program: TeamProgram;
-  /** @internal The four that follow are the team's. */
+  /** @internal The team's own. */
   signal: AbortSignal | undefined;
-  /** @internal The slot, or -1 while it waits for one. */
+  /** @internal The team's own: the slot, or -1 while the run waits for one. */
   slot = -1;
-  /** @internal Why it will not finish, once known. */
+  /** @internal The team's own: why the run does not finish, once known. */
   error: Error | undefined;
 
   /** Called at the end of each run, with the reason if it did not finish. */
   abstract ended(error: Error | undefined): void;
-}
-
-/** A single run with a promise. */
-export class PromisedRun extends TeamRun {
-  readonly program: TeamProgram;
-  readonly #resolve: () => void;
-  readonly #reject: (error: Error) => void;
-
-  constructor(program: TeamProgram, resolve: () => void, reject: (error: Error) => void) {
-    super();
-    this.program = program;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  ended(error: Error | undefined): void {
-    if (error === undefined) this.#resolve();
-    else this.#reject(error);
-  }
 }

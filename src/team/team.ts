@@ -1,13 +1,14 @@
-// The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, hears of
-// endings, cancels, and heals after a worker's death. Does not know which ops exist. The protocol is in README.md.
+// The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, notices when
+// runs end, cancels runs, and recovers from a worker's death. Does not depend on which ops exist. README.md describes the
+// protocol.
 import { AbortError, TesseraeError } from '../base/errors.js';
-import { type Addon, CallerNext, RunState, SeatState, seatStateIndex } from '../native/addon.js';
+import { type Addon, CallerNext, RunState } from '../native/addon.js';
 import { AbortWatch } from './abort-watch.js';
-import { alignedBlock } from './aligned-block.js';
-import { OwnTime } from './own-time.js';
-import { PromisedRun, type TeamProgram, type TeamRun } from './team-run.js';
+import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
+import { Seats } from './seats.js';
+import type { TeamProgram, TeamRun } from './team-run.js';
+import { TurnBudget } from './turn-budget.js';
 import { findWorkerFile } from './worker-file.js';
-import { WorkerPool } from './worker-pool.js';
 
 export interface TeamOptions {
   readonly addon: Addon;
@@ -17,7 +18,7 @@ export interface TeamOptions {
   readonly isa: string;
   /** How long a worker waits for the next program before its shift ends. */
   readonly lingerUs?: number;
-  /** CPUs that this process may use: decides whether idle workers may spin. */
+  /** CPUs that this process may use: idle workers may spin only if there are more CPUs than workers. */
   readonly cpus: number;
   /** Another worker entry, for tests. */
   readonly workerFile?: string;
@@ -25,7 +26,7 @@ export interface TeamOptions {
 
 export interface TeamStats {
   readonly threads: number;
-  /** Runs begun, by how they ended; inline runs are those computed on the calling thread. */
+  /** Runs so far, by how they ended. Inline runs, computed by the calling thread alone, are counted only as `inline`. */
   readonly runs: {
     readonly started: number;
     readonly finished: number;
@@ -33,22 +34,27 @@ export interface TeamStats {
     readonly aborted: number;
     readonly inline: number;
   };
-  /** Runs that are published or wait for a slot. */
+  /** Runs that are published now. */
   readonly running: number;
+  /** Runs that wait for a slot. */
   readonly queued: number;
-  /** Workers that are on shift now, or on the way to one; the others sleep, and cost nothing. */
+  /** Workers that are on shift now, or about to be; the others sleep and cost nothing. */
   readonly onShift: number;
-  /** Shifts begun by workers, and workers that died. */
+  /** Shifts so far. */
   readonly shifts: number;
+  /** Workers that died so far. */
   readonly workersLost: number;
-  /** Times that a worker slept on the futex; waits that were over before it came to that. */
+  /** How often a worker slept on the futex. */
   readonly sleeps: number;
+  /** How often a worker that waited found work before it had to sleep. */
   readonly spinsWon: number;
-  /** Per kernel: tiles computed, and the time in them summed over all threads. */
+  /** For each kernel the tiles computed, and their time summed over all threads. */
   readonly kernels: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
 }
 
-/** What hearing of an ending at once counts as: it as well keeps the event loop from turning. */
+const defaultLingerUs = 10_000;
+
+/** What {@link TurnBudget} is charged for noticing the end of a run without waiting for a turn of the event loop. */
 const endingNs = 10_000;
 
 /** Consecutive deaths of workers, per seat, after which the team gives up. */
@@ -56,7 +62,7 @@ const lossesTolerated = 3;
 
 const teams = new Set<Team>();
 
-// process.exit() waits for the workers' native calls: tell them to come back after the tile in hand.
+// process.exit() waits for the workers' native calls, so these must return after the tile that they compute.
 function closeAllTeams(): void {
   for (const team of teams) team.leaveNow();
 }
@@ -67,53 +73,34 @@ export class Team {
   readonly #addon: Addon;
   readonly #control: Uint8Array;
   readonly #endings: Int32Array;
-  readonly #pool: WorkerPool;
+  readonly #seats: Seats;
   readonly #runs: TeamRun[] = [];
   readonly #queue: TeamRun[] = [];
-  /**
-   * The program last published in each slot. Keeps its block from being garbage-collected while a worker that was late
-   * may still look into it.
-   */
+  /** The program last published in each slot: keeps its memory alive while a late worker may still read it. */
   readonly #slotPrograms: (TeamProgram | undefined)[];
-  readonly #calledSeats: Uint8Array;
-  /** The words of the control block; the state of a seat is the one that {@link #stateIndex} names. */
-  readonly #words: Int32Array;
-  /** Keeps the process alive while there are runs: of the workers, which sleep between shifts, none does. */
+  /** Keeps the process alive while there are runs; the workers do not. */
   readonly #hold = setInterval(() => {}, 2 ** 31 - 1).unref();
   readonly #aborts = new AbortWatch<TeamRun>((run, signal) => this.#abort(run, new AbortError(signal.reason)));
-  readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, shifts: 0, lost: 0 };
+  readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, lost: 0 };
   #lossesInARow = 0;
-  readonly #ownTime = new OwnTime();
+  readonly #turnBudget = new TurnBudget();
   #listening = false;
   #closed = false;
   #broken: TesseraeError | undefined;
 
-  private constructor(options: TeamOptions) {
-    const { addon, threads } = options;
-    const { layout } = addon;
+  private constructor(options: TeamOptions, block: ControlBlock) {
+    const { addon, threads, cpus } = options;
     this.threads = threads;
-    this.#cpus = options.cpus;
+    this.#cpus = cpus;
     this.#addon = addon;
-    this.#control = alignedBlock(addon, layout.controlBytes + (threads + 1) * layout.seatBytes);
-    const scratch = alignedBlock(addon, (threads + 1) * layout.scratchBytes);
-    addon.adviseHugePages(scratch);
-    addon.controlInit(this.#control, {
-      isa: options.isa,
-      seats: threads,
-      // With a worker on every core, an idle worker that spins keeps the main thread from its work.
-      idleSpins: threads < options.cpus ? 1000 : 0,
-      lingerUs: options.lingerUs ?? 10_000,
-      scratch,
-    });
-    this.#endings = new Int32Array(this.#control.buffer, this.#control.byteOffset + layout.endingsOffsetBytes, 1);
-    this.#slotPrograms = new Array(layout.slots).fill(undefined);
-    this.#calledSeats = new Uint8Array(threads);
-    this.#words = new Int32Array(this.#control.buffer, this.#control.byteOffset, this.#control.byteLength / 4);
-    this.#pool = new WorkerPool({
-      workerFile: options.workerFile ?? findWorkerFile(),
+    this.#control = block.bytes;
+    this.#endings = block.endings;
+    this.#slotPrograms = new Array(addon.layout.slots).fill(undefined);
+    this.#seats = new Seats({
+      addon,
+      block,
       threads,
-      // The scratch memory is found through the control block; it is posted so that it lives as long as the workers.
-      workerData: { control: this.#control, scratch },
+      workerFile: options.workerFile ?? findWorkerFile(),
       onLoss: (seat, cause) => this.#loseWorker(seat, cause),
       onEmpty: () => {
         this.#giveUp(new TesseraeError('ERR_WORKER_LOST', 'the worker threads died and cannot be started again'));
@@ -125,8 +112,9 @@ export class Team {
 
   /** Starts the workers and waits until each has loaded the addon and taken its seat. */
   static async create(options: TeamOptions): Promise<Team> {
-    const team = new Team(options);
-    const seats = Array.from({ length: team.threads }, (_, seat) => team.#giveSeat(seat));
+    const { addon, isa, threads, cpus, lingerUs = defaultLingerUs } = options;
+    const team = new Team(options, makeControlBlock(addon, { isa, threads, cpus, lingerUs }));
+    const seats = Array.from({ length: threads }, (_, seat) => team.#seats.give(seat));
     try {
       await Promise.all(seats);
     } catch (cause) {
@@ -136,22 +124,15 @@ export class Team {
     return team;
   }
 
-  /** Bytes of shared memory that a team of so many workers takes for itself. */
-  static sizeBytes({ layout }: Addon, threads: number): number {
-    return layout.controlBytes + (threads + 1) * (layout.seatBytes + layout.scratchBytes);
+  /** Bytes of shared memory that a team with this many workers takes. */
+  static sizeBytes(addon: Addon, threads: number): number {
+    return controlBlockBytes(addon, threads);
   }
 
   /**
-   * Runs a program on the workers. The program must not be running already, and its memory and operands must stay as
-   * they are until the promise settles.
-   */
-  run(program: TeamProgram, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => this.start(new PromisedRun(program, resolve, reject), signal));
-  }
-
-  /**
-   * As {@link run}, without a promise. The run hears of its end later, never before this returns.
-   * @throws what {@link checkUsable} throws; AbortError when the signal has fired
+   * Runs a program on the workers. It must not be running already, and its memory and operands must stay as they are until
+   * `run.ended` is called, which happens after this returns.
+   * @throws what {@link checkUsable} throws; AbortError if the signal has fired
    */
   start(run: TeamRun, signal: AbortSignal | undefined): void {
     this.checkUsable();
@@ -167,13 +148,13 @@ export class Team {
     else this.#publish(run, slot);
   }
 
-  /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST when the team has given up */
+  /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST if the team has given up */
   checkUsable(): void {
     if (this.#closed) throw closedError();
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** Computes a program at once on the calling thread: for programs of a few microseconds. */
+  /** Computes a program on the calling thread before it returns: for programs of a few microseconds. */
   runInline(program: TeamProgram): void {
     if (this.#closed) throw closedError();
     this.#counts.inline += 1;
@@ -181,23 +162,23 @@ export class Team {
     if (failure !== undefined) throw program.describeFailure(failure);
   }
 
-  /** Whether this thread may compute something that takes so long, before the event loop turns again. If so it counts. */
-  takeOwnTime(ns: number): boolean {
-    const { isLeft } = this.#ownTime;
-    if (isLeft) this.#ownTime.spend(ns);
+  /** Whether this thread may compute for `ns` before the event loop turns again; if so, the time is counted as spent. */
+  takeTurnTime(ns: number): boolean {
+    const { isLeft } = this.#turnBudget;
+    if (isLeft) this.#turnBudget.spend(ns);
     return isLeft;
   }
 
   stats(): TeamStats {
     const native = this.#addon.teamStats(this.#control);
-    const { started, finished, failed, aborted, inline, shifts, lost } = this.#counts;
+    const { started, finished, failed, aborted, inline, lost } = this.#counts;
     return {
       threads: this.threads,
       runs: { started, finished, failed, aborted, inline },
       running: this.#runs.length,
       queued: this.#queue.length,
-      onShift: this.#onShift,
-      shifts,
+      onShift: this.#seats.onShift,
+      shifts: this.#seats.shifts,
       workersLost: lost,
       sleeps: native.sleeps,
       spinsWon: native.spinsWon,
@@ -205,21 +186,21 @@ export class Team {
     };
   }
 
-  /** Cancels what is running (it rejects with ERR_ENGINE_CLOSED), ends the shifts and the threads. */
+  /** Cancels all runs, which end with ERR_ENGINE_CLOSED, and ends the shifts and the threads. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, closedError());
     this.#addon.closeTeam(this.#control);
-    await this.#pool.destroy();
-    // No worker is left that could tell of an ending, and none that could be in a program.
+    await this.#seats.destroy();
+    // No worker is left that could be in a program or report an ending.
     for (let seat = 0; seat < this.threads; seat++) this.#addon.bury(this.#control, seat);
     this.#collect();
     clearInterval(this.#hold);
     this.#forget();
   }
 
-  /** Tells the workers to end their shifts, without waiting: for the end of the process. */
+  /** Makes the workers end their shifts, without waiting for them: for the end of the process. */
   leaveNow(): void {
     this.#addon.closeTeam(this.#control);
   }
@@ -234,22 +215,22 @@ export class Team {
   }
 
   #publish(run: TeamRun, slot: number): void {
-    // Read before: an ending of this run comes after it.
+    // Read before the program is published, so that an ending of this run changes the word.
     const seen = Atomics.load(this.#endings, 0);
     run.slot = slot;
     this.#slotPrograms[slot] = run.program;
     this.#runs.push(run);
     const { block, assistUs, extraAssistUs, wakeAssistUs } = run.program;
     const awakeUs = this.threads < this.#cpus ? extraAssistUs : assistUs;
-    const ownUs = awakeUs === 0 && this.#onShift === 0 ? wakeAssistUs : awakeUs;
-    if (ownUs > 0 && this.#ownTime.isLeft) {
+    const ownUs = awakeUs === 0 && this.#seats.onShift === 0 ? wakeAssistUs : awakeUs;
+    if (ownUs > 0 && this.#turnBudget.isLeft) {
       const began = performance.now();
-      // This thread is one of the workers for once: it begins at once, where a worker must be woken first.
+      // This thread takes the place of one worker: it can begin at once, while a worker must be woken first.
       const others = Math.min(this.threads, this.#cpus) - 1;
       this.#addon.publish(this.#control, slot, block, others, CallerNext.works);
       this.#callShifts({ most: others, ownTiles: 1, next: CallerNext.works });
       this.#addon.assist(this.#control, slot, block, ownUs);
-      this.#ownTime.spend((performance.now() - began) * 1e6);
+      this.#turnBudget.spend((performance.now() - began) * 1e6);
       this.#collect();
       if (!this.#runs.includes(run)) return;
     } else {
@@ -267,35 +248,13 @@ export class Team {
   }
 
   /**
-   * Sees to it that as many workers are on shift as the running programs can use together: one that is held up in the
-   * first must not keep the second waiting. After publish(): a worker that left before it is called again.
+   * Calls as many workers to shift as all running programs together can use, at most `most`: a worker that is held up in
+   * one program must not keep another waiting. Called after publish(), so that a worker that left before it is called.
    */
   #callShifts({ most, ownTiles, next }: { most: number; ownTiles: number; next: number }): void {
     let useful = -ownTiles;
     for (const run of this.#runs) useful += run.program.width;
-    const wanted = Math.max(0, Math.min(useful, most));
-    const called = this.#addon.callToShift(this.#control, this.#calledSeats, wanted, next);
-    this.#counts.shifts += called;
-    for (let i = 0; i < called; i++) Atomics.notify(this.#words, this.#stateIndex(this.#calledSeats[i] as number));
-  }
-
-  get #onShift(): number {
-    let count = 0;
-    for (let seat = 0; seat < this.threads; seat++) {
-      if (Atomics.load(this.#words, this.#stateIndex(seat)) !== SeatState.away) count += 1;
-    }
-    return count;
-  }
-
-  #stateIndex(seat: number): number {
-    return seatStateIndex(this.#addon.layout, seat);
-  }
-
-  /** Lets a worker that has none take the seat. It begins with a shift: the seat counts as on shift from here on. */
-  async #giveSeat(seat: number): Promise<void> {
-    Atomics.store(this.#words, this.#stateIndex(seat), SeatState.onShift);
-    this.#counts.shifts += 1;
-    await this.#pool.giveSeat(seat);
+    this.#seats.callToShift(Math.max(0, Math.min(useful, most)), next);
   }
 
   #loseWorker(seat: number, cause: unknown): void {
@@ -307,16 +266,16 @@ export class Team {
     if (run !== undefined && run.error === undefined) {
       run.error = new TesseraeError('ERR_WORKER_LOST', `a worker thread died: ${messageOf(cause)}`, { cause });
     }
-    // The seat is taken again before anything else is called to it. What comes of it is heard as of any other loss.
-    if (this.#broken === undefined) this.#giveSeat(seat).catch(() => {});
-    // An ending that the worker did not come to tell of is found here.
+    // Give the seat to a new worker before it can be called. If that fails, this function is called for it again.
+    if (this.#broken === undefined) this.#seats.give(seat).catch(() => {});
+    // Finds an ending that the worker did not live to report.
     this.#collect();
     if (this.#lossesInARow > lossesTolerated * this.threads) {
       this.#giveUp(new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause }));
     }
   }
 
-  /** From now on every run is rejected with this error. */
+  /** Ends all runs, and every later one, with this error. */
   #giveUp(error: TesseraeError): void {
     if (this.#closed) return;
     this.#broken ??= error;
@@ -334,24 +293,24 @@ export class Team {
     this.#collect();
   }
 
-  /** Has `onEnding` called once the count of endings is another than `seen`, if it is not so already. */
+  /** Calls `onEnding` once the count of endings differs from `seen`. */
   #waitForEnding(seen: number): void {
     this.#listening = true;
     const wait = Atomics.waitAsync(this.#endings, 0, seen);
     if (wait.async) void wait.value.then(this.#onEnding);
-    else if (this.takeOwnTime(endingNs)) queueMicrotask(this.#onEnding);
+    else if (this.takeTurnTime(endingNs)) queueMicrotask(this.#onEnding);
     else setImmediate(this.#onEnding);
   }
 
   readonly #onEnding = (): void => {
-    // The count is read before the collection: an ending after it changes the word, and the next wait is over at once.
+    // Read before the collection: an ending during it changes the word, and the next wait ends at once.
     const seen = Atomics.load(this.#endings, 0);
     this.#collect();
     this.#listening = !this.#isIdle;
     if (this.#listening) this.#waitForEnding(seen);
   };
 
-  /** Settles the runs that have ended. */
+  /** Settles the runs that have ended, and publishes queued runs in the slots that became free. */
   #collect(): void {
     for (let i = this.#runs.length - 1; i >= 0; i--) {
       const run = this.#runs[i] as TeamRun;
@@ -361,7 +320,7 @@ export class Team {
         const failure = this.#addon.failure(this.#control, run.slot);
         run.error =
           failure === undefined
-            ? new TesseraeError('ERR_KERNEL', 'the program was cancelled for no known reason')
+            ? new TesseraeError('ERR_KERNEL', 'the program was cancelled for an unknown reason')
             : run.program.describeFailure(failure);
       }
       this.#addon.retire(this.#control, run.slot, run.program.block);

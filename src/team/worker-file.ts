@@ -1,7 +1,8 @@
-// Where the built worker entry is, whether this file runs from dist/ or, under the tests, from the sources.
-// (A worker thread cannot start from a .ts file on every Node version that we support.)
+// Finds the built worker entry. This file runs from dist/ or, in the tests, from the sources; a worker thread cannot
+// start from a .ts file on every Node.js version that we support.
 import { existsSync } from 'node:fs';
 
+/** The file's URL. @param name relative to dist/ */
 export function findWorkerFile(name = 'workers/shift.js'): string {
   for (const root of ['../../', '../../dist/']) {
     const url = new URL(root + name, import.meta.url);

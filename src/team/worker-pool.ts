@@ -1,5 +1,5 @@
-// The worker threads: the one file that knows Piscina. Starts them, gives each the one task of its life, replaces those
-// that die, ends them. Which seats exist and what a worker does on one is the team's and the worker entry's business.
+// The worker threads: the only file that uses Piscina. Starts them, gives each its only task, which is to take a seat,
+// replaces those that die, and ends them. seats.ts decides who takes which seat; workers/shift.ts is the worker's side.
 import { Piscina } from 'piscina';
 
 export interface WorkerPoolOptions {
@@ -7,18 +7,18 @@ export interface WorkerPoolOptions {
   readonly workerFile: string;
   readonly threads: number;
   readonly workerData: unknown;
-  /** Called once for each worker that dies, with the seat that it had been given; the seat is to be given anew. */
+  /** Called once for each worker that dies, with its seat, which must be given again. */
   readonly onLoss: (seat: number, cause: unknown) => void;
-  /** Called when the last worker is gone and could not be replaced: seats that still wait will never be taken. */
+  /** Called when the last worker is gone and could not be replaced: seats that wait for a worker will not get one. */
   readonly onEmpty: () => void;
 }
 
 export class WorkerPool {
   readonly #piscina: Piscina;
   readonly #onLoss: WorkerPoolOptions['onLoss'];
-  /** Threads that were given their task, by their ids: to Piscina they are free again, but they are not. */
+  /** Ids of the threads that were given their task. Piscina regards them as free again, but they serve their seats. */
   readonly #taken = new Set<number>();
-  /** The seat of each thread that has taken one. */
+  /** The seat of each thread that has taken one, by the thread's id. */
   readonly #seats = new Map<number, number>();
   #cause: unknown;
   #ending = false;
@@ -31,7 +31,7 @@ export class WorkerPool {
       maxThreads: options.threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
-      // A worker must come back to its event loop after its task, and not wait for another one.
+      // After its task, a worker must return to its event loop and not wait for another task.
       atomics: 'disabled',
       loadBalancer: (_task, workers) => {
         const free = workers.find(({ id }) => !this.#taken.has(id));
@@ -44,7 +44,7 @@ export class WorkerPool {
     this.#piscina.on('error', (error: unknown) => {
       this.#cause = error;
     });
-    // A dead worker is replaced at once, but not when one died before it was ready: Piscina then starts no more.
+    // Piscina replaces a dead worker at once. But if a worker dies before it was ready, Piscina starts no more of them.
     this.#piscina.on('workerDestroy', () => {
       queueMicrotask(() => {
         if (this.#ending) return;
@@ -54,7 +54,7 @@ export class WorkerPool {
     });
   }
 
-  /** Resolves when a worker has taken the seat, which it keeps as long as it lives; rejects when it dies before. */
+  /** Resolves when a worker has taken the seat, which it keeps until it dies; rejects if it dies before. */
   async giveSeat(seat: number): Promise<void> {
     try {
       const threadId = (await this.#piscina.run(seat)) as number;
@@ -63,7 +63,7 @@ export class WorkerPool {
       if (!this.#ending) this.#onLoss(seat, error);
       throw error;
     }
-    // It may have died since.
+    // The worker may have died since it took the seat.
     this.#findLosses();
   }
 
@@ -79,7 +79,7 @@ export class WorkerPool {
     }
   }
 
-  /** Ends all workers, as soon as they are out of native code. Seats that were not taken yet are refused. */
+  /** Ends all workers, as soon as they are out of native code. Pending calls of giveSeat reject. */
   destroy(): Promise<void> {
     this.#ending = true;
     return this.#piscina.destroy();

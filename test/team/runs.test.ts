@@ -1,10 +1,10 @@
-// Runs of programs on a team: how they share the workers, queue, fail, are cancelled, and end with the team.
+// src/team/team.ts: how runs of programs share the workers, queue, fail, are cancelled, and end when the team closes.
 import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
-import { Checkpoint, createTeam, until } from '../support/running/arranged-team.js';
+import { Checkpoint, createTeam, runOn, until } from '../support/running/arranged-team.js';
 
 const teams: Team[] = [];
 const checkpoints: Checkpoint[] = [];
@@ -26,10 +26,10 @@ afterEach(async () => {
   for (const team of teams.splice(0)) await team.close();
 });
 
-/** Proves that the team works: all its workers are needed at the same time. */
+/** Asserts that all workers of the team can compute at the same time. */
 async function expectWorks(team: Team): Promise<void> {
   const checkpoint = makeCheckpoint();
-  const run = team.run(checkpoint.program({ tiles: team.threads }));
+  const run = runOn(team, checkpoint.program({ tiles: team.threads }));
   await checkpoint.reached(team.threads);
   checkpoint.open();
   await run;
@@ -42,10 +42,10 @@ test('all workers take tiles of one program at the same time', async () => {
   expect(team.stats().kernels.find(({ op }) => op === 'checkpoint')).toMatchObject({ tiles: 3 });
 });
 
-test('a step begins when the step before it is complete, and not earlier', async () => {
+test('a step does not begin before the step before it is complete', async () => {
   const team = await makeTeam();
   const checkpoint = makeCheckpoint();
-  const run = team.run(checkpoint.program({ tiles: 3, steps: 2 }));
+  const run = runOn(team, checkpoint.program({ tiles: 3, steps: 2 }));
   await checkpoint.reached(2);
   expect(checkpoint.arrivals).toBe(2);
   checkpoint.open();
@@ -53,32 +53,32 @@ test('a step begins when the step before it is complete, and not earlier', async
   expect(checkpoint.arrivals).toBe(6);
 });
 
-test('a program that is held up does not keep another from running', async () => {
+test('a program that waits at a gate does not keep another from running', async () => {
   const team = await makeTeam();
   const held = makeCheckpoint();
-  const first = team.run(held.program());
+  const first = runOn(team, held.program());
   await held.reached(1);
   for (let count = 0; count < 3; count++) {
     const other = makeCheckpoint();
     other.open();
-    await team.run(other.program({ tiles: 5 }));
+    await runOn(team, other.program({ tiles: 5 }));
   }
   expect(team.stats()).toMatchObject({ running: 1, runs: { finished: 3 } });
   held.open();
   await first;
 });
 
-test('two narrow programs run on two workers, also when the first alone has called one', async () => {
+test('two programs of one tile run on two workers, even if the first one has called only one', async () => {
   const team = await makeTeam({ lingerUs: 0 });
   const [first, second] = [makeCheckpoint(), makeCheckpoint()];
-  const runs = [team.run(first.program()), team.run(second.program())];
+  const runs = [runOn(team, first.program()), runOn(team, second.program())];
   await Promise.all([first.reached(1), second.reached(1)]);
   first.open();
   second.open();
   await Promise.all(runs);
 });
 
-test('workers sleep when nothing is left to do, and are called again', async () => {
+test('workers sleep when there is nothing to do, and are called again', async () => {
   const team = await makeTeam({ lingerUs: 0 });
   for (let round = 0; round < 3; round++) {
     await until(() => team.stats().onShift === 0);
@@ -88,16 +88,16 @@ test('workers sleep when nothing is left to do, and are called again', async () 
   }
 });
 
-test('more programs than slots wait in order, and all finish', async () => {
+test('programs beyond the number of slots wait, and all finish', async () => {
   const team = await makeTeam();
   const gate = makeCheckpoint();
-  const runs = [team.run(gate.program({ tiles: 2 }))];
+  const runs = [runOn(team, gate.program({ tiles: 2 }))];
   await gate.reached(2);
   const ended: number[] = [];
   const open = makeCheckpoint();
   open.open();
   for (let index = 0; index < 150; index++) {
-    runs.push(team.run(open.program()).then(() => void ended.push(index)));
+    runs.push(runOn(team, open.program()).then(() => void ended.push(index)));
   }
   expect(team.stats()).toMatchObject({ running: 64, queued: 87, runs: { started: 151 } });
   gate.open();
@@ -107,13 +107,13 @@ test('more programs than slots wait in order, and all finish', async () => {
   expect(team.stats()).toMatchObject({ running: 0, queued: 0, runs: { finished: 151, aborted: 0, failed: 0 } });
 });
 
-test('a worker that was late for a run does no harm to the next runs of the same program', async () => {
+test('a worker that is late from a run does not disturb the next runs of the same program', async () => {
   const team = await makeTeam({ threads: 3, lingerUs: 0 });
   const checkpoint = makeCheckpoint();
   checkpoint.open();
   const program = checkpoint.program({ tiles: 4, steps: 3 });
   for (let round = 1; round <= 500; round++) {
-    await team.run(program);
+    await runOn(team, program);
     expect(checkpoint.arrivals).toBe(12 * round);
   }
 });
@@ -123,21 +123,25 @@ test('the failure of a kernel names the op and the tile, and the program runs ag
   const checkpoint = makeCheckpoint();
   const program = checkpoint.program({ mode: 'fail', tiles: 7 });
   for (let round = 0; round < 3; round++) {
-    const error = await expectRejection(team.run(program), 'ERR_KERNEL', /^checkpoint: tile \d failed with status 2/);
+    const error = await expectRejection(
+      runOn(team, program),
+      'ERR_KERNEL',
+      /^checkpoint: tile \d failed with status 2/,
+    );
     expect(error.op).toBe('checkpoint');
   }
   expect(team.stats()).toMatchObject({ running: 0, runs: { failed: 3, finished: 0 } });
   await expectWorks(team);
 });
 
-test('aborting a run that waits for a slot takes it out of the queue', async () => {
+test('aborting a run that waits for a slot removes it from the queue', async () => {
   const team = await makeTeam();
   const gate = makeCheckpoint();
-  const runs = Array.from({ length: 64 }, () => team.run(gate.program()));
+  const runs = Array.from({ length: 64 }, () => runOn(team, gate.program()));
   const controllers = [new AbortController(), new AbortController()] as const;
   const never = makeCheckpoint();
   never.open();
-  const queued = controllers.map(({ signal }) => team.run(never.program(), signal));
+  const queued = controllers.map(({ signal }) => runOn(team, never.program(), signal));
   expect(team.stats()).toMatchObject({ running: 64, queued: 2 });
   const reason = new Error('enough');
   controllers[0].abort(reason);
@@ -148,12 +152,12 @@ test('aborting a run that waits for a slot takes it out of the queue', async () 
   expect(never.arrivals).toBe(1);
 });
 
-test('aborting a run lets the tiles in hand end and claims no more', async () => {
+test('after an abort, the current tiles are completed and no more are claimed', async () => {
   const team = await makeTeam();
   const checkpoint = makeCheckpoint();
   const program = checkpoint.program({ tiles: 50 });
   const controller = new AbortController();
-  const run = team.run(program, controller.signal);
+  const run = runOn(team, program, controller.signal);
   await checkpoint.reached(2);
   controller.abort('why not');
   let settled = false;
@@ -167,28 +171,28 @@ test('aborting a run lets the tiles in hand end and claims no more', async () =>
   await expectAbort(run, 'why not');
   expect(checkpoint.arrivals).toBe(2);
   expect(team.stats()).toMatchObject({ running: 0, runs: { started: 1, aborted: 1, finished: 0 } });
-  // The counters of a run that was left in its middle are in order again.
-  await team.run(program);
+  // The counters were reset after the incomplete run.
+  await runOn(team, program);
   expect(checkpoint.arrivals).toBe(52);
 });
 
-test('aborting before, after, and again makes no difference', async () => {
+test('an abort before the run refuses it; one after the run, or a second one, has no effect', async () => {
   const team = await makeTeam();
   const checkpoint = makeCheckpoint();
   checkpoint.open();
   const program = checkpoint.program();
-  await expectAbort(team.run(program, AbortSignal.abort('early')), 'early');
+  await expectAbort(runOn(team, program, AbortSignal.abort('early')), 'early');
   expect(team.stats().runs).toMatchObject({ started: 0 });
   const controller = new AbortController();
-  await team.run(program, controller.signal);
+  await runOn(team, program, controller.signal);
   controller.abort();
   controller.abort();
-  await team.run(program);
+  await runOn(team, program);
   expect(checkpoint.arrivals).toBe(2);
   expect(team.stats().runs).toMatchObject({ started: 2, finished: 2, aborted: 0 });
 });
 
-test('a signal can serve many runs, without warnings, and is let go of by each', async () => {
+test('a signal can serve many runs without warnings, and has no listener left afterwards', async () => {
   const team = await makeTeam();
   const warnings: Error[] = [];
   const note = (warning: Error) => void warnings.push(warning);
@@ -197,14 +201,14 @@ test('a signal can serve many runs, without warnings, and is let go of by each',
   const controller = new AbortController();
   const { signal } = controller;
   const programs = Array.from({ length: 100 }, () => checkpoint.program());
-  const aborted = programs.map((program) => expectAbort(team.run(program, signal), 'all of them'));
+  const aborted = programs.map((program) => expectAbort(runOn(team, program, signal), 'all of them'));
   await checkpoint.reached(2);
   controller.abort('all of them');
   checkpoint.open();
   await Promise.all(aborted);
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   const { signal: quiet } = new AbortController();
-  await Promise.all(programs.map((program) => team.run(program, quiet)));
+  await Promise.all(programs.map((program) => runOn(team, program, quiet)));
   expect(getEventListeners(quiet, 'abort')).toHaveLength(0);
   await nextTurn();
   process.off('warning', note);
@@ -212,10 +216,10 @@ test('a signal can serve many runs, without warnings, and is let go of by each',
   expect(team.stats().runs).toMatchObject({ started: 200, finished: 100, aborted: 100 });
 });
 
-test('close rejects what is running and what waits, and leaves no thread', async () => {
+test('close rejects running and waiting runs, and ends the threads', async () => {
   const team = await createTeam();
   const gate = makeCheckpoint();
-  const runs = Array.from({ length: 70 }, () => team.run(gate.program()));
+  const runs = Array.from({ length: 70 }, () => runOn(team, gate.program()));
   await gate.reached(2);
   const rejected = runs.map((run) => expectRejection(run, 'ERR_ENGINE_CLOSED'));
   const closed = team.close();
@@ -224,7 +228,7 @@ test('close rejects what is running and what waits, and leaves no thread', async
   await closed;
   expect(gate.arrivals).toBe(2);
   expect(team.stats()).toMatchObject({ running: 0, queued: 0 });
-  await expectRejection(team.run(gate.program()), 'ERR_ENGINE_CLOSED');
+  await expectRejection(runOn(team, gate.program()), 'ERR_ENGINE_CLOSED');
   await expectRejection(() => team.runInline(gate.program()), 'ERR_ENGINE_CLOSED');
   await team.close();
 });

@@ -1,5 +1,5 @@
-// Watches how much memory JavaScript asks for at once: typed arrays, buffers and arrays of a given length. Their
-// constructors are replaced for as long as it watches. Used by the fuzzers of model files.
+// Measures the allocations of JavaScript code: typed arrays, buffers, and arrays of a given length. Replaces their
+// constructors until it ends. Used by the fuzzers of model files.
 
 type Constructor = new (...given: unknown[]) => object;
 
@@ -21,7 +21,7 @@ const pointerBytes = 8;
 export class AllocationWatch {
   /** Bytes of the largest allocation since the last {@link reset}. */
   largest = 0;
-  /** Of all allocations since then. */
+  /** Bytes of all allocations since then. */
   total = 0;
   readonly #undo: (() => void)[] = [];
 
@@ -44,7 +44,7 @@ export class AllocationWatch {
     this.total = 0;
   }
 
-  /** Puts the constructors back. */
+  /** Restores the constructors. */
   end(): void {
     for (const undo of this.#undo) undo();
   }
@@ -76,7 +76,7 @@ export class AllocationWatch {
   }
 }
 
-/** Of what a typed array is copied from; one over a buffer takes no memory. */
+/** The number of elements that a typed array copies; one over an existing buffer allocates nothing. */
 function lengthOf(from: unknown): number {
   return Array.isArray(from) || ArrayBuffer.isView(from) ? ((from as { length?: number }).length ?? 0) : 0;
 }

@@ -1,5 +1,5 @@
-// Arranges what happens in a team: programs whose tiles stop at a gate, fail, or are abandoned, by the diagnostic kernel
-// (native/kernels/checkpoint.h). Used by the tests of teams and engines instead of sleeping.
+// Arranges the order of events in a team: programs of the diagnostic kernel (native/kernels/checkpoint.h), whose tiles
+// wait at a gate, fail, or are abandoned. Used by the tests of teams and engines in place of sleeps.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { runAtOnce } from '../../../src/base/time-slice.js';
 import type { Engine } from '../../../src/engine.js';
@@ -9,15 +9,17 @@ import { type CallOptions, defineOp } from '../../../src/ops/op.js';
 import { CompiledProgram } from '../../../src/program/compiled-program.js';
 import { ConstantStorage } from '../../../src/program/constant-storage.js';
 import { Recorder } from '../../../src/program/recorder.js';
+import { ProgramRun, Runner } from '../../../src/program/runner.js';
 import { alignedBlock } from '../../../src/team/aligned-block.js';
 import { Team, type TeamOptions } from '../../../src/team/team.js';
 import { Tensor } from '../../../src/tensor/tensor.js';
+import { TensorPool } from '../../../src/tensor/tensor-pool.js';
 
-/** The numbers of CheckpointMode. */
+/** The numbers of CheckpointMode in native/kernels/checkpoint.h. */
 const modes = { wait: 0, fail: 1, abandon: 2 } as const;
 export type CheckpointMode = keyof typeof modes;
 
-/** So much that a program with a checkpoint is never computed on the calling thread, where it would wait for itself. */
+/** So many that the calling thread never computes a program with a checkpoint, at whose gate it would wait for ever. */
 const checkpointFlops = 1e15;
 
 interface CheckpointArgs extends CallOptions {
@@ -26,7 +28,7 @@ interface CheckpointArgs extends CallOptions {
   readonly mode: CheckpointMode;
 }
 
-/** Counts arrivals in `out`. Not in the registry: `engine.call` and `builder.record` take any op. */
+/** Counts arrivals in `out`. It is not in the registry, but `engine.call` and `builder.record` take any op. */
 export const checkpointOp = defineOp({
   name: 'checkpoint',
   parameters: ['gate', 'tiles', 'mode'],
@@ -45,18 +47,18 @@ function recordCheckpoint(
   recorder.emit(step, (params) => params.pointer(arrived).pointer(gate).int(modes[mode]));
 }
 
-/** An i32 word in shared memory that belongs to no pool. */
+/** A tensor of one i32 in shared memory that belongs to no pool. */
 function word(addon: Addon): Tensor<'i32'> {
   const block = alignedBlock(addon, 64);
   return new Tensor({ dtype: 'i32', shape: [1], storage: new ConstantStorage(block, addon.addressOf(block)) });
 }
 
-/** A gate that tiles wait at, and the count of those that have come to it. */
+/** A gate at which tiles wait, and the number of tiles that have arrived there. */
 export class Checkpoint {
   readonly arrived: Tensor<'i32'>;
   readonly gate: Tensor<'i32'>;
 
-  /** @param engine whose pool the two words come from; without it they belong to nobody, for teams without an engine */
+  /** @param engine whose pool the two words belong to; without one they belong to no pool, for teams without an engine */
   constructor(engine?: Engine) {
     const addon = loadAddon();
     this.arrived = engine === undefined ? word(addon) : engine.tensor([1], 'i32');
@@ -75,18 +77,18 @@ export class Checkpoint {
     return Atomics.load(this.arrived.data, 0);
   }
 
-  /** Resolves once so many tiles have come, counted from the making of this checkpoint. */
+  /** Resolves once this many tiles have arrived, counted from the construction of this checkpoint. */
   async reached(arrivals: number): Promise<void> {
     await until(() => this.arrivals >= arrivals);
   }
 
-  /** As one op of an engine. */
+  /** Calls the op on an engine. */
   call(engine: Engine, options: { tiles?: number; mode?: CheckpointMode; signal?: AbortSignal } = {}): Promise<Tensor> {
     const { tiles = 1, mode = 'wait', ...rest } = options;
     return engine.call(checkpointOp, { gate: this.gate, tiles, mode, out: this.arrived, ...rest });
   }
 
-  /** As a program of `steps` equal steps, each after the one before. */
+  /** A program of `steps` equal steps, each of which waits for the one before. */
   program({ tiles = 1, mode = 'wait', steps = 1 }: { tiles?: number; mode?: CheckpointMode; steps?: number } = {}) {
     const { defaultBlockSizes: blockSizes, products } = loadAddon();
     const recorder = new Recorder({ threads: 1, blockSizes, products: products.ref as ProductTraits, zero: this.gate });
@@ -102,7 +104,7 @@ export class Checkpoint {
   }
 }
 
-/** Turns the event loop until the condition holds. A test that waits in vain runs into its own time limit. */
+/** Turns the event loop until the condition holds. If it never does, the test runs into its time limit. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await nextTurn();
 }
@@ -111,4 +113,11 @@ export async function until(condition: () => boolean): Promise<void> {
 export function createTeam(options: Partial<TeamOptions> = {}): Promise<Team> {
   const addon = loadAddon();
   return Team.create({ addon, threads: 2, isa: addon.isas.at(-1) as string, cpus: 2, ...options });
+}
+
+/** Runs a program on a team. */
+export async function runOn(team: Team, program: CompiledProgram, signal?: AbortSignal): Promise<void> {
+  const addon = loadAddon();
+  const pool = new TensorPool({ budgetBytes: 1, addressOf: (bytes) => addon.addressOf(bytes) });
+  await new Runner(team, pool).run(new ProgramRun(program), signal, undefined);
 }

@@ -1,15 +1,15 @@
-// The engines that a test file shares: started when first asked for, closed after its last test.
+// Engines that the tests of a file share: started at first use, closed after the last test.
 import { afterAll } from 'vitest';
 import { Engine, type EngineOptions } from '../../../src/engine.js';
 import type { IsaName } from '../../../src/machine/environment.js';
 import { loadAddon } from '../../../src/native/load.js';
 
-/** The kernel sets that this CPU runs. */
+/** The kernel sets that this CPU can run. */
 export const isas = loadAddon().isas as readonly IsaName[];
 
 export const workerCounts = [1, 2, 3, 7] as const;
 
-/** Call at the top of a test file. The result gives the one engine with these options. */
+/** Call it at the top of a test file. The function that it returns gives the shared engine with these options. */
 export function sharedEngines(): (options?: EngineOptions) => Promise<Engine> {
   const engines = new Map<string, Promise<Engine>>();
   afterAll(async () => {

@@ -1,4 +1,4 @@
-// Measures how long some work keeps the event loop from turning. Used by the tests of sliced work.
+// Measures how long work blocks the event loop. Used by the tests of sliced work.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -6,13 +6,13 @@ export interface LoopDelay {
   /** The 99th percentile of the event loop's delay, in milliseconds. */
   readonly p99: number;
   /**
-   * What it must stay under: 10 ms, or on a machine that is busy with other work and slow with ours, a twentieth of the
-   * time that the work took. Work that is not sliced takes its whole time in one delay.
+   * The limit for p99: 10 ms, or a twentieth of the time that the work took if that is more, for machines that are slow
+   * or busy. Work that is not sliced blocks the loop for its whole time.
    */
   readonly bound: number;
 }
 
-/** Runs `work` and measures how long the event loop was kept meanwhile. */
+/** Runs `work` and measures the delay of the event loop meanwhile. */
 export async function measureLoopDelay(work: () => Promise<unknown>): Promise<LoopDelay> {
   const resolution = 1;
   const delay = monitorEventLoopDelay({ resolution });
@@ -20,10 +20,10 @@ export async function measureLoopDelay(work: () => Promise<unknown>): Promise<Lo
   delay.enable();
   await work();
   const workMs = performance.now() - start;
-  // The monitor notices a stall when its timer fires after it.
+  // The monitor records a stall only when its timer fires afterwards.
   await sleep(2 * resolution);
   delay.disable();
-  // What it records is the time between two firings, the resolution included.
+  // It records the time between two firings, which includes the resolution.
   const p99 = Math.max(0, delay.percentile(99) / 1e6 - resolution);
   return { p99, bound: Math.max(10, workMs / 20) };
 }

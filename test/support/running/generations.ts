@@ -1,4 +1,4 @@
-// Generations as tests want them: run to their end, and what they must leave behind unchanged.
+// Helpers for tests of generation: a run to the end, and the statistics that must be unchanged afterwards.
 import type { Engine } from '../../../src/engine.js';
 import type { GenerateOptions } from '../../../src/generation/generate-options.js';
 import type { Piece } from '../../../src/generation/generation-result.js';
@@ -16,7 +16,7 @@ export async function generate(model: Model, prompt: Prompt, options: GenerateOp
   }
 }
 
-/** What a failure must not change. */
+/** The statistics that a failed generation must leave unchanged. */
 export function held(engine: Engine) {
   const { pool, team } = engine.stats();
   return { rentedBytes: pool.rentedBytes, liveTensors: pool.liveTensors, running: team.running, queued: team.queued };

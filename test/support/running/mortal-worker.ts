@@ -1,10 +1,10 @@
-// A worker entry for tests of what a team does when its workers die. As workers/shift.ts, but it dies in the way that
-// the variable TESSERAE_TEST_DEATH names. Runs from dist/; started by test/team/worker-loss.test.ts.
+// A worker entry for tests of dying workers: like workers/shift.ts, but it dies as the variable TESSERAE_TEST_DEATH says.
+// Runs from dist/; started by test/team/worker-loss.test.ts.
 import { threadId, workerData } from 'node:worker_threads';
 import { SeatState, seatStateIndex, WorkResult } from '../../../src/native/addon.js';
 import { loadAddon } from '../../../src/native/load.js';
 
-/** exit: when a tile is left unfinished. begin: at the beginning of each shift. load: throws while it is loaded. */
+/** exit: exits when a tile is abandoned. begin: exits at the start of each shift. load: throws while it is loaded. */
 export type Death = 'exit' | 'begin' | 'load';
 
 const death = process.env.TESSERAE_TEST_DEATH as Death | undefined;

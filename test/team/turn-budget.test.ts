@@ -1,4 +1,4 @@
-// That what the calling thread computes by itself never keeps the event loop from turning: counted in turns, not timed.
+// src/team/turn-budget.ts: what the calling thread computes never keeps the event loop from turning. Counts turns, no times.
 import { expect, test } from 'vitest';
 import { sharedEngines } from '../support/running/engines.js';
 
@@ -6,7 +6,7 @@ const engineOf = sharedEngines();
 
 test.each([
   ['on the calling thread', 16],
-  ['with a hand from the calling thread', 128],
+  ['on the workers and the calling thread', 128],
 ])('the event loop turns while small products %s are awaited in a loop', async (_what, size) => {
   const engine = await engineOf({ threads: 2 });
   using scope = engine.scope();
@@ -18,7 +18,7 @@ test.each([
   for (let round = 0; round < 3; round++) {
     const before = turns;
     setImmediate(turn);
-    // Ends by the turn alone; a loop of microtasks would go on for ever.
+    // Ends only after a turn; a loop of microtasks alone would never end.
     while (turns === before) await engine.matmul(a, a, { out });
   }
   expect(turns).toBe(3);
