@@ -1,32 +1,32 @@
-// A model's files, open for reading, whatever their format: metadata, where each tensor is located, and a tokenizer. The
-// readers of the formats are in gguf/ and huggingface/; open-checkpoint.ts chooses between them.
+// A checkpoint: a model's files, open for reading, in either format. It gives the metadata, the location of each tensor, and
+// the tokenizer. gguf/ and huggingface/ implement it; open-checkpoint.ts chooses between them.
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ModelFile } from './model-file.js';
 
-/** A tensor as it stands in a file. */
+/** A tensor as a file stores it. */
 export interface CheckpointTensor {
-  /** As GGUF names it, such as `blk.0.attn_q.weight`. */
+  /** GGUF's name, such as `blk.0.attn_q.weight`. */
   readonly name: string;
-  /** Row-major: the last dimension is contiguous. */
+  /** Row-major: the last dimension is contiguous, unless the tensor is transposed. */
   readonly shape: readonly number[];
-  /** The ggml name of the type, such as `F16` or `Q4_K`. */
+  /** ggml's name of the type, such as `F16` or `Q4_K`. */
   readonly type: string;
   readonly file: ModelFile;
-  /** Of the first byte, from the beginning of the file. */
+  /** Offset in the file of the first byte. */
   readonly position: number;
   readonly sizeBytes: number;
-  /** Whether a matrix stands in the file as [in, out], the other way round than `shape` says. */
+  /** Whether the file stores the matrix transposed: as [in, out], where `shape` is [out, in]. */
   readonly transposed?: boolean;
-  /** What is to be added to each element of a vector. */
+  /** Added to each element of a vector when it is loaded. */
   readonly plus?: number;
 }
 
-/** An open model. Holds file descriptors: close it, or use `await using`. */
+/** Holds file descriptors: close it, or use `await using`. */
 export interface Checkpoint extends AsyncDisposable {
-  /** What the user named. */
+  /** As the caller gave it. */
   readonly path: string;
-  /** With the keys of GGUF, whatever the format. */
+  /** Under GGUF's keys, in either format. */
   readonly metadata: ModelMetadata;
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   /** @throws TesseraeError ERR_MODEL_FILE, ERR_UNSUPPORTED; AbortError */

@@ -1,17 +1,17 @@
-// A file of a model, open for reading: positioned reads in bounded pieces into memory that the caller owns. Knows no
-// format. Opened by the readers of GGUF files and of folders; its descriptor is what gets mapped.
+// A file of a model, open for reading at any position, in bounded chunks, into memory that the caller owns. It does not
+// depend on the file's format. Opened by the readers of both formats; weights are mapped through its descriptor.
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { TesseraeError } from '../base/errors.js';
 import { TimeSlice } from '../base/time-slice.js';
 
-/** Data is read in pieces of this size, so that an abort is noticed between two of them. */
-const PIECE_BYTES = 4 << 20;
+/** Data is read in chunks of this size; an abort takes effect between two of them. */
+const CHUNK_BYTES = 4 << 20;
 
 /** Holds a file descriptor: close it, or use `await using`. */
 export class ModelFile {
   readonly path: string;
-  /** As it was when the file was opened. */
+  /** Its size when it was opened. */
   readonly sizeBytes: number;
   #handle: FileHandle | undefined;
 
@@ -21,11 +21,11 @@ export class ModelFile {
     this.#handle = handle;
   }
 
-  /** @throws TesseraeError ERR_FILE when there is no such file, or it is none that can be read at any position */
+  /** @throws TesseraeError ERR_FILE when there is no such file, or it is a directory, a pipe or a device */
   static async open(path: string): Promise<ModelFile> {
     let handle: FileHandle | undefined;
     try {
-      // Asked before opening, since opening a named pipe would wait for its writer.
+      // Before opening, since opening a named pipe would wait for its writer.
       const stats = await stat(path);
       if (stats.isDirectory()) throw new Error('it is a directory');
       if (!stats.isFile()) throw new Error('it is not a regular file');
@@ -42,8 +42,8 @@ export class ModelFile {
     return this.#open().fd;
   }
 
-  /** One read into part of `target`, which may lie in shared memory; the bytes read, 0 at the end of the file. */
-  async readPiece(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
+  /** Reads once into part of `target`, which may be shared memory. @returns how many bytes; 0 at the end of the file */
+  async readChunk(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
     const handle = this.#open();
     try {
       return (await handle.read(target, at, length, position)).bytesRead;
@@ -54,21 +54,21 @@ export class ModelFile {
 
   /**
    * Fills `target` with the bytes from `position` on. Its contents are undefined after a failure.
-   * @param what lies there, for the message
-   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE when the file ends before, ERR_DISPOSED; AbortError
+   * @param what names the data in the error message
+   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE when the file is too short, ERR_DISPOSED; AbortError
    */
   async readInto(target: Uint8Array, position: number, what: string, signal?: AbortSignal | undefined): Promise<void> {
     const timeSlice = new TimeSlice(signal);
     let at = 0;
     while (at < target.length) {
       timeSlice.throwIfAborted();
-      const bytesRead = await this.readPiece(target, at, Math.min(PIECE_BYTES, target.length - at), position + at);
+      const bytesRead = await this.readChunk(target, at, Math.min(CHUNK_BYTES, target.length - at), position + at);
       if (bytesRead === 0) throw new TesseraeError('ERR_MODEL_FILE', `${this.path}: ends inside ${what}`);
       at += bytesRead;
     }
   }
 
-  /** Closes the file; reads under way finish before. May be called again. */
+  /** Closes the file once reads in progress have finished. Further calls do nothing. */
   async close(): Promise<void> {
     const handle = this.#handle;
     this.#handle = undefined;
@@ -85,7 +85,7 @@ export class ModelFile {
   }
 }
 
-/** What a system error says, for one line of a message: without the system call and the path. */
+/** The text of a system error without the system call and the path, for one line of a message. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
 }

@@ -1,6 +1,6 @@
-// Loads a model's tensors without blocking and without a second copy: matrices of floats stand in the mapped file,
-// quantized ones are repacked from it, vectors are widened; these two into pooled memory. Knows which tensors are wanted
-// from the architecture, and nothing of what they mean.
+// Loads a model's tensors without blocking the event loop and without a second copy: matrices of floats stay in the mapped
+// file; quantized matrices are repacked from it, and vectors widened, into pooled memory. The architecture says which
+// tensors there are; what they mean does not matter here. Called by loadModel.
 
 import type { Weight, WeightSpec, Weights } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
@@ -18,11 +18,11 @@ import type { ModelFile } from './model-file.js';
 
 const dtypeOfType: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
-/** A mapped matrix is read from the disk in pieces of this size, a few of them at once. */
-const pieceBytes = 8 << 20;
-const piecesAtOnce = 2;
+/** A mapped matrix is read from the disk in chunks of this size, a few of them at once. */
+const chunkBytes = 8 << 20;
+const chunksAtOnce = 2;
 
-/** What a load tells its caller: bytes of tensor data, so far and in all. */
+/** Bytes of tensor data: loaded so far, and in total. */
 export interface LoadProgress {
   readonly loadedBytes: number;
   readonly totalBytes: number;
@@ -38,25 +38,25 @@ interface Wanted {
   readonly tensor: CheckpointTensor;
 }
 
-/** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both. */
+/** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both */
 export function requireSupportedTypes(checkpoint: Checkpoint): void {
   for (const tensor of checkpoint.tensors.values()) {
     if (!supportedTensorTypes.has(tensor.type)) throw unsupportedType(tensor);
   }
 }
 
-/** Where weights are placed: tensors of the pool, or mappings of the file. */
+/** Where weights are located: in pooled tensors, or in mapped files. */
 export interface LoadingMemory {
   readonly compute: Compute;
   readonly mappings: FileMappings;
 }
 
 /**
- * The tensors are the caller's to dispose; after a failure none is left. Pooled memory for all of them is rented before
- * the first is read, so that what exceeds the budget fails at once. Mapped files are no part of the budget: the system
- * may drop their pages at any time.
- * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or of a wrong shape, ERR_UNSUPPORTED for one that the
- * architecture has no use for: a model computed without it would be another model
+ * Loads all tensors that the architecture names. The caller disposes of them; after a failure none is left. Pooled memory is
+ * rented, or checked to be free, before the first tensor is read: a model that exceeds the budget fails at once. Mapped
+ * files do not count towards the budget, since the system may drop their pages at any time.
+ * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, ERR_UNSUPPORTED for one that the
+ * architecture does not name: computed without it, this would be another model; ERR_BUDGET; AbortError
  */
 export async function loadWeights(
   memory: LoadingMemory,
@@ -92,7 +92,7 @@ function refuseOthers(checkpoint: Checkpoint, specs: readonly WeightSpec[]): voi
   const known = new Set(specs.map((spec) => spec.name));
   for (const { name, file } of checkpoint.tensors.values()) {
     if (known.has(name)) continue;
-    const message = `${file.path}: nothing is known of tensor ${quote(name)} in this architecture`;
+    const message = `${file.path}: this architecture has no tensor ${quote(name)}`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);
   }
 }
@@ -118,15 +118,15 @@ function dtypeOf(tensor: CheckpointTensor): DType {
 }
 
 /** How a tensor is loaded. */
-type Way =
+type Placement =
   /** A matrix of floats: stays in the mapped file. */
   | { readonly kind: 'mapped' }
-  /** A quantized matrix: repacked from the mapped file, whose pages are given back. */
+  /** A quantized matrix: repacked from the mapped file into pooled memory; its pages of the file are released. */
   | { readonly kind: 'packed'; readonly type: QuantizedType; readonly shape: readonly [number, number] }
-  /** A vector, or what a file has placed where no element can be read: read into pooled memory, and widened. */
+  /** A vector, which is widened, or a matrix that is misaligned in its file: read into pooled memory. */
   | { readonly kind: 'read' };
 
-function wayOf({ spec, tensor }: Wanted): Way {
+function placementOf({ spec, tensor }: Wanted): Placement {
   const { type, shape, position } = tensor;
   if (isQuantizedType(type)) {
     const [n, k] = shape;
@@ -134,12 +134,12 @@ function wayOf({ spec, tensor }: Wanted): Way {
     const message = `${tensor.file.path}: tensor ${quote(tensor.name)} has type ${type}, which only matrices may have`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);
   }
-  const isPlaced = position % dtypes[dtypeOf(tensor)].sizeBytes === 0;
-  return { kind: !spec.asF32 && isPlaced ? 'mapped' : 'read' };
+  const isAligned = position % dtypes[dtypeOf(tensor)].sizeBytes === 0;
+  return { kind: !spec.asF32 && isAligned ? 'mapped' : 'read' };
 }
 
 interface Step extends Wanted {
-  readonly way: Way;
+  readonly placement: Placement;
 }
 
 /** One load: the tensors made so far, the mapped files, and the progress. */
@@ -157,27 +157,27 @@ class WeightLoad {
   constructor({ compute, mappings }: LoadingMemory, wanted: readonly Wanted[], options: WeightLoadOptions) {
     this.#compute = compute;
     this.#mappings = mappings;
-    this.#steps = wanted.map((one) => ({ ...one, way: wayOf(one) }));
+    this.#steps = wanted.map((one) => ({ ...one, placement: placementOf(one) }));
     this.#options = options;
     this.#timeSlice = new TimeSlice(options.signal);
     this.#totalBytes = wanted.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
   }
 
   async run(): Promise<Weights> {
-    for (const { spec, tensor, way } of this.#steps) {
-      if (way.kind === 'mapped') this.#weights.set(spec.name, this.#place(tensor));
-      if (way.kind === 'read') this.#weights.set(spec.name, this.#rent(spec, tensor));
+    for (const { spec, tensor, placement } of this.#steps) {
+      if (placement.kind === 'mapped') this.#weights.set(spec.name, this.#place(tensor));
+      if (placement.kind === 'read') this.#weights.set(spec.name, this.#rent(spec, tensor));
       if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
     this.#checkBudget();
-    // The disk works ahead of the workers, by one tensor.
+    // The next tensor is read from the disk while the workers repack this one.
     let ahead = this.#fetch(0);
-    for (const [index, { spec, tensor, way }] of this.#steps.entries()) {
+    for (const [index, { spec, tensor, placement }] of this.#steps.entries()) {
       await ahead;
       ahead = this.#fetch(index + 1);
       const settled = ahead.catch(() => {});
       try {
-        if (way.kind === 'packed') await this.#pack(spec.name, tensor, way);
+        if (placement.kind === 'packed') await this.#pack(spec.name, tensor, placement);
       } catch (error) {
         await settled;
         throw error;
@@ -186,7 +186,7 @@ class WeightLoad {
     return this.#weights;
   }
 
-  /** The load is over: from here on the tensors alone keep the files mapped. */
+  /** Ends the load: from now on only the tensors keep the files mapped. */
   end(): void {
     for (const file of this.#mapped.values()) file.close();
   }
@@ -195,25 +195,26 @@ class WeightLoad {
     for (const weight of this.#weights.values()) weight.dispose();
   }
 
-  /** Brings a tensor's bytes from the disk: into pooled memory, or into the pages of the mapped file. */
+  /** Reads a tensor's bytes from the disk: into pooled memory, or into the pages of the mapped file. */
   async #fetch(index: number): Promise<void> {
     const step = this.#steps[index];
     if (step === undefined) return;
-    const { spec, tensor, way } = step;
-    if (way.kind === 'read') return this.#read(tensor, this.#weights.get(spec.name) as Tensor);
-    // The bytes of a quantized matrix count once they are packed.
-    return this.#pageIn(tensor, way.kind === 'mapped' ? (bytes) => this.#count(bytes) : () => {});
+    const { spec, tensor, placement } = step;
+    if (placement.kind === 'read') return this.#read(tensor, this.#weights.get(spec.name) as Tensor);
+    // A quantized matrix counts as loaded once it is packed.
+    return this.#pageIn(tensor, placement.kind === 'mapped' ? (bytes) => this.#count(bytes) : () => {});
   }
 
-  /** What the quantized matrices will take is known: fails before anything is read. */
+  /** Fails before anything is read where the quantized matrices will not fit. */
   #checkBudget(): void {
     const needed = this.#steps.reduce(
-      (sum, { way }) => sum + (way.kind === 'packed' ? imageBytes(quantizedFormats[way.type], way.shape) : 0),
+      (sum, { placement }) =>
+        sum + (placement.kind === 'packed' ? imageBytes(quantizedFormats[placement.type], placement.shape) : 0),
       0,
     );
     const { freeBytes } = this.#compute.pool;
     if (needed <= freeBytes) return;
-    const message = `the quantized weights need ${needed} bytes, of the memory budget ${freeBytes} are free`;
+    const message = `the quantized weights need ${needed} bytes, but only ${freeBytes} of the memory budget are free`;
     throw new TesseraeError('ERR_BUDGET', message, { op: 'loadModel' });
   }
 
@@ -240,20 +241,20 @@ class WeightLoad {
   async #pageIn({ file, position, sizeBytes }: CheckpointTensor, onRead: (bytes: number) => void): Promise<void> {
     const mapped = this.#map(file);
     const read = async (start: number) => {
-      for (let at = start; at < sizeBytes; at += piecesAtOnce * pieceBytes) {
+      for (let at = start; at < sizeBytes; at += chunksAtOnce * chunkBytes) {
         this.#timeSlice.throwIfAborted();
-        const bytes = Math.min(pieceBytes, sizeBytes - at);
+        const bytes = Math.min(chunkBytes, sizeBytes - at);
         await mapped.pageIn(position + at, bytes);
         this.#timeSlice.throwIfAborted();
         onRead(bytes);
       }
     };
-    const lanes = Array.from({ length: piecesAtOnce }, (_, lane) => read(lane * pieceBytes));
+    const lanes = Array.from({ length: chunksAtOnce }, (_, lane) => read(lane * chunkBytes));
     const [failed] = (await Promise.allSettled(lanes)).filter((lane) => lane.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** Repacks a quantized matrix, by all workers, and gives the pages back that it had in the file. */
+  /** Repacks a quantized matrix on all workers, and releases its pages of the mapped file. */
   async #pack(
     name: string,
     { file, position, sizeBytes }: CheckpointTensor,
@@ -271,20 +272,20 @@ class WeightLoad {
     this.#count(sizeBytes);
   }
 
-  /** Reads into the tensor, by way of a second one where the type must be widened or the elements stand otherwise. */
+  /** Reads into the tensor; through a temporary one where the type is widened or the matrix is transposed. */
   async #read(tensor: CheckpointTensor, into: Tensor): Promise<void> {
     const { signal } = this.#options;
     const { shape, transposed = false, plus = 0 } = tensor;
     const dtype = dtypeOf(tensor);
-    const asItIs = dtype === into.dtype && !transposed;
-    const narrow = asItIs ? into : this.#compute.pool.empty(transposed ? [...shape].reverse() : shape, dtype);
+    const isDirect = dtype === into.dtype && !transposed;
+    const narrow = isDirect ? into : this.#compute.pool.empty(transposed ? [...shape].reverse() : shape, dtype);
     try {
       await tensor.file.readInto(narrow.asBytes(), tensor.position, `tensor ${quote(tensor.name)}`, signal);
-      if (!asItIs) await this.#compute.call(copy, { x: transposed ? narrow.transpose() : narrow, out: into, signal });
-      // Only vectors have one: short ones, in f32.
+      if (!isDirect) await this.#compute.call(copy, { x: transposed ? narrow.transpose() : narrow, out: into, signal });
+      // Only norms have an addend: short vectors in f32.
       if (plus !== 0) into.set(Float32Array.from(into.data, (value) => value + plus));
     } finally {
-      if (!asItIs) narrow.dispose();
+      if (!isDirect) narrow.dispose();
     }
     this.#count(tensor.sizeBytes);
   }

@@ -1,23 +1,23 @@
-// A forward sink of bytes: small values gather in a buffer, large ones go straight to the file. The counterpart of
-// header-cursor.ts; called by write-gguf.ts, which knows what the bytes mean.
+// Writes a file from front to back: collects small values in a buffer, and writes large ones directly. The counterpart of
+// header-cursor.ts. Encodes numbers, strings and bytes; write-gguf.ts, its caller, gives them meaning.
 import type { FileHandle } from 'node:fs/promises';
 import type { BigIntType, NumberType } from '../../metadata/value-types.js';
 
 const BUFFER_BYTES = 1 << 20;
-const PIECE_BYTES = 4 << 20;
+const CHUNK_BYTES = 4 << 20;
 
 export class FileSink {
   readonly #handle: FileHandle;
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   #used = 0;
-  /** Bytes that are in the file already. */
+  /** Bytes already written to the file. */
   #flushed = 0;
 
   constructor(handle: FileHandle) {
     this.#handle = handle;
   }
 
-  /** How many bytes were written so far. */
+  /** How many bytes the sink has taken so far. */
   get offset(): number {
     return this.#flushed + this.#used;
   }
@@ -62,15 +62,15 @@ export class FileSink {
         : this.#buffer.writeBigInt64LE(value, this.#used);
   }
 
-  /** A string's UTF-8 with its length before it. */
+  /** A string as UTF-8, preceded by its length in bytes. */
   async string(text: string | Uint8Array): Promise<void> {
     const bytes = typeof text === 'string' ? Buffer.from(text) : text;
     await this.bigint('u64', BigInt(bytes.length));
     await this.bytes(bytes);
   }
 
-  /** Bytes as they are; they may lie in shared memory. `onPiece` is called between pieces of some MiB. */
-  async bytes(bytes: Uint8Array, onPiece: () => void = () => {}): Promise<void> {
+  /** Bytes as they are; they may be in shared memory. Large ones are written in chunks: `onChunk` is called before each. */
+  async bytes(bytes: Uint8Array, onChunk: () => void = () => {}): Promise<void> {
     if (bytes.length <= BUFFER_BYTES - this.#used) {
       this.#buffer.set(bytes, this.#used);
       this.#used += bytes.length;
@@ -78,8 +78,8 @@ export class FileSink {
     }
     await this.flush();
     for (let at = 0; at < bytes.length; ) {
-      onPiece();
-      const length = Math.min(PIECE_BYTES, bytes.length - at);
+      onChunk();
+      const length = Math.min(CHUNK_BYTES, bytes.length - at);
       const { bytesWritten } = await this.#handle.write(bytes, at, length, this.#flushed);
       at += bytesWritten;
       this.#flushed += bytesWritten;

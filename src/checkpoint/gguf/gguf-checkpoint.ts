@@ -1,5 +1,5 @@
-// A model in GGUF: one file, or all parts of a split one, `name-00001-of-00003.gguf` and so on, as
-// llama.cpp's gguf-split writes them. The first part has the metadata; each has tensors. Called by open-checkpoint.ts.
+// A checkpoint in GGUF: one file, or all parts of a split one (`name-00001-of-00003.gguf` and so on, as llama.cpp's
+// gguf-split writes them). The first part has the metadata; each has tensors. Called by open-checkpoint.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
@@ -22,7 +22,7 @@ export async function openGgufCheckpoint(path: string, options: OpenCheckpointOp
       checkPart(named, named.metadata.count(numberKey), count);
       for (let index = 0; index < count; index++) {
         const partPath = pathOfPart(path, index, count);
-        // The first is opened already where it is the one that was named, and goes to its place otherwise.
+        // This part is open already.
         if (index === named.metadata.count(numberKey)) continue;
         files.push(await openPart(partPath, path, options));
         checkPart(files.at(-1) as GgufFile, index, count);
@@ -70,7 +70,7 @@ class GgufCheckpoint implements Checkpoint {
   }
 }
 
-/** The name of a part, made from that of another. */
+/** The path of a part, made from the path of another. */
 function pathOfPart(path: string, index: number, count: number): string {
   const digits = (value: number) => String(value).padStart(5, '0');
   return path.replace(partName, `-${digits(index + 1)}-of-${digits(count)}.gguf`);
@@ -86,7 +86,7 @@ async function openPart(path: string, named: string, options: OpenCheckpointOpti
   }
 }
 
-/** A part must say of itself what its name says. */
+/** A part's metadata must agree with its file name. */
 function checkPart({ path, metadata }: GgufFile, index: number, count: number): void {
   const [, number, of] = partName.exec(path) ?? [];
   if (number === undefined) {
@@ -109,7 +109,7 @@ function tensorsOf(files: readonly GgufFile[]): Map<string, CheckpointTensor> {
     for (const { name, shape, type, offset, sizeBytes } of infos.values()) {
       if (tensors.has(name)) {
         const other = tensors.get(name)?.file.path;
-        throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} stands in ${other} too`);
+        throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is also in ${other}`);
       }
       tensors.set(name, { name, shape, type, sizeBytes, file, position: dataOffset + offset });
     }

@@ -1,5 +1,5 @@
-// Opens GGUF files: the header is parsed in slices that leave the event loop free, and tensor data is read straight
-// into memory that the caller owns. Computes nothing and converts nothing. Called by the model loader.
+// Opens GGUF files: parses the header without blocking the event loop, and keeps the file open. Reads no tensor data: the
+// checkpoint's users do, by position. Called by gguf-checkpoint.ts, and by tests and benchmarks for single files.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';
@@ -19,11 +19,11 @@ export class GgufFile {
   readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
   /** Every tensor begins at a multiple of this many bytes from `dataOffset`. */
   readonly alignment: number;
-  /** Where the tensor data begins in the file, in bytes. */
+  /** Offset in the file of the tensor data, in bytes. */
   readonly dataOffset: number;
   readonly file: ModelFile;
 
-  /** Not for users: {@link openGguf} makes these. */
+  /** Called by {@link openGguf}. */
   constructor(file: ModelFile, header: GgufHeader) {
     this.file = file;
     this.path = file.path;
@@ -34,7 +34,7 @@ export class GgufFile {
     this.dataOffset = header.dataOffset;
   }
 
-  /** Closes the file; reads under way finish before. May be called again. */
+  /** Closes the file once reads in progress have finished. Further calls do nothing. */
   async close(): Promise<void> {
     await this.file.close();
   }

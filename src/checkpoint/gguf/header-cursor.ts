@@ -1,23 +1,22 @@
-// A forward cursor over the header of a GGUF file: reads the file in bounded pieces and checks every length against
-// what is left of the file before anything is allocated or read. Knows numbers, strings and bytes; parse-header.ts knows
-// what they mean.
+// Reads the header of a GGUF file from front to back, in bounded chunks, and checks every length against the rest of the
+// file before it allocates or reads anything. Decodes numbers, strings and bytes; parse-header.ts gives them meaning.
 import { isUtf8 } from 'node:buffer';
 import { type ErrorCode, TesseraeError } from '../../base/errors.js';
 import type { ModelFile } from '../model-file.js';
 
 const WINDOW_BYTES = 1 << 20;
-/** Headers of known models stay under 32 MiB; this bounds what a hostile file can make us read and keep. */
+/** Headers of known models are smaller than 32 MiB; this bounds what a hostile file can make us read and keep. */
 const MAX_HEADER_BYTES = 256 << 20;
 
 export class HeaderCursor {
   readonly #file: ModelFile;
-  /** Where the header must have ended, and what is there. */
+  /** The offset that the header must not exceed, and the reason, for messages. */
   readonly #limit: number;
   readonly #limitName: string;
   #window: Buffer;
   /** File offset of the window's first byte. */
   #windowOffset = 0;
-  /** The window's bytes from #at to #end are read and not yet taken. */
+  /** The window's bytes from #at to #end are read but not yet taken. */
   #at = 0;
   #end = 0;
 
@@ -32,22 +31,22 @@ export class HeaderCursor {
     this.#window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, this.#limit));
   }
 
-  /** Offset in the file of the next byte to be taken. */
+  /** Offset in the file of the next byte to take. */
   get offset(): number {
     return this.#windowOffset + this.#at;
   }
 
-  /** How many bytes the header may have from here on. */
+  /** How many more bytes the header may have. */
   get left(): number {
     return this.#limit - this.offset;
   }
 
-  /** An error at the cursor (or at another byte): what is wrong, and where. */
+  /** An error about the byte at the cursor, or at another offset. */
   error(what: string, offset = this.offset, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
     return new TesseraeError(code, `${this.#file.path}: ${what} (at byte ${offset})`);
   }
 
-  /** Refuses `count` items of at least `sizeBytes` each that the rest of the file cannot hold. */
+  /** Throws unless the rest of the file can hold `count` items of at least `sizeBytes` each. */
   checkFits(count: number, sizeBytes: number, what: string): void {
     if (count > this.left / sizeBytes) {
       const needs = sizeBytes === 1 ? `${count} bytes` : `${count} × ${sizeBytes} bytes`;
@@ -60,7 +59,7 @@ export class HeaderCursor {
     return this.#end - this.#at >= sizeBytes;
   }
 
-  /** Reads until the window holds the next `sizeBytes`, which must fit into the file. */
+  /** Reads until the window holds the next `sizeBytes`; throws where the file is too short. */
   async need(sizeBytes: number, what: string): Promise<void> {
     if (this.holds(sizeBytes)) return;
     this.checkFits(sizeBytes, 1, what);
@@ -77,7 +76,7 @@ export class HeaderCursor {
     }
   }
 
-  /** Fills `target` with the next bytes, which must fit into the file. */
+  /** Fills `target` with the next bytes; throws where the file is too short. */
   async readInto(target: Uint8Array, what: string): Promise<void> {
     this.checkFits(target.length, 1, what);
     let filled = Math.min(this.#end - this.#at, target.length);
@@ -94,12 +93,12 @@ export class HeaderCursor {
   }
 
   async #read(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
-    const bytesRead = await this.#file.readPiece(target, at, length, position);
-    if (bytesRead === 0) throw this.error('the file became shorter while it was read', position);
+    const bytesRead = await this.#file.readChunk(target, at, length, position);
+    if (bytesRead === 0) throw this.error('the file was shortened while it was read', position);
     return bytesRead;
   }
 
-  // The following take bytes that the window holds: call need() before.
+  // The methods below take bytes that the window already holds: call need() first.
 
   u8(): number {
     return this.#window.readUInt8(this.#advance(1));
@@ -141,7 +140,7 @@ export class HeaderCursor {
     return this.#window.readDoubleLE(this.#advance(8));
   }
 
-  /** A u64 that is used as a count, length or offset: refused where it is no safe integer. */
+  /** A u64 that is a count, length or offset: throws where it is no safe integer. */
   count(what: string): number {
     const low = this.#window.readUInt32LE(this.#at);
     const high = this.#window.readUInt32LE(this.#at + 4);

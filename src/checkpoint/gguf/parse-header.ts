@@ -1,5 +1,5 @@
 // Parses the header of a GGUF file, versions 2 and 3, little-endian (ggml docs/gguf.md): counts, metadata and tensor
-// infos, each checked before it is used. Does not open files and reads no tensor data. Called by gguf-file.ts.
+// infos, each checked before it is used. Opens no file and reads no tensor data. Called by gguf-file.ts.
 import { isUtf8 } from 'node:buffer';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
@@ -22,18 +22,18 @@ const MAX_STRING_BYTES = 16 << 20;
 /** Bounds for the number of metadata keys and of tensors; known models have some thousands at most. */
 const MAX_ENTRIES = 65_536;
 const MAX_DIMENSIONS = 4;
-/** How many bytes are parsed between two looks at the clock. */
-const BYTES_PER_LOOK = 1 << 15;
-const STRINGS_PER_LOOK = 1 << 10;
+/** How many bytes, and how many strings, are parsed between two readings of the clock. */
+const BYTES_PER_CLOCK_READING = 1 << 15;
+const STRINGS_PER_CLOCK_READING = 1 << 10;
 
-/** Where a tensor lies in the file, and what it is. */
+/** A tensor's type, shape and location in the file. */
 export interface GgufTensorInfo {
   readonly name: string;
-  /** The ggml name of its type, such as `F16` or `Q4_K`. */
+  /** ggml's name of its type, such as `F16` or `Q4_K`. */
   readonly type: string;
-  /** Row-major: the last dimension is contiguous. The file holds the same sizes in reverse. */
+  /** Row-major: the last dimension is contiguous. The file has the same sizes in reverse order. */
   readonly shape: readonly number[];
-  /** Bytes from the file's `dataOffset` to the first byte. */
+  /** Offset of the first byte from the file's `dataOffset`, in bytes. */
   readonly offset: number;
   readonly sizeBytes: number;
 }
@@ -91,7 +91,7 @@ async function parseMetadata(
   for (let i = 0; i < count; i++) {
     const start = cursor.offset;
     const key = await parseName(cursor, `the name of metadata key ${i}`);
-    if (values.has(key)) throw cursor.error(`metadata key ${quote(key)} stands twice`, start);
+    if (values.has(key)) throw cursor.error(`metadata key ${quote(key)} occurs twice`, start);
     values.set(key, await parseValue(cursor, `metadata key ${quote(key)}`, timeSlice));
     if (timeSlice.isOver()) await timeSlice.yield();
   }
@@ -161,9 +161,9 @@ async function parseStrings(
   cursor.checkFits(length, 8, what);
   const lengthName = `the length of a string of ${what}`;
   const offsets = new Uint32Array(length + 1);
-  // They take no more than what is left of the file, beside their lengths.
+  // The strings cannot have more bytes than the rest of the file, less their lengths.
   const mostBytes = cursor.left - 8 * length;
-  let bytes = new Uint8Array(Math.min(BYTES_PER_LOOK, mostBytes));
+  let bytes = new Uint8Array(Math.min(BYTES_PER_CLOCK_READING, mostBytes));
   let end = 0;
   let checkedEnd = 0;
   for (let i = 0; i < length; i++) {
@@ -178,11 +178,11 @@ async function parseStrings(
       bytes = larger;
     }
     cursor.copyTo(bytes, end, sizeBytes);
-    // Strings that join to valid UTF-8 and do not begin within a character are valid each.
+    // If their concatenation is valid UTF-8 and none begins inside a character, each of the strings is valid.
     if (sizeBytes > 0 && ((bytes[end] as number) & 0xc0) === 0x80) throw notUtf8(cursor, what);
     end += sizeBytes;
     offsets[i + 1] = end;
-    if (end - checkedEnd < BYTES_PER_LOOK && i % STRINGS_PER_LOOK !== 0 && i + 1 < length) continue;
+    if (end - checkedEnd < BYTES_PER_CLOCK_READING && i % STRINGS_PER_CLOCK_READING !== 0 && i + 1 < length) continue;
     if (!isUtf8(bytes.subarray(checkedEnd, end))) throw notUtf8(cursor, what);
     checkedEnd = end;
     if (timeSlice.isOver()) await timeSlice.yield();
@@ -208,7 +208,7 @@ async function parseNumbers(
     for (let i = 0; i < length; i++) {
       const byte = bytes[i] as number;
       if (byte > 1) throw cursor.error(`${what} holds a bool of value ${byte}`, start + i);
-      if (i % BYTES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
+      if (i % BYTES_PER_CLOCK_READING === 0 && timeSlice.isOver()) await timeSlice.yield();
     }
   }
   return { type: 'array', element, value } as MetadataArray;
@@ -235,7 +235,7 @@ async function parseTensorInfos(
   for (let i = 0; i < count; i++) {
     const start = cursor.offset;
     const name = await parseName(cursor, `the name of tensor ${i}`);
-    if (infos.has(name)) throw cursor.error(`tensor ${quote(name)} stands twice`, start);
+    if (infos.has(name)) throw cursor.error(`tensor ${quote(name)} occurs twice`, start);
     infos.set(name, await parseTensorInfo(cursor, name));
     if (timeSlice.isOver()) await timeSlice.yield();
   }
@@ -266,7 +266,7 @@ async function parseTensorInfo(cursor: HeaderCursor, name: string): Promise<Gguf
   return { name, type: type.name, shape, offset: cursor.count(`the offset of ${what}`), sizeBytes };
 }
 
-/** Tensors must lie in the file, aligned, without overlap. Gaps between them are allowed. */
+/** Tensors must be inside the file, aligned, and not overlap. Gaps between them are allowed. */
 function checkPlacement(
   cursor: HeaderCursor,
   infos: GgufTensorInfo[],
@@ -279,7 +279,7 @@ function checkPlacement(
   for (const { name, offset, sizeBytes } of infos) {
     const what = `tensor ${quote(name)}`;
     if (offset % alignment !== 0) {
-      throw cursor.error(`${what} lies at offset ${offset}, no multiple of the alignment ${alignment}`, infosOffset);
+      throw cursor.error(`${what} has offset ${offset}, no multiple of the alignment ${alignment}`, infosOffset);
     }
     if (sizeBytes > dataSizeBytes || offset > dataSizeBytes - sizeBytes) {
       throw cursor.error(

@@ -1,5 +1,5 @@
 // The tensor types of ggml by their code in a GGUF file: name, elements per block, bytes per block (ggml.h and the
-// block structs of ggml-common.h). Says which of them this library computes with; holds no conversion.
+// block structs of ggml-common.h), and which of them this library computes with. Converts nothing.
 import { quantizedFormats } from '../../ops/quantized/quantized-type.js';
 
 export interface TensorType {
@@ -41,7 +41,7 @@ const table: readonly (readonly [code: number, name: string, blockElements: numb
   [39, 'MXFP4', 32, 17],
 ];
 
-/** Tensor types by their code in the file. A code that is not here has no known size. */
+/** Tensor types by their code in the file. The size of a type with another code is unknown. */
 export const tensorTypes: ReadonlyMap<number, TensorType> = new Map(
   table.map(([code, name, blockElements, blockBytes]) => [code, { name, blockElements, blockBytes }]),
 );
@@ -49,7 +49,7 @@ export const tensorTypes: ReadonlyMap<number, TensorType> = new Map(
 /** Codes by name. */
 export const tensorTypeCodes: ReadonlyMap<string, number> = new Map(table.map(([code, name]) => [name, code]));
 
-/** The types that models may be computed in; all others are listed, measured and refused by name. */
+/** The types that this library computes with. Files with the others can be inspected, but not loaded. */
 export const supportedTensorTypes: ReadonlySet<string> = new Set([
   'F32',
   'F16',
@@ -58,7 +58,7 @@ export const supportedTensorTypes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Bytes of a tensor, or `undefined` where its rows are not whole blocks or the size is no safe integer.
+ * The bytes of a tensor; `undefined` where its rows are not whole blocks or the size is no safe integer.
  * @param shape row-major: the last dimension is the row length
  */
 export function tensorSizeBytes(type: TensorType, shape: readonly number[]): number | undefined {

@@ -1,5 +1,5 @@
-// Writes GGUF files, version 3, little-endian, tensor by tensor without holding them all. Converts nothing. Called by
-// the tests, which make models with it, and by whatever writes a model in another type.
+// Writes GGUF files, version 3, little-endian, one tensor at a time, so that memory never holds all of them. Converts
+// nothing. Called by quantize.ts, and by tests and benchmarks to make models.
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
@@ -18,23 +18,23 @@ import { FileSink } from './file-sink.js';
 import { tensorSizeBytes, tensorTypeCodes, tensorTypes } from './tensor-types.js';
 
 const VERSION = 3;
-const STRINGS_PER_LOOK = 512;
+const STRINGS_PER_CLOCK_READING = 512;
 
-/** Bytes of a tensor: at once, or in pieces that are asked for when they are due. */
+/** A tensor's bytes: all at once, or in chunks that are asked for one by one. */
 export type GgufTensorData = ArrayBufferView | AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>;
 
 export interface GgufTensorSource {
   readonly name: string;
-  /** The ggml name of the type, such as `F16`. */
+  /** ggml's name of the type, such as `F16`. */
   readonly type: string;
   /** Row-major: the last dimension is contiguous. */
   readonly shape: readonly number[];
-  /** The tensor's bytes as they shall stand in the file, exactly as many as type and shape make. */
+  /** The tensor's bytes as the file stores them; exactly as many as type and shape require. */
   readonly data: GgufTensorData;
 }
 
 export interface GgufContent {
-  /** In the order of the file. `general.alignment` acts; the default is 32. */
+  /** In the order of the file. `general.alignment` sets the alignment, by default 32 bytes. */
   readonly metadata: Iterable<readonly [key: string, value: MetadataValue]>;
   readonly tensors: readonly GgufTensorSource[];
 }
@@ -46,8 +46,8 @@ interface PlacedTensor extends GgufTensorSource {
 }
 
 /**
- * Writes a file. It appears at `path` when it is complete; until then, and after a failure, what was there stays.
- * @throws TesseraeError ERR_ARGUMENT for content that does not fit together, ERR_FILE when it cannot be written;
+ * Writes a file. It appears at `path` when it is complete; until then, and after a failure, `path` is unchanged.
+ * @throws TesseraeError ERR_ARGUMENT for inconsistent content, ERR_FILE when it cannot be written;
  * AbortError when the signal fires
  */
 export async function writeGguf(
@@ -99,7 +99,7 @@ function placeTensors(sources: readonly GgufTensorSource[], alignment: number): 
   let offset = 0;
   return sources.map((source) => {
     const what = `tensor ${quote(source.name)}`;
-    if (names.has(source.name)) throw new TesseraeError('ERR_ARGUMENT', `${what} stands twice`);
+    if (names.has(source.name)) throw new TesseraeError('ERR_ARGUMENT', `${what} occurs twice`);
     names.add(source.name);
     const typeCode = tensorTypeCodes.get(source.type);
     const type = typeCode === undefined ? undefined : tensorTypes.get(typeCode);
@@ -170,7 +170,7 @@ async function writeArray(sink: FileSink, { element, value }: MetadataArray, tim
   if (element !== 'string') return sink.bytes(bytesOf(value));
   for (let i = 0; i < value.length; i++) {
     await sink.string(value.bytesAt(i));
-    if (i % STRINGS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
+    if (i % STRINGS_PER_CLOCK_READING === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
 }
 
@@ -180,9 +180,9 @@ async function writeTensor(
   timeSlice: TimeSlice,
 ): Promise<void> {
   let written = 0;
-  for await (const piece of ArrayBuffer.isView(data) ? [data] : data) {
+  for await (const chunk of ArrayBuffer.isView(data) ? [data] : data) {
     timeSlice.throwIfAborted();
-    const bytes = bytesOf(piece);
+    const bytes = bytesOf(chunk);
     written += bytes.length;
     if (written > sizeBytes) break;
     await sink.bytes(bytes, () => timeSlice.throwIfAborted());

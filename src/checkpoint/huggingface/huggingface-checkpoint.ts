@@ -1,5 +1,5 @@
-// A model in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives
-// all of it under the names of GGUF. Called by open-checkpoint.ts.
+// A checkpoint in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives everything
+// under GGUF's names; what is particular to a family is in src/architectures. Called by open-checkpoint.ts.
 import { basename, join } from 'node:path';
 import type { TensorRule } from '../../architectures/huggingface-mapping.js';
 import { TesseraeError } from '../../base/errors.js';
@@ -22,16 +22,16 @@ const configName = 'config.json';
 const weightsName = 'model.safetensors';
 const indexName = 'model.safetensors.index.json';
 const tokenizerName = 'tokenizer.json';
-const MOST_FILES = 1000;
+const MAX_FILES = 1000;
 /** The largest tokenizer.json in use has about 35 MB. */
-const MOST_TOKENIZER_BYTES = 128 << 20;
+const MAX_TOKENIZER_BYTES = 128 << 20;
 
 /** In the order of llama.cpp's `pooling_type`. */
 const poolingModes = ['pooling_mode_mean_tokens', 'pooling_mode_cls_token', 'pooling_mode_lasttoken'];
 
 /**
- * @throws TesseraeError ERR_FILE for a folder without a model, ERR_MODEL_FILE for files that are damaged or do not fit
- * together, ERR_UNSUPPORTED for models that are not built; AbortError
+ * @throws TesseraeError ERR_FILE for a folder without a model, ERR_MODEL_FILE for files that are damaged or
+ * inconsistent, ERR_UNSUPPORTED for models that cannot be computed; AbortError
  */
 export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCheckpointOptions): Promise<Checkpoint> {
   const config = await readJsonFile(path, configName, signal);
@@ -40,7 +40,7 @@ export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCh
     throw new TesseraeError('ERR_FILE', `${path}: ${problem}`);
   }
   const { architecture, metadata, tensorNames, tied } = translateConfig(config, join(path, configName));
-  const tokenizer = await readSmallFile(path, tokenizerName, MOST_TOKENIZER_BYTES, signal);
+  const tokenizer = await readSmallFile(path, tokenizerName, MAX_TOKENIZER_BYTES, signal);
   if (tokenizer === undefined) {
     throw new TesseraeError('ERR_UNSUPPORTED', `${path}: there is no ${tokenizerName}; other tokenizers are not read`);
   }
@@ -93,19 +93,19 @@ class HuggingFaceCheckpoint implements Checkpoint {
   }
 }
 
-/** The files that the index names, or the only one. */
+/** The safetensors files that the index names; without an index there is one file. */
 async function namesOfFiles(path: string, signal: AbortSignal | undefined): Promise<string[]> {
   const index = await readJsonFile(path, indexName, signal);
   if (index === undefined) return [weightsName];
   const map = new JsonView(index, join(path, indexName)).at('weight_map');
   const names = new Set<string>();
   for (const name of Object.values(map.rawObject())) {
-    // A name leads nowhere but into the folder.
+    // A name must not lead out of the folder.
     if (typeof name !== 'string' || name !== basename(name) || !name.endsWith('.safetensors')) {
       throw map.error(`names the file ${describeJson(name)}, which is no safetensors file of the folder`);
     }
     names.add(name);
-    if (names.size > MOST_FILES) throw map.error(`names more than ${MOST_FILES} files`);
+    if (names.size > MAX_FILES) throw map.error(`names more than ${MAX_FILES} files`);
   }
   if (names.size === 0) throw map.error('names no files');
   return [...names].sort();
@@ -123,7 +123,7 @@ function tensorsOf(
       if (translation === undefined) continue;
       const { name, transposed = false, plus = 0 } = translation;
       if (tensors.has(name)) {
-        throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(info.name)} stands twice in the model`);
+        throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(info.name)} occurs twice in the model`);
       }
       const { position, sizeBytes, type = info.dtype } = info;
       const shape = transposed ? [...info.shape].reverse() : info.shape;
@@ -134,9 +134,9 @@ function tensorsOf(
 }
 
 /**
- * Embeddings often have rows beyond the last token, up to a round number: they become tokens that nothing stands for,
- * as llama.cpp's conversion makes them.
- * @throws TesseraeError ERR_MODEL_FILE where they are more than the tokens, which is no round number any more
+ * Adds unused tokens for the rows that an embedding has beyond the last token, as llama.cpp's conversion does: many models
+ * round the number of rows up.
+ * @throws TesseraeError ERR_MODEL_FILE where the added rows are more than the tokens: no model rounds up so far
  */
 function padTokens(metadata: Map<string, MetadataValue>, embedding: CheckpointTensor | undefined): void {
   const tokens = metadata.get('tokenizer.ggml.tokens') as MetadataArray & { value: StringList };
@@ -171,7 +171,7 @@ function padTokens(metadata: Map<string, MetadataValue>, embedding: CheckpointTe
   metadata.set('tokenizer.ggml.scores', { type: 'array', element: 'f32', value: paddedScores });
 }
 
-/** How sentence-transformers pools the states, where the folder says it. */
+/** Adds how sentence-transformers pools the states, where the folder says so. */
 async function addPooling(
   path: string,
   architecture: string,

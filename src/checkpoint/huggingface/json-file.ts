@@ -1,14 +1,15 @@
-// Small JSON files of a model's folder, bounded before they are read. Called by huggingface-checkpoint.ts.
+// Reads the small files of a Hugging Face folder, refusing those that are too large before reading them. Called by
+// huggingface-checkpoint.ts.
 import { join } from 'node:path';
 import { TesseraeError } from '../../base/errors.js';
 import { ModelFile } from '../model-file.js';
 
-/** What is parsed at once; a tokenizer_config.json may have one MB, an index of files half of that. */
-const MOST_PARSED_BYTES = 16 << 20;
+/** JSON of this size is parsed in one go. A tokenizer_config.json has up to 1 MB, an index of files half of that. */
+const MAX_PARSED_BYTES = 16 << 20;
 
-/** The parsed document; undefined where the folder has no such file. */
+/** The parsed document; `undefined` where the folder has no such file. */
 export async function readJsonFile(folder: string, name: string, signal?: AbortSignal | undefined): Promise<unknown> {
-  const bytes = await readSmallFile(folder, name, MOST_PARSED_BYTES, signal);
+  const bytes = await readSmallFile(folder, name, MAX_PARSED_BYTES, signal);
   if (bytes === undefined) return undefined;
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -17,11 +18,11 @@ export async function readJsonFile(folder: string, name: string, signal?: AbortS
   }
 }
 
-/** The bytes of a file; undefined where the folder has none of that name. */
+/** The bytes of a file; `undefined` where the folder has none of that name. */
 export async function readSmallFile(
   folder: string,
   name: string,
-  mostBytes: number,
+  maxBytes: number,
   signal?: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   const path = join(folder, name);
@@ -34,8 +35,8 @@ export async function readSmallFile(
     throw error;
   }
   try {
-    if (file.sizeBytes > mostBytes) {
-      throw new TesseraeError('ERR_MODEL_FILE', `${path}: has ${file.sizeBytes} bytes, more than ${mostBytes}`);
+    if (file.sizeBytes > maxBytes) {
+      throw new TesseraeError('ERR_MODEL_FILE', `${path}: has ${file.sizeBytes} bytes, more than ${maxBytes}`);
     }
     const bytes = new Uint8Array(file.sizeBytes);
     await file.readInto(bytes, 0, 'the document', signal);

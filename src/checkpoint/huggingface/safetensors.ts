@@ -1,5 +1,5 @@
-// Opens safetensors files: eight bytes that give the length of a JSON header, the header, and the tensors' bytes. Reads
-// no tensor; what is in a file is data of strangers. Called by huggingface-checkpoint.ts.
+// Opens safetensors files: eight bytes with the length of a JSON header, the header, and the tensors' bytes. The header is
+// untrusted, and checked as a whole. Reads no tensor data. Called by huggingface-checkpoint.ts.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { describeJson } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
@@ -7,12 +7,12 @@ import { TimeSlice } from '../../base/time-slice.js';
 import { ModelFile } from '../model-file.js';
 import { isObject } from './json-file.js';
 
-/** A header of ten thousand tensors takes about one MiB; none is parsed that could hold up the event loop for long. */
-const MOST_HEADER_BYTES = 16 << 20;
+/** A header of ten thousand tensors has about one MiB. Larger ones than this would block the event loop while they are parsed. */
+const MAX_HEADER_BYTES = 16 << 20;
 const LENGTH_BYTES = 8;
-const MOST_DIMENSIONS = 8;
+const MAX_DIMENSIONS = 8;
 
-/** Bytes of an element, of all types that the format has; those with a type of GGUF can be loaded. */
+/** The bytes of an element, and GGUF's name of the type, for all types of the format. Those without a name cannot be loaded. */
 const elementTypes: Readonly<Record<string, readonly [bytes: number, type?: string]>> = {
   F32: [4, 'F32'],
   F16: [2, 'F16'],
@@ -33,17 +33,17 @@ const elementTypes: Readonly<Record<string, readonly [bytes: number, type?: stri
 
 export interface SafetensorsInfo {
   readonly name: string;
-  /** As GGUF names it; undefined for types that no model can be computed in. */
+  /** GGUF's name of the type; `undefined` for types that cannot be loaded. */
   readonly type: string | undefined;
-  /** As the file names it. */
+  /** The file's name of the type. */
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Of the first byte, from the beginning of the file. */
+  /** Offset in the file of the first byte. */
   readonly position: number;
   readonly sizeBytes: number;
 }
 
-/** An open file; the caller closes `file`. */
+/** The caller closes `file`. */
 export interface SafetensorsFile {
   readonly file: ModelFile;
   readonly tensors: ReadonlyMap<string, SafetensorsInfo>;
@@ -71,7 +71,7 @@ async function readHeader(
   await file.readInto(lengthBytes, 0, 'the length of the header', signal);
   const length = Number(lengthBytes.readBigUInt64LE());
   if (length > file.sizeBytes - LENGTH_BYTES) throw fail(`not a safetensors file: a header of ${length} bytes`);
-  if (length > MOST_HEADER_BYTES) throw fail(`its header has ${length} bytes, more than ${MOST_HEADER_BYTES}`);
+  if (length > MAX_HEADER_BYTES) throw fail(`its header has ${length} bytes, more than ${MAX_HEADER_BYTES}`);
   const text = Buffer.alloc(length);
   await file.readInto(text, LENGTH_BYTES, 'the header', signal);
   let header: unknown;
@@ -106,7 +106,7 @@ function readTensor(
     throw fail(`${what} has the unknown type ${describeJson(dtype)}`);
   }
   const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-  if (!Array.isArray(shape) || shape.length > MOST_DIMENSIONS || !shape.every(isSize)) {
+  if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isSize)) {
     throw fail(`${what} has no valid shape`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {

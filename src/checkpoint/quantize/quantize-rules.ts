@@ -1,15 +1,15 @@
-// Which type each tensor of a quantized file has. The rules are those of llama.cpp's `llama-quantize` for the same
-// types, so that files of both have the same size and quality. Knows names and shapes; converts nothing.
+// Chooses the type of each tensor of a quantized file, by its name and shape. The rules are those of llama.cpp's
+// `llama-quantize`, so that its files and ours have the same size and quality. Converts nothing. Called by quantize.ts.
 import type { QuantizeTarget } from '../../ops/quantized/quantize-blocks.js';
 import { tensorTypeCodes, tensorTypes } from '../gguf/tensor-types.js';
 
-/** `q4_k` is what llama.cpp calls Q4_K_M: Q4_K with more bits in the tensors that suffer most. */
+/** `q4_k` is llama.cpp's Q4_K_M: Q4_K, with more bits for the tensors that lose most by quantizing. */
 export type QuantizeType = 'q8_0' | 'q4_0' | 'q4_k' | 'q6_k';
 
 interface TypeRule {
-  /** Of all matrices that no other rule takes. */
+  /** The type of all matrices that have no rule of their own. */
   readonly base: QuantizeTarget;
-  /** `general.file_type`: llama.h's llama_ftype. */
+  /** The value of `general.file_type`: llama.h's llama_ftype. */
   readonly fileType: number;
 }
 
@@ -20,13 +20,13 @@ export const quantizeTypes: Readonly<Record<QuantizeType, TypeRule>> = {
   q6_k: { base: 'Q6_K', fileType: 18 },
 };
 
-/** `general.quantization_version`: of the block formats, 2 since half-precision scales. */
+/** The value of `general.quantization_version`: 2 since block types have half-precision scales. */
 export const QUANTIZATION_VERSION = 2;
 
-/** What the rules must know of the whole model. */
+/** Facts about the whole model that the rules depend on. */
 export interface ModelFacts {
   readonly layers: number;
-  /** Whether there is an output matrix; without one the embedding is it. */
+  /** Whether there is an output matrix; without one the embedding serves as it. */
   readonly hasOutput: boolean;
 }
 
@@ -36,17 +36,17 @@ export interface TensorFacts {
   readonly shape: readonly number[];
 }
 
-/** Matrices that are read row by row, or so small that their precision is worth more than their bytes. */
+/** Tensors that keep their type: they are read row by row, or too small for quantizing to save much. */
 const kept = /(^|\.)(position_embd|token_types|ffn_gate_inp|[a-z_]*norm)\.weight$/;
 
-/** What takes the place of a type whose blocks do not fill a row. */
+/** The type used instead where a row is not a whole number of blocks. */
 const fallbacks: Readonly<Partial<Record<QuantizeTarget, QuantizeTarget>>> = {
   Q4_K: 'Q5_0',
   Q5_K: 'Q5_1',
   Q6_K: 'Q8_0',
 };
 
-/** The type that a tensor shall have; undefined where it stays as it is: vectors, norms, position tables. */
+/** The type for a tensor; `undefined` where it keeps its own: vectors, norms, tables of positions. */
 export function quantizedTypeOf(
   tensor: TensorFacts,
   type: QuantizeType,
@@ -65,11 +65,11 @@ function wantedType(name: string, type: QuantizeType, model: ModelFacts): Quanti
   if (type !== 'q4_k') return base;
   const [, layer = '', part = ''] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? [];
   if (part === 'attn_qkv') return 'Q5_K';
-  const matters = part === 'attn_v' || part === 'ffn_down';
-  return matters && takesMoreBits(Number(layer), model.layers) ? 'Q6_K' : base;
+  const isSensitive = part === 'attn_v' || part === 'ffn_down';
+  return isSensitive && takesMoreBits(Number(layer), model.layers) ? 'Q6_K' : base;
 }
 
-/** The first and last eighth of the layers, and every third between them. */
+/** Whether a layer is in the first or last eighth, or every third between them. */
 function takesMoreBits(layer: number, layers: number): boolean {
   const eighth = Math.floor(layers / 8);
   return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2;

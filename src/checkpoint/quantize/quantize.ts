@@ -1,5 +1,5 @@
-// Writes a GGUF file anew with quantized weights: tensors go through memory in pieces, read, encoded by all workers, and
-// written. Which tensor gets which type stands in quantize-rules.ts. Called by the engine.
+// Quantizes a GGUF file into another: reads the tensors in chunks, encodes them on all workers, and writes them.
+// quantize-rules.ts chooses the types. Called by the engine.
 import { stat } from 'node:fs/promises';
 import { TesseraeError } from '../../base/errors.js';
 import { checkFlag, checkOptions } from '../../base/options.js';
@@ -22,20 +22,20 @@ import { messageOf } from '../model-file.js';
 import { QUANTIZATION_VERSION, type QuantizeType, quantizedTypeOf, quantizeTypes } from './quantize-rules.js';
 
 export interface QuantizeProgress {
-  /** Bytes of the input's tensors, so far and in all. */
+  /** Bytes of the input's tensors: written so far, and in total. */
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
 
 export interface QuantizeOptions {
   readonly type: QuantizeType;
-  /** Whether an output that exists may be replaced. */
+  /** Whether an existing output may be replaced; false by default. */
   readonly force?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: QuantizeProgress) => void) | undefined;
 }
 
-/** What was written. */
+/** The written file. */
 export interface QuantizeResult {
   readonly path: string;
   readonly inputBytes: number;
@@ -44,14 +44,15 @@ export interface QuantizeResult {
   readonly tensorTypes: Readonly<Record<string, number>>;
 }
 
-/** Elements that are in memory at a time, twice: a multiple of every block. */
-const PIECE_ELEMENTS = 1 << 22;
+/** Elements of a chunk, of which two are in memory at a time: a multiple of every block. */
+const CHUNK_ELEMENTS = 1 << 22;
 
 const op = 'quantizeModel';
 
 /**
- * The output appears under its name when it is complete; until then, and after a failure, what was there stays.
- * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_ARGUMENT, ERR_UNSUPPORTED for an input that is quantized already,
+ * Writes a quantized copy of a GGUF model. The output appears when it is complete; until then, and after a failure, the path
+ * is unchanged.
+ * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_ARGUMENT, ERR_UNSUPPORTED for an input that is already quantized,
  * ERR_BUDGET; AbortError when the signal fires
  */
 export async function quantizeModel(
@@ -74,16 +75,16 @@ export async function quantizeModel(
   const targets = targetsOf(checkpoint, type);
   const totalBytes = [...checkpoint.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let doneBytes = 0;
-  const onPiece = (bytes: number) => {
+  const onChunk = (bytes: number) => {
     doneBytes += bytes;
     onProgress?.({ doneBytes, totalBytes });
   };
-  const pieces = new PieceReader(compute, { signal, onPiece });
+  const chunks = new ChunkReader(compute, { signal, onChunk });
   const tensors = [...checkpoint.tensors.values()].map((info): GgufTensorSource => {
     const target = targets.get(info.name);
     const { name, shape } = info;
-    if (target === undefined) return { name, shape, type: info.type, data: pieces.copied(info) };
-    return { name, shape, type: target, data: pieces.quantized(info, target) };
+    if (target === undefined) return { name, shape, type: info.type, data: chunks.copied(info) };
+    return { name, shape, type: target, data: chunks.quantized(info, target) };
   });
   await writeGguf(output, { metadata: metadataOf(checkpoint, type), tensors }, signalOption);
   return {
@@ -99,7 +100,7 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
     throw new TesseraeError('ERR_ARGUMENT', `expected the path of the output, got ${quote(String(output))}`, { op });
   }
   const there = await stat(output).catch((error: NodeJS.ErrnoException) => {
-    // An absent folder is found when the file is opened for writing.
+    // Where the folder is absent, opening the file for writing fails.
     if (error.code === 'ENOENT') return undefined;
     throw new TesseraeError('ERR_FILE', `${output}: cannot be written: ${messageOf(error)}`, { cause: error });
   });
@@ -110,10 +111,10 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
     throw new TesseraeError('ERR_ARGUMENT', `input and output are the same file, ${output}`, { op });
   }
   if (!there.isFile()) throw new TesseraeError('ERR_FILE', `${output}: cannot be written: it is not a regular file`);
-  if (!force) throw new TesseraeError('ERR_FILE', `${output}: exists already, and would be replaced only by force`);
+  if (!force) throw new TesseraeError('ERR_FILE', `${output}: exists already, and is replaced only by force`);
 }
 
-/** The types of the tensors that are not copied as they stand. */
+/** The types of the tensors that are quantized; the others are copied. */
 function targetsOf(checkpoint: Checkpoint, type: QuantizeType): Map<string, QuantizeTarget> {
   const architecture = checkpoint.metadata.string('general.architecture');
   const facts = {
@@ -126,7 +127,7 @@ function targetsOf(checkpoint: Checkpoint, type: QuantizeType): Map<string, Quan
     if (target === undefined || target === info.type) continue;
     if (!Object.hasOwn(quantizeSources, info.type)) {
       const sources = Object.keys(quantizeSources).join(', ');
-      const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding adds to the first`;
+      const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding would add to the error`;
       throw new TesseraeError('ERR_UNSUPPORTED', `${checkpoint.path}: tensor ${quote(info.name)} ${problem}`);
     }
     targets.set(info.name, target);
@@ -134,7 +135,7 @@ function targetsOf(checkpoint: Checkpoint, type: QuantizeType): Map<string, Quan
   return targets;
 }
 
-/** What is told anew, and what says that the input is one part of many. */
+/** Keys that are written anew, and those that say that the input is split. */
 const replacedKeys = /^(general\.(file_type|quantization_version)|split\..*)$/;
 
 function* metadataOf(checkpoint: Checkpoint, type: QuantizeType): Generator<readonly [string, MetadataValue]> {
@@ -151,63 +152,63 @@ function countTypes(tensors: readonly GgufTensorSource[]): Record<string, number
   return counts;
 }
 
-interface PieceOptions {
+interface ChunkOptions {
   readonly signal: AbortSignal | undefined;
-  readonly onPiece: (sourceBytes: number) => void;
+  readonly onChunk: (sourceBytes: number) => void;
 }
 
-/** Gives tensors to the writer piece by piece. */
-class PieceReader {
+/** Gives tensors to the writer, chunk by chunk. */
+class ChunkReader {
   readonly #compute: Compute;
-  readonly #options: PieceOptions;
+  readonly #options: ChunkOptions;
 
-  constructor(compute: Compute, options: PieceOptions) {
+  constructor(compute: Compute, options: ChunkOptions) {
     this.#compute = compute;
     this.#options = options;
   }
 
-  /** The tensor's bytes as they are. */
+  /** The tensor's bytes, unchanged. */
   async *copied(info: CheckpointTensor): AsyncGenerator<Uint8Array> {
-    const buffer = new Uint8Array(Math.min(info.sizeBytes, PIECE_ELEMENTS));
+    const buffer = new Uint8Array(Math.min(info.sizeBytes, CHUNK_ELEMENTS));
     for (let at = 0; at < info.sizeBytes; at += buffer.length) {
-      const piece = buffer.subarray(0, info.sizeBytes - at);
-      await this.#read(info, at, piece);
-      yield piece;
-      this.#options.onPiece(piece.length);
+      const chunk = buffer.subarray(0, info.sizeBytes - at);
+      await this.#read(info, at, chunk);
+      yield chunk;
+      this.#options.onChunk(chunk.length);
     }
   }
 
-  /** The tensor's blocks. While a piece is written the next one is read and encoded. */
+  /** The tensor's blocks. While a chunk is written, the next one is read and encoded. */
   async *quantized(info: CheckpointTensor, to: QuantizeTarget): AsyncGenerator<Uint8Array> {
     const size = info.shape.reduce((product, dim) => product * dim, 1);
-    const starts = Array.from({ length: Math.ceil(size / PIECE_ELEMENTS) }, (_, index) => index * PIECE_ELEMENTS);
-    const lanes = [0, 1]
+    const starts = Array.from({ length: Math.ceil(size / CHUNK_ELEMENTS) }, (_, index) => index * CHUNK_ELEMENTS);
+    const buffers = [0, 1]
       .slice(0, starts.length)
-      .map(() => new Lane(this.#compute, info, to, Math.min(size, PIECE_ELEMENTS)));
+      .map(() => new ChunkBuffer(this.#compute, info, to, Math.min(size, CHUNK_ELEMENTS)));
     const produce = async (index: number) => {
       const start = starts[index] as number;
-      const lane = lanes[index % 2] as Lane;
-      const elements = Math.min(PIECE_ELEMENTS, size - start);
-      return lane.encode(
+      const buffer = buffers[index % 2] as ChunkBuffer;
+      const elements = Math.min(CHUNK_ELEMENTS, size - start);
+      return buffer.encode(
         elements,
-        (target) => this.#read(info, start * lane.sourceBytes, target),
+        (target) => this.#read(info, start * buffer.sourceBytes, target),
         this.#options.signal,
       );
     };
     let next: Promise<Uint8Array> | undefined;
     try {
       for (const [index, start] of starts.entries()) {
-        const piece = await (next ?? produce(0));
+        const chunk = await (next ?? produce(0));
         next = index + 1 < starts.length ? produce(index + 1) : undefined;
-        // Should the writer fail, nobody waits for what is under way but the end of this function.
+        // If the writer fails, `finally` awaits this chunk; until then its rejection must not count as unhandled.
         next?.catch(() => {});
-        yield piece;
-        const elements = Math.min(PIECE_ELEMENTS, size - start);
-        this.#options.onPiece(elements * elementBytes(info.type as QuantizeSource));
+        yield chunk;
+        const elements = Math.min(CHUNK_ELEMENTS, size - start);
+        this.#options.onChunk(elements * elementBytes(info.type as QuantizeSource));
       }
     } finally {
       await next?.catch(() => {});
-      for (const lane of lanes) lane.dispose();
+      for (const buffer of buffers) buffer.dispose();
     }
   }
 
@@ -216,8 +217,8 @@ class PieceReader {
   }
 }
 
-/** The memory of one piece: its elements and its blocks. */
-class Lane {
+/** The memory of one chunk: its elements and its blocks. */
+class ChunkBuffer {
   readonly sourceBytes: number;
   readonly #compute: Compute;
   readonly #from: QuantizeSource;

@@ -44,7 +44,7 @@ describe('the bundled model', () => {
     expect(file.file.sizeBytes).toBe(readFileSync(bundledModelPath).length);
   });
 
-  test('is read into shared memory as it stands in the file', async () => {
+  test('is read into shared memory unchanged', async () => {
     await using file = await openGguf(bundledModelF32Path);
     const whole = readFileSync(bundledModelF32Path);
     const hash = (bytes: Uint8Array) => createHash('sha256').update(Buffer.from(bytes)).digest('hex');
@@ -200,8 +200,8 @@ const refusals: [what: string, message: string, bytes: Buffer][] = [
       .build(),
   ],
   [
-    'a key that stands twice',
-    '"k" stands twice',
+    'a key that occurs twice',
+    '"k" occurs twice',
     header(0, 2).string('k').type('u8').u8(1).string('k').type('u8').u8(1).build(),
   ],
   [
@@ -281,7 +281,7 @@ const refusals: [what: string, message: string, bytes: Buffer][] = [
   ],
   ['an alignment of 48', 'got 48', header(0, 1).string('general.alignment').type('u32').u32(48).build()],
   ['an alignment of another type', 'got u64', header(0, 1).string('general.alignment').type('u64').u64(32).build()],
-  ['a tensor that stands twice', 'tensor "a" stands twice', tensorFile([{}, { offset: 32 }], 64)],
+  ['a tensor that occurs twice', 'tensor "a" occurs twice', tensorFile([{}, { offset: 32 }], 64)],
   ['a tensor without a name', 'the name of tensor 0 is empty', tensorFile([{ name: '' }])],
   ['a tensor of no dimensions', 'has 0 dimensions', tensorFile([{ dims: [] }])],
   ['a tensor of 5 dimensions', 'has 5 dimensions', tensorFile([{ dims: [1, 1, 1, 1, 1] }])],

@@ -127,7 +127,7 @@ describe('parts are refused', () => {
       'with a tensor in two of them',
       ({ index, tensors }) => void (index === 1 && tensors.push(content.tensors[0] as (typeof tensors)[0])),
       0,
-      /00002-of-00003.*tensor "token_embd\.weight" stands in .*00001-of-00003/,
+      /00002-of-00003.*tensor "token_embd\.weight" is also in .*00001-of-00003/,
     ],
     [
       'that lack a tensor',

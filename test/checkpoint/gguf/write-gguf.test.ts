@@ -172,7 +172,7 @@ describe('what does not fit together is refused', () => {
     ['5 dimensions', 'cannot have the shape', [tensor({ shape: [1, 1, 1, 2, 4] })]],
     ['a dimension of 0', 'cannot have the shape [0, 4]', [tensor({ shape: [0, 4] })]],
     ['rows that are no whole blocks', 'a Q4_0 tensor cannot have the shape [2, 4]', [tensor({ type: 'Q4_0' })]],
-    ['a name that stands twice', 'tensor "w" stands twice', [tensor({}), tensor({})]],
+    ['a name that occurs twice', 'tensor "w" occurs twice', [tensor({}), tensor({})]],
     ['too few bytes', 'has 32 bytes, but only 28 were given', [tensor({ data: new Float32Array(7) })]],
     ['too many bytes', 'has 32 bytes, but more were given', [tensor({ data: new Float32Array(9) })]],
     ['too many pieces', 'more were given', [tensor({ data: [new Float32Array(8), new Float32Array(8)] })]],
