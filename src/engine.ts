@@ -1,7 +1,8 @@
-// Engine: the public entry. Owns the tensor pool and the team, checks and runs ops, records programs, loads models.
+// Engine: the public entry of the library. Owns the tensor pool, the team and the loaded models; its other methods pass
+// their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
 import { totalmem } from 'node:os';
 import { TesseraeError } from './base/errors.js';
-import { checkKeys } from './base/options.js';
+import { checkKeys, checkPositive } from './base/options.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
 import {
   type BlockSizeLimits,
@@ -34,19 +35,20 @@ import { Workspace } from './tensor/workspace.js';
 
 export interface EngineOptions {
   /**
-   * Worker threads; by default `TESSERAE_THREADS`, else as many CPUs as this process may use: what its affinity and its
-   * control groups grant. With one for each CPU of its affinity, each stays on a CPU of its own.
+   * Number of worker threads; by default `TESSERAE_THREADS`, else the number of CPUs that the affinity mask and the control
+   * groups of this process allow. With one worker per CPU, each worker is pinned to its CPU.
    */
   readonly threads?: number | undefined;
   /**
-   * Bytes of shared memory that tensors, models and the workers' scratch may take; by default three quarters of the
-   * memory that this process may use. What would exceed it fails with ERR_BUDGET before it is allocated.
+   * The most bytes of shared memory for tensors, models and the workers' scratch; by default three quarters of the memory
+   * that this process may use. An allocation that would exceed it fails with ERR_BUDGET.
    */
   readonly memoryBudget?: number | undefined;
-  /** Forces a kernel set; by default `TESSERAE_ISA`, else the best that the CPU runs. */
+  /** The kernel set; by default `TESSERAE_ISA`, else the best one that this CPU can run. */
   readonly isa?: IsaName | undefined;
   /**
-   * How matrix products are cut into blocks, in elements; by default as the caches of this machine suggest. Speed only.
+   * The block sizes of matrix products, in elements; by default chosen for the caches of this machine. They affect speed
+   * only, never results.
    */
   readonly blockSizes?: BlockSizeOptions | undefined;
 }
@@ -56,12 +58,12 @@ export interface EngineStats {
   readonly isa: IsaName;
   readonly threads: number;
   readonly pool: PoolStats;
-  /** Bytes of model files that are mapped. They are no part of the pool, and the system decides which are resident. */
+  /** Bytes of model files that are mapped. They do not count as the pool's, and the system decides which are resident. */
   readonly mappedBytes: number;
   readonly team: TeamStats;
 }
 
-/** Buffers of this size and more are advised to stand on huge pages: fewer translations for large operands. */
+/** The system is asked to back buffers of this size and more with huge pages: large operands then need fewer translations. */
 const hugePageBytes = 4 << 20;
 
 interface EngineParts {
@@ -85,7 +87,7 @@ export class Engine {
   /** The kernel set in use. */
   readonly isa: IsaName;
   readonly threads: number;
-  /** How matrix products are cut, in elements. */
+  /** The block sizes of matrix products, in elements. */
   readonly blockSizes: BlockSizes;
   readonly #team: Team;
   readonly #pool: TensorPool;
@@ -107,24 +109,23 @@ export class Engine {
 
   /**
    * Starts the worker threads.
-   * @throws TesseraeError ERR_ARGUMENT, ERR_NATIVE without a usable addon, ERR_BUDGET when the budget does not even
-   * hold the workers' scratch memory, ERR_WORKER_START
+   * @throws TesseraeError ERR_ARGUMENT; ERR_NATIVE without a usable addon; ERR_BUDGET if the workers' scratch memory alone
+   * exceeds the budget; ERR_WORKER_START
    */
   static async create(options: EngineOptions = {}): Promise<Engine> {
-    checkKeys(options, ['threads', 'memoryBudget', 'isa', 'blockSizes'], 'Engine.create');
+    const op = 'Engine.create';
+    checkKeys(options, ['threads', 'memoryBudget', 'isa', 'blockSizes'], op);
     const environment = readEnvironment();
     const addon = loadAddon();
     const cpus = usableCpus();
-    const threads = checkCount(
-      options.threads ?? environment.threads ?? Math.min(cpus, addon.layout.maxSeats),
-      'threads',
-    );
-    if (threads > addon.layout.maxSeats) {
-      throw new TesseraeError('ERR_ARGUMENT', `threads may be ${addon.layout.maxSeats} at most, got ${threads}`);
+    const { maxSeats } = addon.layout;
+    const threads = checkPositive(options.threads ?? environment.threads ?? Math.min(cpus, maxSeats), 'threads', op);
+    if (threads > maxSeats) {
+      throw new TesseraeError('ERR_ARGUMENT', `threads may be ${maxSeats} at most, got ${threads}`, { op });
     }
     const isa = chooseIsa(addon, options.isa ?? environment.isa);
     const blockSizes = chooseBlockSizes(blockSizeLimits(addon, isa), options.blockSizes);
-    const budgetBytes = checkCount(options.memoryBudget ?? defaultBudget(), 'memoryBudget');
+    const budgetBytes = checkPositive(options.memoryBudget ?? defaultBudget(), 'memoryBudget', op);
     const teamBytes = Team.sizeBytes(addon, threads);
     if (budgetBytes <= teamBytes) {
       const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
@@ -142,28 +143,28 @@ export class Engine {
     return new Engine({ addon, isa, blockSizes, team, pool });
   }
 
-  /** A tensor of zeros, or with the given values; the caller disposes it. See {@link TensorPool.tensor}. */
+  /** A tensor with the given values, or of zeros; the caller disposes it. See {@link TensorPool.tensor}. */
   tensor: TensorPool['tensor'] = ((shape: readonly number[], dtypeOrData?: DType, data?: Float32Array) => {
     this.#checkOpen('tensor');
     return this.#pool.tensor(shape, dtypeOrData as DType, data);
   }) as TensorPool['tensor'];
 
-  /** A scope that disposes, at its end, every tensor made in it. */
+  /** A scope that disposes every tensor made in it when it is disposed itself. */
   scope(): TensorScope {
     this.#checkOpen('scope');
     return new TensorScope(this.#pool);
   }
 
   /**
-   * Packs the second operand of matrix products once, for as many products as it is used in. The caller disposes it.
-   * @throws TesseraeError ERR_SHAPE, ERR_DTYPE, ERR_BUDGET and others, as `matmul` does
+   * Packs the second operand of matrix products once, for any number of products. The caller disposes the result.
+   * @throws TesseraeError ERR_SHAPE, ERR_DTYPE, ERR_BUDGET and others, like `matmul`
    */
   async pack(b: Tensor, options: PackOptions = {}): Promise<PackedMatrix> {
     return this.#compute.pack(b, options);
   }
 
   /**
-   * Brings the blocks of quantized weights, as GGUF files have them, into the layout that the kernels stream. The caller
+   * Converts the blocks of quantized weights from their layout in GGUF files to the layout of the kernels. The caller
    * disposes the result; the blocks are no longer needed.
    * @throws TesseraeError ERR_ARGUMENT, ERR_SHAPE, ERR_DTYPE, ERR_BUDGET; AbortError
    */
@@ -171,25 +172,25 @@ export class Engine {
     return this.#compute.packQuantized(blocks, options);
   }
 
-  /** Scratch tensors by name that are reused from call to call; the caller disposes it. */
+  /** Named scratch tensors that are reused from call to call; the caller disposes the workspace. */
   workspace(): Workspace {
     this.#checkOpen('workspace');
     return new Workspace(this.#pool);
   }
 
   /**
-   * Records the ops that `record` calls on its argument, to be replayed with `program.run()`. Tensors of the engine may
-   * be read (weights) or written (through `out`); what `record` returns is found at `program.tensors`.
+   * Records the ops that `record` calls on its argument; `program.run()` replays them. The ops may read tensors of the
+   * engine (weights) and write to them (through `out`). What `record` returns becomes `program.tensors`.
    */
   program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
     return this.#compute.program(record);
   }
 
   /**
-   * Runs a program a few times and tells where the time goes: for each step its kernel, tiles, flops, bytes, time and share
-   * of the FMA peak, and for each tile which worker computed it from when to when. The runs are runs like any other: inputs
-   * are read and outputs written. While it is profiled the program cannot be run by others.
-   * @throws TesseraeError ERR_ARGUMENT for what is no program of this engine, ERR_BUDGET for the memory of the trace, and
+   * Runs a program a few times and reports where its time goes: for each step the kernel, tiles, flops, bytes, time and
+   * share of the FMA peak; for each tile which worker computed it, and when. The runs read inputs and write outputs like
+   * any run. While it is profiled, the program cannot be run otherwise.
+   * @throws TesseraeError ERR_ARGUMENT unless it is a program of this engine, ERR_BUDGET for the memory of the trace, and
    * what `program.run` throws; AbortError
    */
   async profile(program: Program, options: ProfileOptions = {}): Promise<PeakedProfile> {
@@ -201,8 +202,8 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file (all parts of a split one), or a folder of Hugging Face, without blocking. Matrices of floats stay in
-   * the mapped files, which must not be shortened while the model lives; quantized ones are repacked.
+   * Loads a GGUF file (all parts of a split one) or a Hugging Face folder without blocking the event loop. Float matrices
+   * stay in the mapped files, which nobody may shorten while the model is loaded; quantized matrices are repacked.
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
@@ -215,12 +216,12 @@ export class Engine {
     return model;
   }
 
-  /** Writes a GGUF file anew with quantized weights, piece by piece: never the whole model in memory. */
+  /** Writes a copy of a model as a GGUF file with quantized weights. Never has the whole model in memory. */
   async quantizeModel(input: string, output: string, options: QuantizeOptions): Promise<QuantizeResult> {
     return quantizeModel(this.#compute, input, output, options);
   }
 
-  /** A snapshot of what pool and team hold and have done. */
+  /** Statistics of the pool and the team at this moment. */
   stats(): EngineStats {
     return {
       isa: this.isa,
@@ -231,14 +232,14 @@ export class Engine {
     };
   }
 
-  /** Lets go of memory that is idle in the pool. Returns the bytes freed. */
+  /** Frees the idle memory of the pool. Returns the number of bytes freed. */
   trim(): number {
     return this.#pool.trim();
   }
 
   /**
-   * Ends the engine: what is running is cancelled and rejects with ERR_ENGINE_CLOSED, the threads end, models are
-   * disposed, idle memory is freed. Tensors that are still alive stay readable. Closing twice is harmless.
+   * Ends the engine: running calls are cancelled and reject with ERR_ENGINE_CLOSED, the threads end, models are disposed,
+   * and idle memory is freed. Tensors that are still alive stay readable. Closing twice is harmless.
    */
   close(): Promise<void> {
     this.#compute.close();
@@ -253,7 +254,7 @@ export class Engine {
     return this.close();
   }
 
-  /** @internal What an op's method does. */
+  /** @internal Called by the method of each op. */
   call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
     return this.#compute.call(op, args);
   }
@@ -264,11 +265,6 @@ export class Engine {
 }
 
 defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
-
-function checkCount(value: unknown, name: string): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be a positive integer, got ${String(value)}`);
-}
 
 function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
   const { mr, nr } = addon.products[isa] as ProductTraits;

@@ -37,9 +37,8 @@ function checkIsObject(options: unknown, op: string): asserts options is object 
 /** @throws TesseraeError ERR_ARGUMENT unless the value is an integer of at least `least` */
 export function checkPositive(value: unknown, name: string, op: string, least = 1): number {
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be an integer of at least ${least}, got ${String(value)}`, {
-    op,
-  });
+  const wanted = least === 1 ? 'a positive integer' : `an integer of at least ${least}`;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${wanted}, got ${String(value)}`, { op });
 }
 
 /** @throws TesseraeError ERR_ARGUMENT unless the value is undefined or an integer from `least` to `most` */

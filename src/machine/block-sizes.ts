@@ -1,6 +1,7 @@
 // Chooses the block sizes of matrix products: the caller's, else sizes that fit the caches of this machine. They affect
 // speed only, never results (native/kernels/block_sizes.h says what each one cuts). Called by the engine.
 import { TesseraeError } from '../base/errors.js';
+import { checkPositive } from '../base/options.js';
 import { type Cache, readCaches } from './caches.js';
 
 export interface BlockSizes {
@@ -37,6 +38,8 @@ const packedShare = 1.5;
 /** mc is a multiple of this, which is a whole number of micro-tiles in every kernel set. */
 const packedRows = 24;
 
+const op = 'Engine.create';
+
 /**
  * @throws TesseraeError ERR_ARGUMENT for sizes that are not whole panels (kc a multiple of 8, nc of 16, mc of 6) or do
  * not fit into the workers' scratch memory
@@ -49,9 +52,7 @@ export function chooseBlockSizes(
   if (typeof wanted !== 'object' || wanted === null) throw argumentError('blockSizes must be an object');
   for (const [name, value] of Object.entries(wanted)) {
     if (!['kc', 'nc', 'mc'].includes(name)) throw argumentError(`there is no block size ${name}`);
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw argumentError(`${name} must be a positive integer, got ${String(value)}`);
-    }
+    checkPositive(value, name, op);
   }
   const sizes = { ...suggested(limits, caches), ...wanted };
   if (Object.values(sizes).every((size) => size < 2 ** 32) && limits.valid(sizes)) return sizes;
@@ -90,5 +91,5 @@ function clamp(value: number, least: number, most: number): number {
 }
 
 function argumentError(message: string): TesseraeError {
-  return new TesseraeError('ERR_ARGUMENT', message, { op: 'Engine.create' });
+  return new TesseraeError('ERR_ARGUMENT', message, { op });
 }

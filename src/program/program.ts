@@ -1,7 +1,7 @@
 // A recorded program as its user sees it: replayed as often as wanted, without recording or allocating again.
 // Made by the engine.
 import { TesseraeError } from '../base/errors.js';
-import { checkKeys, checkSignal } from '../base/options.js';
+import { checkKeys, checkPositive, checkSignal } from '../base/options.js';
 import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
@@ -94,10 +94,8 @@ export class Program<T = unknown> {
   async profile(runner: Runner, options: ProfileOptions): Promise<ProgramProfile> {
     const op = 'profile';
     const signal = checkRunOptions(options, op, profileOptionNames);
-    const { runs = defaultProfileRuns } = options;
-    if (!Number.isSafeInteger(runs) || runs < 1) {
-      throw new TesseraeError('ERR_ARGUMENT', `runs must be a positive integer, got ${String(runs)}`, { op });
-    }
+    const { runs: given = defaultProfileRuns } = options;
+    const runs = checkPositive(given, 'runs', op);
     if (runner !== this.#runner) {
       throw new TesseraeError('ERR_ARGUMENT', 'the program belongs to another engine', { op });
     }

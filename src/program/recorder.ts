@@ -8,7 +8,7 @@ import { Tensor } from '../tensor/tensor.js';
 import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
-/** The team, which this thread may lend a hand, or its workers alone. */
+/** The team, which the calling thread may assist, or its workers alone. */
 export type StepOwner = 'team' | 'workers';
 
 /** What an op says of one step: which kernel, in how many tiles, and what it touches. */

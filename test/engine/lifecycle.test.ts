@@ -1,14 +1,14 @@
-// Engines as a whole: options, budget, closing in the middle of work, threads, and several of them at once.
+// src/engine.ts: options, budget, closing in the middle of work, threads, and several engines at once.
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { Checkpoint, until } from '../support/running/arranged-team.js';
 
-/** Threads of this process, those that are about to end included. */
+/** Threads of this process, including those that are about to end. */
 const threadCount = () => readdirSync('/proc/self/task').length;
 
-test('options that do not exist or do not fit are refused', async () => {
+test('refuses unknown options and wrong values', async () => {
   for (const [options, message] of [
     [{ thread: 2 }, /no option thread/],
     [{ threads: 0 }, /threads must be a positive integer, got 0/],
@@ -28,7 +28,7 @@ test('options that do not exist or do not fit are refused', async () => {
   );
 });
 
-test('what does not fit into the budget fails with the numbers, and leaves everything as it was', async () => {
+test('what does not fit into the budget fails with the numbers, and changes nothing', async () => {
   await using engine = await Engine.create({ threads: 1, memoryBudget: 16 << 20 });
   using scope = engine.scope();
   const a = scope.tensor([400, 1000]);
@@ -37,7 +37,7 @@ test('what does not fit into the budget fails with the numbers, and leaves every
   const bytes = /needs \d+ bytes .* budget of \d+ bytes \d+ are rented and \d+ idle/;
   await expectRejection(() => engine.tensor([4000, 1000]), 'ERR_BUDGET', bytes);
   await expectRejection(engine.matmul(scope.tensor([2000, 1]), scope.tensor([1, 2000])), 'ERR_BUDGET', bytes);
-  // The result fits, the packed copy of what is transposed does not.
+  // The result fits; the packed copy of the transposed operand does not.
   const filler = scope.tensor([1000, 800]);
   await expectRejection(engine.softmax(b.transpose()), 'ERR_BUDGET', bytes);
   await expectRejection(() => engine.program((p) => p.relu(p.relu(b))), 'ERR_BUDGET', bytes);
@@ -50,7 +50,7 @@ test('what does not fit into the budget fails with the numbers, and leaves every
   expect(a.disposed).toBe(false);
 });
 
-test('closing rejects what is running, leaves tensors readable, and refuses everything else', async () => {
+test('closing rejects running calls, keeps tensors readable, and refuses everything else', async () => {
   const threadsBefore = threadCount();
   const engine = await Engine.create({ threads: 2 });
   const checkpoint = new Checkpoint(engine);
@@ -81,7 +81,7 @@ test('closing rejects what is running, leaves tensors readable, and refuses ever
   await until(() => threadCount() <= threadsBefore);
 });
 
-test('thirty engines, one after the other, leave no thread behind', { timeout: 60_000 }, async () => {
+test('thirty engines, one after the other, leave no thread', { timeout: 60_000 }, async () => {
   const cycle = async () => {
     await using engine = await Engine.create({ threads: 1 });
     using a = engine.tensor([200, 200]);
@@ -128,7 +128,7 @@ test('aborting a running matmul of 4096 settles promptly, and the next call work
     controller.abort('no more');
     const begin = performance.now();
     await rejected;
-    // Only to tell a hang; how long it takes is a benchmark's business.
+    // Detects a hang; a benchmark measures how long it takes.
     expect(performance.now() - begin).toBeLessThan(1000);
     expect(engine.stats()).toMatchObject({ pool: { rentedBytes, liveTensors }, team: { running: 0 } });
     using product = await engine.matmul(small, small);
@@ -136,7 +136,7 @@ test('aborting a running matmul of 4096 settles promptly, and the next call work
   }
 });
 
-test('calls at the same time on the same tensors do not meet', async () => {
+test('simultaneous calls on the same tensors do not disturb each other', async () => {
   await using engine = await Engine.create({ threads: 2 });
   using scope = engine.scope();
   const a = scope.tensor([150, 150], new Float32Array(150 * 150).fill(1));

@@ -1,5 +1,5 @@
-// How a process ends that uses the library: at once by process.exit(), by itself when nothing is left to do, and with the
-// code that it asked for. In child processes, on the built package.
+// How a process that uses the library ends: at once by process.exit(), by itself when nothing is left to do, and with the
+// right exit code. In child processes, on the built package.
 import { spawn } from 'node:child_process';
 import { expect, test } from 'vitest';
 
@@ -11,7 +11,7 @@ interface Ending {
   readonly output: string;
 }
 
-/** Runs a module with `engine` and `a`, a matrix of 1024, at hand. A hang ends with the test's time. */
+/** Runs a module with an `engine` and `a`, a matrix [1024, 1024]. The signal ends a hang. */
 function run(body: string, signal: AbortSignal): Promise<Ending> {
   const source = `
     import { Engine } from ${JSON.stringify(library)};
@@ -45,7 +45,12 @@ const endings: readonly (readonly [what: string, body: string, code: number, out
     0,
     /^$/,
   ],
-  ['by process.exit() in mid-run', 'void engine.matmul(a, a); setImmediate(() => process.exit(7));', 7, /^$/],
+  [
+    'by process.exit() in the middle of a run',
+    'void engine.matmul(a, a); setImmediate(() => process.exit(7));',
+    7,
+    /^$/,
+  ],
   ['by process.exit() before a run has begun', 'void engine.matmul(a, a); process.exit(8);', 8, /^$/],
   [
     'by process.exit() in the middle of many runs of long programs',
@@ -79,7 +84,7 @@ test.each(endings)('a process ends %s', async (_what, body, code, output) => {
 
 test.each([
   ['computes', 'for (;;) await engine.matmul(a, a);'],
-  ['rests', 'await new Promise(() => setInterval(() => {}, 1000));'],
+  ['is idle', 'await new Promise(() => setInterval(() => {}, 1000));'],
 ])('a thread with an engine that %s can be terminated', async (_what, work) => {
   const thread = `
     import { parentPort } from 'node:worker_threads';
@@ -101,7 +106,7 @@ test.each([
   expect(ending).toEqual({ code: 0, signal: null, output: '1\n' });
 });
 
-test('a process that is awaiting a run does not end before it', async () => {
+test('a process that awaits a run does not end before it', async () => {
   const ending = await run(
     'const c = await engine.matmul(a, a); console.log(c.shape.join());',
     AbortSignal.timeout(20_000),

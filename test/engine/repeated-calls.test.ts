@@ -1,5 +1,5 @@
-// Calls with a given output are recorded once and repeated: the same call must then still see every change of its
-// operands, and a call that differs in anything must not be taken for it.
+// src/ops/calls/one-shot-cache.ts: a call with a given output is recorded once and repeated. It must see every change of its
+// operands, and a call that differs in anything must be recorded anew.
 import { expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import { expectRejection } from '../support/rejections.js';
@@ -10,7 +10,7 @@ import { collectGarbage } from '../tensor/support.js';
 const engineOf = sharedEngines();
 const start = (): Promise<Engine> => engineOf({ threads: 2 });
 
-test('each call computes from the operands as they are now', async () => {
+test('each call computes from the current contents of its operands', async () => {
   const engine = await start();
   using scope = engine.scope();
   const [a, b, out] = [scope.tensor([1, 1]), scope.tensor([1, 1]), scope.tensor([1, 1])];
@@ -22,7 +22,7 @@ test('each call computes from the operands as they are now', async () => {
   }
 });
 
-test('a call that differs in an operand, an option or its place is another call', async () => {
+test('a call that differs in an operand, an option or the order of operands is another call', async () => {
   const engine = await start();
   using scope = engine.scope();
   const [a, b, out, other] = [
@@ -47,7 +47,7 @@ test('a call that differs in an operand, an option or its place is another call'
   }
 });
 
-test('a call is made a second time while it is running', async () => {
+test('a call can be made again while it is running', async () => {
   const engine = await start();
   using checkpoint = new Checkpoint(engine);
   const first = checkpoint.call(engine);
@@ -59,7 +59,7 @@ test('a call is made a second time while it is running', async () => {
   expect(checkpoint.arrivals).toBe(3);
 });
 
-test('more different calls than are remembered', async () => {
+test('more different calls than the cache holds', async () => {
   const engine = await start();
   using scope = engine.scope();
   const outs = Array.from({ length: 100 }, () => scope.tensor([1]));
@@ -70,7 +70,7 @@ test('more different calls than are remembered', async () => {
   }
 });
 
-test('what is remembered keeps neither tensors nor packed matrices alive', async () => {
+test('the cache keeps neither tensors nor packed matrices alive', async () => {
   const engine = await start();
   const { liveTensors, leaks, rentedBytes } = engine.stats().pool;
   await (async () => {
@@ -84,7 +84,7 @@ test('what is remembered keeps neither tensors nor packed matrices alive', async
   expect(engine.stats().pool).toMatchObject({ liveTensors, leaks: leaks + 4, rentedBytes });
 });
 
-test('a packed matrix that was disposed is refused, at first and when the call is repeated', async () => {
+test('a disposed packed matrix is refused in a new call and in a repeated one', async () => {
   const engine = await start();
   using scope = engine.scope();
   const [a, b, out] = [scope.tensor([20, 20]), scope.tensor([20, 20]), scope.tensor([20, 20])];

@@ -1,4 +1,4 @@
-// What a thousand equal runs cost: no memory of the pool, no major garbage collection, under 1 KB of JavaScript heap each.
+// A thousand equal runs take no memory from the pool, cause no major garbage collection, and under 1 KB of heap each.
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ interface Collection {
   readonly at: number;
 }
 
-/** The garbage collections that begin while `work` runs; those that were forced before do not count. */
+/** The garbage collections that begin while `work` runs, without those that are forced before it. */
 async function collectionsDuring(work: () => Promise<unknown>): Promise<Collection[]> {
   await collectGarbage(() => false, 3);
   const collections: Collection[] = [];
@@ -27,7 +27,7 @@ async function collectionsDuring(work: () => Promise<unknown>): Promise<Collecti
   });
   observer.observe({ entryTypes: ['gc'] });
   await work();
-  // Entries of the collector are delivered in a later turn.
+  // The observer gets its entries in a later turn.
   for (let turn = 0; turn < 3; turn++) await nextTurn();
   observer.disconnect();
   return collections;
@@ -38,10 +38,9 @@ async function repeat(round: () => Promise<unknown>, count: number): Promise<voi
 }
 
 /**
- * Bytes of JavaScript heap that a round allocates. Measured over windows of a hundred rounds: as long as nothing is
- * collected, the heap's growth is all that was allocated, so a window in which the collector ran is left out. The median
- * of the others counts: the first ones allocate more, since the collection before them threw away what the engine knew
- * of types.
+ * Bytes of JavaScript heap that a round allocates, measured over windows of a hundred rounds. Without a collection, the
+ * heap grows by exactly what was allocated, so windows with a collection are left out. The median of the others counts:
+ * the first ones allocate more, because the collection before them discarded V8's type feedback.
  */
 async function heapBytesPerRound(round: () => Promise<unknown>): Promise<number> {
   const windows: { begin: number; end: number; grown: number }[] = [];
@@ -53,7 +52,7 @@ async function heapBytesPerRound(round: () => Promise<unknown>): Promise<number>
       windows.push({ begin, end: performance.now(), grown: process.memoryUsage().heapUsed - before });
     }
   });
-  // With a margin: an entry of the collector tells its begin to the microsecond.
+  // With a margin, since the start times of collections are rounded.
   const undisturbed = windows.filter(({ begin, end }) => collections.every(({ at }) => at < begin - 1 || at > end));
   expect(undisturbed.length).toBeGreaterThan(10);
   const sorted = undisturbed.map(({ grown }) => grown / 100).sort((a, b) => a - b);
@@ -66,7 +65,7 @@ async function majorCollections(round: () => Promise<unknown>): Promise<number> 
   return collections.filter(({ kind }) => kind === constants.NODE_PERFORMANCE_GC_MAJOR).length;
 }
 
-test('the measurement sees what is allocated', async () => {
+test('heapBytesPerRound measures a known allocation', async () => {
   let kept: unknown;
   const measured = await heapBytesPerRound(async () => {
     kept = new Array(100).fill(0.5);
@@ -78,7 +77,7 @@ test('the measurement sees what is allocated', async () => {
 
 interface Loop {
   readonly what: string;
-  /** Of heap for one call; 1 KiB unless told. */
+  /** The most heap bytes for one call; 1 KiB by default. */
   readonly mostBytes?: number;
   readonly make: (engine: Engine) => { round: () => Promise<unknown>; dispose: () => void };
 }
@@ -109,7 +108,7 @@ const loops: readonly Loop[] = [
   },
   {
     what: 'a program with a signal',
-    // Node's registration of the listener comes on top.
+    // Includes Node's registration of the listener.
     mostBytes: 2048,
     make: (engine) => {
       const program = engine.program((p) => p.matmul(p.input([160, 160]), p.input([160, 160])));
@@ -140,18 +139,18 @@ test.each(loops)('$what', async ({ what, mostBytes = 1024, make }) => {
   const { round, dispose } = make(engine);
   for (let warmUp = 0; warmUp < 2000; warmUp++) await round();
   const { pool } = engine.stats();
-  // The waiting for a promise is the caller's own.
+  // The cost of awaiting a promise is the caller's.
   const waiting = await heapBytesPerRound(async () => {});
   const bytes = (await heapBytesPerRound(round)) - waiting;
   expect(bytes / callsIn(what)).toBeLessThan(mostBytes);
   const residentBefore = process.memoryUsage.rss();
   expect(await majorCollections(round)).toBe(0);
-  // Room for a young generation that has not been full yet.
+  // Allows for a young generation that was not full yet.
   expect(process.memoryUsage.rss() - residentBefore).toBeLessThan(48 << 20);
   const after = engine.stats().pool;
   const { rents: _rents, reuses: _reuses, reuseRate: _rate, ...held } = pool;
   expect(after).toMatchObject(held);
-  // What is rented for a run is a block that was there.
+  // Every rent of a run reuses a block.
   expect(after.rents - pool.rents).toBe(after.reuses - pool.reuses);
   dispose();
 });

@@ -1,6 +1,7 @@
 // attention: scaled dot-product attention with an online softmax (native/kernels/attention.h). Never holds tokens ×
 // tokens of anything. Here: checks and the choice of tiles, which changes no bit of the result.
 import { formatShape, TesseraeError } from '../../base/errors.js';
+import { checkPositive } from '../../base/options.js';
 import type { ParamWriter } from '../../program/param-writer.js';
 import type { Recorder } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -147,9 +148,7 @@ function withUnitRows(recorder: Recorder, tensor: Tensor): Tensor {
 
 /** @throws TesseraeError ERR_ARGUMENT, ERR_DTYPE, ERR_SHAPE */
 export function checkScoreOptions({ window, softcap, slopes }: ScoreOptions, heads: number, op: string): void {
-  if (window !== undefined && !(Number.isSafeInteger(window) && window >= 1)) {
-    throw new TesseraeError('ERR_ARGUMENT', `window must be a positive integer, got ${String(window)}`, { op });
-  }
+  if (window !== undefined) checkPositive(window, 'window', op);
   if (softcap !== undefined) checkNumber(softcap, op, 'softcap', { positive: true });
   checkVector(slopes, op, 'slopes', heads);
 }

@@ -1,5 +1,6 @@
 // multiHeadAttention: the projections and attention of a transformer layer as one program of other ops.
 import { formatShape, TesseraeError } from '../../base/errors.js';
+import { checkPositive } from '../../base/options.js';
 import type { Recorder } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { matmul } from '../matmul/matmul.js';
@@ -49,8 +50,8 @@ export const multiHeadAttention = defineOp({
     if (x.rank !== 2 && x.rank !== 3) {
       throw shapeError(`x must be [batch, tokens, dim] or [tokens, dim], got ${formatShape(x.shape)}`);
     }
-    checkCount(heads, 'heads');
-    checkCount(kvHeads, 'kvHeads');
+    checkPositive(heads, 'heads', op);
+    checkPositive(kvHeads, 'kvHeads', op);
     checkFlag(args.causal, op, 'causal');
     if (heads % kvHeads !== 0) throw shapeError(`heads (${heads}) must be a multiple of kvHeads (${kvHeads})`);
     const dim = x.shape.at(-1) as number;
@@ -108,11 +109,6 @@ function asHeads(tensor: Tensor, batch: number, tokens: number, heads: number): 
 
 function shapeError(message: string): TesseraeError {
   return new TesseraeError('ERR_SHAPE', message, { op });
-}
-
-function checkCount(value: unknown, name: string): void {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be a positive integer, got ${String(value)}`, { op });
 }
 
 function checkWeight(weight: Tensor, name: string, shape: readonly number[]): void {
