@@ -1,6 +1,6 @@
 // `pnpm bench:compare REF [arguments of tesserae bench]`: the working tree against another commit, both built, in turn,
 // in fresh processes, the order reversed each round. Here: worktree, builds, processes. What the figures mean is the
-// business of bench/compare.ts. Exits 0 when all rows were compared, 1 when not, 2 on bad usage.
+// business of bench/compare/compare-rounds.ts. Exits 0 when all rows were compared, 1 when not, 2 on bad usage.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ async function main() {
   say('building the working tree');
   if ((await run(process.execPath, ['scripts/build.mjs'], root)).code !== 0) return 1;
   const { compareRounds, formatComparison, turnsOf } = await import(
-    pathToFileURL(join(root, 'dist/bench/compare.js')).href
+    pathToFileURL(join(root, 'dist/bench/compare/compare-rounds.js')).href
   );
   worktree = mkdtempSync(join(tmpdir(), 'tesserae-compare-'));
   const sides = { tree: root, other: join(worktree, 'tree') };

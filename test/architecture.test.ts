@@ -16,6 +16,7 @@ import { dirname, join, posix, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  findAbsentImports,
   findCircles,
   findShapeViolations,
   findViolations as findViolationsOf,
@@ -81,6 +82,10 @@ describe('the tree', () => {
   test('has no circle of imports', () => {
     const library = [...files].filter(([file]) => /^(src|workers|bench)\/.*\.ts$/.test(file));
     expect(findCircles(new Map(library)).map(lineOf)).toEqual([]);
+  });
+
+  test('has every file that the peers import', () => {
+    expect(findAbsentImports(files).map(lineOf)).toEqual([]);
   });
 
   test('has no room in the table that is gone', () => {
@@ -181,6 +186,21 @@ describe('the checker refuses', () => {
     expect(findCircles(circle)).toEqual([]);
   });
 
+  test('imports of the peers that name no file', () => {
+    const tree = new Map([
+      ['src/index.ts', ''],
+      ['bench/peers/src/rows/a.ts', "import '../../../../dist/src/index.js'; import './b.js';"],
+      [
+        'bench/peers/src/rows/b.ts',
+        "import '../a.js'; import '../../../../dist/src/half.js'; import 'onnxruntime-node';",
+      ],
+    ]);
+    expect(findAbsentImports(tree).map(({ detail }) => detail)).toEqual([
+      'there is no bench/peers/src/a.ts',
+      'there is no src/half.ts',
+    ]);
+  });
+
   test('files in no room, full folders and large rooms', () => {
     const rules = (tree: [string, string][]) => {
       const filler = ['base', 'machine', 'native', 'tensor', 'team'].map((room) => [
@@ -193,7 +213,11 @@ describe('the checker refuses', () => {
     expect(rules([['src/other/a.ts', '']])).toEqual(['no-room']);
     expect(rules([['src/other.ts', '']])).toEqual(['no-room']);
     expect(rules(Array.from({ length: 16 }, (_, i) => [`src/ops/a${i}.ts`, '\n']))).toEqual(['folder-size']);
+    for (const folder of ['bench/suites', 'bench/peers/src', 'test/model']) {
+      expect(rules(Array.from({ length: 16 }, (_, i) => [`${folder}/a${i}.ts`, '\n']))).toEqual(['folder-size']);
+    }
     expect(rules([['src/ops/a.ts', '\n'.repeat(700)]])).toEqual(['room-size']);
+    expect(rules([['bench/a.ts', '\n'.repeat(2001)]])).toEqual(['folder-size']);
     expect(rules([['src/ops/a.ts', '\n'.repeat(2001)]])).toEqual(['folder-size', 'room-size']);
   });
 

@@ -5,8 +5,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/base/package-files.js';
-import type { LineCommand } from '../line-process.js';
-import { MissingPeerError } from '../missing-peer.js';
+import type { LineCommand } from '../processes/line-process.js';
+import { MissingPeerError } from '../processes/missing-peer.js';
 
 const sources = ['CMakeLists.txt', 'llama-api.h', 'llama-probe.cpp'];
 

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LineCommand, LineProcess } from '../line-process.js';
+import { type LineCommand, LineProcess } from '../processes/line-process.js';
 
 export interface LlamaModel {
   readonly vocabulary: number;

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { peersDocument } from '../support/report-fixture.js';
-import { runCli, runJson } from './support.js';
+import { peersDocument } from '../support/bench/report-fixture.js';
+import { runCli, runJson } from './run-cli.js';
 
 const origin = { isa: expect.any(String), cpu: expect.any(String) };
 

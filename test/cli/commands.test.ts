@@ -5,7 +5,7 @@ import { Engine } from '../../src/engine.js';
 import type { GenerationResult } from '../../src/generation/generation-result.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/models/bundled-model.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
-import { runCli, runJson } from './support.js';
+import { runCli, runJson } from './run-cli.js';
 
 const checkText = fileURLToPath(new URL('../fixtures/models/check.txt', import.meta.url));
 

@@ -1,6 +1,6 @@
 // How the command ends when somebody else decides it: Ctrl-C, a termination, a reader that goes away.
 import { expect, test } from 'vitest';
-import { runCli } from './support.js';
+import { runCli } from './run-cli.js';
 
 const long = ['generate', 'The people', '--max-tokens', '500', '--ignore-eos'];
 

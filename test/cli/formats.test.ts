@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
-import { runCli, runJson } from './support.js';
+import { runCli, runJson } from './run-cli.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../support/models/bundled-model.js';
-import { type CliOptions, runCli } from './support.js';
+import { type CliOptions, runCli } from './run-cli.js';
 
 let folder: string;
 beforeAll(() => {

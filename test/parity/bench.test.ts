@@ -1,6 +1,6 @@
 // `tesserae bench model --peers` through the command: it measures both, and says so in whole rows. Speeds are not judged.
 import { expect, test } from 'vitest';
-import { runJson } from '../cli/support.js';
+import { runJson } from '../cli/run-cli.js';
 
 test('bench model --peers', async () => {
   const args = [

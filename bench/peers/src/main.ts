@@ -7,13 +7,13 @@ import { parseArgs } from 'node:util';
 import { describeMachine } from '../../../dist/src/hardware/machine.js';
 import { probeRoofline, type Roofline } from '../../../dist/src/hardware/roofline.js';
 import { Engine } from '../../../dist/src/index.js';
-import type { Pace } from './measure.js';
-import { Neighbour } from './neighbour.js';
-import { openPeers } from './open-peers.js';
-import type { RowReport } from './row-report.js';
-import { isLargeSquare, rowsFor } from './rows.js';
-import { type Bench, runRow } from './run-row.js';
-import { detailLine, percent, tableHead, tableLine } from './table.js';
+import { openPeers } from './processes/open-peers.js';
+import type { RowReport } from './rows/row-report.js';
+import { detailLine, percent, tableHead, tableLine } from './rows/row-text.js';
+import { isLargeSquare, rowsFor } from './rows/rows.js';
+import { type Bench, runRow } from './rows/run-row.js';
+import type { Pace } from './timing/interleave.js';
+import { Neighbour } from './timing/neighbour.js';
 
 const usage = `pnpm bench:peers [options]
   --quick         fewer rows and fewer repeats: under a minute

@@ -1,6 +1,6 @@
 // The peer that a program without any library has: three loops over typed arrays, in the order that reads rows.
-import type { OpenPeer } from '../peer.js';
-import { seeds, uniform } from '../work.js';
+import type { OpenPeer } from '../processes/peer.js';
+import { seeds, uniform } from '../work/work.js';
 
 /** Above, a call takes a large part of a second. */
 const mostFlops = 3e8;

@@ -1,12 +1,12 @@
 // The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code, operands and
 // output in tensors that stay, so that a call moves nothing but what the API itself moves.
 import ort from 'onnxruntime-node';
-import { smallest } from '../../../../dist/bench/statistics.js';
-import { formulationsOf } from '../onnx-graphs.js';
-import type { Formulation } from '../onnx-model.js';
-import { encodeModel } from '../onnx-model.js';
-import type { OpenPeer, Peer, Prepared } from '../peer.js';
-import { timeTurn } from '../turn.js';
+import { smallest } from '../../../../dist/bench/measuring/statistics.js';
+import { formulationsOf } from '../onnx/onnx-graphs.js';
+import type { Formulation } from '../onnx/onnx-model.js';
+import { encodeModel } from '../onnx/onnx-model.js';
+import type { OpenPeer, Peer, Prepared } from '../processes/peer.js';
+import { timeTurn } from '../timing/turn.js';
 
 /** How long each formulation is tried before the fastest is chosen. */
 const trial = { turnMs: 80, warmups: 2, restMs: 0 };

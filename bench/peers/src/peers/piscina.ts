@@ -1,7 +1,7 @@
 // The peer Piscina alone: the round trip of empty tasks, with its defaults but for the number of threads.
 import { version as nodeVersion } from 'node:process';
 import { Piscina } from 'piscina';
-import type { OpenPeer } from '../peer.js';
+import type { OpenPeer } from '../processes/peer.js';
 
 export const open: OpenPeer = async (threads) => ({
   about: `Piscina ${Piscina.version}, ${threads} threads, Node ${nodeVersion}`,

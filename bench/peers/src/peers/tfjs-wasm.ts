@@ -4,8 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import wasm from '@tensorflow/tfjs-backend-wasm';
 import tf from '@tensorflow/tfjs-core';
-import type { OpenPeer, Prepared } from '../peer.js';
-import { seeds, uniform, type Work } from '../work.js';
+import type { OpenPeer, Prepared } from '../processes/peer.js';
+import { seeds, uniform, type Work } from '../work/work.js';
 
 /** Above, a call takes seconds on its one thread. */
 const mostFlops = 2.5e9;

@@ -1,0 +1,49 @@
+// Which peers there are, and how the process of each is started. One that is missing is told of, and no failure.
+import { fileURLToPath } from 'node:url';
+import type { LineCommand } from '../../../../dist/bench/processes/line-process.js';
+import { buildBlasProbe } from './blas-probe.js';
+import { PeerProcess } from './peer-process.js';
+
+export interface PeerStatus {
+  readonly name: string;
+  readonly present: boolean;
+  /** Version and set-up, or why it is absent. */
+  readonly about: string;
+}
+
+const child = fileURLToPath(new URL('peer-child.js', import.meta.url));
+const allPeers: readonly (readonly [name: string, command: (threads: number) => Omit<LineCommand, 'env'>])[] = [
+  ...['onnxruntime', 'onnx Attention', 'tfjs-wasm', 'naive loop', 'piscina'].map(
+    (name) => [name, (threads: number) => ({ file: process.execPath, args: [child, name, String(threads)] })] as const,
+  ),
+  ['OpenBLAS', (threads) => ({ file: buildBlasProbe(), args: ['openblas', String(threads)] })],
+  ['BLIS', (threads) => ({ file: buildBlasProbe(), args: ['blis', String(threads)] })],
+];
+
+/** Those of the given names, or all; every process is left stopped. */
+export async function openPeers(
+  threads: number,
+  names: readonly string[] | undefined,
+  onProgress: (text: string) => void,
+): Promise<{ readonly peers: readonly PeerProcess[]; readonly statuses: readonly PeerStatus[] }> {
+  const peers: PeerProcess[] = [];
+  const statuses: PeerStatus[] = [];
+  for (const [name, command] of allPeers) {
+    if (names !== undefined && !names.includes(name)) continue;
+    onProgress(`opening ${name}`);
+    try {
+      const peer = await PeerProcess.open(name, { ...command(threads), env: plainEnvironment() });
+      peers.push(peer);
+      statuses.push({ name, present: true, about: peer.about });
+    } catch (error) {
+      statuses.push({ name, present: false, about: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { peers, statuses };
+}
+
+/** Without what a machine may set to tame a BLAS or a thread pool: each peer gets its threads explicitly. */
+function plainEnvironment(): Record<string, string | undefined> {
+  const entries = Object.entries(process.env);
+  return Object.fromEntries(entries.filter(([key]) => !/^(OPENBLAS|BLIS|OMP|GOTO|KMP|MKL)_/.test(key)));
+}

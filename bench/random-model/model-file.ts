@@ -1,0 +1,138 @@
+// Writes model files of known shapes with random weights, to be measured: they compute like trained ones and say nothing.
+// Used by the suite model where a shape is named instead of a file.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type GgufTensorSource, writeGguf } from '../../src/checkpoint/gguf/write-gguf.js';
+import { StringList } from '../../src/metadata/string-list.js';
+import type { MetadataValue } from '../../src/metadata/value-types.js';
+import { byteCharacters } from '../../src/tokenizer/bpe/byte-alphabet.js';
+import { fits, randomMatrix, randomVector, type WeightType } from './random-weights.js';
+
+interface Sizes {
+  readonly layers: number;
+  readonly dim: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly ffn: number;
+  readonly vocabulary: number;
+}
+
+/** The llama shapes; the output matrix is the embedding. */
+export const modelShapes = {
+  '135m': { layers: 30, dim: 576, heads: 9, kvHeads: 3, ffn: 1536, vocabulary: 49_152 },
+  '1.2b': { layers: 16, dim: 2048, heads: 32, kvHeads: 8, ffn: 8192, vocabulary: 128_256 },
+} as const satisfies Record<string, Sizes>;
+
+export type ModelShapeName = keyof typeof modelShapes;
+export const modelShapeNames = Object.keys(modelShapes) as ModelShapeName[];
+
+const types = { f32: 'F32', f16: 'F16', q8_0: 'Q8_0', q4_0: 'Q4_0', q4_k: 'Q4_K' } as const;
+export type ModelTypeName = keyof typeof types;
+export const modelTypeNames = Object.keys(types) as ModelTypeName[];
+
+const contextLength = 2048;
+
+/** The file in `folder`, written there unless it stands there already; such a file is always complete. */
+export async function modelFile(
+  folder: string,
+  shape: ModelShapeName,
+  type: ModelTypeName,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const path = join(folder, `random-${shape}-${type}.gguf`);
+  if (existsSync(path)) return path;
+  const sizes = modelShapes[shape];
+  const content = { metadata: metadataOf(`random ${shape}`, sizes), tensors: tensorsOf(sizes, types[type]) };
+  await writeGguf(path, content, signal === undefined ? {} : { signal });
+  return path;
+}
+
+function metadataOf(name: string, sizes: Sizes): (readonly [string, MetadataValue])[] {
+  const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
+  const f32 = (value: number): MetadataValue => ({ type: 'f32', value: Math.fround(value) });
+  const string = (value: string): MetadataValue => ({ type: 'string', value });
+  const strings = (values: string[]): MetadataValue => ({
+    type: 'array',
+    element: 'string',
+    value: StringList.from(values),
+  });
+  const { tokens, merges } = vocabularyOf(sizes.vocabulary);
+  const control = 3;
+  const normal = 1;
+  return [
+    ['general.architecture', string('llama')],
+    ['general.name', string(name)],
+    ['llama.context_length', u32(contextLength)],
+    ['llama.embedding_length', u32(sizes.dim)],
+    ['llama.block_count', u32(sizes.layers)],
+    ['llama.feed_forward_length', u32(sizes.ffn)],
+    ['llama.attention.head_count', u32(sizes.heads)],
+    ['llama.attention.head_count_kv', u32(sizes.kvHeads)],
+    ['llama.attention.layer_norm_rms_epsilon', f32(1e-5)],
+    ['llama.rope.freq_base', f32(10_000)],
+    ['llama.rope.dimension_count', u32(sizes.dim / sizes.heads)],
+    ['llama.vocab_size', u32(sizes.vocabulary)],
+    ['tokenizer.ggml.model', string('gpt2')],
+    ['tokenizer.ggml.pre', string('gpt-2')],
+    ['tokenizer.ggml.tokens', strings(tokens)],
+    [
+      'tokenizer.ggml.token_type',
+      { type: 'array', element: 'i32', value: Int32Array.from(tokens, (_, id) => (id === 0 ? control : normal)) },
+    ],
+    ['tokenizer.ggml.merges', strings(merges)],
+    ['tokenizer.ggml.bos_token_id', u32(0)],
+    ['tokenizer.ggml.eos_token_id', u32(0)],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
+  ];
+}
+
+/** The end-of-text token, the bytes, and words of the alphabet in order of length, each its beginning and a letter. */
+function vocabularyOf(size: number): { tokens: string[]; merges: string[] } {
+  const tokens = ['<|endoftext|>', ...byteCharacters];
+  const merges: string[] = [];
+  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+  let beginnings = letters;
+  while (tokens.length < size) {
+    const words: string[] = [];
+    for (const beginning of beginnings) {
+      for (const letter of letters) {
+        if (tokens.length === size) return { tokens, merges };
+        tokens.push(beginning + letter);
+        merges.push(`${beginning} ${letter}`);
+        words.push(beginning + letter);
+      }
+    }
+    beginnings = words;
+  }
+  return { tokens, merges };
+}
+
+/** A row that is no whole blocks of 256 gets the type that llama.cpp's quantize gives it then. */
+function typeFor(type: WeightType, columns: number): WeightType {
+  return fits(type, columns) ? type : 'Q5_0';
+}
+
+function tensorsOf({ layers, dim, heads, kvHeads, ffn, vocabulary }: Sizes, type: WeightType): GgufTensorSource[] {
+  const kvDim = (dim / heads) * kvHeads;
+  let seed = 1;
+  const norm = (name: string): GgufTensorSource => {
+    return { name: `${name}.weight`, type: 'F32', shape: [dim], data: randomVector(dim, 1, seed++) };
+  };
+  const matrix = (name: string, rows: number, columns: number): GgufTensorSource => {
+    const own = typeFor(type, columns);
+    const data = randomMatrix(own, rows, columns, seed++);
+    return { name: `${name}.weight`, type: own, shape: [rows, columns], data };
+  };
+  const blocks = Array.from({ length: layers }, (_, layer) => [
+    norm(`blk.${layer}.attn_norm`),
+    norm(`blk.${layer}.ffn_norm`),
+    matrix(`blk.${layer}.attn_q`, dim, dim),
+    matrix(`blk.${layer}.attn_k`, kvDim, dim),
+    matrix(`blk.${layer}.attn_v`, kvDim, dim),
+    matrix(`blk.${layer}.attn_output`, dim, dim),
+    matrix(`blk.${layer}.ffn_gate`, ffn, dim),
+    matrix(`blk.${layer}.ffn_up`, ffn, dim),
+    matrix(`blk.${layer}.ffn_down`, dim, ffn),
+  ]);
+  return [matrix('token_embd', vocabulary, dim), ...blocks.flat(), norm('output_norm')];
+}

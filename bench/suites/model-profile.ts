@@ -1,0 +1,90 @@
+// The suite model op by op: what one forward pass of a prompt, and one of the token after it, spend their time on, and how
+// near each op comes to what the machine can give.
+
+import { bundledModelPath } from '../../src/base/package-files.js';
+import type { Roofline } from '../../src/hardware/roofline.js';
+import type { ProgramProfile } from '../../src/index.js';
+import type { BenchContext } from '../measuring/context.js';
+import { integersBelow } from '../measuring/seeded-numbers.js';
+import { defaultPromptTokens, type ModelBenchOptions } from './model.js';
+
+export interface ModelProfileRow {
+  /** The kernel; `hand-over` is the time in which no tile was computed. */
+  readonly kernel: string;
+  readonly steps: number;
+  readonly ms: number;
+  /** Of the pass's wall time. */
+  readonly wallShare: number;
+  readonly gflops: number | null;
+  /** Of the FMA peak, also where the kernel multiplies integers. */
+  readonly peakShare: number | null;
+  readonly gbs: number | null;
+  /** Bytes read and written, each operand once, as a share of the read bandwidth; above 1 when caches hold them. */
+  readonly readShare: number | null;
+}
+
+export interface ModelProfile {
+  readonly phase: 'prefill' | 'decode';
+  /** Of the prompt: computed in this pass, or before it. */
+  readonly tokens: number;
+  readonly model: string;
+  readonly workers: number;
+  readonly ms: number;
+  /** The longest first. */
+  readonly rows: readonly ModelProfileRow[];
+}
+
+/** A prompt of more tokens takes several programs. */
+const mostPromptTokens = 256;
+const runs = 11;
+
+export async function profileModel(context: BenchContext, options: ModelBenchOptions = {}): Promise<ModelProfile[]> {
+  const { path = bundledModelPath(), promptTokens = defaultPromptTokens } = options;
+  const { widest: engine, signal } = context;
+  const tokens = Math.min(promptTokens, mostPromptTokens);
+  const roofline = context.roofline(engine.threads);
+  context.progress('loading the model');
+  using model = await engine.loadModel(path, { contextLength: tokens + 1, signal });
+  using session = model.session();
+  const prompt = integersBelow(model.info.vocabulary, tokens, 1);
+  const common = { tokens, model: path, workers: engine.threads };
+  context.progress('profiling the prompt');
+  const prefill = await session.profile(prompt, { runs, signal });
+  await session.append(prompt, { signal });
+  context.progress('profiling a token');
+  const decode = await session.profile(prompt.slice(0, 1), { runs, signal });
+  return [
+    { phase: 'prefill', ...common, ms: prefill.wallNs / 1e6, rows: rowsOf(prefill, roofline) },
+    { phase: 'decode', ...common, ms: decode.wallNs / 1e6, rows: rowsOf(decode, roofline) },
+  ];
+}
+
+function rowsOf({ steps, wallNs, idleNs }: ProgramProfile, { fmaGflops, readGBs }: Roofline): ModelProfileRow[] {
+  const sums = new Map<string, { steps: number; wallNs: number; flops: number; bytes: number }>();
+  for (const step of steps) {
+    const sum = sums.get(step.kernel) ?? { steps: 0, wallNs: 0, flops: 0, bytes: 0 };
+    sum.steps++;
+    sum.wallNs += step.wallNs;
+    sum.flops += step.flops;
+    // Of a table it reads the rows that it writes.
+    const isTable = step.kernel.includes('embedding');
+    sum.bytes += (isTable ? step.bytesWritten : step.bytesRead) + step.bytesWritten;
+    sums.set(step.kernel, sum);
+  }
+  const rows = [...sums].map(([kernel, sum]): ModelProfileRow => {
+    const [gflops, gbs] = [sum.flops / sum.wallNs, sum.bytes / sum.wallNs];
+    return {
+      kernel,
+      steps: sum.steps,
+      ms: sum.wallNs / 1e6,
+      wallShare: sum.wallNs / wallNs,
+      gflops,
+      peakShare: gflops / fmaGflops,
+      gbs,
+      readShare: gbs / readGBs,
+    };
+  });
+  const nothing = { gflops: null, peakShare: null, gbs: null, readShare: null };
+  rows.push({ kernel: 'hand-over', steps: steps.length, ms: idleNs / 1e6, wallShare: idleNs / wallNs, ...nothing });
+  return rows.sort((a, b) => b.ms - a.ms);
+}
