@@ -1,5 +1,5 @@
-// What an architecture is: how it reads its sizes from a file's metadata, which tensors it needs, and how it records a
-// forward pass. One file beside this one for each, and a line in the table of index.ts.
+// What an architecture states: how it reads its sizes from a model's metadata, which tensors it needs, how it records a
+// forward pass, and how a Hugging Face folder maps to all this. Each has one file below, and one line in registry.ts.
 
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
@@ -8,7 +8,7 @@ import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { HuggingFaceMapping } from './huggingface-mapping.js';
 
-/** The sizes that every decoder has. */
+/** The sizes that every model has. */
 export interface ModelConfig {
   readonly architecture: string;
   readonly layers: number;
@@ -18,36 +18,36 @@ export interface ModelConfig {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly vocabulary: number;
-  /** Positions that the model was made for. */
+  /** Positions that the model was trained for. */
   readonly contextLength: number;
 }
 
-/** A tensor that the architecture reads from the file. Shapes are row-major: [out, in] for a projection. */
+/** A tensor that the architecture reads from the checkpoint. Shapes are row-major: [out, in] for a projection. */
 export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Vectors are small and computed with in f32: they are widened at load. Matrices keep their type. */
+  /** Whether loading widens it to f32, as it does vectors. Matrices keep the file's type. */
   readonly asF32: boolean;
-  /** May be absent from the file. */
+  /** Whether it may be absent. */
   readonly optional: boolean;
   /** Another shape that it may have. */
   readonly otherShape?: readonly number[];
 }
 
-/** A loaded tensor, or a matrix in the quantized type of the file. */
+/** A loaded tensor, or a matrix in the file's quantized type. */
 export type Weight = Tensor | QuantizedMatrix;
 
-/** The loaded tensors by their name in the file. */
+/** The loaded tensors, by GGUF's names. */
 export type Weights = ReadonlyMap<string, Weight>;
 
-/** A weight that was asked for with `asF32`, and so is a tensor. */
+/** A weight whose spec has `asF32`: always a tensor. */
 export function vectorIn(weights: Weights, name: string): Tensor<'f32'> | undefined {
   return weights.get(name) as Tensor<'f32'> | undefined;
 }
 
 /**
- * Small f32 vectors that an architecture computes once from its configuration, by names of its own: the frequencies of
- * rotary positions, for example.
+ * Small f32 vectors that an architecture computes once from its configuration, under its own names: for example the
+ * frequencies of rotary positions.
  */
 export type Constants = ReadonlyMap<string, Tensor>;
 
@@ -55,7 +55,7 @@ export type Constants = ReadonlyMap<string, Tensor>;
 export interface ForwardInputs {
   /** i32 [tokens]. */
   readonly ids: Tensor;
-  /** i32 [tokens]: where each token stands in its sequence, which is also where its keys and values are kept. */
+  /** i32 [tokens]: the position of each token in its sequence, where its keys and values are stored, too. */
   readonly positions: Tensor;
   /** Keys and values of each layer. */
   readonly cache: readonly PagedKeyValues[];
@@ -67,44 +67,53 @@ export interface EncoderInputs {
   readonly batch: number;
   /** i32 [batch · tokens]. */
   readonly ids: Tensor;
-  /** i32 [batch · tokens]: where each token stands in its sequence. */
+  /** i32 [batch · tokens]: the position of each token in its sequence. */
   readonly positions: Tensor;
-  /** i32 [batch]: the tokens of each sequence without the padding. */
+  /** i32 [batch]: the number of tokens of each sequence, without the padding. */
   readonly lengths: Tensor;
-  /** f32 [batch · tokens, heads · headDim], for what attention gives, layer after layer. */
+  /**
+   * f32 [batch · tokens, heads · headDim]: the memory for the output of attention, used by one layer after the other.
+   */
   readonly mixed: Tensor;
   readonly constants: Constants;
 }
 
-/** What all architectures tell of themselves. */
-interface ArchitectureFace<Config extends ModelConfig> {
-  /** As `general.architecture` spells it. */
+/** What decoders and encoders have in common. */
+interface CommonArchitecture<Config extends ModelConfig> {
+  /** The value of `general.architecture` in GGUF. */
   readonly name: string;
-  /** How a Hugging Face folder becomes such metadata and weights. */
+  /** How the config.json and the tensors of a Hugging Face folder map to this metadata and these weights. */
   readonly huggingFace: HuggingFaceMapping;
-  /** @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for what is not built */
+  /** @throws TesseraeError ERR_MODEL_FILE for inconsistent sizes, ERR_UNSUPPORTED for what is not computed */
   readConfig(metadata: ModelMetadata): Config;
+  /** All tensors of the model. A checkpoint with others is refused. */
   weights(config: Config): readonly WeightSpec[];
-  /** What `recordHidden` finds in its constants. `capacity`: positions in a session, or in a text. */
+  /**
+   * The constants that `recordHidden` reads.
+   * @param capacity positions in a session, or in a text
+   */
   constants(config: Config, weights: Weights, capacity: number): Readonly<Record<string, Float32Array>>;
 }
 
-/** A decoder: what it computes for a token depends on those before it, and it rates what comes next. */
-export interface Architecture<Config extends ModelConfig = ModelConfig> extends ArchitectureFace<Config> {
+/** A decoder: the state of a token depends on the tokens before it, and gives the logits of the next one. */
+export interface DecoderArchitecture<Config extends ModelConfig = ModelConfig> extends CommonArchitecture<Config> {
   readonly kind: 'decoder';
-  /** The hidden states after the last layer and norm, f32 [tokens, dim]. Yields after each layer: a chance to rest. */
+  /**
+   * The hidden states after the last layer and norm, f32 [tokens, dim]. Yields after each layer, so that the event loop
+   * can run.
+   */
   recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: ForwardInputs): Generator<void, Tensor>;
   /** The logits of such hidden states, f32 [tokens, vocabulary]. */
   recordLogits(p: ProgramBuilder, config: Config, weights: Weights, hidden: Tensor): Tensor;
 }
 
-/** An encoder: what it computes for a token depends on the whole text. It gives embeddings only. */
-export interface EncoderArchitecture<Config extends ModelConfig = ModelConfig> extends ArchitectureFace<Config> {
+/** An encoder: the state of a token depends on the whole text. It gives embeddings, but no logits. */
+export interface EncoderArchitecture<Config extends ModelConfig = ModelConfig> extends CommonArchitecture<Config> {
   readonly kind: 'encoder';
   /** The hidden states after the last layer, f32 [batch · tokens, dim]. Yields after each layer. */
   recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: EncoderInputs): Generator<void, Tensor>;
 }
 
-export type AnyArchitecture<Config extends ModelConfig = ModelConfig> =
-  | Architecture<Config>
+export type Architecture<Config extends ModelConfig = ModelConfig> =
+  | DecoderArchitecture<Config>
   | EncoderArchitecture<Config>;

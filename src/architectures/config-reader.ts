@@ -1,12 +1,12 @@
-// Reads an architecture's sizes and numbers from a file's metadata, each checked and named in what goes wrong. Knows the
-// keys that all architectures share; what is computed from them stands in the architectures.
+// Reads an architecture's sizes and numbers from a model's metadata; checks each, and names its key in the error.
+// readSizes reads the keys that all architectures share; each architecture reads its own.
 
 import type { ErrorCode, TesseraeError } from '../base/errors.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { mostHeadDim } from '../ops/attention/attention.js';
 import type { ModelConfig } from './architecture.js';
 
-/** The metadata of one architecture: keys are given without the architecture's name, with which they begin. */
+/** The metadata keys of one architecture, given without the prefix `<architecture>.` that they have in GGUF. */
 export class ConfigReader {
   readonly metadata: ModelMetadata;
   readonly architecture: string;
@@ -24,7 +24,7 @@ export class ConfigReader {
     return this.metadata.error(this.#key(name), problem, code);
   }
 
-  /** An integer of at least 1. Too large ones do not fit the tensors, which are looked at next. */
+  /** An integer of at least 1. A size that is too large does not match the tensors, whose shapes are checked later. */
   size(name: string, fallback?: number): number {
     const value = this.metadata.count(this.#key(name), fallback);
     if (value < 1) throw this.error(name, 'must be at least 1');
@@ -61,16 +61,16 @@ export class ConfigReader {
   }
 }
 
-/** Every model's sizes. */
+/** The sizes that all architectures read. */
 export interface BaseConfig extends ModelConfig {
   /** Width of the feed-forward layers. */
   readonly ffn: number;
-  /** What norms add to the variance, or to the mean square, before the root. */
+  /** Added by norms to the variance, or to the mean square, before the root. */
   readonly normEps: number;
 }
 
 /**
- * @throws TesseraeError ERR_MODEL_FILE for sizes that do not fit together, ERR_UNSUPPORTED for wider heads than attention
+ * @throws TesseraeError ERR_MODEL_FILE for inconsistent sizes, ERR_UNSUPPORTED for heads that are wider than attention
  * takes and for a mixture of experts
  */
 export function readSizes(reader: ConfigReader, norm: 'rms' | 'layer'): BaseConfig {
@@ -86,7 +86,7 @@ export function readSizes(reader: ConfigReader, norm: 'rms' | 'layer'): BaseConf
     const problem = `makes heads of ${headDim}; ${mostHeadDim} is the widest that is supported`;
     throw reader.error('attention.head_count', problem, 'ERR_UNSUPPORTED');
   }
-  // Where heads are not dim / heads wide, both lengths stand in the file.
+  // Models whose heads are not dim / heads wide have both lengths.
   if (reader.count('attention.value_length', headDim) !== headDim) {
     throw reader.error('attention.value_length', 'differs from that of the keys', 'ERR_UNSUPPORTED');
   }

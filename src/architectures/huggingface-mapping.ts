@@ -1,5 +1,5 @@
-// What an architecture states about its Hugging Face folders: which config.json is its own, which metadata the config gives,
-// and what its tensors are called. Helpers to state it with. Reads no file: src/checkpoint/huggingface does, by this.
+// What an architecture states about its Hugging Face folders: which config.json is its own, which metadata the config
+// gives, and what its tensors are called; with helpers for it. Reads no file: src/checkpoint/huggingface does.
 
 import { JsonView } from '../base/json-view.js';
 import type { MetadataValue } from '../metadata/value-types.js';
@@ -16,7 +16,8 @@ export interface HuggingFaceMapping {
   /**
    * Adds the metadata that `readConfig` reads, from the config's own keys.
    * @param config of a vision model, its `text_config`
-   * @throws TesseraeError ERR_MODEL_FILE for values that cannot be, ERR_UNSUPPORTED for what the architecture does not compute
+   * @throws TesseraeError ERR_MODEL_FILE for values that cannot be, ERR_UNSUPPORTED for what the architecture does not
+   * compute
    */
   addMetadata(config: JsonView, metadata: MetadataBuilder): void;
   readonly tensorNames: TensorNames;

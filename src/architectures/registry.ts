@@ -3,7 +3,7 @@
 import type { JsonView } from '../base/json-view.js';
 import { quote } from '../base/quote.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
-import type { AnyArchitecture } from './architecture.js';
+import type { Architecture } from './architecture.js';
 import { gemma2 } from './decoders/gemma2.js';
 import { gemma3 } from './decoders/gemma3.js';
 import { gpt2 } from './decoders/gpt2.js';
@@ -28,13 +28,13 @@ const architectures = [
   bert,
   nomicBert,
   jinaBertV2,
-] as readonly unknown[] as readonly AnyArchitecture[];
+] as readonly unknown[] as readonly Architecture[];
 
 /**
  * The architecture that `general.architecture` names.
  * @throws TesseraeError ERR_UNSUPPORTED, naming it and those that are supported
  */
-export function architectureOf(metadata: ModelMetadata): AnyArchitecture {
+export function architectureOf(metadata: ModelMetadata): Architecture {
   const key = 'general.architecture';
   const name = metadata.string(key);
   const found = architectures.find((architecture) => architecture.name === name);
@@ -48,7 +48,7 @@ export function architectureOf(metadata: ModelMetadata): AnyArchitecture {
  * @param config the folder's config.json
  * @throws TesseraeError ERR_MODEL_FILE without a `model_type`, ERR_UNSUPPORTED, naming it and those that are supported
  */
-export function architectureOfFolder(config: JsonView): AnyArchitecture {
+export function architectureOfFolder(config: JsonView): Architecture {
   const type = config.at('model_type').string();
   const found = architectures.find(
     ({ huggingFace: { modelTypes, accepts } }) => modelTypes.includes(type) && (accepts?.(config) ?? true),

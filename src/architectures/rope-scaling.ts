@@ -1,20 +1,22 @@
-// The frequencies of rotary positions, stretched for longer contexts in the ways that GGUF files ask for: linear (Chen et
-// al. 2023), YaRN (Peng et al. 2023) and that of Llama 3.1. Reads `rope.*` metadata; computes no tensor.
+// The frequencies of rotary positions, scaled for longer contexts: linearly (Chen et al. 2023), by YaRN (Peng et al.
+// 2023) or as Llama 3.1 does. Reads the `rope.*` metadata; records no op. Used by all architectures with rotary
+// positions.
 import { quote } from '../base/quote.js';
+import { vectorIn, type Weights } from './architecture.js';
 import type { ConfigReader } from './config-reader.js';
 
-/** Which two elements of a head make a pair: see the op `rope`. */
+/** Which two elements of a head are rotated as a pair: see the op `rope`. */
 export type RopeStyle = 'interleaved' | 'halfSplit';
 
 export interface RopeConfig {
   readonly style: RopeStyle;
-  /** Rotated elements of each head; the rest pass. */
+  /** How many elements of each head are rotated; the others stay as they are. */
   readonly dim: number;
   readonly base: number;
   /** Multiplies sines and cosines. */
   readonly magnitude: number;
   readonly scaling: RopeScaling;
-  /** Positions that the model was made for before its rotations were stretched. */
+  /** Positions that the model was trained for before its rotations were scaled. */
   readonly originalContext: number;
 }
 
@@ -25,15 +27,15 @@ type RopeScaling =
       readonly factor: number;
       /** How much of the mix is applied: 1 is YaRN, 0 linear scaling. */
       readonly share: number;
-      /** Pairs that turn more often than `betaFast` in the original context keep their frequency; … */
+      /** Pairs with more than `betaFast` turns in the original context keep their frequency; … */
       readonly betaFast: number;
-      /** … those that turn less often than `betaSlow` are slowed down by the whole factor. */
+      /** … those with fewer than `betaSlow` turns are slowed down by the whole factor. */
       readonly betaSlow: number;
     }
   | {
       readonly type: 'llama3';
       readonly factor: number;
-      /** As YaRN's two bounds, counted in turns too. */
+      /** Bounds like YaRN's two, in turns as well. */
       readonly lowFactor: number;
       readonly highFactor: number;
     };
@@ -61,7 +63,7 @@ export function readRope(
 
 function readScaling(reader: ConfigReader): RopeScaling {
   const key = 'rope.scaling.type';
-  // Files before GGUF 3 name the factor `rope.scale_linear`, and no type. A factor of 0 stands for none.
+  // Files before GGUF 3 have the factor in `rope.scale_linear`, and no type. A factor of 0 means none.
   const name = reader.has('rope.scaling.factor') ? 'rope.scaling.factor' : 'rope.scale_linear';
   const factor = reader.number(name, 1) === 0 ? 1 : reader.positive(name, 1);
   const type = reader.string(key, 'linear');
@@ -69,7 +71,7 @@ function readScaling(reader: ConfigReader): RopeScaling {
     case 'none':
       return { type: 'linear', factor: 1 };
     case 'linear':
-    // Its divisors are a tensor of the file; what remains is linear.
+    // Its divisors are a tensor of the file, applied by phi3.ts; the rest is linear.
     case 'longrope':
       return { type: 'linear', factor };
     case 'yarn': {
@@ -94,7 +96,7 @@ function readScaling(reader: ConfigReader): RopeScaling {
   }
 }
 
-/** YaRN lets the scores grow with the factor, as llama.cpp computes it: `yarn_log_multiplier` takes a part of it back. */
+/** YaRN scales sines and cosines up with the factor; `yarn_log_multiplier` reduces this, as in llama.cpp. */
 function magnitudeOf(reader: ConfigReader, scaling: RopeScaling): number {
   if (scaling.type !== 'yarn') return 1;
   if (scaling.share === 0) return reader.positive('rope.scaling.yarn_attn_factor', 1);
@@ -104,8 +106,8 @@ function magnitudeOf(reader: ConfigReader, scaling: RopeScaling): number {
 }
 
 /**
- * Radians per position of each rotated pair.
- * @param divisors one for each pair: those of the file's `rope_freqs` or `rope_factors_*`
+ * The radians per position of each rotated pair.
+ * @param divisors one for each pair: the file's `rope_freqs` or `rope_factors_*`
  */
 export function scaledFrequencies(
   { dim, base, scaling, originalContext }: Pick<RopeConfig, 'dim' | 'base' | 'scaling' | 'originalContext'>,
@@ -119,7 +121,12 @@ export function scaledFrequencies(
   });
 }
 
-/** Gives how much of a pair's own frequency stays, from 0 (slowed down by the whole factor) to 1. */
+/** The constant `rope`: the frequencies, with the divisors that the file may have. */
+export function ropeConstants({ rope }: { readonly rope: RopeConfig }, weights: Weights): { rope: Float32Array } {
+  return { rope: scaledFrequencies(rope, vectorIn(weights, 'rope_freqs.weight')?.toArray()) };
+}
+
+/** Gives the share of a pair's own frequency that is kept, from 0 (slowed down by the whole factor) to 1. */
 function keptShare({
   dim,
   base,

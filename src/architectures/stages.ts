@@ -1,33 +1,33 @@
-// The stages that forward passes are made of: norms, projections, attention, feed-forward layers, each recorded with the
-// weights that the file has under a name. All projections of all architectures go through here.
+// The stages that forward passes consist of: norms, projections, attention, feed-forward layers. Each records its ops
+// with the weights of a given name. All architectures record through these.
 
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type ForwardInputs, type ModelConfig, vectorIn, type Weight, type Weights } from './architecture.js';
 import type { BaseConfig } from './config-reader.js';
-import type { DecoderConfig } from './decoders/decoder.js';
+import type { RopeConfig } from './rope-scaling.js';
 
-/** Where a stage finds its weights, and where it records itself. */
+/** What a stage records into, and the weights that it uses. */
 export interface Place {
   readonly p: ProgramBuilder;
   readonly weights: Weights;
-  /** What the names of its tensors begin with: nothing, or the name of a layer. */
+  /** Precedes the names of its weights: empty, or `blk.<layer>.`. */
   readonly prefix: string;
 }
 
-/** A forward pass that is being recorded. */
+/** A forward pass while it is recorded. */
 export interface Pass<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Place {
   readonly config: Config;
   readonly inputs: Inputs;
 }
 
-/** One layer of such a pass. */
+/** One layer of a pass. */
 export interface Layer<Config extends ModelConfig = ModelConfig, Inputs = unknown> extends Pass<Config, Inputs> {
   readonly index: number;
 }
 
-type RotaryConfig = ModelConfig & Pick<DecoderConfig, 'rope'>;
+type RotaryConfig = ModelConfig & { readonly rope: RopeConfig };
 type RotaryInputs = Pick<ForwardInputs, 'positions' | 'constants'>;
 
 /** The layers of a pass, first to last. */
@@ -37,12 +37,12 @@ export function* layersOf<Config extends ModelConfig, Inputs>(
   for (let index = 0; index < pass.config.layers; index++) yield { ...pass, index, prefix: `blk.${index}.` };
 }
 
-/** A weight that the architecture has named as required, so that loading has seen to its being there. */
+/** A required weight: loading has checked that it is there. */
 export function weightOf({ weights, prefix }: Place, name: string): Weight {
   return weights.get(`${prefix}${name}.weight`) as Weight;
 }
 
-/** Whether the file has a weight that the architecture has named as optional. */
+/** Whether the model has an optional weight. */
 export function hasWeight({ weights, prefix }: Place, name: string): boolean {
   return weights.has(`${prefix}${name}.weight`);
 }
@@ -51,7 +51,7 @@ function biasOf({ weights, prefix }: Place, name: string): Tensor | undefined {
   return vectorIn(weights, `${prefix}${name}.bias`);
 }
 
-/** The same for one that is held in f32: the weight of a norm, or a table that is added. */
+/** A required weight whose spec has `asF32`: that of a norm, or a table that is added. */
 export function tensorOf({ weights, prefix }: Place, name: string): Tensor {
   return vectorIn(weights, `${prefix}${name}.weight`) as Tensor;
 }
@@ -83,7 +83,7 @@ export interface ProjectOptions {
   readonly out?: Tensor;
 }
 
-/** y = x · wᵀ + bias, where the file has a bias: the layout of a projection in the file is [out, in]. */
+/** y = x · wᵀ, plus a bias where the model has one. The matrix is [out, in]. */
 export function project(
   at: Place,
   name: string,
@@ -103,7 +103,7 @@ export function projectMany<Names extends readonly string[]>(
   return names.map((name) => project(at, name, x)) as { -readonly [Index in keyof Names]: Tensor };
 }
 
-/** [tokens, count · headDim] as heads: [tokens, count, headDim], without moving anything. */
+/** A view of [tokens, count · headDim] as heads: [tokens, count, headDim]. */
 export function asHeads(at: Pass, x: Tensor, count: number): Tensor {
   return x.reshape([-1, count, at.config.headDim]);
 }
@@ -121,7 +121,7 @@ export function queriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   return { q: asHeads(at, q, heads), k: asHeads(at, k, kvHeads), v: asHeads(at, v, kvHeads) };
 }
 
-/** The same from one projection, whose rows are those of q, k and v one after the other. */
+/** The same from one projection, which has the rows of q, then those of k, then those of v. */
 export function fusedQueriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   const { heads, kvHeads } = at.config;
   const all = asHeads(at, project(at, 'attn_qkv', h), heads + 2 * kvHeads);
@@ -129,13 +129,16 @@ export function fusedQueriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   return { q: part(0, heads), k: part(heads, kvHeads), v: part(heads + kvHeads, kvHeads) };
 }
 
-/** Normalises queries and keys head by head, in place. */
-export function normHeads(at: Pass<DecoderConfig>, { q, k }: QueriesKeysValues): void {
+/** Normalises queries and keys, each head by itself, in place. */
+export function normHeads(at: Pass<BaseConfig>, { q, k }: QueriesKeysValues): void {
   rmsNorm(at, 'attn_q_norm', q, { out: q });
   rmsNorm(at, 'attn_k_norm', k, { out: k });
 }
 
-/** Turns queries and keys, in place, by their positions. `table`: the constant with the frequencies. */
+/**
+ * Rotates queries and keys by their positions, in place.
+ * @param table the name of the constant that has the frequencies
+ */
 export function rotate(
   { p, config, inputs }: Pass<RotaryConfig, RotaryInputs>,
   { q, k }: QueriesKeysValues,
@@ -146,7 +149,10 @@ export function rotate(
   for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });
 }
 
-/** Queries against all keys so far: those in the cache and those that this pass adds to it. f32 [tokens, heads · headDim]. */
+/**
+ * Adds the keys and values to the cache, then attends to all keys up to each query's own. f32 [tokens, heads ·
+ * headDim].
+ */
 export function attend(
   { p, inputs, index }: Layer<ModelConfig, ForwardInputs>,
   { q, k, v }: QueriesKeysValues,
@@ -174,7 +180,7 @@ export function gatedFeedForward(
   return project(at, 'ffn_down', p.mul(gate, up, { out: gate }), options);
 }
 
-/** The same where one matrix has gate and up, one after the other. */
+/** The same where one matrix has the rows of gate, then those of up. */
 export function fusedGatedFeedForward(
   at: Pass<BaseConfig>,
   h: Tensor,
@@ -197,7 +203,7 @@ export function feedForward(
   return project(at, 'ffn_down', project(at, 'ffn_up', h, { activation }), options);
 }
 
-/** The logits of hidden states, by the output matrix or, where there is none, the embedding. */
+/** The logits of hidden states: by the output matrix or, where there is none, by the embedding. */
 export function logits(p: ProgramBuilder, weights: Weights, hidden: Tensor): Tensor {
   return project({ p, weights, prefix: '' }, weights.has('output.weight') ? 'output' : 'token_embd', hidden);
 }

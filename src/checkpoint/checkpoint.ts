@@ -1,5 +1,5 @@
-// A checkpoint: a model's files, open for reading, in either format. It gives the metadata, the location of each tensor, and
-// the tokenizer. gguf/ and huggingface/ implement it; open-checkpoint.ts chooses between them.
+// A checkpoint: a model's files, open for reading, in either format. It gives the metadata, the location of each
+// tensor, and the tokenizer. gguf/ and huggingface/ implement it; open-checkpoint.ts chooses between them.
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ModelFile } from './model-file.js';

@@ -1,6 +1,6 @@
-// Loads a model's tensors without blocking the event loop and without a second copy: matrices of floats stay in the mapped
-// file; quantized matrices are repacked from it, and vectors widened, into pooled memory. The architecture says which
-// tensors there are; what they mean does not matter here. Called by loadModel.
+// Loads a model's tensors without blocking the event loop and without a second copy: matrices of floats stay in the
+// mapped file; quantized matrices are repacked from it, and vectors widened, into pooled memory. The architecture says
+// which tensors there are; what they mean does not matter here. Called by loadModel.
 
 import type { Weight, WeightSpec, Weights } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
@@ -52,11 +52,11 @@ export interface LoadingMemory {
 }
 
 /**
- * Loads all tensors that the architecture names. The caller disposes of them; after a failure none is left. Pooled memory is
- * rented, or checked to be free, before the first tensor is read: a model that exceeds the budget fails at once. Mapped
- * files do not count towards the budget, since the system may drop their pages at any time.
- * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, ERR_UNSUPPORTED for one that the
- * architecture does not name: computed without it, this would be another model; ERR_BUDGET; AbortError
+ * Loads all tensors that the architecture names. The caller disposes of them; after a failure none is left. Pooled
+ * memory is rented, or checked to be free, before the first tensor is read: a model that exceeds the budget fails at
+ * once. Mapped files do not count towards the budget, since the system may drop their pages at any time.
+ * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, ERR_UNSUPPORTED for one that
+ * the architecture does not name: computed without it, this would be another model; ERR_BUDGET; AbortError
  */
 export async function loadWeights(
   memory: LoadingMemory,

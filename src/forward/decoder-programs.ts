@@ -1,6 +1,6 @@
 // The recorded forward passes of a decoder, kept for replay and lent to sequences: a program belongs to no sequence, it
 // reads and writes whatever pages its table lists in a run. Owned by the model.
-import type { Architecture, Constants, ModelConfig, Weights } from '../architectures/architecture.js';
+import type { Constants, DecoderArchitecture, ModelConfig, Weights } from '../architectures/architecture.js';
 import type { Compute } from '../ops/calls/compute.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
@@ -46,7 +46,7 @@ export interface ForwardKind {
 }
 
 /** What the programs of a model are recorded from. */
-export interface ForwardParts<Arch = Architecture> {
+export interface ForwardParts<Arch = DecoderArchitecture> {
   readonly compute: Compute;
   readonly architecture: Arch;
   readonly config: ModelConfig;

@@ -1,5 +1,5 @@
-// What the Hugging Face folders of decoders with RMSNorm and rotary positions share (llama and its relatives): the keys of
-// their config.json and the names of their tensors. Each decoder's file states what is its own.
+// What the Hugging Face folders of decoders with RMSNorm and rotary positions share (llama and its relatives): the keys
+// of their config.json and the names of their tensors. Each decoder's file states what is its own.
 
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';

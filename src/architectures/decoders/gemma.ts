@@ -1,5 +1,5 @@
-// What Gemma 2 and 3 have in common: their configuration, their tensors, the scaled embedding, norms after each part, the
-// gated feed-forward layer, and the soft cap on logits. gemma2.ts and gemma3.ts say how their layers attend.
+// What Gemma 2 and 3 have in common: configuration, tensors, folders, the scaled embedding, the norm after each part,
+// the gated feed-forward layer, and the soft cap on logits. gemma2.ts and gemma3.ts define how their layers attend.
 
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
@@ -10,17 +10,18 @@ import type { ForwardInputs, WeightSpec, Weights } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { type MetadataBuilder, plusOne, type TensorNames } from '../huggingface-mapping.js';
 import { embed, gatedFeedForward, type Layer, logits, type Pass, project, rmsNorm } from '../stages.js';
-import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig, vector } from './decoder.js';
+import { vector } from '../weight-specs.js';
+import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
 export interface GemmaConfig extends DecoderConfig {
   /** Multiplies the scores. */
   readonly attentionScale: number;
-  /** How many keys, its own included, a query of a local layer sees; undefined where no layer is local. */
+  /** How many keys a query of a local layer attends to, its own included; `undefined` where no layer is local. */
   readonly window: number | undefined;
-  /** Every so many layers one is global, the last of them; the others are local. */
+  /** The last layer of every so many is global, the others are local. */
   readonly period: number;
-  /** Cap of the logits; 0 for none. */
+  /** The cap of the logits; 0 for none. */
   readonly logitCap: number;
 }
 
@@ -32,7 +33,9 @@ export interface GemmaDefaults {
   readonly period: number;
   readonly window: number | undefined;
   readonly logitCap: number;
-  /** Layers of the largest model, whose scores are scaled by dim / heads instead of the width of a head. */
+  /**
+   * The number of layers of the largest model, which scales its scores by dim / heads instead of the width of a head.
+   */
   readonly layersOfLargest: number;
 }
 
@@ -67,18 +70,18 @@ export function gemmaWeights(config: GemmaConfig, more: (block: string) => reado
   ]);
 }
 
-/** The embedding of the tokens times √dim, as Gemma's own code has it. */
+/** The embedding of the tokens, times √dim. */
 export function embedScaled(pass: GemmaPass): Tensor {
   const x = embed(pass);
   return pass.p.scale(x, Math.sqrt(pass.config.dim), { out: x });
 }
 
-/** Adds what attention gives, projected and normalised, to x. */
+/** x += norm(projection(mixed)), where `mixed` is the output of attention. */
 export function addAttended(at: GemmaLayer, mixed: Tensor, x: Tensor): void {
   addNormed(at, 'post_attention_norm', project(at, 'attn_output', mixed), x);
 }
 
-/** Adds what the feed-forward layer makes of x, normalised before and after. */
+/** x += norm(feedForward(norm(x))). */
 export function addFed(at: GemmaLayer, x: Tensor): void {
   addNormed(at, 'post_ffw_norm', gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'geluTanh' }), x);
 }
@@ -130,9 +133,8 @@ function checkAttentionScale(config: JsonView): void {
 }
 
 /**
- * How many layers there are to each one without a window, the last of them; undefined where the config does not list the
- * layers.
- * @throws TesseraeError ERR_UNSUPPORTED where the layers do not alternate so
+ * The period of the layers, as {@link GemmaConfig} has it; `undefined` where the config does not list their kinds.
+ * @throws TesseraeError ERR_UNSUPPORTED where local and global layers alternate otherwise
  */
 export function readWindowPeriod(config: JsonView): number | undefined {
   const types = config.at('layer_types');

@@ -1,9 +1,9 @@
-// Gemma 2 (Gemma Team 2024): layers with and without a window in turn, scores and logits with a soft cap, norms before
-// and after each part.
-import type { Architecture } from '../architecture.js';
+// Gemma 2 (Gemma Team 2024): local and global layers in turn, soft caps on scores and logits, and norms before and
+// after each part.
+import type { DecoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
+import { ropeConstants } from '../rope-scaling.js';
 import { attend, layersOf, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
-import { decoderConstants } from './decoder.js';
 import {
   addAttended,
   addFed,
@@ -19,13 +19,13 @@ import {
 } from './gemma.js';
 
 export interface Gemma2Config extends GemmaConfig {
-  /** Cap of the scores. */
+  /** The cap of the scores. */
   readonly scoreCap: number;
 }
 
 const defaults = { architecture: 'gemma2', period: 2, window: 4096, logitCap: 30, layersOfLargest: 46 };
 
-export const gemma2: Architecture<Gemma2Config> = {
+export const gemma2: DecoderArchitecture<Gemma2Config> = {
   kind: 'decoder',
   name: 'gemma2',
 
@@ -51,7 +51,7 @@ export const gemma2: Architecture<Gemma2Config> = {
 
   weights: (config) => gemmaWeights(config, () => []),
 
-  constants: decoderConstants,
+  constants: ropeConstants,
 
   *recordHidden(p, config, weights, inputs) {
     const pass = { p, config, weights, inputs, prefix: '' };

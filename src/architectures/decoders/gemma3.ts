@@ -1,12 +1,13 @@
-// Gemma 3 (Gemma Team 2025), its text part: queries and keys normalised head by head, and five layers with a window for
-// each without one. Only these rotate with the long base, and only theirs is stretched.
+// The text part of Gemma 3 (Gemma Team 2025): queries and keys normalised head by head, and five local layers for each
+// global one. Global layers rotate with another base, and only their rotations are scaled.
+
 import { JsonView } from '../../base/json-view.js';
-import type { Architecture } from '../architecture.js';
+import type { DecoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { firstPresent, type MetadataBuilder, withDefaults } from '../huggingface-mapping.js';
-import { scaledFrequencies } from '../rope-scaling.js';
+import { ropeConstants, scaledFrequencies } from '../rope-scaling.js';
 import { attend, layersOf, normHeads, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
-import { decoderConstants, vector } from './decoder.js';
+import { vector } from '../weight-specs.js';
 import {
   addAttended,
   addFed,
@@ -22,13 +23,13 @@ import {
 } from './gemma.js';
 
 export interface Gemma3Config extends GemmaConfig {
-  /** Base of the rotations in layers with a window. */
+  /** The base of the rotations in local layers. */
   readonly localBase: number;
 }
 
 const defaults = { architecture: 'gemma3', period: 6, window: undefined, logitCap: 0, layersOfLargest: 62 };
 
-/** The values of members that configs of Gemma 3 leave out. */
+/** The values of members that configs of Gemma 3 may leave out. */
 const configDefaults = {
   num_attention_heads: 8,
   num_key_value_heads: 4,
@@ -38,9 +39,10 @@ const configDefaults = {
   query_pre_attn_scalar: 256,
   sliding_window: 4096,
 };
+/** The base of the rotations in global layers. */
 const defaultBase = 1e6;
 
-export const gemma3: Architecture<Gemma3Config> = {
+export const gemma3: DecoderArchitecture<Gemma3Config> = {
   kind: 'decoder',
   name: 'gemma3',
 
@@ -68,7 +70,7 @@ export const gemma3: Architecture<Gemma3Config> = {
     ]),
 
   constants: (config, weights) => ({
-    ...decoderConstants(config, weights),
+    ...ropeConstants(config, weights),
     localRope: scaledFrequencies({ ...config.rope, base: config.localBase, scaling: { type: 'linear', factor: 1 } }),
   }),
 

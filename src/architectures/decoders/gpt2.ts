@@ -1,7 +1,7 @@
-// GPT-2 (Radford et al. 2019): learned positions, LayerNorm with biases, one projection for queries, keys and values, and
-// a feed-forward layer without a gate.
+// GPT-2 (Radford et al. 2019): learned positions, LayerNorm with biases, one projection for queries, keys and values,
+// and a feed-forward layer without a gate.
 import { JsonView } from '../../base/json-view.js';
-import type { Architecture } from '../architecture.js';
+import type { DecoderArchitecture } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
 import { firstPresent, type MetadataBuilder, requireFlag, transposed } from '../huggingface-mapping.js';
 import {
@@ -15,9 +15,9 @@ import {
   project,
   tensorOf,
 } from '../stages.js';
-import { biased, layerNormVectors, matrix } from './decoder.js';
+import { biased, layerNormVectors, matrix } from '../weight-specs.js';
 
-export const gpt2: Architecture<BaseConfig> = {
+export const gpt2: DecoderArchitecture<BaseConfig> = {
   kind: 'decoder',
   name: 'gpt2',
 
@@ -63,7 +63,7 @@ export const gpt2: Architecture<BaseConfig> = {
       matrix('position_embd', contextLength, dim, { asF32: true }),
       ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
       ...layerNormVectors('output_norm', dim),
-      // Without an output matrix the embedding serves for both ends.
+      // Without an output matrix the embedding serves as it.
       matrix('output', vocabulary, dim, { optional: true }),
     ];
   },

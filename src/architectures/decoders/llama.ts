@@ -1,9 +1,10 @@
-// The llama architecture (Touvron et al. 2023), which is also that of Mistral and SmolLM: RMSNorm before each part,
-// rotary positions, grouped-query attention, a SwiGLU feed-forward layer. Names and keys are those of the GGUF format.
+// Llama (Touvron et al. 2023), and with it Mistral and SmolLM: RMSNorm before each part, rotary positions,
+// grouped-query attention, a SwiGLU feed-forward layer.
 import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
-import type { Architecture } from '../architecture.js';
+import type { DecoderArchitecture } from '../architecture.js';
 import type { MetadataBuilder } from '../huggingface-mapping.js';
+import { ropeConstants } from '../rope-scaling.js';
 import {
   attend,
   embed,
@@ -15,14 +16,8 @@ import {
   rmsNorm,
   rotate,
 } from '../stages.js';
-import {
-  type DecoderConfig,
-  decoderConstants,
-  decoderWeights,
-  layerMatrices,
-  readDecoderConfig,
-  vector,
-} from './decoder.js';
+import { vector } from '../weight-specs.js';
+import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
 /**
@@ -46,7 +41,7 @@ export function addLlamaMetadata(config: JsonView, metadata: MetadataBuilder): v
   metadata.string(styleKey, 'halfSplit');
 }
 
-export const llama: Architecture<DecoderConfig> = {
+export const llama: DecoderArchitecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'llama',
 
@@ -67,7 +62,7 @@ export const llama: Architecture<DecoderConfig> = {
       ...layerMatrices(config, block, { queries: 'optional', output: 'optional', feedForward: 'optional' }),
     ]),
 
-  constants: decoderConstants,
+  constants: ropeConstants,
 
   *recordHidden(p, config, weights, inputs) {
     const pass = { p, config, weights, inputs, prefix: '' };

@@ -1,8 +1,8 @@
 // Phi 3 and 4 (Abdin et al. 2024): llama with fused projections, rotations that pair the halves of a head, and divisors
-// of the frequencies for short and for long contexts (LongRoPE, Ding et al. 2024). The window that some files name for
-// their attention is not applied: llama.cpp does without it too, and so gives the same tokens.
+// of the frequencies for short and for long contexts (LongRoPE, Ding et al. 2024). The attention window that some files
+// have is not applied: llama.cpp does not apply it either.
 import { JsonView } from '../../base/json-view.js';
-import { type Architecture, vectorIn } from '../architecture.js';
+import { type DecoderArchitecture, vectorIn } from '../architecture.js';
 import type { MetadataBuilder } from '../huggingface-mapping.js';
 import { scaledFrequencies } from '../rope-scaling.js';
 import {
@@ -16,10 +16,11 @@ import {
   rmsNorm,
   rotate,
 } from '../stages.js';
-import { type DecoderConfig, decoderWeights, matrix, readDecoderConfig, vector } from './decoder.js';
+import { matrix, vector } from '../weight-specs.js';
+import { type DecoderConfig, decoderWeights, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
-export const phi3: Architecture<DecoderConfig> = {
+export const phi3: DecoderArchitecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'phi3',
 

@@ -1,18 +1,13 @@
 // Qwen 2 and 2.5 (Yang et al. 2024): llama with biases on queries, keys and values, and rotations that pair the halves
 // of a head.
-import type { Architecture } from '../architecture.js';
-import {
-  type DecoderConfig,
-  decoderConstants,
-  decoderWeights,
-  layerMatrices,
-  readDecoderConfig,
-  vector,
-} from './decoder.js';
+import type { DecoderArchitecture } from '../architecture.js';
+import { ropeConstants } from '../rope-scaling.js';
+import { vector } from '../weight-specs.js';
+import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 import { llama } from './llama.js';
 
-export const qwen2: Architecture<DecoderConfig> = {
+export const qwen2: DecoderArchitecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'qwen2',
 
@@ -35,7 +30,7 @@ export const qwen2: Architecture<DecoderConfig> = {
       ...layerMatrices(config, block, { queries: 'optional' }),
     ]),
 
-  constants: decoderConstants,
+  constants: ropeConstants,
   recordHidden: llama.recordHidden,
   recordLogits: llama.recordLogits,
 };

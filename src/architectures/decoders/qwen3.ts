@@ -1,6 +1,7 @@
-// Qwen 3 (Yang et al. 2025): llama whose queries and keys are normalised head by head before they are rotated, in pairs
-// of the halves of a head.
-import type { Architecture } from '../architecture.js';
+// Qwen 3 (Yang et al. 2025): llama with queries and keys normalised head by head, and rotations that pair the halves of
+// a head.
+import type { DecoderArchitecture } from '../architecture.js';
+import { ropeConstants } from '../rope-scaling.js';
 import {
   attend,
   embed,
@@ -13,17 +14,11 @@ import {
   rmsNorm,
   rotate,
 } from '../stages.js';
-import {
-  type DecoderConfig,
-  decoderConstants,
-  decoderWeights,
-  layerMatrices,
-  readDecoderConfig,
-  vector,
-} from './decoder.js';
+import { vector } from '../weight-specs.js';
+import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 
-export const qwen3: Architecture<DecoderConfig> = {
+export const qwen3: DecoderArchitecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'qwen3',
 
@@ -48,7 +43,7 @@ export const qwen3: Architecture<DecoderConfig> = {
       ...layerMatrices(config, block),
     ]),
 
-  constants: decoderConstants,
+  constants: ropeConstants,
 
   *recordHidden(p, config, weights, inputs) {
     const pass = { p, config, weights, inputs, prefix: '' };

@@ -1,20 +1,20 @@
-// SmolLM 3 (Bakouch et al. 2025): llama, but that every fourth layer leaves its queries and keys as they are (NoPE, Yang et
-// al. 2025).
+// SmolLM 3 (Bakouch et al. 2025): llama, except that every fourth layer has no rotary positions (NoPE, Yang et al.
+// 2025).
 import type { JsonView } from '../../base/json-view.js';
-import type { Architecture } from '../architecture.js';
+import type { DecoderArchitecture } from '../architecture.js';
 import { attend, embed, gatedFeedForward, layersOf, project, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
 import type { DecoderConfig } from './decoder.js';
 import { decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 import { addLlamaMetadata, llama, readLlamaConfig } from './llama.js';
 
-/** The last of every so many layers has no positions. */
+/** The last layer of every so many has no positions. */
 const periodWithoutPositions = 4;
 
 function isRotated(layer: number): boolean {
   return (layer + 1) % periodWithoutPositions !== 0;
 }
 
-export const smollm3: Architecture<DecoderConfig> = {
+export const smollm3: DecoderArchitecture<DecoderConfig> = {
   kind: 'decoder',
   name: 'smollm3',
 
@@ -49,7 +49,7 @@ export const smollm3: Architecture<DecoderConfig> = {
   recordLogits: llama.recordLogits,
 };
 
-/** A config may list the rotated layers: they must be those that are rotated here. */
+/** A config may list which layers are rotated: they must be those that are rotated here. */
 function checkLayersWithoutPositions(config: JsonView): void {
   const flags = config.at('no_rope_layers');
   flags.list().forEach((flag, layer) => {

@@ -1,11 +1,11 @@
-// BERT (Devlin et al. 2019), and with it the sentence encoders built upon it: learned positions and token types, each
-// part followed by its residual and a LayerNorm, the exact GELU.
+// BERT (Devlin et al. 2019) and the sentence encoders based on it: learned positions and token types, a residual and a
+// LayerNorm after each part, the exact GELU.
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import type { EncoderArchitecture } from '../architecture.js';
-import { biased, layerNormVectors, matrix } from '../decoders/decoder.js';
 import { addSizes, type MetadataBuilder, type TensorNames } from '../huggingface-mapping.js';
 import { feedForward, layerNorm, layersOf, project, queriesKeysValues, tensorOf } from '../stages.js';
+import { biased, layerNormVectors, matrix } from '../weight-specs.js';
 import {
   addEncoderMetadata,
   attendWhole,
@@ -13,7 +13,7 @@ import {
   embedTyped,
   encoderWeights,
   readEncoderConfig,
-} from './encoder-stages.js';
+} from './encoder.js';
 
 export const bertTensorNames: TensorNames = {
   prefix: 'bert.',
@@ -37,14 +37,14 @@ export const bertTensorNames: TensorNames = {
   ignored: /^(bert\.)?(embeddings\.position_ids$|pooler\.|cls\.)/,
 };
 
-/** What the config of BERT gives, or of a relative with the same keys. */
+/** What the config of BERT gives, or that of a relative with the same keys. */
 export function addBertMetadata(config: JsonView, metadata: MetadataBuilder): void {
   addSizes(config, metadata);
   metadata.number('.attention.layer_norm_epsilon', config.at('layer_norm_eps'));
   addEncoderMetadata(config, metadata);
 }
 
-/** Configs of jina-bert-v2.ts have the same `model_type`, and ALiBi in place of positions. */
+/** Whether a config of this `model_type` is jina-bert-v2's, which has ALiBi instead of learned positions. */
 export function hasAlibi(config: JsonView): boolean {
   return config.at('position_embedding_type').value === 'alibi';
 }

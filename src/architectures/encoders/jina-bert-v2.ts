@@ -1,11 +1,10 @@
-// Jina's BERT v2 (Günther et al. 2023): no positions but for ALiBi, by which scores fall with the distance in both
-// directions, and a GEGLU feed-forward layer. The models for code have norms of queries and keys, and one more after
-// the attention.
+// Jina's BERT v2 (Günther et al. 2023): ALiBi instead of positions, so that scores decrease with the distance in both
+// directions, and a GEGLU feed-forward layer. The models for code have norms of queries and keys, and a second norm
+// after the attention.
 import { quote } from '../../base/quote.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { EncoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
-import { biased, layerNormVectors, matrix, vector } from '../decoders/decoder.js';
 import {
   asHeads,
   feedForward,
@@ -18,6 +17,7 @@ import {
   projectMany,
   weightOf,
 } from '../stages.js';
+import { biased, layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { addBertMetadata, bertTensorNames, hasAlibi } from './bert.js';
 import {
   alibiSlopes,
@@ -27,10 +27,10 @@ import {
   embedTyped,
   encoderWeights,
   readEncoderConfig,
-} from './encoder-stages.js';
+} from './encoder.js';
 
 export interface JinaConfig extends EncoderConfig {
-  /** What the steepest slope comes from: see {@link alibiSlopes}. */
+  /** Determines the steepest slope: see {@link alibiSlopes}. */
   readonly maxBias: number;
 }
 
@@ -76,7 +76,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
       ...biased(`${block}.attn_output`, dim, width),
       ...layerNormVectors(`${block}.attn_output_norm`, dim),
       ...layerNormVectors(`${block}.attn_norm_2`, dim, { optional: true }),
-      // Some files have gate and up in one matrix, gate first.
+      // Some models have gate and up in one matrix, gate first.
       matrix(`${block}.ffn_gate`, ffn, dim, { optional: true }),
       { ...matrix(`${block}.ffn_up`, ffn, dim), otherShape: [2 * ffn, dim] },
       vector(`${block}.ffn_up.bias`, ffn, { optional: true }),
@@ -106,7 +106,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
   },
 };
 
-/** h plus what the feed-forward layer makes of it, in place. */
+/** h += feedForward(h). */
 function feed(at: EncoderLayer, h: Tensor): Tensor {
   const options = { activation: 'gelu', residual: h, out: h } as const;
   if (hasWeight(at, 'ffn_gate')) return gatedFeedForward(at, h, options);
@@ -114,7 +114,7 @@ function feed(at: EncoderLayer, h: Tensor): Tensor {
   return isFused ? fusedGatedFeedForward(at, h, options) : feedForward(at, h, options);
 }
 
-/** Queries, keys and values, the first two normalised over all heads where the file has the norms. */
+/** Queries, keys and values; the first two normalised over all heads where the model has the norms. */
 function normedQueries(at: EncoderLayer, x: Tensor) {
   const [q, k, v] = projectMany(at, ['attn_q', 'attn_k', 'attn_v'], x);
   if (hasWeight(at, queryNorm)) layerNorm(at, queryNorm, q, { out: q });

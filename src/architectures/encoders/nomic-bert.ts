@@ -1,12 +1,13 @@
-// Nomic's BERT (Nussbaum et al. 2024): rotary positions in place of learned ones, one projection for queries, keys and
-// values, a SwiGLU feed-forward layer, few biases.
+// Nomic's BERT (Nussbaum et al. 2024): rotary positions instead of learned ones, one projection for queries, keys and
+// values, a SwiGLU feed-forward layer, and few biases.
+
 import type { JsonView } from '../../base/json-view.js';
 import type { EncoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
-import { decoderConstants, layerNormVectors, matrix, vector } from '../decoders/decoder.js';
 import { firstPresent, type MetadataBuilder, requireFlag } from '../huggingface-mapping.js';
-import { type RopeConfig, readRope } from '../rope-scaling.js';
+import { type RopeConfig, readRope, ropeConstants } from '../rope-scaling.js';
 import { fusedQueriesKeysValues, gatedFeedForward, layerNorm, layersOf, project, rotate } from '../stages.js';
+import { layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { bertTensorNames } from './bert.js';
 import {
   addEncoderMetadata,
@@ -15,7 +16,7 @@ import {
   embedTyped,
   encoderWeights,
   readEncoderConfig,
-} from './encoder-stages.js';
+} from './encoder.js';
 
 export interface NomicConfig extends EncoderConfig {
   readonly rope: RopeConfig;
@@ -75,7 +76,7 @@ export const nomicBert: EncoderArchitecture<NomicConfig> = {
     ]);
   },
 
-  constants: decoderConstants,
+  constants: ropeConstants,
 
   *recordHidden(p, config, weights, inputs) {
     const pass = { p, config, weights, inputs, prefix: '' };

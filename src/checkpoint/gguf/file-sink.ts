@@ -1,5 +1,5 @@
-// Writes a file from front to back: collects small values in a buffer, and writes large ones directly. The counterpart of
-// header-cursor.ts. Encodes numbers, strings and bytes; write-gguf.ts, its caller, gives them meaning.
+// Writes a file from front to back: collects small values in a buffer, and writes large ones directly. The counterpart
+// of header-cursor.ts. Encodes numbers, strings and bytes; write-gguf.ts, its caller, gives them meaning.
 import type { FileHandle } from 'node:fs/promises';
 import type { BigIntType, NumberType } from '../../metadata/value-types.js';
 
@@ -69,7 +69,9 @@ export class FileSink {
     await this.bytes(bytes);
   }
 
-  /** Bytes as they are; they may be in shared memory. Large ones are written in chunks: `onChunk` is called before each. */
+  /**
+   * Bytes as they are; they may be in shared memory. Large ones are written in chunks: `onChunk` is called before each.
+   */
   async bytes(bytes: Uint8Array, onChunk: () => void = () => {}): Promise<void> {
     if (bytes.length <= BUFFER_BYTES - this.#used) {
       this.#buffer.set(bytes, this.#used);

@@ -1,5 +1,5 @@
-// Opens GGUF files: parses the header without blocking the event loop, and keeps the file open. Reads no tensor data: the
-// checkpoint's users do, by position. Called by gguf-checkpoint.ts, and by tests and benchmarks for single files.
+// Opens GGUF files: parses the header without blocking the event loop, and keeps the file open. Reads no tensor data:
+// the checkpoint's users do, by position. Called by gguf-checkpoint.ts, and by tests and benchmarks for single files.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';

@@ -1,5 +1,6 @@
-// Reads the header of a GGUF file from front to back, in bounded chunks, and checks every length against the rest of the
-// file before it allocates or reads anything. Decodes numbers, strings and bytes; parse-header.ts gives them meaning.
+// Reads the header of a GGUF file from front to back, in bounded chunks, and checks every length against the rest of
+// the file before it allocates or reads anything. Decodes numbers, strings and bytes; parse-header.ts gives them
+// meaning.
 import { isUtf8 } from 'node:buffer';
 import { type ErrorCode, TesseraeError } from '../../base/errors.js';
 import type { ModelFile } from '../model-file.js';

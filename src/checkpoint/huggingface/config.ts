@@ -1,5 +1,5 @@
-// Translates a config.json of Hugging Face into the metadata keys of GGUF: what all folders share is done here, the rest by
-// the mapping of the architecture that the config names. Called by huggingface-checkpoint.ts.
+// Translates a config.json of Hugging Face into the metadata keys of GGUF: what all folders share is done here, the
+// rest by the mapping of the architecture that the config names. Called by huggingface-checkpoint.ts.
 
 import { firstPresent, MetadataBuilder, type TensorNames } from '../../architectures/huggingface-mapping.js';
 import { architectureOfFolder } from '../../architectures/registry.js';

@@ -1,5 +1,5 @@
-// A checkpoint in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives everything
-// under GGUF's names; what is particular to a family is in src/architectures. Called by open-checkpoint.ts.
+// A checkpoint in a Hugging Face folder: config.json, tokenizer.json, and safetensors files, one or many. Gives
+// everything under GGUF's names; what is particular to a family is in src/architectures. Called by open-checkpoint.ts.
 import { basename, join } from 'node:path';
 import type { TensorRule } from '../../architectures/huggingface-mapping.js';
 import { TesseraeError } from '../../base/errors.js';
@@ -134,8 +134,8 @@ function tensorsOf(
 }
 
 /**
- * Adds unused tokens for the rows that an embedding has beyond the last token, as llama.cpp's conversion does: many models
- * round the number of rows up.
+ * Adds unused tokens for the rows that an embedding has beyond the last token, as llama.cpp's conversion does: many
+ * models round the number of rows up.
  * @throws TesseraeError ERR_MODEL_FILE where the added rows are more than the tokens: no model rounds up so far
  */
 function padTokens(metadata: Map<string, MetadataValue>, embedding: CheckpointTensor | undefined): void {

@@ -1,5 +1,5 @@
-// Opens safetensors files: eight bytes with the length of a JSON header, the header, and the tensors' bytes. The header is
-// untrusted, and checked as a whole. Reads no tensor data. Called by huggingface-checkpoint.ts.
+// Opens safetensors files: eight bytes with the length of a JSON header, the header, and the tensors' bytes. The header
+// is untrusted, and checked as a whole. Reads no tensor data. Called by huggingface-checkpoint.ts.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { describeJson } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
@@ -7,12 +7,18 @@ import { TimeSlice } from '../../base/time-slice.js';
 import { ModelFile } from '../model-file.js';
 import { isObject } from './json-file.js';
 
-/** A header of ten thousand tensors has about one MiB. Larger ones than this would block the event loop while they are parsed. */
+/**
+ * A header of ten thousand tensors has about one MiB. Larger ones than this would block the event loop while they are
+ * parsed.
+ */
 const MAX_HEADER_BYTES = 16 << 20;
 const LENGTH_BYTES = 8;
 const MAX_DIMENSIONS = 8;
 
-/** The bytes of an element, and GGUF's name of the type, for all types of the format. Those without a name cannot be loaded. */
+/**
+ * The bytes of an element, and GGUF's name of the type, for all types of the format. Those without a name cannot be
+ * loaded.
+ */
 const elementTypes: Readonly<Record<string, readonly [bytes: number, type?: string]>> = {
   F32: [4, 'F32'],
   F16: [2, 'F16'],

@@ -1,5 +1,5 @@
-// Translates the tensor names of a Hugging Face folder into those of GGUF, by the names that its architecture states. Called
-// by huggingface-checkpoint.ts.
+// Translates the tensor names of a Hugging Face folder into those of GGUF, by the names that its architecture states.
+// Called by huggingface-checkpoint.ts.
 
 import type { TensorNames, TensorRule } from '../../architectures/huggingface-mapping.js';
 
@@ -7,8 +7,8 @@ import type { TensorNames, TensorRule } from '../../architectures/huggingface-ma
 const textPart = 'language_model.';
 
 /**
- * What a tensor is called in GGUF, and how it is stored; undefined for one to be left out. An unknown name stays as it is:
- * loading refuses it.
+ * What a tensor is called in GGUF, and how it is stored; undefined for one to be left out. An unknown name stays as it
+ * is: loading refuses it.
  * @param tied whether the embedding is also the output matrix, so that a copy of it is left out
  */
 export function translateName(names: TensorNames, name: string, tied: boolean): TensorRule | undefined {

@@ -50,8 +50,8 @@ const CHUNK_ELEMENTS = 1 << 22;
 const op = 'quantizeModel';
 
 /**
- * Writes a quantized copy of a GGUF model. The output appears when it is complete; until then, and after a failure, the path
- * is unchanged.
+ * Writes a quantized copy of a GGUF model. The output appears when it is complete; until then, and after a failure, the
+ * path is unchanged.
  * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_ARGUMENT, ERR_UNSUPPORTED for an input that is already quantized,
  * ERR_BUDGET; AbortError when the signal fires
  */
@@ -127,7 +127,7 @@ function targetsOf(checkpoint: Checkpoint, type: QuantizeType): Map<string, Quan
     if (target === undefined || target === info.type) continue;
     if (!Object.hasOwn(quantizeSources, info.type)) {
       const sources = Object.keys(quantizeSources).join(', ');
-      const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding would add to the error`;
+      const problem = `has type ${info.type}; only ${sources} are quantized, since a second rounding adds to the error`;
       throw new TesseraeError('ERR_UNSUPPORTED', `${checkpoint.path}: tensor ${quote(info.name)} ${problem}`);
     }
     targets.set(info.name, target);

@@ -1,18 +1,18 @@
 // The architectures that the folders of src/architectures hold, whether the registry has them or not. Used by the tests that
 // hold all of them to something.
 import { readdirSync } from 'node:fs';
-import type { AnyArchitecture } from '../../../src/architectures/architecture.js';
+import type { Architecture } from '../../../src/architectures/architecture.js';
 
-export const decoders: readonly AnyArchitecture[] = await architecturesIn('decoders');
-export const encoders: readonly AnyArchitecture[] = await architecturesIn('encoders');
+export const decoders: readonly Architecture[] = await architecturesIn('decoders');
+export const encoders: readonly Architecture[] = await architecturesIn('encoders');
 
-async function architecturesIn(name: string): Promise<AnyArchitecture[]> {
+async function architecturesIn(name: string): Promise<Architecture[]> {
   const folder = new URL(`../../../src/architectures/${name}/`, import.meta.url);
   const files = readdirSync(folder).map((file) => new URL(file, folder).href);
   const modules: object[] = await Promise.all(files.map((file) => import(file)));
   return modules.flatMap((module) => Object.values(module)).filter(isArchitecture);
 }
 
-function isArchitecture(value: unknown): value is AnyArchitecture {
+function isArchitecture(value: unknown): value is Architecture {
   return typeof value === 'object' && value !== null && 'recordHidden' in value;
 }

@@ -1,14 +1,14 @@
-// What encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention over
-// whole sequences, several of one length side by side. Each says in a file of its own what its layers do.
+// What the encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention
+// over whole sequences, a batch of them at a time. What the layers of each compute is in its own file.
 
 import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
-import { layerNormVectors, matrix } from '../decoders/decoder.js';
 import type { MetadataBuilder } from '../huggingface-mapping.js';
 import { embed, type Layer, layerNorm, type Pass, type QueriesKeysValues, tensorOf } from '../stages.js';
+import { layerNormVectors, matrix } from '../weight-specs.js';
 
 export interface EncoderConfig extends BaseConfig {
   /** Rows of the table of token types: 0 for the first sentence, 1 for the second. */
@@ -41,7 +41,10 @@ export function addEncoderMetadata(config: JsonView, metadata: MetadataBuilder):
   metadata.flag('.attention.causal', false);
 }
 
-/** The tables that tokens are embedded with, and the tensors of all layers. */
+/**
+ * The tables of the embedding, and the tensors of all layers.
+ * @param layer gives the tensors of the layer whose names begin with `block`
+ */
 export function encoderWeights(
   { vocabulary, dim, layers, tokenTypes }: EncoderConfig,
   layer: (block: string) => readonly WeightSpec[],
@@ -55,8 +58,8 @@ export function encoderWeights(
 }
 
 /**
- * The embedding of the tokens, all of type 0, f32 [batch · tokens, dim], normalised. `positions`: what is added for where
- * they stand.
+ * The embedding of the tokens, all of type 0, normalised. f32 [batch · tokens, dim].
+ * @param positions the embedding of their positions, which is added; none for other kinds of positions
  */
 export function embedTyped(pass: EncoderPass, positions?: Tensor): Tensor {
   const { p } = pass;
@@ -70,7 +73,7 @@ export function embedTyped(pass: EncoderPass, positions?: Tensor): Tensor {
 
 /**
  * Every query against all keys of its own sequence. f32 [batch · tokens, heads · headDim].
- * @param slopes f32 [heads]: what a score loses for each position between query and key
+ * @param slopes f32 [heads]: subtracted from a score for each position between query and key
  */
 export function attendWhole({ p, inputs }: EncoderLayer, { q, k, v }: QueriesKeysValues, slopes?: Tensor): Tensor {
   const { batch, mixed, lengths } = inputs;

@@ -1,0 +1,30 @@
+// Names the tensors that an architecture reads from a checkpoint, with their shapes. Used by the files of the
+// architectures.
+import type { WeightSpec } from './architecture.js';
+
+/**
+ * A matrix, by its name without `.weight`. It keeps the file's type, unless it is only looked up and added (`asF32`).
+ */
+export function matrix(
+  name: string,
+  rows: number,
+  columns: number,
+  { optional = false, asF32 = false } = {},
+): WeightSpec {
+  return { name: `${name}.weight`, shape: [rows, columns], asF32, optional };
+}
+
+/** A vector, by its whole name. It is computed with in f32. */
+export function vector(name: string, length: number, { optional = false } = {}): WeightSpec {
+  return { name, shape: [length], asF32: true, optional };
+}
+
+/** Weight and bias of a layer norm. */
+export function layerNormVectors(name: string, length: number, { optional = false } = {}): WeightSpec[] {
+  return [vector(`${name}.weight`, length, { optional }), vector(`${name}.bias`, length, { optional })];
+}
+
+/** A projection with its bias, which may be absent where `optionalBias` is set. */
+export function biased(name: string, rows: number, columns: number, { optionalBias = false } = {}): WeightSpec[] {
+  return [matrix(name, rows, columns), vector(`${name}.bias`, rows, { optional: optionalBias })];
+}
