@@ -1,4 +1,4 @@
-// A few bytes of shared memory that are never written after their making: constants of programs.
+// The storage of constants of programs: a few bytes of shared memory that belong to no pool and are never released.
 import type { Storage } from '../tensor/memory/storage.js';
 
 export class ConstantStorage implements Storage {
@@ -9,7 +9,7 @@ export class ConstantStorage implements Storage {
   readonly buffer: SharedArrayBuffer;
   readonly byteOffset: number;
 
-  /** @param bytes a 64-byte aligned view, and its address */
+  /** @param bytes a 64-byte aligned view of shared memory; `address` is its address */
   constructor(bytes: Uint8Array, address: number) {
     this.sizeBytes = bytes.byteLength;
     this.address = address;
