@@ -45,7 +45,6 @@ export class StopMatcher {
   end(): string {
     const held = this.#held;
     this.#held = '';
-    this.#matched.fill(0);
     return held;
   }
 

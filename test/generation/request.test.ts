@@ -6,8 +6,11 @@ import type { Format } from '../../src/constraint/format.js';
 import { type GenerateOptions, settingsOf } from '../../src/generation/generate-options.js';
 import type { Piece } from '../../src/generation/generation-result.js';
 import { GenerationRequest } from '../../src/generation/request.js';
+import type { MetadataValue } from '../../src/metadata/value-types.js';
+import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { smallTokenizer } from '../support/models/small-tokenizer.js';
+import { tokenizerMetadata } from '../support/models/tokenizer-metadata.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 
 /** Tokens 0 to 255 are the bytes; these follow. */
@@ -263,6 +266,9 @@ describe('log probabilities', () => {
   });
 });
 
+/** Types of byte tokens, of which `a` is a control token. */
+const controlA = Int32Array.from({ length: 256 }, (_, id) => (id === 0x61 ? 3 : 1));
+
 describe('a constraint', () => {
   test('allows only tokens after which the text can still match, and an end token only where it does', async () => {
     const request = await newRequest({}, { format: { regex: 'abb*' } });
@@ -311,21 +317,33 @@ describe('a constraint', () => {
     expect(await generate([END])).not.toHaveProperty('formatComplete');
   });
 
-  test('fails where no token can go on, and when the signal fires', async () => {
-    // Control tokens are no text, so that this vocabulary has no token for the byte `a`.
-    const types = Int32Array.from({ length: 256 }, (_, id) => (id === 0x61 ? 3 : 1));
-    const withoutA = await smallTokenizer([], [], {
-      'tokenizer.ggml.token_type': { type: 'array', element: 'i32', value: types },
-    });
+  test.each<[what: string, overrides: Record<string, MetadataValue>]>([
+    ['a control token', { 'tokenizer.ggml.token_type': { type: 'array', element: 'i32', value: controlA } }],
+    ['an end token', { 'tokenizer.ggml.eos_token_id': { type: 'u32', value: 0x61 } }],
+  ])('fails where no token can go on: %s is no text', async (_what, overrides) => {
+    const withoutA = await smallTokenizer([], [], overrides);
     const constraint = await new ConstraintCompiler(withoutA, 256).compile({ regex: 'a' }, undefined);
     const settings = settingsOf({}, 'generate', 256);
     const request = new GenerationRequest({ tokenizer: withoutA, promptIds: [1], settings, constraint, capacity: 9 });
     await expectRejection(request.prepare(), 'ERR_FORMAT', /no token/);
+  });
 
+  test('is not followed further once the signal has fired', async () => {
     const reason = new Error('enough');
     const aborted = await newRequest({ signal: AbortSignal.abort(reason) }, { format: { regex: 'a' } });
     await expectAbort(aborted.prepare(), reason);
   });
+});
+
+test('the text continues the prompt: the space of its first token is kept', async () => {
+  const tokens = ['<unk>', '<s>', '</s>', '▁a'].map((text, id) => ({ text, type: id < 3 ? 3 : 1 }));
+  const spaced = await createTokenizer(tokenizerMetadata('llama', tokens));
+  expect(spaced.decode([3])).toBe('a');
+  const settings = settingsOf({ maxTokens: 1 }, 'generate', 4);
+  const given = { tokenizer: spaced, promptIds: [3], settings, constraint: undefined, capacity: 9 };
+  const request = new GenerationRequest(given);
+  request.choose(logitsFor(3).subarray(0, 4));
+  expect(request.accept()).toEqual({ id: 3, text: ' a' });
 });
 
 describe('sampling', () => {
