@@ -1,5 +1,6 @@
-// The metadata of a model with typed getters, under the keys of GGUF whatever format its files have. A getter checks the
-// type, and names the key in its error; what a key means is up to the callers: the tokenizers and the architectures.
+// The metadata of a model with typed getters, under the keys of GGUF whatever format its files have. A getter checks
+// the type, and names the key in its error; what a key means is up to the callers: the tokenizers and the
+// architectures.
 import { type ErrorCode, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
 import type { StringList } from './string-list.js';

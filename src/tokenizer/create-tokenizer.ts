@@ -1,5 +1,5 @@
-// Makes the tokenizer that a model's metadata describes. A kind of tokenizer is a file in a folder beside this one, and a
-// line in the table below. Called by the readers of checkpoints.
+// Makes the tokenizer that a model's metadata describes. A kind of tokenizer is a file in a folder beside this one, and
+// a line in the table below. Called by the readers of checkpoints.
 import { quote } from '../base/quote.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';

@@ -1,5 +1,5 @@
-// The state machine of a request, driven with a small tokenizer and logits made by hand, without a model: every ending, the
-// text of each piece, and what the result reports.
+// The state machine of a request, driven with a small tokenizer and logits made by hand, without a model: every ending,
+// the text of each piece, and what the result reports.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ConstraintCompiler } from '../../src/constraint/constraint-compiler.js';
 import type { Format } from '../../src/constraint/format.js';

@@ -23,7 +23,8 @@ function pieceByPiece(text: string, stops: readonly string[]) {
   return { pieces: [...pieces, matcher.end()], found: undefined };
 }
 
-// Each needs more than one step back: after a mismatch, the next shorter prefix may not go on with the character either.
+// Each needs more than one step back: after a mismatch, the next shorter prefix may not go on with the character
+// either.
 test.each([
   ['aaabb', 'aaabaabb', ['', '', '', '', 'aaab', '', 'aab', 'b'], undefined],
   ['aaabb', 'aaabaaabb', ['', '', '', '', 'aaab', '', '', '', ''], 'aaabb'],

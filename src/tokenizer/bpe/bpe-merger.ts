@@ -29,7 +29,8 @@ export class BpeMerger {
     this.#ids = new Int32Array(capacity);
     this.#previous = new Int32Array(capacity);
     this.#next = new Int32Array(capacity);
-    // At most one candidate for each neighbouring pair, and each of fewer than `capacity` merges takes one and adds two.
+    // At most one candidate for each neighbouring pair, and each of fewer than `capacity` merges takes one and adds
+    // two.
     this.#queue = new MergeQueue(2 * capacity);
   }
 

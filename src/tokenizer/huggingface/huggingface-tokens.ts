@@ -1,5 +1,5 @@
-// The tokens of a tokenizer.json: texts and types by id, from the vocabulary and the added tokens, in slices that leave the
-// event loop free. Called by huggingface.ts.
+// The tokens of a tokenizer.json: texts and types by id, from the vocabulary and the added tokens, in slices that leave
+// the event loop free. Called by huggingface.ts.
 
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';

@@ -26,7 +26,8 @@ const MERGE_BYTES = 6;
  * The `tokenizer.*` metadata of a model.
  * @param tokenizerJson the UTF-8 of tokenizer.json
  * @param tokenizerConfig tokenizer_config.json, parsed
- * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known; AbortError
+ * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known;
+ * AbortError
  */
 export async function tokenizerMetadata(
   tokenizerJson: Uint8Array,
@@ -70,8 +71,8 @@ function blankIn(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /**
- * Appends each merge, `"left right"` or `["left", "right"]`, to `into`, and gives the place of the blank between the two
- * and the end.
+ * Appends each merge, `"left right"` or `["left", "right"]`, to `into`, and gives the place of the blank between the
+ * two and the end.
  */
 async function* mergesOf(
   span: JsonSpan,

@@ -1,5 +1,5 @@
-// JSON documents of which the large lists and objects are not parsed at once: a vocabulary of a quarter million tokens would
-// stall the event loop for half a second. They are left out, and walked value by value. Called by the reader of
+// JSON documents of which the large lists and objects are not parsed at once: a vocabulary of a quarter million tokens
+// would stall the event loop for half a second. They are left out, and walked value by value. Called by the reader of
 // tokenizer.json files.
 import { isUtf8 } from 'node:buffer';
 import { TesseraeError } from '../../base/errors.js';
@@ -167,7 +167,9 @@ export class ByteList {
   }
 }
 
-/** Walks a span: `walker.open('{'); while (walker.next()) { walker.string(texts); walker.colon(); walker.number(); }`. */
+/**
+ * Walks a span: `walker.open('{'); while (walker.next()) { walker.string(texts); walker.colon(); walker.number(); }`.
+ */
 export class JsonWalker {
   readonly #span: JsonSpan;
   #at: number;

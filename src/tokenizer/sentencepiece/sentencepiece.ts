@@ -1,5 +1,5 @@
-// SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge by
-// the scores of the tokens that they make, and characters without a token fall back to bytes. Called through
+// SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge
+// by the scores of the tokens that they make, and characters without a token fall back to bytes. Called through
 // tokenizer.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';

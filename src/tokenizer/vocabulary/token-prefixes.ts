@@ -1,5 +1,6 @@
-// Finds all tokens that begin at a place, byte by byte: the tokens in the order of their bytes, and searches within them.
-// So it takes memory by the number of tokens, whatever the length of their texts. Called by unigram.ts and wordpiece.ts.
+// Finds all tokens that begin at a place, byte by byte: the tokens in the order of their bytes, and searches within
+// them. So it takes memory by the number of tokens, whatever the length of their texts. Called by unigram.ts and
+// wordpiece.ts.
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { Vocabulary } from './vocabulary.js';
 

@@ -72,8 +72,8 @@ interface WordPieceModel {
   readonly lowercase: boolean;
   readonly stripAccents: boolean;
   /**
-   * Characters are decomposed as Unicode has it, and control characters are dropped, as BERT does; otherwise as llama.cpp
-   * does, which keeps the first part only, and takes U+000B, U+000C and U+0085 for white space.
+   * Characters are decomposed as Unicode has it, and control characters are dropped, as BERT does; otherwise as
+   * llama.cpp does, which keeps the first part only, and takes U+000B, U+000C and U+0085 for white space.
    */
   readonly decomposesFully: boolean;
   /** Words of more characters are unknown. */
