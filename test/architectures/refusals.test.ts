@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../src/base/errors.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { decoders, encoders } from '../support/models/all-architectures.js';
 import { modelPaths } from '../support/models/model-files.js';
-import { f32, flag, text, u32 } from '../support/models/random-architecture.js';
+import { f32, flag, randomMetadata, text, u32 } from '../support/models/random-architecture.js';
 import type { LlamaContent } from '../support/models/random-model.js';
 import { expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
@@ -65,7 +65,8 @@ describe.each([...decoderNames, ...encoderNames])('%s refuses', (architecture) =
   });
 });
 
-describe.each(decoderNames.filter((name) => name !== 'gpt2'))('%s refuses a rotation', (architecture) => {
+const rotary = decoders.filter(({ name, readConfig }) => 'rope' in readConfig(randomMetadata({ architecture: name })));
+describe.each(rotary.map(({ name }) => name))('%s refuses a rotation', (architecture) => {
   const spoiled: [what: string, name: string, value: MetadataValue, code: ErrorCode, message: RegExp][] = [
     ['of odd width', 'rope.dimension_count', u32(3), 'ERR_MODEL_FILE', /dimension_count.*even/],
     ['wider than a head', 'rope.dimension_count', u32(10), 'ERR_MODEL_FILE', /at most 8/],

@@ -79,6 +79,11 @@ export async function writeRandomModel(
   await writeGguf(path, content);
 }
 
+/** The metadata that such a model has. */
+export function randomMetadata(model: RandomModel): ModelMetadata {
+  return new ModelMetadata(metadataEntries(model), 'random');
+}
+
 function metadataEntries(model: RandomModel): [string, MetadataValue][] {
   const { architecture, layers = 2, dim = 32, heads = 4, kvHeads = heads, ffn = 64, context = 512 } = model;
   const { headDim = dim / heads } = model;
