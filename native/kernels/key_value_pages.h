@@ -14,10 +14,14 @@ enum class KeyValueType : int64_t { f32 = 0, f16 = 1, q8_0 = 2 };
 
 constexpr int64_t kKeyPanel = 16;        // keys interleaved in a panel
 constexpr int64_t kQuantizedBlock = 32;  // dims that share a scale
+constexpr int64_t kPaddingRow = -1;      // in place of a slot: the row belongs to no sequence
 
-// One layer of a paged cache. Position j is stored in page j / page_positions, whose address is
-// pages[j / page_positions]; address 0 means that there is no page. In a page the heads' keys start at keys_offset, one
-// head after the other, and the heads' values at values_offset:
+// One layer of a paged cache that many sequences share. A sequence has a slot, a line of the table: its position j is
+// stored in the page whose number is table[slot][j / page_positions]. The directory gives the address of each page by
+// its number. Both are data that may change from run to run, so kernels check slot, position, number and address in each
+// run (find_page): a wrong number never becomes a wild access.
+//
+// In a page the heads' keys start at keys_offset, one head after the other, and the heads' values at values_offset:
 //
 //   keys of a head     panels of 16 positions, the layout that the attention micro-kernel reads:
 //                      f32, f16  [dim][16]
@@ -25,13 +29,47 @@ constexpr int64_t kQuantizedBlock = 32;  // dims that share a scale
 //   values of a head   f32, f16  [page_positions][v_dim]
 //                      q8_0      int8 [page_positions][v_dim], then f16 scale [page_positions][v_dim / 32]
 struct KeyValuePages {
-  const int64_t* pages;
-  int64_t page_count;
-  int64_t page_positions;  // a multiple of 16 that divides kAttentionKeyBlock
+  const int64_t* directory;  // [directory_count]; 0: there is no such page
+  int64_t directory_count;
+  const int32_t* table;  // [slots, slot_pages]; -1: no page
+  int64_t slots;
+  int64_t slot_pages;
+  int64_t page_positions;  // a power of two: a multiple of kKeyPanel that divides kAttentionKeyBlock
   int64_t keys_offset;     // in bytes; a multiple of 64
   int64_t values_offset;
   KeyValueType type;
 };
+
+// The pages of one sequence. Its users have checked the pages that they read with find_page.
+struct SequencePages {
+  const int64_t* directory;
+  const int32_t* numbers;  // the sequence's line of the table
+  int64_t shift;           // log2 of page_positions
+
+  unsigned char* page(int64_t position) const {
+    return reinterpret_cast<unsigned char*>(directory[numbers[position >> shift]]);
+  }
+};
+
+static inline int64_t page_shift(const KeyValuePages& p) {
+  return __builtin_ctzll(static_cast<unsigned long long>(p.page_positions));
+}
+
+// `slot` is one of the table's.
+static inline SequencePages pages_of_slot(const KeyValuePages& p, int64_t slot) {
+  return {p.directory, p.table + slot * p.slot_pages, page_shift(p)};
+}
+
+// The page of a position of the sequence in `slot`; null if the slot or the position is outside of the table, or if
+// there is no such page.
+static inline unsigned char* find_page(const KeyValuePages& p, int64_t slot, int64_t position) {
+  if (slot < 0 || slot >= p.slots || position < 0) return nullptr;
+  const int64_t index = position >> page_shift(p);
+  if (index >= p.slot_pages) return nullptr;
+  const int64_t number = p.table[slot * p.slot_pages + index];
+  if (number < 0 || number >= p.directory_count) return nullptr;
+  return reinterpret_cast<unsigned char*>(p.directory[number]);
+}
 
 // Size in bytes of the keys (or values) of one head in a page.
 static inline int64_t key_value_head_bytes(const KeyValuePages& p, int64_t dim) {
@@ -42,17 +80,13 @@ static inline int64_t key_value_head_bytes(const KeyValuePages& p, int64_t dim) 
   }
 }
 
-static inline unsigned char* key_value_page(const KeyValuePages& p, int64_t position) {
-  return reinterpret_cast<unsigned char*>(p.pages[position / p.page_positions]);
+// Where the keys of a head start in a page, in bytes.
+static inline int64_t keys_of_head(const KeyValuePages& p, int64_t head, int64_t dim) {
+  return p.keys_offset + head * key_value_head_bytes(p, dim);
 }
 
-// Start of the keys of a head in the page that contains `position`: the page's first position, not `position` itself.
-static inline unsigned char* keys_in_page(const KeyValuePages& p, int64_t position, int64_t head, int64_t dim) {
-  return key_value_page(p, position) + p.keys_offset + head * key_value_head_bytes(p, dim);
-}
-
-static inline unsigned char* values_in_page(const KeyValuePages& p, int64_t position, int64_t head, int64_t v_dim) {
-  return key_value_page(p, position) + p.values_offset + head * key_value_head_bytes(p, v_dim);
+static inline int64_t values_of_head(const KeyValuePages& p, int64_t head, int64_t v_dim) {
+  return p.values_offset + head * key_value_head_bytes(p, v_dim);
 }
 
 // Size in bytes of a quantized panel of 16 keys.

@@ -1,6 +1,6 @@
-// paged_attention: attention (kernels/attention.h) that reads keys and values from the pages of a cache, in the type
-// in which they are stored. It gives the same bits as `attention` over the same values in contiguous memory.
-// Recorded by src/ops/paged/paged-attention.ts.
+// paged_attention: attention (kernels/attention.h) of rows of many sequences, which reads keys and values from the pages
+// of a cache, in the type in which they are stored. It gives the same bits as `attention` over the same values in
+// contiguous memory. Recorded by src/ops/paged/paged-attention.ts.
 #pragma once
 
 #include "kernels/attention.h"
@@ -9,48 +9,138 @@
 
 namespace tesserae {
 
+// A piece of the work list: consecutive rows of one sequence. All heads of a key-value head are computed for it, and
+// share what is read.
+struct AttentionItem {
+  int32_t first_query;  // the first of its rows
+  int32_t queries;      // 1 .. kMostItemQueries
+  int32_t slot;         // of its sequence
+  int32_t reserved;     // 0
+};
+
+constexpr int64_t kMostItemQueries = 256;
+
+// tile_count = kv_heads · lists. Tile t computes the items starts[l] .. starts[l + 1] - 1 of list l = t / kv_heads, for
+// key-value head t % kv_heads. So the number of tiles is fixed when the program is recorded, while the work list is
+// data: src/forward/attention-work.ts writes it before each run, so that all lists take equally long. The items cover
+// each row of a sequence once; the bits of a result do not depend on how they cut the rows.
+//
+// Rows whose sequence is -1 (padding) are in no item. Their outputs are 0, so that later ops read nothing undefined.
 struct PagedAttentionParams {
-  // batch is 1, causal is 1, positions are given; kv_len is the number of positions that the pages hold. k, v and their
-  // strides are not used.
+  // batch is 1, causal is 1, positions are given (-1: the row sees no key). k, v, their strides, kv_len, tile_heads and
+  // tile_queries are not used.
   AttentionParams attention;
   KeyValuePages cache;
+  const int32_t* sequences;    // [q_len]: the slot of each row, or -1
+  const int32_t* starts;       // [lists + 1]: ascending, 0 .. q_len
+  const AttentionItem* items;  // [q_len]
+  int64_t lists;
   // If not null, receives `out` quantized to int8 as well (quantized_rows.h): [query][head][v_dim / 32]. v_dim is then
   // a multiple of 32.
   ActivationBlock* blocks;
 };
 
-// The keys that a tile reads: first .. limit - 1, where `first` is the start of a key block.
-struct PagedKeys {
+// An item as an attention of its own: its query 0 is the first row of the item. The positions are a copy: what was
+// checked is what is used.
+struct PagedItem {
+  AttentionParams attention;
+  AttentionTile tile;
+  SequencePages pages;
+  // The keys that it reads: first .. limit - 1, where `first` is the start of a key block.
   int64_t first;
   int64_t limit;
+  int32_t positions[kMostItemQueries];
 };
 
-// Computes the keys that the tile reads. Returns false if one of them has no page.
-static inline bool find_keys(const PagedAttentionParams& p, const AttentionTile& tile, PagedKeys* keys) {
-  *keys = {p.attention.kv_len, 0};
-  for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
-    if (p.attention.positions[query] >= p.attention.kv_len) return false;
-    keys->first = std::min(keys->first, attention_first(p.attention, 0, query));
-    keys->limit = std::max(keys->limit, attention_limit(p.attention, 0, query));
+// Reads an item for one key-value head. Returns false if it is not a valid one, or if a key that it reads has no page.
+static inline bool read_item(const PagedAttentionParams& p, const AttentionItem& listed, int64_t kv_head,
+                             PagedItem* item) {
+  const int64_t first_query = listed.first_query;
+  const int64_t queries = listed.queries;
+  if (first_query < 0 || queries < 1 || queries > kMostItemQueries || first_query + queries > p.attention.q_len ||
+      listed.slot < 0 || listed.slot >= p.cache.slots || listed.reserved != 0) {
+    return false;
   }
-  keys->first = keys->first / kAttentionKeyBlock * kAttentionKeyBlock;
-  for (int64_t key = keys->first; key < keys->limit; key += p.cache.page_positions) {
-    if (key_value_page(p.cache, key) == nullptr) return false;
+  AttentionParams& a = item->attention;
+  a = p.attention;
+  const int64_t group = a.heads / a.kv_heads;
+  item->tile = {0, kv_head, kv_head * group, group, 0, queries};
+  a.q += first_query * a.q_row;
+  a.out += first_query * a.out_row;
+  a.q_len = queries;
+  a.kv_len = p.cache.slot_pages * p.cache.page_positions;
+  a.positions = item->positions;
+  item->first = a.kv_len;
+  item->limit = 0;
+  for (int64_t query = 0; query < queries; ++query) {
+    if (p.sequences[first_query + query] != listed.slot) return false;
+    item->positions[query] = p.attention.positions[first_query + query];
+    if (item->positions[query] >= a.kv_len) return false;
+    item->first = std::min(item->first, attention_first(a, 0, query));
+    item->limit = std::max(item->limit, attention_limit(a, 0, query));
+  }
+  item->first = item->first / kAttentionKeyBlock * kAttentionKeyBlock;
+  item->pages = pages_of_slot(p.cache, listed.slot);
+  for (int64_t key = item->first; key < item->limit; key += p.cache.page_positions) {
+    if (find_page(p.cache, listed.slot, key) == nullptr) return false;
   }
   return true;
 }
 
-// If p.blocks is not null, calls quantize(row, columns, blocks) for each row of `out` that the tile has computed.
+// If p.blocks is not null, calls quantize(row, columns, blocks) for these rows of `out`, and the heads of kv_head.
 template <typename Quantize>
-static inline void quantize_outputs(const PagedAttentionParams& p, const AttentionTile& tile, Quantize quantize) {
+static inline void quantize_outputs(const PagedAttentionParams& p, int64_t kv_head, int64_t first_query,
+                                    int64_t queries, Quantize quantize) {
   if (p.blocks == nullptr) return;
   const AttentionParams& a = p.attention;
-  for (int64_t query = tile.first_query; query < tile.first_query + tile.queries; ++query) {
-    for (int64_t head = tile.first_head; head < tile.first_head + tile.heads; ++head) {
+  const int64_t group = a.heads / a.kv_heads;
+  for (int64_t query = first_query; query < first_query + queries; ++query) {
+    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
       const float* row = a.out + query * a.out_row + head * a.out_head;
       quantize(row, a.v_dim, p.blocks + (query * a.heads + head) * (a.v_dim / kActivationBlock));
     }
   }
+}
+
+// Sets the outputs of padding rows to 0. Each list has a fixed share of the rows to look after.
+template <typename Quantize>
+static inline KernelStatus clear_padding(const PagedAttentionParams& p, int64_t list, int64_t kv_head,
+                                         Quantize quantize) {
+  const AttentionParams& a = p.attention;
+  const int64_t group = a.heads / a.kv_heads;
+  const int64_t end = (list + 1) * a.q_len / p.lists;
+  for (int64_t query = list * a.q_len / p.lists; query < end; ++query) {
+    const int64_t slot = p.sequences[query];
+    if (slot < kPaddingRow || slot >= p.cache.slots) return KernelStatus::index_out_of_range;
+    if (slot != kPaddingRow) continue;
+    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+      float* out = a.out + query * a.out_row + head * a.out_head;
+      std::fill(out, out + a.v_dim, 0.0f);
+    }
+    quantize_outputs(p, kv_head, query, 1, quantize);
+  }
+  return KernelStatus::ok;
+}
+
+// Computes a tile: calls attend(item) for each item of its list.
+template <typename Attend, typename Quantize>
+static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Attend attend,
+                                        Quantize quantize) {
+  const int64_t list = tile / p.attention.kv_heads;
+  const int64_t kv_head = tile % p.attention.kv_heads;
+  const KernelStatus status = clear_padding(p, list, kv_head, quantize);
+  if (status != KernelStatus::ok) return status;
+  const int64_t begin = p.starts[list];
+  const int64_t end = p.starts[list + 1];
+  if (begin < 0 || begin > end || end > p.attention.q_len) return KernelStatus::index_out_of_range;
+  PagedItem item;
+  for (int64_t index = begin; index < end; ++index) {
+    const AttentionItem listed = p.items[index];
+    if (!read_item(p, listed, kv_head, &item)) return KernelStatus::index_out_of_range;
+    attend(item);
+    quantize_outputs(p, kv_head, listed.first_query, listed.queries, quantize);
+  }
+  return KernelStatus::ok;
 }
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -9,39 +9,42 @@
 
 namespace tesserae {
 
-// The keys and values of token t are written to position positions[t]; no two tokens have the same position. A position
-// outside the table, or whose page is missing, ends the tile with KernelStatus::index_out_of_range. f16 rounds to
-// nearest, ties to even. q8_0: scale = f16(max |x| / 127), integer = x · (1 / scale) rounded to nearest, ties to even,
-// and clamped to -127 .. 127.
+// The keys and values of row t are written to position positions[t] of the sequence in slot sequences[t]; no two rows
+// have the same place. Rows whose sequence is -1 are padding and are skipped. Any other slot or position that the table
+// does not have, or whose page is missing, ends the tile with KernelStatus::index_out_of_range. f16 rounds to nearest,
+// ties to even. q8_0: scale = f16(max |x| / 127), integer = x · (1 / scale) rounded to nearest, ties to even, and clamped
+// to -127 .. 127.
 struct StoreKeyValuesParams {
-  const float* k;  // [tokens, kv_heads, dim] by strides
-  const float* v;  // [tokens, kv_heads, v_dim] by strides
-  const int32_t* positions;
-  int64_t tokens;
+  const float* k;            // [rows, kv_heads, dim] by strides
+  const float* v;            // [rows, kv_heads, v_dim] by strides
+  const int32_t* positions;  // [rows]
+  const int32_t* sequences;  // [rows]
+  int64_t rows;
   int64_t kv_heads;
   int64_t dim;
   int64_t v_dim;
-  int64_t k_token, k_head;
-  int64_t v_token, v_head;
-  int64_t tile_tokens;
+  int64_t k_row, k_head;
+  int64_t v_row, v_head;
+  int64_t tile_rows;
   KeyValuePages cache;
 };
 
 KernelStatus store_key_values_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus store_key_values_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
-// Calls store(token, head, position) for each key-value head of each token of a tile.
+// Calls store(row, head, page, in_page) for each key-value head of each row of a tile: the row's place is position
+// `in_page` of the page.
 template <typename Store>
 static inline KernelStatus store_tile(const StoreKeyValuesParams& p, int64_t tile, Store store) {
-  const int64_t first = tile * p.tile_tokens;
-  const int64_t last = std::min(first + p.tile_tokens, p.tokens);
-  for (int64_t token = first; token < last; ++token) {
-    const int64_t position = p.positions[token];
-    if (position < 0 || position >= p.cache.page_count * p.cache.page_positions) {
-      return KernelStatus::index_out_of_range;
-    }
-    if (key_value_page(p.cache, position) == nullptr) return KernelStatus::index_out_of_range;
-    for (int64_t head = 0; head < p.kv_heads; ++head) store(token, head, position);
+  const int64_t first = tile * p.tile_rows;
+  const int64_t last = std::min(first + p.tile_rows, p.rows);
+  for (int64_t row = first; row < last; ++row) {
+    const int64_t slot = p.sequences[row];
+    if (slot == kPaddingRow) continue;
+    const int64_t position = p.positions[row];
+    unsigned char* page = find_page(p.cache, slot, position);
+    if (page == nullptr) return KernelStatus::index_out_of_range;
+    for (int64_t head = 0; head < p.kv_heads; ++head) store(row, head, page, position & (p.cache.page_positions - 1));
   }
   return KernelStatus::ok;
 }

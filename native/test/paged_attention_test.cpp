@@ -1,172 +1,43 @@
-// Tests of paged_attention and store_key_values: for every type and every order of filling pages, the result has the
-// bits of `attention` over the same values; positions and pages that do not exist are refused.
+// Tests of paged_attention: for rows of one and of many sequences, for every type of cache and every work list, the result
+// has the bits of `attention` over the same values; what does not exist is refused.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <memory>
-#include <numeric>
-
-#include "attention_case.h"
-#include "kernels/half.h"
-#include "kernels/paged_attention.h"
 #include "kernels/quantize_rows.h"
-#include "kernels/store_key_values.h"
-#include "kernel_sets.h"
+#include "paged_case.h"
 
 using namespace tesserae;
-using namespace tesserae::attention_testing;
+using namespace tesserae::paged_testing;
 
 namespace {
 
-struct KernelPair {
-  Kernel store;
-  Kernel attend;
-  Kernel whole;
-};
-
-std::vector<KernelPair> kernels() {
-  std::vector<KernelPair> all;
-  for (const Isa isa : instruction_sets()) {
-    all.push_back({kernel_named("store_key_values", isa), kernel_named("paged_attention", isa),
-                   kernel_named("attention", isa)});
-  }
-  return all;
-}
-
-template <typename Params>
-KernelStatus run(Kernel kernel, const Params& params, int64_t tiles) {
-  auto op = std::make_unique<OpRecord>();
-  std::memcpy(op->params, &params, sizeof params);
-  std::vector<unsigned char> memory(kScratchBytes + kCacheLineBytes, 0xff);  // NaNs
-  auto* aligned = memory.data() + (kCacheLineBytes - reinterpret_cast<uintptr_t>(memory.data()) % kCacheLineBytes);
-  Scratch scratch = {aligned, kScratchBytes};
-  for (int64_t tile = tiles; tile-- > 0;) {
-    const KernelStatus status = kernel(*op, tile, scratch);
-    if (status != KernelStatus::ok) return status;
-  }
-  return KernelStatus::ok;
-}
-
-constexpr int64_t kLayers = 2;
-
-// A cache of separately allocated pages, filled with NaN. It has kLayers layers; the one not under test is a guard.
-struct Cache {
-  KeyValuePages layout = {};
-  std::vector<std::unique_ptr<unsigned char, decltype(&std::free)>> memory;
-  std::vector<int64_t> table;
-  int64_t page_bytes;
-
-  Cache(KeyValueType type, const Shape& s, int64_t page_positions, int64_t layer) {
-    layout.page_positions = page_positions;
-    layout.type = type;
-    const auto round = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-    const int64_t key_bytes = round(s.kv_heads * key_value_head_bytes(layout, s.dim));
-    const int64_t layer_bytes = key_bytes + round(s.kv_heads * key_value_head_bytes(layout, s.v_dim));
-    layout.keys_offset = layer * layer_bytes;
-    layout.values_offset = layout.keys_offset + key_bytes;
-    page_bytes = kLayers * layer_bytes;
-    const int64_t pages = (s.kv_len + page_positions - 1) / page_positions;
-    for (int64_t i = 0; i < pages; ++i) {
-      memory.emplace_back(static_cast<unsigned char*>(std::aligned_alloc(64, static_cast<size_t>(page_bytes))), &std::free);
-      std::memset(memory.back().get(), 0xff, static_cast<size_t>(page_bytes));
-    }
-    // The pages are not in the order of their positions.
-    for (int64_t i = 0; i < pages; ++i) {
-      table.push_back(reinterpret_cast<int64_t>(memory[static_cast<size_t>((i * 7 + 3) % pages)].get()));
-    }
-    layout.pages = table.data();
-    layout.page_count = pages;
-  }
-};
-
-StoreKeyValuesParams store_params(Case& c, const Cache& cache, const std::vector<int32_t>& positions) {
-  StoreKeyValuesParams p = {};
-  p.k = c.k.data(), p.v = c.v.data(), p.positions = positions.data();
-  p.tokens = static_cast<int64_t>(positions.size());
-  p.kv_heads = c.shape.kv_heads, p.dim = c.shape.dim, p.v_dim = c.shape.v_dim;
-  p.k_token = c.k.row_stride, p.k_head = c.k.head_stride;
-  p.v_token = c.v.row_stride, p.v_head = c.v.head_stride;
-  p.tile_tokens = 5;
-  p.cache = cache.layout;
-  return p;
-}
-
-// Stores all keys and values of the case: token t at position t.
-void fill(Kernel kernel, Case& c, Cache& cache) {
-  std::vector<int32_t> positions(static_cast<size_t>(c.shape.kv_len));
-  std::iota(positions.begin(), positions.end(), 0);
-  const StoreKeyValuesParams p = store_params(c, cache, positions);
-  REQUIRE(run(kernel, p, (p.tokens + p.tile_tokens - 1) / p.tile_tokens) == KernelStatus::ok);
-}
-
-float quantized_value(float x, float scale) {
-  if (!std::isfinite(scale)) return std::numeric_limits<float>::quiet_NaN();
-  const double integer = scale == 0 ? 0 : std::nearbyint(static_cast<double>(x * (1 / scale)));
-  return static_cast<float>(std::min(127.0, std::max(-127.0, integer)) * scale);
-}
-
-// Rounds a row to the values that a cache of this type returns for it.
-void round_row(KeyValueType type, float* row, int64_t columns) {
-  if (type == KeyValueType::f32) return;
-  for (int64_t first = 0; first < columns; first += kQuantizedBlock) {
-    float most = 0;
-    for (int64_t i = 0; i < kQuantizedBlock && type == KeyValueType::q8_0; ++i) {
-      most = std::max(most, std::fabs(row[first + i]));
-    }
-    const float scale = half_to_float(float_to_half(most / 127));
-    for (int64_t i = first; i < std::min(first + kQuantizedBlock, columns); ++i) {
-      row[i] = type == KeyValueType::f16 ? half_to_float(float_to_half(row[i])) : quantized_value(row[i], scale);
-    }
-  }
-}
-
-Case rounded(const Case& c, KeyValueType type) {
-  Case copy = c;
-  for (int64_t h = 0; h < c.shape.kv_heads; ++h) {
-    for (int64_t j = 0; j < c.shape.kv_len; ++j) {
-      round_row(type, &copy.k.at(0, h, j, 0), c.shape.dim);
-      round_row(type, &copy.v.at(0, h, j, 0), c.shape.v_dim);
-    }
-  }
-  return copy;
-}
-
-std::vector<float> attend_pages(Kernel kernel, Case& c, const Cache& cache, int64_t tile_heads, int64_t tile_queries) {
-  const Shape& s = c.shape;
-  Operand<float> out(1, s.heads, s.q_len, s.v_dim, c.gaps, NAN);
-  PagedAttentionParams p = {};
-  p.attention = c.params(out, tile_heads, tile_queries);
-  p.attention.k = p.attention.v = nullptr;
-  p.attention.kv_len = cache.layout.page_count * cache.layout.page_positions;
-  p.cache = cache.layout;
-  REQUIRE(run(kernel, p, c.tile_count(tile_heads, tile_queries)) == KernelStatus::ok);
-  return dense(s, out);
-}
-
-std::vector<float> attend_whole(Kernel kernel, Case& c) {
-  const Shape& s = c.shape;
-  Operand<float> out(1, s.heads, s.q_len, s.v_dim, c.gaps, NAN);
-  const AttentionParams p = c.params(out, s.heads / s.kv_heads, s.q_len);
-  REQUIRE(run(kernel, p, c.tile_count(s.heads / s.kv_heads, s.q_len)) == KernelStatus::ok);
-  return dense(s, out);
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-Case causal_case(const Shape& s, bool gaps, unsigned seed) {
-  Case c(s, gaps, seed);
-  c.causal = true;
-  for (int64_t i = 0; i < s.q_len; ++i) c.positions.push_back(static_cast<int32_t>(s.kv_len - s.q_len + i));
-  return c;
-}
-
-constexpr KeyValueType kTypes[] = {KeyValueType::f32, KeyValueType::f16, KeyValueType::q8_0};
 constexpr int64_t kBlock = kAttentionKeyBlock;
+
+// Checks that the rows of each case have the bits of `attention` over the case's stored values.
+void check_bits(std::vector<Case>& cases, KeyValueType type, int64_t page_positions,
+                const std::vector<std::pair<int64_t, int64_t>>& most_and_lists, const Rows& rows) {
+  std::vector<Case> stored;
+  for (const Case& c : cases) stored.push_back(rounded(c, type));
+  for (const KernelTrio& kernel : kernels()) {
+    Cache cache(type, cases[0].shape, page_positions, 1, lengths_of(cases));
+    fill(kernel.store, cases, cache);
+    for (const auto& [most, lists] : most_and_lists) {
+      CAPTURE(most);
+      CAPTURE(lists);
+      PagedRun attend(cases, cache, rows, most, lists);
+      REQUIRE(attend.run(kernel.attend) == KernelStatus::ok);
+      for (size_t sequence = 0; sequence < cases.size(); ++sequence) {
+        CAPTURE(sequence);
+        CHECK(same_bits(attend.of(sequence), attend_whole(kernel.whole, stored[sequence])));
+      }
+      for (int64_t row = 0; row < rows.count(); ++row) {
+        if (rows.sources[static_cast<size_t>(row)] >= 0) continue;
+        for (int64_t head = 0; head < attend.out.heads; ++head) {
+          for (int64_t d = 0; d < attend.out.columns; ++d) CHECK(attend.out.at(0, head, row, d) == 0);
+        }
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -179,135 +50,173 @@ TEST_CASE("paged attention has the bits of attention over the stored values") {
         for (int64_t width : {0, 1}) {
           const int64_t dim = type == KeyValueType::q8_0 ? 32 + 32 * width : 20 + 28 * width;
           const int64_t v_dim = type == KeyValueType::q8_0 ? 64 - 32 * width : 24 + 11 * width;
-          Case c = causal_case({1, 6, 2, q_len, kv_len, dim, v_dim}, q_len % 2 == 1, static_cast<unsigned>(kv_len));
-          if (kv_len == 33) c.window = 9, c.softcap = 3;
-          Case stored = rounded(c, type);
-          for (const KernelPair& kernel : kernels()) {
-            CAPTURE(static_cast<int64_t>(type));
-            CAPTURE(kv_len);
-            CAPTURE(q_len);
-            CAPTURE(width);
-            Cache cache(type, c.shape, kv_len % 2 == 0 ? 16 : 32, 1);
-            fill(kernel.store, c, cache);
-            const std::vector<float> expected = attend_whole(kernel.whole, stored);
-            CHECK(same_bits(attend_pages(kernel.attend, c, cache, 3, q_len), expected));
-            CHECK(same_bits(attend_pages(kernel.attend, c, cache, 1, 1), expected));
-            CHECK(same_bits(attend_pages(kernel.attend, c, cache, 3, 1), expected));
-          }
+          std::vector<Case> cases = {
+              causal_case({1, 6, 2, q_len, kv_len, dim, v_dim}, q_len % 2 == 1, static_cast<unsigned>(kv_len))};
+          if (kv_len == 33) cases[0].window = 9, cases[0].softcap = 3;
+          CAPTURE(static_cast<int64_t>(type));
+          CAPTURE(kv_len);
+          CAPTURE(q_len);
+          CAPTURE(width);
+          check_bits(cases, type, kv_len % 2 == 0 ? 16 : 32, {{q_len, 1}, {1, q_len}, {2, 3}}, rows_of(cases));
         }
       }
     }
   }
 }
 
-TEST_CASE("paged attention of one query has the same bits however many heads share their keys") {
-  for (int64_t group : {4, 5, 7, 8, 9}) {
-    Case c = causal_case({1, 2 * group, 2, 1, kBlock + 41, 32, 40}, true, static_cast<unsigned>(group));
-    for (const KernelPair& kernel : kernels()) {
-      CAPTURE(group);
-      Cache cache(KeyValueType::f32, c.shape, 32, 1);
-      fill(kernel.store, c, cache);
-      const std::vector<float> expected = attend_whole(kernel.whole, c);
-      CHECK(same_bits(attend_pages(kernel.attend, c, cache, group, 1), expected));
-      CHECK(same_bits(attend_pages(kernel.attend, c, cache, 1, 1), expected));
+TEST_CASE("paged attention of rows of many sequences has the bits of each sequence alone") {
+  for (KeyValueType type : kTypes) {
+    for (int64_t group : {1, 3, 8}) {
+      for (int variant : {0, 1, 2, 3}) {
+        const bool quantized = type == KeyValueType::q8_0;
+        const int64_t dim = quantized ? 64 : 19 + 13 * variant;
+        const int64_t v_dim = quantized ? 32 : 40 - 7 * variant;
+        std::vector<Case> cases;
+        const std::vector<std::pair<int64_t, int64_t>> queries_and_keys = {
+            {1, 1}, {1, kBlock + 7}, {3, 3}, {17, 90}, {1, 31}, {2, kBlock}, {40, 40}, {1, 64}};
+        for (const auto& [queries, keys] : queries_and_keys) {
+          Case c = causal_case({1, 2 * group, 2, queries, keys, dim, v_dim}, variant % 2 == 1,
+                               static_cast<unsigned>(keys + variant));
+          if (variant == 1) c.window = 21;
+          if (variant == 2) c.softcap = 2.5;
+          if (variant == 3) {
+            for (int64_t head = 0; head < 2 * group; ++head) c.slopes.push_back(0.5f / static_cast<float>(head + 1));
+          }
+          cases.push_back(c);
+        }
+        CAPTURE(static_cast<int64_t>(type));
+        CAPTURE(group);
+        CAPTURE(variant);
+        check_bits(cases, type, variant % 2 == 0 ? 32 : 16, {{256, 1}, {7, 5}, {1, 100}}, padded_rows_of(cases));
+      }
     }
   }
+}
+
+TEST_CASE("paged attention: a step of padding alone is 0") {
+  std::vector<Case> cases = {causal_case({1, 2, 1, 1, 1, 16, 16}, false, 1)};
+  Rows rows;
+  for (int i = 0; i < 5; ++i) rows.pad();
+  for (const KernelTrio& kernel : kernels()) {
+    Cache cache(KeyValueType::f32, cases[0].shape, 16, 0, {1});
+    for (int64_t lists : {1, 2, 7}) {
+      PagedRun attend(cases, cache, rows, 1, lists);
+      REQUIRE(attend.run(kernel.attend) == KernelStatus::ok);
+      for (float x : dense({1, 2, 1, 5, 1, 16, 16}, attend.out)) CHECK(x == 0);
+    }
+  }
+}
+
+TEST_CASE("paged attention of one query has the same bits however many heads share its keys") {
+  for (int64_t group : {4, 5, 7, 8, 9}) {
+    std::vector<Case> cases = {
+        causal_case({1, 2 * group, 2, 1, kBlock + 41, 32, 40}, true, static_cast<unsigned>(group))};
+    CAPTURE(group);
+    check_bits(cases, KeyValueType::f32, 32, {{1, 1}}, rows_of(cases));
+  }
+}
+
+TEST_CASE("paged attention: the largest items, with more rows than fit into scratch at a time") {
+  std::vector<Case> cases = {causal_case({1, 16, 1, kMostItemQueries, kMostItemQueries + 9, 128, 256}, true, 3)};
+  check_bits(cases, KeyValueType::f16, 32, {{kMostItemQueries, 1}}, rows_of(cases));
 }
 
 TEST_CASE("paged attention: the blocks of its result equal what quantize_rows computes from it") {
   for (const Isa isa : instruction_sets()) {
     for (int64_t q_len : {1, 3}) {
-      Case c = causal_case({1, 6, 2, q_len, 70, 32, 64}, q_len == 3, 9);
-      Cache cache(KeyValueType::f32, c.shape, 32, 0);
-      fill(kernel_named("store_key_values", isa), c, cache);
-      const Shape& s = c.shape;
-      Operand<float> out(1, s.heads, s.q_len, s.v_dim, c.gaps, NAN);
-      std::vector<ActivationBlock> blocks(static_cast<size_t>(s.q_len * s.heads * s.v_dim / kActivationBlock));
+      std::vector<Case> cases;
+      for (int64_t kv_len : {70, 9, 33}) cases.push_back(causal_case({1, 6, 2, q_len, kv_len, 32, 64}, q_len == 3, 9));
+      const Shape& s = cases[0].shape;
+      Cache cache(KeyValueType::f32, s, 32, 0, lengths_of(cases));
+      fill(kernel_named("store_key_values", isa), cases, cache);
+      PagedRun attend(cases, cache, padded_rows_of(cases), 2, 4);
+      const int64_t rows = attend.rows.count();
+      ActivationBlock garbage;
+      std::memset(&garbage, 0xee, sizeof garbage);
+      std::vector<ActivationBlock> blocks(static_cast<size_t>(rows * s.heads * s.v_dim / kActivationBlock), garbage);
       std::vector<ActivationBlock> expected(blocks.size());
-      PagedAttentionParams p = {};
-      p.attention = c.params(out, 2, 1);
-      p.attention.kv_len = 96;
-      p.cache = cache.layout;
-      p.blocks = blocks.data();
-      REQUIRE(run(kernel_named("paged_attention", isa), p, c.tile_count(2, 1)) == KernelStatus::ok);
-      QuantizeRowsParams rows = {};
-      rows.x = out.data(), rows.y = expected.data();
-      rows.columns = s.v_dim, rows.tile_rows = 100;
-      rows.outer = {{1, 1, s.q_len, s.heads}};
-      rows.x_outer = {{0, 0, out.row_stride, out.head_stride}};
-      REQUIRE(run(kernel_named("quantize_rows", isa), rows, 1) == KernelStatus::ok);
+      attend.params.blocks = blocks.data();
+      REQUIRE(attend.run(kernel_named("paged_attention", isa)) == KernelStatus::ok);
+      QuantizeRowsParams quantize = {};
+      quantize.x = attend.out.data(), quantize.y = expected.data();
+      quantize.columns = s.v_dim, quantize.tile_rows = 100;
+      quantize.outer = {{1, 1, rows, s.heads}};
+      quantize.x_outer = {{0, 0, attend.out.row_stride, attend.out.head_stride}};
+      REQUIRE(run(kernel_named("quantize_rows", isa), quantize, 1) == KernelStatus::ok);
       CHECK(std::memcmp(blocks.data(), expected.data(), blocks.size() * sizeof(ActivationBlock)) == 0);
     }
   }
 }
 
-TEST_CASE("store_key_values writes the same bytes with every kernel set, and nothing else") {
-  for (KeyValueType type : kTypes) {
-    Case c({1, 4, 3, 1, 70, 64, 32}, true, 5);
-    c.k.at(0, 1, 9, 3) = NAN;
-    c.k.at(0, 2, 11, 40) = INFINITY;
-    c.v.at(0, 0, 20, 1) = -INFINITY;
-    for (int64_t d = 0; d < 32; ++d) c.k.at(0, 0, 30, d) = 0, c.v.at(0, 0, 31, d) = 1e-9f, c.v.at(0, 1, 31, d) = 6e-6f;
-    for (int64_t d = 0; d < 32; ++d) c.k.at(0, 0, 32, d) = 4e4f * static_cast<float>(d % 2 == 0 ? d : -d);
-    std::vector<std::vector<unsigned char>> written;
-    for (const KernelPair& kernel : kernels()) {
-      Cache cache(type, c.shape, 32, 1);
-      fill(kernel.store, c, cache);
-      std::vector<unsigned char> all;
-      for (const auto& page : cache.memory) all.insert(all.end(), page.get(), page.get() + cache.page_bytes);
-      // The other layer is untouched.
-      for (const auto& page : cache.memory) {
-        CHECK(std::all_of(page.get(), page.get() + cache.page_bytes / kLayers, [](unsigned char b) { return b == 0xff; }));
-      }
-      written.push_back(all);
+TEST_CASE("paged attention refuses positions, slots and pages that do not exist") {
+  std::vector<Case> cases = {causal_case({1, 2, 1, 2, 40, 32, 32}, false, 7),
+                             causal_case({1, 2, 1, 1, 40, 32, 32}, false, 8)};
+  for (const KernelTrio& kernel : kernels()) {
+    // Pages of 16 positions: three for each sequence, and room for a fourth.
+    Cache cache(KeyValueType::f32, cases[0].shape, 16, 0, lengths_of(cases), 1);
+    fill(kernel.store, cases, cache);
+    const auto attend = [&](auto change) {
+      PagedRun run(cases, cache, rows_of(cases), 2, 1);
+      change(run);
+      return run.run(kernel.attend);
+    };
+    const auto at = [&](int32_t position) { return attend([&](PagedRun& run) { run.rows.positions[1] = position; }); };
+    const auto in = [&](int32_t slot) {
+      return attend([&](PagedRun& run) { run.rows.sequences[2] = run.work.items[1].slot = slot; });
+    };
+    CHECK(attend([](PagedRun&) {}) == KernelStatus::ok);
+    for (int32_t position : {-1, 0, 47}) CHECK(at(position) == KernelStatus::ok);
+    for (int32_t position : {48, 63, 64, 1 << 30, INT32_MAX}) CHECK(at(position) == KernelStatus::index_out_of_range);
+    CHECK(in(Cache::slot_of(0)) == KernelStatus::ok);
+    for (int32_t slot : {-2, 0, 2, 4, 5, 1 << 30, INT32_MIN}) CHECK(in(slot) == KernelStatus::index_out_of_range);
+    const int32_t number = cache.number(0, 1);
+    for (int32_t wrong : {-2, -1, 0, 2, static_cast<int32_t>(cache.directory.size()), 1 << 30, INT32_MIN}) {
+      cache.number(0, 1) = wrong;
+      CHECK(attend([](PagedRun&) {}) == KernelStatus::index_out_of_range);
     }
-    for (const auto& other : written) CHECK(other == written[0]);
+    cache.number(0, 1) = number;
+    // A page of which no key is read may be missing.
+    cache.number(0, 2) = -1;
+    CHECK(attend([](PagedRun&) {}) == KernelStatus::index_out_of_range);
+    CHECK(attend([](PagedRun& run) { run.rows.positions = {30, 31, 39}; }) == KernelStatus::ok);
   }
 }
 
-TEST_CASE("a quantized block that is not finite is NaN, one too small is 0, and the rest rounds by half a step") {
-  Case c = causal_case({1, 1, 1, 1, 1, 32, 32}, false, 6);
-  const auto value_of = [&](float a, float b) {
-    for (int64_t d = 0; d < 32; ++d) c.v.at(0, 0, 0, d) = d == 0 ? a : b;
-    std::vector<float> last;
-    for (const KernelPair& kernel : kernels()) {
-      Cache cache(KeyValueType::q8_0, c.shape, 16, 0);
-      fill(kernel.store, c, cache);
-      last = attend_pages(kernel.attend, c, cache, 1, 1);
-    }
-    return last;
+TEST_CASE("paged attention refuses a work list that is not valid") {
+  std::vector<Case> cases = {causal_case({1, 2, 1, 3, 40, 32, 32}, false, 7),
+                             causal_case({1, 2, 1, 2, 40, 32, 32}, false, 8)};
+  const int32_t slot = Cache::slot_of(0);
+  const std::vector<AttentionItem> wrong_items = {
+      {-1, 1, slot, 0},       {5, 1, slot, 0},      {2, 4, slot, 0},         {0, 0, slot, 0},  {0, -1, slot, 0},
+      {0, INT32_MAX, slot, 0}, {INT32_MAX, 1, slot, 0}, {INT32_MIN, 1, slot, 0}, {0, 4, slot, 0}, {2, 2, slot, 0},
+      {0, 1, slot + 2, 0},    {0, 1, -1, 0},        {0, 1, slot, 1},
   };
-  for (float x : value_of(NAN, 1)) CHECK(std::isnan(x));
-  for (float x : value_of(INFINITY, 1)) CHECK(std::isnan(x));
-  for (float x : value_of(1e-9f, 1e-9f)) CHECK(x == 0);
-  CHECK(value_of(127, 3.4f)[1] == doctest::Approx(3.4).epsilon(0.5 / 3.4));
-  CHECK(value_of(127, 3)[1] == 3);
-}
-
-TEST_CASE("paged kernels refuse positions without a page") {
-  for (const KernelPair& kernel : kernels()) {
-    Case c = causal_case({1, 2, 1, 1, 40, 32, 32}, false, 7);
-    Cache cache(KeyValueType::f32, c.shape, 16, 0);
-    fill(kernel.store, c, cache);
-    const auto attend = [&] {
-      Operand<float> out(1, 2, 1, 32, false, 0);
-      PagedAttentionParams p = {};
-      p.attention = c.params(out, 2, 1);
-      p.attention.kv_len = 48;
-      p.cache = cache.layout;
-      return run(kernel.attend, p, 1);
+  for (const KernelTrio& kernel : kernels()) {
+    Cache cache(KeyValueType::f32, cases[0].shape, 16, 0, lengths_of(cases));
+    fill(kernel.store, cases, cache);
+    const auto attend = [&](auto change) {
+      PagedRun run(cases, cache, rows_of(cases), 2, 2);
+      change(run);
+      return run.run(kernel.attend);
     };
-    CHECK(attend() == KernelStatus::ok);
-    c.positions[0] = 48;
-    CHECK(attend() == KernelStatus::index_out_of_range);
-    c.positions[0] = 31;
-    cache.table[2] = 0;
-    CHECK(attend() == KernelStatus::ok);
-    cache.table[1] = 0;
-    CHECK(attend() == KernelStatus::index_out_of_range);
-    for (int32_t position : {-1, 16, 40, 48}) {
-      const std::vector<int32_t> positions = {0, position};
-      CHECK(run(kernel.store, store_params(c, cache, positions), 1) == KernelStatus::index_out_of_range);
+    CHECK(attend([](PagedRun&) {}) == KernelStatus::ok);
+    for (const AttentionItem& item : wrong_items) {
+      CAPTURE(item.first_query);
+      CAPTURE(item.queries);
+      CHECK(attend([&](PagedRun& run) { run.work.items[1] = item; }) == KernelStatus::index_out_of_range);
     }
+    for (const std::vector<int32_t>& starts :
+         std::vector<std::vector<int32_t>>{{-1, 1, 3}, {0, 2, 1}, {0, 1, 6}, {0, 4, 3}, {0, INT32_MAX, 3}, {INT32_MIN, 1, 3}}) {
+      CHECK(attend([&](PagedRun& run) { std::copy(starts.begin(), starts.end(), run.work.starts.begin()); }) ==
+            KernelStatus::index_out_of_range);
+    }
+  }
+  // An item of more queries than an item may have.
+  std::vector<Case> large = {causal_case({1, 1, 1, kMostItemQueries + 1, kMostItemQueries + 1, 8, 8}, false, 9)};
+  for (const KernelTrio& kernel : kernels()) {
+    Cache cache(KeyValueType::f32, large[0].shape, 32, 0, lengths_of(large));
+    fill(kernel.store, large, cache);
+    PagedRun run(large, cache, rows_of(large), kMostItemQueries + 1, 1);
+    CHECK(run.run(kernel.attend) == KernelStatus::index_out_of_range);
   }
 }

@@ -3,7 +3,6 @@
 
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
-import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { HuggingFaceMapping } from './huggingface-mapping.js';
@@ -51,14 +50,32 @@ export function vectorIn(weights: Weights, name: string): Tensor<'f32'> | undefi
  */
 export type Constants = ReadonlyMap<string, Tensor>;
 
-/** The tensors of one forward pass over `tokens` tokens of one sequence. */
+/** The queries, keys and values of a layer: [tokens, heads or kvHeads, headDim]. */
+export interface QueriesKeysValues {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+export interface AttendOptions {
+  readonly scale?: number;
+  readonly softcap?: number;
+  readonly window?: number | undefined;
+}
+
+/**
+ * Records the attention of a layer: each token's query against the keys of its sequence so far, its own included. The
+ * result is f32 [tokens, heads · headDim].
+ */
+export type Attend = (layer: number, heads: QueriesKeysValues, options: AttendOptions) => Tensor;
+
+/** The tensors of one forward pass over `tokens` tokens, of one sequence or of many. */
 export interface ForwardInputs {
   /** i32 [tokens]. */
   readonly ids: Tensor;
-  /** i32 [tokens]: the position of each token in its sequence, where its keys and values are stored, too. */
+  /** i32 [tokens]: the position of each token in its sequence. */
   readonly positions: Tensor;
-  /** Keys and values of each layer. */
-  readonly cache: readonly PagedKeyValues[];
+  readonly attend: Attend;
   readonly constants: Constants;
 }
 

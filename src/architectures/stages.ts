@@ -2,9 +2,16 @@
 // with the weights of a given name. All architectures record through these.
 
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
-import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type ForwardInputs, type ModelConfig, vectorIn, type Weight, type Weights } from './architecture.js';
+import {
+  type AttendOptions,
+  type ForwardInputs,
+  type ModelConfig,
+  type QueriesKeysValues,
+  vectorIn,
+  type Weight,
+  type Weights,
+} from './architecture.js';
 import type { BaseConfig } from './config-reader.js';
 import type { RopeConfig } from './rope-scaling.js';
 
@@ -108,13 +115,6 @@ export function asHeads(at: Pass, x: Tensor, count: number): Tensor {
   return x.reshape([-1, count, at.config.headDim]);
 }
 
-/** The queries, keys and values of a layer: [tokens, heads or kvHeads, headDim]. */
-export interface QueriesKeysValues {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-}
-
 export function queriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   const { heads, kvHeads } = at.config;
   const [q, k, v] = projectMany(at, ['attn_q', 'attn_k', 'attn_v'], h);
@@ -149,19 +149,13 @@ export function rotate(
   for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });
 }
 
-/**
- * Adds the keys and values to the cache, then attends to all keys up to each query's own. f32 [tokens, heads ·
- * headDim].
- */
+/** Queries against all keys so far: those of earlier passes and those of this one. f32 [tokens, heads · headDim]. */
 export function attend(
-  { p, inputs, index }: Layer<ModelConfig, ForwardInputs>,
-  { q, k, v }: QueriesKeysValues,
-  options: { scale?: number; softcap?: number; window?: number | undefined } = {},
+  { inputs, index }: Layer<ModelConfig, ForwardInputs>,
+  heads: QueriesKeysValues,
+  options: AttendOptions = {},
 ): Tensor {
-  const { positions } = inputs;
-  const cache = inputs.cache[index] as PagedKeyValues;
-  p.storeKeyValues(k, v, positions, { cache });
-  return p.pagedAttention(q, positions, { cache, ...options });
+  return inputs.attend(index, heads, options);
 }
 
 /** down(activation(gate(h)) · up(h)): SwiGLU and its relatives (Shazeer 2020). */

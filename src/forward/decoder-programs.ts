@@ -6,16 +6,18 @@ import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { pagesFor } from './key-values.js';
+import { attentionCut } from './attention-work.js';
+import type { PageDirectory } from './page-directory.js';
 import { PageTable } from './page-table.js';
 import { ProgramCache } from './program-cache.js';
+import { RowInputs } from './row-inputs.js';
 
 /** What a forward pass gives: logits of the last token or of all, the hidden states, or the losses of given targets. */
 export type ForwardOutput = 'lastLogits' | 'allLogits' | 'hidden' | 'losses';
 
 export interface Forward {
   readonly ids: Tensor<'i32'>;
-  readonly positions: Tensor<'i32'>;
+  readonly rows: RowInputs;
   /** i32 [tokens], for losses only: the token that comes after each. */
   readonly targets: Tensor<'i32'> | undefined;
   readonly output: Tensor<'f32'>;
@@ -35,7 +37,6 @@ export class ForwardProgram {
 
   dispose(): void {
     this.program.dispose();
-    this.table.dispose();
   }
 }
 
@@ -58,6 +59,8 @@ export interface ForwardParts<Arch = DecoderArchitecture> {
 
 /** Everything of a loaded decoder that its sequences share. */
 export interface DecoderParts extends ForwardParts {
+  /** Of the pages of its sequences. */
+  readonly directory: PageDirectory;
   readonly programs: DecoderPrograms;
   /** How keys and values are kept unless a session asks for another type. */
   readonly pageLayout: PageLayout;
@@ -68,10 +71,12 @@ const keptPerThread = 8;
 
 export class DecoderPrograms {
   readonly #parts: ForwardParts;
+  readonly #directory: PageDirectory;
   readonly #cache: ProgramCache<ForwardProgram>;
 
-  constructor(parts: ForwardParts) {
+  constructor(parts: ForwardParts, directory: PageDirectory) {
     this.#parts = parts;
+    this.#directory = directory;
     this.#cache = new ProgramCache(keptPerThread * parts.compute.threads);
   }
 
@@ -98,31 +103,27 @@ export class DecoderPrograms {
 
   async #record({ tokens, output, layout }: ForwardKind, signal: AbortSignal | undefined): Promise<ForwardProgram> {
     const { compute, architecture, config, weights, constants, capacity } = this.#parts;
-    const table = new PageTable(compute.pool.empty([pagesFor(capacity), 2], 'i32'));
-    const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table.tensor, layout, layer));
+    const table = new PageTable(compute, this.#directory, layout, { slots: 1, capacity });
+    const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
+    const cut = attentionCut(config, tokens, compute.threads);
     const record = function* (p: ProgramBuilder): Generator<void, Forward> {
       const ids = p.input([tokens], 'i32');
-      const positions = p.input([tokens], 'i32');
+      const rows = new RowInputs(p, tokens, cut);
       const targets = output === 'losses' ? p.input([tokens], 'i32') : undefined;
-      const inputs = { ids, positions, cache, constants };
+      const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
       const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
-      const logits = (rows: Tensor) => architecture.recordLogits(p, config, weights, rows);
-      const rows = () => {
+      const logits = (states: Tensor) => architecture.recordLogits(p, config, weights, states);
+      const record = () => {
         if (output === 'hidden') return hidden;
         if (output === 'allLogits') return logits(hidden);
         if (targets !== undefined) return p.crossEntropy(logits(hidden), targets);
         return logits(hidden.slice([tokens - 1, tokens]));
       };
-      const result = rows() as Tensor<'f32'>;
+      const result = record() as Tensor<'f32'>;
       const mostLikely = output === 'lastLogits' ? (p.argmax(result) as Tensor<'i32'>) : undefined;
-      return { ids, positions, targets, output: result, mostLikely };
+      return { ids, rows, targets, output: result, mostLikely };
     };
-    try {
-      return new ForwardProgram(await compute.programInSlices(record, signal), table);
-    } catch (error) {
-      table.dispose();
-      throw error;
-    }
+    return new ForwardProgram(await compute.programInSlices(record, signal), table);
   }
 }
 

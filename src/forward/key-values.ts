@@ -5,7 +5,8 @@ import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { copy as copyOp } from '../ops/rowwise/copy.js';
-import { Page } from './page-table.js';
+import type { PageDirectory } from './page-directory.js';
+import { Page, pagesFor } from './page-table.js';
 
 /** What an append changed, to be undone when it fails. */
 export interface Growth {
@@ -15,13 +16,19 @@ export interface Growth {
   replaced?: { readonly index: number; readonly page: Page };
 }
 
+/** Of the model that the sequence belongs to. */
+export interface KeyValueParts {
+  readonly compute: Compute;
+  readonly directory: PageDirectory;
+}
+
 export class KeyValues {
   readonly layout: PageLayout;
-  readonly #compute: Compute;
+  readonly #parts: KeyValueParts;
   readonly #pages: Page[] = [];
 
-  constructor(compute: Compute, layout: PageLayout) {
-    this.#compute = compute;
+  constructor(parts: KeyValueParts, layout: PageLayout) {
+    this.#parts = parts;
     this.layout = layout;
   }
 
@@ -42,7 +49,7 @@ export class KeyValues {
 
   /** The same keys and values, to go on with independently. */
   fork(): KeyValues {
-    const fork = new KeyValues(this.#compute, this.layout);
+    const fork = new KeyValues(this.#parts, this.layout);
     for (const page of this.#pages) fork.#pages.push(page.share());
     return fork;
   }
@@ -89,7 +96,7 @@ export class KeyValues {
 
   /** One page more at the end. @throws TesseraeError ERR_BUDGET */
   addPage(): Page {
-    const page = new Page(this.#compute.pool.empty([this.layout.pageBytes], 'i8'));
+    const page = this.#rent();
     this.#pages.push(page);
     return page;
   }
@@ -99,18 +106,19 @@ export class KeyValues {
     for (const page of this.#pages.splice(pagesFor(length))) page.release();
   }
 
+  #rent(): Page {
+    const { directory, compute } = this.#parts;
+    return Page.rent(directory, compute.pool, this.layout.pageBytes);
+  }
+
   async #copyOf(page: Page, signal: AbortSignal | undefined): Promise<Page> {
-    const copy = new Page(this.#compute.pool.empty([this.layout.pageBytes], 'i8'));
+    const copy = this.#rent();
     try {
-      await this.#compute.call(copyOp, { x: page.bytes, out: copy.bytes, signal });
+      await this.#parts.compute.call(copyOp, { x: page.bytes, out: copy.bytes, signal });
       return copy;
     } catch (error) {
       copy.release();
       throw error;
     }
   }
-}
-
-export function pagesFor(positions: number): number {
-  return Math.ceil(positions / positionsPerPage);
 }

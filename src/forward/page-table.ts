@@ -1,17 +1,36 @@
-// Pages of pooled memory that several users share, and tables of them that kernels read: a table is a list of addresses
-// in shared memory. Knows nothing of what lies in the pages. Used by sessions for their keys and values.
+// Pages of pooled memory that several sequences share, and the tables through which kernels find them: each sequence of a
+// step has a slot, a line of page numbers. Knows nothing of what is in the pages. Used for keys and values.
 import { TesseraeError } from '../base/errors.js';
-import type { Storage } from '../tensor/memory/storage.js';
-import { Tensor } from '../tensor/tensor.js';
+import type { Compute } from '../ops/calls/compute.js';
+import { type PageLayout, type PageTensors, positionsPerPage } from '../ops/paged/key-value-pages.js';
+import type { BlockStorage } from '../program/block-storage.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { TensorPool } from '../tensor/tensor-pool.js';
+import type { PageDirectory } from './page-directory.js';
 
 /** One page and how many users it has; the memory goes back to its pool with the last of them. */
 export class Page {
   readonly bytes: Tensor<'i8'>;
+  readonly directory: PageDirectory;
+  /** In the directory. */
+  readonly number: number;
   #users = 1;
 
-  /** @param bytes becomes the page's own */
-  constructor(bytes: Tensor<'i8'>) {
+  private constructor(directory: PageDirectory, bytes: Tensor<'i8'>) {
+    this.directory = directory;
     this.bytes = bytes;
+    this.number = directory.add(bytes.address);
+  }
+
+  /** @throws TesseraeError ERR_BUDGET */
+  static rent(directory: PageDirectory, pool: Pick<TensorPool, 'empty'>, sizeBytes: number): Page {
+    const bytes = pool.empty([sizeBytes], 'i8');
+    try {
+      return new Page(directory, bytes);
+    } catch (error) {
+      bytes.dispose();
+      throw error;
+    }
   }
 
   get isShared(): boolean {
@@ -27,86 +46,88 @@ export class Page {
   /** One user less. */
   release(): void {
     this.#users--;
-    if (this.#users === 0) this.bytes.dispose();
+    if (this.#users > 0) return;
+    this.directory.remove(this.number);
+    this.bytes.dispose();
   }
 }
 
-/**
- * The addresses of pages in order, 64 bits each, 0 where there is none. As the storage of {@link tensor} it makes a
- * program that reads the table keep the pages in place while it runs.
- */
-export class PageTable implements Storage {
-  /** i32 [capacity, 2]: low and high half of each address. What programs read and write pages through. */
-  readonly tensor: Tensor<'i32'>;
-  readonly #words: Tensor<'i32'>;
-  #pages: readonly Page[] = [];
-  #pins = 0;
-  #pinned: readonly Storage[] = [];
+const noPage = -1;
 
-  /** @param words i32 [capacity, 2], which becomes the table's own */
-  constructor(words: Tensor<'i32'>) {
-    this.#words = words;
-    words.data.fill(0);
-    this.tensor = new Tensor({ dtype: 'i32', shape: words.shape, storage: this });
+export interface PageTableSizes {
+  /** Sequences that a step can have. */
+  readonly slots: number;
+  /** Positions of a sequence. */
+  readonly capacity: number;
+}
+
+/**
+ * The pages of a step's sequences, by slot. All of one directory and one layout.
+ *
+ * A program does not pin the pages that its table lists: their owners keep them. Who has listed a page awaits the run
+ * before releasing the page (Sequence.exclusively), and the promise of a run settles only after the last worker has left
+ * the program. This holds for a run that fails or is aborted (the team settles it when its slot is drained), for a lost
+ * worker (its seat is buried first), for engine.close (the team ends the workers and settles the runs; then the pool is
+ * closed), and for model.dispose (a program that is lent is disposed when it is given back).
+ */
+export class PageTable implements PageTensors {
+  /** i32 [slots, pages]. Internal memory. */
+  readonly table: Tensor<'i32'>;
+  readonly #directory: PageDirectory;
+  readonly #pageBytes: number;
+  /** How many pages each slot lists. */
+  readonly #counts: Int32Array;
+
+  constructor(
+    compute: Pick<Compute, 'privateTensor'>,
+    directory: PageDirectory,
+    layout: PageLayout,
+    { slots, capacity }: PageTableSizes,
+  ) {
+    this.table = compute.privateTensor([slots, pagesFor(capacity)]);
+    this.table.data.fill(noPage);
+    this.#directory = directory;
+    this.#pageBytes = layout.pageBytes;
+    this.#counts = new Int32Array(slots);
+  }
+
+  get directory(): Tensor<'i32'> {
+    return this.#directory.tensor;
   }
 
   /**
-   * Lists these pages in place of those before. They stay their users': who loads them keeps them until the next load,
-   * or until the programs that it starts are running.
-   * @throws TesseraeError ERR_BUSY while a program runs on the table
+   * Lists the pages of a sequence in a slot, in place of those before. They stay their owners', who keep them while a
+   * program runs on the table.
+   * @throws TesseraeError ERR_BUSY while a program runs on the table; ERR_ARGUMENT for pages of another cache
    */
-  load(pages: readonly Page[]): void {
-    if (this.#pins > 0) throw new TesseraeError('ERR_BUSY', 'a program is running on these pages');
-    const { data } = this.#words;
-    for (let index = 0; index < pages.length; index++) {
-      const { address } = (pages[index] as Page).bytes;
-      data[2 * index] = address | 0;
-      data[2 * index + 1] = Math.floor(address / 2 ** 32);
+  load(slot: number, pages: readonly Page[]): void {
+    if ((this.table.storage as BlockStorage).isPinned) {
+      throw new TesseraeError('ERR_BUSY', 'a program is running on these pages');
     }
-    if (pages.length < this.#pages.length) data.fill(0, 2 * pages.length, 2 * this.#pages.length);
-    this.#pages = [...pages];
+    const [slots, slotPages] = this.table.shape as [number, number];
+    if (!(Number.isInteger(slot) && slot >= 0 && slot < slots) || pages.length > slotPages) {
+      const got = `slot ${slot} with ${pages.length}`;
+      throw new TesseraeError('ERR_ARGUMENT', `the table has ${slots} slots of ${slotPages} pages, not ${got}`);
+    }
+    const { data } = this.table;
+    const first = slot * slotPages;
+    for (let index = 0; index < pages.length; index++) {
+      const { directory, bytes, number } = pages[index] as Page;
+      if (directory !== this.#directory || bytes.size !== this.#pageBytes) {
+        throw new TesseraeError('ERR_ARGUMENT', 'a page of another cache');
+      }
+      data[first + index] = number;
+    }
+    data.fill(noPage, first + pages.length, first + Math.max(pages.length, this.#counts[slot] as number));
+    this.#counts[slot] = pages.length;
   }
 
-  dispose(): void {
-    this.#pages = [];
-    this.#words.dispose();
+  /** Lists no pages in a slot. */
+  clear(slot: number): void {
+    this.load(slot, []);
   }
+}
 
-  get sizeBytes(): number {
-    return this.#words.storage.sizeBytes;
-  }
-
-  get address(): number {
-    return this.#words.storage.address;
-  }
-
-  get disposed(): boolean {
-    return this.#words.disposed;
-  }
-
-  get owner(): object | undefined {
-    return this.#words.storage.owner;
-  }
-
-  get buffer(): SharedArrayBuffer | undefined {
-    return this.#words.storage.buffer;
-  }
-
-  get byteOffset(): number {
-    return this.#words.storage.byteOffset;
-  }
-
-  pin(): void {
-    this.#words.storage.pin();
-    if (this.#pins++ > 0) return;
-    this.#pinned = this.#pages.map((page) => page.bytes.storage);
-    for (const storage of this.#pinned) storage.pin();
-  }
-
-  unpin(): void {
-    this.#words.storage.unpin();
-    if (--this.#pins > 0) return;
-    for (const storage of this.#pinned) storage.unpin();
-    this.#pinned = [];
-  }
+export function pagesFor(positions: number): number {
+  return Math.ceil(positions / positionsPerPage);
 }

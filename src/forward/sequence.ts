@@ -24,7 +24,7 @@ export class Sequence {
   constructor(parts: DecoderParts, layout: PageLayout = parts.pageLayout, state?: SequenceState) {
     this.#parts = parts;
     this.#slices = new Slices(parts, (op) => this.checkUsable(op));
-    this.#keyValues = state?.keyValues ?? new KeyValues(parts.compute, layout);
+    this.#keyValues = state?.keyValues ?? new KeyValues(parts, layout);
     this.#ids = state?.ids ?? [];
   }
 

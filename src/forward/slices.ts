@@ -56,10 +56,11 @@ export class Slices {
         const { tensors } = lent.program;
         for (let i = 0; i < tokens; i++) {
           tensors.ids.data[i] = ids[from + i] as number;
-          tensors.positions.data[i] = sequenceIds.length + i;
+          tensors.rows.place(i, 0, sequenceIds.length + i);
           if (tensors.targets !== undefined) tensors.targets.data[i] = targets?.[from + i] as number;
         }
-        lent.table.load(pages);
+        tensors.rows.plan();
+        lent.table.load(0, pages);
         await (run === undefined ? lent.program.run({ signal }) : run(lent.program));
         this.#checkUsable('append');
         for (let i = 0; i < tokens; i++) sequenceIds.push(ids[from + i] as number);

@@ -9,6 +9,7 @@ import type { LoadingMemory } from '../checkpoint/weights.js';
 import { type LoadProgress, loadWeights, requireSupportedTypes } from '../checkpoint/weights.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
 import type { EncoderParts } from '../forward/encoder-programs.js';
+import { PageDirectory } from '../forward/page-directory.js';
 import { readChatTemplates } from '../generation/chat/chat.js';
 import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
@@ -108,7 +109,8 @@ export async function loadModel(
 }
 
 function decoderParts(parts: ForwardParts, layout: PageLayout): DecoderParts {
-  return { ...parts, pageLayout: layout, programs: new DecoderPrograms(parts) };
+  const directory = PageDirectory.forModel(parts.compute, layout);
+  return { ...parts, directory, pageLayout: layout, programs: new DecoderPrograms(parts, directory) };
 }
 
 function countTypes(checkpoint: Checkpoint): Record<string, number> {

@@ -1,20 +1,19 @@
-// A heap that gives positions from the highest key down, the lowest position first among equal keys. Filling takes
-// linear time and each take() logarithmic time, so the first few of many candidates are found without sorting all.
-// Called by sampler.ts.
+// Gives positions from the highest key down, of equal ones the lowest position first. Filling it is linear in the number
+// of keys and each one taken logarithmic, so that choosing among few of many never sorts them all. Called by sampler.ts.
 
 export class CandidateHeap {
   #keys: Float64Array = new Float64Array(0);
-  /** The heap at the beginning; behind it the taken positions, the first taken one last. */
+  /** A binary heap in front; behind it, what was taken, the first one last. */
   #heap = new Int32Array(0);
   #size = 0;
   #count = 0;
 
-  /** How many positions are left to take. */
+  /** How many positions are left. */
   get size(): number {
     return this.#size;
   }
 
-  /** Starts over with the first `count` of `keys`, which must not change until the last take(). */
+  /** Begins anew with the first `count` of `keys`, which must not change until the last one is taken. */
   fill(keys: Float64Array, count: number): this {
     if (this.#heap.length < count) this.#heap = new Int32Array(count);
     this.#keys = keys;
@@ -25,7 +24,7 @@ export class CandidateHeap {
     return this;
   }
 
-  /** Removes and returns the position of the highest key; there must be one. */
+  /** Takes the best candidate. */
   take(): number {
     const heap = this.#heap;
     const best = heap[0] as number;
@@ -36,7 +35,7 @@ export class CandidateHeap {
     return best;
   }
 
-  /** The position that the take() number `rank` returned, counted from 0. */
+  /** What was taken as number `rank`, from 0 on. */
   taken(rank: number): number {
     return this.#heap[this.#count - 1 - rank] as number;
   }

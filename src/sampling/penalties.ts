@@ -1,33 +1,29 @@
-// Changes logits before a token is chosen: adds the caller's bias, and applies penalties to recent tokens. Called by
-// sampler.ts; each sampler owns one instance.
+// Changes logits before a token is chosen: by the caller's bias, and by penalties for the tokens seen last. Called by the
+// sampler, which owns one for each generation.
 import { TesseraeError } from '../base/errors.js';
 
 /** Added to the logits of tokens, by id. */
 export type LogitBias = ReadonlyMap<number, number> | Readonly<Record<number, number>>;
 
 export interface PenaltyOptions {
-  /**
-   * Above 1, tokens in the window become less likely: positive logits are divided by it, others multiplied. Default 1.
-   */
+  /** Above 1 makes tokens of the window less likely: positive logits are divided by it, others multiplied. Default 1. */
   readonly repetitionPenalty?: number | undefined;
-  /**
-   * The window of the three penalties: how many of the last tokens, of prompt and text, they consider; 64 by default.
-   */
+  /** How many of the last tokens, of prompt and text, the three penalties look at; 64 by default. */
   readonly repetitionWindow?: number | undefined;
-  /** Subtracted from the logits of tokens in the window; 0 by default. */
+  /** Taken off the logits of tokens that are in the window; 0 by default. */
   readonly presencePenalty?: number | undefined;
-  /** Subtracted from the logit of a token for each time that it is in the window; 0 by default. */
+  /** Taken off the logits of tokens for each time that they are in the window; 0 by default. */
   readonly frequencyPenalty?: number | undefined;
   /** Added to the logits of the tokens with these ids; -Infinity bans a token. */
   readonly logitBias?: LogitBias | undefined;
 }
 
 const defaultWindow = 64;
-/** Limit of biases and penalties, which keeps their sums with logits far below the largest float. */
+/** Keeps sums of logits, biases and penalties far from the largest float. */
 const MOST = 1000;
 
 export class Penalties {
-  /** Whether {@link apply} changes logits at all. */
+  /** Whether logits change at all. */
   readonly active: boolean;
   readonly #repetition: number;
   readonly #presence: number;
@@ -36,10 +32,10 @@ export class Penalties {
   readonly #biases: Float64Array;
   readonly #window: number;
   readonly #usesWindow: boolean;
-  /** The last tokens: a ring buffer once it has the size of the window. */
+  /** The last tokens, as a ring once it is full. */
   #recent = new Int32Array(0);
   #seen = 0;
-  /** How often each token is in the window, by id. Negated during {@link apply} for tokens that are done. */
+  /** How often each token is in the window, by id; and the ids that a call has been at. */
   #counts = new Int32Array(0);
 
   /** @throws TesseraeError ERR_ARGUMENT for an option out of its range */
@@ -68,7 +64,7 @@ export class Penalties {
     this.active = this.#usesWindow || biases.length > 0;
   }
 
-  /** Adds a token of the prompt or of the text to the window. */
+  /** Takes note of a token of the prompt or of the text. */
   accept(id: number): void {
     if (!this.#usesWindow) return;
     if (this.#seen >= this.#recent.length && this.#recent.length < this.#window) this.#grow();
@@ -89,7 +85,7 @@ export class Penalties {
     }
     const used = Math.min(this.#seen, this.#window);
     const counts = this.#counts;
-    // A token that is in the window several times is changed once: then its count is negative until the end.
+    // A token is changed where it is met first; its count is negative from there to the end.
     for (let i = 0; i < used; i++) {
       const id = this.#recent[i] as number;
       const count = counts[id] as number;
@@ -133,7 +129,7 @@ function readBias(bias: unknown, vocabulary: number): [number, number][] {
   });
 }
 
-/** Checks an option that must be a number. @throws TesseraeError ERR_ARGUMENT that names the option */
+/** Checks a number. @throws TesseraeError ERR_ARGUMENT that names the option */
 export function checkOption(name: string, value: unknown, isValid: boolean, expected: string): void {
   check(name, value, isValid && typeof value === 'number', expected);
 }

@@ -1,5 +1,5 @@
-// Chooses the next token from logits: the most likely one, or by seeded sampling. It has no model and no text. Each
-// generation has its own sampler; called by generation/request.ts.
+// Chooses the next token from logits: greedily, or by seeded sampling. Knows no model and no text. One sampler serves
+// one generation; called by generation.ts.
 import { TesseraeError } from '../base/errors.js';
 import { CandidateHeap } from './candidate-heap.js';
 import { checkOption, Penalties, type PenaltyOptions } from './penalties.js';
@@ -9,18 +9,18 @@ import { MAX_SEED, RandomSource } from './random.js';
 import { TopSelection } from './top-selection.js';
 
 export interface SamplingOptions extends PenaltyOptions {
-  /** 0, the default, always chooses the most likely token: topK, typicalP, topP, minP and seed then have no effect. */
+  /** 0, the default, takes the most likely token always; then topK to minP and seed have nothing to choose. */
   readonly temperature?: number | undefined;
-  /** Choose among this many most likely tokens. 0, the default: all. */
+  /** Choose among this many most likely tokens. 0, the default, sets no limit. */
   readonly topK?: number | undefined;
   /**
-   * Choose among the tokens whose surprise, -log p, is nearest to the expected surprise: the fewest whose probabilities
-   * sum up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
+   * Choose among the fewest tokens whose surprise, -log p, is nearest to the expected one and whose probabilities sum
+   * up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
    */
   readonly typicalP?: number | undefined;
   /** Choose among the fewest most likely tokens whose probabilities sum up to at least this. 1, the default: all. */
   readonly topP?: number | undefined;
-  /** Choose among the tokens that are at least this times as likely as the most likely one. 0, the default: all. */
+  /** Choose among the tokens at least this times as likely as the most likely one. 0, the default: all. */
   readonly minP?: number | undefined;
   /** An integer from 0 to 2^53 - 1. The same seed and logits give the same tokens on every machine. Default: random. */
   readonly seed?: number | undefined;
@@ -41,18 +41,18 @@ export const samplingKeys = [
 ] as const satisfies readonly (keyof SamplingOptions)[];
 
 export interface SampleOptions {
-  /** The ids that may be chosen, a bit each, from the lowest bit of each word up; all by default. */
+  /** A bit for each id that may be chosen, the lowest of a word first; all of them by default. */
   readonly allowed?: Uint32Array | undefined;
-  /** What {@link firstHighest} finds, if the caller already has it. */
+  /** What {@link firstHighest} would find, where it is known. */
   readonly mostLikely?: number | undefined;
 }
 
 /**
  * Draws tokens. Its working memory, 12 to 36 bytes for each logit, is allocated at the first draw and kept.
  *
- * The order of the steps is fixed, as in llama.cpp's default chain: logitBias, penalties, the tokens that a constraint
- * allows, topK, typicalP, topP, minP, temperature. So typicalP, topP and minP use probabilities at temperature 1,
- * scaled to sum up to 1 over the tokens that the step before left. Of equal logits, the lower id counts as more likely.
+ * The order is fixed, and is that of llama.cpp's default chain: logitBias, penalties, the tokens that a format allows,
+ * topK, typicalP, topP, minP, temperature. So the three probabilities are of softmax(logits) at temperature 1, each
+ * scaled to sum up to 1 over what the step before has left. Of equal logits, the lower id counts as the more likely one.
  */
 export class Sampler {
   readonly temperature: number;
@@ -66,15 +66,15 @@ export class Sampler {
   readonly #heap = new CandidateHeap();
   readonly #top = new TopSelection();
   #adjusted = new Float32Array(0);
-  /** The ids of the candidates, and values computed for each. */
+  /** Candidates: ids, and what is computed for each. */
   #ids = new Int32Array(0);
   #weights = new Float64Array(0);
   #keys = new Float64Array(0);
   #order = new Int32Array(0);
 
   /**
-   * @param vocabulary the number of logits: ids in logitBias are smaller
-   * @throws TesseraeError ERR_ARGUMENT for an option out of range
+   * @param vocabulary ids in logitBias are below it
+   * @throws TesseraeError ERR_ARGUMENT for an option out of its range
    */
   constructor(options: SamplingOptions = {}, vocabulary = Number.POSITIVE_INFINITY) {
     const { temperature = 0, topK = 0, typicalP = 1, topP = 1, minP = 0, seed = randomSeed() } = options;
@@ -94,13 +94,13 @@ export class Sampler {
     this.#penalties = new Penalties(options, vocabulary);
   }
 
-  /** Adds a token of the prompt or of the text to the window of the penalties. */
+  /** Takes note of a token of the prompt or of the text, for the penalties. */
   accept(id: number): void {
     this.#penalties.accept(id);
   }
 
   /**
-   * The id of the chosen token. A token with a logit of -Infinity is never chosen.
+   * The id of the chosen token. A logit of -Infinity is never chosen.
    * @throws TesseraeError ERR_ARGUMENT when a logit is NaN or Infinity, or when all of them are -Infinity
    */
   sample(logits: Float32Array, { allowed, mostLikely }: SampleOptions = {}): number {
@@ -132,7 +132,7 @@ export class Sampler {
     this.#keys = new Float64Array(this.topP < 1 || this.typicalP < 1 ? count : 0);
   }
 
-  /** A copy of the logits with bias and penalties applied, and -Infinity for tokens that are not allowed. */
+  /** A copy of the logits with bias and penalties; -Infinity where a token may not be chosen. */
   #adjust(logits: Float32Array, allowed: Uint32Array | undefined): Float32Array {
     if (this.#adjusted.length !== logits.length) this.#adjusted = new Float32Array(logits.length);
     const adjusted = this.#adjusted;
@@ -148,12 +148,12 @@ export class Sampler {
     return adjusted;
   }
 
-  /** Keeps the candidates nearest to the expected surprise, in their present order. @returns how many */
+  /** Keeps the candidates nearest to the expected surprise, in the order that they have. */
   #keepTypical(values: Float32Array, count: number): number {
     const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
     const total = this.#weigh(values, ids, count, 1);
     const highest = highestOf(values, ids, count);
-    // Surprises are relative to that of the most likely token: a common offset does not matter.
+    // Surprises are counted from that of the most likely token: what they have in common does not matter.
     let expected = 0;
     for (let i = 0; i < count; i++) {
       const weight = weights[i] as number;
@@ -167,7 +167,7 @@ export class Sampler {
     for (let sum = 0; sum < bound && heap.size > 0; ) {
       const position = heap.take();
       sum += weights[position] as number;
-      // Marks a kept candidate: a weight is never negative.
+      // A weight is never negative, so that this marks what is kept.
       weights[position] = -1;
     }
     let kept = 0;
@@ -175,7 +175,6 @@ export class Sampler {
     return kept;
   }
 
-  /** Keeps the most likely candidates that sum up to topP, the most likely first. @returns how many */
   #keepNucleus(values: Float32Array, count: number, isSorted: boolean): number {
     const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
     const bound = this.#weigh(values, ids, count, 1) * this.topP;
@@ -198,7 +197,6 @@ export class Sampler {
     return kept;
   }
 
-  /** Keeps the candidates that pass minP, in their present order. @returns how many */
   #keepAboveMinP(values: Float32Array, count: number): number {
     const ids = this.#ids;
     const least = highestOf(values, ids, count) + portableLog(this.minP);
@@ -210,7 +208,7 @@ export class Sampler {
     return kept;
   }
 
-  /** Computes unscaled probabilities of the candidates, or of all tokens if `ids` is undefined. @returns their sum */
+  /** Unscaled probabilities of candidates, or of all tokens by id. @returns their sum */
   #weigh(values: Float32Array, ids: Int32Array | undefined, count: number, temperature: number): number {
     const weights = this.#weights;
     const highest = highestOf(values, ids, count);
@@ -224,7 +222,7 @@ export class Sampler {
     return total;
   }
 
-  /** Draws an index below `count` with the probabilities weights / total. */
+  /** An index below `count`, by the weights, whose sum is `total`. */
   #draw(count: number, total: number): number {
     const weights = this.#weights;
     const target = this.#random.next() * total;
@@ -233,7 +231,7 @@ export class Sampler {
       sum += weights[i] as number;
       if (sum > target) return i;
     }
-    // Only rounding makes the target reach the sum: then the last candidate that has a weight is drawn.
+    // Only by rounding does the target reach the sum: then the last that can be chosen is.
     let last = count - 1;
     while (weights[last] === 0) last -= 1;
     return last;
@@ -253,14 +251,14 @@ function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
-/** The id of the first of the highest logits, or of the first NaN; -1 if there are no logits. */
+/** The id of the first of the highest logits, or of the first NaN; -1 without a logit. */
 function firstHighest(logits: Float32Array): number {
   if (logits.length === 0) return -1;
   let best = 0;
   let highest = logits[0] as number;
   for (let id = 1; id < logits.length; id++) {
     const logit = logits[id] as number;
-    // One comparison for each logit; it is also false if one of the two is NaN.
+    // One comparison for each logit, which is also false where one of both is NaN.
     if (logit <= highest) continue;
     if (Number.isNaN(highest)) break;
     best = id;
@@ -269,7 +267,7 @@ function firstHighest(logits: Float32Array): number {
   return best;
 }
 
-/** `best`, the first of the highest. @throws TesseraeError ERR_ARGUMENT when its logit is not finite */
+/** @throws TesseraeError ERR_ARGUMENT when there is nothing to choose at `best`, the first of the highest */
 function checkedBest(logits: Float32Array, best: number): number {
   const highest = best < 0 ? Number.NEGATIVE_INFINITY : (logits[best] as number);
   if (highest === Number.NEGATIVE_INFINITY) {

@@ -321,7 +321,7 @@ describe('keys and values', () => {
   test('of a type that does not fit the model are refused', async () => {
     const engine = await engines({ threads: 2 });
     const path = await write(tiny);
-    await expectRejection(engine.loadModel(path, { kvType: 'q8_0' }), 'ERR_UNSUPPORTED', /multiple of 32 .* have 8/);
+    await expectRejection(engine.loadModel(path, { kvType: 'q8_0' }), 'ERR_UNSUPPORTED', /multiple of 32, got 8/);
     await expectRejection(engine.loadModel(path, { kvType: 'q4_0' as 'f16' }), 'ERR_ARGUMENT', /kvType/);
     using model = await engine.loadModel(path);
     await expectRejection(() => model.session({ kvType: 'q8_0' }), 'ERR_UNSUPPORTED');

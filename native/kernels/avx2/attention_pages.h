@@ -120,28 +120,44 @@ struct QuantizedValueRows {
   }
 };
 
-// The keys and values of one head in the pages of a cache: the key-value source that attention_rows.h reads.
+// The keys and values of one head in the pages of a sequence: the key-value source that attention_rows.h reads.
 template <typename T>
 struct Pages {
   using Stored = std::conditional_t<std::is_same_v<T, Quantized>, int8_t, T>;
 
-  const PagedAttentionParams& p;
-  int64_t head;
-  int64_t first;  // the keys that the tile reads are first .. limit - 1; `first` is the start of a key block
+  const AttentionParams& p;
+  const SequencePages& pages;
+  int64_t first;  // the keys that are read are first .. limit - 1; `first` is the start of a key block
   int64_t limit;
+  int64_t page_positions;
+  int64_t keys_offset;  // of the head, in a page
+  int64_t values_offset;
+  int64_t panel_bytes;
+  int64_t value_bytes;  // of a row of values, without scales
 
-  int64_t dim() const { return p.attention.dim; }
-  int64_t v_dim() const { return p.attention.v_dim; }
-  int64_t in_page(int64_t key) const { return key % p.cache.page_positions; }
+  Pages(const KeyValuePages& cache, const PagedItem& item)
+      : p(item.attention),
+        pages(item.pages),
+        first(item.first),
+        limit(item.limit),
+        page_positions(cache.page_positions),
+        keys_offset(keys_of_head(cache, item.tile.kv_head, p.dim)),
+        values_offset(values_of_head(cache, item.tile.kv_head, p.v_dim)),
+        panel_bytes(PanelReader<T, 1>::bytes(p.dim)),
+        value_bytes(p.v_dim * static_cast<int64_t>(sizeof(Stored))) {}
+
+  int64_t dim() const { return p.dim; }
+  int64_t v_dim() const { return p.v_dim; }
+  int64_t in_page(int64_t key) const { return key & (page_positions - 1); }
 
   const unsigned char* key_panel(int64_t key) const {
-    return keys_in_page(p.cache, key, head, dim()) + in_page(key) / kKeyPanel * PanelReader<T, 1>::bytes(dim());
+    return pages.page(key) + keys_offset + in_page(key) / kKeyPanel * panel_bytes;
   }
 
   const unsigned char* value_row(int64_t key) const {
-    return values_in_page(p.cache, key, head, v_dim()) + in_page(key) * v_dim() * static_cast<int64_t>(sizeof(Stored));
+    return pages.page(key) + values_offset + in_page(key) * value_bytes;
   }
-  // The panel kKeysAhead keys after `key`, or the tile's last panel.
+  // The panel kKeysAhead keys after `key`, or the last panel.
   Ahead<Stored> keys_ahead(int64_t key) const {
     return {key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel))};
   }
@@ -185,13 +201,13 @@ struct Pages {
   }
 
   auto value_rows(int64_t key, int64_t count) const {
-    const unsigned char* values = values_in_page(p.cache, key, head, v_dim());
+    const unsigned char* values = pages.page(key) + values_offset;
     if constexpr (std::is_same_v<T, Quantized>) {
       QuantizedValueRows rows;
       rows.first = reinterpret_cast<const int8_t*>(values) + in_page(key) * v_dim();
       rows.stride = v_dim();
       rows.blocks = v_dim() / kQuantizedBlock;
-      const auto* scales = reinterpret_cast<const uint16_t*>(values + p.cache.page_positions * v_dim());
+      const auto* scales = reinterpret_cast<const uint16_t*>(values + page_positions * v_dim());
       scales += in_page(key) * rows.blocks;
       int64_t i = 0;
       for (; i + 8 <= count * rows.blocks; i += 8) _mm256_store_ps(rows.scales + i, load8(scales + i));
@@ -263,10 +279,11 @@ struct Pages {
 static_assert(kFewKeys == kKeyPanel && kAttentionKeyBlock % kKeyPanel == 0, "runs of values do not cross pages");
 
 template <typename Micro, typename T>
-void attend_pages(const PagedAttentionParams& p, const AttentionTile& tile, const PagedKeys& keys, Scratch& scratch) {
-  const Pages<T> pages = {p, tile.kv_head, keys.first, keys.limit};
+void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& scratch) {
+  const Pages<T> pages(cache, item);
+  const AttentionTile& tile = item.tile;
   const auto attend = [&](const AttentionTile& part) {
-    attend_tile(p.attention, part, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
+    attend_tile(item.attention, part, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
   };
   const bool in_parts = tile.queries == 1 && tile.heads <= kMostInParts;
   if (in_parts || tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
@@ -280,19 +297,17 @@ void attend_pages(const PagedAttentionParams& p, const AttentionTile& tile, cons
 }
 
 template <typename Micro>
-KernelStatus paged_tile_with(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+KernelStatus paged_tile_with(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
-  const AttentionTile tile = attention_tile(p.attention, tile_index);
-  PagedKeys keys;
-  if (!find_keys(p, tile, &keys)) return KernelStatus::index_out_of_range;
-  switch (p.cache.type) {
-    case KeyValueType::f32: attend_pages<Micro, float>(p, tile, keys, scratch); break;
-    case KeyValueType::f16: attend_pages<Micro, uint16_t>(p, tile, keys, scratch); break;
-    case KeyValueType::q8_0: attend_pages<Micro, Quantized>(p, tile, keys, scratch); break;
-  }
+  const auto attend = [&](const PagedItem& item) {
+    switch (p.cache.type) {
+      case KeyValueType::f32: return attend_pages<Micro, float>(p.cache, item, scratch);
+      case KeyValueType::f16: return attend_pages<Micro, uint16_t>(p.cache, item, scratch);
+      case KeyValueType::q8_0: return attend_pages<Micro, Quantized>(p.cache, item, scratch);
+    }
+  };
   // A function that is always inlined has no address.
-  quantize_outputs(p, tile, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
-  return KernelStatus::ok;
+  return attend_items(p, tile, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
 }
 
 }  // namespace TESSERAE_ISA

@@ -1,4 +1,4 @@
-// store_key_values with AVX2. The keys of a token are stored into its panel with a stride of 16 elements; its values
+// store_key_values with AVX2. The keys of a row are stored into its panel with a stride of 16 elements; its values
 // are stored as a contiguous row.
 #include "kernels/store_key_values.h"
 
@@ -48,31 +48,29 @@ inline Block quantize(const float* x) {
 template <typename Element>
 KernelStatus store(const StoreKeyValuesParams& p, int64_t tile) {
   using Storage = typename Element::Storage;
-  return store_tile(p, tile, [&](int64_t token, int64_t head, int64_t position) {
-    const int64_t row = position % p.cache.page_positions;
-    const auto* k = reinterpret_cast<const uint32_t*>(p.k + token * p.k_token + head * p.k_head);
-    const auto* v = reinterpret_cast<const uint32_t*>(p.v + token * p.v_token + head * p.v_head);
-    auto* panel = reinterpret_cast<Storage*>(keys_in_page(p.cache, position, head, p.dim));
-    panel += row / kKeyPanel * p.dim * kKeyPanel + row % kKeyPanel;
+  return store_tile(p, tile, [&](int64_t row, int64_t head, unsigned char* page, int64_t in_page) {
+    const auto* k = reinterpret_cast<const uint32_t*>(p.k + row * p.k_row + head * p.k_head);
+    const auto* v = reinterpret_cast<const uint32_t*>(p.v + row * p.v_row + head * p.v_head);
+    auto* panel = reinterpret_cast<Storage*>(page + keys_of_head(p.cache, head, p.dim));
+    panel += in_page / kKeyPanel * p.dim * kKeyPanel + in_page % kKeyPanel;
     for (int64_t d = 0; d < p.dim; d += 8) {
       const int64_t count = std::min<int64_t>(8, p.dim - d);
       Storage elements[8];
       convert_row<Bits32, Element>(k + d, elements, count);
       for (int64_t i = 0; i < count; ++i) panel[(d + i) * kKeyPanel] = elements[i];
     }
-    auto* values = reinterpret_cast<Storage*>(values_in_page(p.cache, position, head, p.v_dim));
-    convert_row<Bits32, Element>(v, values + row * p.v_dim, p.v_dim);
+    auto* values = reinterpret_cast<Storage*>(page + values_of_head(p.cache, head, p.v_dim));
+    convert_row<Bits32, Element>(v, values + in_page * p.v_dim, p.v_dim);
   });
 }
 
 KernelStatus store_quantized(const StoreKeyValuesParams& p, int64_t tile) {
-  return store_tile(p, tile, [&](int64_t token, int64_t head, int64_t position) {
-    const int64_t row = position % p.cache.page_positions;
-    const int64_t lane = row % kKeyPanel;
-    const float* k = p.k + token * p.k_token + head * p.k_head;
-    const float* v = p.v + token * p.v_token + head * p.v_head;
-    unsigned char* target = keys_in_page(p.cache, position, head, p.dim);
-    target += row / kKeyPanel * quantized_panel_bytes(p.dim);
+  return store_tile(p, tile, [&](int64_t row, int64_t head, unsigned char* page, int64_t in_page) {
+    const int64_t lane = in_page % kKeyPanel;
+    const float* k = p.k + row * p.k_row + head * p.k_head;
+    const float* v = p.v + row * p.v_row + head * p.v_head;
+    unsigned char* target = page + keys_of_head(p.cache, head, p.dim);
+    target += in_page / kKeyPanel * quantized_panel_bytes(p.dim);
     for (int64_t d = 0; d < p.dim; d += kQuantizedBlock) {
       const Block block = quantize(k + d);
       for (int64_t i = 0; i < kQuantizedBlock; ++i) {
@@ -82,13 +80,13 @@ KernelStatus store_quantized(const StoreKeyValuesParams& p, int64_t tile) {
       reinterpret_cast<uint16_t*>(target)[lane] = block.scale;
       target += 2 * kKeyPanel;
     }
-    unsigned char* values = values_in_page(p.cache, position, head, p.v_dim);
-    auto* integers = reinterpret_cast<int8_t*>(values) + row * p.v_dim;
+    unsigned char* values = page + values_of_head(p.cache, head, p.v_dim);
+    auto* integers = reinterpret_cast<int8_t*>(values) + in_page * p.v_dim;
     auto* scales = reinterpret_cast<uint16_t*>(values + p.cache.page_positions * p.v_dim);
     for (int64_t d = 0; d < p.v_dim; d += kQuantizedBlock) {
       const Block block = quantize(v + d);
       std::memcpy(integers + d, block.integers, sizeof block.integers);
-      scales[(row * p.v_dim + d) / kQuantizedBlock] = block.scale;
+      scales[(in_page * p.v_dim + d) / kQuantizedBlock] = block.scale;
     }
   });
 }

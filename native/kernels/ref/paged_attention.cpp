@@ -21,10 +21,11 @@ float quantized(const unsigned char* integers, int64_t index, const unsigned cha
 
 struct Keys {
   const KeyValuePages& p;
+  const SequencePages& pages;
   int64_t head;
   int64_t dim;
   float operator()(int64_t position, int64_t d) const {
-    const unsigned char* keys = keys_in_page(p, position, head, dim);
+    const unsigned char* keys = pages.page(position) + keys_of_head(p, head, dim);
     const int64_t panel = position % p.page_positions / kKeyPanel;
     const int64_t lane = position % kKeyPanel;
     if (p.type != KeyValueType::q8_0) return element(p, keys, (panel * dim + d) * kKeyPanel + lane);
@@ -36,10 +37,11 @@ struct Keys {
 
 struct Values {
   const KeyValuePages& p;
+  const SequencePages& pages;
   int64_t head;
   int64_t v_dim;
   float operator()(int64_t position, int64_t d) const {
-    const unsigned char* values = values_in_page(p, position, head, v_dim);
+    const unsigned char* values = pages.page(position) + values_of_head(p, head, v_dim);
     const int64_t row = position % p.page_positions;
     if (p.type != KeyValueType::q8_0) return element(p, values, row * v_dim + d);
     const int64_t blocks = v_dim / kQuantizedBlock;
@@ -51,14 +53,13 @@ struct Values {
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
-  const AttentionTile t = attention_tile(p.attention, tile);
-  PagedKeys keys;
-  if (!find_keys(p, t, &keys)) return KernelStatus::index_out_of_range;
-  const Keys k = {p.cache, t.kv_head, p.attention.dim};
-  const Values v = {p.cache, t.kv_head, p.attention.v_dim};
-  for_each_row(p.attention, t, [&](const AttentionRow& row) { attend_row_ref(p.attention, row, k, v, scratch); });
-  quantize_outputs(p, t, quantize_row_ref);
-  return KernelStatus::ok;
+  const auto attend = [&](const PagedItem& item) {
+    const AttentionParams& a = item.attention;
+    const Keys k = {p.cache, item.pages, item.tile.kv_head, a.dim};
+    const Values v = {p.cache, item.pages, item.tile.kv_head, a.v_dim};
+    for_each_row(a, item.tile, [&](const AttentionRow& row) { attend_row_ref(a, row, k, v, scratch); });
+  };
+  return attend_items(p, tile, attend, quantize_row_ref);
 }
 
 }  // namespace tesserae

@@ -48,19 +48,18 @@ void store_element(KeyValueType type, unsigned char* data, int64_t index, float 
 KernelStatus store_key_values_ref(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<StoreKeyValuesParams>();
   const KeyValuePages& cache = p.cache;
-  return store_tile(p, tile, [&](int64_t token, int64_t head, int64_t position) {
-    const float* k = p.k + token * p.k_token + head * p.k_head;
-    const float* v = p.v + token * p.v_token + head * p.v_head;
-    unsigned char* keys = keys_in_page(cache, position, head, p.dim);
-    unsigned char* values = values_in_page(cache, position, head, p.v_dim);
-    const int64_t row = position % cache.page_positions;
-    const int64_t panel = row / kKeyPanel;
-    const int64_t lane = row % kKeyPanel;
+  return store_tile(p, tile, [&](int64_t row, int64_t head, unsigned char* page, int64_t in_page) {
+    const float* k = p.k + row * p.k_row + head * p.k_head;
+    const float* v = p.v + row * p.v_row + head * p.v_head;
+    unsigned char* keys = page + keys_of_head(cache, head, p.dim);
+    unsigned char* values = page + values_of_head(cache, head, p.v_dim);
+    const int64_t panel = in_page / kKeyPanel;
+    const int64_t lane = in_page % kKeyPanel;
     if (cache.type != KeyValueType::q8_0) {
       for (int64_t d = 0; d < p.dim; ++d) {
         store_element(cache.type, keys, (panel * p.dim + d) * kKeyPanel + lane, k[d]);
       }
-      for (int64_t d = 0; d < p.v_dim; ++d) store_element(cache.type, values, row * p.v_dim + d, v[d]);
+      for (int64_t d = 0; d < p.v_dim; ++d) store_element(cache.type, values, in_page * p.v_dim + d, v[d]);
       return;
     }
     unsigned char* block = keys + panel * quantized_panel_bytes(p.dim);
@@ -69,10 +68,10 @@ KernelStatus store_key_values_ref(const OpRecord& op, int64_t tile, Scratch&) {
       quantize(k + d, reinterpret_cast<int8_t*>(block) + lane, kKeyPanel, scales + lane);
       block += (kQuantizedBlock + 2) * kKeyPanel;
     }
-    auto* integers = reinterpret_cast<int8_t*>(values) + row * p.v_dim;
+    auto* integers = reinterpret_cast<int8_t*>(values) + in_page * p.v_dim;
     auto* scales = reinterpret_cast<uint16_t*>(values + cache.page_positions * p.v_dim);
     for (int64_t d = 0; d < p.v_dim; d += kQuantizedBlock) {
-      quantize(v + d, integers + d, 1, scales + (row * p.v_dim + d) / kQuantizedBlock);
+      quantize(v + d, integers + d, 1, scales + (in_page * p.v_dim + d) / kQuantizedBlock);
     }
   });
 }

@@ -4,10 +4,10 @@
 import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
+import type { EncoderInputs, ModelConfig, QueriesKeysValues, WeightSpec } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
 import type { MetadataBuilder } from '../huggingface-mapping.js';
-import { embed, type Layer, layerNorm, type Pass, type QueriesKeysValues, tensorOf } from '../stages.js';
+import { embed, type Layer, layerNorm, type Pass, tensorOf } from '../stages.js';
 import { layerNormVectors, matrix } from '../weight-specs.js';
 
 export interface EncoderConfig extends BaseConfig {

@@ -13,7 +13,8 @@ import {
   positionsPerPage,
 } from '../../ops/paged/key-value-pages.js';
 import type { DecoderParts } from '../decoder-programs.js';
-import { KeyValues, pagesFor } from '../key-values.js';
+import { KeyValues } from '../key-values.js';
+import { pagesFor } from '../page-table.js';
 import { Sequence, type SequenceState } from '../sequence.js';
 
 const magic = Uint8Array.from('tsr-kv\r\n', (character) => character.charCodeAt(0));
@@ -199,7 +200,7 @@ export async function loadState(
   const idView = new DataView((await reader.read(new Uint8Array(4 * tokens))).buffer);
   const ids = Array.from({ length: tokens }, (_, index) => idView.getUint32(4 * index, true));
   if (ids.some((id) => id >= parts.config.vocabulary)) throw stateError('it holds an id that is no token');
-  const keyValues = new KeyValues(parts.compute, layout);
+  const keyValues = new KeyValues(parts, layout);
   try {
     for (let page = 0; page < pagesFor(tokens); page++) await reader.read(keyValues.addPage().bytes.asBytes());
     await reader.checkDigest();

@@ -5,14 +5,15 @@ import { checkSignal } from '../../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../../base/time-slice.js';
 import type { BlockSizes } from '../../machine/block-sizes.js';
 import type { Addon, ProductTraits } from '../../native/addon.js';
+import { BlockStorage } from '../../program/block-storage.js';
 import { CompiledProgram } from '../../program/compiled-program.js';
-import { ConstantStorage } from '../../program/constant-storage.js';
 import type { ProgramProfile } from '../../program/profile.js';
 import type { ProfileOptions, Program } from '../../program/program.js';
 import { Recorder, type RecorderOptions } from '../../program/recorder.js';
 import { ProgramRun, Runner } from '../../program/runner.js';
 import { alignedBlock } from '../../team/aligned-block.js';
 import type { Team } from '../../team/team.js';
+import { elementCount } from '../../tensor/layout/layout.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from '../matmul/pack.js';
@@ -49,14 +50,22 @@ export class Compute {
     this.pool = pool;
     this.#addon = addon;
     this.#runner = new Runner(team, pool);
-    const bytes = alignedBlock(addon, Float32Array.BYTES_PER_ELEMENT);
-    const storage = new ConstantStorage(bytes, addon.addressOf(bytes));
+    const storage = this.#block(Float32Array.BYTES_PER_ELEMENT);
     this.#recording = {
       threads: team.threads,
       blockSizes,
       products: addon.products[isa] as ProductTraits,
       zero: new Tensor({ dtype: 'f32', shape: [1], storage }),
     };
+  }
+
+  /**
+   * A zeroed i32 tensor in memory of its own: for what kernels take as addresses or page numbers. Users cannot reach it
+   * through the buffer of any tensor of theirs. Not part of the pool; not to be disposed.
+   */
+  privateTensor(shape: readonly number[]): Tensor<'i32'> {
+    const storage = this.#block(elementCount(shape) * Int32Array.BYTES_PER_ELEMENT);
+    return new Tensor({ dtype: 'i32', shape, storage });
   }
 
   /** Refuses all further calls. What is running is the team's to end. */
@@ -130,6 +139,11 @@ export class Compute {
   /** Runs a program a few times with a trace; see `engine.profile`. */
   profile(program: Program, options: ProfileOptions): Promise<ProgramProfile> {
     return program.profile(this.#runner, options);
+  }
+
+  #block(sizeBytes: number): BlockStorage {
+    const bytes = alignedBlock(this.#addon, sizeBytes);
+    return new BlockStorage(bytes, this.#addon.addressOf(bytes), this.pool);
   }
 
   #beginRecording(): ProgramRecording {

@@ -38,20 +38,17 @@ export class ProgramBuilder {
     return tensor;
   }
 
-  /**
-   * @internal Writes the keys k and values v of tokens, f32 [tokens, kvHeads, dim], to their positions in the cache.
-   * positions: i32 [tokens].
-   */
-  storeKeyValues(k: Tensor, v: Tensor, positions: Tensor, options: StoreKeyValuesOptions): void {
-    this.record(storeKeyValues, storeKeyValues.args(k, v, positions, options));
+  /** @internal Writes the keys k and values v of rows, f32 [rows, kvHeads, dim], to their places in the cache. */
+  storeKeyValues(k: Tensor, v: Tensor, options: StoreKeyValuesOptions): void {
+    this.record(storeKeyValues, storeKeyValues.args(k, v, options));
   }
 
   /**
-   * @internal Attention of queries q, f32 [tokens, heads, headDim], to the keys in the cache up to each query's position.
-   * The result is f32 [tokens, heads · vDim].
+   * @internal Attention of queries q, f32 [rows, heads, headDim], to the keys of their sequences in the cache, up to each
+   * query's position. The result is f32 [rows, heads · vDim], and 0 for padding rows.
    */
-  pagedAttention(q: Tensor, positions: Tensor, options: PagedAttentionOptions): Tensor {
-    return this.record(pagedAttention, pagedAttention.args(q, positions, options));
+  pagedAttention(q: Tensor, options: PagedAttentionOptions): Tensor {
+    return this.record(pagedAttention, pagedAttention.args(q, options));
   }
 
   /**

@@ -113,9 +113,17 @@ function aligned(bytes: number): number {
   return Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 }
 
-/** One layer's keys and values in the pages of a cache. */
-export class PagedKeyValues {
-  /** i32 [pages, 2]: the addresses of the pages, as two halves each. */
+/** Where the pages of a cache are. Internal memory: no tensor of a user shares a buffer with it. */
+export interface PageTensors {
+  /** i32 [pages, 2]: the address of each page by its number, as two halves; 0 where there is no such page. */
+  readonly directory: Tensor<'i32'>;
+  /** i32 [slots, pages]: for each slot the numbers of its sequence's pages in order; -1 where there is none. */
+  readonly table: Tensor<'i32'>;
+}
+
+/** One layer's keys and values in the pages of a cache that many sequences share. */
+export class PagedKeyValues implements PageTensors {
+  readonly directory: Tensor<'i32'>;
   readonly table: Tensor<'i32'>;
   readonly type: KeyValueType;
   readonly kvHeads: number;
@@ -126,7 +134,8 @@ export class PagedKeyValues {
   /** Start of the layer's values in a page, in bytes. */
   readonly valuesOffset: number;
 
-  constructor(table: Tensor<'i32'>, layout: PageLayout, layer: number) {
+  constructor({ directory, table }: PageTensors, layout: PageLayout, layer: number) {
+    this.directory = directory;
     this.table = table;
     this.type = layout.type;
     this.kvHeads = layout.kvHeads;
@@ -136,8 +145,8 @@ export class PagedKeyValues {
     this.valuesOffset = this.keysOffset + layout.keysBytes;
   }
 
-  /** Positions that the pages of a full table hold. */
+  /** Positions that the pages of a slot can hold. */
   get capacity(): number {
-    return (this.table.shape[0] as number) * positionsPerPage;
+    return (this.table.shape[1] as number) * positionsPerPage;
   }
 }

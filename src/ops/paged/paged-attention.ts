@@ -1,68 +1,69 @@
-// The two ops on a paged KV cache: storeKeyValues writes keys and values of tokens to their positions, pagedAttention
-// attends to the stored ones (native/kernels/store_key_values.h, paged_attention.h). Not in the registry: only recorded
-// programs of models use them.
+// The two ops on a paged KV cache, over rows of many sequences: storeKeyValues writes each row's keys and values to its
+// place, pagedAttention attends to those stored (native/kernels/store_key_values.h, paged_attention.h). Not in the
+// registry: only recorded programs of models use them.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { ParamWriter } from '../../program/param-writer.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { attentionTiles, checkScoreOptions, type ScoreOptions, writeAttention } from '../attention/attention.js';
+import { checkScoreOptions, type ScoreOptions, writeAttention } from '../attention/attention.js';
 import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } from '../op.js';
 import { blockElements } from '../quantized/quantized-rows.js';
 import { recordCopy } from '../rowwise/copy.js';
 import { packed } from '../rowwise/rows.js';
 import { keyValueTypes, PagedKeyValues, positionsPerPage } from './key-value-pages.js';
+import { checkPlaces, checkWork, mostItemRows, type StepRows } from './step-rows.js';
 
 export interface StoreKeyValuesOptions {
   readonly cache: PagedKeyValues;
+  readonly rows: StepRows;
 }
 
 /** `out` is the cache's table: the planner treats a write to the pages as a write to the table. */
 export interface StoreKeyValuesArgs extends StoreKeyValuesOptions, CallOptions {
   readonly k: Tensor;
   readonly v: Tensor;
-  readonly positions: Tensor;
 }
 
 /** Enough work to be worth the claim of a tile. */
-const storedTokensPerTile = 16;
+const storedRowsPerTile = 16;
 
 export const storeKeyValues = defineOp({
   name: 'storeKeyValues',
-  parameters: ['k', 'v', 'positions', 'cache'],
+  parameters: ['k', 'v', 'cache', 'rows'],
   inPlace: () => false,
-  args: (k: Tensor, v: Tensor, positions: Tensor, options: StoreKeyValuesOptions): StoreKeyValuesArgs => ({
+  args: (k: Tensor, v: Tensor, options: StoreKeyValuesOptions): StoreKeyValuesArgs => ({
     k,
     v,
-    positions,
     out: options?.cache?.table,
     ...options,
   }),
-  operands: ({ k, v, positions }) => [k, v, positions],
-  infer({ k, v, positions, cache, out }) {
+  operands: ({ k, v, rows, cache }) => [k, v, rows.positions, rows.sequences, cache.directory],
+  infer({ k, v, cache, rows, out }) {
     const op = 'storeKeyValues';
     checkCache(cache, op);
     if (out !== cache.table) throw unknownOption('out', op);
     checkTensor(k, op, 'k', 'f32');
     checkTensor(v, op, 'v', 'f32');
-    checkTensor(positions, op, 'positions', 'i32');
-    const tokens = k.shape[0] ?? 0;
-    checkSameShape(k, [tokens, cache.kvHeads, cache.headDim], op, 'k');
-    checkSameShape(v, [tokens, cache.kvHeads, cache.vDim], op, 'v');
-    checkSameShape(positions, [tokens], op, 'positions');
+    const count = k.shape[0] ?? 0;
+    checkSameShape(k, [count, cache.kvHeads, cache.headDim], op, 'k');
+    checkSameShape(v, [count, cache.kvHeads, cache.vDim], op, 'v');
+    checkRowsGiven(rows, op);
+    checkPlaces(rows, count, op);
     return { shape: cache.table.shape, dtype: 'i32' };
   },
-  record(recorder, args, out) {
-    const { cache } = args;
+  record(recorder, args) {
+    const { cache, rows } = args;
     const k = withUnitRows(args.k) ? args.k : packed(recorder, args.k);
     const v = withUnitRows(args.v) ? args.v : packed(recorder, args.v);
-    const positions = packed(recorder, args.positions);
-    const tokens = k.shape[0] as number;
+    const positions = packed(recorder, rows.positions);
+    const sequences = packed(recorder, rows.sequences);
+    const count = k.shape[0] as number;
     const step = {
       kernel: 'store_key_values',
-      tiles: Math.ceil(tokens / storedTokensPerTile),
+      tiles: Math.ceil(count / storedRowsPerTile),
       flops: 0,
-      reads: [k, v, positions],
-      writes: [out],
+      reads: [k, v, positions, sequences, firstOf(cache.directory)],
+      writes: [firstOf(cache.table)],
     };
     recorder.emit(step, (params) =>
       writeCache(
@@ -70,10 +71,11 @@ export const storeKeyValues = defineOp({
           .pointer(k)
           .pointer(v)
           .pointer(positions)
-          .ints([tokens, cache.kvHeads, cache.headDim, cache.vDim])
+          .pointer(sequences)
+          .ints([count, cache.kvHeads, cache.headDim, cache.vDim])
           .ints(k.strides.slice(0, 2))
           .ints(v.strides.slice(0, 2))
-          .int(storedTokensPerTile),
+          .int(storedRowsPerTile),
         cache,
       ),
     );
@@ -82,72 +84,80 @@ export const storeKeyValues = defineOp({
 
 export interface PagedAttentionOptions extends CallOptions, ScoreOptions {
   readonly cache: PagedKeyValues;
+  readonly rows: StepRows;
   /** Multiplies the scores; 1 / √headDim by default. */
   readonly scale?: number | undefined;
 }
 
 export interface PagedAttentionArgs extends PagedAttentionOptions {
   readonly q: Tensor;
-  readonly positions: Tensor;
 }
 
 export const pagedAttention = defineOp({
   name: 'pagedAttention',
-  parameters: ['q', 'positions', 'cache', 'scale', 'window', 'softcap', 'slopes'],
+  parameters: ['q', 'cache', 'rows', 'scale', 'window', 'softcap', 'slopes'],
   inPlace: () => false,
-  args: (q: Tensor, positions: Tensor, options: PagedAttentionOptions): PagedAttentionArgs => ({
+  args: (q: Tensor, options: PagedAttentionOptions): PagedAttentionArgs => ({ q, ...options }),
+  operands: ({ q, rows, cache, slopes }) => [
     q,
-    positions,
-    ...options,
-  }),
-  operands: ({ q, positions, cache, slopes }) => [q, positions, cache.table, slopes],
+    rows.positions,
+    rows.sequences,
+    rows.work.starts,
+    rows.work.items,
+    cache.directory,
+    cache.table,
+    slopes,
+  ],
   infer(args) {
     const op = 'pagedAttention';
-    const { q, positions, cache, scale } = args;
+    const { q, cache, rows, scale } = args;
     checkCache(cache, op);
     checkTensor(q, op, 'q', 'f32');
-    checkTensor(positions, op, 'positions', 'i32');
-    const [tokens = 0, heads = 0] = q.shape;
-    checkSameShape(q, [tokens, heads, cache.headDim], op, 'q');
-    checkSameShape(positions, [tokens], op, 'positions');
+    const [count = 0, heads = 0] = q.shape;
+    checkSameShape(q, [count, heads, cache.headDim], op, 'q');
+    checkRowsGiven(rows, op);
+    checkPlaces(rows, count, op);
+    checkWork(rows, count, op);
     if (cache.kvHeads === 0 || heads % cache.kvHeads !== 0) {
       const message = `the heads of q ${formatShape(q.shape)} must be a multiple of the cache's ${cache.kvHeads}`;
       throw new TesseraeError('ERR_SHAPE', message, { op });
     }
     if (scale !== undefined) checkNumber(scale, op, 'scale');
     checkScoreOptions(args, heads, op);
-    return { shape: [tokens, heads * cache.vDim], dtype: 'f32' };
+    return { shape: [count, heads * cache.vDim], dtype: 'f32' };
   },
   record(recorder, args, out) {
-    const { cache } = args;
+    const { cache, rows } = args;
     const q = withUnitRows(args.q) ? args.q : packed(recorder, args.q);
-    const positions = packed(recorder, args.positions);
+    const positions = packed(recorder, rows.positions);
+    const sequences = packed(recorder, rows.sequences);
+    const starts = packed(recorder, rows.work.starts);
+    const items = packed(recorder, rows.work.items);
     const slopes = args.slopes && packed(recorder, args.slopes);
     const to = out.strides[1] === 1 || out.shape[1] === 1 ? out : recorder.temporary(out.shape);
-    const [queries, heads, dim] = q.shape as [number, number, number];
+    const [count, heads, dim] = q.shape as [number, number, number];
     const { kvHeads, vDim } = cache;
-    const sizes = { batch: 1, heads, kvHeads, queries, keys: cache.capacity, dim, vDim };
-    const tiles = attentionTiles(sizes, recorder.threads);
+    const lists = (starts.shape[0] as number) - 1;
     const step = {
       kernel: 'paged_attention',
       quantizes: vDim % blockElements === 0,
-      tiles: tiles.count,
-      // The number of keys is known only at run time; this counts a full cache.
-      flops: 2 * heads * queries * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
-      reads: [q, positions, cache.table, slopes],
+      tiles: kvHeads * lists,
+      // An upper bound, for a full cache: the number of keys is not known before a run.
+      flops: 2 * heads * count * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
+      reads: [q, positions, sequences, starts, items, firstOf(cache.directory), firstOf(cache.table), slopes],
       writes: [to],
     };
     const [qRow, qHead] = q.strides as [number, number];
     recorder.emit(step, (params) => {
       writeAttention(params, {
-        sizes,
-        tiles,
+        sizes: { batch: 1, heads, kvHeads, queries: count, keys: cache.capacity, dim, vDim },
+        tiles: { heads: heads / kvHeads, queries: mostItemRows, count: step.tiles },
         tensors: { q, positions, slopes, out: to },
         strides: { q: [0, qHead, qRow], out: [0, vDim, to.strides[0] as number] },
         causal: true,
         options: args,
       });
-      writeCache(params, cache).pointer(undefined);
+      writeCache(params, cache).pointer(sequences).pointer(starts).pointer(items).int(lists).pointer(undefined);
     });
     if (to !== out) recordCopy(recorder, to, out);
   },
@@ -157,16 +167,32 @@ function withUnitRows(tensor: Tensor): boolean {
   return tensor.strides[2] === 1 || tensor.shape[2] === 1;
 }
 
+/**
+ * What a step lists as read or written for all pages. A whole table or directory would count as so many bytes of work,
+ * of which a run reads a few lines.
+ */
+function firstOf(tensor: Tensor): Tensor {
+  return tensor.slice([0, 1], [0, 1]);
+}
+
 function checkCache(cache: unknown, op: string): asserts cache is PagedKeyValues {
   if (cache instanceof PagedKeyValues) return;
   throw new TesseraeError('ERR_ARGUMENT', 'cache must be an instance of PagedKeyValues', { op });
 }
 
-/** Writes the struct KeyValuePages of native/kernels/key_value_pages.h. */
+function checkRowsGiven(rows: unknown, op: string): asserts rows is StepRows {
+  if (typeof rows === 'object' && rows !== null) return;
+  throw new TesseraeError('ERR_ARGUMENT', 'rows must be the rows of a step', { op });
+}
+
+/** KeyValuePages of native/kernels/key_value_pages.h. */
 function writeCache(params: ParamWriter, cache: PagedKeyValues): ParamWriter {
+  const { directory, table } = cache;
+  const [slots, slotPages] = table.shape as [number, number];
   return params
-    .pointer(cache.table)
-    .int(cache.table.shape[0] as number)
-    .ints([positionsPerPage, cache.keysOffset, cache.valuesOffset])
+    .pointer(directory)
+    .int(directory.shape[0] as number)
+    .pointer(table)
+    .ints([slots, slotPages, positionsPerPage, cache.keysOffset, cache.valuesOffset])
     .int(keyValueTypes[cache.type]);
 }

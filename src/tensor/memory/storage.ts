@@ -6,8 +6,8 @@ import { argumentError } from '../layout/layout.js';
 import type { Slab } from './slab.js';
 
 /**
- * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files (mapped-file.ts), by the constants
- * and temporaries of programs (src/program), and by the page table of the KV cache (src/forward).
+ * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files (mapped-file.ts), by blocks
+ * and by the temporaries of programs (src/program).
  */
 export interface Storage {
   readonly sizeBytes: number;

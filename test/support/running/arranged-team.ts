@@ -6,8 +6,8 @@ import type { Engine } from '../../../src/engine.js';
 import type { Addon, ProductTraits } from '../../../src/native/addon.js';
 import { loadAddon } from '../../../src/native/load.js';
 import { type CallOptions, defineOp } from '../../../src/ops/op.js';
+import { BlockStorage } from '../../../src/program/block-storage.js';
 import { CompiledProgram } from '../../../src/program/compiled-program.js';
-import { ConstantStorage } from '../../../src/program/constant-storage.js';
 import { Recorder } from '../../../src/program/recorder.js';
 import { ProgramRun, Runner } from '../../../src/program/runner.js';
 import { alignedBlock } from '../../../src/team/aligned-block.js';
@@ -50,7 +50,7 @@ function recordCheckpoint(
 /** A tensor of one i32 in shared memory that belongs to no pool. */
 function word(addon: Addon): Tensor<'i32'> {
   const block = alignedBlock(addon, 64);
-  return new Tensor({ dtype: 'i32', shape: [1], storage: new ConstantStorage(block, addon.addressOf(block)) });
+  return new Tensor({ dtype: 'i32', shape: [1], storage: new BlockStorage(block, addon.addressOf(block)) });
 }
 
 /** A gate at which tiles wait, and the number of tiles that have arrived there. */

@@ -46,9 +46,7 @@ describe('the bundled vocabulary', () => {
   });
 });
 
-/**
- * What the pattern of the GPT-2 pre-tokenizer and merging by repeated search give: slow, and simple enough to trust.
- */
+/** What the pattern of the GPT-2 pre-tokenizer and merging by repeated search give: slow, and simple enough to trust. */
 async function naiveEncoder(source: ModelMetadata): Promise<(text: string) => number[]> {
   const pattern =
     /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;

@@ -1,0 +1,100 @@
+// Shares out the work of paged attention among tiles: cuts the rows of a step into items and these into lists of about
+// the same cost. Pure. The bits of the result do not depend on it. Called before each run of a step's program.
+import { itemFields, mostItemRows } from '../ops/paged/step-rows.js';
+
+export interface AttentionHeads {
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+/** How a program's work is cut; fixed when it is recorded. */
+export interface WorkCut {
+  /** Lists of items, each of which is a tile for each key-value head. */
+  readonly lists: number;
+  /** Rows of an item, at most: they share one packing of the keys. */
+  readonly most: number;
+  /** A sequence's rows are not cut to fewer than this: the keys would be packed too often. */
+  readonly least: number;
+}
+
+/** Queries, counted with the heads that share their keys, that are computed with one packing of the keys. */
+const mostQueries = 256;
+const leastQueries = 48;
+const tilesPerThread = 4;
+
+export function attentionCut({ heads, kvHeads }: AttentionHeads, rows: number, threads: number): WorkCut {
+  const group = heads / kvHeads;
+  return {
+    lists: Math.min(rows, Math.ceil((tilesPerThread * threads) / kvHeads)),
+    most: Math.min(mostItemRows, Math.max(1, Math.floor(mostQueries / group))),
+    least: Math.max(1, Math.floor(leastQueries / group)),
+  };
+}
+
+/** The rows of a step: the slot of each one's sequence, negative for padding, and its position. */
+export interface PlacedRows {
+  readonly sequences: Int32Array;
+  readonly positions: Int32Array;
+}
+
+/** What is written: see AttentionWork in src/ops/paged/step-rows.ts. */
+export interface WorkLists {
+  /** [lists + 1] */
+  readonly starts: Int32Array;
+  /** [rows · itemFields] */
+  readonly items: Int32Array;
+}
+
+/**
+ * Cuts the rows into items: consecutive rows of one sequence, at most `most`. The items are in the order of their rows,
+ * and consecutive lists cost about the same: the heaviest costs less than an even share and one uncut piece of `least`
+ * rows. O(rows), deterministic, and makes no objects.
+ */
+export function planAttention({ sequences, positions }: PlacedRows, cut: WorkCut, { starts, items }: WorkLists): void {
+  const { lists, most, least } = cut;
+  const rows = sequences.length;
+  let total = 0;
+  for (let row = 0; row < rows; row++) if ((sequences[row] as number) >= 0) total += costOf(positions[row] as number);
+  let count = 0;
+  let list = 0;
+  let spent = 0;
+  starts[0] = 0;
+  for (let row = 0, end = 0; row < rows; row = end) {
+    const slot = sequences[row] as number;
+    end = row + 1;
+    if (slot < 0) continue;
+    while (end < rows && sequences[end] === slot) end++;
+    let first = row;
+    for (let next = row + 1; next <= end; next++) {
+      spent += costOf(positions[next - 1] as number);
+      const mayCut = next === end || (next - first >= least && end - next >= least);
+      if (!mayCut || spent * lists < total * (list + 1)) continue;
+      count = addItems(items, count, first, next, slot, most);
+      first = next;
+      while (list < lists - 1 && spent * lists >= total * (list + 1)) starts[++list] = count;
+    }
+    if (first < end) count = addItems(items, count, first, end, slot, most);
+  }
+  while (list < lists) starts[++list] = count;
+}
+
+/** The keys that a row sees, and a little for the row itself. */
+function costOf(position: number): number {
+  return position + 1 + rowCost;
+}
+const rowCost = 16;
+
+/** Rows of one sequence as the fewest items, of about the same size. Returns the new number of items. */
+function addItems(items: Int32Array, count: number, first: number, end: number, slot: number, most: number): number {
+  let left = Math.ceil((end - first) / most);
+  let at = count * itemFields;
+  for (let row = first; row < end; left--) {
+    const queries = Math.ceil((end - row) / left);
+    items[at++] = row;
+    items[at++] = queries;
+    items[at++] = slot;
+    items[at++] = 0;
+    row += queries;
+  }
+  return at / itemFields;
+}

@@ -1,0 +1,53 @@
+// The rows of a recorded step as its inputs: each row's place, and how the work of attention is shared out. Recorded once,
+// filled before each run. Knows neither tokens nor weights.
+import type { Attend } from '../architectures/architecture.js';
+import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
+import { itemFields, paddingRow, type StepRows } from '../ops/paged/step-rows.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { planAttention, type WorkCut } from './attention-work.js';
+
+export class RowInputs implements StepRows {
+  readonly positions: Tensor<'i32'>;
+  readonly sequences: Tensor<'i32'>;
+  readonly work: { readonly starts: Tensor<'i32'>; readonly items: Tensor<'i32'> };
+  readonly #cut: WorkCut;
+
+  /** @param p the program, which owns the inputs */
+  constructor(p: ProgramBuilder, rows: number, cut: WorkCut) {
+    const all = p.input([2 * rows + rows * itemFields + cut.lists + 1], 'i32');
+    const itemsEnd = 2 * rows + rows * itemFields;
+    this.positions = all.slice([0, rows]);
+    this.sequences = all.slice([rows, 2 * rows]);
+    const items = all.slice([2 * rows, itemsEnd]).reshape([rows, itemFields]);
+    this.work = { starts: all.slice([itemsEnd]), items };
+    this.#cut = cut;
+  }
+
+  /** Puts a row at a position of the sequence in a slot. */
+  place(row: number, slot: number, position: number): void {
+    this.sequences.data[row] = slot;
+    this.positions.data[row] = position;
+  }
+
+  /** Leaves a row out. Its position is one that every op can look up. */
+  pad(row: number): void {
+    this.place(row, paddingRow, 0);
+  }
+
+  /** To be called when all rows have their places, before the run. */
+  plan(): void {
+    const { positions, sequences, work } = this;
+    const rows = { positions: positions.data, sequences: sequences.data };
+    planAttention(rows, this.#cut, { starts: work.starts.data, items: work.items.data });
+  }
+
+  /** Attention for an architecture's layers: adds the rows' keys and values to the cache, then attends to it. */
+  attendTo(p: ProgramBuilder, cache: readonly PagedKeyValues[]): Attend {
+    return (layer, { q, k, v }, options) => {
+      const places = { cache: cache[layer] as PagedKeyValues, rows: this };
+      p.storeKeyValues(k, v, places);
+      return p.pagedAttention(q, { ...places, ...options });
+    };
+  }
+}
