@@ -1,13 +1,14 @@
-// Two builds side by side: what `tesserae bench … --json` said in turn for the working tree and for another commit, as
-// ratios. Pure functions over those documents; scripts/bench-compare.mjs builds, runs and prints.
+// Two builds side by side: the documents that `tesserae bench … --json` printed in turns for the working tree and for
+// another commit, as ratios. Pure functions; scripts/bench-compare.mjs builds, runs and prints.
 
 import { formatMs, formatNumber } from '../../src/base/number-text.js';
 import { largest, median, smallest } from '../measuring/statistics.js';
+import { asRecord, asRecords } from '../reports/json-document.js';
 import { type Column, renderTable } from '../reports/table.js';
 
 export type Side = 'tree' | 'other';
 
-/** What one process said: its document, or why there is none (a wrong result among other reasons). */
+/** The outcome of one process: its document, or why there is none, such as a wrong result. */
 export type SideRun = { readonly document: unknown } | { readonly problem: string };
 
 /** One round: both sides, each in a process of its own. */
@@ -39,23 +40,23 @@ export interface Comparison {
   readonly rows: readonly ComparedRow[];
   /** Rows of either side that have no right result on both sides in every round. */
   readonly refused: readonly RefusedRow[];
-  /** What the processes that gave no document said, each once. */
+  /** What the processes without a document printed, each message once. */
   readonly problems: readonly string[];
 }
 
-/** The sides in the order in which they run: reversed each round, so that neither is always the first. */
+/** The order in which the sides run in each round: reversed from round to round, so that neither is always first. */
 export function turnsOf(rounds: number): Side[][] {
   return Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? ['other', 'tree'] : ['tree', 'other']));
 }
 
-/** A row of a document, as far as a comparison needs it. */
+/** What a comparison needs of a row. */
 interface Figure {
   readonly suite: string;
   readonly name: string;
   readonly workers: number;
   readonly unit: string;
   readonly time: number;
-  /** What was measured; two builds may mean different things by one name. */
+  /** What was measured: two builds may measure different work by one name. */
   readonly subject: string;
 }
 
@@ -114,7 +115,7 @@ function problemsOf(rounds: readonly Round[]): string[] {
   return [...problems];
 }
 
-/** The rows that have a time. The document may be that of an older build: what is not as expected is left out. */
+/** The rows that have a time. The document may be from an older build: rows of another form are left out. */
 function figuresOf(run: SideRun): Map<string, Figure> {
   const figures = new Map<string, Figure>();
   if ('problem' in run) return figures;
@@ -133,14 +134,6 @@ function figuresOf(run: SideRun): Map<string, Figure> {
   return figures;
 }
 
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function asRecords(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.map(asRecord) : [];
-}
-
 const columns: Column<ComparedRow>[] = [
   { title: '', align: 'left', cell: ({ suite, name }) => `${suite} ${name}` },
   { title: 'workers', align: 'right', cell: ({ workers }) => String(workers) },
@@ -155,7 +148,7 @@ function formatTime(time: number, unit: string): string {
   return unit === 'ms' ? formatMs(time) : `${formatNumber(time)} ${unit}`;
 }
 
-/** The comparison for people. */
+/** The comparison as text. */
 export function formatComparison({ rows, refused, problems }: Comparison): string {
   const parts = rows.length > 0 ? [renderTable(columns, rows)] : [];
   if (refused.length > 0) {

@@ -1,6 +1,5 @@
-// Gets llama.cpp ready: installs the package of its CPU libraries (this folder is a package of its own, its install runs
-// no script) and builds the probe that runs them. Does nothing where both are there. Called by the model bench and the
-// parity tests.
+// Prepares llama.cpp: installs its CPU libraries (this folder is a package of its own, whose install runs no script) and
+// builds the probe that calls them. Does nothing when both are present. Called by the suite model and the parity tests.
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,21 +10,21 @@ import { MissingPeerError } from '../processes/missing-peer.js';
 const sources = ['CMakeLists.txt', 'llama-api.h', 'llama-probe.cpp'];
 
 /**
- * How to start the probe.
- * @throws MissingPeerError with one clear line where this is no checkout, or a tool or the network is missing
+ * Installs and builds what is missing, and returns how to start the probe.
+ * @throws MissingPeerError with one clear line when this is no checkout, or when a tool or the network is missing
  */
 export async function prepareLlama(onProgress: (text: string) => void): Promise<LineCommand> {
   const folder = join(packageRoot(), 'bench/llama');
   if (!existsSync(join(folder, 'package.json'))) {
     throw new MissingPeerError(
-      'llama.cpp is measured from a checkout of the repository alone: bench/llama is not in the package',
+      'llama.cpp can be measured only in a checkout of the repository: bench/llama is not in the package',
     );
   }
   const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
   if (!existsSync(libraries)) {
     onProgress('installing the libraries of llama.cpp');
     await installPackage(folder);
-    if (!existsSync(libraries)) throw new MissingPeerError('llama.cpp is there for Linux on x64 alone');
+    if (!existsSync(libraries)) throw new MissingPeerError('llama.cpp can be measured only on Linux on x64');
   }
   const build = join(packageRoot(), 'build-llama');
   const probe = join(build, 'llama-probe');
@@ -38,17 +37,17 @@ export async function prepareLlama(onProgress: (text: string) => void): Promise<
   return { file: probe, args: [libraries] };
 }
 
-/** Installs what a package of its own depends on, without scripts. */
+/** Installs the dependencies of a package of its own, without running scripts. */
 export async function installPackage(folder: string): Promise<void> {
   await run('npx', ['-y', 'pnpm', '--dir', folder, 'install', '--frozen-lockfile', '--ignore-scripts']);
 }
 
 async function run(file: string, args: readonly string[]): Promise<void> {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
+  let printed = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
+      printed += text;
     });
   }
   const status = await new Promise<number | null>((resolve, reject) => {
@@ -56,5 +55,5 @@ async function run(file: string, args: readonly string[]): Promise<void> {
     child.once('close', resolve);
   });
   if (status !== 0)
-    throw new MissingPeerError(`llama.cpp does not get ready: ${file}: ${said.trim().split('\n').at(-1)}`);
+    throw new MissingPeerError(`llama.cpp cannot be prepared: ${file}: ${printed.trim().split('\n').at(-1)}`);
 }

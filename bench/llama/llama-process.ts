@@ -1,13 +1,13 @@
-// llama.cpp in a process of its own, by its C interface: tokens, logits, embeddings and times of a model file. Knows nothing
-// of tesserae. Used by the parity tests, and by the model bench, which stops the process between its turns.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// llama.cpp in a process of its own, called through its C interface: tokens, logits, embeddings and times of a model file.
+// Used by the parity tests, and by the suite model, which stops the process between its turns.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LineCommand, LineProcess } from '../processes/line-process.js';
+import { type LineCommand, LineProcess, takeFloats } from '../processes/line-process.js';
 
 export interface LlamaModel {
   readonly vocabulary: number;
-  /** Of an embedding. */
+  /** The length of an embedding. */
   readonly dim: number;
   readonly parameters: number;
   /** -1 where the model has none. */
@@ -15,7 +15,7 @@ export interface LlamaModel {
   readonly eos: number;
   readonly addsBos: boolean;
   readonly addsEos: boolean;
-  /** All tokens that end a generation. */
+  /** All tokens that end a generation, and all control tokens. */
   readonly ends: readonly number[];
   readonly controls: readonly number[];
 }
@@ -23,7 +23,7 @@ export interface LlamaModel {
 export interface LlamaLoadOptions {
   /** Lets llama.cpp repack weights for this CPU, as it does by default. */
   readonly repack?: boolean | undefined;
-  /** For the tokenizer alone: a file without weights will do. */
+  /** Loads the tokenizer alone: the file needs no weights. */
   readonly vocabularyOnly?: boolean | undefined;
 }
 
@@ -32,19 +32,19 @@ const cacheTypes = { f32: 0, f16: 1, q8_0: 8 } as const;
 
 export interface LlamaContextOptions {
   readonly positions: number;
-  /** Tokens that are computed at once; 512 by default. */
+  /** How many tokens are computed at once; 512 by default. */
   readonly batch?: number | undefined;
   readonly threads?: number | undefined;
   readonly flash?: boolean | undefined;
   readonly cacheType?: keyof typeof cacheTypes | undefined;
-  /** Makes {@link LlamaProcess.embed} possible. */
+  /** Needed for {@link LlamaProcess.embed}. */
   readonly embeddings?: boolean | undefined;
   readonly pooling?: keyof typeof llamaPoolings | undefined;
 }
 
 export interface LlamaGeneration {
   readonly prefillMs: number;
-  /** Of all steps. */
+  /** The sum over all steps. */
   readonly decodeMs: number;
   readonly tokens: readonly number[];
 }
@@ -53,7 +53,7 @@ const defaultThreads = 2;
 const defaultBatch = 512;
 
 export class LlamaProcess {
-  /** Version, and the features of the CPU that its library was chosen for. */
+  /** The version, and the CPU features for which llama.cpp chose its library. */
   readonly about: string;
   readonly #process: LineProcess;
   readonly #folder: string;
@@ -64,7 +64,7 @@ export class LlamaProcess {
     this.#folder = mkdtempSync(join(tmpdir(), 'tesserae-llama-'));
   }
 
-  /** @throws Error when the library is not the one that the probe knows */
+  /** Starts the process. @throws Error when the library is not of the release that the probe was written for */
   static async open(command: LineCommand): Promise<LlamaProcess> {
     const process = new LineProcess(command);
     try {
@@ -79,7 +79,7 @@ export class LlamaProcess {
     return this.#process.pid;
   }
 
-  /** Runs the process while `work` lasts; it is stopped before and after. */
+  /** Lets the process run during `work`, and stops it afterwards. */
   async awake<T>(work: () => Promise<T>): Promise<T> {
     return this.#process.awake(work);
   }
@@ -93,7 +93,7 @@ export class LlamaProcess {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** Loads a model in place of the last one, whose contexts are closed. */
+  /** Loads a model in place of the last one, and closes the contexts of that. */
   async load(path: string, { repack = true, vocabularyOnly = false }: LlamaLoadOptions = {}): Promise<LlamaModel> {
     const got = await this.#ask('load', { path: hex(path), repack, vocabularyOnly });
     const number = (name: string) => Number(got.get(name));
@@ -110,7 +110,7 @@ export class LlamaProcess {
     };
   }
 
-  /** Makes a context of the loaded model, in place of one of the same name. */
+  /** Creates a context of the loaded model, in place of one of the same name. */
   async context(name: string, options: LlamaContextOptions): Promise<void> {
     const { positions, batch = defaultBatch, threads = defaultThreads, flash = false, embeddings = false } = options;
     const { cacheType = 'f32', pooling = 'unspecified' } = options;
@@ -151,7 +151,7 @@ export class LlamaProcess {
     return this.#bulk('embed', { name, tokens: tokens.join() });
   }
 
-  /** `count` tokens after a prompt, each the likeliest; end tokens do not end it. */
+  /** `count` tokens after a prompt, each the most likely one. Goes on after end tokens. */
   async greedy(name: string, tokens: readonly number[], count: number): Promise<number[]> {
     return tokensOf((await this.#ask('greedy', { name, tokens: tokens.join(), count })).get('tokens'));
   }
@@ -161,7 +161,7 @@ export class LlamaProcess {
     return Number((await this.#ask('losses', { name, tokens: tokens.join() })).get('nll'));
   }
 
-  /** The prompt and `count` steps after it; the tokens are the prompt's own successor, then one of each step. */
+  /** Computes the prompt and `count` steps after it. The tokens are the one that follows the prompt, then one of each step. */
   async generate(name: string, tokens: readonly number[], count: number): Promise<LlamaGeneration> {
     const answer = await this.#ask('generate', { name, tokens: tokens.join(), count });
     return {
@@ -171,12 +171,11 @@ export class LlamaProcess {
     };
   }
 
+  /** A request whose answer is written to a file. */
   async #bulk(command: string, words: Readonly<Record<string, unknown>>): Promise<Float32Array> {
     const file = join(this.#folder, 'numbers.f32');
     await this.#ask(command, { ...words, file: hex(file) });
-    const bytes = readFileSync(file);
-    rmSync(file);
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    return takeFloats(file);
   }
 
   async #ask(command: string, words: Readonly<Record<string, unknown>>): Promise<Map<string, string>> {

@@ -1,12 +1,12 @@
-// Checks of results against float64 before a figure is given for them. Called by the throughput suites.
+// Checks of results against float64, made before a figure is given for them. Called by the throughput suites and the peers.
 
 import { integersBelow } from './seeded-numbers.js';
 import type { AttentionShape, MatmulShape } from './shapes.js';
 import { WrongResultError } from './wrong-result.js';
 
 /**
- * Largest error of a row's product with a vector of signs, relative to the root mean square of all of them. Rounding in
- * f32 stays below a fifth of it for the deepest shape; one wrong element in a row is far above.
+ * Largest error of a row's product with a vector of signs, relative to the root mean square of all these products.
+ * Rounding in f32 stays below a fifth of it for the deepest shape; one wrong element in a row is far above it.
  */
 const tolerance = 5e-5;
 
@@ -35,7 +35,7 @@ export function checkMatmul(shape: MatmulShape, a: Float32Array, b: Float32Array
 const attentionTolerance = 1e-10;
 const sampledRows = 24;
 
-/** Computes some rows anew, in float64. @throws WrongResultError */
+/** Computes some rows again in float64 and compares them. @throws WrongResultError */
 export function checkAttention(
   shape: AttentionShape,
   operands: { readonly q: Float32Array; readonly k: Float32Array; readonly v: Float32Array },
@@ -106,4 +106,17 @@ function transposedTimes(matrix: Float32Array, rows: number, columns: number, ve
     }
   }
   return result;
+}
+
+/** Normalised mean squared difference, ‖got - expected‖² / ‖expected‖²; infinite when the lengths differ. */
+export function differenceOf(expected: Float32Array, got: Float32Array): number {
+  if (expected.length !== got.length) return Number.POSITIVE_INFINITY;
+  let error = 0;
+  let power = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const value = expected[i] as number;
+    error += ((got[i] as number) - value) ** 2;
+    power += value ** 2;
+  }
+  return error / power;
 }

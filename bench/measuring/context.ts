@@ -1,4 +1,4 @@
-// What every suite gets: engines by worker count, the roofline of this run, and a way to tell of its progress.
+// What every suite gets: engines by worker count, the roofline of this run, and a way to report progress.
 
 import { describeMachine, type Machine } from '../../src/hardware/machine.js';
 import { probeRoofline, type Roofline } from '../../src/hardware/roofline.js';
@@ -7,9 +7,9 @@ import { Engine } from '../../src/index.js';
 export interface BenchOptions {
   /** The most workers; by default what an engine takes by default. */
   readonly threads?: number | undefined;
-  /** Compare every worker count up to the most, instead of one worker with the most. */
+  /** Compare every worker count up to the most, instead of one worker and the most alone. */
   readonly everyCount?: boolean | undefined;
-  /** Probe the roofline, which shares are taken of; true by default. */
+  /** Probe the peaks, of which rows give shares; true by default. */
   readonly probe?: boolean | undefined;
   /** Turns of each variant; medians are over all of them. */
   readonly rounds?: number | undefined;
@@ -86,7 +86,7 @@ export class BenchContext {
     return this.engine(this.counts.at(-1) as number);
   }
 
-  /** Of one of {@link counts}, in a context that probed. */
+  /** The roofline of one of {@link counts}, in a context that was opened with `probe`. */
   roofline(workers: number): Roofline {
     return this.rooflines.find((roofline) => roofline.workers === workers) as Roofline;
   }

@@ -1,5 +1,5 @@
-// Times variants of the same work in turns (A B A B), so that a slow minute of the machine hits all of them alike.
-// Tinybench takes the samples. Knows nothing of what it measures.
+// Times variants of the same work in turns (A B A B), so that a slow minute of the machine affects all of them alike.
+// Tinybench takes the samples. Called by the suites.
 import { Bench } from 'tinybench';
 
 export interface Variant {
@@ -13,7 +13,7 @@ export interface InterleaveOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long a turn takes, roughly; a turn has at least one iteration. */
   readonly turnMs?: number;
-  /** Told before each turn. */
+  /** Called before each turn. */
   readonly onTurn?: (turn: number, turns: number) => void;
 }
 
@@ -23,7 +23,7 @@ const mostIterations = 2000;
 const longMs = 250;
 const roundsOfLongWork = 3;
 
-/** @returns the duration of every iteration in milliseconds, for each variant in order */
+/** Times the variants. @returns the duration of every iteration in milliseconds, for each variant in order */
 export async function interleave(variants: readonly Variant[], options: InterleaveOptions): Promise<number[][]> {
   const { signal, turnMs = defaultTurnMs, onTurn } = options;
   const samples: number[][] = variants.map(() => []);
@@ -34,7 +34,7 @@ export async function interleave(variants: readonly Variant[], options: Interlea
   }
   const isLong = Math.max(...estimates) > longMs;
   if (!isLong) {
-    // The first call recorded the program, took memory and filled caches.
+    // Estimates again: the first call also recorded the program, took memory and filled caches.
     for (const [index, variant] of variants.entries()) estimates[index] = await timeOf(variant);
   }
   const rounds = isLong ? Math.min(options.rounds, roundsOfLongWork) : options.rounds;

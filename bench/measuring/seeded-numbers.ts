@@ -1,6 +1,7 @@
-// Numbers to compute with, the same in every run. Used by the suites; checks nothing.
+// Pseudo-random operands, the same in every run. Used by the suites and the peers, whose C++ has the same numbers
+// (fill_uniform in bench/peers/native/blas-probe.cpp).
 
-/** Fills with uniform numbers in [-1, 1) (SplitMix32). */
+/** Fills with uniform numbers in [-1, 1), by SplitMix32. */
 export function fillUniform(values: Float32Array, seed: number): void {
   let state = seed >>> 0;
   for (let i = 0; i < values.length; i++) {
@@ -14,7 +15,7 @@ export function fillUniform(values: Float32Array, seed: number): void {
   }
 }
 
-/** Whole numbers from 0 up to, not including, `limit`. */
+/** Uniform whole numbers from 0 to `limit - 1`. */
 export function integersBelow(limit: number, count: number, seed: number): number[] {
   const uniform = new Float32Array(count);
   fillUniform(uniform, seed);

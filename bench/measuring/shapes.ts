@@ -1,6 +1,6 @@
-// The named shapes that tests and benchmarks share, with the flops and bytes of each. Measures nothing.
+// The named shapes of the benchmarks and their tests, with the flops and bytes of each. Measures nothing.
 
-/** What limits a shape on a machine with some FMA units and some memory: arithmetic, or reading an operand once. */
+/** What limits the speed of a shape: arithmetic, or reading each operand once from memory. */
 export type Bound = 'compute' | 'memory';
 
 /** c [m, n] = a [m, k] · b, where b is [k, n], or [n, k] when transposed. */
@@ -9,7 +9,7 @@ export interface MatmulShape {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  /** As many independent products. */
+  /** The number of independent products, 1 by default. */
   readonly batch?: number;
   readonly transposeB?: boolean;
   readonly bound: Bound;
@@ -31,7 +31,7 @@ const square = (size: number): MatmulShape => ({ name: `square_${size}`, m: size
 
 export const matmulShapes: readonly MatmulShape[] = [
   ...[64, 128, 256, 512, 1024, 2048, 4096].map(square),
-  // No multiple of any block, and one less than a power of two.
+  // No multiples of any block; the second is one less than a power of two.
   { name: 'odd_1000', m: 1000, n: 1000, k: 1000, bound: 'compute' },
   { name: 'odd_511', m: 511, n: 511, k: 511, bound: 'compute' },
   // 256 tokens through the feed-forward layer of a transformer 768 wide.
@@ -54,7 +54,7 @@ export const attentionShapes: readonly AttentionShape[] = [
   { ...twelveHeads, name: 'attention_512', queries: 512, keys: 512, causal: false, bound: 'compute' },
   { ...twelveHeads, name: 'attention_1024', queries: 1024, keys: 1024, causal: false, bound: 'compute' },
   { ...twelveHeads, name: 'attention_prefill', queries: 1024, keys: 1024, causal: true, bound: 'compute' },
-  // One token that looks back on a long conversation: every key and value is read once.
+  // One token after a long conversation: every key and value is read once.
   { ...twelveHeads, name: 'attention_decode', queries: 1, keys: 16_384, causal: true, bound: 'memory' },
   {
     name: 'attention_grouped',
@@ -98,7 +98,7 @@ export function matmulBytes({ m, n, k, batch = 1 }: MatmulShape): number {
   return 4 * batch * (m * k + k * n + m * n);
 }
 
-/** The two products of each query with the keys that it sees; softmax is not counted. */
+/** The products of each query with the keys and the values that it sees; softmax is not counted. */
 export function attentionFlops({ batch, heads, queries, keys, dim, causal }: AttentionShape): number {
   const all = queries * keys;
   const hidden = causal ? (queries * (queries - 1)) / 2 : 0;
@@ -110,11 +110,12 @@ export function attentionBytes({ batch, heads, kvHeads, queries, keys, dim }: At
   return 4 * batch * dim * 2 * (heads * queries + kvHeads * keys);
 }
 
-/** `[512, 768] × [768, 3072]` and the like, for people. */
+/** The sizes as text: `512×768 · 768×3072`, or `12 × 512×64 · 64×512`. */
 export function describeMatmul({ m, n, k, batch = 1 }: MatmulShape): string {
   return `${batch > 1 ? `${batch} × ` : ''}${m}×${k} · ${k}×${n}`;
 }
 
+/** The sizes as text: `12 heads × 64, 1024 tokens, causal`. */
 export function describeAttention({ batch, heads, kvHeads, queries, keys, dim, causal }: AttentionShape): string {
   const grouped = kvHeads === heads ? `${heads} heads` : `${heads}/${kvHeads} heads`;
   const tokens = queries === keys ? `${queries} tokens` : `${queries} of ${keys} tokens`;

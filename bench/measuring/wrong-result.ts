@@ -1,4 +1,4 @@
-// Thrown instead of a figure when a benchmark's result is wrong: a fast wrong answer is not a measurement.
+// The error that a benchmark throws instead of giving a figure when the measured result is wrong.
 
 export class WrongResultError extends Error {
   constructor(what: string) {

@@ -1,8 +1,8 @@
-// A process that obeys lines: one request on its standard input, one answer that begins with '@' on its output. It can be
-// kept stopped (SIGSTOP) while it is not its turn, so that none of its threads takes time from another contender.
+// A child process that answers each line on its standard input with one line on its output that begins with '@'. It can be
+// stopped (SIGSTOP) while it is not its turn, so that its threads take no time from others. Used for llama.cpp and the peers.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,13 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface LineCommand {
   readonly file: string;
   readonly args: readonly string[];
-  /** This process's own by default. */
+  /** The environment; by default that of this process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
-/** The longest that any request may take. */
+/** The longest time that a request may take. */
 const patienceMs = 120_000;
 
 const running = new Set<Child>();
@@ -32,7 +32,7 @@ export class LineProcess {
     this.#child = spawn(file, args, { ...(env === undefined ? {} : { env }), stdio: ['pipe', 'pipe', 'inherit'] });
     running.add(this.#child);
     this.#child.once('exit', () => running.delete(this.#child));
-    // An error shows as the end of its output: a program that is not there, a pipe that broke.
+    // After an error (the program is missing, a pipe broke) its output ends, and `ask` reports that.
     this.#child.on('error', () => {});
     this.#child.stdin.on('error', () => {});
     this.#answers = answersOf(this.#child.stdout);
@@ -43,8 +43,8 @@ export class LineProcess {
   }
 
   /**
-   * The words of the answer, without its `ok`.
-   * @throws Error with what the process says of a request that failed, or that it ended or does not answer
+   * Sends a request. @returns the words of the answer after `ok`; `unsupported` alone for what the process cannot do
+   * @throws Error with the process's message for a failed request, or when it ended or does not answer in time
    */
   async ask(request: string): Promise<string[]> {
     this.#child.stdin.write(`${request}\n`);
@@ -66,7 +66,7 @@ export class LineProcess {
     throw new Error(words.join(' '));
   }
 
-  /** Runs the process while `work` lasts, and leaves it stopped. */
+  /** Lets the process run during `work`, and stops it afterwards. */
   async awake<T>(work: () => Promise<T>): Promise<T> {
     this.#child.kill('SIGCONT');
     try {
@@ -79,7 +79,7 @@ export class LineProcess {
   /** Stops it, and waits until the system shows it as stopped. */
   async stop(): Promise<void> {
     this.#child.kill('SIGSTOP');
-    // The state follows the name, which stands in parentheses.
+    // The state follows the name, which is in parentheses.
     while (running.has(this.#child) && !/\) [TZX] /.test(readState(this.pid))) await sleep(1);
   }
 
@@ -87,21 +87,28 @@ export class LineProcess {
     if (!running.has(this.#child)) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
-    // A program that was not there has no process to end.
+    // A program that is missing was never started.
     if (this.#child.pid !== undefined) await exited;
   }
+}
+
+/** Reads the f32 numbers that a process wrote to a file, and removes the file. */
+export function takeFloats(file: string): Float32Array {
+  const bytes = readFileSync(file);
+  rmSync(file);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
 function readState(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch {
-    // It has ended, or this system has no /proc: then the signal alone must do.
+    // The process has ended, or there is no /proc: stop() does not wait.
     return ') X ';
   }
 }
 
-/** The lines that begin with '@', without it; what else a process prints goes to our standard error. */
+/** The lines that begin with '@', without the '@'. All other lines go to our standard error. */
 async function* answersOf(output: Readable): AsyncGenerator<string> {
   for await (const line of createInterface({ input: output })) {
     if (line.startsWith('@')) yield line.slice(1);

@@ -1,4 +1,4 @@
-// What stands in the way of a measurement beside a peer: it is not installed, or does not start. The message says it whole.
+// The error of a measurement beside a peer that is not installed or does not start. Its message is complete.
 export class MissingPeerError extends Error {
   constructor(message: string) {
     super(message);

@@ -1,5 +1,5 @@
-// Writes model files of known shapes with random weights, to be measured: they compute like trained ones and say nothing.
-// Used by the suite model where a shape is named instead of a file.
+// Writes GGUF files of known shapes with random weights: as fast as trained models of the same shape. Used by
+// `tesserae bench model --shape`.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GgufTensorSource, writeGguf } from '../../src/checkpoint/gguf/write-gguf.js';
@@ -17,7 +17,7 @@ interface Sizes {
   readonly vocabulary: number;
 }
 
-/** The llama shapes; the output matrix is the embedding. */
+/** Shapes of the llama architecture; the output matrix is the embedding. */
 export const modelShapes = {
   '135m': { layers: 30, dim: 576, heads: 9, kvHeads: 3, ffn: 1536, vocabulary: 49_152 },
   '1.2b': { layers: 16, dim: 2048, heads: 32, kvHeads: 8, ffn: 8192, vocabulary: 128_256 },
@@ -32,7 +32,7 @@ export const modelTypeNames = Object.keys(types) as ModelTypeName[];
 
 const contextLength = 2048;
 
-/** The file in `folder`, written there unless it stands there already; such a file is always complete. */
+/** The path of the model file in `folder`. Writes it if it is missing; a file that exists is complete. */
 export async function modelFile(
   folder: string,
   shape: ModelShapeName,
@@ -86,7 +86,7 @@ function metadataOf(name: string, sizes: Sizes): (readonly [string, MetadataValu
   ];
 }
 
-/** The end-of-text token, the bytes, and words of the alphabet in order of length, each its beginning and a letter. */
+/** The end-of-text token, the bytes, then all words over a to z by length; each is merged from a shorter word and a letter. */
 function vocabularyOf(size: number): { tokens: string[]; merges: string[] } {
   const tokens = ['<|endoftext|>', ...byteCharacters];
   const merges: string[] = [];
@@ -107,7 +107,7 @@ function vocabularyOf(size: number): { tokens: string[]; merges: string[] } {
   return { tokens, merges };
 }
 
-/** A row that is no whole blocks of 256 gets the type that llama.cpp's quantize gives it then. */
+/** The type of a matrix. Rows that are not whole blocks get Q5_0, as llama.cpp's quantize gives them. */
 function typeFor(type: WeightType, columns: number): WeightType {
   return fits(type, columns) ? type : 'Q5_0';
 }

@@ -1,18 +1,18 @@
-// Random weights in the tensor types that models are measured in, piece by piece, so that a file of gigabytes needs little
-// memory. The values are spread around zero with variance 1 / columns, so that activations keep their size.
+// Random weights in the tensor types in which models are measured, made part by part, so that a file of gigabytes needs
+// little memory. Their mean is zero and their variance 1 / columns, so that activations keep their size.
 import { halfFromNumber, narrowAll, sixteenBitFormats } from '../../src/tensor/elements/half.js';
 
-/** Types of which {@link randomMatrix} makes weights, as GGUF names them. */
+/** The types of {@link randomMatrix}, as GGUF names them. */
 export type WeightType = 'F32' | 'F16' | 'Q8_0' | 'Q5_0' | 'Q4_0' | 'Q4_K';
 
-interface Format {
+interface BlockLayout {
   readonly blockElements: number;
   readonly blockBytes: number;
   /** Turns random bytes at `at` into a block whose values have the standard deviation `spread`. */
   readonly shape: (bytes: Uint8Array, at: number, spread: number) => void;
 }
 
-/** The standard deviation of numbers that take `levels` whole values alike. */
+/** The standard deviation of uniform whole numbers with `levels` values. */
 const deviation = (levels: number) => Math.sqrt((levels ** 2 - 1) / 12);
 
 const setHalf = (bytes: Uint8Array, at: number, value: number) => {
@@ -21,24 +21,24 @@ const setHalf = (bytes: Uint8Array, at: number, value: number) => {
   bytes[at + 1] = half >> 8;
 };
 
-const scaled = (blockBytes: number, levels: number): Format => ({
+const scaled = (blockBytes: number, levels: number): BlockLayout => ({
   blockElements: 32,
   blockBytes,
-  // Quotients are not quite centred, so that the sign of the scale is drawn too.
+  // The mean of the quotients is not quite 0, so the sign of the scale is random too.
   shape: (bytes, at, spread) => {
     const sign = ((bytes[at] as number) & 1) === 0 ? 1 : -1;
     setHalf(bytes, at, (sign * spread) / deviation(levels));
   },
 });
 
-const formats: Readonly<Record<Exclude<WeightType, 'F32' | 'F16'>, Format>> = {
+const blockLayouts: Readonly<Record<Exclude<WeightType, 'F32' | 'F16'>, BlockLayout>> = {
   Q8_0: scaled(34, 256),
   Q5_0: scaled(22, 32),
   Q4_0: scaled(18, 16),
   Q4_K: {
     blockElements: 256,
     blockBytes: 144,
-    // Scale and minimum of every 32 values alike: 32 of 63. The minimum is taken off, which centres 0 to 15.
+    // Scale and minimum of every 32 values are 32 of 63. Subtracting the minimum centres the quotients 0 to 15.
     shape: (bytes, at, spread) => {
       const scale = 32;
       setHalf(bytes, at, spread / deviation(16) / scale);
@@ -50,21 +50,21 @@ const formats: Readonly<Record<Exclude<WeightType, 'F32' | 'F16'>, Format>> = {
   },
 };
 
-const pieceElements = 1 << 18;
+const partElements = 1 << 18;
 
-/** Whether rows of so many columns are whole blocks of the type. */
+/** Whether a row of `columns` is whole blocks of the type. */
 export function fits(type: WeightType, columns: number): boolean {
-  return type === 'F32' || type === 'F16' || columns % formats[type].blockElements === 0;
+  return type === 'F32' || type === 'F16' || columns % blockLayouts[type].blockElements === 0;
 }
 
-/** The bytes of a matrix as they stand in a file. Each iteration gives the same. */
+/** The bytes of a matrix as a file has them, part by part. Each iteration gives the same bytes. */
 export function randomMatrix(type: WeightType, rows: number, columns: number, seed: number): Iterable<ArrayBufferView> {
   const spread = 1 / Math.sqrt(columns);
   return {
     *[Symbol.iterator]() {
       const words = xorshift(seed);
-      for (let left = rows * columns; left > 0; left -= pieceElements) {
-        yield piece(type, Math.min(left, pieceElements), spread, words);
+      for (let left = rows * columns; left > 0; left -= partElements) {
+        yield part(type, Math.min(left, partElements), spread, words);
       }
     },
   };
@@ -76,7 +76,7 @@ export function randomVector(length: number, centre: number, seed: number): Floa
   return Float32Array.from({ length }, () => centre + (0.1 * words()) / 2 ** 31);
 }
 
-function piece(type: WeightType, count: number, spread: number, words: () => number): ArrayBufferView {
+function part(type: WeightType, count: number, spread: number, words: () => number): ArrayBufferView {
   if (type === 'F32' || type === 'F16') {
     const factor = (spread * Math.sqrt(3)) / 2 ** 31;
     const values = new Float32Array(count);
@@ -86,7 +86,7 @@ function piece(type: WeightType, count: number, spread: number, words: () => num
     narrowAll(sixteenBitFormats.f16, values, halves);
     return halves;
   }
-  const { blockElements, blockBytes, shape } = formats[type];
+  const { blockElements, blockBytes, shape } = blockLayouts[type];
   const sizeBytes = (count / blockElements) * blockBytes;
   const random = new Int32Array(Math.ceil(sizeBytes / 4));
   for (let i = 0; i < random.length; i++) random[i] = words();
@@ -95,7 +95,7 @@ function piece(type: WeightType, count: number, spread: number, words: () => num
   return bytes;
 }
 
-/** Whole numbers of 32 bits, signed (Marsaglia). */
+/** Signed whole numbers of 32 bits, by xorshift (Marsaglia 2003). */
 function xorshift(seed: number): () => number {
   let state = Math.imul(seed, 0x9e3779b1) || 1;
   return () => {

@@ -84,7 +84,7 @@ const profileColumns: Column<ModelProfileRow>[] = [
   right('of read', (row) => formatShare(row.readShare)),
 ];
 
-/** The report for people. */
+/** The report as text. */
 export function formatReport(report: BenchReport): string {
   const { machine, isa, roofline, suites } = report;
   const commit = machine.commit === null ? '' : `, commit ${machine.commit}`;
@@ -129,7 +129,7 @@ function renderPeers({ model, workers, about, difference, rows, memory, fileByte
   ].join('');
 }
 
-/** What the names of a table stand for. */
+/** What each name of a table means. */
 function legend(rows: readonly { readonly name: string; readonly what?: string; readonly shape?: string }[]): string {
   const width = Math.max(...rows.map(({ name }) => name.length));
   return `\n${rows.map(({ name, what, shape }) => `  ${name.padEnd(width)}  ${what ?? shape ?? ''}\n`).join('')}`;

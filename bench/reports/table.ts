@@ -1,4 +1,4 @@
-// Tables and numbers as text, for a terminal of 80 columns. Used by the suites' reports and by the command.
+// Tables as text. Used by the reports of the suites and of comparisons.
 
 export interface Column<Row> {
   readonly title: string;

@@ -1,5 +1,5 @@
-// The suite allocations: what 1,000 calls leave behind. JavaScript heap and garbage collections, the pool, and the
-// memory of the process. The bars are those of a steady state: nothing may grow.
+// The suite allocations: what 1,000 calls allocate and leave behind, in the JavaScript heap, in the pool and in the
+// process. In a steady state the pool must not grow.
 import {
   constants,
   type PerformanceEntry,
@@ -23,7 +23,7 @@ export interface AllocationRow extends Origin {
   readonly heapBytesPerCall: number;
   /** Bytes of JavaScript heap per call that are still there after a collection. */
   readonly heapKeptBytesPerCall: number;
-  /** Growth over all calls: shared memory that the pool holds, memory that is rented from it, memory of the process. */
+  /** Growth over all calls: of the shared memory that the pool holds, of what is rented from it, of the process. */
   readonly poolGrowthBytes: number;
   readonly rentedGrowthBytes: number;
   readonly rssGrowthBytes: number;
@@ -39,7 +39,7 @@ interface Case {
 
 const calls = 1000;
 const warmupCalls = 300;
-/** Heap is read between batches of calls; a collection spoils the batch that it falls into, and the median drops it. */
+/** The heap is read after each batch of calls. A collection spoils the figure of its batch; the median ignores it. */
 const batches = 20;
 
 export async function benchAllocations(context: BenchContext): Promise<AllocationRow[]> {
@@ -103,7 +103,7 @@ async function measure(engine: Engine, { name, what, call }: Case): Promise<Omit
   const collections = { minor: 0, major: 0 };
   const count: PerformanceObserverCallback = (list) => {
     for (const entry of list.getEntries()) {
-      // The type of Node's typings has no `detail`, which gc entries have since Node 16.
+      // Node's typings lack `detail`, which entries of garbage collections have since Node 16.
       const { kind } = (entry as PerformanceEntry & { detail: { kind: number } }).detail;
       if (kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections.major++;
       else if (kind === constants.NODE_PERFORMANCE_GC_MINOR) collections.minor++;
@@ -111,7 +111,7 @@ async function measure(engine: Engine, { name, what, call }: Case): Promise<Omit
   };
   collect();
   const keptBefore = process.memoryUsage().heapUsed;
-  // The observer hears of a collection after it; what happened before is heard of now.
+  // Entries of collections arrive one turn of the event loop later: those from before are over when it starts.
   const observer = new PerformanceObserver(count);
   await nextTurn();
   observer.observe({ entryTypes: ['gc'] });

@@ -1,5 +1,5 @@
-// The suite latency: what a call costs beside its work, how soon an abort is obeyed, and how long the event loop is
-// kept from turning. Each row has the limit that the project holds itself to.
+// The suite latency: what a call costs besides its work, how long an abort takes, and how long the event loop is delayed.
+// A row may have a limit, and then says whether it holds.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundledModelPath } from '../../src/base/package-files.js';
@@ -21,7 +21,7 @@ export interface LatencyRow extends Origin {
   readonly p99: number;
   readonly max: number;
   readonly samples: number;
-  /** What must hold, and whether it did; null for rows that only inform. */
+  /** The limit, and whether it holds; null for rows without one. */
   readonly limit: { readonly statistic: 'median' | 'p99' | 'max'; readonly below: number } | null;
   readonly holds: boolean | null;
 }
@@ -75,7 +75,7 @@ function figure(
   };
 }
 
-/** One op of two multiplications a lane and as many tiles as workers: next to nothing but the hand-over. */
+/** An op of as many tiles as workers, with almost no arithmetic: what is timed is the dispatch. */
 async function dispatchWarm(engine: Engine, { rounds, signal }: BenchContext): Promise<Figure> {
   using out = engine.tensor([engine.threads, probeLanes]);
   const [samples = []] = await interleave([{ run: () => runProbeFma(engine, out, 2) }], { rounds, signal });
@@ -110,7 +110,7 @@ async function dispatchWoken(engine: Engine, { signal }: BenchContext): Promise<
 async function afterRest(engine: Engine, by: StepOwner, signal: AbortSignal | undefined): Promise<number[]> {
   using out = engine.tensor([engine.threads, probeLanes]);
   const call = () => runProbeFma(engine, out, 2, by);
-  // What JavaScript does when it runs for the first time is no part of what the rest costs.
+  // Warms up, so that compiling the JavaScript is not timed.
   for (let i = 0; i < warmupCalls; i++) await call();
   const samples: number[] = [];
   for (let i = 0; i < 25; i++) {
@@ -154,7 +154,7 @@ async function replayInline(engine: Engine, { rounds, signal }: BenchContext): P
 async function replayShared(engine: Engine, { rounds, signal }: BenchContext): Promise<Figure> {
   using out = engine.tensor([engine.threads, probeLanes]);
   using program = engine.program((p) => {
-    // Each writes what the one before wrote, so that each must wait for it.
+    // Each op writes the tensor that the op before it wrote, so it waits for that op.
     for (let i = 0; i < replayedOps; i++) p.record(probeFma, probeFma.args(out, 2, 'workers'));
   });
   const [samples = []] = await interleave([{ run: () => program.run() }], { rounds, signal });
@@ -173,7 +173,7 @@ function checkProbe(values: Float32Array, name: string): void {
 
 const aborts = 9;
 
-/** The time from abort() to the rejection of a product that would take a second or so. */
+/** The time from abort() to the rejection of a product that would take about a second. */
 async function abortMatmul(engine: Engine, { signal }: BenchContext): Promise<Figure> {
   const size = 4096;
   using scope = engine.scope();
@@ -190,7 +190,7 @@ async function abortMatmul(engine: Engine, { signal }: BenchContext): Promise<Fi
       () => new Error('the product was complete before the abort'),
       (error: unknown) => error,
     );
-    // At another moment of the run each time: while b is packed, and after.
+    // At a different moment of the run each time: while b is packed, and later.
     await sleep(5 + 12 * i);
     const started = performance.now();
     controller.abort();
@@ -221,7 +221,7 @@ async function loopDelayComputing(engine: Engine, { signal }: BenchContext): Pro
   );
 }
 
-/** Loads of the bundled model, so that the loop turns often enough to tell. */
+/** Loads of the bundled model: enough for many samples of the delay. */
 const loads = 20;
 
 async function loopDelayLoading(engine: Engine, { signal }: BenchContext): Promise<Figure> {
@@ -241,7 +241,7 @@ async function loopDelay(work: () => Promise<void>, about: Pick<Figure, 'name' |
   const monitor = monitorEventLoopDelay({ resolution });
   monitor.enable();
   await work();
-  // A stall is noticed when the monitor's timer fires after it.
+  // The monitor records a stall when its timer fires after it.
   await sleep(2 * resolution);
   monitor.disable();
   // It records the time between two firings of its timer, the resolution included.

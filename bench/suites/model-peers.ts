@@ -1,5 +1,5 @@
 // The suite model beside llama.cpp: both generate from the same file in turns in one run, llama.cpp with and without flash
-// attention, and whoever is not measured sleeps. Results are compared before a figure is given.
+// attention. The one that is not measured sleeps. Logits are compared before a figure is given.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundledModelPath } from '../../src/base/package-files.js';
@@ -7,6 +7,7 @@ import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
 import type { Model } from '../../src/index.js';
 import { prepareLlama } from '../llama/install.js';
 import { LlamaProcess } from '../llama/llama-process.js';
+import { differenceOf } from '../measuring/checks.js';
 import type { BenchContext, Origin } from '../measuring/context.js';
 import { integersBelow } from '../measuring/seeded-numbers.js';
 import { median } from '../measuring/statistics.js';
@@ -46,102 +47,60 @@ export interface ModelPeersReport extends Origin {
 
 const flavours = ['plain', 'flash'] as const;
 type Contender = 'ours' | (typeof flavours)[number];
+const contenders: readonly Contender[] = ['ours', ...flavours];
 
 /** Logits may differ by so much: llama.cpp rounds activations to 8 bits for quantized weights, to 16 for F16 and BF16. */
 const tolerances = { F32: 1e-6, F16: 1e-4, BF16: 1e-3 } as const;
 const quantizedTolerance = 1e-2;
 const comparedTokens = 8;
-/** Longer than our team lingers. */
+/** Before each turn: longer than our workers stay awake after their last program. */
 const parkMs = 15;
 
+interface PhaseTimes {
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+}
+
+/** One round: the times of each contender's turn. */
+type Round = Readonly<Record<Contender, PhaseTimes>>;
+
+/** What the steps of the suite share. */
+interface Setup {
+  readonly context: BenchContext;
+  readonly llama: LlamaProcess;
+  readonly path: string;
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+}
+
+/** Measures both on the file, after their logits were found to agree. @throws MissingPeerError, WrongResultError */
 export async function benchModelPeers(
   context: BenchContext,
   options: ModelBenchOptions = {},
 ): Promise<ModelPeersReport> {
   const { path = bundledModelPath(), promptTokens = defaultPromptTokens, maxTokens = defaultMaxTokens } = options;
-  const { widest: engine, rounds, signal } = context;
   const file = await readWeights(path);
   const llama = await LlamaProcess.open(await prepareLlama((text) => context.progress(text)));
   let model: Model | undefined;
   try {
-    const positions = promptTokens + maxTokens + 1;
-    const contextOptions = { positions, threads: engine.threads };
-    context.progress('loading the model in llama.cpp');
-    const before = residentBytes(llama.pid);
-    const { vocabulary } = await llama.load(path);
-    await llama.context('plain', { ...contextOptions, cacheType: 'f16' });
-    const prompt = integersBelow(vocabulary, promptTokens, 1);
-    await llama.generate('plain', prompt, 1);
-    const llamaBytes = residentBytes(llama.pid) - before;
-    await llama.context('check', contextOptions);
-    const some = prompt.slice(0, comparedTokens);
-    const expected = await llama.logits('check', some);
-    await llama.closeContext('check');
-    await llama.context('flash', { ...contextOptions, cacheType: 'f16', flash: true });
-    await llama.stop();
-
-    context.progress('loading the model');
-    const ownBefore = residentBytes(process.pid);
-    model = await engine.loadModel(path, { contextLength: positions, signal });
-    const ours = model;
-    await generate(ours, prompt, { maxTokens: 2, signal });
-    const ownBytes = residentBytes(process.pid) - ownBefore;
-    const difference = differenceOf(expected, await ours.logits(some, { signal }));
+    const setup = { context, llama, path, promptTokens, maxTokens };
+    const theirs = await loadTheirs(setup);
+    const ours = await loadOurs(setup, theirs.prompt);
+    model = ours.model;
+    const got = await model.logits(theirs.prompt.slice(0, comparedTokens), { signal: context.signal });
+    const difference = differenceOf(theirs.logits, got);
     if (!(difference <= file.tolerance)) throw new WrongResultError(`${path} (difference ${difference})`);
-
-    const turns: Record<Contender, () => Promise<{ readonly prefillMs: number; readonly decodeMs: number }>> = {
-      ours: async () => (await generate(ours, prompt, { maxTokens: maxTokens + 1, signal })).timings,
-      plain: () => llama.awake(() => llama.generate('plain', prompt, maxTokens)),
-      flash: () => llama.awake(() => llama.generate('flash', prompt, maxTokens)),
-    };
-    const times: Record<'prefillMs' | 'decodeMs', Record<Contender, number>>[] = [];
-    // The first round records programs and fills caches, and is not counted.
-    for (let round = 0; round <= rounds; round++) {
-      const taken = { prefillMs: { ours: 0, plain: 0, flash: 0 }, decodeMs: { ours: 0, plain: 0, flash: 0 } };
-      for (const name of ['ours', ...flavours] as const) {
-        signal?.throwIfAborted();
-        context.progress(`model, ${name === 'ours' ? 'tesserae' : `llama.cpp ${name}`}, round ${round} of ${rounds}`);
-        await sleep(parkMs);
-        const { prefillMs, decodeMs } = await turns[name]();
-        taken.prefillMs[name] = prefillMs;
-        taken.decodeMs[name] = decodeMs;
-      }
-      if (round > 0) times.push(taken);
-    }
-    const { fmaGflops, readGBs } = context.roofline(engine.threads);
-    const rows = (['prefill', 'decode'] as const).map((phase): ModelPeerRow => {
-      const tokens = phase === 'prefill' ? promptTokens : maxTokens;
-      const of = (name: Contender) => times.map((round) => round[`${phase}Ms`][name]);
-      const speed = (name: Contender) => (tokens / median(of(name))) * 1000;
-      const ratios = flavours.map((flavour) => {
-        const own = of('ours');
-        return median(of(flavour).map((ms, round) => ms / (own[round] as number)));
-      });
-      const [ownSpeed, plain, flash] = [speed('ours'), speed('plain'), speed('flash')];
-      const readShare = (perSecond: number) =>
-        phase === 'decode' ? (file.decodeBytes * perSecond) / 1e9 / readGBs : null;
-      return {
-        phase,
-        tokens,
-        ours: ownSpeed,
-        plain,
-        flash,
-        ratio: Math.min(...ratios),
-        peakShare: phase === 'prefill' ? (2 * file.multiplied * ownSpeed) / 1e9 / fmaGflops : null,
-        readShare: readShare(ownSpeed),
-        peerReadShare: readShare(Math.max(plain, flash)),
-      };
-    });
+    const rounds = await takeTurns(setup, model, theirs.prompt);
     return {
       model: path,
-      parameters: ours.info.parameters,
+      parameters: model.info.parameters,
       fileBytes: file.bytes,
-      workers: engine.threads,
-      rounds,
+      workers: context.widest.threads,
+      rounds: rounds.length,
       about: llama.about,
       difference,
-      rows,
-      memory: { ours: ownBytes, llama: llamaBytes },
+      rows: [rowOf('prefill', promptTokens, rounds, file, context), rowOf('decode', maxTokens, rounds, file, context)],
+      memory: { ours: ours.bytes, llama: theirs.bytes },
       ...context.origin,
     };
   } finally {
@@ -150,11 +109,96 @@ export async function benchModelPeers(
   }
 }
 
+/** Positions that a prompt, its continuation and one token more take. */
+function positionsOf({ promptTokens, maxTokens }: Setup): number {
+  return promptTokens + maxTokens + 1;
+}
+
+/** Loads the model in llama.cpp with both kinds of attention, takes its logits to compare with, and stops its process. */
+async function loadTheirs(setup: Setup) {
+  const { context, llama, path, promptTokens } = setup;
+  context.progress('loading the model in llama.cpp');
+  const options = { positions: positionsOf(setup), threads: context.widest.threads };
+  const before = residentBytes(llama.pid);
+  const { vocabulary } = await llama.load(path);
+  await llama.context('plain', { ...options, cacheType: 'f16' });
+  const prompt = integersBelow(vocabulary, promptTokens, 1);
+  await llama.generate('plain', prompt, 1);
+  const bytes = residentBytes(llama.pid) - before;
+  await llama.context('check', options);
+  const logits = await llama.logits('check', prompt.slice(0, comparedTokens));
+  await llama.closeContext('check');
+  await llama.context('flash', { ...options, cacheType: 'f16', flash: true });
+  await llama.stop();
+  return { prompt, logits, bytes };
+}
+
+async function loadOurs(setup: Setup, prompt: readonly number[]) {
+  const { context, path } = setup;
+  const { widest: engine, signal } = context;
+  context.progress('loading the model');
+  const before = residentBytes(process.pid);
+  const model = await engine.loadModel(path, { contextLength: positionsOf(setup), signal });
+  await generate(model, prompt, { maxTokens: 2, signal });
+  return { model, bytes: residentBytes(process.pid) - before };
+}
+
+/** Generates in turns: ours, llama.cpp plain, llama.cpp with flash attention. */
+async function takeTurns(setup: Setup, model: Model, prompt: readonly number[]): Promise<Round[]> {
+  const { context, llama, maxTokens } = setup;
+  const { rounds, signal } = context;
+  const turns: Record<Contender, () => Promise<PhaseTimes>> = {
+    ours: async () => (await generate(model, prompt, { maxTokens: maxTokens + 1, signal })).timings,
+    plain: () => llama.awake(() => llama.generate('plain', prompt, maxTokens)),
+    flash: () => llama.awake(() => llama.generate('flash', prompt, maxTokens)),
+  };
+  const times: Round[] = [];
+  // The first round records programs and fills caches, and is not counted.
+  for (let round = 0; round <= rounds; round++) {
+    const taken: Partial<Record<Contender, PhaseTimes>> = {};
+    for (const name of contenders) {
+      signal?.throwIfAborted();
+      context.progress(`model, ${name === 'ours' ? 'tesserae' : `llama.cpp ${name}`}, round ${round} of ${rounds}`);
+      await sleep(parkMs);
+      taken[name] = await turns[name]();
+    }
+    if (round > 0) times.push(taken as Round);
+  }
+  return times;
+}
+
+function rowOf(
+  phase: ModelPeerRow['phase'],
+  tokens: number,
+  rounds: readonly Round[],
+  file: FileWeights,
+  context: BenchContext,
+): ModelPeerRow {
+  const { fmaGflops, readGBs } = context.roofline(context.widest.threads);
+  const times = (name: Contender) => rounds.map((round) => round[name][`${phase}Ms`]);
+  const speed = (name: Contender) => (tokens / median(times(name))) * 1000;
+  const own = times('ours');
+  const ratios = flavours.map((flavour) => median(times(flavour).map((ms, round) => ms / (own[round] as number))));
+  const [ours, plain, flash] = [speed('ours'), speed('plain'), speed('flash')];
+  const readShare = (perSecond: number) => (phase === 'decode' ? (file.decodeBytes * perSecond) / 1e9 / readGBs : null);
+  return {
+    phase,
+    tokens,
+    ours,
+    plain,
+    flash,
+    ratio: Math.min(...ratios),
+    peakShare: phase === 'prefill' ? (2 * file.multiplied * ours) / 1e9 / fmaGflops : null,
+    readShare: readShare(ours),
+    peerReadShare: readShare(Math.max(plain, flash)),
+  };
+}
+
 interface FileWeights {
   readonly bytes: number;
-  /** Weights that a token of a prompt is multiplied with: all matrices but the embedding and the output. */
+  /** How many weights a token of a prompt is multiplied by: those of all matrices but the embedding and the output. */
   readonly multiplied: number;
-  /** Their bytes in the file, and those of the vectors. */
+  /** Bytes in the file that a decoded token reads: all but an embedding that is not also the output. */
   readonly decodeBytes: number;
   readonly tolerance: number;
 }
@@ -179,16 +223,4 @@ async function readWeights(path: string): Promise<FileWeights> {
 function residentBytes(pid: number): number {
   const kilobytes = /VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kilobytes) * 1024;
-}
-
-/** ‖got - expected‖² / ‖expected‖². */
-function differenceOf(expected: Float32Array, got: Float32Array): number {
-  let error = expected.length === got.length ? 0 : Number.POSITIVE_INFINITY;
-  let power = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const value = expected[i] as number;
-    error += ((got[i] as number) - value) ** 2;
-    power += value ** 2;
-  }
-  return error / power;
 }

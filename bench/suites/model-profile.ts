@@ -1,5 +1,5 @@
-// The suite model op by op: what one forward pass of a prompt, and one of the token after it, spend their time on, and how
-// near each op comes to what the machine can give.
+// The suite model op by op: the time of each kernel in one forward pass of a prompt and in one of the token after it, and
+// its share of the machine's peaks.
 
 import { bundledModelPath } from '../../src/base/package-files.js';
 import type { Roofline } from '../../src/hardware/roofline.js';
@@ -25,7 +25,7 @@ export interface ModelProfileRow {
 
 export interface ModelProfile {
   readonly phase: 'prefill' | 'decode';
-  /** Of the prompt: computed in this pass, or before it. */
+  /** Tokens of the prompt: computed in this pass (prefill), or before it (decode). */
   readonly tokens: number;
   readonly model: string;
   readonly workers: number;
@@ -34,7 +34,7 @@ export interface ModelProfile {
   readonly rows: readonly ModelProfileRow[];
 }
 
-/** A prompt of more tokens takes several programs. */
+/** A longer prompt is computed by several programs. */
 const mostPromptTokens = 256;
 const runs = 11;
 
@@ -66,7 +66,7 @@ function rowsOf({ steps, wallNs, idleNs }: ProgramProfile, { fmaGflops, readGBs 
     sum.steps++;
     sum.wallNs += step.wallNs;
     sum.flops += step.flops;
-    // Of a table it reads the rows that it writes.
+    // The profile counts the whole table of an embedding, which reads only as many bytes as it writes.
     const isTable = step.kernel.includes('embedding');
     sum.bytes += (isTable ? step.bytesWritten : step.bytesRead) + step.bytesWritten;
     sums.set(step.kernel, sum);

@@ -1,5 +1,5 @@
-// The suite model: how fast a GGUF model takes in a prompt (prefill) and continues it (decode), on several worker counts
-// in turn. A model whose tokens depend on the worker count gives an error instead of a figure.
+// The suite model: how fast a GGUF model computes a prompt (prefill) and continues it (decode), on several worker counts in
+// turns. A model whose tokens depend on the worker count gives an error instead of a figure.
 
 import { formatWorkers } from '../../src/base/number-text.js';
 import { bundledModelPath } from '../../src/base/package-files.js';
@@ -91,7 +91,7 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
   }
 }
 
-/** Greedily, also beyond an end token. */
+/** Generates greedily, also after an end token, and returns the whole result. */
 export async function generate(
   model: Model,
   prompt: readonly number[],

@@ -19,9 +19,9 @@ export interface SuiteOptions extends BenchOptions {
   readonly shapes?: readonly string[] | undefined;
   /** For the suite model. */
   readonly model?: ModelBenchOptions | undefined;
-  /** For the suite model: beside llama.cpp, instead of on several worker counts. */
+  /** For the suite model: compare with llama.cpp, instead of several worker counts. */
   readonly peers?: boolean | undefined;
-  /** For the suite model: what its forward passes spend their time on, op by op. */
+  /** For the suite model: the time of each op, instead of tokens per second. */
   readonly profile?: boolean | undefined;
 }
 
@@ -41,14 +41,15 @@ export interface BenchReport {
   readonly suites: readonly SuiteReport[];
 }
 
+/** Runs one suite. */
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
-  // Nothing is a share of the peaks in the other two.
+  // The rows of these two suites are no shares of a peak.
   const probe = suite !== 'allocations' && suite !== 'latency';
   await using context = await BenchContext.open({ ...options, probe, everyCount: suite === 'scaling' });
   return reportOf(context, [await reportSuite(context, suite, options)]);
 }
 
-/** Some of each of the suites that take long, for a first look. */
+/** A few rows of several suites, for a first look. */
 export async function runSelection(options: BenchOptions = {}): Promise<BenchReport> {
   await using context = await BenchContext.open(options);
   return reportOf(context, [
@@ -88,11 +89,13 @@ function reportOf(context: BenchContext, suites: readonly SuiteReport[]): BenchR
   return { machine: context.machine, isa: context.origin.isa, roofline: context.rooflines, suites };
 }
 
+/** Everything that the HTML page shows. */
 export interface PageReport {
   readonly report: BenchReport;
   readonly timeline: Timeline;
 }
 
+/** Runs all suites but allocations, and profiles a transformer layer. */
 export async function runForPage(options: BenchOptions = {}): Promise<PageReport> {
   await using context = await BenchContext.open(options);
   const suites: SuiteReport[] = [
@@ -107,7 +110,7 @@ export async function runForPage(options: BenchOptions = {}): Promise<PageReport
   return { report: { machine, isa: origin.isa, roofline: rooflines, suites }, timeline };
 }
 
-/** On every worker count: with two workers at most those are at hand. */
+/** On every worker count. A context of at most two workers has every count already. */
 async function scale(context: BenchContext, options: BenchOptions) {
   if (context.widest.threads <= 2) return benchScaling(context);
   await using every = await BenchContext.open({ ...options, everyCount: true });

@@ -1,5 +1,5 @@
 // The suites matmul, attention and scaling: the time of an awaited call of the public API, on several worker counts in
-// turn, as GFLOPS and as shares of what the probe found. A wrong result gives an error instead of a figure.
+// turns, as GFLOPS and as shares of the probed peaks. A wrong result gives an error instead of a figure.
 
 import { formatWorkers } from '../../src/base/number-text.js';
 import type { Engine, Tensor, TensorScope } from '../../src/index.js';
@@ -39,11 +39,11 @@ export interface ThroughputRow extends Origin {
   readonly peakShare: number;
   /** Of the probed read bandwidth, for shapes that are bound by it; else null. */
   readonly readShare: number | null;
-  /** Over one worker. */
+  /** How many times as fast as one worker. */
   readonly speedup: number;
 }
 
-/** A shape's operands in one engine, and the call. */
+/** A shape's operands in one engine, and the call to time. */
 interface Prepared {
   readonly out: Tensor<'f32'>;
   run(): Promise<unknown>;
@@ -159,7 +159,7 @@ async function measure(context: BenchContext, work: Work): Promise<ThroughputRow
         context.progress(`${work.name}, ${formatWorkers(counts[turn % counts.length] as number)}`);
       },
     });
-    // What the last timed call left is checked: against float64, and bit by bit against the other worker counts.
+    // Checks the results of the last timed calls: against float64, and bit by bit against those of the first count.
     const first = prepared[0] as Prepared;
     for (const { check, out } of prepared) {
       check();

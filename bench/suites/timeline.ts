@@ -1,5 +1,5 @@
-// A program's tiles on the workers: the profile of a transformer layer, for the report's time-line. The result of the
-// measured runs is compared with that of one worker before the profile is given.
+// The profile of a transformer layer, whose tiles the HTML page draws worker by worker. The result of the measured runs is
+// compared with that of one worker before the profile is given.
 import { createHash } from 'node:crypto';
 import type { Engine, Program, ProgramProfile, Tensor } from '../../src/index.js';
 import type { BenchContext } from '../measuring/context.js';
@@ -7,7 +7,7 @@ import { fillUniform } from '../measuring/seeded-numbers.js';
 import { WrongResultError } from '../measuring/wrong-result.js';
 
 export interface Timeline {
-  /** What the program computes, for people. */
+  /** What the program computes, as text. */
   readonly what: string;
   readonly profile: ProgramProfile;
 }
@@ -17,7 +17,7 @@ const dim = 768;
 const heads = 12;
 const runs = 21;
 
-/** On the most workers of the context. */
+/** Profiles the layer on the most workers of the context. */
 export async function recordTimeline(context: BenchContext): Promise<Timeline> {
   const { widest, signal } = context;
   context.progress('the tiles of a transformer layer');

@@ -1,5 +1,5 @@
-// What the probe uses of llama.cpp's C interface, declared here as the release named below has it (include/llama.h there),
-// since the package of its libraries carries no headers. The probe verifies version, defaults and what it set.
+// The part of llama.cpp's C interface that the probe uses, declared as in include/llama.h of the release named below: the
+// package of its libraries has no headers. The probe checks the version, the defaults and the settings that it made.
 #pragma once
 
 #include <dlfcn.h>
@@ -10,7 +10,7 @@
 
 namespace llama {
 
-/** What llama_version() says of the release whose structures stand here. */
+/** What llama_version() returns for the release whose structures are declared here. */
 constexpr const char* kRelease = "0.5.0";
 
 using Token = int32_t;
@@ -94,7 +94,7 @@ struct Batch {
   int8_t* wanted;
 };
 
-/** The libraries, opened from the folder that holds them. Stays open until the process ends. */
+/** The libraries, opened from their folder. They stay open until the process ends. */
 class Library {
  public:
   explicit Library(const std::string& folder) {

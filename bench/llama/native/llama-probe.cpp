@@ -1,5 +1,5 @@
-// Runs llama.cpp for bench/llama/llama-process.ts: obeys one line of its standard input at a time, and answers each with
-// one line that begins with '@'. Numbers in bulk go through files. `llama-probe FOLDER_OF_LIBRARIES`.
+// Runs llama.cpp for bench/llama/llama-process.ts: executes the commands on its standard input, one a line, and answers each
+// with a line that begins with '@'. Many numbers are written to files. `llama-probe FOLDER_OF_LIBRARIES`.
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,24 +26,24 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::string last_complaint;
+std::string first_error;
 
-/** Keeps the first that the library complains of, for the answer, and drops the rest. */
-void keep_complaint(int32_t level, const char* text, void*) {
+/** Keeps the library's first error message for the answer, and drops the rest. */
+void keep_first_error(int32_t level, const char* text, void*) {
   constexpr int32_t kError = 4;
-  if (level != kError || !last_complaint.empty()) return;
-  last_complaint = text;
-  std::replace(last_complaint.begin(), last_complaint.end(), '\n', ' ');
+  if (level != kError || !first_error.empty()) return;
+  first_error = text;
+  std::replace(first_error.begin(), first_error.end(), '\n', ' ');
 }
 
 void require(bool holds, const std::string& what) {
   if (holds) return;
-  const std::string why = last_complaint.empty() ? "" : ": " + last_complaint;
-  last_complaint.clear();
+  const std::string why = first_error.empty() ? "" : ": " + first_error;
+  first_error.clear();
   throw std::runtime_error(what + why);
 }
 
-/** That the structures in llama-api.h are those of the library, by their defaults. */
+/** Checks by their defaults that the structures in llama-api.h have the library's layout. */
 void check_layout(const llama::Library& library) {
   const std::string version = library.version();
   require(version.rfind(llama::kRelease, 0) == 0, "llama.cpp is " + version + ", not " + llama::kRelease);
@@ -60,7 +60,7 @@ void check_layout(const llama::Library& library) {
           "the context parameters are laid out differently");
 }
 
-/** One batch of tokens of a sequence. */
+/** A batch: consecutive tokens of one sequence. */
 class Sequence {
  public:
   Sequence(const Tokens& tokens, int32_t first, bool all_wanted)
@@ -142,7 +142,7 @@ class Probe {
  public:
   explicit Probe(const std::string& folder) : folder_(folder) {}
 
-  std::string obey(const std::string& line) {
+  std::string execute(const std::string& line) {
     static const std::map<std::string, std::string (Probe::*)(const Words&)> commands = {
         {"open", &Probe::open},         {"load", &Probe::load},           {"context", &Probe::context},
         {"close", &Probe::close},       {"tokenize", &Probe::tokenize},   {"detokenize", &Probe::detokenize},
@@ -161,7 +161,7 @@ class Probe {
  private:
   std::string open(const Words&) {
     library_ = std::make_unique<llama::Library>(folder_);
-    library_->log_set(keep_complaint, nullptr);
+    library_->log_set(keep_first_error, nullptr);
     check_layout(*library_);
     library_->load_backends(folder_.c_str());
     library_->backend_init();
@@ -174,7 +174,7 @@ class Probe {
     params.load_mode = llama::kLoadMapped;
     params.use_extra_buffers = words.number("repack") != 0;
     params.vocabulary_only = words.number("vocabularyOnly") != 0;
-    last_complaint.clear();
+    first_error.clear();
     model_ = library_->load_model(words.bytes("path").c_str(), params);
     require(model_ != nullptr, "llama.cpp does not load the file");
     vocabulary_ = library_->vocabulary(model_);
@@ -204,7 +204,7 @@ class Probe {
     params.pooling = words.number("pooling");
     params.embeddings = words.number("embeddings") != 0;
     params.type_k = params.type_v = words.number("cacheType");
-    last_complaint.clear();
+    first_error.clear();
     llama::Context* context = library_->create_context(model_, params);
     require(context != nullptr, "llama.cpp makes no context");
     contexts_[words.text("name")] = context;
@@ -247,7 +247,7 @@ class Probe {
            }));
   }
 
-  /** A call that answers with the negative length where the room is too small. */
+  /** Repeats a call that returns the negative length when the room is too small. */
   static std::string grown(const std::function<int32_t(char*, int32_t)>& call) {
     std::string text(256, '\0');
     int32_t length = call(text.data(), static_cast<int32_t>(text.size()));
@@ -260,7 +260,7 @@ class Probe {
     return text;
   }
 
-  /** Of every token of a sequence that begins with an empty context, f32 [tokens, vocabulary]. */
+  /** Writes the logits of every token of a sequence, f32 [tokens, vocabulary], from an empty context. */
   std::string logits(const Words& words) {
     llama::Context* context = fresh(words);
     const auto size = static_cast<size_t>(library_->vocabulary_size(vocabulary_));
@@ -302,7 +302,7 @@ class Probe {
     return "tokens=" + joined(continued(context, prompt.size(), words.number("count")));
   }
 
-  /** Pooled: f32 [dim]; else of every token, f32 [tokens, dim]. */
+  /** Writes the pooled embedding, f32 [dim], or without pooling that of every token, f32 [tokens, dim]. */
   std::string embed(const Words& words) {
     llama::Context* context = fresh(words);
     const auto size = static_cast<std::streamsize>(sizeof(float)) * library_->embedding_size(model_);
@@ -325,7 +325,7 @@ class Probe {
     return "";
   }
 
-  /** Milliseconds of the prompt, those of `count` steps after it, and the tokens: of the prompt, then of each step. */
+  /** The times of the prompt and of `count` steps after it, and the tokens: after the prompt, then after each step. */
   std::string generate(const Words& words) {
     llama::Context* context = fresh(words);
     const Tokens prompt = words.tokens("tokens");
@@ -339,7 +339,7 @@ class Probe {
     return answer.str();
   }
 
-  /** The greedy continuation: its first token comes from the prompt's logits, each further one from a decode. */
+  /** The greedy continuation: its first token comes from the prompt's logits, each later one from a decode. */
   Tokens continued(llama::Context* context, size_t position, int32_t count) {
     Tokens tokens{best(context, -1)};
     while (static_cast<int32_t>(tokens.size()) < count) {
@@ -369,11 +369,11 @@ class Probe {
   }
 
   void run(llama::Context* context, Sequence& sequence) {
-    last_complaint.clear();
+    first_error.clear();
     require(library_->decode(context, sequence.batch()) == 0, "llama.cpp does not compute");
   }
 
-  /** The named context, emptied. */
+  /** The named context, after removing all that it computed. */
   llama::Context* fresh(const Words& words) {
     const auto found = contexts_.find(words.text("name"));
     require(found != contexts_.end(), "there is no context " + words.text("name"));
@@ -413,12 +413,12 @@ int main(int argc, char** argv) {
   for (std::string line; std::getline(std::cin, line);) {
     std::string answer;
     try {
-      answer = probe.obey(line);
+      answer = probe.execute(line);
     } catch (const std::exception& error) {
       answer = std::string("error ") + error.what();
     }
     std::cout << '@' << answer << std::endl;
   }
-  // The libraries' own threads and destructors are not waited for.
+  // Ends without waiting for the libraries' threads and destructors.
   _exit(0);
 }

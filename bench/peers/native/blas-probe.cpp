@@ -1,5 +1,5 @@
-// Times sgemm of a BLAS library that is loaded at run time: the process of the peers OpenBLAS and BLIS. Obeys the same
-// lines as src/peer-child.ts. `blas-probe openblas|blis THREADS`.
+// Times sgemm of a BLAS library that is loaded at run time: the process of the peers OpenBLAS and BLIS. Executes the same
+// commands as src/processes/peer-child.ts. `blas-probe openblas|blis THREADS`.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -56,7 +56,7 @@ struct Blas {
 };
 
 Blas open_openblas(int threads) {
-  // The multi-threaded variant first, where Debian keeps several.
+  // Tries the multi-threaded variant first: Debian has several.
   const Library library({"/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0", "libopenblas.so.0"});
   library.find<void (*)(int)>("openblas_set_num_threads")(threads);
   const int granted = library.find<int (*)()>("openblas_get_num_threads")();
@@ -95,7 +95,7 @@ class Matrix {
   float* data_;
 };
 
-/** The numbers of fillUniform in bench/data.ts. */
+/** The same numbers as fillUniform in bench/measuring/seeded-numbers.ts. */
 void fill_uniform(const Matrix& matrix, uint32_t seed) {
   uint32_t state = seed;
   for (int64_t i = 0; i < matrix.size(); i++) {
@@ -140,7 +140,7 @@ class Product {
   const Matrix& result() const { return c_; }
 
  private:
-  /** A product with a vector goes through sgemm or sgemv, whichever is faster. */
+  /** Chooses sgemm or sgemv for a product with a vector, whichever is faster. */
   void choose_vector() {
     double best[2] = {1e9, 1e9};
     for (int repeat = 0; repeat < 5; repeat++) {
@@ -162,7 +162,7 @@ class Product {
   Matrix c_;
 };
 
-/** As timeTurn in src/turn.ts. */
+/** The same loop as timeTurn in src/timing/turn.ts. */
 std::vector<double> time_turn(const Product& product, double turn_ms, int warmups, int rest_ms) {
   constexpr size_t kMostCalls = 5000;
   for (int i = 0; i < warmups; i++) product.run();
@@ -180,7 +180,7 @@ class Probe {
  public:
   Probe(std::string name, int threads) : name_(std::move(name)), threads_(threads) {}
 
-  std::string obey(const std::string& line) {
+  std::string execute(const std::string& line) {
     std::istringstream words(line);
     std::string command;
     words >> command;
@@ -244,7 +244,7 @@ int main(int argc, char** argv) {
   for (std::string line; std::getline(std::cin, line);) {
     std::string answer;
     try {
-      answer = probe.obey(line);
+      answer = probe.execute(line);
     } catch (const std::exception& error) {
       answer = std::string("error ") + error.what();
     }

@@ -1,16 +1,14 @@
-// The command `pnpm bench:peers`: opens an engine and all peers that are there, measures the rows, prints them. Rows go to
-// standard output, everything else to standard error.
+// The command `pnpm bench:peers`: opens an engine and all peers that are present, measures the rows and prints them on
+// standard output; everything else goes to standard error.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine } from '../../../dist/src/hardware/machine.js';
-import { probeRoofline, type Roofline } from '../../../dist/src/hardware/roofline.js';
-import { Engine } from '../../../dist/src/index.js';
-import { openPeers } from './processes/open-peers.js';
+import { describeMachine, Engine, type Machine, probeRoofline, type Roofline } from '../../../dist/src/index.js';
+import { openPeers, type PeerStatus } from './processes/open-peers.js';
 import type { RowReport } from './rows/row-report.js';
 import { detailLine, percent, tableHead, tableLine } from './rows/row-text.js';
-import { isLargeSquare, rowsFor } from './rows/rows.js';
+import { isLargeSquare, type Row, rowsFor } from './rows/rows.js';
 import { type Bench, runRow } from './rows/run-row.js';
 import type { Pace } from './timing/interleave.js';
 import { Neighbour } from './timing/neighbour.js';
@@ -37,7 +35,7 @@ process.exitCode = await main().catch((error: unknown) => {
 async function main(): Promise<number> {
   const options = readOptions();
   if (typeof options === 'number') return options;
-  const { only, quick, json, details } = options;
+  const { only, quick, json } = options;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   await using engine = await Engine.create({ threads: options.threads });
   const rows = rowsFor(engine.threads).filter((row) => only.test(row.name) && (!quick || row.inQuick));
@@ -53,64 +51,29 @@ async function main(): Promise<number> {
   const neighbour = await Neighbour.start().catch(() => undefined);
   try {
     const started = performance.now();
-    const rooflines = await probeRoofline([...new Set([1, engine.threads])], {
-      onProgress: (what) => progress(`probing ${what}`),
-    });
-    const roofline = rooflines.at(-1) as Roofline;
-    const machine = await describeMachine();
+    const roofline = await probe([...new Set([1, engine.threads])]);
     const pace = quick ? paces.quick : paces.full;
-    const bench: Bench = {
-      engine,
-      single,
-      peers,
-      neighbour,
-      roofline,
-      pace,
-      folder,
-      squareShare: undefined,
-      during: { cpuMs: 0, turnsMs: 0 },
-    };
-    if (!json) {
-      process.stdout.write(
-        `${machine.cpu}, ${availableParallelism()} CPUs, ${engine.threads} workers, ${engine.isa} kernels, Node ${machine.node}, ` +
-          `commit ${machine.commit ?? 'unknown'}\n` +
-          `P = ${roofline.fmaGflops.toFixed(1)} GFLOPS of FMA peak (${roofline.isa}), B = ${roofline.readGBs.toFixed(1)} GB/s read, of ${engine.threads} workers\n` +
-          `${statuses.map(({ name, present, about }) => `  ${name}: ${present ? about : `absent, ${about}`}\n`).join('')}\n${tableHead()}\n`,
-      );
-    }
-    const reports: RowReport[] = [];
-    const failures: { readonly name: string; readonly reason: string }[] = [];
-    for (const [index, row] of rows.entries()) {
-      progress(`${index + 1}/${rows.length} ${row.name}`);
-      try {
-        const report = await runRow(row, bench);
-        if (isLargeSquare(row)) bench.squareShare = Math.max(bench.squareShare ?? 0, report.ours.peakShare);
-        reports.push(report);
-        if (!json) process.stdout.write(`${tableLine(report)}\n${details ? `    ${detailLine(report)}\n` : ''}`);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        failures.push({ name: row.name, reason });
-        if (!json) process.stdout.write(`${row.name}: no figure: ${reason}\n`);
-      }
-    }
+    const own = { squareShare: undefined, during: { cpuMs: 0, turnsMs: 0 } };
+    const bench: Bench = { engine, single, peers, neighbour, roofline, pace, folder, ...own };
+    const machine = await describeMachine();
+    if (!json) process.stdout.write(headOf(machine, bench, statuses));
+    const { reports, failures } = await runRows(rows, bench, options);
     progress('');
-    const again = (await probeRoofline([engine.threads]))[0] as Roofline;
     const document = {
       machine,
       workers: engine.threads,
       isa: engine.isa,
       pace,
       roofline,
-      /** The same probe after the last row: what the machine gave then. */
-      rooflineAtEnd: again,
+      /** Probed again after the last row, to show how the machine's speed changed. */
+      rooflineAtEnd: await probe([engine.threads]),
       peers: statuses,
       rows: reports,
       failures,
       ownShareDuringPeers: bench.during.cpuMs / Math.max(1, bench.during.turnsMs) / engine.threads,
       seconds: (performance.now() - started) / 1000,
     };
-    if (json) process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
-    else process.stdout.write(summary(document));
+    process.stdout.write(json ? `${JSON.stringify(document, undefined, 2)}\n` : summaryOf(document));
     const isWrong = failures.length > 0 || reports.some(({ notes }) => notes.some((note) => note.startsWith('wrong')));
     return isWrong ? 1 : 0;
   } finally {
@@ -119,7 +82,54 @@ async function main(): Promise<number> {
   }
 }
 
-function summary(document: {
+/** The roofline of the last of `counts`, all of which are probed in turns. */
+async function probe(counts: readonly number[]): Promise<Roofline> {
+  const rooflines = await probeRoofline(counts, { onProgress: (what) => progress(`probing ${what}`) });
+  return rooflines.at(-1) as Roofline;
+}
+
+interface Failure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** Measures the rows in order and prints each when it is done, unless all are printed as JSON at the end. */
+async function runRows(
+  rows: readonly Row[],
+  bench: Bench,
+  { json, details }: { readonly json: boolean; readonly details: boolean },
+): Promise<{ readonly reports: readonly RowReport[]; readonly failures: readonly Failure[] }> {
+  const reports: RowReport[] = [];
+  const failures: Failure[] = [];
+  for (const [index, row] of rows.entries()) {
+    progress(`${index + 1}/${rows.length} ${row.name}`);
+    try {
+      const report = await runRow(row, bench);
+      if (isLargeSquare(row)) bench.squareShare = Math.max(bench.squareShare ?? 0, report.ours.peakShare);
+      reports.push(report);
+      if (!json) process.stdout.write(`${tableLine(report)}\n${details ? `    ${detailLine(report)}\n` : ''}`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failures.push({ name: row.name, reason });
+      if (!json) process.stdout.write(`${row.name}: no figure: ${reason}\n`);
+    }
+  }
+  return { reports, failures };
+}
+
+function headOf(machine: Machine, { engine, roofline }: Bench, statuses: readonly PeerStatus[]): string {
+  const { threads, isa } = engine;
+  const peerLines = statuses.map(({ name, present, about }) => `  ${name}: ${present ? about : `absent, ${about}`}\n`);
+  return (
+    `${machine.cpu}, ${availableParallelism()} CPUs, ${threads} workers, ${isa} kernels, Node ${machine.node}, ` +
+    `commit ${machine.commit ?? 'unknown'}\n` +
+    `P = ${roofline.fmaGflops.toFixed(1)} GFLOPS of FMA peak (${roofline.isa}), ` +
+    `B = ${roofline.readGBs.toFixed(1)} GB/s read, of ${threads} workers\n` +
+    `${peerLines.join('')}\n${tableHead()}\n`
+  );
+}
+
+function summaryOf(document: {
   readonly rows: readonly RowReport[];
   readonly roofline: Roofline;
   readonly rooflineAtEnd: Roofline;

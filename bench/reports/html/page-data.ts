@@ -1,9 +1,9 @@
-// What the page is made from, and what a chapter of it is. Knows how to find rows; draws nothing.
+// The data that the page is made from, and what a chapter of it consists of. Draws nothing.
 import type { BenchReport, SuiteReport } from '../../suites/run-suites.js';
 import type { Timeline } from '../../suites/timeline.js';
 import type { Markup } from './drawing/markup.js';
 
-/** A figure of ours or of a peer, as far as the page shows it. */
+/** A figure of ours or of a peer. */
 export interface PeerFigure {
   readonly name: string;
   /** In the unit of the row. */
@@ -17,7 +17,7 @@ export interface PeerFigure {
 export interface PeerRow {
   readonly name: string;
   readonly unit: string;
-  /** Of square products: n. */
+  /** n of a product n × n × n; else undefined. */
   readonly size: number | undefined;
   /** Ours first. */
   readonly figures: readonly PeerFigure[];
@@ -26,7 +26,7 @@ export interface PeerRow {
 }
 
 export interface PeerData {
-  /** Threads of every contender. */
+  /** Threads of each of those compared. */
   readonly workers: number;
   readonly about: readonly string[];
   readonly rows: readonly PeerRow[];
@@ -39,11 +39,11 @@ export interface ReportData {
 }
 
 export interface Chapter {
-  /** Of the anchor. */
+  /** The id of its section, to which the links at the top of the page lead. */
   readonly id: string;
   readonly title: string;
   readonly intro: string;
-  /** Listed below it. */
+  /** Listed below the intro. */
   readonly notes?: readonly string[];
   readonly body: readonly Markup[];
 }

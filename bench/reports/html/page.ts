@@ -1,4 +1,4 @@
-// The report as one HTML file that needs nothing beside it: its style, its plots and its tables.
+// The report as one HTML file that loads no other: its style, its plots and its tables.
 import { formatBytes, formatNumber } from '../../../src/base/number-text.js';
 import { latencyChapter } from './chapters/latency-plot.js';
 import { matmulChapter } from './chapters/matmul-plot.js';

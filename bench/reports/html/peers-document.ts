@@ -1,17 +1,18 @@
 // Reads the document of `pnpm bench:peers --json`, in which our figures and those of the peers were measured in turns. Rows
 // without a figure of ours are left out; what is no such document is refused.
+import { asRecord, asRecords } from '../json-document.js';
 import type { PeerData, PeerFigure, PeerRow } from './page-data.js';
 
-/** What the page calls us among the peers. */
+/** Our name among the peers on the page. */
 export const ourName = 'tesserae';
 
-/** @throws RangeError when it is no such document */
+/** Reads the document. @throws RangeError when it is no document of bench:peers */
 export function parsePeers(document: unknown): PeerData {
   const { rows, workers, peers } = asRecord(document);
   if (!Array.isArray(rows) || typeof workers !== 'number') {
     throw new RangeError('this is no document of bench:peers --json: it has no rows, or no number of workers');
   }
-  const parsed = rows.map(asRecord).flatMap((row): PeerRow[] => {
+  const parsed = asRecords(rows).flatMap((row): PeerRow[] => {
     const { name, unit, ours, target, met } = row;
     const own = figureOf(ours, ourName);
     if (typeof name !== 'string' || typeof unit !== 'string' || own === undefined) return [];
@@ -28,7 +29,7 @@ export function parsePeers(document: unknown): PeerData {
       },
     ];
   });
-  const abouts = (Array.isArray(peers) ? peers : []).map(asRecord).filter(({ present }) => present === true);
+  const abouts = asRecords(peers).filter(({ present }) => present === true);
   return { workers, rows: parsed, about: abouts.map(({ name, about }) => `${String(name)}: ${String(about)}`) };
 }
 
@@ -39,17 +40,13 @@ function figureOf(value: unknown, as?: string): PeerFigure | undefined {
   return { name: as ?? name, value: figure, medianMs, gflops, ratio: isNumber(ratio) ? ratio : undefined };
 }
 
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
-
 /** Every peer of the document, in the order of their first rows. */
 export function peerNames({ rows }: PeerData): string[] {
   const names = rows.flatMap(({ figures }) => figures.map(({ name }) => name));
   return [...new Set(names)].filter((name) => name !== ourName);
 }
 
-/** The colour of a peer, the same in all plots: behind those of our own two series. */
+/** The colour of a peer, the same in all plots; the first two are those of our own series. */
 export function peerColour(peers: PeerData, name: string): number {
   return 2 + peerNames(peers).indexOf(name);
 }

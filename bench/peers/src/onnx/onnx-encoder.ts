@@ -1,5 +1,5 @@
-// The ONNX graphs of the kind of work `encoder`: the layers of BERT in f32, with the nodes that exported models have after
-// onnxruntime's own optimiser, and with one node for each layer's attention and its projections. Runs nothing.
+// The ONNX graphs of the work `encoder`: the layers of BERT in f32, with the nodes that exported models have after
+// onnxruntime's optimiser, and with one node for each layer's attention and its projections. Runs nothing.
 import {
   type EncoderLayer,
   encoderInput,
@@ -39,7 +39,7 @@ function graphOf(work: EncoderWork, isJoined: boolean): OnnxGraph {
   };
 }
 
-/** From `x<index>` to that of the next layer, or to `y`. */
+/** The nodes of a layer, from `x<index>` to the input of the next layer, or to `y`. */
 function layerOf(
   { matrices, norms }: EncoderLayer,
   index: number,

@@ -1,5 +1,5 @@
-// The ONNX graphs of each kind of work. Where onnxruntime has more than one way to do it, all of them: the peer takes the
-// one that is fastest on the machine at hand. Runs nothing.
+// The ONNX graphs of each kind of work, all of them where onnxruntime has several ways to do it: the peer chooses the one
+// that is fastest on this machine. Runs nothing.
 import { sideBySide } from '../work/matrices.js';
 import {
   type AttentionWork,
@@ -52,7 +52,7 @@ function matmul({ m, n, k, constantB }: MatmulWork): Formulation {
   };
 }
 
-/** Scores of keys that a token may not see; onnxruntime adds the mask. */
+/** The mask's value for keys that a token may not see; onnxruntime adds it to the scores. */
 const hidden = -1e30;
 
 function attention(work: AttentionWork): Formulation[] {
@@ -125,7 +125,7 @@ function attention(work: AttentionWork): Formulation[] {
   ];
 }
 
-/** The weights are constants, which onnxruntime packs when it makes the session. */
+/** The weights are constants, which onnxruntime packs when it creates the session. */
 function layer({ batch, tokens, width, heads }: LayerWork): Formulation[] {
   const dims = [batch, tokens, width];
   const names = ['q', 'k', 'v', 'o'] as const;

@@ -1,5 +1,5 @@
-// Writes ONNX models: just enough of protocol buffers and of onnx.proto (field numbers in the comments) for graphs of a
-// few nodes over f32 tensors. Knows nothing of onnxruntime; called by onnx-graphs.ts.
+// Encodes ONNX models: as much of protocol buffers and of onnx.proto (field numbers are in the comments) as graphs of a few
+// nodes over f32 tensors need. Called by peers/onnxruntime.ts.
 
 export interface OnnxNode {
   readonly op: string;
@@ -22,6 +22,17 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
   /** Constants. */
   readonly initializers?: readonly (OnnxValue & { readonly data: Float32Array | BigInt64Array })[];
+}
+
+/** A graph whose one output is `y`, its inputs, and how its output is brought into our layout. */
+export interface Formulation {
+  readonly how: string;
+  /** Uses the newer node of ai.onnx instead of those of com.microsoft; it is measured as a peer of its own. */
+  readonly isStandard?: boolean;
+  readonly graph: OnnxGraph;
+  readonly feeds: Readonly<Record<string, Float32Array>>;
+  /** Brings the output into our layout. */
+  readonly toOurs: (y: Float32Array) => Float32Array;
 }
 
 /** ai.onnx operator set; 23 is the first with Attention. */
@@ -107,7 +118,7 @@ function text(field: number, content: string): Buffer {
   return bytes(field, Buffer.from(content));
 }
 
-/** Seven bits a byte, the lowest first; the top bit says that more follow. */
+/** Seven bits a byte, the lowest first; the top bit of a byte is set if more follow. */
 function varint(value: number): Buffer {
   const result: number[] = [];
   let rest = value;
@@ -116,15 +127,4 @@ function varint(value: number): Buffer {
     rest = Math.floor(rest / 0x80);
   }
   return Buffer.from([...result, rest]);
-}
-
-/** A graph whose one output is `y`, what it is fed, and how its output is read. */
-export interface Formulation {
-  readonly how: string;
-  /** Has the newer node of ai.onnx in place of those of com.microsoft: measured as a peer of its own. */
-  readonly isStandard?: boolean;
-  readonly graph: OnnxGraph;
-  readonly feeds: Readonly<Record<string, Float32Array>>;
-  /** Brings the output into our layout. */
-  readonly toOurs: (y: Float32Array) => Float32Array;
 }

@@ -1,4 +1,4 @@
-// Our side of the kind of work `encoder`: a program over weights in Q8_0, through the public API of tesserae.
+// Our side of the work `encoder`: a program over weights in Q8_0, through the public API of tesserae.
 import type { Engine, QuantizedMatrix, Tensor, TensorScope } from '../../../../dist/src/index.js';
 import {
   type EncoderLayer,
@@ -43,7 +43,7 @@ async function packLayer({ engine, scope, own }: EncoderContext, layer: EncoderL
   };
 }
 
-/** Writes the result of the whole stack to `out` [batch, tokens, width]. */
+/** Records the whole stack of layers as a program that writes `out` [batch, tokens, width]. */
 export async function encoderProgram(context: EncoderContext, work: EncoderWork, out: Tensor<'f32'>) {
   const { engine, scope, own } = context;
   const { batch, tokens, width, heads } = work;

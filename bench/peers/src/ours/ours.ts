@@ -1,5 +1,5 @@
-// Our side of every row: the work through the public API of tesserae, its operands the same numbers as the peers', and
-// the check of its result against float64 where the benchmarks have one.
+// Our side of every row: the work through the public API of tesserae, with the same operands as the peers, and the check of
+// its result against float64 where the benchmarks have one.
 import { checkAttention, checkMatmul } from '../../../../dist/bench/measuring/checks.js';
 import { WrongResultError } from '../../../../dist/bench/measuring/wrong-result.js';
 import { probeLanes, runProbeFma } from '../../../../dist/src/hardware/probes.js';
@@ -26,7 +26,7 @@ export interface Ours {
 }
 
 export interface OursOptions {
-  /** For a layer: as a program that multiplies with packed weights, instead of one awaited call with plain ones. */
+  /** For a layer: a program with packed weights, instead of one awaited call with plain ones. */
   readonly asProgram?: boolean;
 }
 
@@ -63,7 +63,7 @@ type Made = Omit<Ours, 'release'>;
 interface Context {
   readonly engine: Engine;
   readonly scope: TensorScope;
-  /** Keeps what the scope cannot keep, until the release. */
+  /** Disposes at the release what the scope cannot hold. */
   readonly own: <T extends Disposable>(entry: T) => T;
 }
 
@@ -109,7 +109,7 @@ function attention({ engine, scope }: Context, work: AttentionWork): Made {
   };
 }
 
-/** Checked against the peers alone. */
+/** For results that are compared with those of the peers alone. */
 const unchecked = () => {};
 
 function layerOperands(scope: TensorScope, { batch, tokens, width }: LayerWork) {
@@ -177,7 +177,7 @@ function negate({ engine, scope, own }: Context, { size, ops }: NegateWork): Mad
   return { run: () => program.run(), out: out.data, check };
 }
 
-/** An op without work, of as many tiles as workers it is for. */
+/** An op without work, of one tile for each task. */
 function roundTrip({ engine, scope }: Context, { tasks, by }: RoundTripWork): Made {
   const out = result(scope, [tasks, probeLanes]);
   const check = () => {

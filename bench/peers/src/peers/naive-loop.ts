@@ -1,8 +1,8 @@
-// The peer that a program without any library has: three loops over typed arrays, in the order that reads rows.
+// The peer "naive loop": a product without any library, as three loops over typed arrays in the order that reads rows.
 import type { OpenPeer } from '../processes/peer.js';
 import { seeds, uniform } from '../work/work.js';
 
-/** Above, a call takes a large part of a second. */
+/** A larger product would take a large part of a second. */
 const mostFlops = 3e8;
 
 export const open: OpenPeer = async () => ({

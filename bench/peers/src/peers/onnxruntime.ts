@@ -1,5 +1,5 @@
-// The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code, operands and
-// output in tensors that stay, so that a call moves nothing but what the API itself moves.
+// The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code. Operands and
+// output are in tensors that are kept, so that a call copies no more than the API itself does.
 import ort from 'onnxruntime-node';
 import { smallest } from '../../../../dist/bench/measuring/statistics.js';
 import { formulationsOf } from '../onnx/onnx-graphs.js';
@@ -8,13 +8,13 @@ import { encodeModel } from '../onnx/onnx-model.js';
 import type { OpenPeer, Peer, Prepared } from '../processes/peer.js';
 import { timeTurn } from '../timing/turn.js';
 
-/** How long each formulation is tried before the fastest is chosen. */
+/** How long each formulation is timed before the fastest is chosen. */
 const trial = { turnMs: 80, warmups: 2, restMs: 0 };
 
-/** With the nodes of com.microsoft, whose MultiHeadAttention is what most exported models have. */
+/** With the nodes of com.microsoft, whose MultiHeadAttention most exported models have. */
 export const open: OpenPeer = (threads) => openWith(threads, false);
 
-/** With the Attention of ai.onnx 23, which does nothing but attention. */
+/** With the Attention node of ai.onnx 23, for work that is attention alone. */
 export const openStandard: OpenPeer = (threads) => openWith(threads, true);
 
 const openWith = async (threads: number, isStandard: boolean): Promise<Peer> => ({

@@ -1,4 +1,4 @@
-// The peer Piscina alone: the round trip of empty tasks, with its defaults but for the number of threads.
+// The peer Piscina: the round trip of empty tasks, with its defaults except for the number of threads.
 import { version as nodeVersion } from 'node:process';
 import { Piscina } from 'piscina';
 import type { OpenPeer } from '../processes/peer.js';

@@ -1,5 +1,5 @@
-// The peer @tensorflow/tfjs-backend-wasm: SIMD, one thread. Its threads need a browser (4.22 starts them from blob: URLs,
-// which Node's Worker refuses). Operands and results stay in its memory while it is timed.
+// The peer @tensorflow/tfjs-backend-wasm: SIMD, one thread. Its threads need a browser: 4.22 starts them from blob: URLs,
+// which Node's Worker refuses. Operands and results stay in its memory while it is timed.
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import wasm from '@tensorflow/tfjs-backend-wasm';
@@ -7,7 +7,7 @@ import tf from '@tensorflow/tfjs-core';
 import type { OpenPeer, Prepared } from '../processes/peer.js';
 import { seeds, uniform, type Work } from '../work/work.js';
 
-/** Above, a call takes seconds on its one thread. */
+/** Larger work would take seconds on its one thread. */
 const mostFlops = 2.5e9;
 
 export const open: OpenPeer = async () => {
@@ -48,7 +48,7 @@ function prepare(work: Work): Prepared | undefined {
   }
 }
 
-/** Frees the result of the call before. */
+/** A prepared call that keeps its last result, and frees the one before. */
 function keepLast(operands: readonly tf.Tensor[], compute: () => tf.Tensor): Prepared {
   let last: tf.Tensor | undefined;
   return {

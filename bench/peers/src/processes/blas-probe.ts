@@ -1,4 +1,4 @@
-// Builds the probe of OpenBLAS and BLIS (native/) when it is missing or older than its source, and tells how to start it.
+// Builds the probe of OpenBLAS and BLIS (../../native) when it is missing or older than its source.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ const source = fileURLToPath(new URL('../../native/', import.meta.url));
 const build = fileURLToPath(new URL('../../build/', import.meta.url));
 const probe = `${build}blas-probe`;
 
-/** @returns the path of the probe. @throws with the reason where it cannot be built */
+/** Returns the path of the probe. @throws Error with the reason when it cannot be built */
 export function buildBlasProbe(): string {
   const sources = ['blas-probe.cpp', 'CMakeLists.txt'].map((name) => statSync(source + name).mtimeMs);
   if (!existsSync(probe) || statSync(probe).mtimeMs < Math.max(...sources)) {

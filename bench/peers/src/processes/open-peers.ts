@@ -1,4 +1,4 @@
-// Which peers there are, and how the process of each is started. One that is missing is told of, and no failure.
+// The list of peers, and how the process of each is started. A missing peer is reported as absent and is no failure.
 import { fileURLToPath } from 'node:url';
 import type { LineCommand } from '../../../../dist/bench/processes/line-process.js';
 import { buildBlasProbe } from './blas-probe.js';
@@ -20,7 +20,7 @@ const allPeers: readonly (readonly [name: string, command: (threads: number) => 
   ['BLIS', (threads) => ({ file: buildBlasProbe(), args: ['blis', String(threads)] })],
 ];
 
-/** Those of the given names, or all; every process is left stopped. */
+/** Opens the peers of the given names, or all. Their processes are left stopped. */
 export async function openPeers(
   threads: number,
   names: readonly string[] | undefined,
@@ -42,7 +42,7 @@ export async function openPeers(
   return { peers, statuses };
 }
 
-/** Without what a machine may set to tame a BLAS or a thread pool: each peer gets its threads explicitly. */
+/** The environment without variables that limit a BLAS or a thread pool: each peer gets its threads explicitly. */
 function plainEnvironment(): Record<string, string | undefined> {
   const entries = Object.entries(process.env);
   return Object.fromEntries(entries.filter(([key]) => !/^(OPENBLAS|BLIS|OMP|GOTO|KMP|MKL)_/.test(key)));

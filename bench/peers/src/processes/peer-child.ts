@@ -1,5 +1,5 @@
-// The process of one peer: obeys the lines that peer-process.ts writes to its standard input, and answers each with one
-// line that begins with '@'. `node dist/peer-child.js PEER THREADS`.
+// The process of one peer: executes the commands that peer-process.ts writes to its standard input, one a line, and answers
+// each with a line that begins with '@'. `node dist/processes/peer-child.js PEER THREADS`.
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { timeTurn } from '../timing/turn.js';
@@ -21,16 +21,16 @@ let prepared: Prepared | undefined;
 for await (const line of createInterface({ input: process.stdin })) {
   let answer: string;
   try {
-    answer = await obey(line);
+    answer = await execute(line);
   } catch (error) {
     answer = `error ${String(error instanceof Error ? error.message : error).replace(/\s+/g, ' ')}`;
   }
   process.stdout.write(`@${answer}\n`);
 }
-// The input has ended: whoever started this process is gone or done.
+// The input has ended: the process that started this one has ended, or needs it no longer.
 process.exit(0);
 
-async function obey(line: string): Promise<string> {
+async function execute(line: string): Promise<string> {
   const [command, ...words] = line.split(' ');
   switch (command) {
     case 'open':

@@ -1,14 +1,12 @@
-// The runner's side of a peer's process: asks it to prepare and time work, and keeps it stopped (SIGSTOP) whenever it is
-// not its turn.
-import { readFileSync, rmSync } from 'node:fs';
+// A peer's process as the runner sees it: requests to prepare and to time work. The process runs only during a request.
 import { join } from 'node:path';
-import { type LineCommand, LineProcess } from '../../../../dist/bench/processes/line-process.js';
+import { type LineCommand, LineProcess, takeFloats } from '../../../../dist/bench/processes/line-process.js';
 import type { TurnOptions } from '../timing/turn.js';
 import { encodeWork, type Work } from '../work/work.js';
 
 export class PeerProcess {
   readonly name: string;
-  /** Name and version, as the peer tells it. */
+  /** Name and version, as the peer reports them. */
   readonly about: string;
   readonly #process: LineProcess;
 
@@ -18,7 +16,7 @@ export class PeerProcess {
     this.#process = process;
   }
 
-  /** Starts the process and leaves it stopped. @throws when the peer is absent, with the reason */
+  /** Starts the process and leaves it stopped. @throws Error with the reason when the peer is absent */
   static async open(name: string, command: LineCommand): Promise<PeerProcess> {
     const process = new LineProcess(command);
     const about = await process.ask('open').catch(async (error: unknown) => {
@@ -29,24 +27,22 @@ export class PeerProcess {
     return new PeerProcess(name, about.join(' '), process);
   }
 
-  /** @returns how the peer does it, or undefined for work that it does not do */
+  /** Prepares work. @returns how the peer does it, or undefined for work that it cannot do */
   async prepare(work: Work): Promise<string | undefined> {
     const answer = await this.#ask(`prepare ${encodeWork(work)}`);
     return answer[0] === 'unsupported' ? undefined : answer.join(' ');
   }
 
-  /** @returns the duration of every timed call in milliseconds */
+  /** Times a turn. @returns the duration of every timed call in milliseconds */
   async turn({ turnMs, warmups, restMs }: TurnOptions): Promise<number[]> {
     return (await this.#ask(`turn ${turnMs} ${warmups} ${restMs}`)).map(Number);
   }
 
-  /** What the last call computed. */
+  /** The result of the last call. */
   async result(folder: string): Promise<Float32Array> {
     const file = join(folder, 'result.f32');
     await this.#ask(`result ${file}`);
-    const bytes = readFileSync(file);
-    rmSync(file);
-    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Float32Array.BYTES_PER_ELEMENT);
+    return takeFloats(file);
   }
 
   async release(): Promise<void> {

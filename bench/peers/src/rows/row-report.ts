@@ -1,17 +1,17 @@
-// What a measured row says: figures of every contender, ratios, and whether the target was met. Pure functions.
+// The report of a measured row: figures of every contender, ratios, and whether the target is met. Pure functions.
 import type { Roofline } from '../../../../dist/src/hardware/roofline.js';
 import { ratioOf, type Timing } from '../timing/interleave.js';
 import { bytesOf, flopsOf } from '../work/work.js';
 import { describeTarget, type Row, type Target } from './rows.js';
 
-/** A contender whose result was found right. */
+/** A contender whose result is right. */
 export interface Entry {
   readonly name: string;
   readonly how: string;
   readonly timing: Timing;
   /** The same work beside a busy neighbour. */
   readonly beside?: Timing;
-  /** Normalised mean squared difference of its result from ours; null where nothing is computed. */
+  /** Normalised mean squared difference of its result from ours; null when nothing is computed. */
   readonly error: number | null;
 }
 
@@ -27,7 +27,7 @@ export interface Figure {
   readonly gflops: number;
   readonly peakShare: number;
   readonly readShare: number;
-  /** How many times longer than ours, in the median of rounds; beside a neighbour, how much more of our speed we keep. */
+  /** How many times longer than ours, the median over rounds; beside a neighbour, our kept share of speed over its. */
   readonly ratio: number;
   readonly error: number | null;
 }
@@ -40,21 +40,22 @@ export interface RowReport {
   /** Name of the fastest peer, and its ratio. */
   readonly best: string | null;
   readonly ratio: number | null;
-  /** What bounds the row's work, and how much of it ours uses; null where neither counts. */
+  /** What bounds the row's work, the FMA peak or the read bandwidth, and the share that ours reaches; null for times. */
   readonly bound: 'P' | 'B' | null;
   readonly share: number | null;
   readonly target: string;
-  /** Null without a target, or where the peer that it names is absent. */
+  /** Null without a target, or when the peer that it names is absent. */
   readonly met: boolean | null;
   readonly notes: readonly string[];
-  /** The share of the machine that other processes took meanwhile; null where the system does not tell. */
+  /** The share of the CPUs that other processes took meanwhile; null where the system does not report it. */
   readonly othersShare: number | null;
 }
 
+/** What a row's report depends on besides its timings. */
 export interface Surroundings {
-  /** Of as many workers as the engine of the row has. */
+  /** The peaks of as many workers as the engine has. */
   readonly roofline: Roofline;
-  /** The best share of the FMA peak that a large square product had, when one was measured. */
+  /** The best share of the FMA peak of a large square product, if one was measured. */
   readonly squareShare: number | undefined;
   readonly notes: readonly string[];
   readonly othersShare: number | null;
@@ -112,12 +113,12 @@ function figureOf(row: Row, { name, how, timing, beside, error }: Entry, ours: E
   };
 }
 
-/** Memory where reading each operand once takes longer than the arithmetic does at the peak. */
+/** The read bandwidth if reading each operand once takes longer than the arithmetic at the peak. */
 function boundOf(row: Row, { fmaGflops, readGBs }: Roofline): 'P' | 'B' {
   return bytesOf(row.work) / readGBs > flopsOf(row.work) / fmaGflops ? 'B' : 'P';
 }
 
-/** Of square products where none was measured in this run: their own target. */
+/** Stands in for the share of square products when none was measured in this run: it is their target. */
 const defaultSquareShare = 0.93;
 
 function isMet(

@@ -1,8 +1,8 @@
-// The comparison as text, line by line as rows are finished. Formats; measures nothing.
+// The comparison as text, a line for each row. Measures nothing.
 import { formatNumber } from '../../../../dist/src/base/number-text.js';
 import type { Figure, RowReport } from './row-report.js';
 
-/** Others' share of the machine above which a row is marked as disturbed. */
+/** A row is marked as disturbed when other processes took more than this share of the CPUs. */
 const muchDisturbed = 0.03;
 
 const columns: readonly {
@@ -38,7 +38,7 @@ export function tableLine(row: RowReport): string {
   return renderLine(columns.map(({ cell }) => cell(row))) + mark + notes;
 }
 
-/** All peers of a row, for the reader who wants more than the best. */
+/** All peers of a row, for `--details`. */
 export function detailLine({ peers, unit, ours }: RowReport): string {
   const text = (figure: Figure) => `${figure.name} ${formatValue(figure, unit)}${figure.how ? ` (${figure.how})` : ''}`;
   return `${ours.name}: ${peers.map(text).join('; ')}`;

@@ -1,16 +1,16 @@
-// The rows of the comparison: what is computed, under which name, and what must hold. Measures nothing.
+// The rows of the comparison: name, work and target of each. Measures nothing.
 import type { RoundTripWork, Work } from '../work/work.js';
 
-/** All that is given must hold. */
+/** Every member that is given must hold. */
 export interface Target {
-  /** Of the FMA peak. */
+  /** Share of the FMA peak. */
   readonly ofPeak?: number;
-  /** Of the best share of the FMA peak that a large square product has in this run; or of the read bandwidth. */
+  /** Share of what a large square product reaches of the FMA peak in this run, or share of the read bandwidth. */
   readonly ofSquareOrRead?: number;
   /** How many times faster than the named peer, or than the best one. */
   readonly faster?: { readonly than: string; readonly times: number };
   readonly belowUs?: number;
-  /** Of the speed without a neighbour: what a fair share of the machine leaves. */
+  /** Keeps the share of its speed that a fair scheduler leaves beside a busy neighbour. */
   readonly keepsFairShare?: boolean;
 }
 
@@ -23,12 +23,12 @@ export interface Row {
   /** Rest before each timed call. */
   readonly restMs?: number;
   readonly asProgram?: boolean;
-  /** Normalised mean squared difference that results may have, where rounding in f32 is not all that separates them. */
+  /** Allowed normalised mean squared difference of results that differ by more than rounding in f32. */
   readonly tolerance?: number;
   readonly inQuick?: boolean;
 }
 
-/** The products whose share of the peak odd and thin ones are compared with: squares of 512 and more. */
+/** Whether the row is a square of 512 or more, with whose share of the peak odd and thin products are compared. */
 export function isLargeSquare({ kind, work }: Row): boolean {
   return kind === 'peers' && work.op === 'matmul' && work.m === work.n && work.n === work.k && work.m % 512 === 0;
 }
@@ -60,7 +60,7 @@ function attention(batch: number, tokens: number, causal: boolean, target?: Targ
   };
 }
 
-/** Weights and activations in 8 bits at ours, in f32 at the peers. */
+/** Ours computes with weights and activations in 8 bits, the peers in f32. */
 const quantizedTolerance = 1e-3;
 const thin: Target = { ofSquareOrRead: 0.9 };
 const inQuick = { inQuick: true };

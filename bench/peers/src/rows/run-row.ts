@@ -1,5 +1,6 @@
-// Measures one row: prepares the work here and in every peer's process, times all in turns, compares the results, and
-// lets go of everything. A result that is wrong gives no figure.
+// Measures one row: prepares the work here and in every peer's process, times all in turns, compares the results, and frees
+// what was prepared. A wrong result gives no figure.
+import { differenceOf } from '../../../../dist/bench/measuring/checks.js';
 import type { Roofline } from '../../../../dist/src/hardware/roofline.js';
 import type { Engine } from '../../../../dist/src/index.js';
 import { type Ours, prepareOurs } from '../ours/ours.js';
@@ -11,19 +12,20 @@ import { timeTurn } from '../timing/turn.js';
 import { type Entry, type RowReport, reportRow } from './row-report.js';
 import type { Row } from './rows.js';
 
+/** What all rows share. */
 export interface Bench {
   readonly engine: Engine;
-  /** With one worker. */
+  /** An engine with one worker. */
   readonly single: Engine;
   readonly peers: readonly PeerProcess[];
   readonly neighbour: Neighbour | undefined;
   readonly roofline: Roofline;
   readonly pace: Pace;
-  /** For results on their way. */
+  /** Peers write their results to files in it. */
   readonly folder: string;
-  /** The best share of the FMA peak that a large square product had so far. */
+  /** The best share of the FMA peak of a large square product so far. */
   squareShare: number | undefined;
-  /** What this process took during all peers' turns, and how long they were: milliseconds. */
+  /** The CPU time of this process during the peers' turns, and their length, in milliseconds. */
   readonly during: { cpuMs: number; turnsMs: number };
 }
 
@@ -33,7 +35,7 @@ interface Participant extends Contender {
   release(): Promise<void> | void;
 }
 
-/** Normalised mean squared difference that a result may have; rounding in f32 stays below 1e-12. */
+/** Allowed normalised mean squared difference of a result from ours; rounding in f32 stays below 1e-12. */
 const tolerance = 1e-10;
 
 export async function runRow(row: Row, bench: Bench): Promise<RowReport> {
@@ -101,7 +103,7 @@ async function addPeer(
   }
 }
 
-/** Keeps an eye on what this process, whose team should be asleep, takes from a peer. */
+/** Measures the CPU time that this process, whose workers should be asleep, takes during a peer's turn. */
 async function watched<T>(bench: Bench, work: () => Promise<T>): Promise<T> {
   const used = process.cpuUsage();
   const started = performance.now();
@@ -118,17 +120,4 @@ function besideNeighbour(contender: Contender, neighbour: Neighbour | undefined)
     name: `${contender.name} beside a neighbour`,
     turn: (options) => neighbour.beside(() => contender.turn(options)),
   };
-}
-
-/** ‖other - ours‖² / ‖ours‖². */
-function differenceOf(ours: Float32Array, other: Float32Array): number {
-  if (ours.length !== other.length) return Number.POSITIVE_INFINITY;
-  let error = 0;
-  let power = 0;
-  for (let i = 0; i < ours.length; i++) {
-    const value = ours[i] as number;
-    error += ((other[i] as number) - value) ** 2;
-    power += value ** 2;
-  }
-  return error / power;
 }

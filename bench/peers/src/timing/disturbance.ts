@@ -1,15 +1,18 @@
-// How much of the machine others took while we measured: a figure from a disturbed minute is worth less, and the reader
-// should know. Linux; elsewhere nothing is known.
+// How much CPU time processes outside of this run took during a measurement, so that disturbed rows can be marked. Reads
+// /proc: without it nothing is known.
 import { readFileSync } from 'node:fs';
 
-/** Jiffies: of all CPUs, those that anyone used (or the host took away), and those of our own processes. */
+/** In jiffies. */
 export interface CpuTimes {
+  /** Of all CPUs. */
   readonly total: number;
+  /** Used by any process, or taken away by the host. */
   readonly busy: number;
+  /** Used by the processes of this run. */
   readonly own: number;
 }
 
-/** @returns undefined where the system does not tell */
+/** Reads the times; `pids` are the other processes of this run. @returns undefined where the system does not report them */
 export function readCpuTimes(pids: readonly number[]): CpuTimes | undefined {
   try {
     const fields = (readFileSync('/proc/stat', 'utf8').split('\n')[0] as string)
@@ -29,14 +32,14 @@ export function readCpuTimes(pids: readonly number[]): CpuTimes | undefined {
   }
 }
 
-/** The share of all CPUs that others took between two readings, by the same processes. */
+/** The share of all CPUs that other processes took between two readings with the same pids. */
 export function othersShare(before: CpuTimes | undefined, after: CpuTimes | undefined): number | null {
   if (before === undefined || after === undefined || after.total <= before.total) return null;
   const others = after.busy - before.busy - (after.own - before.own);
   return Math.max(0, others / (after.total - before.total));
 }
 
-/** User and system time of a process: the 14th and 15th field, the second of which is a name in parentheses. */
+/** User and system time of a process: fields 14 and 15 of its stat; field 2 is a name in parentheses. */
 function jiffiesOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

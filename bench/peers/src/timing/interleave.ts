@@ -1,20 +1,20 @@
-// Times contenders in turns (A B A B …), so that a slow minute of the machine hits all of them alike. Knows nothing of
-// what they compute, nor who they are.
+// Times contenders in turns (A B A B …), so that a slow minute of the machine affects all of them alike. Does not depend on
+// what they compute.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { median, smallest } from '../../../../dist/bench/measuring/statistics.js';
 import type { TurnOptions } from './turn.js';
 
 export interface Contender {
   readonly name: string;
-  /** @returns the duration of every timed call in milliseconds */
+  /** Times a turn. @returns the duration of every timed call in milliseconds */
   turn(options: TurnOptions): Promise<number[]>;
 }
 
 export interface Pace {
-  /** The most turns of each contender. */
+  /** The most turns that each contender gets. */
   readonly rounds: number;
   readonly turnMs: number;
-  /** For all turns of a row together; the least number of rounds may exceed it. */
+  /** For all turns of a row together. It may be exceeded, since there are at least three rounds. */
   readonly budgetMs: number;
 }
 
@@ -28,20 +28,20 @@ export interface Timing {
 }
 
 const leastRounds = 3;
-/** Before each turn, for threads that linger after the turn before: longer than our team's 10 ms. */
+/** Rest before each turn: longer than the 10 ms for which our workers stay awake. */
 const settleMs = 15;
-/** Calls before the timed ones take about so long together; none for work that itself takes ten times longer. */
+/** About how long the calls before the timed ones take together. A call that takes ten times longer has none before it. */
 const warmupMs = 10;
 const mostWarmups = 200;
-/** Calls in a turn when each has a rest before it, which counts as part of the turn. */
+/** Calls in a turn when each has a rest before it; the rests count as part of the turn. */
 const restedCalls = 8;
 
-/** @returns the timing of each contender, in order */
+/** Times the contenders. @returns the timing of each, in order */
 export async function interleave(contenders: readonly Contender[], pace: Pace, restMs = 0): Promise<Timing[]> {
   const estimates: number[] = [];
   for (const contender of contenders) {
     await sleep(settleMs);
-    // The first call takes memory, starts threads and fills caches: only the second one tells how long calls take.
+    // The first call takes memory, starts threads and fills caches, so short work is timed again.
     const first = smallest(await contender.turn({ turnMs: 0, warmups: 0, restMs: 0 }));
     const isLong = first > 10 * warmupMs;
     estimates.push(isLong ? first : smallest(await contender.turn({ turnMs: warmupMs, warmups: 2, restMs: 0 })));
@@ -69,7 +69,7 @@ export async function interleave(contenders: readonly Contender[], pace: Pace, r
   });
 }
 
-/** How many times longer `other` takes than `ours`: the median over the rounds, each of which compares neighbours. */
+/** How many times longer `other` takes than `ours`: the median of the ratios within each round. */
 export function ratioOf(other: Timing, ours: Timing): number {
   return median(other.turns.map((ms, round) => ms / (ours.turns[round] as number)));
 }

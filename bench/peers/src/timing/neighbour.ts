@@ -1,4 +1,4 @@
-// A busy neighbour: a process that spins on one CPU, to see where the tiles go then. Stopped unless it is wanted.
+// A busy neighbour: a process that spins on one CPU, to measure what speed is left beside it. Stopped between its turns.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,7 @@ export class Neighbour {
     this.#child = child;
   }
 
-  /** On the first CPU that this process may use. @throws without taskset */
+  /** Starts it on the first CPU that this process may use, and stops it. @throws Error when taskset is missing */
   static async start(): Promise<Neighbour> {
     const cpu = /Cpus_allowed_list:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
     const child = spawn('taskset', ['-c', cpu, 'sh', '-c', 'while :; do :; done'], { stdio: 'ignore' });
@@ -22,11 +22,11 @@ export class Neighbour {
     return new Neighbour(cpu, child);
   }
 
-  /** Does `work` while the neighbour is busy. */
+  /** Runs `work` while the neighbour is busy. */
   async beside<T>(work: () => Promise<T>): Promise<T> {
     this.#child.kill('SIGCONT');
     try {
-      // Until the scheduler has seen that it is there to stay.
+      // Gives the scheduler time to react to it.
       await sleep(20);
       return await work();
     } finally {

@@ -1,11 +1,11 @@
-// One turn of a contender: its work again and again for a while, each call timed. The same loop for ours and for all
-// peers (native/blas-probe.cpp has it in C++). Knows nothing of what it times.
+// One turn of a contender: repeats its work for a while and times each call. The same loop for us and for all peers;
+// native/blas-probe.cpp has it in C++.
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface TurnOptions {
-  /** How long the timed calls of a turn take together, roughly; a turn has at least one. */
+  /** About how long the timed calls of a turn take together; a turn has at least one. */
   readonly turnMs: number;
-  /** Calls before the timed ones, for caches and for threads that have gone to sleep. */
+  /** Calls before the timed ones, which fill caches and wake threads. */
   readonly warmups: number;
   /** Rest before each timed call. */
   readonly restMs: number;
@@ -13,7 +13,7 @@ export interface TurnOptions {
 
 const mostCalls = 5000;
 
-/** @returns the duration of every timed call in milliseconds */
+/** Times a turn. @returns the duration of every timed call in milliseconds */
 export async function timeTurn(run: () => unknown, { turnMs, warmups, restMs }: TurnOptions): Promise<number[]> {
   for (let i = 0; i < warmups; i++) await run();
   const samples: number[] = [];

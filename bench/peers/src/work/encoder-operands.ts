@@ -1,5 +1,5 @@
-// The operands of the kind of work `encoder`, the same numbers for ours and for the peers: weights in f32, and the blocks of
-// Q8_0 that ours has in their place. Computes nothing with them.
+// The operands of the work `encoder`, the same numbers for us and for the peers: weights in f32, and as the blocks of Q8_0
+// that ours uses instead.
 import { halfFromNumber } from '../../../../dist/src/tensor/elements/half.js';
 import { type EncoderWork, seeds, uniform } from './work.js';
 
@@ -8,7 +8,7 @@ export type MatrixName = (typeof matrixNames)[number];
 export const normNames = ['attentionNorm', 'outputNorm'] as const;
 export type NormName = (typeof normNames)[number];
 
-/** f32 [inputs, outputs], and the bias of its outputs. */
+/** A matrix f32 [inputs, outputs] and the bias of its outputs. */
 export interface Projection {
   readonly inputs: number;
   readonly outputs: number;
@@ -58,7 +58,7 @@ export function encoderLayers({ layers, width, ffn }: EncoderWork): EncoderLayer
 const blockElements = 32;
 const blockBytes = 34;
 
-/** [outputs, inputs] in blocks of Q8_0: a half that is the scale, and 32 signed bytes. */
+/** The transposed matrix, [outputs, inputs], in blocks of Q8_0: the scale as a half, then 32 signed bytes. */
 export function q8Blocks({ inputs, outputs, weight }: Projection): Int8Array {
   const bytes = new Int8Array(((outputs * inputs) / blockElements) * blockBytes);
   const view = new DataView(bytes.buffer);

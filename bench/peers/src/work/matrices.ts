@@ -1,6 +1,6 @@
-// Matrices put together. Computes nothing else.
+// Joins matrices for graphs that take several in one.
 
-/** Joins matrices of as many columns along their rows. */
+/** Concatenates matrices of `columns` columns each, row by row. */
 export function sideBySide(matrices: readonly Float32Array[], columns: number): Float32Array {
   const rows = (matrices[0] as Float32Array).length / columns;
   const result = new Float32Array(rows * columns * matrices.length);

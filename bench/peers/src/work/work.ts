@@ -1,5 +1,5 @@
-// What is computed: the kinds of work, as the runner and the peers' processes tell it to each other, with the operands of
-// each (the same numbers everywhere, made from seeds) and its flops and bytes. Computes nothing itself.
+// The kinds of work, their encoding as the words of a request, their operands (the same numbers in every process, made from
+// seeds), flops and bytes. Computes nothing itself.
 import { fillUniform } from '../../../../dist/bench/measuring/seeded-numbers.js';
 
 export interface MatmulWork {
@@ -7,7 +7,7 @@ export interface MatmulWork {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  /** b stays the same from call to call, like weights: a peer may pack it beforehand. */
+  /** b is the same in every call, like weights: a contender may pack it beforehand. */
   readonly constantB: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface LayerWork {
   readonly heads: number;
 }
 
-/** The layers of BERT over x [batch, tokens, width]: f32 at the peers, weights in Q8_0 at ours. */
+/** The layers of BERT over x [batch, tokens, width]: peers in f32, ours with weights in Q8_0. */
 export interface EncoderWork {
   readonly op: 'encoder';
   readonly batch: number;
@@ -41,24 +41,24 @@ export interface EncoderWork {
   readonly ffn: number;
 }
 
-/** x [size] times -1, as often as `ops` says, each an op of its own. */
+/** x [size] times -1, `ops` times, each an op of its own. */
 export interface NegateWork {
   readonly op: 'negate';
   readonly size: number;
   readonly ops: number;
 }
 
-/** As many empty tasks at once, each for a worker thread of its own; awaited. */
+/** `tasks` empty tasks at once, each for a worker thread of its own; awaited. */
 export interface RoundTripWork {
   readonly op: 'roundtrip';
   readonly tasks: number;
-  /** Ours: by the workers alone, or by the team, which the calling thread may lend a hand. */
+  /** Ours: computed by the workers alone, or by the team, in which the calling thread may help. */
   readonly by: 'team' | 'workers';
 }
 
 export type Work = MatmulWork | AttentionWork | LayerWork | EncoderWork | NegateWork | RoundTripWork;
 
-/** `op=matmul m=64 n=64 k=64 constantB=0`. */
+/** Encodes work as words: `op=matmul m=64 n=64 k=64 constantB=0`. */
 export function encodeWork(work: Work): string {
   return Object.entries(work)
     .map(([key, value]) => `${key}=${typeof value === 'boolean' ? Number(value) : value}`)
@@ -83,7 +83,7 @@ export function uniform(size: number, seed: number): Float32Array {
   return values;
 }
 
-/** Seeds of operands, so that every process computes with the same numbers; blas-probe.cpp has those of a and b. */
+/** Seeds of the operands, the same in every process; native/blas-probe.cpp repeats those of a and b. */
 export const seeds = {
   a: 1,
   b: 2,
@@ -151,7 +151,7 @@ export function bytesOf(work: Work): number {
   }
 }
 
-/** Moves [batch, heads, tokens, dim] to [batch, tokens, heads, dim]; with heads and tokens swapped, back again. */
+/** Transposes [batch, heads, tokens, dim] to [batch, tokens, heads, dim]; with heads and tokens swapped, back again. */
 export function swapHeadsAndTokens(
   values: Float32Array,
   { batch, heads, tokens, dim }: { batch: number; heads: number; tokens: number; dim: number },

@@ -1,4 +1,4 @@
-// How long small calls take: median and 99th percentile of each on a logarithmic axis, with the limit that must hold.
+// The chapter on latency: median and 99th percentile of each small call on a logarithmic axis, with its limit.
 
 import { formatNumber } from '../../../../src/base/number-text.js';
 import type { LatencyRow } from '../../../suites/latency.js';
@@ -16,7 +16,7 @@ interface Row {
   readonly median: number;
   readonly p99: number | undefined;
   readonly limit: number | undefined;
-  /** Medians of peers; the index is that of the colour. */
+  /** Medians of peers; `index` chooses the colour. */
   readonly peers: readonly { readonly name: string; readonly index: number; readonly median: number }[];
 }
 

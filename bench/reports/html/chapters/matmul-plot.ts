@@ -1,4 +1,4 @@
-// GFLOPS of square products against their size, for each worker count and each peer, under the line of the FMA peak.
+// The chapter on MatMul: GFLOPS of square products against their size, for each worker count and each peer, and the FMA peaks.
 
 import { formatMs, formatNumber, formatShare } from '../../../../src/base/number-text.js';
 import type { Roofline } from '../../../../src/hardware/roofline.js';
@@ -24,7 +24,7 @@ import { ourName, peerColour, peerNames } from '../peers-document.js';
 
 interface Series {
   readonly label: string;
-  /** Of the colours. */
+  /** Chooses the colour. */
   readonly index: number;
   readonly points: readonly { readonly size: number; readonly gflops: number; readonly medianMs: number }[];
 }
@@ -70,7 +70,7 @@ export function matmulChapter(data: ReportData): Chapter | undefined {
   };
 }
 
-/** With peers: ours beside theirs from the run in which both took turns, instead of our own run of as many workers. */
+/** With peers, our series of as many workers comes from their run, in which both took turns, not from ours. */
 function seriesOf({ report, peers }: ReportData): Series[] {
   const squares = rowsOf(report, 'matmul').flatMap((row) => {
     const [, size] = /^square_(\d+)$/.exec(row.name) ?? [];
@@ -90,7 +90,7 @@ function seriesOf({ report, peers }: ReportData): Series[] {
 }
 
 function besidePeers(peers: PeerData): Series[] {
-  // Odd sizes would only kink the lines; they are in the peers' own table.
+  // Only powers of two: other sizes would put kinks into the lines. The peers' table has all.
   const rows = peers.rows.flatMap((row) =>
     row.size !== undefined && Number.isInteger(Math.log2(row.size)) ? [{ ...row, size: row.size }] : [],
   );
@@ -135,7 +135,7 @@ function draw(
     xAxis(frame, x, 'n'),
     yAxis(frame, y, 'GFLOPS'),
     roofline.map(({ fmaGflops }) => line('peak', [left, y.at(fmaGflops)], [width - right, y.at(fmaGflops)])),
-    // Ours last, on top of the others.
+    // Ours is drawn last, over the others.
     series
       .map(({ label, points, index }) => {
         const sorted = [...points].sort((a, b) => a.size - b.size);

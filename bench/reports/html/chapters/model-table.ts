@@ -1,4 +1,4 @@
-// How fast a model takes in a prompt and continues it, as a table.
+// The chapter on the suite model: how fast a model computes a prompt and continues it, as a table.
 import { formatMs, formatNumber, formatShare, formatSpeedup } from '../../../../src/base/number-text.js';
 import { table } from '../drawing/html-table.js';
 import type { Chapter, ReportData } from '../page-data.js';

@@ -1,5 +1,5 @@
-// The roofline (Williams, Waterman and Patterson 2009): GFLOPS against flops per byte, both logarithmic, with the
-// probed limits and a numbered point for each shape that was measured.
+// The chapter with the roofline (Williams, Waterman and Patterson 2009): GFLOPS against flops per byte, both logarithmic,
+// with the probed peaks as limits and a numbered point for each measured shape.
 
 import { formatMs, formatNumber, formatShare } from '../../../../src/base/number-text.js';
 import type { Roofline } from '../../../../src/hardware/roofline.js';
@@ -73,7 +73,7 @@ function draw(width: number, points: readonly Point[], { fmaGflops, readGBs }: R
   const intensities = [...points.map(({ flopsPerByte }) => flopsPerByte), ridge];
   const least = 2 ** Math.floor(Math.log2(Math.min(...intensities) / 1.3));
   const most = 2 ** Math.ceil(Math.log2(Math.max(...intensities) * 1.3));
-  // A disturbed probe may stand below what was measured beside it.
+  // A disturbed probe may find a peak below the measured figures.
   const highest = Math.max(fmaGflops, ...points.map(({ row }) => row.gflops)) * 1.5;
   const lowest = Math.min(...points.map(({ row }) => row.gflops), least * readGBs) / 1.5;
   const x = log2Scale(
@@ -117,14 +117,14 @@ interface Canvas {
   readonly roof: readonly (readonly [x: number, y: number])[];
 }
 
-/** Boxes that cover a line, so that nothing is written on it. */
+/** Boxes along a line, so that no number is written over it. */
 function boxesAlong(points: Canvas['roof']): Box[] {
-  const pieces = 60;
+  const parts = 60;
   return points.slice(1).flatMap(([toX, toY], index) => {
     const [fromX, fromY] = points[index] as readonly [number, number];
-    const [stepX, stepY] = [(toX - fromX) / pieces, (toY - fromY) / pieces];
-    return Array.from({ length: pieces }, (_, piece) =>
-      boxAround(fromX + stepX * (piece + 0.5), fromY + stepY * (piece + 0.5), Math.abs(stepX) + 2, Math.abs(stepY) + 2),
+    const [stepX, stepY] = [(toX - fromX) / parts, (toY - fromY) / parts];
+    return Array.from({ length: parts }, (_, part) =>
+      boxAround(fromX + stepX * (part + 0.5), fromY + stepY * (part + 0.5), Math.abs(stepX) + 2, Math.abs(stepY) + 2),
     );
   });
 }
@@ -132,7 +132,7 @@ function boxesAlong(points: Canvas['roof']): Box[] {
 const letterWidth = 7;
 const letterHeight = 11;
 
-/** Puts each number beside its point where it covers no other point or number; ever farther away, on a leader. */
+/** Puts each number near its point where it covers no point, line or number; a distant one gets a leader line. */
 function placeNumbers(points: readonly Point[], { x, y, frame, roof }: Canvas): Markup[] {
   const centres = points.map(({ row, flopsPerByte }) => [x.at(flopsPerByte), y.at(row.gflops)] as const);
   const taken: Box[] = [...centres.map(([cx, cy]) => boxAround(cx, cy, 10, 10)), ...boxesAlong(roof)];

@@ -1,5 +1,5 @@
-// Speed-up over one worker, a row of marks for each shape: lines of many shapes would all lie on each other. A mark for n
-// workers that stands on the line of n has nothing left to gain.
+// The chapter on scaling: the speed-up over one worker, with a row of marks for each shape. The mark of n workers is on the
+// line of n when the speed-up is ideal.
 import { formatMs, formatSpeedup } from '../../../../src/base/number-text.js';
 import type { ThroughputRow } from '../../../suites/throughput.js';
 import { table } from '../drawing/html-table.js';
@@ -63,7 +63,7 @@ const rowHeight = 30;
 
 function draw(width: number, shapes: readonly Shape[], counts: readonly number[]): Markup {
   const most = counts.at(-1) as number;
-  // On a phone the name stands above its row, else to the left of it.
+  // On a phone the name is above its row, else to the left of it.
   const narrow = isNarrow(width);
   const pitch = narrow ? rowHeight + 12 : rowHeight;
   const frame = { ...frameOf(width, 26 + 42 + pitch * shapes.length, narrow ? 12 : 150), right: 24 };

@@ -1,10 +1,10 @@
-// Tables of figures as HTML: what is drawn above them, in numbers. A wide one scrolls within itself.
+// Tables of figures as HTML. A table wider than the window scrolls sideways.
 import { element, type Markup } from './markup.js';
 
 export interface HtmlColumn<Row> {
   readonly title: string;
   readonly cell: (row: Row) => string;
-  /** Words instead of figures. */
+  /** Words, which are aligned to the left; figures to the right. */
   readonly isText?: boolean;
 }
 

@@ -2,7 +2,7 @@
 
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-/** Text that is markup already; plain strings are escaped. */
+/** Text that is markup. Plain strings are escaped, this is not. */
 export class Markup {
   readonly text: string;
 
@@ -31,12 +31,12 @@ function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** A tenth of a unit is finer than any screen. */
+/** Rounds to a tenth of a unit, which is finer than any screen. */
 function short(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-/** Two drawings of the same, for wide windows and for phones: text keeps its size on both. */
+/** The same drawing twice, for wide windows and for phones, so that text has the same size on both. */
 export function twoWidths(draw: (width: number) => Markup): Markup[] {
   return [element('div', { class: 'wide' }, draw(wideWidth)), element('div', { class: 'narrow' }, draw(narrowWidth))];
 }

@@ -1,5 +1,5 @@
-// The parts that plots share: the drawing with its axes, lines, points and the legend. Colours are classes (s0, s1, …),
-// which the page's style gives for light and dark.
+// The parts that plots share: the drawing with its axes, lines, points and the legend. Colours are classes (s0, s1, …) that
+// style.ts defines for light and dark.
 import { type Content, element, isNarrow, type Markup } from './markup.js';
 import type { Scale } from './scale.js';
 
@@ -42,7 +42,7 @@ export function xAxis(frame: Frame, scale: Scale, title: string): Markup {
   );
 }
 
-/** The title stands above the axis, upright. */
+/** Like {@link xAxis}, with its title above the axis. */
 export function yAxis(frame: Frame, scale: Scale, title: string): Markup {
   const { width, left, right } = frame;
   return element(
@@ -77,7 +77,7 @@ export function polyline(style: string, points: readonly Point[]): Markup {
   return element('polyline', { class: `line ${style}`, points: path });
 }
 
-/** A mark whose shape differs with the colour, so that neither is needed alone to tell series apart. */
+/** A mark. Its shape differs with its colour, so that series can be told apart by either. */
 export function mark(index: number, [x, y]: Point, title: string, radius = 4.5): Markup {
   const style = `mark ${colourOf(index)}`;
   const r = radius;
@@ -116,7 +116,7 @@ export function mark(index: number, [x, y]: Point, title: string, radius = 4.5):
 const fix = (value: number): number => Math.round(value * 10) / 10;
 
 export interface LegendEntry {
-  /** Of the colours. */
+  /** Chooses the colour and the shape of the mark. */
   readonly index: number;
   readonly label: string;
   readonly kind: 'mark' | 'line' | 'box';
@@ -124,7 +124,7 @@ export interface LegendEntry {
   readonly style?: string;
 }
 
-/** The legend stands above the drawing as HTML, where it wraps as the window is wide. */
+/** The legend is HTML, so that it wraps with the width of the window. */
 export function legend(entries: readonly LegendEntry[]): Markup {
   return element(
     'ul',

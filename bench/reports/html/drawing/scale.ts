@@ -1,4 +1,4 @@
-// From figures to positions on an axis, and the ticks of the axis. Pure functions; called by the plots.
+// Positions of figures on an axis, and the ticks of the axis. Pure functions; called by the plots.
 
 export interface Tick {
   readonly value: number;
@@ -11,7 +11,7 @@ export interface Scale {
   readonly ticks: readonly Tick[];
 }
 
-/** The values at the two ends of an axis, and where these stand. */
+/** The values at the two ends of an axis, and their positions. */
 export interface Axis {
   readonly from: number;
   readonly to: number;
@@ -38,9 +38,7 @@ function roundStep(step: number): number {
   return power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= step * (1 - 1e-9)) as number);
 }
 
-/**
- * Ticks at powers of two, every `every`-th.
- */
+/** Ticks at powers of two: one of every `every`. */
 export function log2Scale({ from, to, start, end }: Axis, every = 1): Scale {
   const ticks: Tick[] = [];
   const first = Math.ceil(Math.log2(from) - 1e-9);
@@ -48,7 +46,7 @@ export function log2Scale({ from, to, start, end }: Axis, every = 1): Scale {
   return { at: logPosition({ from, to, start, end }), ticks };
 }
 
-/** Ticks at 1, 2 and 5 of each power of ten, or at the powers alone where there would be too many. */
+/** Ticks at 1, 2 and 5 times each power of ten, or at the powers alone if that would be more than `most`. */
 export function log10Scale({ from, to, start, end }: Axis, most: number): Scale {
   const choices = [[1, 2, 5], [1]].map((factors) => decadeTicks(from, to, factors));
   const ticks = choices.find((choice) => choice.length <= most) ?? (choices[1] as Tick[]);

@@ -42,7 +42,7 @@ svg .note { paint-order: stroke; stroke: var(--bg); stroke-width: 3px; }
 .mark { stroke: var(--bg); stroke-width: 1; }
 .tile { stroke: var(--bg); stroke-width: 0.5; }
 ${[0, 1, 2, 3, 4, 5, 6, 7].map((index) => `.line.s${index} { stroke: var(--s${index}); } .mark.s${index}, .tile.s${index}, .box.s${index} { fill: var(--s${index}); }`).join('\n')}
-/* A shadow stands at an edge beyond which there is more: the two that scroll along cover those that stay. */
+/* A shadow marks an edge beyond which the table goes on: the two gradients that scroll along cover the two that stay. */
 .scroll { overflow-x: auto; margin: 12px 0; background:
   linear-gradient(to right, var(--bg) 50%, transparent) left / 40px 100% no-repeat local,
   linear-gradient(to left, var(--bg) 50%, transparent) right / 40px 100% no-repeat local,
