@@ -1,9 +1,9 @@
-// Every decoder against a float64 oracle on random models: logits, greedy tokens, and the same bits however the tokens
-// are taken in. Encoders have tests of their own; llama's many shapes too.
+// Every decoder against a float64 oracle on random models: logits, greedy tokens, and the same bits whether the tokens
+// are appended together or one by one. encoders.test.ts has the encoders, llama.test.ts the many shapes of llama.
 import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
 import { modelPaths, someIds } from '../support/models/model-files.js';
-import { f32, type RandomModel, text, u32 } from '../support/models/random-architecture.js';
+import { f32, type RandomModel, text, u32 } from '../support/models/random-model.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
 import { ModelOracle } from '../support/oracles/model-oracle.js';
 import { sharedEngines } from '../support/running/engines.js';
@@ -11,7 +11,7 @@ import { sharedEngines } from '../support/running/engines.js';
 const engines = sharedEngines();
 const write = modelPaths();
 
-/** Twenty times what sums in float32 were seen to be off. */
+/** Twenty times the largest error of float32 sums that was measured. */
 const bound = 1e-11;
 const vocabulary = 300;
 

@@ -1,8 +1,8 @@
-// Every encoder against a float64 oracle on random models; the same bits alone, in a batch and on any number of threads;
-// what an encoder refuses.
+// Every encoder against a float64 oracle on random models: states, the same bits alone, in a batch and on any number of
+// threads, and what encoders refuse.
 import { describe, expect, test } from 'vitest';
 import { modelPaths, someIds, untilRunning } from '../support/models/model-files.js';
-import { type RandomModel, u32 } from '../support/models/random-architecture.js';
+import { type RandomModel, u32 } from '../support/models/random-model.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
 import { EncoderOracle } from '../support/oracles/encoder-oracle.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
@@ -48,7 +48,7 @@ describe.each(models)('%s', (_what, shape) => {
     }
   });
 
-  test('gives the same bits alone, in a batch of any company, and on any number of threads', async () => {
+  test('gives the same bits alone, in any batch, and on any number of threads', async () => {
     const path = await write(shape);
     const lengths = [3, 40, 17, 16, 1, 200, 90, 40, 33, 500];
     const texts = lengths.map((length) => someIds(length, vocabulary));

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/model.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/models/bundled-model.js';
 import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
-import type { RandomLlama } from '../support/models/random-model.js';
+import type { RandomLlama } from '../support/models/random-llama.js';
 import { normalisedError } from '../support/numbers.js';
 import { ModelOracle } from '../support/oracles/model-oracle.js';
 import { isas, sharedEngines } from '../support/running/engines.js';
@@ -11,7 +11,9 @@ import { isas, sharedEngines } from '../support/running/engines.js';
 const engines = sharedEngines();
 const write = modelFiles();
 
-/** Twenty times what sums in float32 were seen to be off. Another epsilon in the norms would already exceed it. */
+/**
+ * Twenty times the largest error of float32 sums that was measured. A wrong epsilon in the norms already exceeds it.
+ */
 const bound = 1e-11;
 
 async function expectOracle(model: Model, oracle: ModelOracle, ids: readonly number[]): Promise<number> {
@@ -53,7 +55,7 @@ describe('a random model', () => {
     await expectOracle(model, await ModelOracle.load(path), someIds(40, shape.vocab));
   });
 
-  test.each(isas)('on %s, over several pieces of a long prompt', async (isa) => {
+  test.each(isas)('on %s, over several slices of a long prompt', async (isa) => {
     const path = await write({ ...tiny, kvHeads: 1, type: 'F16' });
     const engine = await engines({ threads: 3, isa });
     using model = await engine.loadModel(path);

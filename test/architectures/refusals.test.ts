@@ -1,11 +1,11 @@
-// What the architectures refuse in a file: keys that are missing, sizes that do not fit together, what is not built.
+// What the architectures refuse in a model: missing keys, inconsistent sizes, and what they do not compute.
 import { describe, test } from 'vitest';
 import type { ErrorCode } from '../../src/base/errors.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { decoders, encoders } from '../support/models/all-architectures.js';
 import { modelPaths } from '../support/models/model-files.js';
-import { f32, flag, randomMetadata, text, u32 } from '../support/models/random-architecture.js';
-import type { LlamaContent } from '../support/models/random-model.js';
+import type { LlamaContent } from '../support/models/random-llama.js';
+import { f32, flag, randomMetadata, text, u32 } from '../support/models/random-model.js';
 import { expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
 

@@ -1,12 +1,12 @@
-// The registry finds every architecture that has a file, by GGUF metadata and by config.json, and each is among the folders
-// that the tests of checkpoints load.
+// The registry finds every architecture that has a file, by GGUF metadata and by config.json, and each is among the
+// folders that the tests of checkpoints load.
 import { describe, expect, test } from 'vitest';
 import { architectureOf, architectureOfFolder } from '../../src/architectures/registry.js';
 import { JsonView } from '../../src/base/json-view.js';
 import { ModelMetadata } from '../../src/metadata/model-metadata.js';
 import { decoders, encoders } from '../support/models/all-architectures.js';
 import { pairs } from '../support/models/huggingface-pairs.js';
-import { text } from '../support/models/random-architecture.js';
+import { text } from '../support/models/random-model.js';
 
 test('the files are found', () => {
   expect(decoders.length).toBeGreaterThanOrEqual(8);

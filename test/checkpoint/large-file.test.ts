@@ -1,5 +1,5 @@
-// A model file of more than 4 GB: its matrices, quantized ones and vectors lie beyond what 32 bits can count, and give the
-// bits of the small file. Sparse: it takes no more of the disk than the small one.
+// A model file of more than 4 GB: float matrices, quantized ones and vectors have offsets of more than 32 bits, and
+// give the same bits as in a small file. The file is sparse: it takes no more space on the disk than the small one.
 import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
@@ -13,7 +13,7 @@ const write = modelPaths();
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-/** Writes the file anew, with some tensors further back. */
+/** Copies the file, with some tensors moved to large offsets. */
 async function spread(path: string, target: string, isMoved: (name: string) => boolean, by: number): Promise<void> {
   const bytes = readFileSync(path);
   const file = openSync(target, 'w');

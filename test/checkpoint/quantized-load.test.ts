@@ -1,5 +1,5 @@
-// Quantized models are repacked into the pool at load: every type loads and computes, the file is let go, memory stays
-// near the file's size, and what is cancelled, unsupported or beyond the budget leaves nothing.
+// Quantized models are repacked into the pool when they are loaded: every type loads and computes, the file's pages are
+// released, memory stays near the file's size, and a load that is cancelled or refused leaves nothing.
 import { execFile } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { Engine } from '../../src/engine.js';
 import { quantizedFormats } from '../../src/ops/quantized/quantized-type.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
-import { writeRandomModel } from '../support/models/random-architecture.js';
+import { writeRandomModel } from '../support/models/random-model.js';
 import type { WeightType } from '../support/models/random-weights.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
@@ -121,7 +121,7 @@ describe('nothing is left of a load', () => {
   });
 });
 
-/** What a process holds that only loads a model, by the kernel's account; the process itself is not counted. */
+/** How much a process's resident set grows by loading a model, as the kernel reports it. */
 async function residentAfterLoad(path: string) {
   const source = `
     import { readFileSync } from 'node:fs';
@@ -148,7 +148,7 @@ test('the resident set stays near the size of the file', { timeout: 120_000 }, a
   const { size } = statSync(path);
   expect(size).toBeGreaterThan(150e6);
   const { loaded, used } = await residentAfterLoad(path);
-  // What the header, the tokenizer and the programs take, and a session's pages, beside the weights.
+  // Beside the weights: the header, the tokenizer, the programs and a session's pages.
   const slackBytes = 24 << 20;
   expect(loaded).toBeLessThan(1.15 * size + slackBytes);
   expect(loaded).toBeGreaterThan(0.9 * size);

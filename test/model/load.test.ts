@@ -9,7 +9,7 @@ import type { MetadataValue } from '../../src/metadata/value-types.js';
 import type { LoadModelOptions } from '../../src/model/load.js';
 import { bundledModelPath, card } from '../support/models/bundled-model.js';
 import { modelFiles, tiny, untilRunning } from '../support/models/model-files.js';
-import type { LlamaContent, RandomLlama } from '../support/models/random-model.js';
+import type { LlamaContent, RandomLlama } from '../support/models/random-llama.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
 

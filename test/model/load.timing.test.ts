@@ -7,7 +7,7 @@ import { afterAll, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { tinyFolder } from '../support/models/huggingface-folder.js';
 import { modelFiles } from '../support/models/model-files.js';
-import type { RandomLlama } from '../support/models/random-model.js';
+import type { RandomLlama } from '../support/models/random-llama.js';
 
 const write = modelFiles();
 const folder = temporaryFolder();

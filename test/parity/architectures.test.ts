@@ -1,7 +1,7 @@
 // Random models of every architecture against llama.cpp on the same file: logits, and the greedy tokens.
 import { test } from 'vitest';
 import { modelPaths, someIds } from '../support/models/model-files.js';
-import { f32, type RandomModel, text, u32 } from '../support/models/random-architecture.js';
+import { f32, type RandomModel, text, u32 } from '../support/models/random-model.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { expectParity, logitBounds, sharedLlama } from './support.js';
 

@@ -1,7 +1,7 @@
 // Random encoders of every architecture against llama.cpp on the same file: the pooled vectors.
 import { expect, test } from 'vitest';
 import { modelPaths, someIds } from '../support/models/model-files.js';
-import { type RandomModel, text } from '../support/models/random-architecture.js';
+import { type RandomModel, text } from '../support/models/random-model.js';
 import { normalisedError } from '../support/numbers.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { sharedLlama } from './support.js';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
 import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
-import type { RandomLlama } from '../support/models/random-model.js';
+import type { RandomLlama } from '../support/models/random-llama.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { expectParity, logitBounds, sharedLlama } from './support.js';
 

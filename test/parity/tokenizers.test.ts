@@ -13,7 +13,7 @@ import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.j
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { nastyText } from '../support/damage/nasty-text.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
-import { f32, text, u32 } from '../support/models/random-architecture.js';
+import { f32, text, u32 } from '../support/models/random-model.js';
 import { sharedLlama } from './support.js';
 import { openHuggingFace, type RealFiles, realVocabularies } from './vocabularies.js';
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { supportedTensorTypes } from '../../src/checkpoint/gguf/tensor-types.js';
 import { modelPaths, someIds } from '../support/models/model-files.js';
-import type { RandomModel } from '../support/models/random-architecture.js';
+import type { RandomModel } from '../support/models/random-model.js';
 import type { WeightType } from '../support/models/random-weights.js';
 import { blockTypes } from '../support/oracles/ggml-blocks.js';
 import { sharedEngines } from '../support/running/engines.js';

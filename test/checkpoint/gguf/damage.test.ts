@@ -10,7 +10,7 @@ import { tensorBytes } from '../../support/models/gguf-tensors.js';
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-/** A file of some hundred bytes with every kind of value, that ends where its last tensor ends. */
+/** A file of some hundred bytes with every kind of value, which ends with its last tensor. */
 function smallFile(): Buffer {
   const bytes = header(2, 8);
   bytes.string('general.alignment').type('u32').u32(32);

@@ -1,12 +1,13 @@
-// A mutation fuzzer over whole GGUF models of every kind of tokenizer: header, metadata, tensor list, vocabulary, and the
-// architecture's checks. What must hold of a mutant is in test/support/damage/fuzz.ts. Seeded: failures repeat.
+// A mutation fuzzer over whole GGUF models of every kind of tokenizer: header, metadata, tensor list, vocabulary, and
+// the architecture's checks. test/support/damage/fuzz.ts says what must hold of a mutant. Seeded: failures can be
+// repeated.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, test } from 'vitest';
 import { expectOpenedOrRefused, fuzzTimeout } from '../../support/damage/fuzz.js';
 import { damageBytes } from '../../support/damage/mutations.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { modelPaths } from '../../support/models/model-files.js';
-import type { RandomModel } from '../../support/models/random-architecture.js';
+import type { RandomModel } from '../../support/models/random-model.js';
 import { count, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { sharedEngines } from '../../support/running/engines.js';
 

@@ -1,4 +1,4 @@
-// The GGUF reader: what it finds in the bundled model, and how it refuses files that are not what they say.
+// The GGUF reader: the contents of the bundled model, and the refusal of corrupt and hostile files.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
@@ -121,7 +121,7 @@ describe('reading a tensor', () => {
     });
   });
 
-  test('stops between pieces when its signal fires', async () => {
+  test('stops between chunks when its signal fires', async () => {
     const path = folder.file('large.gguf');
     const elements = 16 << 20;
     writeFileSync(path, tensorFile([{ dims: [elements] }]));

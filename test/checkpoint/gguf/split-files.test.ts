@@ -1,5 +1,4 @@
-// Split GGUF files: any part opens the model, which then is that of the whole file; parts that are missing, or do not
-// fit together, are refused by name.
+// Split GGUF files: any part opens the whole model; parts that are missing or inconsistent are refused by name.
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../src/base/errors.js';
@@ -8,7 +7,7 @@ import { openCheckpoint } from '../../../src/checkpoint/open-checkpoint.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { modelFiles, someIds, tiny } from '../../support/models/model-files.js';
-import type { LlamaContent } from '../../support/models/random-model.js';
+import type { LlamaContent } from '../../support/models/random-llama.js';
 import { expectRejection } from '../../support/rejections.js';
 import { sharedEngines } from '../../support/running/engines.js';
 
@@ -29,7 +28,7 @@ beforeAll(async () => {
 
 type Keys = Record<string, number | undefined>;
 
-/** Writes the model in parts of some tensors each. `change` may spoil a part's keys or its tensors. */
+/** Writes the model in parts of some tensors each. @param change may damage a part's keys or its tensors */
 async function split(
   change: (part: { index: number; keys: Keys; tensors: LlamaContent['tensors'] }) => void = () => {},
   count = 3,
@@ -122,7 +121,7 @@ describe('parts are refused', () => {
       /is 4, where 3 parts/,
     ],
     ['without their number', ({ index, keys }) => void (index === 2 && delete keys.no), 0, /split\.no" is missing/],
-    ['one of which knows nothing of it', ({ index, keys }) => void (index === 1 && delete keys.count), 0, /missing/],
+    ['one of which has no key for it', ({ index, keys }) => void (index === 1 && delete keys.count), 0, /missing/],
     [
       'with a tensor in two of them',
       ({ index, tensors }) => void (index === 1 && tensors.push(content.tensors[0] as (typeof tensors)[0])),

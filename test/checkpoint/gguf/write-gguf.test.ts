@@ -1,5 +1,5 @@
-// The GGUF writer against the reader: what is written comes back, and what does not fit together is refused. Also that
-// reading a vocabulary of full size leaves the event loop free.
+// The GGUF writer against the reader: what is written is read back, and inconsistent content is refused. Reading a
+// vocabulary of full size does not block the event loop.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import { bundledModelPath } from '../../support/models/bundled-model.js';
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { readTensorInto, tensorOf } from '../../support/models/gguf-tensors.js';
-import { randomVocabulary, writeRandomLlama } from '../../support/models/random-model.js';
+import { randomVocabulary, writeRandomLlama } from '../../support/models/random-llama.js';
 import { measureLoopDelay } from '../../support/running/event-loop.js';
 
 const folder = temporaryFolder();
@@ -76,8 +76,8 @@ const anyTensor: fc.Arbitrary<Tensor> = fc
     return { type, shape: [...outer, blocks * elements], bytes };
   });
 
-async function* inPieces(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+async function* inChunks(bytes: Uint8Array, chunkBytes: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
 }
 
 describe('what is written comes back', () => {
@@ -95,11 +95,11 @@ describe('what is written comes back', () => {
         names,
         alignment,
         fc.integer({ min: 1, max: 500 }),
-        async (values, tensors, align, piece) => {
+        async (values, tensors, align, chunk) => {
           const entries = [...values];
           if (align !== undefined) entries.push(['general.alignment', { type: 'u32', value: align }]);
           const sources = tensors.map(([name, { type, shape, bytes }], i): GgufTensorSource => {
-            return { name, type, shape, data: i % 2 === 0 ? bytes : inPieces(bytes, piece) };
+            return { name, type, shape, data: i % 2 === 0 ? bytes : inChunks(bytes, chunk) };
           });
           await writeGguf(path, { metadata: entries, tensors: sources });
           await using file = await openGguf(path);
@@ -161,7 +161,7 @@ describe('what is written comes back', () => {
   });
 });
 
-describe('what does not fit together is refused', () => {
+describe('inconsistent content is refused', () => {
   const tensor = (overrides: Partial<GgufTensorSource>): GgufTensorSource => {
     return { name: 'w', type: 'F32', shape: [2, 4], data: new Float32Array(8), ...overrides };
   };
@@ -175,7 +175,7 @@ describe('what does not fit together is refused', () => {
     ['a name that occurs twice', 'tensor "w" occurs twice', [tensor({}), tensor({})]],
     ['too few bytes', 'has 32 bytes, but only 28 were given', [tensor({ data: new Float32Array(7) })]],
     ['too many bytes', 'has 32 bytes, but more were given', [tensor({ data: new Float32Array(9) })]],
-    ['too many pieces', 'more were given', [tensor({ data: [new Float32Array(8), new Float32Array(8)] })]],
+    ['too many chunks', 'more were given', [tensor({ data: [new Float32Array(8), new Float32Array(8)] })]],
   ])('%s', async (_, message, tensors) => {
     const path = folder.file('refused.gguf');
     await expect(writeGguf(path, { metadata: [], tensors })).rejects.toMatchObject({

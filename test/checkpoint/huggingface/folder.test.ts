@@ -1,4 +1,4 @@
-// Folders of Hugging Face: the weights of a GGUF file under the other names give the same logits, and damaged folders are
+// Hugging Face folders: the weights of a GGUF file, under the folder's names, give the same logits; damaged folders are
 // refused by typed errors.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

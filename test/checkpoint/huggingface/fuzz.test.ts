@@ -1,5 +1,6 @@
-// A mutation fuzzer over Hugging Face folders: headers of safetensors files, their index, config.json, tokenizer.json of
-// every kind, and tokenizer_config.json. What must hold of a mutant is in test/support/damage/fuzz.ts. Seeded: failures repeat.
+// A mutation fuzzer over Hugging Face folders: headers of safetensors files, their index, config.json, tokenizer.json
+// of every kind, and tokenizer_config.json. test/support/damage/fuzz.ts says what must hold of a mutant. Seeded:
+// failures can be repeated.
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, test } from 'vitest';
@@ -13,7 +14,7 @@ const engines = sharedEngines();
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-/** Damages one file of a folder: as JSON or as bytes. Of safetensors the header alone. */
+/** Damages one file of a folder, as JSON or as bytes; of a safetensors file only the header. */
 function damageFile(name: string, whole: Buffer, pick: Pick): Buffer {
   if (!name.endsWith('.safetensors')) {
     return pick(4) === 0 ? damageBytes(whole, whole.length, pick) : Buffer.from(damageJson(`${whole}`, pick));

@@ -1,4 +1,4 @@
-// engine.quantizeModel: which tensor gets which type, what the file holds, and that a failure leaves nothing behind.
+// engine.quantizeModel: the type of each tensor, the contents of the file, and that a failure leaves nothing behind.
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { bundledModelF32Path, bundledModelPath, readFixtureText } from '../../su
 import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { tensorBytes, tensorOf } from '../../support/models/gguf-tensors.js';
 import { tiny } from '../../support/models/model-files.js';
-import { type LlamaContent, writeRandomLlama } from '../../support/models/random-model.js';
+import { type LlamaContent, writeRandomLlama } from '../../support/models/random-llama.js';
 import { type BlockType, decodeBlocks } from '../../support/oracles/ggml-blocks.js';
 import { expectAbort, expectRejection } from '../../support/rejections.js';
 
@@ -29,7 +29,7 @@ async function readTensor(path: string, name: string): Promise<{ type: string; b
   return { type: info.type, bytes: await tensorBytes(file, info) };
 }
 
-/** Writes a random model, changed, and gives its path. */
+/** Writes a random model. @returns its path */
 async function randomModel(name: string, change?: (content: LlamaContent) => void): Promise<string> {
   const path = folder.file(name);
   await writeRandomLlama(path, { ...tiny, dim: 256, heads: 4, ffn: 512, layers: 8, tied: false }, change);
@@ -208,7 +208,7 @@ describe('refuses, and leaves nothing', () => {
 });
 
 test('perplexity grows as bits get fewer, and not by much', async () => {
-  // Long enough that the order is no accident of the text.
+  // Long enough that the order does not depend on the text.
   const text = readFixtureText('heldout.txt').slice(0, 40_000);
   const perplexities: number[] = [];
   const measure = async (path: string) => {

@@ -9,7 +9,7 @@ import {
 } from '../../../src/ops/quantized/quantize-blocks.js';
 import { halfFromNumber, halfToNumber } from '../../../src/tensor/elements/half.js';
 import { Numbers } from '../../support/numbers.js';
-import { type BlockType, blockFormats, decodeBlocks, randomBlocks } from '../../support/oracles/ggml-blocks.js';
+import { type BlockType, blockLayouts, decodeBlocks, randomBlocks } from '../../support/oracles/ggml-blocks.js';
 import { expectRejection } from '../../support/rejections.js';
 
 let engine: Engine;
@@ -71,7 +71,7 @@ describe('the error of normally distributed weights', () => {
 });
 
 describe.each(targets)('%s', (to) => {
-  const { elements } = blockFormats[to];
+  const { elements } = blockLayouts[to];
 
   test('groups that its integers can hold are kept', async () => {
     // Blocks of one scale whose integers reach both ends: decoded, they are what a search must find again.

@@ -1,7 +1,7 @@
-// Runs a fuzzer of model files: each mutant opens or is refused with a typed error of one short line, without asking for
-// more memory at once than twice its size. Of those that open, tensors lie within their files, text becomes tokens and
-// back, and some are loaded and computed; nothing of them is left. Goes further than usual, and elsewhere, with
-// FUZZ_TIMES=10 FUZZ_SEED=8 in the environment.
+// Runs a fuzzer of model files. Each mutant opens, or is refused with a typed error of one short line, without
+// allocating more than twice its size at once. If it opens, its tensors are inside its files and its tokenizer works;
+// some are loaded and computed, and leave nothing behind. FUZZ_TIMES=10 FUZZ_SEED=8 in the environment runs more
+// mutants, and others.
 import { expect } from 'vitest';
 import { architectureOf } from '../../../src/architectures/registry.js';
 import { TesseraeError } from '../../../src/base/errors.js';
@@ -14,28 +14,28 @@ import { type Pick, picker } from './mutations.js';
 const times = Number(process.env.FUZZ_TIMES ?? 1);
 const seed = Number(process.env.FUZZ_SEED ?? 7);
 
-/** For a test of as many mutants as usual. */
+/** The timeout of a test, in milliseconds. */
 export const fuzzTimeout = 300_000 * times;
 
-/** Of those that open, one in so many is loaded. */
+/** One in so many of the mutants that open is loaded. */
 const openedPerLoad = 8;
 const longestMessage = 1000;
 const sample = 'the band and 漢é\n <user> the';
 
 export interface Fuzzing {
   readonly engine: Engine;
-  /** As many as usual. */
+  /** How many, at FUZZ_TIMES=1. */
   readonly mutants: number;
-  /** A model that loads. */
+  /** The path of a valid model. */
   readonly sound: string;
-  /** Where the mutants are. */
+  /** The path of the mutants. */
   readonly path: string;
   /** Writes the next mutant. @returns its size in bytes, of all its files */
   readonly write: (pick: Pick) => number;
 }
 
 export async function expectOpenedOrRefused({ engine, mutants, sound, path, write }: Fuzzing): Promise<void> {
-  // What is made once for all files is there before anything counts.
+  // Caches that are filled once for all files are filled before memory is measured.
   encode(await open(sound));
   await load(engine, sound);
   const pick = picker(seed);
@@ -71,7 +71,7 @@ export async function expectOpenedOrRefused({ engine, mutants, sound, path, writ
   expect(process.memoryUsage().rss - before.rss).toBeLessThan(256 << 20);
 }
 
-/** Opens a model as a load does, up to where the weights are read. */
+/** Opens a model as loading does, up to the reading of the weights. */
 async function open(path: string): Promise<Tokenizer> {
   await using checkpoint = await openCheckpoint(path);
   for (const { file, position, sizeBytes } of checkpoint.tensors.values()) {
@@ -96,7 +96,7 @@ async function outcome(work: () => Promise<void>): Promise<unknown> {
   }
 }
 
-/** Loads what opened, and computes with it. */
+/** Loads a model and computes with it. */
 async function load(engine: Engine, path: string): Promise<void> {
   using model = await engine.loadModel(path);
   const ids = [0, 1, 2].map((id) => id % model.info.vocabulary);

@@ -1,5 +1,5 @@
-// Damages files as strangers might: bits, lengths and pieces of any bytes, and values and structure of JSON. Everything
-// is decided by a source of random numbers. Used by the fuzzers.
+// Damages files at random: bits, lengths and ranges of bytes, and values and structure of JSON. A source of random
+// numbers decides everything. Used by the fuzzers.
 import { randomSource } from '../models/random-weights.js';
 
 /** An integer from 0 to under `below`. */
@@ -12,7 +12,7 @@ export function picker(seed: number): Pick {
 
 const lengths = [0, 1, 2, 7, 8, 0x7f, 0x80, 0xffff, 0x7fffffff, 0xffffffff];
 
-/** A copy with one to three changes in its first `most` bytes: bits, bytes, length fields, pieces moved, or cut off. */
+/** A copy with one to three changes in its first `most` bytes: bits, bytes, length fields, ranges moved, or a cut. */
 export function damageBytes(whole: Buffer, most: number, pick: Pick): Buffer {
   const bytes = Buffer.from(whole);
   for (let change = 1 + pick(3); change > 0; change--) {
@@ -28,7 +28,7 @@ export function damageBytes(whole: Buffer, most: number, pick: Pick): Buffer {
   return bytes;
 }
 
-/** Stands for an array in an array, and so on: deeper than a stack, so that it is written as text. */
+/** A placeholder for arrays nested deeper than a stack allows, which are written as text. */
 const deep = '@deep@';
 const depth = 50_000;
 const oddValues: readonly ((pick: Pick) => unknown)[] = [
@@ -56,7 +56,9 @@ interface Place {
   readonly key: string | number;
 }
 
-/** A place anywhere in a document, by steps down from the root; large lists do not crowd out the rest. */
+/**
+ * A random place in a document, found by steps down from the root, so that large lists do not get most of the picks.
+ */
 function pickPlace(root: object, pick: Pick): Place | undefined {
   let place: Place | undefined;
   let value: unknown = root;
@@ -70,7 +72,7 @@ function pickPlace(root: object, pick: Pick): Place | undefined {
   return place;
 }
 
-/** Changes one to three values of a JSON document: odd ones, moved ones, none, or under other keys. */
+/** Changes one to three values of a JSON document: replaces, moves or removes them, or renames their keys. */
 export function damageJson(text: string, pick: Pick): string {
   const root: object = JSON.parse(text);
   changeValues(root, pick);
@@ -92,7 +94,7 @@ function changeValues(root: object, pick: Pick): void {
       const other = pickPlace(root, pick);
       if (other === undefined) continue;
       const value = (other.holder as Record<string | number, unknown>)[other.key];
-      // A copy, so that no document holds itself.
+      // A copy, so that no document contains itself.
       holder[place.key] = value === undefined ? null : structuredClone(value);
     }
     if (kind === 4) {

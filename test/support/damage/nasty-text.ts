@@ -1,5 +1,5 @@
-// Pieces of text at which tokenizers differ: contractions, cases, scripts, marks, numbers, white space, emoji. Used by the
-// tests of the tokenizers, which join them at random.
+// Fragments of text at which tokenizers differ: contractions, cases, scripts, marks, numbers, white space, emoji. Used
+// by the tests of the tokenizers, which join them at random.
 import { randomSource } from '../models/random-weights.js';
 
 export const nastyParts: readonly string[] = [
@@ -60,7 +60,7 @@ export const nastyParts: readonly string[] = [
   '\u00ad',
 ];
 
-/** Blocks of characters whose classes are alike in all versions of Unicode that are in use. */
+/** Ranges of characters whose classes are the same in all versions of Unicode that are in use. */
 const blocks: readonly (readonly [first: number, last: number])[] = [
   [0x21, 0x24f],
   [0x391, 0x3a1],
@@ -82,7 +82,7 @@ const blocks: readonly (readonly [first: number, last: number])[] = [
   [0x20000, 0x2a6d6],
 ];
 
-/** A text of such pieces, of characters of any script, and of some of `more`. The same for the same seed. */
+/** A text of such fragments, of characters of any script, and of some of `more`. The same for the same seed. */
 export function nastyText(seed: number, more: readonly string[] = []): string {
   const random = randomSource(seed + 1);
   const pick = <T>(from: readonly T[]) => from[Math.floor((random() + 1) * 0.5 * from.length)] as T;

@@ -1,5 +1,5 @@
-// The architectures that the folders of src/architectures hold, whether the registry has them or not. Used by the tests that
-// hold all of them to something.
+// All architectures in the folders of src/architectures, found without the registry. Used by tests that cover each of
+// them.
 import { readdirSync } from 'node:fs';
 import type { Architecture } from '../../../src/architectures/architecture.js';
 

@@ -1,4 +1,5 @@
-// Where the bundled model, its F32 twin and the texts and figures of its card are. Used by the model tests.
+// The paths of the bundled model and of the same model in F32, and the texts and figures of its card. Used by the tests
+// of models.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -15,7 +16,7 @@ interface TextFigures {
   f16: { nll: number; perplexity: number };
 }
 
-/** Figures of a float64 reference implementation; `card.method` says how the perplexities were taken. */
+/** Figures of a float64 reference implementation; `card.method` says how the perplexities were computed. */
 export interface ModelCard {
   parameters: number;
   vocabulary: number;

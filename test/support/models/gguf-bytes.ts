@@ -1,4 +1,4 @@
-// Spells GGUF files byte by byte, wrong ones too, without the library's writer. Used by the tests of the reader.
+// Makes GGUF files byte by byte, invalid ones too, without the library's writer. Used by the tests of the reader.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

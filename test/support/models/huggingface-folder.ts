@@ -1,8 +1,8 @@
-// Writes folders as Hugging Face has them: safetensors files, config.json and a byte-level tokenizer.json. Used by the
-// tests of such folders, and as seeds by the fuzzer.
+// Writes Hugging Face folders: safetensors files, config.json and tokenizer.json. Used by the tests of such folders,
+// and by the fuzzer for its seeds.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomVocabulary } from './random-model.js';
+import { randomVocabulary } from './random-llama.js';
 
 export interface FolderTensor {
   readonly dtype: 'F32' | 'F16' | 'BF16';
@@ -10,7 +10,7 @@ export interface FolderTensor {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes of a safetensors file. `pad` blanks at the end of the header misplace the tensors. */
+/** The bytes of a safetensors file. @param pad blanks at the end of the header, which misalign the tensors */
 export function safetensorsBytes(tensors: ReadonlyMap<string, FolderTensor>, pad = 0): Buffer {
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let at = 0;
@@ -26,7 +26,7 @@ export function safetensorsBytes(tensors: ReadonlyMap<string, FolderTensor>, pad
   return Buffer.concat([length, text, blanks, ...[...tensors.values()].map(({ bytes }) => bytes)]);
 }
 
-/** The vocabulary of random models, as tokenizer.json spells it. */
+/** A tokenizer.json with the vocabulary of random models. */
 export function tokenizerJson(vocab = 300, seed = 1): object {
   const { tokens, merges } = randomVocabulary(vocab, seed);
   return {
@@ -39,7 +39,7 @@ export function tokenizerJson(vocab = 300, seed = 1): object {
 
 export interface FolderContent {
   readonly config: object;
-  /** By the names of the files; one `model.safetensors` has no index. */
+  /** By file name. A single `model.safetensors` needs no index. */
   readonly files: ReadonlyMap<string, Buffer>;
   readonly index?: object;
   readonly tokenizer?: object;
@@ -154,7 +154,7 @@ const tinyKinds = {
 } as const;
 
 /**
- * Writes a folder that loads, with every kind of file: to be mutated. Its weights are split into two files.
+ * Writes a valid folder with every kind of file, for mutation. Its weights are split into two files.
  * @param vocab of the byte-level tokenizer
  */
 export function tinyFolder(path: string, kind: keyof typeof tinyKinds, vocab?: number): void {

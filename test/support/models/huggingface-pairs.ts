@@ -1,9 +1,9 @@
-// Random models of every architecture with the config and the names of tensors that their Hugging Face folders have. Used by
-// the tests of such folders.
+// Random models of every architecture, each with the config and the tensor names of its Hugging Face folder. Used by
+// the tests of such folders, and by those of the registry.
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { tensorBytes } from './gguf-tensors.js';
 import type { FolderTensor } from './huggingface-folder.js';
-import { type RandomModel, text } from './random-architecture.js';
+import { type RandomModel, text } from './random-model.js';
 
 const rotaryNames: [RegExp, string][] = [
   [/^token_embd\./, 'model.embed_tokens.'],
@@ -90,7 +90,7 @@ const encoderSizes = {
   hidden_act: 'gelu',
 };
 
-/** A model, and the folder that it would have come from. */
+/** A model, and what its folder would contain. */
 export interface Pair {
   readonly names: readonly [RegExp, string][];
   readonly model: RandomModel;
@@ -102,7 +102,7 @@ export const pairs: readonly [what: string, pair: Pair][] = [
     'llama',
     {
       names: plainNames,
-      // The rows of q and k are those of a folder here, in the GGUF file too.
+      // The GGUF file has the rows of q and k in a folder's order, too.
       model: { architecture: 'llama', kvHeads: 2, metadata: { 'tesserae.rope.style': text('halfSplit') } },
       config: { ...sizes, model_type: 'llama', tie_word_embeddings: true },
     },
@@ -163,7 +163,7 @@ export const pairs: readonly [what: string, pair: Pair][] = [
     },
   ],
   [
-    'gemma3 in BF16, the text part of a model that sees',
+    'gemma3 in BF16, the text part of a vision model',
     {
       names: gemmaNames.map(([pattern, name]) => [pattern, `language_model.${name}`]),
       model: { architecture: 'gemma3', kvHeads: 2, layers: 7, headDim: 16, type: 'BF16' },
@@ -255,7 +255,7 @@ export const pairs: readonly [what: string, pair: Pair][] = [
   ],
 ];
 
-/** The tensors of a GGUF file as a folder has them. */
+/** The tensors of a GGUF file, as a folder stores them. */
 export async function translated(path: string, { names, model }: Pair): Promise<Map<string, FolderTensor>> {
   await using file = await openGguf(path);
   const tensors = new Map<string, FolderTensor>();

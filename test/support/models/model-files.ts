@@ -1,12 +1,12 @@
-// Random models for the tests of the model room: one small shape, files that go with the test file, and waiting until
-// a model computes.
+// Random models for tests: two shapes, temporary files that are removed after the last test, and waiting until a model
+// computes.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 import type { Engine } from '../../../src/engine.js';
 import { Numbers } from '../numbers.js';
 import { temporaryFolder } from './gguf-bytes.js';
-import { type RandomModel, writeRandomModel } from './random-architecture.js';
-import { type LlamaContent, type RandomLlama, writeRandomLlama } from './random-model.js';
+import { type LlamaContent, type RandomLlama, writeRandomLlama } from './random-llama.js';
+import { type RandomModel, writeRandomModel } from './random-model.js';
 
 /** Small enough that its single tokens are computed on the calling thread. */
 export const tiny: RandomLlama = {
@@ -21,7 +21,7 @@ export const tiny: RandomLlama = {
   tied: true,
 };
 
-/** Large enough for the team, with tiles for several workers. */
+/** Large enough to be computed by several workers. */
 export const small: RandomLlama = { ...tiny, dim: 128, heads: 8, ffn: 352, vocab: 1000, type: 'F16', tied: false };
 
 /** Call at the top of a test file. The result writes a model, gives its path, and removes it after the last test. */
@@ -53,7 +53,7 @@ export function someIds(count: number, vocabulary: number): number[] {
   return [...new Numbers(count).integers(count, 0, vocabulary - 1)];
 }
 
-/** Waits until a program of `work` is on the workers. False when the work was done before one was seen there. */
+/** Waits until the workers run a program of `work`. False when the work finished before that was seen. */
 export async function untilRunning(engine: Engine, work: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const settle = () => {

@@ -1,12 +1,12 @@
-// The data of random tensors for model files, seeded, in pieces, in every type that files can have. Knows nothing of
-// models. Used by the makers of random models.
+// The data of random tensors for model files: seeded, in chunks, in every type that can be loaded. Does not depend on
+// the model. Used by random-llama.ts and random-model.ts.
 import type { GgufTensorSource } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { narrowAll, type SixteenBitFormat, sixteenBitFormats } from '../../../src/tensor/elements/half.js';
-import { type BlockType, blockFormats, blockTypes, randomBlocks } from '../oracles/ggml-blocks.js';
+import { type BlockType, blockLayouts, blockTypes, randomBlocks } from '../oracles/ggml-blocks.js';
 
 export type WeightType = 'F32' | 'F16' | 'BF16' | BlockType;
 
-/** Marsaglia's xorshift32: all that random weights need. Gives numbers in [-1, 1). */
+/** Marsaglia's xorshift32, which is good enough for weights. Gives numbers in [-1, 1). */
 export function randomSource(seed: number): () => number {
   let state = Math.imul(seed, 0x9e3779b1) || 1;
   return () => {
@@ -23,9 +23,9 @@ export interface Spread {
   readonly seed: number;
 }
 
-const pieceElements = 1 << 18;
-/** A prime: rows of blocks that repeat after so many are not the same rows. */
-const pieceBlocks = 4093;
+const chunkElements = 1 << 18;
+/** A prime: when blocks repeat after so many, rows still differ. */
+const chunkBlocks = 4093;
 
 /** A tensor of uniform random numbers around `center`. Quantized types are centred at 0. */
 export function randomTensor(
@@ -43,43 +43,43 @@ export function randomTensor(
   return { name, type, shape, data: narrowed(floats, sixteenBitFormats[type === 'F16' ? 'f16' : 'bf16']) };
 }
 
-/** Uniform random floats in pieces; each iteration begins anew. */
+/** Uniform random floats in chunks; each iteration starts from the beginning. */
 function randomFloats(count: number, { center, spread, seed }: Spread): Iterable<Float32Array> {
   return {
     *[Symbol.iterator]() {
       const random = randomSource(seed);
-      for (let left = count; left > 0; left -= pieceElements) {
-        const piece = new Float32Array(Math.min(left, pieceElements));
-        for (let i = 0; i < piece.length; i++) piece[i] = center + spread * random();
-        yield piece;
+      for (let left = count; left > 0; left -= chunkElements) {
+        const chunk = new Float32Array(Math.min(left, chunkElements));
+        for (let i = 0; i < chunk.length; i++) chunk[i] = center + spread * random();
+        yield chunk;
       }
     },
   };
 }
 
-function narrowed(pieces: Iterable<Float32Array>, format: SixteenBitFormat): Iterable<Uint16Array> {
+function narrowed(chunks: Iterable<Float32Array>, format: SixteenBitFormat): Iterable<Uint16Array> {
   return {
     *[Symbol.iterator]() {
-      for (const piece of pieces) {
-        const narrowPiece = new Uint16Array(piece.length);
-        narrowAll(format, piece, narrowPiece);
-        yield narrowPiece;
+      for (const chunk of chunks) {
+        const bits = new Uint16Array(chunk.length);
+        narrowAll(format, chunk, bits);
+        yield bits;
       }
     },
   };
 }
 
 function blocks(type: BlockType, count: number, { spread, seed }: Spread): Iterable<Uint8Array> {
-  const { elements, sizeBytes } = blockFormats[type];
+  const { elements, sizeBytes } = blockLayouts[type];
   if (count % elements !== 0) throw new RangeError(`${count} elements are no whole blocks of ${type}`);
   return {
     *[Symbol.iterator]() {
       // Root mean square of numbers that are uniform within the spread.
       const size = spread / Math.sqrt(3);
       const total = count / elements;
-      const piece = randomBlocks(type, Math.min(total, pieceBlocks), { seed, size });
-      for (let left = total; left > 0; left -= pieceBlocks) {
-        yield piece.subarray(0, Math.min(left, pieceBlocks) * sizeBytes);
+      const chunk = randomBlocks(type, Math.min(total, chunkBlocks), { seed, size });
+      for (let left = total; left > 0; left -= chunkBlocks) {
+        yield chunk.subarray(0, Math.min(left, chunkBlocks) * sizeBytes);
       }
     },
   };

@@ -5,7 +5,7 @@ import type { MetadataValue } from '../../../src/metadata/value-types.js';
 
 export interface SmallToken {
   readonly text: string;
-  /** As `tokenizer.ggml.token_type` has it; 1 when absent. */
+  /** The value in `tokenizer.ggml.token_type`; 1 when absent. */
   readonly type?: number;
   readonly score?: number;
 }

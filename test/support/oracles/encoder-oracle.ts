@@ -1,5 +1,5 @@
-// The encoders in float64 and plain loops: BERT, Nomic's and Jina's. As the oracle of the decoders, it goes by the tensors
-// of the file and takes nothing from the library but the reader.
+// The oracle of the encoders BERT, Nomic's and Jina's: float64 and plain loops. Like the oracle of the decoders, it
+// follows the tensors of the file, and uses nothing of the library but the reader.
 
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
@@ -98,7 +98,7 @@ export class EncoderOracle {
     });
   }
 
-  /** What a score loses for each position of distance: geometric in the heads, the rest between those of a power of two. */
+  /** ALiBi's slopes: a geometric sequence over the heads; heads beyond a power of two lie between the others. */
   #slope(head: number, heads: number): number {
     if (this.#architecture !== 'jina-bert-v2') return 0;
     const bias = this.#metadata.number('jina-bert-v2.attention.max_alibi_bias');

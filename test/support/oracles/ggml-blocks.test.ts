@@ -1,10 +1,11 @@
-// The block oracle itself: blocks spelled by hand, every group and every bit of each format, and the random makers.
+// Tests of the block oracle itself: blocks made by hand, every group and every bit of each block type, and random
+// blocks.
 import { describe, expect, test } from 'vitest';
 import { tensorTypeCodes, tensorTypes } from '../../../src/checkpoint/gguf/tensor-types.js';
 import { halfFromNumber, halfToNumber } from '../../../src/tensor/elements/half.js';
 import {
   type BlockType,
-  blockFormats,
+  blockLayouts,
   blocksSizeBytes,
   blockTypes,
   decodeBlocks,
@@ -31,7 +32,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 test('sizes are those of the format', () => {
   for (const type of blockTypes) {
     const known = tensorTypes.get(tensorTypeCodes.get(type) as number);
-    expect({ type, elements: blockFormats[type].elements, bytes: blockFormats[type].sizeBytes }).toEqual({
+    expect({ type, elements: blockLayouts[type].elements, bytes: blockLayouts[type].sizeBytes }).toEqual({
       type,
       elements: known?.blockElements,
       bytes: known?.blockBytes,
@@ -43,7 +44,7 @@ test('sizes are those of the format', () => {
 });
 
 describe('blocks of 32', () => {
-  // Byte j holds j in its low nibble and 15 - j in its high one.
+  // Byte j has j in its low nibble and 15 - j in its high one.
   const nibbles = bytesOf(16, (j) => j | ((15 - j) << 4));
   const quotients = [...upTo(16), ...upTo(16).reverse()];
 
@@ -82,7 +83,7 @@ describe('blocks of 32', () => {
 });
 
 describe('blocks of 256', () => {
-  // Chosen so that each 32 elements are told from the others, and each element from its neighbours.
+  // Chosen so that each group of 32 elements differs from the others, and each element from its neighbours.
   const twoBits = bytesOf(
     64,
     (j) => (j % 4) | (((j >> 2) % 4) << 2) | ((j < 32 ? 1 : 2) << 4) | ((j < 32 ? 3 : 0) << 6),
@@ -136,7 +137,7 @@ describe('blocks of 256', () => {
   });
 
   test('Q5_K', () => {
-    // Byte j holds the fifth bits of elements j, j + 32 …: here of those 32s whose number equals j % 8.
+    // Byte j has the fifth bits of elements j, j + 32 …: here of those 32s whose number equals j % 8.
     const fifth = bytesOf(32, (j) => 1 << (j % 8));
     const expected = nibbles.map((q, i) => {
       const isSet = (i % 32) % 8 === i >> 5;
@@ -180,7 +181,7 @@ test('blocks stand one after the other, and half blocks are refused', () => {
 });
 
 test.each(blockTypes)('random blocks of %s are finite, of the wanted size, around zero, and seeded', (type) => {
-  const { sizeBytes, scaleAt, elements } = blockFormats[type];
+  const { sizeBytes, scaleAt, elements } = blockLayouts[type];
   const bytes = randomBlocks(type, 65_536 / elements, { seed: 3, size: 0.1 });
   const values = decodeBlocks(type, bytes);
   const size = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);

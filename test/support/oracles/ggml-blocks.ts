@@ -1,5 +1,5 @@
-// The block formats of GGUF in plain float64, one element at a time, and makers of random blocks: the oracle of all
-// quantized kernels and models. Written from ggml's format (ggml-common.h), knows nothing of our kernels.
+// GGUF's block types in plain float64, one element at a time, and random blocks of each: the oracle of all quantized
+// kernels and models. Written from ggml's definition (ggml-common.h), independent of our kernels.
 import { halfFromNumber, halfToNumber } from '../../../src/tensor/elements/half.js';
 import { Numbers } from '../numbers.js';
 
@@ -17,11 +17,13 @@ export type BlockType =
   | 'IQ4_NL'
   | 'IQ4_XS';
 
-export interface BlockFormat {
+export interface BlockLayout {
   /** Elements in a block. */
   readonly elements: number;
   readonly sizeBytes: number;
-  /** Where the half-precision scale stands in a block, and that of the minima, where the type has minima. */
+  /**
+   * The offset in a block of the half-precision scale, and that of the scale of the minima, where the type has minima.
+   */
   readonly scaleAt: number;
   readonly minimumAt?: number;
   /** Whether the quotients are spread around zero (then a scale may well be negative). */
@@ -57,12 +59,12 @@ function nibble32(bytes: Uint8Array, at: number, index: number): number {
   return (byte(bytes, at + (index % 16)) >> (index < 16 ? 0 : 4)) & 15;
 }
 
-/** Q4_K and Q5_K: 32 bytes hold 64 elements, the low nibbles first. */
+/** Q4_K and Q5_K: 32 bytes contain 64 elements, the low nibbles first. */
 function nibble64(bytes: Uint8Array, at: number, index: number): number {
   return (byte(bytes, at + (index >> 6) * 32 + (index % 32)) >> (index & 32 ? 4 : 0)) & 15;
 }
 
-/** Q2_K and Q3_K: 32 bytes hold 128 elements, the lowest two bits first. */
+/** Q2_K and Q3_K: 32 bytes contain 128 elements, the lowest two bits first. */
 function pair128(bytes: Uint8Array, at: number, index: number): number {
   return (byte(bytes, at + (index >> 7) * 32 + (index % 32)) >> (((index >> 5) & 3) * 2)) & 3;
 }
@@ -83,7 +85,7 @@ function scaleOfQ3(bytes: Uint8Array, at: number, group: number): number {
   return (low | (high << 4)) - 32;
 }
 
-export const blockFormats: Readonly<Record<BlockType, BlockFormat>> = {
+export const blockLayouts: Readonly<Record<BlockType, BlockLayout>> = {
   // half d, nibbles[16]
   Q4_0: {
     elements: 32,
@@ -193,7 +195,7 @@ export const blockFormats: Readonly<Record<BlockType, BlockFormat>> = {
       return half(bytes, at + 208) * signedByte(bytes, at + 192 + (i >> 4)) * ((low | (high << 4)) - 32);
     },
   },
-  // half d, nibbles[16], which number a table
+  // half d, nibbles[16], indices of a table
   IQ4_NL: {
     elements: 32,
     sizeBytes: 18,
@@ -201,7 +203,7 @@ export const blockFormats: Readonly<Record<BlockType, BlockFormat>> = {
     centred: true,
     element: (bytes, at, i) => half(bytes, at) * (iq4Values[nibble32(bytes, at + 2, i)] as number),
   },
-  // half d, upper pairs of the scales (u16), low nibbles of the scales[4], nibbles[128], which number a table
+  // half d, upper pairs of the scales (u16), low nibbles of the scales[4], nibbles[128], indices of a table
   IQ4_XS: {
     elements: 256,
     sizeBytes: 136,
@@ -217,18 +219,18 @@ export const blockFormats: Readonly<Record<BlockType, BlockFormat>> = {
   },
 };
 
-export const blockTypes = Object.keys(blockFormats) as BlockType[];
+export const blockTypes = Object.keys(blockLayouts) as BlockType[];
 
 /** Bytes of `elements` elements, which must be whole blocks. */
 export function blocksSizeBytes(type: BlockType, elements: number): number {
-  const format = blockFormats[type];
+  const format = blockLayouts[type];
   if (elements % format.elements !== 0) throw new RangeError(`${elements} elements are no whole blocks of ${type}`);
   return (elements / format.elements) * format.sizeBytes;
 }
 
-/** All elements of a run of blocks, exact products and sums of what the bits say, rounded as float64 does. */
+/** All elements of a run of blocks, in float64. */
 export function decodeBlocks(type: BlockType, bytes: Uint8Array): Float64Array {
-  const format = blockFormats[type];
+  const format = blockLayouts[type];
   if (bytes.length % format.sizeBytes !== 0) throw new RangeError(`${bytes.length} bytes are no blocks of ${type}`);
   const values = new Float64Array((bytes.length / format.sizeBytes) * format.elements);
   for (let to = 0, at = 0; to < values.length; to += format.elements, at += format.sizeBytes) {
@@ -239,13 +241,13 @@ export function decodeBlocks(type: BlockType, bytes: Uint8Array): Float64Array {
 
 export interface RandomBlocksOptions {
   readonly seed?: number;
-  /** Root mean square that the elements shall have, about. */
+  /** The root mean square of the elements, approximately. */
   readonly size?: number;
 }
 
 /**
- * Blocks of random bits whose scales are finite and make elements of the wanted size around zero: a different scale
- * for each block, now and then negative where the type allows for it. The same options give the same bytes.
+ * Blocks of random bits with finite scales, whose elements have the wanted magnitude around zero: a different scale for
+ * each block, sometimes negative where the type allows that. The same options give the same bytes.
  */
 export function randomBlocks(
   type: BlockType,
@@ -255,20 +257,20 @@ export function randomBlocks(
   const numbers = new Numbers(seed);
   const unit = size / unitSize(type);
   return makeBlocks(type, blocks, numbers, () => {
-    const sign = blockFormats[type].centred && numbers.next() < 0.5 ? -1 : 1;
+    const sign = blockLayouts[type].centred && numbers.next() < 0.5 ? -1 : 1;
     return sign * unit * (0.5 + numbers.next());
   });
 }
 
-/** Random blocks of a matrix [rows, columns] whose product with a vector has about the vector's size. */
+/** Random blocks of a matrix [rows, columns] whose product with a vector has about the vector's magnitude. */
 export function randomBlockMatrix(type: BlockType, rows: number, columns: number, seed = 1): Uint8Array {
-  const blocksPerRow = columns / blockFormats[type].elements;
+  const blocksPerRow = columns / blockLayouts[type].elements;
   if (!Number.isInteger(blocksPerRow)) throw new RangeError(`rows of ${columns} are no whole blocks of ${type}`);
   return randomBlocks(type, rows * blocksPerRow, { seed, size: 1 / Math.sqrt(columns) });
 }
 
 function makeBlocks(type: BlockType, blocks: number, numbers: Numbers, nextScale: () => number): Uint8Array {
-  const { sizeBytes, scaleAt, minimumAt } = blockFormats[type];
+  const { sizeBytes, scaleAt, minimumAt } = blockLayouts[type];
   const bytes = new Uint8Array(blocks * sizeBytes);
   for (let index = 0; index < bytes.length; index++) bytes[index] = numbers.integer(0, 255);
   const view = new DataView(bytes.buffer);
@@ -280,7 +282,7 @@ function makeBlocks(type: BlockType, blocks: number, numbers: Numbers, nextScale
   return bytes;
 }
 
-/** The minimum that centres random elements, by the mean of what it is to offset. */
+/** The minimum that makes the mean of random elements zero. */
 function minimumPerScale(type: BlockType): number {
   switch (type) {
     case 'Q4_1':
@@ -300,7 +302,7 @@ function minimumPerScale(type: BlockType): number {
 
 const unitSizes = new Map<BlockType, number>();
 
-/** Root mean square of random elements whose scale is 1. */
+/** The root mean square of random elements whose scale is 1. */
 function unitSize(type: BlockType): number {
   let size = unitSizes.get(type);
   if (size === undefined) {

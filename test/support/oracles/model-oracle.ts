@@ -1,5 +1,5 @@
-// Forward passes of all architectures in float64 and plain loops, the oracle of the model tests. What a layer has is told
-// by the tensors in its file, how they are used by the metadata. Takes nothing from the library but the reader of files.
+// The oracle of the decoders: their forward passes in float64 and plain loops. The tensors of the file say what a layer
+// has, the metadata how it is used. Uses nothing of the library but the reader of files.
 
 import { type GgufFile, openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
@@ -9,7 +9,7 @@ import { type BlockType, blockTypes, decodeBlocks } from './ggml-blocks.js';
 import { activations, attended, by, dot, layerNorm, plus, rmsNorm, times, type Vector } from './oracle-math.js';
 import { oracleFrequencies } from './oracle-rope.js';
 
-/** What a sequence of tokens gives: for each of them a vector. */
+/** The states of a sequence: a vector for each token. */
 export interface OracleStates {
   readonly hidden: Vector[];
   readonly logits: Vector[];
@@ -24,7 +24,7 @@ interface Traits {
   readonly attentionScale: number;
   readonly attentionCap: number;
   readonly logitCap: number;
-  /** How many keys, its own included, a query of the layer sees. */
+  /** How many keys a query of the layer attends to, its own included. */
   window(layer: number): number;
   frequencies(layer: number): readonly number[];
   readonly magnitude: number;
@@ -48,7 +48,7 @@ export class ModelOracle {
     this.#traits = traits;
   }
 
-  /** @param context positions in a session, where the architecture looks at it */
+  /** @param context positions in a session, on which the frequencies of some architectures depend */
   static async load(path: string, context = 512): Promise<ModelOracle> {
     await using file = await openGguf(path);
     const { metadata } = file;
@@ -75,7 +75,7 @@ export class ModelOracle {
     return states;
   }
 
-  /** The likeliest tokens after a prompt, each in its turn. */
+  /** The most likely tokens after a prompt, one after the other. */
   greedy(prompt: readonly number[], count: number): number[] {
     const next = this.#sequence();
     let logits: Vector = new Float64Array(0);
@@ -144,7 +144,7 @@ export class ModelOracle {
     return bias ? layerNorm(x, this.#get(`${name}.weight`), bias, eps) : rmsNorm(x, this.#get(`${name}.weight`), eps);
   }
 
-  /** A norm that only some architectures have. */
+  /** Applies a norm that only some architectures have. */
   #after(name: string, x: Vector): Vector {
     return this.#has(`${name}.weight`) ? this.#norm(name, x) : x;
   }

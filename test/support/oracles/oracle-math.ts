@@ -1,5 +1,4 @@
-// Vectors of float64 and the few functions of them that the oracles of models are written in. Plain loops; nothing of the
-// library.
+// Vectors of float64 and the few functions of them that the oracles of models use. Plain loops; nothing of the library.
 
 export type Vector = Float64Array;
 
@@ -41,7 +40,7 @@ export const activations = {
   geluTanh: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
 } as const;
 
-/** Its Taylor series near zero, the continued fraction of its complement elsewhere. */
+/** The error function: its Taylor series near zero, the continued fraction of its complement elsewhere. */
 function erf(x: number): number {
   if (x < 0) return -erf(-x);
   if (x < 2.5) {

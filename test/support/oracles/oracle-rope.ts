@@ -1,9 +1,9 @@
-// The frequencies of rotary positions in float64, written after ggml's rope and llama.cpp's reading of the metadata, as a
-// check of the library's own. Used by the oracle of the models.
+// The frequencies of rotary positions in float64, written after ggml's rope and llama.cpp's reading of the metadata,
+// independent of the library's own. Used by model-oracle.ts and encoder-oracle.ts.
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 
 export interface OracleRope {
-  /** Radians per position of each pair; of the layers with a window where these have their own. */
+  /** Radians per position of each pair: of global layers, and of local ones, which may have their own. */
   readonly global: readonly number[];
   readonly local: readonly number[];
   readonly magnitude: number;
@@ -52,7 +52,7 @@ export function oracleFrequencies({ metadata, architecture, headDim, weights, co
   return { global, local, magnitude: number('scaling.attn_factor', 1) * (extension === 0 ? 1 : grown) };
 }
 
-/** As Llama 3.1's own code has it, by wave lengths. */
+/** As Llama 3.1's own code computes it, by wavelengths. */
 function llama3(frequency: number, number: (name: string, fallback: number) => number, original: number): number {
   const [low, high] = [number('scaling.low_freq_factor', 1), number('scaling.high_freq_factor', 4)];
   const factor = number('scaling.factor', 1);
