@@ -1,6 +1,6 @@
-// `pnpm bench:compare REF [arguments of tesserae bench]`: the working tree against another commit, both built, in turn,
-// in fresh processes, the order reversed each round. Here: worktree, builds, processes. What the figures mean is the
-// business of bench/compare/compare-rounds.ts. Exits 0 when all rows were compared, 1 when not, 2 on bad usage.
+// `pnpm bench:compare REF [-- arguments of tesserae bench]`: measures the working tree and another commit in turns, in
+// fresh processes, the order reversed each round. Makes the worktree, builds both and runs them; the ratios are
+// computed by bench/compare/compare-rounds.ts. Exits 0 when all rows were compared, 1 when not, 2 on bad usage.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -73,7 +73,7 @@ async function main() {
   return comparison.rows.length > 0 && comparison.refused.length === 0 && comparison.problems.length === 0 ? 0 : 1;
 }
 
-/** One fresh process. A build that finds a wrong result says so on stderr and gives no document. */
+/** One fresh process. A wrong result gives an error on stderr and no document. */
 async function bench(folder) {
   const args = ['dist/src/cli/main.js', 'bench', ...options.bench, '--json'];
   const { code, stdout, stderr } = await run(process.execPath, args, folder, true);
@@ -81,7 +81,7 @@ async function bench(folder) {
   try {
     return { document: JSON.parse(stdout) };
   } catch {
-    return { problem: 'what it printed is no JSON' };
+    return { problem: 'it printed no JSON document' };
   }
 }
 
@@ -100,7 +100,7 @@ function run(command, args, cwd, captured = false) {
   });
 }
 
-/** The pnpm that runs this script, or the one on the path. */
+/** The command and first arguments of the pnpm that runs this script, or of the one on the path. */
 function pnpm() {
   const path = process.env.npm_execpath;
   if (path === undefined || !/pnpm/.test(path)) return ['pnpm'];
@@ -133,7 +133,7 @@ function parse(args) {
     else if (argument === '--rounds') parsed.rounds = Number(own[++i]);
     else if (argument.startsWith('-')) fail(`unknown option ${argument}\n${usage}`, 2);
     else if (parsed.ref === undefined) parsed.ref = argument;
-    else fail(`${argument} stands for nothing; arguments of the benchmark come after --\n${usage}`, 2);
+    else fail(`unexpected argument ${argument}; arguments of the benchmark come after --\n${usage}`, 2);
   }
   if (parsed.ref === undefined) fail(`name the commit to compare with\n${usage}`, 2);
   if (!Number.isSafeInteger(parsed.rounds) || parsed.rounds < 1) fail('--rounds must be a positive whole number', 2);

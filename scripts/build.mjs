@@ -1,6 +1,6 @@
-// Builds what `pnpm start` and `pnpm test` need: the native addon (cmake-js) and the TypeScript (tsc). Both halves are
-// incremental. `native` or `ts` as argument builds that half alone. Called by the scripts of package.json.
-// Each finished half leaves a stamp, so that test/support/house/build-check.ts can tell a current build from a stale one.
+// Builds the native addon (cmake-js) and the TypeScript (tsc), both incrementally; `native` or `ts` as argument builds
+// that half alone. Called by the scripts of package.json. Each finished half writes a stamp, by which
+// test/support/house/build-check.ts recognises a stale build.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -32,7 +32,7 @@ for (const name of chosen) halves[name]();
 
 function needTool(what, commands) {
   if (commands.some((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0)) return;
-  fail(`${what} is missing, which the native addon is built with. On Debian: apt-get install cmake g++ ninja-build`, 1);
+  fail(`${what} is missing; the native addon is built with it. On Debian: apt-get install cmake g++ ninja-build`, 1);
 }
 
 function installed(module) {
@@ -45,7 +45,7 @@ function run(args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-// What a deleted source has left in dist/ would still be found, run and packed.
+// Removes the output of deleted sources, which would still be run and packed.
 function removeOrphans() {
   const dist = join(root, 'dist');
   if (!existsSync(dist)) return;

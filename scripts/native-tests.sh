@@ -10,8 +10,9 @@ fail() {
   exit "${2:-1}"
 }
 
-# The linker keeps one copy of an inline function that several objects define: were it one compiled for an instruction set,
-# a CPU without that set would run it. So no two sets, nor a set and the plain code, may define the same one.
+# Fails if a function is defined by two instruction sets, or by a set and the plain code. Of an inline function that
+# several objects define, the linker keeps one copy. If it keeps one compiled for an instruction set, CPUs without the
+# set crash.
 check_sets_apart() {
   local folder=$1/CMakeFiles/tesserae_kernels.dir
   local repeated
@@ -26,7 +27,7 @@ check_sets_apart() {
 run_variant() {
   local variant=$1 folder=build-native-$1
   local flags=(-DTESSERAE_NATIVE_TESTS=ON) selection=() launcher=()
-  # Optimised a little and with assertions: a plain debug build is too slow to run every shape.
+  # Slightly optimised, with assertions: a plain debug build is too slow to run every shape.
   local sanitized=(-DCMAKE_BUILD_TYPE=Debug '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g')
   case "$variant" in
     release) flags+=(-DCMAKE_BUILD_TYPE=Release) ;;
@@ -34,7 +35,7 @@ run_variant() {
     thread)
       flags+=("${sanitized[@]}" -DTESSERAE_SANITIZE=thread)
       selection=(--test-suite=executor)
-      # ThreadSanitizer maps its shadow at fixed addresses, which strong address randomisation may already have taken.
+      # ThreadSanitizer needs fixed addresses, which address randomisation may already have used.
       if setarch -R true 2>/dev/null; then launcher=(setarch -R); fi
       ;;
   esac
@@ -45,7 +46,7 @@ run_variant() {
   cmake --build "$folder" --target tesserae_native_tests --parallel "$(nproc)"
   if [ "$variant" = release ]; then check_sets_apart "$folder"; fi
   UBSAN_OPTIONS=print_stacktrace=1 "${launcher[@]}" "$folder/tesserae_native_tests" "${selection[@]}" | tee "$folder.log"
-  # A selection that matches nothing is a success for doctest.
+  # doctest also succeeds when its selection matches no test.
   grep -qE 'test cases: +[1-9]' "$folder.log" || fail "no test ran in the variant $variant"
 }
 

@@ -1,5 +1,5 @@
-// Puts the native addon where the published package carries it: prebuilds/<platform>-<arch>/tesserae.node. npm and pnpm
-// run this before they pack, so that installing the package runs no script and needs no compiler.
+// Builds, and copies the native addon to prebuilds/<platform>-<arch>/tesserae.node, where the published package has it.
+// npm and pnpm run this before they pack, so that installing the package runs no script and needs no compiler.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

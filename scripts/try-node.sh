@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows that the built addon loads on another version of Node: try-node.sh 22. Run `pnpm build` first.
-# Fetches that Node as the npm package `node`, and changes nothing in the checkout.
+# Checks that the built addon loads on another version of Node: `try-node.sh 22`. Run `pnpm build` first.
+# Fetches that Node as the npm package `node`; changes nothing in the checkout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# -eq 1 ] || { echo 'usage: scripts/try-node.sh VERSION' >&2; exit 2; }

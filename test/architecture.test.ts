@@ -1,5 +1,5 @@
-// Holds the whole tree to the house rules, and proves each rule by an example that breaks it: those of
-// test/support/house/house-rules.ts, and those that the linter holds by biome.json.
+// Checks the whole tree against the house rules of test/support/house/house-rules.ts, and shows for each of them, and
+// for those that the linter checks by biome.json, that an example that breaks it is found.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -28,8 +28,8 @@ import {
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
- * The rooms of src, with workers and bench, and the arrows between them: each room may import the rooms that it lists,
- * and those that they may import. The text wing, from generation down to metadata, has no arrow to tensors.
+ * The rooms of src, with workers and bench. Each room may import the rooms that it lists, and those that these may
+ * import. The text wing, from generation down to metadata, must not import tensors.
  */
 const ROOMS: Rooms = {
   base: [],
@@ -50,10 +50,10 @@ const ROOMS: Rooms = {
   serving: ['forward', 'generation'],
   model: ['serving', 'checkpoint'],
   engine: ['model'],
-  // What the machine is and gives at most; probed through engines.
+  // What the machine is, and its peaks; probed through engines.
   hardware: ['engine'],
   index: ['hardware'],
-  // The benchmarks measure the parts as well as the whole, so they reach below the public names.
+  // The benchmarks measure the parts as well as the whole, so they may import every room.
   bench: ['index'],
   // The commands `bench` and `demo` run benchmarks. The rule `command-imports` keeps bench/ out of every other file of
   // the command, and limits all of them to the public names and base.
@@ -88,7 +88,7 @@ describe('the tree', () => {
     expect(findAbsentImports(files).map(lineOf)).toEqual([]);
   });
 
-  test('has no room in the table that is gone', () => {
+  test('has every room of the table', () => {
     const isThere = (room: string) =>
       [`src/${room}`, `src/${room}.ts`, room].some((path) => existsSync(join(root, path)));
     expect(Object.keys(ROOMS).filter((room) => !isThere(room))).toEqual([]);
@@ -99,7 +99,7 @@ describe('the tree', () => {
     ).toEqual([]);
   });
 
-  test('has no way from the text wing to tensors', () => {
+  test('has no import of tensors in the text wing', () => {
     for (const room of ['metadata', 'tokenizer', 'sampling', 'constraint', 'generation']) {
       expect(roomsBelow(room, ROOMS)).not.toContain('tensor');
     }

@@ -1,4 +1,4 @@
-// test/support/house/build-check.ts: a stale or absent build is noticed, by small trees made for the purpose.
+// test/support/house/build-check.ts: stale and missing builds are found, in small trees made for these tests.
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

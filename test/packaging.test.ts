@@ -1,5 +1,5 @@
-// The package as npm publishes it: packed, unpacked elsewhere, and used there with no script run and nothing built.
-// Slow: it packs the whole package.
+// The package as npm publishes it: packed, unpacked in another folder, and used there without running a script or
+// building. Slow: it packs the whole package.
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,

@@ -1,5 +1,6 @@
-// Prepares llama.cpp: installs its CPU libraries (this folder is a package of its own, whose install runs no script) and
-// builds the probe that calls them. Does nothing when both are present. Called by the suite model and the parity tests.
+// Prepares llama.cpp: installs its CPU libraries (this folder is a package of its own, whose install runs no script)
+// and builds the probe that calls them. Does nothing when both are present. Called by the suite model and the parity
+// tests.
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';

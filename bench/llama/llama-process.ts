@@ -1,5 +1,5 @@
-// llama.cpp in a process of its own, called through its C interface: tokens, logits, embeddings and times of a model file.
-// Used by the parity tests, and by the suite model, which stops the process between its turns.
+// llama.cpp in a process of its own, called through its C interface: tokens, logits, embeddings and times of a model
+// file. Used by the parity tests, and by the suite model, which stops the process between its turns.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,7 +161,10 @@ export class LlamaProcess {
     return Number((await this.#ask('losses', { name, tokens: tokens.join() })).get('nll'));
   }
 
-  /** Computes the prompt and `count` steps after it. The tokens are the one that follows the prompt, then one of each step. */
+  /**
+   * Computes the prompt and `count` steps after it. The tokens are the one that follows the prompt, then one of each
+   * step.
+   */
   async generate(name: string, tokens: readonly number[], count: number): Promise<LlamaGeneration> {
     const answer = await this.#ask('generate', { name, tokens: tokens.join(), count });
     return {

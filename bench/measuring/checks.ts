@@ -1,4 +1,5 @@
-// Checks of results against float64, made before a figure is given for them. Called by the throughput suites and the peers.
+// Checks of results against float64, made before a figure is given for them. Called by the throughput suites and the
+// peers.
 
 import { integersBelow } from './seeded-numbers.js';
 import type { AttentionShape, MatmulShape } from './shapes.js';

@@ -1,5 +1,6 @@
-// A child process that answers each line on its standard input with one line on its output that begins with '@'. It can be
-// stopped (SIGSTOP) while it is not its turn, so that its threads take no time from others. Used for llama.cpp and the peers.
+// A child process that answers each line on its standard input with one line on its output that begins with '@'. It can
+// be stopped (SIGSTOP) while it is not its turn, so that its threads take no time from others. Used for llama.cpp and
+// the peers.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';

@@ -86,7 +86,10 @@ function metadataOf(name: string, sizes: Sizes): (readonly [string, MetadataValu
   ];
 }
 
-/** The end-of-text token, the bytes, then all words over a to z by length; each is merged from a shorter word and a letter. */
+/**
+ * The end-of-text token, the bytes, then all words over a to z by length; each is merged from a shorter word and a
+ * letter.
+ */
 function vocabularyOf(size: number): { tokens: string[]; merges: string[] } {
   const tokens = ['<|endoftext|>', ...byteCharacters];
   const merges: string[] = [];

@@ -43,7 +43,8 @@ const blockLayouts: Readonly<Record<Exclude<WeightType, 'F32' | 'F16'>, BlockLay
       const scale = 32;
       setHalf(bytes, at, spread / deviation(16) / scale);
       setHalf(bytes, at + 2, (7.5 * spread) / deviation(16) / scale);
-      // Low six bits of the first four scales and minima, whose high two bits complete the last four (low nibbles here 0).
+      // Low six bits of the first four scales and minima, whose high two bits complete the last four (low nibbles here
+      // 0).
       bytes.fill(scale | ((scale >> 4) << 6), at + 4, at + 12);
       bytes.fill(0, at + 12, at + 16);
     },

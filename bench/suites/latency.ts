@@ -1,5 +1,5 @@
-// The suite latency: what a call costs besides its work, how long an abort takes, and how long the event loop is delayed.
-// A row may have a limit, and then says whether it holds.
+// The suite latency: what a call costs besides its work, how long an abort takes, and how long the event loop is
+// delayed. A row may have a limit, and then says whether it holds.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundledModelPath } from '../../src/base/package-files.js';

@@ -1,5 +1,5 @@
-// The suite model beside llama.cpp: both generate from the same file in turns in one run, llama.cpp with and without flash
-// attention. The one that is not measured sleeps. Logits are compared before a figure is given.
+// The suite model beside llama.cpp: both generate from the same file in turns in one run, llama.cpp with and without
+// flash attention. The one that is not measured sleeps. Logits are compared before a figure is given.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundledModelPath } from '../../src/base/package-files.js';
@@ -23,9 +23,13 @@ export interface ModelPeerRow {
   readonly flash: number;
   /** Median over the rounds of (the better llama.cpp's time / ours) within a round. */
   readonly ratio: number;
-  /** Prefill: two flops per token and weight of the layers, of the FMA peak, also where the kernels multiply integers. */
+  /**
+   * Prefill: two flops per token and weight of the layers, of the FMA peak, also where the kernels multiply integers.
+   */
   readonly peakShare: number | null;
-  /** Decode: the weights that a token needs, once per token, of the read bandwidth: ours, and the better llama.cpp's. */
+  /**
+   * Decode: the weights that a token needs, once per token, of the read bandwidth: ours, and the better llama.cpp's.
+   */
   readonly readShare: number | null;
   readonly peerReadShare: number | null;
 }
@@ -49,7 +53,9 @@ const flavours = ['plain', 'flash'] as const;
 type Contender = 'ours' | (typeof flavours)[number];
 const contenders: readonly Contender[] = ['ours', ...flavours];
 
-/** Logits may differ by so much: llama.cpp rounds activations to 8 bits for quantized weights, to 16 for F16 and BF16. */
+/**
+ * Logits may differ by so much: llama.cpp rounds activations to 8 bits for quantized weights, to 16 for F16 and BF16.
+ */
 const tolerances = { F32: 1e-6, F16: 1e-4, BF16: 1e-3 } as const;
 const quantizedTolerance = 1e-2;
 const comparedTokens = 8;
@@ -114,7 +120,9 @@ function positionsOf({ promptTokens, maxTokens }: Setup): number {
   return promptTokens + maxTokens + 1;
 }
 
-/** Loads the model in llama.cpp with both kinds of attention, takes its logits to compare with, and stops its process. */
+/**
+ * Loads the model in llama.cpp with both kinds of attention, takes its logits to compare with, and stops its process.
+ */
 async function loadTheirs(setup: Setup) {
   const { context, llama, path, promptTokens } = setup;
   context.progress('loading the model in llama.cpp');

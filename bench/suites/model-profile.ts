@@ -1,5 +1,5 @@
-// The suite model op by op: the time of each kernel in one forward pass of a prompt and in one of the token after it, and
-// its share of the machine's peaks.
+// The suite model op by op: the time of each kernel in one forward pass of a prompt and in one of the token after it,
+// and its share of the machine's peaks.
 
 import { bundledModelPath } from '../../src/base/package-files.js';
 import type { Roofline } from '../../src/hardware/roofline.js';

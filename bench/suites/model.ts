@@ -1,5 +1,5 @@
-// The suite model: how fast a GGUF model computes a prompt (prefill) and continues it (decode), on several worker counts in
-// turns. A model whose tokens depend on the worker count gives an error instead of a figure.
+// The suite model: how fast a GGUF model computes a prompt (prefill) and continues it (decode), on several worker
+// counts in turns. A model whose tokens depend on the worker count gives an error instead of a figure.
 
 import { formatWorkers } from '../../src/base/number-text.js';
 import { bundledModelPath } from '../../src/base/package-files.js';
@@ -23,7 +23,9 @@ export interface ModelRow extends Origin {
   readonly speedup: number;
   /** Prefill: two flops per token and parameter, the embedding table's not counted, of the FMA peak. Decode: null. */
   readonly peakShare: number | null;
-  /** Decode: the weights once per token, as a share of the read bandwidth; above 1 when a cache holds them. Else null. */
+  /**
+   * Decode: the weights once per token, as a share of the read bandwidth; above 1 when a cache holds them. Else null.
+   */
   readonly readShare: number | null;
 }
 

@@ -1,5 +1,5 @@
-// Runs suites and puts their rows into one document: a suite alone, a selection of the suites, or everything that the HTML
-// page shows. Called by `tesserae bench`. Formats nothing.
+// Runs suites and puts their rows into one document: a suite alone, a selection of the suites, or everything that the
+// HTML page shows. Called by `tesserae bench`. Formats nothing.
 import type { Machine } from '../../src/hardware/machine.js';
 import type { Roofline } from '../../src/hardware/roofline.js';
 import { BenchContext, type BenchOptions } from '../measuring/context.js';

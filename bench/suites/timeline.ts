@@ -1,5 +1,5 @@
-// The profile of a transformer layer, whose tiles the HTML page draws worker by worker. The result of the measured runs is
-// compared with that of one worker before the profile is given.
+// The profile of a transformer layer, whose tiles the HTML page draws worker by worker. The result of the measured runs
+// is compared with that of one worker before the profile is given.
 import { createHash } from 'node:crypto';
 import type { Engine, Program, ProgramProfile, Tensor } from '../../src/index.js';
 import type { BenchContext } from '../measuring/context.js';

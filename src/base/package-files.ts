@@ -1,5 +1,5 @@
-// Where this package's files are: its folder, its version, the model that it carries. Used by the loader of the addon, the
-// command and the benchmarks. Loads none of them.
+// Where this package's files are: its folder, its version, the model that it carries. Used by the loader of the addon,
+// the command and the benchmarks. Loads none of them.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// What the command writes: results on stdout; logs and a progress line on stderr. Also the properties of the terminal that
-// progress and colours depend on. Commands write through this alone.
+// What the command writes: results on stdout; logs and a progress line on stderr. Also the properties of the terminal
+// that progress and colours depend on. Commands write through this alone.
 import { formatBytes } from '../base/number-text.js';
 
 export class Output {

@@ -1,5 +1,5 @@
-// The options of `tesserae generate` that say how tokens are chosen and when the generation ends, and their conversion to
-// the library's options. The library checks which values may be combined.
+// The options of `tesserae generate` that say how tokens are chosen and when the generation ends, and their conversion
+// to the library's options. The library checks which values may be combined.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { GenerateOptions } from '../index.js';
 import { numberBetween, wholeNumber } from './options.js';

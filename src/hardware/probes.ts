@@ -1,5 +1,5 @@
-// The kernels probe_fma and probe_read run through an engine's internal entry, so that a probe takes the same way to the
-// workers as every other op. Neither is a public op. Called by the roofline, the benchmarks and their tests.
+// The kernels probe_fma and probe_read run through an engine's internal entry, so that a probe takes the same way to
+// the workers as every other op. Neither is a public op. Called by the roofline, the benchmarks and their tests.
 import type { Engine } from '../engine.js';
 import { type CallOptions, checkTensor, defineOp } from '../ops/op.js';
 import { probeFma } from '../ops/probe-fma.js';

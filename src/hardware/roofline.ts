@@ -1,5 +1,6 @@
-// What the hardware can give at most: the FMA peak and the read bandwidth of a number of workers, measured through engines,
-// in the same run as the figures that are given as a share of them. Called by `tesserae info --probe` and the benchmarks.
+// What the hardware can give at most: the FMA peak and the read bandwidth of a number of workers, measured through
+// engines, in the same run as the figures that are given as a share of them. Called by `tesserae info --probe` and the
+// benchmarks.
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { formatWorkers } from '../base/number-text.js';
 import { checkOptions } from '../base/options.js';

@@ -1,5 +1,5 @@
-// The benchmark suites and the demonstration through the command: that each runs, and that its rows are whole. Speeds
-// are not judged here.
+// The benchmark suites and the demonstration through the command: each runs, and its rows are complete. Speeds are not
+// checked.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What each command writes, as text and as JSON, and that both are the same result.
+// The output of each command: as text and as JSON, both with the same result.
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';

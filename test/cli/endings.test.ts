@@ -1,4 +1,4 @@
-// How the command ends when somebody else decides it: Ctrl-C, a termination, a reader that goes away.
+// The command is ended from outside: by Ctrl-C, by a termination, by a reader that closes the pipe.
 import { expect, test } from 'vitest';
 import { runCli } from './run-cli.js';
 
@@ -12,7 +12,7 @@ test.each([
   expect(result).toMatchObject({ code, signal: null, stderr: '' });
 });
 
-test('a reader that goes away is no failure', async () => {
+test('a reader that closes the pipe is no failure', async () => {
   const result = await runCli(long, { onFirstOutput: (child) => child.stdout?.destroy() });
   expect(result).toMatchObject({ code: 0, signal: null, stderr: '' });
 });

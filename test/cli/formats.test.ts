@@ -1,4 +1,4 @@
-// The command's formats: a regular expression, a JSON schema from a file, and what it says to mistakes in them.
+// The formats of `tesserae generate`: a regular expression, a JSON schema from a file, and mistakes in them.
 import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
@@ -7,7 +7,7 @@ import { runCli, runJson } from './run-cli.js';
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-test('hold the text', async () => {
+test('constrain the text, and mistakes in them are refused', async () => {
   const file = folder.file('schema.json');
   writeFileSync(file, JSON.stringify({ type: 'object', properties: { a: { type: 'boolean' } }, required: ['a'] }));
   const byRegex = await runJson(['generate', 'Once', '--regex', '[0-9]{3}']);

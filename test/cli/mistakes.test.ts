@@ -1,4 +1,4 @@
-// What the command says to mistakes: one clear line, the right exit code, nothing on stdout, no stack trace.
+// A user's mistakes: one clear line on stderr, the right exit code, nothing on stdout, no stack trace.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,7 +62,7 @@ describe('bad usage, exit code 2', () => {
     await expectOneLine(args, 2, message);
   });
 
-  test('a variable of the environment that cannot be', async () => {
+  test('an environment variable with an invalid value', async () => {
     await expectOneLine(['info'], 2, /TESSERAE_ISA must be one of ref, avx2, avx_vnni, avx512/, {
       env: { TESSERAE_ISA: 'mmx' },
     });

@@ -18,9 +18,9 @@ export interface CliOptions {
   readonly onFirstOutput?: (child: ReturnType<typeof spawn>) => void;
 }
 
-/** Resolves when the child and everything that it started are gone; kills them after half a minute. */
+/** Resolves when the child and all processes that it started have ended. Kills them after half a minute. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  // A process group of its own, so that what it leaves behind can be found.
+  // A process group of its own, so that processes that it leaves behind can be found.
   const child = spawn(process.execPath, [main, ...args], {
     detached: true,
     env: { ...process.env, ...options.env },
@@ -37,7 +37,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  // A child that does not read its input may be gone before it is written.
+  // A child that does not read its input may have ended before it is written.
   child.stdin.on('error', () => {});
   child.stdin.end(options.stdin ?? '');
   try {

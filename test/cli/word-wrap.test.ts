@@ -1,4 +1,4 @@
-// Text that comes in pieces, wrapped: the same for every way to cut it, and never wider than asked.
+// src/cli/word-wrap.ts: the lines do not depend on how the text is cut into pieces, and are not wider than asked.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WordWrap } from '../../src/cli/word-wrap.js';

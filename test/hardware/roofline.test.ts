@@ -1,4 +1,5 @@
-// src/hardware: what the machine is, that the probes compute what they claim, and that the roofline is measured with them.
+// src/hardware: what the machine is, that the probes compute what they claim, and that the roofline is measured with
+// them.
 import { describe, expect, test } from 'vitest';
 import { packageVersion } from '../../src/base/package-files.js';
 import { probeLanes, runProbeFma, runProbeRead } from '../../src/hardware/probes.js';

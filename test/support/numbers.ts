@@ -1,8 +1,8 @@
-// Numbers for tests: seeded random values, and how far a result is from an oracle's. Used by the tests of ops,
+// Numbers for tests: seeded random values, and the difference of a result from an oracle's. Used by the tests of ops,
 // programs and models.
 import { sixteenBitFormats } from '../../src/tensor/elements/half.js';
 
-/** Numbers from a seed; the same in every run (mulberry32). */
+/** Random numbers from a seed, the same in every run (mulberry32). */
 export class Numbers {
   #state: number;
 

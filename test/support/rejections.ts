@@ -11,7 +11,7 @@ async function rejectionOf(action: unknown): Promise<unknown> {
   return undefined;
 }
 
-/** Of a promise, or of a function that throws or returns one. Gives the error. */
+/** Asserts the code of the error of a promise, or of a function that throws or returns one. Returns the error. */
 export async function expectRejection(action: unknown, code: ErrorCode, message = /./): Promise<TesseraeError> {
   const error = await rejectionOf(action);
   expect(error, `expected ${code}`).toBeInstanceOf(TesseraeError);
@@ -20,7 +20,7 @@ export async function expectRejection(action: unknown, code: ErrorCode, message 
   return error as TesseraeError;
 }
 
-/** That it was cancelled, for this reason. */
+/** Asserts that the action was cancelled for this reason. */
 export async function expectAbort(action: unknown, reason: unknown): Promise<void> {
   const error = await rejectionOf(action);
   expect(error).toBeInstanceOf(AbortError);

@@ -1,5 +1,5 @@
-// The part of llama.cpp's C interface that the probe uses, declared as in include/llama.h of the release named below: the
-// package of its libraries has no headers. The probe checks the version, the defaults and the settings that it made.
+// The part of llama.cpp's C interface that the probe uses, declared as in include/llama.h of the release named below:
+// the package of its libraries has no headers. The probe checks the version, the defaults and its settings.
 #pragma once
 
 #include <dlfcn.h>

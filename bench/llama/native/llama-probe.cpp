@@ -1,5 +1,5 @@
-// Runs llama.cpp for bench/llama/llama-process.ts: executes the commands on its standard input, one a line, and answers each
-// with a line that begins with '@'. Many numbers are written to files. `llama-probe FOLDER_OF_LIBRARIES`.
+// Runs llama.cpp for bench/llama/llama-process.ts: executes the commands on its standard input, one a line, and answers
+// each with a line that begins with '@'. Many numbers are written to files. `llama-probe FOLDER_OF_LIBRARIES`.
 #include <unistd.h>
 
 #include <algorithm>

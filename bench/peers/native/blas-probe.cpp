@@ -1,5 +1,5 @@
-// Times sgemm of a BLAS library that is loaded at run time: the process of the peers OpenBLAS and BLIS. Executes the same
-// commands as src/processes/peer-child.ts. `blas-probe openblas|blis THREADS`.
+// Times sgemm of a BLAS library that is loaded at run time: the process of the peers OpenBLAS and BLIS. Executes the
+// same commands as src/processes/peer-child.ts. `blas-probe openblas|blis THREADS`.
 #include <dlfcn.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Reads the document of `pnpm bench:peers --json`, in which our figures and those of the peers were measured in turns. Rows
-// without a figure of ours are left out; what is no such document is refused.
+// Reads the document of `pnpm bench:peers --json`, in which our figures and those of the peers were measured in turns.
+// Rows without a figure of ours are left out; what is no such document is refused.
 import { asRecord, asRecords } from '../json-document.js';
 import type { PeerData, PeerFigure, PeerRow } from './page-data.js';
 

@@ -1,5 +1,5 @@
-// `tesserae bench`: runs the benchmark suites and prints them as tables or as JSON. This command and `demo` are the only
-// ones that use bench/.
+// `tesserae bench`: runs the benchmark suites and prints them as tables or as JSON. This command and `demo` are the
+// only ones that use bench/.
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

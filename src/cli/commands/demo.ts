@@ -1,5 +1,5 @@
-// `tesserae demo`, what `pnpm start` runs: shows the machine and its peaks, MatMul and attention on one worker and on all,
-// and the bundled model continuing a prompt.
+// `tesserae demo`, what `pnpm start` runs: shows the machine and its peaks, MatMul and attention on one worker and on
+// all, and the bundled model continuing a prompt.
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import {

@@ -1,4 +1,4 @@
-// bench/compare.ts: ratios of two builds, from documents as `tesserae bench --json` prints them.
+// bench/compare/compare-rounds.ts: ratios of two builds, from documents as `tesserae bench --json` prints them.
 import { describe, expect, test } from 'vitest';
 import {
   compareRounds,
@@ -126,7 +126,7 @@ describe('compareRounds', () => {
   );
 });
 
-test('the table for people has each ratio with its range, and what was left out with the reason', () => {
+test('the table has each ratio with its range, and each row that was left out with the reason', () => {
   const text = formatComparison(
     compareRounds([
       round(matmul({ a: 1, b: 1 }), matmul({ a: 1.2 })),

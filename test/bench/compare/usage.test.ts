@@ -1,4 +1,4 @@
-// scripts/bench-compare.mjs: what it says to wrong arguments, before it builds anything.
+// scripts/bench-compare.mjs: wrong arguments are refused before anything is built.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The checks that stand between a wrong result and a figure: they pass what is right and find the smallest error.
+// bench/measuring/checks.ts: right results pass, and one wrong element is found.
 import { describe, expect, test } from 'vitest';
 import { checkAttention, checkMatmul } from '../../../bench/measuring/checks.js';
 import { fillUniform, integersBelow } from '../../../bench/measuring/seeded-numbers.js';

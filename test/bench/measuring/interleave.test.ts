@@ -1,4 +1,4 @@
-// How measurements are taken: turn by turn, as often as said, ended by an abort or a failure. Durations are not judged.
+// bench/measuring: measurements in turns, as often as asked, ended by an abort or a failure. Durations are not checked.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { workerCounts } from '../../../bench/measuring/context.js';
@@ -7,7 +7,7 @@ import { largest, median, quantile, smallest } from '../../../bench/measuring/st
 import { renderTable } from '../../../bench/reports/table.js';
 
 describe('interleave', () => {
-  /** Variants that write down who ran, and pass a few milliseconds. */
+  /** Variants that record their calls and take a few milliseconds. */
   function recorders(count: number, ms: number) {
     const calls: number[] = [];
     const variants = Array.from({ length: count }, (_, index) => ({
@@ -16,18 +16,18 @@ describe('interleave', () => {
         await sleep(ms);
       },
     }));
-    /** Who ran, each run of equal entries as one. */
+    /** The calls, with consecutive calls of one variant as one turn. */
     const turns = () => calls.filter((index, at) => index !== calls[at - 1]);
     return { calls, variants, turns };
   }
 
   test('takes turns, and gives every timed iteration', async () => {
     const { calls, variants, turns } = recorders(2, 3);
-    const told: number[] = [];
-    const samples = await interleave(variants, { rounds: 3, turnMs: 1, onTurn: (turn) => told.push(turn) });
+    const begun: number[] = [];
+    const samples = await interleave(variants, { rounds: 3, turnMs: 1, onTurn: (turn) => begun.push(turn) });
     // Two estimates of each, then three rounds.
     expect(turns()).toEqual([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
-    expect(told).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(begun).toEqual([0, 1, 2, 3, 4, 5]);
     expect(samples.map((own) => own.length)).toEqual([3, 3]);
     // Each turn of one timed iteration has one to warm up.
     expect(calls.length).toBe(2 * (2 + 3 * 2));

@@ -1,4 +1,4 @@
-// The named shapes: unique names, and flops that are those of the ops themselves.
+// bench/measuring/shapes.ts: names are unique, and flops are those that the ops report.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   attentionFlops,
@@ -23,7 +23,7 @@ test('names are unique', () => {
 });
 
 describe('flops', () => {
-  // Recorded, not run; the largest would take its memory for nothing.
+  // Recorded, not run. The largest are left out: recording takes their memory.
   test.each(matmulShapes.filter((shape) => matmulFlops(shape) < 5e9))('of matmul, $name', (shape) => {
     const { m, n, k, batch = 1, transposeB = false } = shape;
     using program = engine.program((p) => {

@@ -1,4 +1,4 @@
-// Files of random weights for the suite model: they hold what their types say, and load.
+// bench/random-model/random-weights.ts: the number, the mean and the variance of the weights in every type.
 import { describe, expect, test } from 'vitest';
 import { fits, randomMatrix, type WeightType } from '../../../bench/random-model/random-weights.js';
 import { halfToNumber } from '../../../src/tensor/elements/half.js';
@@ -33,7 +33,7 @@ describe.each(types)('weights in %s', (type) => {
   });
 });
 
-test('rows that are no whole blocks are told', () => {
+test('finds the types of which a row is whole blocks', () => {
   expect(types.filter((type) => fits(type, 576))).toEqual(['F32', 'F16', 'Q8_0', 'Q5_0', 'Q4_0']);
   expect(types.filter((type) => fits(type, 33))).toEqual(['F32', 'F16']);
 });

@@ -1,4 +1,4 @@
-// A report with made-up but plausible figures, for the tests of the HTML page.
+// A report with plausible figures that were not measured. Used by the tests of the HTML page and of `bench --report`.
 import type { ReportData } from '../../../bench/reports/html/page-data.js';
 import { parsePeers } from '../../../bench/reports/html/peers-document.js';
 import type { ThroughputRow } from '../../../bench/suites/throughput.js';
@@ -15,7 +15,7 @@ interface Work {
   readonly name: string;
   readonly flops: number;
   readonly bytes: number;
-  /** Of the peak. */
+  /** Share of the peak. */
   readonly share: number;
 }
 
@@ -110,7 +110,7 @@ function profile(): ProgramProfile {
   };
 }
 
-/** As `pnpm bench:peers --json` prints it, as far as it is read. */
+/** The members of a document of `pnpm bench:peers --json` that are read. */
 export const peersDocument = {
   workers: 2,
   peers: [

@@ -1,12 +1,12 @@
-// Refuses to test a stale build: worker threads run dist/ and the addon, not the sources that vitest transforms.
-// Vitest calls the default export once, before the first test.
+// Refuses to test a stale build: worker threads run dist/ and the addon, not the sources that vitest transforms. Vitest
+// calls the default export once, before the first test.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Fails `vitest run` on a stale build. A run that was given arguments, such as one file to test, is warned only: what
- * it tests may need no build.
+ * Fails `vitest run` on a stale build. A run with arguments, such as one file to test, gets only a warning: it may need
+ * no build.
  */
 export default function checkBuild(): void {
   const problem = describeStaleBuild(resolve(dirname(fileURLToPath(import.meta.url)), '../../..'));
@@ -21,7 +21,7 @@ export default function checkBuild(): void {
   throw error;
 }
 
-/** What is wrong with the build under `root`, in a few words; undefined where it is present and current. */
+/** The problem of the build under `root`, in a few words; undefined if it is present and current. */
 export function describeStaleBuild(root: string): string | undefined {
   return describeStaleAddon(root) ?? describeStaleWorker(root);
 }
@@ -47,7 +47,7 @@ function nativeSources(root: string): string[] {
   return files;
 }
 
-/** Looks at what the worker loads, file by file: the rest of dist/ is not run by the tests. */
+/** Checks the files that a worker loads, following their imports: most tests run nothing else of dist/. */
 function describeStaleWorker(root: string): string | undefined {
   const compiledAt = latest([join(root, 'dist/.built')]);
   const queue = ['workers/shift.js'];
@@ -73,7 +73,7 @@ function latest(files: string[]): number {
   return Math.max(...files.map(modifiedAt));
 }
 
-/** In milliseconds; 0 for a file that is not there. */
+/** In milliseconds; 0 for a missing file. */
 function modifiedAt(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

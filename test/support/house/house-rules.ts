@@ -1,6 +1,6 @@
-// The house rules that a linter cannot hold, or holds only for part of the ways to break them: which room may import
-// which, circles of imports, what a single file may do, sizes and names of files and folders. Called by
-// test/architecture.test.ts, which has the table of rooms.
+// The house rules that the linter cannot check, or not in every form: which room may import which, circles of imports,
+// what single files may do, sizes and names of files and folders. Called by test/architecture.test.ts, which has the
+// table of rooms.
 import { dirname, posix } from 'node:path';
 import ts from 'typescript';
 
@@ -27,7 +27,7 @@ export type Rule =
   | 'file-name'
   | 'opening-comment';
 
-/** For each room the rooms below it that it imports; it may also import what those may. A room is a folder or file. */
+/** For each room the rooms that it may import, besides those that these may import. A room is a folder or a file. */
 export type Rooms = Readonly<Record<string, readonly string[]>>;
 
 const SOLE_PISCINA_IMPORTER = 'src/team/worker-pool.ts';
@@ -42,7 +42,9 @@ const MAX_LINES_TYPESCRIPT = 400;
 const MAX_LINES_CPP = 500;
 const MAX_OPENING_COMMENT_LINES = 4;
 
-/** The package that measures the peers: it has dependencies of its own, Piscina among them, and uses what is built. */
+/**
+ * The package that measures the peers. It has its own dependencies, Piscina among them, and imports the built library.
+ */
 const PEERS_PACKAGE = 'bench/peers/';
 
 /** A folder of src, bench or test has at most so many files of its own. */
@@ -53,8 +55,8 @@ const MAX_LINES_FLAT_FOLDER = 2000;
 const MAX_SHARE_OF_SRC = 1 / 5;
 
 /**
- * The room of a file, by its path from the root of the repository: a folder or a file of src/, or one of the other top
- * folders of the library. Undefined for tests, scripts and the peers.
+ * The room of a file, by its path from the root of the repository: a folder or file of src/, workers/ or bench/.
+ * Undefined for tests, scripts and the peers.
  */
 export function roomOf(file: string): string | undefined {
   if (file.startsWith(PEERS_PACKAGE)) return undefined;
@@ -77,7 +79,7 @@ export function roomsBelow(room: string, rooms: Rooms): Set<string> {
   return below;
 }
 
-/** Every rule that `text`, standing at `file`, breaks. */
+/** Every rule that a file with this path and text breaks. */
 export function findViolations(file: string, text: string, rooms: Rooms): Violation[] {
   const problems: [Rule, string][] = [...checkName(file), ...checkSize(file, text), ...checkOpening(file, text)];
   if (/\.(ts|mjs)$/.test(file)) problems.push(...checkTypeScript(file, text, rooms));
@@ -117,7 +119,7 @@ function* checkTypeScript(file: string, text: string, rooms: Rooms): Generator<[
       yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
     }
   }
-  // Scripts and tests are not part of the library: they build it, and start it in environments of their choice.
+  // Scripts and tests are no part of the library: they build it, and start it with other environment variables.
   if (roomOf(file) === undefined) return;
   const used = namesUsed(source);
   if (file !== SOLE_ADDON_LOADER && ['createRequire', 'dlopen', '.node'].some((name) => used.has(name))) {
@@ -160,7 +162,7 @@ function targetOf(file: string, specifier: string): string {
   return posix.join(dirname(file), specifier).replace(/\.js$/, '.ts');
 }
 
-/** Circles of imports among the files, types included: each once, as the files on it. */
+/** Circles of imports among the files, imports of types included. Each is found once. */
 export function findCircles(files: ReadonlyMap<string, string>): Violation[] {
   const edges = new Map<string, string[]>();
   for (const [file, text] of files) {
@@ -206,7 +208,7 @@ export function findAbsentImports(files: ReadonlyMap<string, string>): Violation
   return found;
 }
 
-/** Files in no room, folders that are too full, rooms that are too large: what only the whole tree shows. */
+/** Files in no room, folders and rooms that are too large: rules that need the whole tree. */
 export function findShapeViolations(files: ReadonlyMap<string, string>, rooms: Rooms): Violation[] {
   const found: Violation[] = [];
   const folders = new Map<string, { files: number; lines: number }>();
@@ -241,7 +243,7 @@ export function findShapeViolations(files: ReadonlyMap<string, string>, rooms: R
   return found;
 }
 
-/** Every module that a file names: import, export … from, import type, import() as value and as type, require(). */
+/** Every module that a file imports: by import, export … from, import type, import() as value or type, require(). */
 function importsOf(source: ts.SourceFile): string[] {
   const found: string[] = [];
   const visit = (node: ts.Node): void => {
@@ -259,8 +261,8 @@ function importsOf(source: ts.SourceFile): string[] {
 }
 
 /**
- * Of `env`, `createRequire`, `dlopen` and `.node`, those that a file uses: `process.env`, `process['env']`,
- * `const { env } = process`, `import { env } from 'node:process'`; a text that ends in `.node` names a binary.
+ * Which of `env`, `createRequire`, `dlopen` and `.node` a file uses. It finds `process.env`, `process['env']`,
+ * `const { env } = process` and `import { env } from 'node:process'`; a string that ends in `.node` names a binary.
  */
 function namesUsed(source: ts.SourceFile): Set<string> {
   const used = new Set<string>();
@@ -295,7 +297,7 @@ function textOf(node: ts.Node): string {
   return ts.isStringLiteralLike(node) || ts.isIdentifier(node) ? node.text : node.getText();
 }
 
-/** Where a native folder may include from, besides the system. */
+/** The files that a native folder may include, besides those of the system. */
 const NATIVE_INCLUDES: Record<string, RegExp> = {
   kernels: /^(core\/op\.h|kernels\/.+)$/,
   core: /^(core|kernels)\/.+$/,
@@ -313,7 +315,7 @@ function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
     } else if (header === 'immintrin.h' && !/^native\/kernels\/avx/.test(file) && folder === 'kernels') {
       yield [
         'native-includes',
-        `${file} may not include ${header}: intrinsics stand in the folders of instruction sets`,
+        `${file} may not include ${header}: intrinsics belong in the folders of instruction sets`,
       ];
     }
   }

@@ -1,5 +1,5 @@
-// The ONNX graphs of each kind of work, all of them where onnxruntime has several ways to do it: the peer chooses the one
-// that is fastest on this machine. Runs nothing.
+// The ONNX graphs of each kind of work, all of them where onnxruntime has several ways to do it: the peer chooses the
+// one that is fastest on this machine. Runs nothing.
 import { sideBySide } from '../work/matrices.js';
 import {
   type AttentionWork,

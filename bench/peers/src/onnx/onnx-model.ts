@@ -1,5 +1,5 @@
-// Encodes ONNX models: as much of protocol buffers and of onnx.proto (field numbers are in the comments) as graphs of a few
-// nodes over f32 tensors need. Called by peers/onnxruntime.ts.
+// Encodes ONNX models: as much of protocol buffers and of onnx.proto (field numbers are in the comments) as graphs of a
+// few nodes over f32 tensors need. Called by peers/onnxruntime.ts.
 
 export interface OnnxNode {
   readonly op: string;

@@ -1,5 +1,5 @@
-// Our side of every row: the work through the public API of tesserae, with the same operands as the peers, and the check of
-// its result against float64 where the benchmarks have one.
+// Our side of every row: the work through the public API of tesserae, with the same operands as the peers, and the
+// check of its result against float64 where the benchmarks have one.
 import { checkAttention, checkMatmul } from '../../../../dist/bench/measuring/checks.js';
 import { WrongResultError } from '../../../../dist/bench/measuring/wrong-result.js';
 import { probeLanes, runProbeFma } from '../../../../dist/src/hardware/probes.js';

@@ -1,5 +1,5 @@
-// The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code. Operands and
-// output are in tensors that are kept, so that a call copies no more than the API itself does.
+// The peer onnxruntime-node, on its CPU provider, through its public API: a session of a graph made in code. Operands
+// and output are in tensors that are kept, so that a call copies no more than the API itself does.
 import ort from 'onnxruntime-node';
 import { smallest } from '../../../../dist/bench/measuring/statistics.js';
 import { formulationsOf } from '../onnx/onnx-graphs.js';

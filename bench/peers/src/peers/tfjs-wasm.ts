@@ -1,5 +1,5 @@
-// The peer @tensorflow/tfjs-backend-wasm: SIMD, one thread. Its threads need a browser: 4.22 starts them from blob: URLs,
-// which Node's Worker refuses. Operands and results stay in its memory while it is timed.
+// The peer @tensorflow/tfjs-backend-wasm: SIMD, one thread. Its threads need a browser: 4.22 starts them from blob:
+// URLs, which Node's Worker refuses. Operands and results stay in its memory while it is timed.
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import wasm from '@tensorflow/tfjs-backend-wasm';

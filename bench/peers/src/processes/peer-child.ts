@@ -1,5 +1,5 @@
-// The process of one peer: executes the commands that peer-process.ts writes to its standard input, one a line, and answers
-// each with a line that begins with '@'. `node dist/processes/peer-child.js PEER THREADS`.
+// The process of one peer: executes the commands that peer-process.ts writes to its standard input, one a line, and
+// answers each with a line that begins with '@'. `node dist/processes/peer-child.js PEER THREADS`.
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { timeTurn } from '../timing/turn.js';

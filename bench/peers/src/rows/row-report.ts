@@ -40,7 +40,9 @@ export interface RowReport {
   /** Name of the fastest peer, and its ratio. */
   readonly best: string | null;
   readonly ratio: number | null;
-  /** What bounds the row's work, the FMA peak or the read bandwidth, and the share that ours reaches; null for times. */
+  /**
+   * What bounds the row's work, the FMA peak or the read bandwidth, and the share that ours reaches; null for times.
+   */
   readonly bound: 'P' | 'B' | null;
   readonly share: number | null;
   readonly target: string;

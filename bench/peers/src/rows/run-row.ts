@@ -1,5 +1,5 @@
-// Measures one row: prepares the work here and in every peer's process, times all in turns, compares the results, and frees
-// what was prepared. A wrong result gives no figure.
+// Measures one row: prepares the work here and in every peer's process, times all in turns, compares the results, and
+// frees what was prepared. A wrong result gives no figure.
 import { differenceOf } from '../../../../dist/bench/measuring/checks.js';
 import type { Roofline } from '../../../../dist/src/hardware/roofline.js';
 import type { Engine } from '../../../../dist/src/index.js';

@@ -1,5 +1,5 @@
-// How much CPU time processes outside of this run took during a measurement, so that disturbed rows can be marked. Reads
-// /proc: without it nothing is known.
+// How much CPU time processes outside of this run took during a measurement, so that disturbed rows can be marked.
+// Reads /proc: without it nothing is known.
 import { readFileSync } from 'node:fs';
 
 /** In jiffies. */
@@ -12,7 +12,10 @@ export interface CpuTimes {
   readonly own: number;
 }
 
-/** Reads the times; `pids` are the other processes of this run. @returns undefined where the system does not report them */
+/**
+ * Reads the times; `pids` are the other processes of this run.
+ * @returns undefined where the system does not report them
+ */
 export function readCpuTimes(pids: readonly number[]): CpuTimes | undefined {
   try {
     const fields = (readFileSync('/proc/stat', 'utf8').split('\n')[0] as string)

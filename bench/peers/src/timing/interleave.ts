@@ -1,5 +1,5 @@
-// Times contenders in turns (A B A B …), so that a slow minute of the machine affects all of them alike. Does not depend on
-// what they compute.
+// Times contenders in turns (A B A B …), so that a slow minute of the machine affects all of them alike. Does not
+// depend on what they compute.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { median, smallest } from '../../../../dist/bench/measuring/statistics.js';
 import type { TurnOptions } from './turn.js';
@@ -30,7 +30,9 @@ export interface Timing {
 const leastRounds = 3;
 /** Rest before each turn: longer than the 10 ms for which our workers stay awake. */
 const settleMs = 15;
-/** About how long the calls before the timed ones take together. A call that takes ten times longer has none before it. */
+/**
+ * About how long the calls before the timed ones take together. A call that takes ten times longer has none before it.
+ */
 const warmupMs = 10;
 const mostWarmups = 200;
 /** Calls in a turn when each has a rest before it; the rests count as part of the turn. */

@@ -1,4 +1,5 @@
-// A busy neighbour: a process that spins on one CPU, to measure what speed is left beside it. Stopped between its turns.
+// A busy neighbour: a process that spins on one CPU, to measure what speed is left beside it. Stopped between its
+// turns.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

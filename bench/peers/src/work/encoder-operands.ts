@@ -1,5 +1,5 @@
-// The operands of the work `encoder`, the same numbers for us and for the peers: weights in f32, and as the blocks of Q8_0
-// that ours uses instead.
+// The operands of the work `encoder`, the same numbers for us and for the peers: weights in f32, and as the blocks of
+// Q8_0 that ours uses instead.
 import { halfFromNumber } from '../../../../dist/src/tensor/elements/half.js';
 import { type EncoderWork, seeds, uniform } from './work.js';
 

@@ -1,5 +1,5 @@
-// The kinds of work, their encoding as the words of a request, their operands (the same numbers in every process, made from
-// seeds), flops and bytes. Computes nothing itself.
+// The kinds of work, their encoding as the words of a request, their operands (the same numbers in every process, made
+// from seeds), flops and bytes. Computes nothing itself.
 import { fillUniform } from '../../../../dist/bench/measuring/seeded-numbers.js';
 
 export interface MatmulWork {

@@ -1,4 +1,5 @@
-// The chapter on MatMul: GFLOPS of square products against their size, for each worker count and each peer, and the FMA peaks.
+// The chapter on MatMul: GFLOPS of square products against their size, for each worker count and each peer, and the FMA
+// peaks.
 
 import { formatMs, formatNumber, formatShare } from '../../../../src/base/number-text.js';
 import type { Roofline } from '../../../../src/hardware/roofline.js';

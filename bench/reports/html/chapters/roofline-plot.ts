@@ -1,5 +1,5 @@
-// The chapter with the roofline (Williams, Waterman and Patterson 2009): GFLOPS against flops per byte, both logarithmic,
-// with the probed peaks as limits and a numbered point for each measured shape.
+// The chapter with the roofline (Williams, Waterman and Patterson 2009): GFLOPS against flops per byte, both
+// logarithmic, with the probed peaks as limits and a numbered point for each measured shape.
 
 import { formatMs, formatNumber, formatShare } from '../../../../src/base/number-text.js';
 import type { Roofline } from '../../../../src/hardware/roofline.js';

@@ -1,5 +1,5 @@
-// The chapter on scaling: the speed-up over one worker, with a row of marks for each shape. The mark of n workers is on the
-// line of n when the speed-up is ideal.
+// The chapter on scaling: the speed-up over one worker, with a row of marks for each shape. The mark of n workers is on
+// the line of n when the speed-up is ideal.
 import { formatMs, formatSpeedup } from '../../../../src/base/number-text.js';
 import type { ThroughputRow } from '../../../suites/throughput.js';
 import { table } from '../drawing/html-table.js';

@@ -1,5 +1,5 @@
-// The chapter on a program's tiles over time: a row for each worker, a box for each tile, coloured by kernel; and a table
-// with the time of each step.
+// The chapter on a program's tiles over time: a row for each worker, a box for each tile, coloured by kernel; and a
+// table with the time of each step.
 
 import { formatBytes, formatMs, formatNumber, formatShare } from '../../../../src/base/number-text.js';
 import type { ProgramProfile, StepProfile } from '../../../../src/index.js';

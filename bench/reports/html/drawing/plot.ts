@@ -1,5 +1,5 @@
-// The parts that plots share: the drawing with its axes, lines, points and the legend. Colours are classes (s0, s1, …) that
-// style.ts defines for light and dark.
+// The parts that plots share: the drawing with its axes, lines, points and the legend. Colours are classes (s0, s1, …)
+// that style.ts defines for light and dark.
 import { type Content, element, isNarrow, type Markup } from './markup.js';
 import type { Scale } from './scale.js';
 

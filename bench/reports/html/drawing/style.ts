@@ -1,5 +1,5 @@
-// The style of the report, for light and dark, wide windows and phones. Colours differ in lightness as well as in hue, so
-// that they can be told apart without colour vision.
+// The style of the report, for light and dark, wide windows and phones. Colours differ in lightness as well as in hue,
+// so that they can be told apart without colour vision.
 
 export const style = `
 :root { color-scheme: light dark;

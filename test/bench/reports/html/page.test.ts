@@ -1,5 +1,5 @@
-// The HTML page of `tesserae bench --report`: that it stands alone, says what was measured, escapes what comes from
-// outside, and that axes and peers' documents are read right. How it looks is for eyes.
+// The HTML page of `tesserae bench --report`: it loads no other file, shows the figures and escapes names; the axes;
+// the documents of peers. Its look is not tested.
 import { describe, expect, test } from 'vitest';
 import { element } from '../../../../bench/reports/html/drawing/markup.js';
 import {
@@ -18,7 +18,7 @@ const full = reportFixture();
 const page = renderPage(full, date);
 
 describe('the page', () => {
-  test('needs nothing beside it', () => {
+  test('loads no other file', () => {
     expect(page).toMatch(/^<!doctype html>\n<html lang="en">/);
     expect(page).not.toMatch(/<script|<link|<img|<iframe|@import|url\(|src=|https?:/i);
     expect([...page.matchAll(/href="([^"]*)"/g)].every(([, target]) => target?.startsWith('#'))).toBe(true);
