@@ -7,7 +7,7 @@ import { formatShape, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
-import { imageBytes, isQuantizedType, type QuantizedType, quantizedFormats } from '../ops/quantized/quantized-type.js';
+import { imageBytes, isQuantizedType, type QuantizedType } from '../ops/quantized/quantized-type.js';
 import { copy } from '../ops/rowwise/copy.js';
 import { type DType, dtypes } from '../tensor/elements/dtype.js';
 import type { FileMappings, MappedFile } from '../tensor/memory/mapped-file.js';
@@ -208,8 +208,7 @@ class WeightLoad {
   /** Fails before anything is read where the quantized matrices will not fit. */
   #checkBudget(): void {
     const needed = this.#steps.reduce(
-      (sum, { placement }) =>
-        sum + (placement.kind === 'packed' ? imageBytes(quantizedFormats[placement.type], placement.shape) : 0),
+      (sum, { placement }) => sum + (placement.kind === 'packed' ? imageBytes(placement.type, placement.shape) : 0),
       0,
     );
     const { freeBytes } = this.#compute.pool;

@@ -1,15 +1,16 @@
-// What an op is: its name, its arguments, all of their checks, and how it records itself. Also the checks that ops
-// share. Ops know tensors and the recorder; not threads, engines or addresses.
+// What an op is: its name, its arguments with all their checks, and how it records its steps. Also the checks that ops
+// share. Ops use tensors and the recorder, which says for how many workers they cut tiles; they have no access to the
+// team, to engines, or to addresses.
 import { formatShape, TesseraeError } from '../base/errors.js';
 import type { Recorder } from '../program/recorder.js';
 import type { DType } from '../tensor/elements/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 
-/** What every op takes beside its own options. */
+/** Options of every op. */
 export interface CallOptions {
-  /** Where the result goes: a tensor of the right shape and type, which stays the caller's. Without it a new one. */
+  /** A tensor of the result's shape and type that receives the result. By default a new one is made. */
   readonly out?: Tensor | undefined;
-  /** Stops the op between two tiles; it then rejects with an AbortError. Not in recorded programs. */
+  /** Stops the op between two tiles; the call then rejects with an AbortError. Not for recorded ops. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -18,21 +19,20 @@ export interface OutputSpec {
   readonly dtype: DType;
 }
 
-/**
- * `Call` is the public parameter list, `Args` the same as one object. `infer` does all validation and gives the output;
- * `record` is then called only for outputs that have elements.
- */
+/** `Call` is the public parameter list, `Args` the same as one object. */
 export interface Op<Call extends unknown[], Args extends CallOptions> {
   readonly name: string;
-  /** The keys that `Args` may have, beside those of CallOptions: any other is a mistake of the caller's. */
+  /** The keys that `Args` may have besides those of CallOptions; any other is refused. */
   readonly parameters: readonly string[];
-  /** Whether the output may be this operand, in exactly its layout. */
+  /** Whether the output may be this operand, with exactly its layout. */
   inPlace(operand: Tensor, args: Args): boolean;
-  /** The options come last: an object of a known shape is then made in one go, with nothing left over. */
+  /** Makes the object. The options are spread last, so that V8 makes an object of a known shape in one step. */
   args(...call: Call): Args;
   /** Every tensor that the op reads. */
   operands(args: Args): readonly (Tensor | undefined)[];
+  /** Validates the arguments and gives the shape and type of the output. */
   infer(args: Args): OutputSpec;
+  /** Records the steps. Called after `infer`, and only for outputs that have elements. */
   record(recorder: Recorder, args: Args, out: Tensor): void;
 }
 
@@ -45,7 +45,7 @@ export function defineOp<Call extends unknown[], Args extends CallOptions>(op: O
   return op;
 }
 
-/** @throws TesseraeError ERR_ARGUMENT unless the value is a tensor, ERR_DTYPE unless it is of one of the types. */
+/** @throws TesseraeError ERR_ARGUMENT unless the value is a tensor, ERR_DTYPE unless it has one of the types */
 export function checkTensor(value: unknown, op: string, name: string, ...allowed: DType[]): asserts value is Tensor {
   if (!(value instanceof Tensor)) {
     throw new TesseraeError('ERR_ARGUMENT', `${name} must be a tensor, got ${value === null ? 'null' : typeof value}`, {
@@ -57,7 +57,7 @@ export function checkTensor(value: unknown, op: string, name: string, ...allowed
   }
 }
 
-/** @throws TesseraeError ERR_SHAPE when the tensor has too few dimensions. */
+/** @throws TesseraeError ERR_SHAPE if the tensor has too few dimensions */
 export function checkRank(tensor: Tensor, op: string, name: string, least: number): void {
   if (tensor.rank >= least) return;
   throw new TesseraeError(
@@ -67,7 +67,7 @@ export function checkRank(tensor: Tensor, op: string, name: string, least: numbe
   );
 }
 
-/** @throws TesseraeError ERR_SHAPE unless the shapes are equal. */
+/** @throws TesseraeError ERR_SHAPE unless the shapes are equal */
 export function checkSameShape(tensor: Tensor, shape: readonly number[], op: string, name: string): void {
   if (tensor.rank === shape.length && tensor.shape.every((size, dim) => size === shape[dim])) return;
   throw new TesseraeError('ERR_SHAPE', `${name} must be ${formatShape(shape)}, got ${formatShape(tensor.shape)}`, {
@@ -75,7 +75,7 @@ export function checkSameShape(tensor: Tensor, shape: readonly number[], op: str
   });
 }
 
-/** An optional vector of `length` elements, such as a bias. */
+/** Checks an optional f32 vector of `length` elements, such as a bias. */
 export function checkVector(
   value: unknown,
   op: string,
@@ -87,7 +87,7 @@ export function checkVector(
   checkSameShape(value, [length], op, name);
 }
 
-/** @throws TesseraeError ERR_ARGUMENT unless the value is a finite number (and above 0 if asked). */
+/** @throws TesseraeError ERR_ARGUMENT unless the value is a finite number and, with `positive`, above 0 */
 export function checkNumber(
   value: unknown,
   op: string,
@@ -99,13 +99,13 @@ export function checkNumber(
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${wanted}, got ${String(value)}`, { op });
 }
 
-/** Checks a flag; undefined counts as false. */
+/** A boolean; undefined counts as false. @throws TesseraeError ERR_ARGUMENT for any other value */
 export function checkFlag(value: unknown, op: string, name: string): boolean {
   if (value === undefined || typeof value === 'boolean') return value === true;
   throw new TesseraeError('ERR_ARGUMENT', `${name} must be true or false, got ${String(value)}`, { op });
 }
 
-/** One of the keys of a table; undefined gives the fallback. */
+/** The number of a key in a table; undefined gives that of the fallback. @throws TesseraeError ERR_ARGUMENT */
 export function checkChoice<T extends Record<string, number>>(
   value: unknown,
   table: T,

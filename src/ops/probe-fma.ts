@@ -1,21 +1,21 @@
-// probe_fma as an op (native/kernels/probe_fma.h): multiplications in registers, to find the FMA peak of a kernel set. Not in the
-// registry of public ops: engine.profile and the benches run it through the engine's internal entry.
+// probeFma: fused multiply-adds in registers, to measure the FMA peak of a kernel set (native/kernels/probe_fma.h). Not in
+// the registry of public ops: engine.profile and the benchmarks call it through `engine.call`.
 import type { StepOwner } from '../program/recorder.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type CallOptions, checkTensor, defineOp } from './op.js';
 
-/** Floats that a tile of probe_fma writes: kProbeLanes. */
+/** Floats that a tile writes: kProbeLanes. */
 export const probeLanes = 192;
 
 interface ProbeFmaArgs extends CallOptions {
   /** f32 [tiles, probeLanes] */
   readonly out: Tensor;
   readonly iterations: number;
-  /** Hand it over even if it is so short that the calling thread alone would be faster. */
+  /** Who computes it; by default whoever is estimated to be fastest. */
   readonly by: StepOwner | undefined;
 }
 
-/** Lane i holds i after an even number of iterations of x = 1 - x, and 1 - i after an odd one. */
+/** Iterates x = 1 - x: float i of a tile is i after an even number of iterations, and 1 - i after an odd one. */
 export const probeFma = defineOp({
   name: 'probeFma',
   parameters: ['iterations', 'by'],
@@ -34,14 +34,14 @@ export const probeFma = defineOp({
   },
 });
 
-/** What of an engine the measurement needs. */
+/** The part of an engine that the measurement needs. */
 export interface FmaProbe {
   readonly threads: number;
   tensor(shape: readonly number[]): Tensor<'f32'>;
   call(op: typeof probeFma, args: Record<string, unknown>): Promise<unknown>;
 }
 
-/** A power of two of iterations that take so long, and how long they took. */
+/** The least power of two of iterations, from 1024 on, that takes at least `leastMs`, and its time. */
 export async function iterationsLasting(
   leastMs: number,
   msOf: (iterations: number) => Promise<number>,
@@ -54,10 +54,10 @@ export async function iterationsLasting(
 
 const tilesPerWorker = 8;
 const repeats = 12;
-/** Short enough that a repeat may pass undisturbed, long enough that the hand-over does not count. */
+/** Short enough that some repeat is not disturbed by other processes, long enough that the hand-over is negligible. */
 const repeatMs = 5;
 
-/** GFLOPS of all workers together, with the engine's kernel set: the best of some short repeats. Takes 0.1 s or so. */
+/** GFLOPS of all workers together with the engine's kernel set: the best of several short repeats. Takes about 0.1 s. */
 export async function measureFmaPeak(engine: FmaProbe, signal: AbortSignal | undefined): Promise<number> {
   using out = engine.tensor([engine.threads * tilesPerWorker, probeLanes]);
   const msOf = async (iterations: number) => {

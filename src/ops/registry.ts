@@ -1,4 +1,4 @@
-// Every op of the public API, one line each. Engine and program builder get a method for each of them.
+// All ops of the public API. Engine and ProgramBuilder have a method for each of them (calls/methods.ts).
 import { attention } from './attention/attention.js';
 import { multiHeadAttention } from './attention/multi-head-attention.js';
 import { matmul } from './matmul/matmul.js';
@@ -15,7 +15,7 @@ export const ops = {
   matmul,
   /** Scaled dot-product attention. q: f32 [batch, heads, queries, dim]; k, v: [batch, kvHeads, keys, dim], f32 or f16. */
   attention,
-  /** Attention with its projections. x: f32 [batch, tokens, dim]. */
+  /** Attention with its projections. x: f32 [batch, tokens, dim] or [tokens, dim]. */
   multiHeadAttention,
   /** Softmax over the last dimension. */
   softmax,
@@ -25,9 +25,9 @@ export const ops = {
   layerNorm,
   /** Rotary position embedding. x: f32 [..., tokens, heads, dim]; positions: i32 [..., tokens]. */
   rope,
-  /** silu(gate) · up, element by element: the gate of llama's feed-forward layer (Shazeer 2020). */
+  /** silu(gate) · up, element by element, as in llama's feed-forward layer (Shazeer 2020). */
   siluMul,
-  /** x · Φ(x), the exact one (Hendrycks and Gimpel 2016). */
+  /** x · Φ(x), exact (Hendrycks and Gimpel 2016). */
   gelu,
   /** The tanh approximation of gelu. */
   geluTanh,
@@ -47,15 +47,15 @@ export const ops = {
   mul,
   /** x · factor. */
   scale,
-  /** Rows of a table by number. table: f32, f16 or bf16 [rows, columns]; ids: i32 [...]; result f32 [..., columns]. */
+  /** Rows of a table by index. table: f32, f16 or bf16 [rows, columns]; ids: i32 [...]; result f32 [..., columns]. */
   embedding,
   /** Writes rows of x [..., tokens, columns] to the rows `ids` [..., tokens] of `out` [..., rows, columns]. */
   scatter,
-  /** Index of the first maximum of each row, i32; the first NaN counts as one. */
+  /** Index of the first maximum of each row, i32; the first NaN counts as the maximum. */
   argmax,
   /** log Σ exp(logits) - logits[target] for each row. logits: f32 [..., classes]; targets: i32 [...]. */
   crossEntropy,
-  /** A packed copy, or a copy to `out` in whatever layout; converts between f32 and f16 or bf16. */
+  /** A packed copy, or a copy to `out` in any layout; converts between f32 and f16 or bf16. */
   copy,
 };
 

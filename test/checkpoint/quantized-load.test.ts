@@ -5,7 +5,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
-import { quantizedFormats } from '../../src/ops/quantized/quantized-type.js';
+import { quantizedTypes } from '../../src/ops/quantized/quantized-type.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
 import { writeRandomModel } from '../support/models/random-model.js';
@@ -38,7 +38,7 @@ function held(engine: Engine) {
   };
 }
 
-test.each(Object.keys(quantizedFormats) as WeightType[])('%s: loads, computes, and lets the file go', async (type) => {
+test.each(Object.keys(quantizedTypes) as WeightType[])('%s: loads, computes, and lets the file go', async (type) => {
   const engine = await engines({ threads: 2 });
   const before = held(engine);
   const path = await writeType(type);

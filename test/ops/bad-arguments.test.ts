@@ -276,7 +276,7 @@ const refusals: readonly Refusal[] = [
   [
     'scatter of other columns',
     'ERR_SHAPE',
-    /but for the number of rows, got \[5, 3\] and \[3, 4\]/,
+    /may differ only in the number of rows, got \[5, 3\] and \[3, 4\]/,
     (h, t) => h.scatter(t(3, 4), t.ints(3), { out: t(5, 3) }),
   ],
   ['scatter ids', 'ERR_SHAPE', /does not broadcast/, (h, t) => h.scatter(t(3, 4), t.ints(2), { out: t(5, 4) })],

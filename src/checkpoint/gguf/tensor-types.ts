@@ -1,6 +1,6 @@
 // The tensor types of ggml by their code in a GGUF file: name, elements per block, bytes per block (ggml.h and the
 // block structs of ggml-common.h), and which of them this library computes with. Converts nothing.
-import { quantizedFormats } from '../../ops/quantized/quantized-type.js';
+import { quantizedTypes } from '../../ops/quantized/quantized-type.js';
 
 export interface TensorType {
   readonly name: string;
@@ -54,7 +54,7 @@ export const supportedTensorTypes: ReadonlySet<string> = new Set([
   'F32',
   'F16',
   'BF16',
-  ...Object.keys(quantizedFormats),
+  ...Object.keys(quantizedTypes),
 ]);
 
 /**

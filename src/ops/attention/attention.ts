@@ -1,5 +1,5 @@
-// attention: scaled dot-product attention with an online softmax (native/kernels/attention.h). Never holds tokens ×
-// tokens of anything. Here: checks and the choice of tiles, which changes no bit of the result.
+// attention: scaled dot-product attention with an online softmax, so that no tensor [tokens, tokens] is ever stored
+// (native/kernels/attention.h). Checks the arguments and chooses the tiles, which change no bit of the result.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { checkPositive } from '../../base/options.js';
 import type { ParamWriter } from '../../program/param-writer.js';
@@ -7,31 +7,31 @@ import type { Recorder } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkFlag, checkNumber, checkSameShape, checkTensor, checkVector, defineOp } from '../op.js';
 import { recordCopy } from '../rowwise/copy.js';
-import { broadcastTo, packed } from '../rowwise/rows.js';
+import { broadcastTo, hasUnitRows, packed, withUnitRows } from '../rowwise/rows.js';
 
-/** What changes scores by where query and key stand; the position of query i is i + keys - queries, or `positions`. */
+/** Options that depend on positions of query and key. Query i has position i + keys - queries, or `positions[i]`. */
 export interface ScoreOptions {
-  /** Each query sees only keys less than so many positions away, on both sides where not `causal`. */
+  /** Each query sees only keys less than this many positions away: before it and, unless `causal`, after it. */
   readonly window?: number | undefined;
-  /** Scores s become softcap · tanh(s / softcap), after scaling and before all else. */
+  /** Scores s become softcap · tanh(s / softcap), after scaling and before everything else. */
   readonly softcap?: number | undefined;
-  /** f32 [heads]: a score loses slope · distance (ALiBi). */
+  /** f32 [heads]: slope · distance is subtracted from each score (ALiBi). */
   readonly slopes?: Tensor | undefined;
 }
 
 export interface AttentionOptions extends CallOptions, ScoreOptions {
-  /** Query i sees the keys up to its own position: i + keys - queries, or `positions` where given. */
+  /** Query i sees the keys up to its own position: i + keys - queries or, if given, `positions[i]`. */
   readonly causal?: boolean | undefined;
   /** Multiplies the scores; 1 / √dim by default. */
   readonly scale?: number | undefined;
   /** f32, broadcast to [batch, heads, queries, keys], added to the scaled scores; -Infinity excludes a key. */
   readonly mask?: Tensor | undefined;
   /**
-   * i32 [batch, queries] or [queries], with `causal`: the last key that each query sees. Keys behind it may be
-   * uninitialised: this is how a key-value cache with room to spare is read.
+   * i32 [batch, queries] or [queries], with `causal`: the last key that each query sees. Keys after it may be
+   * uninitialised, as in a KV cache that is not full.
    */
   readonly positions?: Tensor | undefined;
-  /** i32 [batch]: how many keys each sequence of a padded batch has. */
+  /** i32 [batch]: the number of keys of each sequence in a padded batch. */
   readonly kvLengths?: Tensor | undefined;
 }
 
@@ -102,7 +102,7 @@ function recordAttention(recorder: Recorder, args: AttentionArgs, out: Tensor): 
   const q = withUnitRows(recorder, args.q);
   const k = withUnitRows(recorder, args.k);
   const v = withUnitRows(recorder, args.v);
-  const to = out.strides[3] === 1 || out.shape[3] === 1 ? out : recorder.temporary(out.shape);
+  const to = hasUnitRows(out) ? out : recorder.temporary(out.shape);
   const [batch, heads, queries, dim] = q.shape as [number, number, number, number];
   const [, kvHeads, keys] = k.shape as [number, number, number];
   const vDim = v.shape[3] as number;
@@ -142,10 +142,6 @@ function recordAttention(recorder: Recorder, args: AttentionArgs, out: Tensor): 
   if (to !== out) recordCopy(recorder, to, out);
 }
 
-function withUnitRows(recorder: Recorder, tensor: Tensor): Tensor {
-  return tensor.strides[3] === 1 || tensor.shape[3] === 1 ? tensor : packed(recorder, tensor);
-}
-
 /** @throws TesseraeError ERR_ARGUMENT, ERR_DTYPE, ERR_SHAPE */
 export function checkScoreOptions({ window, softcap, slopes }: ScoreOptions, heads: number, op: string): void {
   if (window !== undefined) checkPositive(window, 'window', op);
@@ -163,13 +159,13 @@ export interface AttentionSizes {
   readonly vDim: number;
 }
 
-/** One step of attention as its kernel gets it. Strides are those of batch, head and row. */
+/** One step of attention in the form that its kernel takes. Strides are those over batch, head and row. */
 export interface AttentionStep {
   readonly sizes: AttentionSizes;
   readonly tiles: AttentionTiles;
   readonly tensors: {
     readonly q: Tensor;
-    /** Without keys and values they come from elsewhere. */
+    /** Left out by ops whose keys and values are not tensors. */
     readonly k?: Tensor;
     readonly v?: Tensor;
     readonly out: Tensor;
@@ -192,7 +188,7 @@ export interface AttentionStep {
 
 const noStrides = [0, 0, 0];
 
-/** AttentionParams of native/kernels/attention.h. */
+/** Writes the struct AttentionParams of native/kernels/attention.h. */
 export function writeAttention(params: ParamWriter, step: AttentionStep): void {
   const { sizes, tiles, tensors, strides, causal, options } = step;
   const { batch, heads, kvHeads, queries, keys, dim, vDim } = sizes;
@@ -220,9 +216,9 @@ export function writeAttention(params: ParamWriter, step: AttentionStep): void {
     .int(options.window ?? 0);
 }
 
-/** Queries that share one packing of the keys: more cost balance, fewer cost packing. */
+/** Queries in a tile, which share one packing of the keys: with more, load balance suffers; with fewer, packing costs more. */
 const mostQueries = 256;
-/** Rows of a tile that takes several heads of a group. */
+/** The most rows of a tile that has several heads of a group. */
 const mostSharedRows = 128;
 const leastQueries = 48;
 const tilesPerWorker = 4;
@@ -233,7 +229,7 @@ export interface AttentionTiles {
   readonly count: number;
 }
 
-/** All heads of a group share a tile, and so the reading of their keys, where the rows are few. */
+/** The size of tiles. If the rows are few, all heads of a group are in one tile, so that their keys are read only once. */
 export function attentionTiles(sizes: AttentionSizes, threads: number): AttentionTiles {
   const { batch, kvHeads, queries } = sizes;
   const group = sizes.heads / kvHeads;

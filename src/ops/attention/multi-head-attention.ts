@@ -1,4 +1,4 @@
-// multiHeadAttention: the projections and attention of a transformer layer as one program of other ops.
+// multiHeadAttention: attention of a transformer layer with its projections, recorded as other ops.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { checkPositive } from '../../base/options.js';
 import type { Recorder } from '../../program/recorder.js';
@@ -9,7 +9,7 @@ import { broadcastTo } from '../rowwise/rows.js';
 import { attention } from './attention.js';
 
 export interface MultiHeadAttentionOptions extends CallOptions {
-  /** [dim, heads · headDim], f32, f16 or bf16, as are the others: y = x · w. */
+  /** [dim, heads · headDim]; like the other weights f32, f16 or bf16, with y = x · w. */
   readonly wq: Tensor;
   /** [dim, kvHeads · headDim]. */
   readonly wk: Tensor;
@@ -18,12 +18,12 @@ export interface MultiHeadAttentionOptions extends CallOptions {
   /** [heads · headDim, dim out]. */
   readonly wo: Tensor;
   readonly heads: number;
-  /** Heads of k and v, each shared by heads / kvHeads heads of q; `heads` by default. */
+  /** Number of heads of k and v, each of which serves heads / kvHeads heads of q; `heads` by default. */
   readonly kvHeads?: number | undefined;
   readonly causal?: boolean | undefined;
   /** f32, broadcast to [batch, heads, tokens, tokens], added to the scaled scores. */
   readonly mask?: Tensor | undefined;
-  /** Multiplies the scores; 1 / √headDim by default. */
+  /** A factor for the scores; 1 / √headDim by default. */
   readonly scale?: number | undefined;
   readonly bq?: Tensor | undefined;
   readonly bk?: Tensor | undefined;
@@ -81,7 +81,7 @@ export const multiHeadAttention = defineOp({
   record(recorder, args, out) {
     const { x, wq, wk, wv, wo, heads, kvHeads = heads, causal, mask, scale } = args;
     const [batch, tokens] = x.rank === 3 ? (x.shape as [number, number]) : [1, x.shape[0] as number];
-    /** Projects x, and shows the result as [batch, heads, tokens, headDim] without moving anything. */
+    /** Projects x; the result is a view [batch, heads, tokens, headDim]. */
     const project = (weight: Tensor, bias: Tensor | undefined, count: number): Tensor => {
       const width = weight.shape[1] as number;
       const projected = recorder.temporary([...x.shape.slice(0, -1), width]);
@@ -97,7 +97,7 @@ export const multiHeadAttention = defineOp({
   },
 });
 
-/** Heads of a width that attention does not take are found here. */
+/** Records attention after its own checks, which refuse heads that are too wide. */
 function recordAttention(recorder: Recorder, args: Parameters<typeof attention.infer>[0], out: Tensor): void {
   attention.infer(args);
   attention.record(recorder, args, out);

@@ -1,5 +1,5 @@
-// Compute: ops and programs over one tensor pool and one team. A one-shot call checks, records, compiles and runs one op;
-// a program records many, for replay. The engine owns one; models compute through it. It starts and ends no threads.
+// Compute: ops and programs on one tensor pool and one team. A one-shot call checks, records, compiles and runs one op; a
+// program records many ops, to be run often. The engine has one, and models use it. Starts and ends no threads.
 import { TesseraeError } from '../../base/errors.js';
 import { checkSignal } from '../../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../../base/time-slice.js';
@@ -33,7 +33,7 @@ export interface ComputeParts {
   readonly pool: TensorPool;
 }
 
-/** Recording makes many objects that live on: each slice leaves time for their garbage collection. */
+/** Length of a slice of recording: short, because recording makes many objects whose garbage collection takes time, too. */
 const recordingSliceMs = 1;
 
 export class Compute {
@@ -60,15 +60,15 @@ export class Compute {
   }
 
   /**
-   * A zeroed i32 tensor in memory of its own: for what kernels take as addresses or page numbers. Users cannot reach it
-   * through the buffer of any tensor of theirs. Not part of the pool; not to be disposed.
+   * A tensor of i32 zeros in memory of its own, for addresses or page numbers that kernels read: callers cannot reach it
+   * through the buffer of a tensor of theirs. It belongs to no pool and is not disposed.
    */
   privateTensor(shape: readonly number[]): Tensor<'i32'> {
     const storage = this.#block(elementCount(shape) * Int32Array.BYTES_PER_ELEMENT);
     return new Tensor({ dtype: 'i32', shape, storage });
   }
 
-  /** Refuses all further calls. What is running is the team's to end. */
+  /** Refuses all further calls. Closing the team ends those that are running. */
   close(): void {
     this.#closed = true;
   }
@@ -78,7 +78,7 @@ export class Compute {
     if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed', { op });
   }
 
-  /** Computes one op. The promise gives its output: `args.out`, or a new tensor that the caller disposes. */
+  /** Computes one op. Resolves with its output: `args.out`, or a new tensor that the caller disposes. */
   call(op: AnyOp, args: Record<string, unknown>): Promise<Tensor> {
     try {
       this.checkOpen(op.name);
@@ -90,19 +90,19 @@ export class Compute {
     }
   }
 
-  /** As `engine.pack`. */
+  /** See `engine.pack`. */
   async pack(b: Tensor, options: PackOptions): Promise<PackedMatrix> {
     const image = await this.call(pack, { ...pack.args(b, options) });
     return new PackedMatrix(packedShape(b, options.transposeB), image);
   }
 
-  /** As `engine.packQuantized`. */
+  /** See `engine.packQuantized`. */
   async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
     const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
     return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
   }
 
-  /** Records a program at once: all of it, or nothing is kept. */
+  /** Records a program before it returns. If recording fails, nothing is kept. */
   program<T>(record: (builder: ProgramBuilder) => T): Program<T> {
     this.checkOpen('program');
     if (typeof record !== 'function') throw new TesseraeError('ERR_ARGUMENT', 'expected a function that records ops');
@@ -116,8 +116,8 @@ export class Compute {
   }
 
   /**
-   * As {@link program}, in slices that leave the event loop free: a deep model has thousands of ops. `record` yields where
-   * it may pause.
+   * Like {@link program}, in slices that do not block the event loop: a deep model has thousands of ops. `record` yields
+   * where it may pause.
    * @throws AbortError when the signal fires
    */
   async programInSlices<T>(
@@ -136,7 +136,7 @@ export class Compute {
     }
   }
 
-  /** Runs a program a few times with a trace; see `engine.profile`. */
+  /** See `engine.profile`. */
   profile(program: Program, options: ProfileOptions): Promise<ProgramProfile> {
     return program.profile(this.#runner, options);
   }
@@ -150,7 +150,7 @@ export class Compute {
     return new ProgramRecording({ addon: this.#addon, pool: this.pool, runner: this.#runner, ...this.#recording });
   }
 
-  /** A call that makes its output, and disposes it when it fails. */
+  /** A call that makes its output, and disposes it if it fails. */
   #callNew(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined): Promise<Tensor> {
     const recorder = new Recorder(this.#recording);
     const out = this.#record(op, args, recorder);
@@ -165,7 +165,7 @@ export class Compute {
     }
   }
 
-  /** A call whose output is given: recorded once, as long as it is repeated with the same arguments. */
+  /** A call whose output is given. If it is repeated with the same arguments, it is recorded only once. */
   #callInto(op: AnyOp, args: Record<string, unknown>, signal: AbortSignal | undefined, out: Tensor): Promise<Tensor> {
     let run = this.#oneShots.find(op.name, args);
     if (run === undefined) {

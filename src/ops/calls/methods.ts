@@ -1,10 +1,10 @@
-// Turns the registry of ops into methods: `engine.softmax(x)` computes, `p.softmax(x)` records. Called by engine and
-// program builder for their prototypes.
+// Makes methods of the ops in the registry: `engine.softmax(x)` computes, `p.softmax(x)` records. Called by Engine and
+// ProgramBuilder for their prototypes.
 import type { Tensor } from '../../tensor/tensor.js';
 import type { AnyOp, Op } from '../op.js';
 import { type Ops, ops } from '../registry.js';
 
-/** A method for each op, with the op's own parameters, returning `Result`. */
+/** A method for each op, with the op's parameters, that returns `Result`. */
 export type OpMethods<Result> = {
   // biome-ignore lint/suspicious/noExplicitAny: only the parameter list is taken from the op.
   [Name in keyof Ops]: Ops[Name] extends Op<infer Call, any> ? (...call: Call) => Result : never;
@@ -13,13 +13,13 @@ export type OpMethods<Result> = {
 export type EngineMethods = OpMethods<Promise<Tensor>>;
 export type BuilderMethods = OpMethods<Tensor>;
 
-/** Defines the methods on a prototype; each calls `call` on its object with the op and its arguments. */
+/** Defines the methods on a prototype; each calls `call` with its object, the op, and the op's arguments. */
 export function defineOpMethods<Host extends object>(
   prototype: Host,
   call: (host: Host, op: AnyOp, args: object) => unknown,
 ): void {
   for (const [name, op] of Object.entries(ops) as [string, AnyOp][]) {
-    // No op has more parameters; a rest parameter would make an array at each call.
+    // No op has more than four parameters. A rest parameter would allocate an array at each call.
     const method = function (this: Host, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
       return call(this, op, op.args(a, b, c, d));
     };

@@ -1,18 +1,18 @@
-// Remembers the programs of the latest one-shot calls, so that a call with the same tensors and options, as loops make
-// them, neither checks nor records again. Holds no tensor: they are known by their serial numbers.
+// Keeps the programs of the latest one-shot calls, so that a call with the same tensors and options, as in a loop, is
+// neither checked nor recorded again. Keeps no tensor alive: it identifies them by their serial numbers.
 import type { CompiledProgram } from '../../program/compiled-program.js';
 import { ProgramRun } from '../../program/runner.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { PackedMatrix } from '../matmul/pack.js';
-import { QuantizedMatrix } from '../quantized/quantized-matrix.js';
+import { MatrixImage } from '../matrix-image.js';
 
-/** A program, and the call that it was recorded for. */
+/** A program, and the call for which it was recorded. */
 class OneShot {
   readonly run: ProgramRun;
   readonly #op: string;
   readonly #keys: readonly string[];
-  /** For each argument what {@link idOf} gives, or else the value itself. */
+  /** For each argument the result of {@link idOf}. */
   readonly #ids: readonly (number | undefined)[];
+  /** For each argument its value, if it has no id. */
   readonly #values: readonly unknown[];
 
   constructor(op: string, args: Readonly<Record<string, unknown>>, program: CompiledProgram) {
@@ -41,26 +41,26 @@ class OneShot {
   }
 }
 
-/** What a tensor or a matrix of weights is known by, so that the entry does not keep it from being garbage-collected. */
+/** Identifies a tensor or a matrix of weights by a number, so that an entry does not keep it alive. */
 function idOf(value: unknown): number | undefined {
   if (value instanceof Tensor) return value.id;
-  return value instanceof PackedMatrix || value instanceof QuantizedMatrix ? -value.image.id : undefined;
+  return value instanceof MatrixImage ? -value.image.id : undefined;
 }
 
-/** Loops over a handful of ops stay within it; what it holds is a few KiB an entry. */
+/** Enough for loops over a handful of ops. An entry takes a few KiB. */
 const capacity = 32;
 
 export class OneShotCache {
   readonly #entries: OneShot[] = [];
 
-  /** The program of an equal call, if it is at hand and idle: while it runs, a second call records its own. */
+  /** The program of an equal call, if there is one that is not running; while it runs, a second call records its own. */
   find(op: string, args: Readonly<Record<string, unknown>>): ProgramRun | undefined {
     const entries = this.#entries;
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index] as OneShot;
       if (entry.run.running || !entry.matches(op, args)) continue;
       for (let place = index; place > 0; place--) entries[place] = entries[place - 1] as OneShot;
-      // The latest comes first.
+      // The latest is the first.
       entries[0] = entry;
       return entry.run;
     }

@@ -1,4 +1,4 @@
-// What the recording function of a program gets: every op as a method that records instead of computing.
+// The argument of a program's recording function: every op is a method of it, which records instead of computing.
 import { TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import type { DType } from '../../tensor/elements/dtype.js';
@@ -30,7 +30,7 @@ export class ProgramBuilder {
     this.#pool = pool;
   }
 
-  /** A tensor to be filled before each run, zero at first. The program owns it. */
+  /** A tensor of zeros that the caller may fill before each run. The program owns it. */
   input<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
     this.#checkRecording('input');
     const tensor = this.#pool.zeros(shape, dtype);
@@ -52,8 +52,8 @@ export class ProgramBuilder {
   }
 
   /**
-   * @internal The recording function has returned this.
-   * @throws TesseraeError ERR_ARGUMENT for a promise: what an asynchronous function records would come too late
+   * @internal Called with what the recording function returned.
+   * @throws TesseraeError ERR_ARGUMENT for a promise: an asynchronous function would record ops too late
    */
   finish(result: unknown): void {
     this.#finished = true;
@@ -68,7 +68,7 @@ export class ProgramBuilder {
     throw new TesseraeError('ERR_ARGUMENT', 'the recording is over; nothing can be added to the program', { op });
   }
 
-  /** @internal */
+  /** @internal Checks and records a call of an op; gives its output. */
   record(op: AnyOp, args: { readonly signal?: unknown }): Tensor {
     this.#checkRecording(op.name);
     if (args.signal !== undefined) {

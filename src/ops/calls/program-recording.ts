@@ -1,5 +1,5 @@
-// The making of a program: its recorder and builder, the memory that it will own, and the steps from what was recorded
-// to what runs. All or nothing: a recording that fails gives everything back. Used by Engine alone.
+// One recording of a program: its recorder and builder, the memory that the program will own, and the compilation. If it
+// fails, all memory is given back. Used by Compute alone.
 import type { Addon } from '../../native/addon.js';
 import { CompiledProgram } from '../../program/compiled-program.js';
 import { Program } from '../../program/program.js';
@@ -29,8 +29,8 @@ export class ProgramRecording {
   }
 
   /**
-   * Makes the program of what the builder recorded. A generator, so that a long program can be made in slices: each
-   * step takes a millisecond or less.
+   * Makes the program from what the builder recorded. A generator, so that a long program can be made in slices: the work
+   * between two yields takes at most a millisecond.
    * @param tensors what the recording function returned
    */
   *finish<T>(tensors: T): Generator<void, Program<T>> {
@@ -51,7 +51,7 @@ export class ProgramRecording {
     return new Program(tensors, compiled, runner, { tensors: operandsOf(this.#recorder), arena, release });
   }
 
-  /** Gives back all memory. Called once: after a failure, or by the program at its end. */
+  /** Gives back all memory. Called once: after a failure, or when the program is disposed. */
   release(): void {
     for (const input of this.builder.inputs) input[Symbol.dispose]();
     for (const storage of this.#owned) storage.release();
@@ -59,7 +59,7 @@ export class ProgramRecording {
   }
 }
 
-/** The tensors that a program touches, each once, but for its own temporaries. */
+/** The tensors that a program accesses, each once, without its temporaries. */
 function operandsOf(recorder: Recorder): Tensor[] {
   const touched = new Set<Tensor>();
   for (const step of recorder.steps) {
@@ -69,7 +69,7 @@ function operandsOf(recorder: Recorder): Tensor[] {
   return [...touched];
 }
 
-/** The tensors among the properties of what a recording function returned. */
+/** The tensors in what a recording function returned: itself, its properties, and the elements of their arrays. */
 function tensorsIn(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value];
   if (typeof value !== 'object' || value === null) return [];

@@ -1,4 +1,4 @@
-// One call of an op: all checks, the output, and the recording. The same for one-shot calls and recorded programs.
+// One call of an op: its checks, its output, and the recording of its steps. Used by one-shot calls and by programs.
 import { TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { Recorder } from '../../program/recorder.js';
@@ -6,15 +6,16 @@ import { byteExtent } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type AnyOp, checkSameShape, checkTensor, type OutputSpec } from '../op.js';
 
+/** What differs between one-shot calls and programs. */
 export interface CallSite {
   readonly recorder: Recorder;
-  /** Throws when a tensor is disposed or belongs to another engine or program. */
+  /** Throws if a tensor was disposed or belongs to another engine or program. */
   checkUsable(tensor: Tensor, op: string): void;
-  /** Makes the output where the caller gave none. */
+  /** Makes the output if the caller gave none. */
   allocate(spec: OutputSpec): Tensor;
 }
 
-/** @returns the output, `args.out` where it was given. Nothing is recorded when anything is wrong. */
+/** Checks and records a call. Gives the output, which is `args.out` if given. If it throws, nothing was recorded. */
 // biome-ignore lint/suspicious/noExplicitAny: the arguments are the op's own, checked by its `infer`.
 export function recordCall(op: AnyOp, args: any, site: CallSite): Tensor {
   for (const key of Object.keys(args)) {
@@ -43,7 +44,7 @@ export function recordCall(op: AnyOp, args: any, site: CallSite): Tensor {
   return given;
 }
 
-/** Some layouts are refused only while they are recorded: what was recorded until then is taken back. */
+/** Records the steps. Some layouts are refused only here; the steps that were recorded before are then removed. */
 // biome-ignore lint/suspicious/noExplicitAny: see above.
 function record(op: AnyOp, args: any, out: Tensor, recorder: Recorder): void {
   if (out.size === 0) return;
@@ -66,17 +67,18 @@ function checkWritable(
     throw new TesseraeError('ERR_ARGUMENT', `the elements of out (${out.toString()}, expanded) share memory`, { op });
   }
   if (out.storage.readOnly === true) {
-    throw new TesseraeError('ERR_ARGUMENT', `out (${out.toString()}) stands in a mapped file, which is read-only`, {
+    throw new TesseraeError('ERR_ARGUMENT', `out (${out.toString()}) is in a mapped file, which is read-only`, {
       op,
     });
   }
   for (const operand of operands) {
     if (!overlaps(out, operand) || (inPlace(operand) && sameLayout(out, operand))) continue;
-    const hint = inPlace(operand) ? '; only exactly the same elements may be overwritten in place' : '';
+    const hint = inPlace(operand) ? '; in place, it must be exactly the same elements' : '';
     throw new TesseraeError('ERR_ARGUMENT', `out overlaps an operand, ${operand.toString()}${hint}`, { op });
   }
 }
 
+/** Whether the byte ranges of both tensors overlap. */
 function overlaps(a: Tensor, b: Tensor): boolean {
   if (a.storage !== b.storage) return false;
   const first = byteExtent(a);

@@ -1,5 +1,5 @@
-// Products with quantized weights (native/kernels/matmul_quantized.h): activations are brought to 8 bits by row, then
-// multiplied in integers. Part of matmul, which comes here with a QuantizedMatrix; no choice of tiles changes a bit.
+// Products with quantized weights (native/kernels/matmul_quantized.h): activations are quantized to 8 bits by row, then
+// multiplied in integers. Called by matmul for a QuantizedMatrix. No choice of tiles changes a bit of the result.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder, Step } from '../../program/recorder.js';
 import { collapse } from '../../tensor/layout/layout.js';
@@ -7,19 +7,19 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { checkFlag } from '../op.js';
 import type { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { recordQuantizeRows } from '../quantized/quantized-rows.js';
-import { quantizedFormats } from '../quantized/quantized-type.js';
+import { quantizedTypes } from '../quantized/quantized-type.js';
 import { recordCopy } from '../rowwise/copy.js';
 import { activationCodes } from '../rowwise/elementwise.js';
 import { packed, withUnitOrNoStride } from '../rowwise/rows.js';
 import type { MatmulArgs } from './matmul-args.js';
 import { readingTiles } from './reading-tiles.js';
 
-/** Matrices of one op, at most: kMostTargets. */
+/** The most products in one step: kMostTargets. */
 const mostTargets = 3;
-/** Words of a QuantizedTarget. */
+/** 8-byte words of the struct QuantizedTarget. */
 const targetWords = 12;
 
-/** [m, k] of `a` and n, checked. */
+/** Checks the shapes and gives that of the result. */
 export function inferQuantized(args: MatmulArgs, w: QuantizedMatrix, op: string): readonly number[] {
   if (!checkFlag(args.transposeB, op, 'transposeB')) {
     throw new TesseraeError('ERR_ARGUMENT', 'quantized weights are [n, k]: transposeB must be true', { op });
@@ -57,7 +57,7 @@ export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: Quantiz
   if (direct !== out) recordCopy(recorder, direct, out);
 }
 
-/** The one stride between all rows of the last dimension, or undefined where there is none, or rows are not packed. */
+/** The common stride between all rows of the last dimension; undefined if there is none, or if rows are not packed. */
 function rowStrideOf(tensor: Tensor): number | undefined {
   const columns = tensor.shape.at(-1) as number;
   if (columns > 1 && tensor.strides.at(-1) !== 1) return undefined;
@@ -67,17 +67,20 @@ function rowStrideOf(tensor: Tensor): number | undefined {
 
 interface Product {
   readonly w: QuantizedMatrix;
-  /** Of one stride between rows, as is `residual`. */
+  /** Its rows have a common stride, as those of `residual`. */
   readonly c: Tensor;
   readonly bias: Tensor | undefined;
   readonly residual: Tensor | undefined;
   readonly activation: number;
 }
 
-/** The products of a step. */
+/** The products of each step that has some. */
 const productsOf = new WeakMap<Step, readonly Product[]>();
 
-/** Takes back the last step if its products and this one can be computed together: of the same rows, and independent. */
+/**
+ * The products to record as one step. If this product and those of the last step have the same rows and are independent,
+ * removes the last step and gives all of them; else gives only this one.
+ */
 function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): readonly Product[] {
   const last = recorder.steps.at(-1);
   const before = last && productsOf.get(last);
@@ -92,7 +95,7 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
   return [...before, product];
 }
 
-/** One op for all products of the same rows. */
+/** Records one step for all products of the same rows. */
 function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
   const m = rows.shape[0] as number;
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
@@ -123,7 +126,7 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
         .pointer(c)
         .pointer(bias)
         .pointer(residual)
-        .ints([quantizedFormats[w.type].code, w.shape[0]])
+        .ints([quantizedTypes[w.type].code, w.shape[0]])
         .ints([
           rowStrideOf(c) as number,
           bias?.strides[0] ?? 0,
@@ -136,17 +139,17 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
   productsOf.set(recorder.steps.at(-1) as Step, products);
 }
 
-/** Up to so many rows weights are read once, straight from memory: kFewRows in native/kernels/avx2/quantized_few.h. */
+/** Up to this many rows, weights are read once, directly from memory: kFewRows in native/kernels/avx2/quantized_few.h. */
 const fewRows = 8;
-/** Sums of so many rows rest in the workers' scratch. */
+/** The most rows of a tile: their sums fit into the workers' scratch. */
 const mostTileRows = 256;
-/** Weight rows of the widest panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
+/** Weight rows of a panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
 const panelColumns = 32;
 const tilesPerWorker = 8;
-/** A tile takes a millisecond or so, at most. */
+/** The most operations of a tile, so that it takes about a millisecond. */
 const mostTileFlops = 2.5e8;
 
-/** All rows in one tile as long as they fit; then blocks of even size. */
+/** Rows of a tile: all of them if they fit, else blocks of about equal size. */
 function chooseTileRows(m: number): number {
   const blocks = Math.ceil(m / mostTileRows);
   return blocks === 1 ? m : Math.ceil(m / blocks / 4) * 4;
@@ -154,13 +157,13 @@ function chooseTileRows(m: number): number {
 
 interface ColumnChoice {
   readonly m: number;
-  /** Weight rows of all matrices of the op. */
+  /** Weight rows of all matrices of the step. */
   readonly n: number;
   readonly k: number;
   readonly threads: number;
 }
 
-/** For more than a few rows: tiles of equal work. */
+/** Columns of a tile for more than {@link fewRows} rows: tiles of equal work. */
 function chooseTileColumns({ m, n, k, threads }: ColumnChoice): number {
   const rows = chooseTileRows(m);
   const shared = (n * Math.ceil(m / rows)) / (threads * tilesPerWorker);

@@ -1,18 +1,17 @@
-// How a matrix product is cut: which path the kernel takes and how large its tiles are, by the rules that
-// native/kernels/matmul.h states with their reasons. The constants mirror native/kernels/block_sizes.h. Speed only:
-// results depend on none of this.
+// Chooses the path and the tiles of a dense matrix product, by the rules that native/kernels/matmul.h explains. Some
+// constants mirror native/kernels/block_sizes.h. They affect speed only, never results.
 
 import { readingTiles } from './reading-tiles.js';
 
-/** Columns of a packed panel: kNr. */
+/** Columns of a packed panel: kNr in native/kernels/block_sizes.h. */
 export const panelColumns = 16;
-/** Up to so many rows or columns it is best to read the wide operand once, where it stands: kThinMax, along its rows. */
+/** Up to this many rows or columns, the wide operand is read once, without packing, if it is contiguous along: kThinMax. */
 const thinMost = 32;
-/** And so many where it has no unit stride: kThinFew. */
+/** The same if the wide operand has no unit stride: kThinFew. */
 const thinStrided = 8;
-/** Up to so many rows it takes as long as reading the wide operand, whatever is computed. */
+/** Up to this many rows, the product takes as long as reading the wide operand. */
 const thinReading = 8;
-/** Many rows of a in one tile, and each tile packs its own strip of b: as long as a stays near, in the last cache. */
+/** The most elements of a for localPack: every tile reads all of a, which must stay in the last-level cache. */
 const localPackElements = 2 ** 22;
 
 /** The numbers of MatmulPath in native/kernels/matmul.h. */
@@ -28,15 +27,15 @@ export interface ProductSize {
   /** Columns of a block of b. */
   readonly nc: number;
   readonly wide: WideLayout;
-  /** Of an element of the wide operand. */
+  /** Size of an element of the wide operand. */
   readonly wideBytes: number;
-  /** The first step of a program, which finds some workers still waking: tiles of equal size would wait for these. */
+  /** Whether it is the first step of a program: some workers are still waking then, and tiles of equal size would wait. */
   readonly isFirst: boolean;
-  /** Up to so many rows of the other the wide operand is best read where it stands, if across. */
+  /** The most rows of the thin operand for the thin path if the wide operand is contiguous across. */
   readonly thinAcross: number;
 }
 
-/** Where the wide operand, b or (with m > n) a, has unit stride: along its wide side, across it (in k), or nowhere. */
+/** Where the wide operand, b or (if m > n) a, has unit stride: along its wide side, across it (along k), or nowhere. */
 export type WideLayout = 'along' | 'across' | 'strided';
 
 export function choosePath({ m, n, k, batches, threads, wide, thinAcross }: ProductSize): MatmulPath {
@@ -46,35 +45,36 @@ export function choosePath({ m, n, k, batches, threads, wide, thinAcross }: Prod
   return m * k <= localPackElements && strips >= 4 * threads ? 'localPack' : 'sharedPack';
 }
 
-/** How many blocks k is cut into, which are at most kc long. */
+/** The number of blocks of k, each at most kc long. */
 export function kBlocks(k: number, kc: number): number {
   return Math.ceil(k / kc);
 }
 
-/** A tile takes about two milliseconds at most, so that a cancellation is prompt. */
+/** The most operations of a tile: it takes about two milliseconds at most, so that a cancellation is prompt. */
 const mostTileFlops = 2.5e8;
-/** Matrices smaller than this share a tile: claiming it costs little beside so much work. */
+/** Smaller matrices of a batch share a tile, so that its work is large compared to its claim. */
 const leastTileFlops = 2e6;
-/** Tiles per worker, so that a slow core can be relieved of some; reading needs fewer than computing. */
+/** Tiles per worker, so that fast cores can take tiles from slow ones; reading needs fewer than computing. */
 const tilesPerWorker = 8;
 const thinTilesPerWorker = 2;
 
 const localColumns = [96, 64, 48, 32];
 const narrowestStrip = 32;
-/** From so many rows on, tiles of local_pack are cut from rows too, each packing anew: two milliseconds with AVX-512. */
+/** From this many rows on, tiles of localPack are cut along rows as well, and each packs its strip of b again. */
 const leastRowsToCut = 128;
+/** The most operations of such a tile: about two milliseconds with AVX-512. */
 const mostCutFlops = 5.5e8;
 const rowCuts = [1, 2, 3, 4, 6, 8, 12, 16];
-/** Rows that a tile is cut to: whole micro-tiles of the widest kernel set. */
+/** Rows of such a tile are a multiple of this: whole micro-tiles of the widest kernel set. */
 const rowUnit = 8;
 const cutColumns = [128, 96, 64, 48, 32];
-/** Tiles per worker, at least, of which each is a good part of a worker's time. */
+/** The least number of such tiles per worker. Each is a large part of a worker's time. */
 const cutTilesPerWorker = 4;
-/** What packing costs a tile in rows, and what fetching a row of a costs in columns. */
+/** The cost of packing per tile, as a number of rows, and of fetching a row of a, as a number of columns. */
 const packingRows = 5;
 const fetchingColumns = 1.5;
 const sharedRows = [264, 144, 72, 48];
-/** Elements along the wide operand of the thin path: long runs where it lies along them, and shorter ones across. */
+/** Elements of the wide operand in a tile of the thin path: long runs if it is contiguous along, shorter ones if across. */
 const thinAlong = [1024, 512, 256, 128];
 const thinAcross = [512, 256, 128, 64, 32];
 
@@ -111,7 +111,7 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
 }
 
-/** The tiles of local_pack with which the workers are done first, if there is a cut into enough of them. */
+/** The tiles of localPack with which the workers finish first; undefined if no choice gives enough tiles. */
 function cutOfLeastTime({ m, n, k, batches, threads }: ProductSize): TileSize | undefined {
   let best: TileSize | undefined;
   let bestTime = Number.POSITIVE_INFINITY;
@@ -127,7 +127,7 @@ function cutOfLeastTime({ m, n, k, batches, threads }: ProductSize): TileSize | 
   return best;
 }
 
-/** Where one row of tiles takes all of a: the columns, up to nc, with which the workers are done first. */
+/** If each tile has all rows of a: the number of columns, at most nc, with which the workers finish first. */
 function evenColumns({ n, batches, threads, nc }: ProductSize): number {
   const time = (columns: number) =>
     Math.ceil((batches * Math.ceil(n / columns)) / threads) * (columns + fetchingColumns);
@@ -156,7 +156,7 @@ export interface PackSize {
   readonly threads: number;
 }
 
-/** Panels per tile of a packing. */
+/** Panels in a tile of pack_b. */
 export function packTiles({ k, kc, panels, images, threads }: PackSize): number {
   const blockElements = Math.ceil(k / kBlocks(k, kc)) * panelColumns;
   const least = Math.ceil(32_768 / blockElements);

@@ -1,17 +1,18 @@
 // matmul: batched matrix product with bias, activation and residual in one pass (native/kernels/matmul.h, pack_b.h).
-// Here: checks, flattening to what the kernel takes, and the choice of path and tiles. No choice changes a bit of the
-// result: every output is the same chain of fused multiply-adds over k.
+// Checks the arguments and records the steps. The form for the kernel (dense-product.ts), the path and the tiles
+// (matmul-tiles.ts) change no bit of the result: every output is the same chain of fused multiply-adds over k.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import { dtypes } from '../../tensor/elements/dtype.js';
-import { broadcastShapes, broadcastStrides, collapse, elementCount } from '../../tensor/layout/layout.js';
+import { broadcastShapes, elementCount } from '../../tensor/layout/layout.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { checkChoice, checkFlag, checkRank, checkSameShape, checkTensor, checkVector, defineOp } from '../op.js';
 import { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { recordCopy } from '../rowwise/copy.js';
 import { activationCodes } from '../rowwise/elementwise.js';
-import { outerDims, padFront } from '../rowwise/row-layout.js';
-import { packed, withUnitOrNoStride } from '../rowwise/rows.js';
+import { padFront } from '../rowwise/row-layout.js';
+import { hasUnitRows, withUnitOrNoStride } from '../rowwise/rows.js';
+import { type DenseArgs, type DenseProduct, flatten, matrixOf } from './dense-product.js';
 import type { MatmulArgs, MatmulOptions } from './matmul-args.js';
 import { inferQuantized, recordQuantized } from './matmul-quantized.js';
 import { choosePath, chooseTiles, pathCodes, type WideLayout } from './matmul-tiles.js';
@@ -22,7 +23,7 @@ const op = 'matmul';
 export const matmul = defineOp({
   name: op,
   parameters: ['a', 'b', 'transposeA', 'transposeB', 'bias', 'activation', 'residual'],
-  // The kernel reads the residual where it writes the result, and only there.
+  // The kernel reads an element of the residual only when it writes the same element of the result.
   inPlace: (operand, { a, b, bias, residual }) =>
     operand === residual && operand !== a && operand !== b && operand !== bias,
   args: (a: Tensor, b: MatmulArgs['b'], options: MatmulOptions = {}): MatmulArgs => ({ a, b, ...options }),
@@ -48,9 +49,6 @@ export const matmul = defineOp({
   },
 });
 
-/** The same where b is not quantized. */
-type DenseArgs = MatmulArgs & { readonly b: Tensor | PackedMatrix };
-
 function inferDense(args: MatmulArgs, b: Tensor | PackedMatrix): readonly number[] {
   const { a } = args;
   checkSecondOperand(b, args.transposeB);
@@ -74,129 +72,18 @@ function checkSecondOperand(b: unknown, transposeB: boolean | undefined): void {
   }
 }
 
-/** Rows and columns of the last two dimensions, and the strides over them. */
-function matrixOf(
-  tensor: Tensor | PackedMatrix,
-  transposed: boolean,
-): { shape: [number, number]; strides: [number, number] } {
-  const [rows, columns] = tensor.shape.slice(-2) as [number, number];
-  const [rowStride, columnStride] = tensor.strides.slice(-2) as [number, number];
-  return transposed
-    ? { shape: [columns, rows], strides: [columnStride, rowStride] }
-    : { shape: [rows, columns], strides: [rowStride, columnStride] };
-}
-
-/** A product as the kernel takes it. */
-interface Product {
-  readonly a: Tensor;
-  readonly b: Tensor | PackedMatrix;
-  readonly c: Tensor;
-  readonly residual: Tensor | undefined;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly aStrides: readonly [number, number];
-  readonly bStrides: readonly [number, number];
-  readonly cRowStride: number;
-  readonly residualRowStride: number;
-  /** Up to four batch dimensions, outermost first, and the strides of a, b, c and residual over them. */
-  readonly batch: readonly number[];
-  readonly batchStrides: readonly (readonly number[])[];
-}
-
 function recordMatmul(recorder: Recorder, args: DenseArgs, out: Tensor): void {
   if (matrixOf(args.a, args.transposeA === true).shape[1] === 0) {
     recordEmptySum(recorder, args, out);
     return;
   }
-  const direct = out.strides.at(-1) === 1 || out.shape.at(-1) === 1 ? out : recorder.temporary(out.shape);
+  const direct = hasUnitRows(out) ? out : recorder.temporary(out.shape);
   const product = flatten(recorder, args, direct);
   recordProduct(recorder, product, args);
   if (product.c !== out) recordCopy(recorder, product.c, out);
 }
 
-/** Finds the fewest batch dimensions; with one b for the whole batch, the batch becomes rows of one product. */
-function flatten(recorder: Recorder, args: DenseArgs, c: Tensor): Product {
-  const { a, b } = args;
-  const residual = withUnitColumns(recorder, args.residual);
-  const aMatrix = matrixOf(a, args.transposeA === true);
-  const bMatrix = matrixOf(b, args.transposeB === true);
-  const [m, k] = aMatrix.shape;
-  const n = bMatrix.shape[1];
-  if (c.rank === 2) {
-    return {
-      a,
-      b,
-      c,
-      residual,
-      m,
-      n,
-      k,
-      aStrides: aMatrix.strides,
-      bStrides: bMatrix.strides,
-      cRowStride: c.strides[0] as number,
-      residualRowStride: residual?.strides[0] ?? 0,
-      batch: [],
-      batchStrides: [[], [], [], []],
-    };
-  }
-  const outerShape = c.shape.slice(0, -2);
-  const own = (tensor: Tensor | PackedMatrix | undefined) =>
-    tensor === undefined
-      ? outerShape.map(() => 0)
-      : broadcastStrides(tensor.shape.slice(0, -2), tensor.strides.slice(0, -2), outerShape, op);
-  const outer = [own(a), own(b), own(c), own(residual)] as [number[], number[], number[], number[]];
-  const common = { a, b, c, residual, n, k, bStrides: bMatrix.strides };
-  const residualRow = residual?.strides.at(-2) ?? 0;
-  if (outer[1].every((stride, dim) => stride === 0 || outerShape[dim] === 1)) {
-    const rowStrides = [
-      [...outer[0], aMatrix.strides[0]],
-      [...outer[2], c.strides.at(-2) as number],
-      [...outer[3], residualRow],
-    ];
-    const rows = collapse([...outerShape, m], rowStrides);
-    if (rows.shape.length <= 1) {
-      const stride = (index: number) => rows.strides[index]?.[0] ?? 0;
-      return {
-        ...common,
-        m: rows.shape[0] ?? 1,
-        aStrides: [stride(0), aMatrix.strides[1]],
-        cRowStride: stride(1),
-        residualRowStride: stride(2),
-        batch: [],
-        batchStrides: [[], [], [], []],
-      };
-    }
-  }
-  const merged = collapse(outerShape, outer);
-  if (merged.shape.length > outerDims) {
-    // So many unrelated batch dimensions that copies are needed; packed operands always merge.
-    if (b instanceof PackedMatrix) {
-      throw new TesseraeError('ERR_SHAPE', `the batch of ${formatShape(a.shape)} does not merge for a packed b`, {
-        op,
-      });
-    }
-    const shape = (tensor: Tensor) => [...outerShape, ...tensor.shape.slice(-2)];
-    const copies = {
-      a: packed(recorder, a.expand(shape(a))),
-      b: packed(recorder, b.expand(shape(b))),
-      residual: residual && packed(recorder, residual),
-    };
-    const target = c.isContiguous ? c : recorder.temporary(c.shape);
-    return flatten(recorder, { ...args, ...copies }, target);
-  }
-  return {
-    ...common,
-    m,
-    aStrides: aMatrix.strides,
-    cRowStride: c.strides.at(-2) as number,
-    residualRowStride: residualRow,
-    batch: merged.shape,
-    batchStrides: merged.strides,
-  };
-}
-
-function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): void {
+function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArgs): void {
   const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
@@ -254,14 +141,14 @@ function recordProduct(recorder: Recorder, product: Product, args: DenseArgs): v
   );
 }
 
-/** How the wide operand lies: b, or a if it has more rows than b columns. */
-function wideLayout({ m, n, aStrides, bStrides }: Product): WideLayout {
+/** The layout of the wide operand: b, or a if it has more rows than b has columns. */
+function wideLayout({ m, n, aStrides, bStrides }: DenseProduct): WideLayout {
   const [along, across] = m <= n ? [bStrides[1], bStrides[0]] : [aStrides[0], aStrides[1]];
   return along === 1 ? 'along' : across === 1 ? 'across' : 'strided';
 }
 
-/** Where the packed panels are: made once before (a PackedMatrix), or now for all tiles of this product. */
-function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: Product) {
+/** The packed panels of b: those of a PackedMatrix, or made in a step before this product, for all of its tiles. */
+function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: DenseProduct) {
   const bBatch = batchStrides[1] as readonly number[];
   if (b instanceof PackedMatrix) return { packed: b.image, batchStrides: bBatch };
   const distinct = batch.map((size, dim) => (bBatch[dim] === 0 ? 1 : size));
@@ -271,16 +158,11 @@ function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStride
   return { packed, batchStrides: imageStrides(distinct, size) };
 }
 
-/** A sum over nothing is 0: one product of zeros, so that bias, activation and residual apply as ever. */
+/** For k = 0, the sums are 0: records a product of zeros with k = 1, so that bias, activation and residual apply. */
 function recordEmptySum(recorder: Recorder, args: DenseArgs, out: Tensor): void {
   const { zero } = recorder;
   const [m, n] = out.shape.slice(-2) as [number, number];
   const batch = out.shape.slice(0, -2);
   const { transposeA: _a, transposeB: _b, ...rest } = args;
   recordMatmul(recorder, { ...rest, a: zero.expand([...batch, m, 1]), b: zero.expand([1, n]) }, out);
-}
-
-function withUnitColumns(recorder: Recorder, tensor: Tensor | undefined): Tensor | undefined {
-  if (tensor === undefined || tensor.strides.at(-1) === 1 || tensor.shape.at(-1) === 1) return tensor;
-  return packed(recorder, tensor);
 }

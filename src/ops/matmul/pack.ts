@@ -1,49 +1,30 @@
-// Weights packed once for many products: the panels that matmul's kernel reads, made by `engine.pack` instead of anew
-// at each call (native/kernels/pack_b.h).
+// Weights that are packed once for many products: the panels that the kernel of matmul reads, made by `engine.pack`
+// instead of anew at each call (native/kernels/pack_b.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import { elementCount } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { MatrixImage } from '../matrix-image.js';
 import { type CallOptions, checkFlag, checkRank, checkTensor, defineOp } from '../op.js';
 import { outerDims, padFront } from '../rowwise/row-layout.js';
 import { kBlocks, packTiles, panelColumns } from './matmul-tiles.js';
 
 /**
- * The second operand of matmul, packed: f32, whatever the type of the source. Owns memory of its own, k · n floats with n
- * rounded up to a multiple of 16; the source may be disposed. Give it to `matmul` in place of `b`.
+ * The second operand of matmul, packed: always f32, for every type of the source. Has its own memory, k · n floats with n
+ * rounded up to a multiple of 16; the source may be disposed. Pass it to `matmul` in place of `b`.
  */
-export class PackedMatrix {
-  /** [..., k, n]: as matmul sees it, transposition done. */
+export class PackedMatrix extends MatrixImage {
+  /** [..., k, n], after transposition. */
   readonly shape: readonly number[];
-  /** @internal One image after the other, in the order of the batch. */
-  readonly image: Tensor;
-
-  /** @internal Of the images over the batch dimensions, as the strides of a tensor; within a matrix there are none. */
+  /** @internal Strides over the batch dimensions, from image to image; 0 for the last two dimensions. */
   readonly strides: readonly number[];
 
-  /** @internal `engine.pack` makes them. */
+  /** @internal Made by `engine.pack`. @param image the images of all matrices, in the order of the batch */
   constructor(shape: readonly number[], image: Tensor) {
+    super(image);
     const [k, n] = shape.slice(-2) as [number, number];
     this.shape = shape;
-    this.image = image;
     this.strides = [...imageStrides(shape.slice(0, -2), imageSize(k, n)), 0, 0];
-  }
-
-  get sizeBytes(): number {
-    return this.image.sizeBytes;
-  }
-
-  get disposed(): boolean {
-    return this.image.disposed;
-  }
-
-  /** Frees the memory. @throws TesseraeError ERR_DISPOSED the second time */
-  dispose(): void {
-    this.image.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.image[Symbol.dispose]();
   }
 }
 
@@ -52,17 +33,19 @@ export function imageSize(k: number, n: number): number {
   return k * panelColumns * Math.ceil(n / panelColumns);
 }
 
-/** A batch of matrices to be packed: sizes and strides of each batch dimension, and of rows and columns. */
+/** A batch of matrices to pack. */
 export interface PackSource {
   readonly b: Tensor;
   readonly k: number;
   readonly n: number;
+  /** Strides along k and n. */
   readonly bStrides: readonly [number, number];
+  /** The batch dimensions, and the strides over them. */
   readonly batch: readonly number[];
   readonly batchStrides: readonly number[];
 }
 
-/** Elements of the image from one step of each batch dimension to the next; 0 for dimensions of one. */
+/** Strides from image to image over each batch dimension; 0 for dimensions of size 1. */
 export function imageStrides(batch: readonly number[], size: number): number[] {
   return batch.map((count, dim) => (count === 1 ? 0 : size * elementCount(batch.slice(dim + 1))));
 }
@@ -96,7 +79,7 @@ export function recordPack(recorder: Recorder, source: PackSource, image: Tensor
 }
 
 export interface PackOptions extends Pick<CallOptions, 'signal'> {
-  /** Read the matrix as [..., n, k], the layout of most weights. */
+  /** Read the matrix as [..., n, k], the usual layout of weights. */
   readonly transposeB?: boolean | undefined;
 }
 
@@ -106,7 +89,7 @@ export interface PackArgs extends PackOptions, CallOptions {
 
 const op = 'pack';
 
-/** The packing as an op of its own, which gives the image; `engine.pack` makes a {@link PackedMatrix} of it. */
+/** The op of `engine.pack`. Its result is the image of a {@link PackedMatrix}. */
 export const pack = defineOp({
   name: op,
   parameters: ['b', 'transposeB'],
@@ -140,7 +123,7 @@ export const pack = defineOp({
   },
 });
 
-/** [..., k, n]. */
+/** The shape of b after transposition: [..., k, n]. */
 export function packedShape(b: Tensor, transposeB: boolean | undefined): number[] {
   const [rows, columns] = b.shape.slice(-2) as [number, number];
   return [...b.shape.slice(0, -2), ...(transposeB ? [columns, rows] : [rows, columns])];

@@ -1,9 +1,9 @@
-// How products are cut that are bound by reading their weights, once, straight from memory: a few rows with large matrices,
-// as in decoding. Used by matmul for floats and for quantized weights. Speed only: results depend on none of this.
+// Chooses the tiles of products whose time is that of reading the weights from memory once: few rows and large matrices, as
+// in decoding. Used by matmul for dense and for quantized weights. Affects speed only, never results.
 
-/** A matrix that a step reads. What counts is its bytes. */
+/** A weight matrix that a step reads. */
 export interface ReadMatrix {
-  /** Rows of weights: columns of the result. */
+  /** Rows of weights, which are columns of the result. */
   readonly columns: number;
   readonly columnBytes: number;
 }
@@ -11,12 +11,12 @@ export interface ReadMatrix {
 /** Columns of a tile are a multiple of this. */
 const columnStep = 16;
 const mostTileBytes = 1 << 20;
-/** At the beginning of each tile a worker waits for memory for as long as so many bytes take. */
+/** The wait for memory at the beginning of each tile, as a number of bytes that could be read in that time. */
 const bytesToBegin = 12_288;
-/** Of so many ways to cut a step, from a tile for each worker on. */
+/** The number of tile sizes that are compared. */
 const triedCuts = 8;
 
-/** For each matrix the columns of its tiles, with which the workers, each taking the next one when it is free, are done first. */
+/** For each matrix the columns of its tiles, such that the workers finish first if each takes the next tile when it is free. */
 export function readingTiles(matrices: readonly ReadMatrix[], threads: number): number[] {
   const bytes = matrices.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
   const fewest = Math.ceil(bytes / threads / mostTileBytes);
@@ -31,13 +31,13 @@ export function readingTiles(matrices: readonly ReadMatrix[], threads: number): 
   return best;
 }
 
-/** Even tiles of about so many bytes. */
+/** Columns of tiles of about equal size, near `tileBytes`. */
 function columnsOfBytes({ columns, columnBytes }: ReadMatrix, tileBytes: number): number {
   const count = Math.max(1, Math.round((columns * columnBytes) / tileBytes));
   return Math.ceil(columns / count / columnStep) * columnStep;
 }
 
-/** When the last worker is done, in bytes. */
+/** The time until the last worker has finished, as a number of bytes read. */
 function endOf(matrices: readonly ReadMatrix[], tiles: readonly number[], threads: number): number {
   const ends = new Array<number>(threads).fill(0);
   matrices.forEach(({ columns, columnBytes }, index) => {

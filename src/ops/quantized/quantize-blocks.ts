@@ -1,14 +1,14 @@
-// quantize_blocks: floats to the blocks of a GGUF file (native/kernels/quantize_blocks.h). Not in the registry, since
-// tensors know nothing of blocks: `engine.quantizeModel` calls it.
+// quantizeBlocks: converts floats to the quantized blocks of a GGUF file (native/kernels/quantize_blocks.h). Not in the
+// registry of public ops, because its results are bytes of a file: `engine.quantizeModel` calls it.
 import { TesseraeError } from '../../base/errors.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkChoice, checkTensor, defineOp } from '../op.js';
 
-/** What elements may be quantized from, by their codes in a file. */
+/** The element types that can be quantized, with their codes in GGUF files. */
 export const quantizeSources = { F32: 0, F16: 1, BF16: 30 } as const;
 export type QuantizeSource = keyof typeof quantizeSources;
 
-/** What they may be quantized to, by their codes in a file. F16 stands for rows that are no whole blocks. */
+/** The types of the result, with their codes in GGUF files. F16 is for rows that are not whole blocks. */
 export const quantizeTargets = { F16: 1, Q4_0: 2, Q5_0: 6, Q5_1: 7, Q8_0: 8, Q4_K: 12, Q5_K: 13, Q6_K: 14 } as const;
 export type QuantizeTarget = keyof typeof quantizeTargets;
 
@@ -24,7 +24,7 @@ const blockSizes: Readonly<Record<QuantizeTarget, readonly [elements: number, by
 };
 
 export interface QuantizeBlocksArgs extends CallOptions {
-  /** Whole blocks of elements, as their bytes. */
+  /** The bytes of the elements: i8, contiguous, whole blocks. */
   readonly x: Tensor;
   readonly from: QuantizeSource;
   readonly to: QuantizeTarget;
@@ -32,13 +32,13 @@ export interface QuantizeBlocksArgs extends CallOptions {
 
 const op = 'quantizeBlocks';
 
-/** Elements of a tile: about a millisecond of the slowest search. */
+/** Elements of a tile: with the slowest search, it takes about a millisecond. */
 const tileElements = 1 << 15;
 
-/** Floating-point operations for an element, about: the searches of the K types take hundreds. */
+/** Floating-point operations per element, about: the searches of the K types take hundreds. */
 const flopsPerElement = 300;
 
-/** @throws TesseraeError ERR_ARGUMENT when an element is NaN or infinite, or too large for the type */
+/** Runs reject with ERR_ARGUMENT if an element is NaN, infinite, or too large for the type. */
 export const quantizeBlocks = defineOp({
   name: op,
   parameters: ['x', 'from', 'to'],

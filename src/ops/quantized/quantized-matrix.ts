@@ -1,33 +1,32 @@
-// Quantized weights in the layout that the kernels stream (native/kernels/formats/strip.h), made by `engine.packQuantized`
-// from the blocks of a GGUF file. Its products are recorded by matmul-quantized.ts.
+// Quantized weights in the layout of the kernels (native/kernels/formats/strip.h), made by `engine.packQuantized` from the
+// blocks of a GGUF file. matmul/matmul-quantized.ts records products with them.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { MatrixImage } from '../matrix-image.js';
 import { type CallOptions, checkTensor, defineOp } from '../op.js';
 import {
   fileBytes,
   imageBytes,
   isQuantizedType,
   type QuantizedType,
-  quantizedFormats,
+  quantizedTypes,
   stripRows,
 } from './quantized-type.js';
 
 /**
- * Weights [n, k], as files have them: n rows of k, each row whole blocks. Give it to `matmul` in place of `b` with
- * `transposeB: true`, or to `embedding` in place of the table. Owns memory of its own, hardly more than the blocks take in
- * the file; these may be disposed.
+ * Weights [n, k], as in files: n rows of k weights, each row whole blocks. Pass it to `matmul` in place of `b` with
+ * `transposeB: true`, or to `embedding` in place of the table. Has its own memory, little more than the blocks in the file
+ * take; the blocks may be disposed.
  */
-export class QuantizedMatrix {
+export class QuantizedMatrix extends MatrixImage<Tensor<'i8'>> {
   readonly type: QuantizedType;
   readonly shape: readonly [n: number, k: number];
-  /** @internal */
-  readonly image: Tensor<'i8'>;
 
-  /** @internal `engine.packQuantized` makes them. */
+  /** @internal Made by `engine.packQuantized`. */
   constructor(type: QuantizedType, shape: readonly [number, number], image: Tensor<'i8'>) {
+    super(image);
     this.type = type;
     this.shape = Object.freeze([shape[0], shape[1]] as const);
-    this.image = image;
   }
 
   /** Number of weights. */
@@ -35,32 +34,15 @@ export class QuantizedMatrix {
     return this.shape[0] * this.shape[1];
   }
 
-  get sizeBytes(): number {
-    return this.image.sizeBytes;
-  }
-
-  get disposed(): boolean {
-    return this.image.disposed;
-  }
-
-  /** Frees the memory. @throws TesseraeError ERR_DISPOSED the second time */
-  dispose(): void {
-    this.image.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.image[Symbol.dispose]();
-  }
-
-  /** `Q4_K matrix [64, 256]`, as error messages show it. */
-  toString(): string {
+  /** `Q4_K matrix [64, 256]`, as in error messages. */
+  override toString(): string {
     return `${this.type} matrix ${formatShape(this.shape)}`;
   }
 }
 
 export interface PackQuantizedOptions extends Pick<CallOptions, 'signal'> {
   readonly type: QuantizedType;
-  /** [n, k]: k is whole blocks. */
+  /** [n, k]; k is a multiple of the block's size. */
   readonly shape: readonly [number, number];
 }
 
@@ -71,10 +53,10 @@ export interface PackQuantizedArgs extends PackQuantizedOptions, CallOptions {
 
 const op = 'packQuantized';
 
-/** Bytes that one tile rearranges. */
+/** Bytes that one tile writes, about. */
 const tileBytes = 1 << 18;
 
-/** The packing as an op, which gives the image; `engine.packQuantized` makes a {@link QuantizedMatrix} of it. */
+/** The op of `engine.packQuantized`. Its result is the image of a {@link QuantizedMatrix}. */
 export const packQuantized = defineOp({
   name: op,
   parameters: ['blocks', 'type', 'shape'],
@@ -84,20 +66,20 @@ export const packQuantized = defineOp({
   infer({ blocks, type, shape }) {
     checkTensor(blocks, op, 'blocks', 'i8');
     if (!isQuantizedType(type)) {
-      const names = Object.keys(quantizedFormats).join(', ');
+      const names = Object.keys(quantizedTypes).join(', ');
       throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${names}, got ${String(type)}`, { op });
     }
-    const form = quantizedFormats[type];
-    if (!isMatrixShape(shape) || shape[1] % form.blockElements !== 0) {
-      const rule = `shape must be [n, k] with k a multiple of ${form.blockElements} for ${type}`;
+    const { blockElements } = quantizedTypes[type];
+    if (!isMatrixShape(shape) || shape[1] % blockElements !== 0) {
+      const rule = `shape must be [n, k] with k a multiple of ${blockElements} for ${type}`;
       throw new TesseraeError('ERR_SHAPE', `${rule}, got ${JSON.stringify(shape)}`, { op });
     }
-    const expected = fileBytes(form, shape);
+    const expected = fileBytes(type, shape);
     if (blocks.size !== expected || !blocks.isContiguous) {
       const wanted = `the blocks of a ${type} matrix ${formatShape(shape)} are ${expected} contiguous bytes`;
       throw new TesseraeError('ERR_SHAPE', `${wanted}, got ${blocks.toString()}`, { op });
     }
-    return { shape: [imageBytes(form, shape)], dtype: 'i8' };
+    return { shape: [imageBytes(type, shape)], dtype: 'i8' };
   },
   record(recorder, { blocks, type, shape }, out) {
     const [n, k] = shape;
@@ -111,7 +93,7 @@ export const packQuantized = defineOp({
       writes: [out],
     };
     recorder.emit(step, (params) =>
-      params.pointer(blocks).pointer(out).ints([quantizedFormats[type].code, n, k, tileStrips]),
+      params.pointer(blocks).pointer(out).ints([quantizedTypes[type].code, n, k, tileStrips]),
     );
   },
 });

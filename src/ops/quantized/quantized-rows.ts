@@ -1,23 +1,23 @@
-// Activations in 8 bits, as the quantized products take them: rows of blocks (native/kernels/quantized_rows.h). They live
-// only inside a program.
+// Activations in 8 bits, which are operands of products with quantized weights: rows of blocks
+// (native/kernels/quantized_rows.h). They exist only inside a program.
 import type { Recorder, Step } from '../../program/recorder.js';
 import { elementCount } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { rowsOf, tileRowsFor } from '../rowwise/row-layout.js';
 import { packed } from '../rowwise/rows.js';
 
-/** Activations of a block, and its bytes: ActivationBlock. */
+/** Activations in a block, and the size of a block: ActivationBlock in native/kernels/quantized_rows.h. */
 export const blockElements = 32;
 const blockBytes = 48;
 
-/** Which tensor a step leaves in 8 bits, and where. */
+/** For a step that writes a tensor in 8 bits: the tensor, and the 8-bit rows. */
 const quantizedBy = new WeakMap<Step, { readonly x: Tensor; readonly rows: Tensor }>();
-/** How far back it is worth looking for such a step. */
+/** Number of preceding steps in which such a step is searched. */
 const stepsToLookBack = 16;
 
 /**
- * The rows of f32 `x` [..., columns] as blocks, one after another; columns is a multiple of 32. Recorded as a step, or
- * joined to the step that has just computed x, or found where the program has them already.
+ * The rows of f32 `x` [..., columns] as blocks, one after another; columns is a multiple of 32. Uses the rows that an
+ * earlier step has made of x, or lets the step that computes x write them, or records a step for them.
  */
 export function recordQuantizeRows(recorder: Recorder, x: Tensor): Tensor {
   const known = quantizedBefore(recorder, x);
@@ -42,14 +42,14 @@ function quantizedBefore({ steps }: Recorder, x: Tensor): Tensor | undefined {
   return undefined;
 }
 
-/** Whether the step computes exactly x, in rows that are whole blocks. */
+/** Whether the step computes exactly x, in rows of whole blocks, and can write them in 8 bits as well. */
 function canQuantize({ quantizes, writes }: Step, x: Tensor): boolean {
   const [result] = writes;
   if (quantizes !== true || result === undefined || writes.length > 1) return false;
   return isSameRun(result, x) && (result.shape.at(-1) as number) % blockElements === 0;
 }
 
-/** Whether both are the same elements, one after the other in memory. */
+/** Whether both are the same contiguous run of elements. */
 function isSameRun(a: Tensor, b: Tensor): boolean {
   return a.storage === b.storage && a.offset === b.offset && a.size === b.size && a.isContiguous && b.isContiguous;
 }

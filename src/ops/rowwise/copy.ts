@@ -1,5 +1,5 @@
-// copy: the same elements in another layout, or as f32 from f16 or bf16 and back (native/kernels/copy.h). Ops whose kernels
-// cannot take a layout record it for themselves.
+// copy: the same elements in another layout, or converted between f32 and f16 or bf16 (native/kernels/copy.h). Other ops
+// record it for operands in a layout that their kernels do not take.
 import { TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import { checkDType, type DType } from '../../tensor/elements/dtype.js';
@@ -9,7 +9,7 @@ import { type CallOptions, checkTensor, defineOp } from '../op.js';
 import { padFront, tileRowsFor } from './row-layout.js';
 
 export interface CopyOptions extends CallOptions {
-  /** The element type of the result; that of x by default. Only f32 and f16, and f32 and bf16, convert into each other. */
+  /** The element type of the result; by default that of x. Only f32 and f16, and f32 and bf16, convert to each other. */
   readonly dtype?: DType | undefined;
 }
 
@@ -35,10 +35,10 @@ export const copy = defineOp({
   record: (recorder, { x }, out) => recordCopy(recorder, x, out),
 });
 
-/** Rows of a transposition are cut at multiples of this, so that the kernel's blocks have no edges. */
+/** Tiles have a multiple of this many rows, so that the kernel's blocks of a transposition have no edges. */
 const transposeRows = 8;
 
-/** Both of the same shape; element types equal, or f32 and one of 16 bits. */
+/** Records a copy between tensors of the same shape and element type, or of f32 and a 16-bit type. */
 export function recordCopy(recorder: Recorder, from: Tensor, to: Tensor): void {
   const { shape, strides } = collapse(to.shape, [from.strides, to.strides]);
   const columns = shape.at(-1) ?? 1;

@@ -1,10 +1,10 @@
-// crossEntropy: the negative log likelihood of one target per row under softmax (native/kernels/cross_entropy.h).
+// crossEntropy: the negative log-likelihood under softmax of one target per row (native/kernels/cross_entropy.h).
 import { TesseraeError } from '../../base/errors.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkRank, checkSameShape, checkTensor, defineOp } from '../op.js';
 import { recordCopy } from './copy.js';
 import { outerOf, type Rows, tileRowsFor } from './row-layout.js';
-import { packed } from './rows.js';
+import { packed, withUnitRows } from './rows.js';
 
 export interface CrossEntropyArgs extends CallOptions {
   readonly logits: Tensor;
@@ -36,7 +36,7 @@ export const crossEntropy = defineOp({
     let index = targets;
     let to = out;
     const layoutOf = (from: Tensor) => outerOf(from.shape, [from.strides, [...index.strides, 0], [...to.strides, 0]]);
-    let from = columns === 1 || logits.strides.at(-1) === 1 ? logits : packed(recorder, logits);
+    let from = withUnitRows(recorder, logits);
     let layout = layoutOf(from);
     if (layout === undefined) {
       from = packed(recorder, logits);

@@ -1,4 +1,4 @@
-// The element-wise ops: scale, activations, siluMul, and add and mul with broadcasting (native/kernels/scale.h,
+// The element-wise ops: scale, the activations, siluMul, and add and mul with broadcasting (native/kernels/scale.h,
 // activation.h, silu_mul.h, binary.h).
 import type { Recorder } from '../../program/recorder.js';
 import { broadcastShapes, elementCount } from '../../tensor/layout/layout.js';
@@ -20,7 +20,7 @@ export const activationCodes = {
   exp: 7,
 } as const;
 
-/** `gelu` is the exact one by erf, `geluTanh` its tanh approximation (Hendrycks and Gimpel 2016). */
+/** `gelu` is the exact function, with erf; `geluTanh` is its tanh approximation (Hendrycks and Gimpel 2016). */
 export type ActivationName = keyof typeof activationCodes;
 
 export interface UnaryArgs extends CallOptions {
@@ -53,7 +53,7 @@ export const scale = defineOp({
   },
 });
 
-/** The op for one activation; all of them share a kernel. */
+/** The op of one activation; all activations have the same kernel. */
 function activationOp(name: Exclude<ActivationName, 'none'>) {
   return defineOp({
     name,
@@ -134,7 +134,7 @@ export interface BinaryArgs extends CallOptions {
   readonly b: Tensor;
 }
 
-/** add or mul: the operands broadcast against each other. */
+/** add or mul; the operands are broadcast to a common shape. */
 function binaryOp(name: 'add' | 'mul') {
   return defineOp({
     name,
@@ -176,7 +176,7 @@ function binaryOp(name: 'add' | 'mul') {
 export const add = binaryOp('add');
 export const mul = binaryOp('mul');
 
-/** Where an operand is broadcast along the row its step is 0; operands of any other step are copied first. */
+/** Records add or mul of operands that are broadcast or not contiguous. The kernel takes strides of 0 or 1 along the row. */
 function recordBroadcast(recorder: Recorder, kernel: string, a: Tensor, b: Tensor, out: Tensor): void {
   const last = out.rank - 1;
   const columns = out.shape[last] as number;
@@ -223,7 +223,7 @@ function copied(recorder: Recorder, tensor: Tensor): Tensor {
   return copy;
 }
 
-/** A scalar as a row of one element; all else as it is. */
+/** A scalar as a row of one element; any other tensor unchanged. */
 function asRow(tensor: Tensor): Tensor {
   return tensor.rank === 0 ? tensor.reshape([1]) : tensor;
 }

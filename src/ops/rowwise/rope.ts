@@ -1,20 +1,20 @@
-// rope: rotary position embedding (Su et al. 2021), native/kernels/rope.h.
+// rope: rotary position embedding (Su et al. 2021; native/kernels/rope.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkChoice, checkNumber, checkRank, checkTensor, defineOp } from '../op.js';
 import { recordCopy } from './copy.js';
 import { outerDims, padFront, tileRowsFor } from './row-layout.js';
-import { broadcastTo, packed } from './rows.js';
+import { broadcastTo, hasUnitRows, packed, withUnitRows } from './rows.js';
 
 /** The numbers of RopeStyle in native/kernels/rope.h. */
 const styleCodes = { interleaved: 0, halfSplit: 1 } as const;
 
 export interface RopeOptions extends CallOptions {
-  /** f32 [rotaryDim / 2]: radians per position of each pair. See {@link ropeFrequencies}. */
+  /** f32 [rotaryDim / 2]: radians per position for each pair of elements. See {@link ropeFrequencies}. */
   readonly frequencies: Tensor;
-  /** Which two elements make a pair: neighbours (llama's GGUF layout; the default) or i and i + rotaryDim / 2. */
+  /** The two elements of a pair: neighbours (llama's GGUF layout; the default), or i and i + rotaryDim / 2. */
   readonly style?: keyof typeof styleCodes | undefined;
-  /** Multiplies sines and cosines; 1 by default. */
+  /** A factor for sines and cosines; 1 by default. */
   readonly magnitude?: number | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface RopeArgs extends RopeOptions {
   readonly positions: Tensor;
 }
 
-/** base^(-2i / rotaryDim) for each pair i: the frequencies without any scaling. */
+/** The unscaled frequencies: base^(-2i / rotaryDim) for each pair i. */
 export function ropeFrequencies(rotaryDim: number, base = 10_000): Float32Array {
   return Float32Array.from({ length: rotaryDim / 2 }, (_, pair) => base ** ((-2 * pair) / rotaryDim));
 }
@@ -52,13 +52,12 @@ export const rope = defineOp({
     return { shape: x.shape, dtype: 'f32' };
   },
   record(recorder, { x, positions, frequencies, style, magnitude = 1 }, out) {
-    const rank = x.rank;
     const [heads, dim] = x.shape.slice(-2) as [number, number];
     const table = packed(recorder, frequencies);
-    const from = dim === 1 || x.strides[rank - 1] === 1 ? x : packed(recorder, x);
-    const to = dim === 1 || out.strides[rank - 1] === 1 ? out : recorder.temporary(out.shape);
+    const from = withUnitRows(recorder, x);
+    const to = hasUnitRows(out) ? out : recorder.temporary(out.shape);
     const index = broadcastTo(positions, x.shape.slice(0, -2), 'rope');
-    // Tokens and heads stay dimensions of their own: a tile computes the sines of its tokens once for all heads.
+    // Tokens and heads are not merged: a tile computes the sines of a token once for all heads.
     const tokens = x.size / (heads * dim);
     const tileTokens = tileRowsFor(tokens, heads * dim * 2, recorder.threads);
     const step = {

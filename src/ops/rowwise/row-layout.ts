@@ -1,17 +1,18 @@
-// How operands are seen as rows of unit stride, over at most four outer dimensions (native/kernels/rows.h), and how many
-// rows make a tile. Pure functions. Called by the row-wise ops and by copy.
+// Operands as rows of unit stride over at most four outer dimensions (native/kernels/rows.h), and the number of rows in a
+// tile. Pure functions. Called by all ops whose kernels take rows, and by copy.
 import { collapse, elementCount } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
+/** Outer dimensions that the kernels take: kOuterDims. */
 export const outerDims = 4;
 
-/** A tile of a row-wise op has at least this many elements, so that claiming it costs little beside it. */
+/** A tile of a row-wise op has at least this many elements, so that its work is large compared to its claim. */
 const leastTileElements = 8192;
 const mostTileElements = 1 << 18;
-/** Tiles per worker, so that a slow core can be relieved of some. */
+/** Tiles per worker, so that fast cores can take tiles from slow ones. */
 const tilesPerWorker = 4;
 
-/** The outer dimensions, four of them, and the strides of each operand over them. */
+/** Rows of operands: the sizes of the four outer dimensions, and the strides of each operand over them. */
 export interface Rows {
   readonly rows: number;
   readonly columns: number;
@@ -19,15 +20,12 @@ export interface Rows {
   readonly strides: readonly (readonly number[])[];
 }
 
-/** The values with `filler` in front of them, `length` in all: kernels take a fixed number of dimensions. */
+/** The values after as many `filler`s as make `length`: kernels take a fixed number of dimensions. */
 export function padFront(values: readonly number[], filler: number, length = outerDims): number[] {
   return [...new Array<number>(length - values.length).fill(filler), ...values];
 }
 
-/**
- * The rows of operands that all have `shape`, or undefined when an operand must be copied first. The last dimension is
- * the row.
- */
+/** The rows of operands that all have `shape`, along its last dimension; undefined if an operand must be copied first. */
 export function rowsOf(shape: readonly number[], operands: readonly Tensor[]): Rows | undefined {
   const last = shape.length - 1;
   const columns = shape[last] as number;
@@ -38,7 +36,7 @@ export function rowsOf(shape: readonly number[], operands: readonly Tensor[]): R
   );
 }
 
-/** The same for operands of which only the outer dimensions matter. */
+/** The same for operands whose strides along the row do not matter. */
 export function outerOf(shape: readonly number[], strides: readonly (readonly number[])[]): Rows | undefined {
   const last = shape.length - 1;
   const outerShape = shape.slice(0, last);
@@ -55,7 +53,7 @@ export function outerOf(shape: readonly number[], strides: readonly (readonly nu
   };
 }
 
-/** Rows per tile: few enough to give every worker several tiles, enough to be worth a claim. */
+/** Rows per tile: few enough to give every worker several tiles, and enough to be worth the claim of a tile. */
 export function tileRowsFor(rows: number, columns: number, threads: number): number {
   const shared = Math.ceil(rows / (threads * tilesPerWorker));
   const least = Math.ceil(leastTileElements / columns);

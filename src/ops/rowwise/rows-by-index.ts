@@ -1,22 +1,22 @@
-// The ops that go by an index: embedding looks rows up, scatter writes them to numbered places, argmax finds one
-// (native/kernels/embedding.h, scatter.h, argmax.h).
+// The ops with row or column indices: embedding reads rows by index, scatter writes rows by index, argmax gives the index
+// of the maximum (native/kernels/embedding.h, scatter.h, argmax.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import { dtypes } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkRank, checkTensor, defineOp } from '../op.js';
 import { QuantizedMatrix } from '../quantized/quantized-matrix.js';
-import { quantizedFormats } from '../quantized/quantized-type.js';
+import { quantizedTypes } from '../quantized/quantized-type.js';
 import { recordCopy } from './copy.js';
 import { outerOf, type Rows, tileRowsFor } from './row-layout.js';
-import { broadcastTo, packed } from './rows.js';
+import { broadcastTo, hasUnitRows, packed, withUnitRows } from './rows.js';
 
 export interface EmbeddingArgs extends CallOptions {
   readonly table: Tensor | QuantizedMatrix;
   readonly ids: Tensor;
 }
 
-/** A table [rows, columns] whose rows have unit stride. */
+/** @throws TesseraeError unless the table is a float matrix [rows, columns] */
 function checkTable(table: unknown, op: string, name: string): asserts table is Tensor {
   checkTensor(table, op, name, 'f32', 'f16', 'bf16');
   if (table.rank !== 2) {
@@ -68,13 +68,13 @@ export const embedding = defineOp({
   },
 });
 
-/** Where the rows are, and what the kernel is told of them before it comes to the numbers. */
+/** The kernel for the type of table, the tensor with the rows, and the parameters between it and the indices. */
 function embeddingSource(recorder: Recorder, table: Tensor | QuantizedMatrix) {
   const rows = table.shape[0] as number;
   if (table instanceof QuantizedMatrix) {
-    return { kernel: 'embedding_quantized', data: table.image, words: [quantizedFormats[table.type].code, rows] };
+    return { kernel: 'embedding_quantized', data: table.image, words: [quantizedTypes[table.type].code, rows] };
   }
-  const data = table.shape[1] === 1 || table.strides[1] === 1 ? table : packed(recorder, table);
+  const data = withUnitRows(recorder, table);
   return { kernel: 'embedding', data, words: [dtypes[data.dtype].code, rows, data.strides[0] as number] };
 }
 
@@ -97,7 +97,7 @@ export const scatter = defineOp({
     checkTensor(out, 'scatter', 'out', 'f32', 'f16');
     const expected = x.shape.with(-2, out.shape.at(-2) ?? 0);
     if (out.rank !== x.rank || expected.some((size, dim) => size !== out.shape[dim])) {
-      const message = `out must be x but for the number of rows, got ${formatShape(out.shape)} and ${formatShape(x.shape)}`;
+      const message = `out and x may differ only in the number of rows, got ${formatShape(out.shape)} and ${formatShape(x.shape)}`;
       throw new TesseraeError('ERR_SHAPE', message, { op: 'scatter' });
     }
     if (out.size === 0 && x.size > 0) {
@@ -109,12 +109,12 @@ export const scatter = defineOp({
     if (x.size === 0) return;
     const columns = x.shape.at(-1) as number;
     const rowDim = x.rank - 2;
-    if (columns > 1 && out.strides[x.rank - 1] !== 1) {
+    if (!hasUnitRows(out)) {
       throw new TesseraeError('ERR_SHAPE', 'the rows of out must have unit stride', { op: 'scatter' });
     }
-    const from = columns === 1 || x.strides[x.rank - 1] === 1 ? x : packed(recorder, x);
+    const from = withUnitRows(recorder, x);
     const index = broadcastTo(ids, x.shape.slice(0, -1), 'scatter');
-    // Over the rows the table does not move: the index does that.
+    // The stride of the table over the rows is 0: the indices select the row.
     const tableStrides = out.strides.with(rowDim, 0);
     const layout = outerOf(x.shape, [from.strides, [...index.strides, 0], tableStrides]);
     if (layout === undefined) {
@@ -164,8 +164,7 @@ export const argmax = defineOp({
   },
   record(recorder, { x }, out) {
     const columns = x.shape.at(-1) as number;
-    const direct = columns === 1 || x.strides[x.rank - 1] === 1;
-    let from = direct ? x : packed(recorder, x);
+    let from = withUnitRows(recorder, x);
     let to = out;
     let layout = outerOf(from.shape, [from.strides, [...to.strides, 0]]);
     if (layout === undefined) {

@@ -1,5 +1,5 @@
-// How row-wise and element-wise ops record themselves: as rows (row-layout.ts), where the operands have that layout.
-// What does not fit is copied by the `copy` op first, which then shows in the statistics under that name.
+// Recording of row-wise and element-wise ops as rows (row-layout.ts), and helpers that copy operands whose layout a kernel
+// does not take. The copies are steps of the op `copy`, so the statistics list them under that name.
 import type { ParamWriter } from '../../program/param-writer.js';
 import type { Recorder, StepDescription } from '../../program/recorder.js';
 import { broadcastStrides, collapse, elementCount } from '../../tensor/layout/layout.js';
@@ -7,22 +7,22 @@ import { Tensor } from '../../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type Rows, rowsOf, tileRowsFor } from './row-layout.js';
 
-/** Shapes of element-wise work without rows to share: cut a flat run of elements into rows of this length. */
+/** Element-wise ops divide a flat run of elements into rows of this length. */
 const flatColumns = 4096;
 
 export interface RowStep {
   readonly kernel: string;
   readonly flopsPerElement: number;
   readonly quantizes?: boolean;
-  /** Operands of exactly the output's shape, then the output itself as the last. */
+  /** The operands, which have the output's shape, and then the output. */
   readonly tensors: readonly Tensor[];
-  /** Other tensors that the kernel reads: weights, for instance. */
+  /** Other tensors that the kernel reads, such as weights. */
   readonly alsoReads?: readonly (Tensor | undefined)[];
-  /** The parameters, given the tensors as the kernel gets them. */
+  /** Writes the parameters. It gets `tensors`, or copies of them, in a layout that the kernel takes. */
   readonly write: (params: ParamWriter, tensors: readonly Tensor[], rows: Rows, tileRows: number) => void;
 }
 
-/** Records an op that treats each row of the last dimension by itself. */
+/** Records an op that computes each row of the last dimension separately. */
 export function recordRows(recorder: Recorder, step: RowStep): void {
   const { shape } = step.tensors.at(-1) as Tensor;
   withDirectLayout(recorder, step.tensors, (tensors) => {
@@ -31,7 +31,7 @@ export function recordRows(recorder: Recorder, step: RowStep): void {
   });
 }
 
-/** Records an op that treats each element by itself: rows may be cut and joined at will. */
+/** Records an op that computes each element separately, so that rows may be split and joined. */
 export function recordElements(recorder: Recorder, step: RowStep): void {
   withDirectLayout(recorder, step.tensors, (tensors) => {
     const { shape } = tensors.at(-1) as Tensor;
@@ -44,7 +44,7 @@ export function recordElements(recorder: Recorder, step: RowStep): void {
       emitRows(recorder, step, tensors, rowsOf(shape, tensors) as Rows);
       return;
     }
-    // One run in every operand: rows of a handy length, and a step of its own for what is left over.
+    // All operands are one run: divide it into rows, with a step of its own for the rest.
     const size = elementCount(shape);
     const rows = Math.floor(size / flatColumns);
     const body = tensors.map((tensor) => window(tensor, 0, [rows, flatColumns]));
@@ -70,8 +70,8 @@ function emitRows(recorder: Recorder, step: RowStep, tensors: readonly Tensor[],
 }
 
 /**
- * Calls `record` with tensors whose layout the kernels take: those that do not fit are copied into temporaries before,
- * and the last one, the output, out of one afterwards.
+ * Calls `record` with tensors in a layout that the kernels take. If the given ones do not have it, operands are copied to
+ * temporaries before, and the output, which is the last one, is copied from a temporary afterwards.
  */
 function withDirectLayout(
   recorder: Recorder,
@@ -89,7 +89,7 @@ function withDirectLayout(
   if (direct !== out) recordCopy(recorder, direct, out);
 }
 
-/** The tensor itself when its elements are packed, else a packed copy in a temporary. */
+/** The tensor itself if its elements are packed, else a packed copy in a temporary. */
 export function packed(recorder: Recorder, tensor: Tensor): Tensor {
   if (tensor.isContiguous) return tensor;
   const copy = recorder.temporary(tensor.shape, tensor.dtype);
@@ -97,12 +97,22 @@ export function packed(recorder: Recorder, tensor: Tensor): Tensor {
   return copy;
 }
 
-/** Kernels take a bias of one value for each column, or one value for all. */
+/** Whether the elements of the last dimension are neighbours in memory. */
+export function hasUnitRows(tensor: Tensor): boolean {
+  return tensor.strides.at(-1) === 1 || tensor.shape.at(-1) === 1;
+}
+
+/** The tensor itself if its rows have unit stride, else a packed copy in a temporary. */
+export function withUnitRows(recorder: Recorder, tensor: Tensor): Tensor {
+  return hasUnitRows(tensor) ? tensor : packed(recorder, tensor);
+}
+
+/** A bias as kernels take it: packed, with one value for each column, or one value for all. */
 export function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined): Tensor | undefined {
   return bias === undefined || bias.size === 1 || (bias.strides[0] as number) <= 1 ? bias : packed(recorder, bias);
 }
 
-/** A row-major window over a run of elements that starts `start` elements behind the tensor's first. */
+/** A packed view of a run of elements that begins `start` elements after the tensor's first. */
 function window(tensor: Tensor, start: number, shape: readonly number[]): Tensor {
   return new Tensor({
     dtype: tensor.dtype,
@@ -113,7 +123,7 @@ function window(tensor: Tensor, start: number, shape: readonly number[]): Tensor
   });
 }
 
-/** The tensor read as the larger shape, without a copy. */
+/** The tensor broadcast to the larger shape, without a copy. */
 export function broadcastTo(tensor: Tensor, shape: readonly number[], op: string): Tensor {
   if (tensor.rank === shape.length && tensor.shape.every((size, dim) => size === shape[dim])) return tensor;
   return new Tensor({

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../src/base/errors.js';
 import type { Engine } from '../../../src/engine.js';
 import type { QuantizedMatrix } from '../../../src/ops/quantized/quantized-matrix.js';
-import { type QuantizedType, quantizedFormats } from '../../../src/ops/quantized/quantized-type.js';
+import { type QuantizedType, quantizedTypes } from '../../../src/ops/quantized/quantized-type.js';
 import type { Tensor } from '../../../src/tensor/tensor.js';
 import { firstBitDifference, Numbers, normalisedError } from '../../support/numbers.js';
 import { blockTypes, decodeBlocks, randomBlockMatrix } from '../../support/oracles/ggml-blocks.js';
@@ -138,7 +138,7 @@ test('the kernel is counted by name; matrices are hardly larger than their block
   const x = scope.tensor([1, 1024]);
   for (const type of blockTypes) {
     using w = (await pack(engine, type, [64, 1024])).matrix;
-    const { blockElements, blockBytes } = quantizedFormats[type];
+    const { blockElements, blockBytes } = quantizedTypes[type];
     expect(w.sizeBytes).toBeLessThanOrEqual(1.05 * ((64 * 1024) / blockElements) * blockBytes);
     const tiles = () => engine.stats().team.kernels.find(({ op }) => op === 'matmul_quantized')?.tiles ?? 0;
     const before = tiles();
