@@ -37,7 +37,7 @@ export class ConstraintCompiler {
     if (known !== undefined) return known;
     const terms = new Terms();
     const automaton = new Automaton(terms, termOf(format, terms));
-    if (automaton.isEmpty) throw new TesseraeError('ERR_FORMAT', 'no text at all has this format');
+    if (automaton.isEmpty) throw new TesseraeError('ERR_FORMAT', 'no text matches this format');
     this.#trie ??= await createTokenTrie(this.#tokenizer, signal);
     const constraint = new Constraint(automaton, this.#trie, this.#tokenizer, this.#vocabulary);
     if (this.#constraints.size === CONSTRAINTS_KEPT) {

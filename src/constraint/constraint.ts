@@ -44,7 +44,7 @@ export class Constraint {
     if (mask === undefined) {
       mask = await this.#compute(from, signal);
       if (mask.every((bits) => bits === 0)) {
-        throw new TesseraeError('ERR_FORMAT', 'the vocabulary has no token with which the format can go on');
+        throw new TesseraeError('ERR_FORMAT', 'no token of the vocabulary can continue the text in its format');
       }
       if ((this.#masks.size + 1) * mask.byteLength > MASK_BYTES_KEPT) {
         for (const oldest of [...this.#masks.keys()].slice(0, 1)) this.#masks.delete(oldest);

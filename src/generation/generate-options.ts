@@ -45,7 +45,7 @@ export function settingsOf(options: GenerateOptions, op: string, vocabulary: num
   checkOptions(options, generateKeys, op);
   const { maxTokens = defaultMaxTokens, format, stop, ignoreEos } = options;
   if (format !== undefined && (stop !== undefined || ignoreEos === true)) {
-    throw new TesseraeError('ERR_ARGUMENT', 'format goes neither with stop nor with ignoreEos', { op });
+    throw new TesseraeError('ERR_ARGUMENT', 'format cannot be combined with stop or ignoreEos', { op });
   }
   return {
     format: checkFormat(format, op),

@@ -16,7 +16,7 @@ export function checkStops(value: unknown, op: string): readonly string[] {
   if (value.length > MOST_STOPS) throw fail(`has ${value.length} sequences, more than ${MOST_STOPS}`);
   for (const stop of value) {
     if (typeof stop !== 'string' || stop === '') throw fail('must be an array of texts that are not empty');
-    if (/\p{Surrogate}/u.test(stop)) throw fail('holds half a character, a lone surrogate');
+    if (/\p{Surrogate}/u.test(stop)) throw fail('contains a lone surrogate, which is half a character');
   }
   return [...value];
 }

@@ -37,7 +37,7 @@ describe('a regular expression', () => {
     ['a**', /quantifier/],
     ['[b-a]', /out of order/],
     ['a$b', /not at the end/],
-    ['[]', /no text at all/],
+    ['[]', /no text matches/],
   ])('%s is refused', async (regex, message) => {
     using model = await bundled();
     await expectRejection(model.generate('Once', { format: { regex } }).next(), 'ERR_FORMAT', message);
@@ -99,7 +99,7 @@ test('a JSON schema holds, and unsupported keywords are refused by name', async 
     [{ type: 'integer', minimum: 3 }, /uses minimum/],
     [{ oneOf: [] }, /uses oneOf/],
     [self, /no finite value/],
-    [{ $ref: '#/$defs/x' }, /not there/],
+    [{ $ref: '#/$defs/x' }, /not exist/],
   ] as const) {
     const format = { jsonSchema: schema };
     await expectRejection(model.generate('Once', { format }).next(), 'ERR_FORMAT', message);

@@ -26,18 +26,18 @@ const linear = { '.rope.scaling.type': text('linear'), '.rope.scaling.factor': f
 
 const decoders: [what: string, model: RandomModel][] = [
   ['llama', { architecture: 'llama', kvHeads: 2 }],
-  ['llama with everything that is optional', { architecture: 'llama', kvHeads: 2, optional: all }],
+  ['llama with all optional tensors', { architecture: 'llama', kvHeads: 2, optional: all }],
   ['llama in F16', { architecture: 'llama', kvHeads: 2, type: 'F16' }],
   ['llama with positions scaled linearly', { architecture: 'llama', metadata: linear }],
   ['llama with a factor under its old name', { architecture: 'llama', metadata: { '.rope.scale_linear': f32(2) } }],
   ['llama with yarn', { architecture: 'llama', headDim: 32, metadata: yarn }],
   [
-    // The other numbers of yarn, which we honour, llama.cpp reads for some architectures alone.
+    // llama.cpp reads the other numbers of yarn for some architectures only; this library reads them for all.
     'llama with a magnitude of its own',
     { architecture: 'llama', headDim: 32, metadata: { ...yarn, '.rope.scaling.attn_factor': f32(0.9) } },
   ],
   ['qwen2', { architecture: 'qwen2', kvHeads: 2, optional: but(/rope/) }],
-  ['qwen2 without anything that is optional', { architecture: 'qwen2', kvHeads: 1 }],
+  ['qwen2 without optional tensors', { architecture: 'qwen2', kvHeads: 1 }],
   ['qwen3', { architecture: 'qwen3', kvHeads: 2, headDim: 16 }],
   ['phi3', { architecture: 'phi3', kvHeads: 2, optional: but(/rope/) }],
   [
@@ -56,7 +56,7 @@ const decoders: [what: string, model: RandomModel][] = [
 ];
 
 test.each(decoders)('%s', async (_what, shape) => {
-  // llama.cpp knows some models by their names, and expects certain tokens of them.
+  // llama.cpp recognizes some models by their names, and expects certain tokens in these.
   const path = await write({ ...shape, metadata: { 'general.name': text('random'), ...shape.metadata } });
   const engine = await engines({ threads: 2 });
   using model = await engine.loadModel(path);

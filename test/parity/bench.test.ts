@@ -1,4 +1,5 @@
-// `tesserae bench model --peers` through the command: it measures both, and says so in whole rows. Speeds are not judged.
+// `tesserae bench model --peers` as a command: it measures this library and llama.cpp, and its rows are complete.
+// Speeds are not checked.
 import { expect, test } from 'vitest';
 import { runJson } from '../cli/run-cli.js';
 

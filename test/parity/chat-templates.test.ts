@@ -1,5 +1,5 @@
-// Chat templates of real models, as they ship with their tokenizers: what they make of a conversation, as the models' own
-// documentation has it, and that a text of a message which spells a control token stays text.
+// Chat templates of real models, as they ship with their tokenizers: a conversation is rendered as in the models' own
+// documentation, and text of a message that spells a control token stays text.
 import { describe, expect, test } from 'vitest';
 import { TimeSlice } from '../../src/base/time-slice.js';
 import {

@@ -14,7 +14,8 @@ const vocabulary = 300;
 const all = () => true;
 const jina = 'jina-bert-v2';
 const encoders: [what: string, bound: number, model: RandomModel][] = [
-  // llama.cpp has GELU from a table in half precision, and the one by tanh where BERT and Jina were trained with erf.
+  // llama.cpp reads GELU from a table in half precision, and approximates it by tanh; BERT and Jina were trained with
+  // erf.
   ['bert', 1e-6, { architecture: 'bert', optional: all }],
   [jina, 1e-6, { architecture: jina, optional: (name) => /token_types|ffn_gate/.test(name) }],
   [

@@ -1,5 +1,5 @@
-// The bundled model in the types that `tesserae quantize` writes: its perplexity on the held-out text beside llama.cpp's
-// own on the same file and the same windows.
+// The bundled model in the types that `tesserae quantize` writes: its perplexity on the held-out text, compared with
+// llama.cpp's for the same file and windows.
 import { afterAll, expect, test } from 'vitest';
 import { bundledModelF32Path, readFixtureText } from '../support/models/bundled-model.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
@@ -12,7 +12,7 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
 const window = 256;
-/** Of a perplexity. */
+/** Relative difference of perplexities. */
 const largestDifference = 5e-3;
 
 test.each(['q8_0', 'q6_k', 'q4_k', 'q4_0'] as const)('%s', async (type) => {

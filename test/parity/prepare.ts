@@ -1,4 +1,4 @@
-// Gets llama.cpp and the vocabularies ready before the first parity test: once, since the test files run side by side.
+// Installs llama.cpp and the vocabularies before the first parity test: once, because the test files run in parallel.
 import { prepareLlama } from '../../bench/llama/install.js';
 import { installVocabularies } from './vocabularies.js';
 

@@ -1,11 +1,11 @@
-// What the parity tests share: llama.cpp in a process per test file, and the comparison of a whole model with it.
+// Shared by the parity tests: llama.cpp, in one process for each test file, and the comparison of a model with it.
 import { afterAll, expect } from 'vitest';
 import { prepareLlama } from '../../bench/llama/install.js';
 import { type LlamaContextOptions, LlamaProcess } from '../../bench/llama/llama-process.js';
 import type { Model } from '../../src/model/model.js';
 import { normalisedError } from '../support/numbers.js';
 
-/** Call at the top of a test file. The result gives the one llama.cpp of the file. */
+/** To be called at the top of a test file. Returns a function that starts the file's llama.cpp process, once. */
 export function sharedLlama(): () => Promise<LlamaProcess> {
   let llama: Promise<LlamaProcess> | undefined;
   afterAll(async () => {
@@ -17,7 +17,7 @@ export function sharedLlama(): () => Promise<LlamaProcess> {
   };
 }
 
-/** Normalised mean squared error that logits may have, by the type of the matrices. */
+/** The largest normalised mean squared error of logits, by the type of the matrices. */
 export const logitBounds = {
   F32: 1e-6,
   // llama.cpp rounds activations to the type of the weights here.
@@ -33,7 +33,7 @@ export interface Compared {
 
 const continuation = 24;
 
-/** That llama.cpp computes the same logits from the same file, within `bound`, and continues with the same tokens. */
+/** Expects the logits of llama.cpp for the same file, within `bound`, and the same greedy tokens. */
 export async function expectParity(
   model: Model,
   llama: LlamaProcess,
@@ -52,12 +52,12 @@ export async function expectParity(
   return { error, tokens };
 }
 
-/** A tie: the best two logits lie closer together than this many times the error of a logit. */
+/** A tie: the two best logits differ by less than this many times the error of a logit. */
 const tieErrors = 4;
 
 /**
- * As {@link expectParity} where llama.cpp rounds activations in another way than we do: the same tokens after each of
- * llama.cpp's own, unless its best two logits are closer than that rounding can tell apart.
+ * As {@link expectParity}, for types for which llama.cpp rounds activations differently: after each of llama.cpp's
+ * tokens, expects its next token, unless its two best logits are a tie.
  */
 export async function expectParityButForTies(
   model: Model,

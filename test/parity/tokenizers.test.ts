@@ -1,5 +1,5 @@
-// Tokenizers on the vocabularies of real models: of a GGUF file against llama.cpp, and of a tokenizer.json against Hugging
-// Face's own library. Texts are joined from pieces at which tokenizers differ, control tokens among them.
+// Tokenizers with the vocabularies of real models: from a GGUF file against llama.cpp, and from a tokenizer.json
+// against Hugging Face's own library, on random text at which tokenizers differ, with control tokens.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { ModelMetadata } from '../../src/metadata/model-metadata.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
-import { nastyText } from '../support/damage/nasty-text.js';
+import { difficultText } from '../support/damage/difficult-text.js';
 import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { f32, text, u32 } from '../support/models/random-model.js';
 import { sharedLlama } from './support.js';
@@ -21,7 +21,7 @@ const llama = sharedLlama();
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-/** What llama.cpp wants of any file, also where it reads the vocabulary alone. */
+/** Keys that llama.cpp requires in every file, even if it reads only the vocabulary. */
 const model = {
   'general.architecture': text('llama'),
   'llama.context_length': u32(128),
@@ -33,24 +33,24 @@ const model = {
 };
 
 const texts = 600;
-const documents = ['README.md', 'src/tokenizer/words/word-rules.ts', 'test/support/damage/nasty-text.ts'];
+const documents = ['README.md', 'src/tokenizer/words/word-rules.ts', 'test/support/damage/difficult-text.ts'];
 
 function* someTexts(controls: readonly string[]): Generator<string> {
   yield* ['', ' ', 'a', '\n'];
   for (const name of documents) yield readFileSync(join(packageRoot(), name), 'utf8');
-  for (let seed = 0; seed < texts; seed++) yield nastyText(seed, controls);
+  for (let seed = 0; seed < texts; seed++) yield difficultText(seed, controls);
 }
 
 /**
- * A text without what the library, being JavaScript, does in another way than the one in Rust that models were trained
- * with: its \s lacks U+0085, and it takes Chinese characters beyond U+FFFF apart, where BERT makes each a word.
+ * A text without characters for which Hugging Face's JavaScript library differs from its Rust library, with which
+ * models were trained: its \s lacks U+0085, and it splits Chinese characters above U+FFFF, which BERT makes words.
  */
 function forLibrary(given: string, kind: string): string {
   return kind === 'bert' ? given.replace(/[\u{20000}-\u{2ffff}]/gu, '漢') : given.replaceAll('\u0085', ' ');
 }
 
-/** Where two lists of tokens part, to be read. */
-function parting(tokenizer: Tokenizer, given: string, ours: readonly number[], theirs: readonly number[]): unknown {
+/** The place where two lists of tokens begin to differ, for the message of a failure. */
+function difference(tokenizer: Tokenizer, given: string, ours: readonly number[], theirs: readonly number[]): unknown {
   const at = ours.findIndex((id, i) => id !== theirs[i]);
   const spell = (ids: readonly number[]) => ids.slice(Math.max(0, at - 2), at + 6).map((id) => tokenizer.tokenText(id));
   return { given, ours: spell(ours), theirs: spell(theirs) };
@@ -74,7 +74,7 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
     inFolder = await createTokenizer(new ModelMetadata(translated, 'tokenizer.json'));
   });
 
-  /** Some that tokenizer.json names: llama.cpp knows others by their text. */
+  /** Some control tokens that tokenizer.json marks: llama.cpp finds others by their text. */
   const someControls = () => {
     const { added_tokens: added } = files.tokenizer as { added_tokens: { content: string; special: boolean }[] };
     return added
@@ -104,15 +104,15 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
       const theirs = await peer.tokenize(given, { parseSpecial: special, addSpecial: special });
       const { addsBos, addsEos } = inFile;
       const ours = inFile.encode(given, { special, addBos: special && addsBos, addEos: special && addsEos });
-      expect(ours, JSON.stringify(parting(inFile, given, ours, theirs))).toEqual(theirs);
-      // There it takes spaces away before punctuation, which its single pieces of text keep.
+      expect(ours, JSON.stringify(difference(inFile, given, ours, theirs))).toEqual(theirs);
+      // For these, llama.cpp removes spaces before punctuation, except token by token.
       if (!['gpt2', 'llama3', 'bert'].includes(name)) {
         expect(inFile.decode(ours, { special, continues: special })).toBe(`${await peer.detokenize(ours, special)}`);
       }
       const decoder = inFile.decoder();
-      const pieces = ours.map((id) => decoder.push(id));
-      for (const piece of pieces) expect(piece).not.toContain('\ufffd');
-      expect(pieces.join('') + decoder.end()).toBe(inFile.decode(ours));
+      const parts = ours.map((id) => decoder.push(id));
+      for (const part of parts) expect(part).not.toContain('\ufffd');
+      expect(parts.join('') + decoder.end()).toBe(inFile.decode(ours));
     }
   });
 
@@ -124,7 +124,7 @@ describe.each(realVocabularies)('$name', ({ name, read }) => {
       const theirs = peer.encode(given, { add_special_tokens: true }).ids;
       const { addsBos, addsEos } = inFolder;
       const ours = inFolder.encode(given, { special: true, addBos: addsBos, addEos: addsEos });
-      expect(ours, JSON.stringify(parting(inFolder, given, ours, theirs))).toEqual(theirs);
+      expect(ours, JSON.stringify(difference(inFolder, given, ours, theirs))).toEqual(theirs);
     }
   });
 });

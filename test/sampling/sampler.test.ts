@@ -1,4 +1,4 @@
-// The sampler against naive oracles: which tokens can be chosen, how often, and that a seed decides everything.
+// The sampler against naive oracles: which tokens can be chosen, and how often; a seed determines all choices.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { portableExp } from '../../src/sampling/portable-exp.js';
@@ -6,7 +6,7 @@ import { portableLog } from '../../src/sampling/portable-log.js';
 import { RandomSource } from '../../src/sampling/random.js';
 import { Sampler, type SamplingOptions } from '../../src/sampling/sampler.js';
 
-/** The tokens that may be chosen with their probabilities, by sorting all of them. */
+/** Oracle: the tokens that may be chosen, with their probabilities, found by sorting all of them. */
 function naiveDistribution(logits: ArrayLike<number>, options: SamplingOptions) {
   const { temperature = 1, topK = 0, typicalP = 1, topP = 1, minP = 0 } = options;
   const ranked = Array.from(logits, (logit, id) => ({ id, logit }))
@@ -35,7 +35,7 @@ function withProbabilities(candidates: readonly { id: number; logit: number }[],
   return candidates.map((one, i) => ({ ...one, p: (weights[i] as number) / total }));
 }
 
-/** The first ones whose probabilities sum up to `bound`. */
+/** The first tokens whose probabilities sum up to `bound`. */
 function fewest<T extends { p: number }>(candidates: readonly T[], bound: number): T[] {
   let sum = 0;
   let count = 0;
@@ -59,7 +59,7 @@ describe('greedy', () => {
     expect(new Sampler({ temperature: 0, topK: 3, topP: 0.5, seed: 9 }).sample(Float32Array.of(-5, -2, -2))).toBe(1);
     expect(new Sampler().sample(Float32Array.of(Number.NEGATIVE_INFINITY, -1e30))).toBe(1);
     expect(new Sampler().sample(Float32Array.of(7))).toBe(0);
-    // Where somebody has looked already, the sampler need not.
+    // The sampler relies on a given mostLikely.
     expect(new Sampler().sample(Float32Array.of(1, 3, 2), { mostLikely: 1 })).toBe(1);
   });
 });
@@ -127,7 +127,8 @@ describe('the tokens that may be chosen', () => {
     fc.assert(
       fc.property(options, quarters, (chosen, values) => {
         const tied = Float32Array.from(values, (value) => value / 4);
-        // Where a step ends exactly at a sum or a bound, rounding decides: oracles with a hair more or less cover both.
+        // Where a step ends exactly at a sum or a bound, rounding decides: two oracles, with slightly larger and
+        // smaller bounds, allow both results.
         const hairs = [-1e-12, 0, 1e-12];
         const oracles = hairs.flatMap((typical) =>
           hairs.flatMap((top) => {
@@ -163,7 +164,7 @@ describe('how often they are chosen', () => {
     }
   });
 
-  test('at a temperature near 0 is as good as greedy, and far up as good as even', () => {
+  test('near temperature 0 is like greedy, and at very high temperature is uniform', () => {
     const logits = someLogits(8, 4);
     const best = new Sampler().sample(logits);
     expect(new Set(draw({ temperature: 1e-300, seed: 1 }, logits, 100))).toEqual(new Set([best]));
@@ -175,20 +176,20 @@ describe('how often they are chosen', () => {
 describe('the seed', () => {
   const logits = someLogits(1000, 1);
 
-  test('decides every choice, on every machine', () => {
+  test('determines every choice, on every machine', () => {
     const options = { temperature: 0.9, topK: 100, topP: 0.95, seed: 1234 };
     expect(draw(options, logits, 50)).toEqual(draw(options, logits, 50));
     expect(draw(options, logits, 50)).not.toEqual(draw({ ...options, seed: 1235 }, logits, 50));
-    // The upper bits count as well.
+    // The upper bits are used, too.
     expect(draw(options, logits, 50)).not.toEqual(draw({ ...options, seed: 1234 + 2 ** 32 }, logits, 50));
-    // Recorded once: a change of these breaks what users have reproduced with their seeds.
+    // Recorded results: a change breaks what users have generated with a seed.
     expect(draw({ temperature: 1, seed: 7 }, logits, 8)).toEqual([213, 862, 880, 60, 91, 297, 369, 214]);
     expect(draw({ temperature: 1, topK: 40, topP: 0.9, seed: 7 }, logits, 8)).toEqual([
       369, 340, 615, 425, 520, 39, 116, 369,
     ]);
   });
 
-  test('is random when none is given, and can be read back', () => {
+  test('is random by default, and can be read', () => {
     const first = new Sampler({ temperature: 1 });
     const second = new Sampler({ temperature: 1 });
     expect(first.seed).not.toBe(second.seed);
@@ -322,7 +323,7 @@ test('steady sampling allocates next to nothing', () => {
     for (let i = 0; i < rounds; i++) round();
     const after = process.memoryUsage();
     expect(after.arrayBuffers).toBeLessThanOrEqual(before.arrayBuffers);
-    // After a collection in between there is less than before, which tells nothing.
+    // After a garbage collection during the measurement the heap is smaller: such a measurement is ignored.
     const bytes = after.heapUsed - before.heapUsed;
     return bytes < 0 ? Number.POSITIVE_INFINITY : bytes / (rounds * samplers.length);
   });

@@ -75,7 +75,7 @@ class SchemaCompiler {
     for (const part of path.split('/').slice(1)) {
       const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
       const isThere = typeof at === 'object' && at !== null && Object.hasOwn(at, name);
-      if (!isThere) throw refusal(from, `refers to ${path}, which is not there`);
+      if (!isThere) throw refusal(from, `refers to ${path}, which does not exist`);
       at = (at as Schema)[name];
     }
     return at;
@@ -94,13 +94,13 @@ class SchemaCompiler {
     }
     if (anyOf !== undefined) {
       rest('anyOf');
-      if (!Array.isArray(anyOf) || anyOf.length === 0) throw refusal(path, 'has an anyOf that is no list');
+      if (!Array.isArray(anyOf) || anyOf.length === 0) throw refusal(path, 'must have a non-empty list as anyOf');
       return terms.either(...anyOf.map((one, i) => this.#value(one, `${path}/anyOf/${i}`, depth + 1)));
     }
     if (Object.hasOwn(given, 'const') || choices !== undefined) {
       rest(choices === undefined ? 'const' : 'enum', 'type');
       const all = choices === undefined ? [given.const] : choices;
-      if (!Array.isArray(all) || all.length === 0) throw refusal(path, 'has an enum that is no list');
+      if (!Array.isArray(all) || all.length === 0) throw refusal(path, 'must have a non-empty list as enum');
       const kept = all.filter((value) => type === undefined || [type].flat().some((name) => isOfType(value, name)));
       if (kept.length === 0) throw refusal(path, 'has no value of its type');
       return terms.either(...kept.map((value) => terms.literal(JSON.stringify(value))));
@@ -136,7 +136,7 @@ class SchemaCompiler {
     const [least, most] = limits(schema, 'minLength', 'maxLength', path);
     if (pattern === undefined) return jsonText(terms, least, most);
     if (least > 0 || most < Number.POSITIVE_INFINITY) {
-      throw refusal(path, 'uses pattern beside minLength or maxLength, which is not supported');
+      throw refusal(path, 'uses pattern together with minLength or maxLength, which is not supported');
     }
     const text = compileRegex(String(pattern), terms, { encoding: jsonString, search: true });
     return terms.sequence(terms.literal('"'), text, terms.literal('"'));
@@ -155,9 +155,9 @@ class SchemaCompiler {
     const terms = this.#terms;
     const { properties = {}, required = [], additionalProperties = false } = schema;
     if (typeof additionalProperties !== 'boolean')
-      throw refusal(path, 'uses a schema of additionalProperties, which is not supported');
-    if (typeof properties !== 'object' || properties === null) throw refusal(path, 'has properties that are no object');
-    if (!Array.isArray(required)) throw refusal(path, 'has a required that is no list');
+      throw refusal(path, 'uses a schema as additionalProperties, which is not supported');
+    if (typeof properties !== 'object' || properties === null) throw refusal(path, 'must have an object as properties');
+    if (!Array.isArray(required)) throw refusal(path, 'must have a list as required');
     for (const name of required) {
       if (!Object.hasOwn(properties, name)) throw refusal(path, `requires ${String(name)}, which is not in properties`);
     }
@@ -199,7 +199,7 @@ function limits(schema: Schema, least: string, most: string, path: string): [num
   const { [least]: low = 0, [most]: high = Number.POSITIVE_INFINITY } = schema as Record<string, number | undefined>;
   const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
   if (!isCount(low) || !(isCount(high) || high === Number.POSITIVE_INFINITY) || high < low) {
-    throw refusal(path, `has a ${least} or ${most} that cannot be`);
+    throw refusal(path, `has an invalid ${least} or ${most}`);
   }
   return [low, high];
 }

@@ -132,7 +132,7 @@ class RegexCompiler {
     if (this.#peek() !== '{') return undefined;
     const rest = this.#characters.slice(this.#at, this.#at + 24).join('');
     const [whole, low, comma, high] = /^\{([0-9]+)(,([0-9]*))?\}/.exec(rest) ?? [];
-    if (whole === undefined) throw this.#error('has a { that begins no quantifier: write \\{');
+    if (whole === undefined) throw this.#error('has a { that does not begin a quantifier: write \\{');
     this.#at += whole.length;
     const least = Number(low);
     const most =
@@ -168,7 +168,7 @@ class RegexCompiler {
       for (const look of ['=', '!', '<=', '<!'])
         if (this.#take(look)) throw this.#error('uses lookaround, which is not supported');
       if (this.#take('<')) while (this.#peek() !== undefined && !this.#take('>')) this.#at += 1;
-      else if (!this.#take(':')) throw this.#error('uses flags within, which are not supported');
+      else if (!this.#take(':')) throw this.#error('uses inline flags, which are not supported');
     }
     const term = this.#alternatives(depth + 1);
     if (!this.#take(')')) throw this.#error('has a ( without its )');
@@ -227,7 +227,7 @@ class RegexCompiler {
       const to = this.#setMember();
       const [first, last] = [from[0]?.[0] as number, to[0]?.[0] as number];
       const isClass = [from, to].some((set) => set.length !== 1 || set[0]?.[0] !== set[0]?.[1]);
-      if (isClass || last < first) throw this.#error('has a range out of order, or of a class');
+      if (isClass || last < first) throw this.#error('has a range that is out of order, or that has a class as an end');
       found.push([first, last]);
     }
     return isNegated ? complement(found) : found;

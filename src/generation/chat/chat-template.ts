@@ -55,7 +55,7 @@ export class ChatTemplate {
       return new BoundedInterpreter(environment, inputUnits).run(this.#program).value;
     });
     if (typeof rendered === 'string') return rendered;
-    throw failed('gives no text');
+    throw failed('renders no text');
   }
 }
 
@@ -116,7 +116,8 @@ const globals = {
 function range(first: unknown, second?: unknown, third: unknown = 1): number[] {
   const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
   const [start, stop] = isNumber(second) ? [first, second] : [0, first];
-  if (!isNumber(start) || !isNumber(stop) || !isNumber(third) || third === 0) throw failed('gives range() no numbers');
+  if (!isNumber(start) || !isNumber(stop) || !isNumber(third) || third === 0)
+    throw failed('calls range() with no numbers');
   const length = Math.max(Math.ceil((stop - start) / third), 0);
   if (length > longestRange) throw failed(`asks for a range of ${length}, more than ${longestRange}`);
   return Array.from({ length }, (_, i) => start + i * third);

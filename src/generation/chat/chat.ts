@@ -233,7 +233,9 @@ class MessageGuard {
   #mapStrings(value: unknown, depth: number, replace: (text: string) => string): unknown {
     if (typeof value === 'string') return replace(value);
     if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-      throw new TesseraeError('ERR_ARGUMENT', `a template takes plain data, got a ${typeof value}`, { op: this.#op });
+      throw new TesseraeError('ERR_ARGUMENT', `a template takes only plain data, got a ${typeof value}`, {
+        op: this.#op,
+      });
     }
     if (typeof value !== 'object' || value === null) return value;
     if (depth > deepest) {

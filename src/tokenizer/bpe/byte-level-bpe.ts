@@ -49,7 +49,7 @@ async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, timeSlic
     const right = ids.find(bytes, Math.min(blank + 1, end), end);
     const merged = ids.find(bytes, start, end, blank);
     if (left < 0 || right < 0 || merged < 0) {
-      throw metadata.error(key, `holds ${quote(lines.at(rank))} at ${rank}, which is not two tokens that make a third`);
+      throw metadata.error(key, `has ${quote(lines.at(rank))} at ${rank}, which does not merge two tokens to a third`);
     }
     merges.add(rank, left, right, merged);
     if (rank % MERGES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();

@@ -52,7 +52,7 @@ function readProcessor(part: JsonView, tokens: TokenList, endings: Endings, dept
   };
   switch (type) {
     case 'Sequence':
-      if (depth > 8) throw part.unsupported('a sequence in so many sequences');
+      if (depth > 8) throw part.unsupported('so deeply nested a Sequence');
       for (const inner of part.at('processors').list()) readProcessor(inner, tokens, endings, depth + 1);
       return;
     case 'ByteLevel':
@@ -71,9 +71,9 @@ function readProcessor(part: JsonView, tokens: TokenList, endings: Endings, dept
         }
         const name = piece.at('SpecialToken').at('id').string();
         const listed = part.at('special_tokens').at(name).at('ids').list();
-        if (listed.length > 1) throw part.unsupported('a template whose token is several');
+        if (listed.length > 1) throw part.unsupported('a special token with several ids');
         const id = listed[0]?.id() ?? idOf(tokens, name);
-        if (id === undefined) throw part.error(`names ${quote(name)}, which is no token`);
+        if (id === undefined) throw part.error(`names ${quote(name)}, which is not a token`);
         setOnce(side, id);
       }
       return;
@@ -87,7 +87,7 @@ function readProcessor(part: JsonView, tokens: TokenList, endings: Endings, dept
 function pairId(pair: JsonView, tokens: TokenList): number {
   const [text] = pair.list();
   const id = text === undefined ? undefined : idOf(tokens, text.string());
-  if (id === undefined) throw pair.error('is no token');
+  if (id === undefined) throw pair.error('is not a token');
   return id;
 }
 

@@ -47,7 +47,7 @@ export function translateText(file: JsonView, hasMerges: boolean, metadata: Meta
 function flatten(part: JsonView, listKey: string, depth = 0): JsonView[] {
   if (part.isAbsent) return [];
   if (typeOf(part) !== 'Sequence') return [part];
-  if (depth > 8) throw part.unsupported('a sequence in so many sequences');
+  if (depth > 8) throw part.unsupported('so deeply nested a Sequence');
   return part
     .at(listKey)
     .list()

@@ -138,7 +138,7 @@ async function readEntries(span: JsonSpan, more: number, timeSlice: TimeSlice): 
     walker.string(entries.texts);
     walker.colon();
     const id = walker.number();
-    if (!Number.isInteger(id) || id < 0 || id > MOST_ID) throw walker.error(`has the id ${id}, which is none`);
+    if (!Number.isInteger(id) || id < 0 || id > MOST_ID) throw walker.error(`has the invalid id ${id}`);
     entries.add(id);
   }
   return entries;

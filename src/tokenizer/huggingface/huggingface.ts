@@ -92,7 +92,7 @@ async function* mergesOf(
           blank = into.length;
           into.push(BLANK);
         }
-        if (part > 1) throw walker.error(`has no pair of tokens at ${count}`);
+        if (part > 1) throw walker.error(`has at ${count} no pair of tokens`);
         walker.string(into);
       }
     } else {
@@ -100,7 +100,7 @@ async function* mergesOf(
       blank = blankIn(into.bytes, start, into.length);
       if (blankIn(into.bytes, blank + 1, into.length) >= 0) blank = -1;
     }
-    if (blank < 0) throw walker.error(`has no pair of tokens at ${count}`);
+    if (blank < 0) throw walker.error(`has at ${count} no pair of tokens`);
     batch.push([start, blank, into.length]);
     count += 1;
     if (batch.length < ENTRIES_PER_LOOK) continue;
@@ -143,7 +143,7 @@ async function scoresOfMerges(
       const id = table.find(bytes.bytes, start, end, blank);
       if (id < 0) {
         const made = Buffer.from(bytes.bytes.subarray(start, end)).toString();
-        throw new JsonWalker(span).error(`holds ${quote(made)}, which makes no token`);
+        throw new JsonWalker(span).error(`makes ${quote(made)}, which is not a token`);
       }
       if (scores[id] === Number.NEGATIVE_INFINITY) scores[id] = -rank;
       rank += 1;

@@ -50,7 +50,7 @@ export async function parseAround(
   paths: readonly string[],
   timeSlice: TimeSlice,
 ): Promise<DocumentAround> {
-  const fail = (cause?: unknown) => new TesseraeError('ERR_MODEL_FILE', `${place}: is no JSON`, { cause });
+  const fail = (cause?: unknown) => new TesseraeError('ERR_MODEL_FILE', `${place}: is not valid JSON`, { cause });
   if (!isUtf8(bytes)) throw fail();
   const spans = new Map<string, JsonSpan>();
   const rest: Uint8Array[] = [];
@@ -63,7 +63,7 @@ export async function parseAround(
   rest.push(bytes.subarray(restStart));
   const restBytes = rest.reduce((sum, part) => sum + part.length, 0);
   if (restBytes > MOST_REST_BYTES) {
-    const problem = `has ${restBytes} bytes beside its vocabulary, more than ${MOST_REST_BYTES}`;
+    const problem = `has ${restBytes} bytes besides its vocabulary, more than ${MOST_REST_BYTES}`;
     throw new TesseraeError('ERR_MODEL_FILE', `${place}: ${problem}`);
   }
   try {
@@ -216,7 +216,7 @@ export class JsonWalker {
   /** Appends a string's UTF-8. */
   string(into: ByteList): void {
     const { bytes, end: spanEnd } = this.#span;
-    if (this.#peek() !== QUOTE) throw this.error('holds something else than a string where a token must be');
+    if (this.#peek() !== QUOTE) throw this.error('has a token that is not a string');
     const start = this.#at;
     const end = stringEnd(bytes, start);
     if (end > spanEnd) throw this.error('ends within a string');
@@ -248,7 +248,7 @@ export class JsonWalker {
     }
     while (at < end && (isDigit(bytes[at]) || ((bytes[at] as number) | 0x20) === 0x65 || isSign(bytes[at]))) at += 1;
     const parsed = parseSmall(this, bytes, start, at);
-    if (typeof parsed !== 'number') throw this.error('holds something else than a number where one must be');
+    if (typeof parsed !== 'number') throw this.error('has an id or a score that is not a number');
     this.#at = at;
     return parsed;
   }
@@ -277,6 +277,6 @@ function parseSmall(walker: JsonWalker, bytes: Uint8Array, start: number, end: n
   try {
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString());
   } catch {
-    throw walker.error('holds a value that is no JSON');
+    throw walker.error('has a value that is not valid JSON');
   }
 }

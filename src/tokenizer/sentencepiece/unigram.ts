@@ -22,7 +22,7 @@ const UNKNOWN_PENALTY = 10;
 export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
   const vocabulary = await readVocabulary(metadata, timeSlice, { eos: 1, unknown: 2, addsEos: true });
   if (vocabulary.unknownId === undefined) {
-    throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');
+    throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, but this tokenizer needs it');
   }
   const { types } = vocabulary;
   const scores = readScores(metadata, vocabulary.texts.length);

@@ -48,7 +48,7 @@ export async function readVocabulary(
   const ids = new TokenTable(texts);
   for (let id = 0; id < texts.length; id++) {
     const twin = texts.offsets[id] === texts.offsets[id + 1] ? -1 : ids.add(id);
-    if (twin >= 0) throw metadata.error(tokensKey, `holds ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
+    if (twin >= 0) throw metadata.error(tokensKey, `has ${quote(texts.at(id))} twice, at ${twin} and ${id}`);
     if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   const types = readTypes(metadata, texts.length);

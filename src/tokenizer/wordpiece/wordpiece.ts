@@ -29,7 +29,7 @@ export async function createWordPiece(metadata: ModelMetadata, timeSlice: TimeSl
     endsWithSeparator: true,
   });
   if (vocabulary.unknownId === undefined) {
-    throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, which this tokenizer needs');
+    throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, but this tokenizer needs it');
   }
   const lowercase = metadata.boolean('tokenizer.ggml.normalizer.lowercase', true);
   const trie = await TokenTrie.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), timeSlice);

@@ -136,7 +136,7 @@ export function readPreTokenizer(metadata: ModelMetadata): PreTokenizer {
     const patterns = [...metadata.strings(patternsKey)];
     const unknown = patterns.find((pattern) => !isKnownPattern(pattern));
     if (unknown === undefined) return { rules: rulesOf(patterns) };
-    throw metadata.error(patternsKey, `holds ${quote(unknown)}, which is not supported`, 'ERR_UNSUPPORTED');
+    throw metadata.error(patternsKey, `has the pattern ${quote(unknown)}, which is not supported`, 'ERR_UNSUPPORTED');
   }
   const key = 'tokenizer.ggml.pre';
   const name = metadata.string(key);

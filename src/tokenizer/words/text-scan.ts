@@ -105,11 +105,11 @@ export function codePointIn(text: string, at: number, end: number): number {
   if (low >= 0xdc00 && low <= 0xdfff) return (unit - 0xd800) * 0x400 + (low - 0xdc00) + 0x10000;
   throw new TesseraeError(
     'ERR_TOKENIZER',
-    `the text holds a lone surrogate, U+${unit.toString(16).toUpperCase()}, at index ${at}: it is not valid Unicode`,
+    `the text contains a lone surrogate, U+${unit.toString(16).toUpperCase()}, at index ${at}: it is not valid Unicode`,
   );
 }
 
-/** @throws TesseraeError ERR_TOKENIZER when text[start, end) holds a lone surrogate */
+/** @throws TesseraeError ERR_TOKENIZER when text[start, end) contains a lone surrogate */
 export function checkWellFormed(text: string, start: number, end: number): void {
   const at = text.slice(start, end).search(/\p{Surrogate}/u);
   if (at >= 0) codePointIn(text, start + at, text.length);

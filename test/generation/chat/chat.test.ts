@@ -1,4 +1,4 @@
-// Conversations: what templates render, what they refuse, and that text of a message never acts as a control token.
+// Conversations: what templates render, what they refuse; a message's text never becomes a control token.
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   Chat,
@@ -48,7 +48,7 @@ const refusal = (message: string) =>
   expect.objectContaining({ code: 'ERR_CHAT_TEMPLATE', message: expect.stringContaining(message) });
 
 describe('a template', () => {
-  test('renders messages, with and without what begins an answer', () => {
+  test('renders messages, with and without the beginning of an answer', () => {
     const messages = [{ role: 'system', content: 'Be brief.' }, user(' Hi ')];
     const text = '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n';
     expect(render(messages).text).toBe(`${text}<|im_start|>assistant\n`);
@@ -69,7 +69,7 @@ describe('a template', () => {
     ]);
   });
 
-  test('knows the texts of BOS and EOS, tools, more variables and the time', () => {
+  test('has the texts of BOS and EOS, tools, more variables and the time', () => {
     const source =
       '{{ bos_token }}|{{ eos_token }}|{{ tools | length }}|{{ tools[0].name }}|{{ mood }}|{{ strftime_now("%Y") }}';
     const options = { template: source, tools: [{ name: 'f' }], variables: { mood: 'fine' } };
@@ -167,14 +167,14 @@ describe('text of a message', () => {
     expect(render([user('a <note> b')], { template: '<note>{{ messages[0].content }}' }).text).toBe('<note>a <note> b');
   });
 
-  test('does not lose its noncharacters, nor is it confused by them', async () => {
+  test('keeps its noncharacters, and these have no effect', async () => {
     const prompt = render([user('\ufdd0<|im_end|>\ufdd1')]);
     expect(prompt.text).toContain('\ufdd0<|im_end|>\ufdd1');
     const ids = await encodeChat(prompt, tokenizer);
     expect(ids.filter((id) => id === idOf.get('<|im_end|>')).length).toBe(1);
   });
 
-  test('BOS stands in front once, whether or not the template puts it', async () => {
+  test('has one BOS in front, whether or not the template writes it', async () => {
     const bosId = idOf.get('<s>');
     for (const template of [strict, chatMl]) {
       const ids = await encodeChat(render([user('a')], { template }), tokenizer);
@@ -184,7 +184,7 @@ describe('text of a message', () => {
   });
 });
 
-test('what is no conversation is refused', () => {
+test('refuses values that are not conversations', () => {
   const chat = new Chat(new Map([['default', chatMl]]), tokenizer);
   for (const messages of [[], 'hi', [{}], [null], [{ role: 7 }], [{ role: 'user', content: () => 1 }]]) {
     expect(() => chat.render(messages as never, {}, 'chat')).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
@@ -201,7 +201,7 @@ test('what is no conversation is refused', () => {
 describe('a model', () => {
   const engines = sharedEngines();
 
-  test('answers a conversation as it continues the prompt of it', async () => {
+  test('answers a conversation by continuing its prompt', async () => {
     const model = await (await engines()).loadModel(bundledModelPath);
     const options = { template: '{% for m in messages %}{{ m.content }}{% endfor %}', maxTokens: 8, temperature: 0 };
     const collect = async (pieces: AsyncIterable<{ text: string }>) => {

@@ -1,4 +1,4 @@
-// Makes small byte-level BPE tokenizers. Called by the tests of the tokenizers.
+// Makes small byte-level BPE tokenizers. Called by tests of tokenizers and of generation.
 import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
@@ -6,7 +6,7 @@ import { byteCharacters } from '../../../src/tokenizer/bpe/byte-alphabet.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 
-/** A tokenizer of the byte tokens 0 to 255, the given merges with their products, and more tokens. */
+/** A tokenizer whose tokens are the bytes 0 to 255, then the products of the merges, then `more`. */
 export async function smallTokenizer(
   merges: readonly string[],
   more: readonly { text: string; type: number }[] = [],

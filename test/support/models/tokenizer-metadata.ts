@@ -1,11 +1,11 @@
-// Makes the metadata of small tokenizers with scores. Called by the tests of the tokenizers.
+// Makes the metadata of small tokenizers with scores. Called by tests of tokenizers and of generation.
 import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 
 export interface SmallToken {
   readonly text: string;
-  /** The value in `tokenizer.ggml.token_type`; 1 when absent. */
+  /** As in `tokenizer.ggml.token_type`; 1 (normal) by default. */
   readonly type?: number;
   readonly score?: number;
 }

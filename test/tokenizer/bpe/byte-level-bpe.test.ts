@@ -1,4 +1,5 @@
-// The byte-level BPE tokenizer: the card's token ids, round trips, streams, special tokens, bad input, long input.
+// The byte-level BPE tokenizer: the token ids of the bundled model's card, round trips, streams, special tokens,
+// invalid and long input.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
@@ -24,7 +25,7 @@ beforeAll(async () => {
 });
 
 describe('the bundled vocabulary', () => {
-  test('gives the ids of the card', () => {
+  test('encodes to the ids of the card', () => {
     expect(tokenizer.encode(readFixtureText('check.txt'))).toEqual(card.check.ids);
     const heldout = readFixtureText('heldout.txt');
     const ids = tokenizer.encode(heldout);
@@ -46,7 +47,9 @@ describe('the bundled vocabulary', () => {
   });
 });
 
-/** What the pattern of the GPT-2 pre-tokenizer and merging by repeated search give: slow, and simple enough to trust. */
+/**
+ * Oracle: GPT-2's pattern as a regular expression, and merging by repeated search. Slow, and simple enough to trust.
+ */
 async function naiveEncoder(source: ModelMetadata): Promise<(text: string) => number[]> {
   const pattern =
     /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
@@ -69,7 +72,7 @@ async function naiveEncoder(source: ModelMetadata): Promise<(text: string) => nu
 }
 
 describe('encode', () => {
-  test('gives what the pattern and naive merging give', async () => {
+  test('agrees with the pattern and naive merging', async () => {
     const naive = await naiveEncoder(metadata);
     const pieces = [
       " 's",
@@ -105,8 +108,8 @@ describe('encode', () => {
     expect(naive(check)).toEqual(card.check.ids);
   });
 
-  test('splits contractions and white space as the pattern does', async () => {
-    // Without merges every word shows only its bytes, so the words are made visible by merging all within them.
+  test('splits contractions and white space like the pattern', async () => {
+    // Merges join all bytes within each word, so that the tokens are the words.
     const small = await smallTokenizer(['a b', 'Ġ Ġ', 'Ċ Ċ', "' s", "Ġ '"]);
     const words = (text: string) => small.encode(text).map((id) => small.tokenText(id));
     expect(words("ab's")).toEqual(['ab', "'s"]);
@@ -125,7 +128,7 @@ describe('encode', () => {
     expect(tokens('ababc')).toEqual(['ab', 'a', 'bc']);
   });
 
-  test('begins with BOS only when asked', async () => {
+  test('adds BOS only with the option', async () => {
     expect(tokenizer.encode('a', { addBos: true })).toEqual([0, ...tokenizer.encode('a')]);
     expect(tokenizer.encode('', { addBos: true })).toEqual([0]);
     expect(tokenizer.encode('')).toEqual([]);
@@ -135,7 +138,7 @@ describe('encode', () => {
     expect(() => small.encode('a', { addBos: true })).toThrow(expect.objectContaining({ code: 'ERR_TOKENIZER' }));
   });
 
-  test('makes control tokens of text only when asked, user-defined ones always', async () => {
+  test('matches control tokens only with the option, user-defined tokens always', async () => {
     const text = 'a<|endoftext|>b';
     const plain = tokenizer.encode(text);
     expect(plain).not.toContain(0);
@@ -162,14 +165,14 @@ describe('encode', () => {
     expect(small.decode(small.encode('ab  ab'))).toBe('ab  ab');
   });
 
-  test('finds special tokens across the steps in which it works', async () => {
+  test('finds special tokens across the boundaries of its steps', async () => {
     const text = `${'word '.repeat(1000)}<|endoftext|>`.repeat(3);
     const ids = tokenizer.encode(text, { special: true });
     expect(ids.filter((id) => id === 0).length).toBe(3);
     expect(tokenizer.decode(ids, { special: true })).toBe(text);
   });
 
-  test('refuses what is no valid text', async () => {
+  test('refuses invalid text', async () => {
     for (const text of ['\ud800', 'ab\udc00', 'a\ud83d b', '\udc00\ud800', `${'a'.repeat(5000)}\ud800`]) {
       expect(() => tokenizer.encode(text)).toThrow(
         expect.objectContaining({ code: 'ERR_TOKENIZER', message: expect.stringContaining('lone surrogate') }),
@@ -202,7 +205,7 @@ describe('decode', () => {
     expect(tokenizer.decode(tokenizer.encode('\ufeffab'))).toBe('\ufeffab');
   });
 
-  test('as a stream gives the same text, never half a character', () => {
+  test('as a stream gives the same text, and never part of a character', () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: card.vocabulary - 1 })), fc.boolean(), (ids, special) => {
         const decoder = tokenizer.decoder({ special });
@@ -219,7 +222,7 @@ describe('decode', () => {
     expect(decoder.end()).toBe('');
   });
 
-  test('gives U+FFFD for bytes that are no UTF-8, and for a character cut off at the end', () => {
+  test('gives U+FFFD for invalid UTF-8, and for an incomplete character at the end', () => {
     const bytes = (...values: number[]) => values.map((byte) => 1 + byte);
     expect(tokenizer.tokenText(1 + 0x41)).toBe('A');
     expect(tokenizer.decode(bytes(0x41, 0xff, 0x42))).toBe('A\ufffdB');
@@ -243,7 +246,7 @@ describe('decode', () => {
 describe('long texts', () => {
   const longWord = 'etaoinshrdlu'.repeat(40_000);
 
-  test('encodeAsync gives what encode gives, also for two texts at once', async () => {
+  test('encodeAsync agrees with encode, also for two texts at once', async () => {
     const texts = [
       readFixtureText('heldout.txt'),
       longWord,
@@ -354,7 +357,7 @@ describe('the vocabulary in the file', () => {
     });
   });
 
-  test('may have empty tokens, repeated merges and characters outside of the byte alphabet', async () => {
+  test('may have empty tokens, repeated merges, and characters outside of the byte alphabet', async () => {
     const small = await smallTokenizer(
       ['a b', 'a b'],
       [

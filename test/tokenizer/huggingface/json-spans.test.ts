@@ -1,4 +1,5 @@
-// Documents parsed around large parts, and the parts walked value by value: as JSON.parse has them, or refused.
+// Documents parsed except for large parts, and these parts walked value by value: with the results of JSON.parse, or
+// refused.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { TimeSlice } from '../../../src/base/time-slice.js';
@@ -19,7 +20,7 @@ const key = fc.oneof(fc.constantFrom('model', 'vocab', 'list', 'other'), fc.stri
 const value = fc.jsonValue({ maxDepth: 3 });
 const dictionary = fc.dictionary(key, fc.oneof(value, fc.dictionary(key, value)), { maxKeys: 6 });
 
-/** Strips the parts out of a parsed document, as the reader does. */
+/** Oracle: removes the parts from a parsed document. */
 function expected(root: Record<string, unknown>) {
   const parts = new Map<string, unknown>();
   const isLarge = (part: unknown) => typeof part === 'object' && part !== null;
@@ -38,10 +39,10 @@ function expected(root: Record<string, unknown>) {
   return { root, parts };
 }
 
-test('what is left out and what stays are the document', async () => {
+test('the parts and the rest are those of the document', async () => {
   await fc.assert(
     fc.asyncProperty(dictionary, fc.constantFrom(0, 1, '\t'), async (root, indent) => {
-      // Noncharacters and lone surrogates do not survive the way through a file.
+      // Through bytes and back: UTF-8 has no lone surrogates.
       const text = Buffer.from(JSON.stringify(root, undefined, indent)).toString();
       const { root: rest, spans } = await around(text);
       const wanted = expected(JSON.parse(text));
@@ -53,18 +54,18 @@ test('what is left out and what stays are the document', async () => {
 });
 
 test.each(['', '{', '{"list":[1', '{"list":[1]]}', '[}', '{"a":"', '{"model":{"vocab":{}', '"\\', '{"list":[1}'])(
-  'what is no JSON is refused: %s',
+  'invalid JSON is refused: %s',
   async (text) => {
     await expect(around(text)).rejects.toEqual(refusal);
   },
 );
 
-test('bytes that are no UTF-8 are refused', async () => {
+test('invalid UTF-8 is refused', async () => {
   await expect(parseAround(Buffer.from([0x22, 0xff, 0x22]), 'a.json', paths, new TimeSlice())).rejects.toEqual(refusal);
 });
 
 describe('a walker', () => {
-  /** A vocabulary as it was walked. */
+  /** The entries of a vocabulary, read by a walker. */
   function walk(text: string): [string, number][] {
     const walker = new JsonWalker(spanOf(text));
     const entries: [string, number][] = [];
@@ -78,7 +79,7 @@ describe('a walker', () => {
     return entries;
   }
 
-  test('gives strings and numbers as JSON.parse does', () => {
+  test('reads strings and numbers like JSON.parse', () => {
     const number = fc.oneof(fc.nat(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }));
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'binary' }), number), fc.constantFrom(0, 2), (root, indent) => {
@@ -90,7 +91,7 @@ describe('a walker', () => {
     );
   });
 
-  test('gives escapes', () => {
+  test('reads escapes', () => {
     expect(walk('{"\\u0041\\n\\"\\\\":0, "é\\ud83d\\ude00" : 1e2}')).toEqual([
       ['A\n"\\', 0],
       ['é😀', 100],

@@ -14,7 +14,7 @@ const specials: SmallToken[] = [
   { text: '<s>', type: 3 },
   { text: '</s>', type: 3 },
 ];
-const pieces: SmallToken[] = [
+const textTokens: SmallToken[] = [
   ...['▁', 'a', 'b', 'c', '<', 's', '>', '/'].map((text, i) => ({ text, score: -100 - i })),
   { text: 'ab', score: -2 },
   { text: 'bc', score: -1 },
@@ -24,7 +24,7 @@ const pieces: SmallToken[] = [
   { text: 's>', score: -6 },
   { text: '<user>', type: 4 },
 ];
-const spmTokens = [...specials, ...bytes, ...pieces];
+const spmTokens = [...specials, ...bytes, ...textTokens];
 
 async function spm(more = {}, tokens: readonly SmallToken[] = spmTokens): Promise<Tokenizer> {
   return createTokenizer(tokenizerMetadata('llama', tokens, more));
@@ -45,14 +45,14 @@ describe('the SentencePiece tokenizer', () => {
     expect([tokenizer.addsBos, tokenizer.addsEos]).toEqual([true, false]);
   });
 
-  test('falls back to bytes, or to the unknown token where there are none', async () => {
+  test('falls back to bytes, or to the unknown token if there are no byte tokens', async () => {
     const tokenizer = await spm();
     expect(textsOf(tokenizer, tokenizer.encode('é'))).toEqual(['▁', '<0xC3>', '<0xA9>']);
-    const bare = await spm({}, [...specials, ...pieces]);
+    const bare = await spm({}, [...specials, ...textTokens]);
     expect(textsOf(bare, bare.encode('éa'))).toEqual(['▁', '<unk>', 'a']);
   });
 
-  test('never makes control tokens or bytes of plain text', async () => {
+  test('never encodes plain text as control tokens, or as byte tokens that it spells', async () => {
     const tokenizer = await spm();
     expect(textsOf(tokenizer, tokenizer.encode('<s>'))).toEqual(['▁', '<', 's>']);
     expect(textsOf(tokenizer, tokenizer.encode('<s>a', { special: true }))).toEqual(['<s>', '▁a']);
@@ -71,7 +71,7 @@ describe('the SentencePiece tokenizer', () => {
           const decoder = tokenizer.decoder();
           for (let round = 0; round < 2; round++) {
             const streamed = ids.map((id) => decoder.push(id));
-            for (const piece of streamed) expect(piece).not.toMatch(/\ufffd/);
+            for (const part of streamed) expect(part).not.toMatch(/\ufffd/);
             expect(streamed.join('') + decoder.end()).toBe(given);
           }
         }),
@@ -82,7 +82,7 @@ describe('the SentencePiece tokenizer', () => {
     expect(tokenizer.decode([1, ...tokenizer.encode('a')])).toBe('a');
   });
 
-  test('gives the same in steps as at once, and in words as in one piece', async () => {
+  test('gives the same tokens in steps and at once, and word by word as for the whole text', async () => {
     const whole = await spm({}, [...spmTokens, { text: 'c▁', score: -999 }, { text: 'c▁b', score: -1000 }]);
     const inWords = await spm();
     const longWord = 'abcab'.repeat(3000);
@@ -138,7 +138,7 @@ describe('the unigram tokenizer', () => {
   };
   const unigram = (more = {}) => createTokenizer(tokenizerMetadata('t5', tokens, { ...joined, ...more }));
 
-  test('takes the cut whose scores add up highest', async () => {
+  test('takes the split with the highest sum of scores', async () => {
     const tokenizer = await unigram();
     const split = (text: string) => textsOf(tokenizer, tokenizer.encode(text));
     expect(split('ab')).toEqual(['▁', 'ab']);
@@ -152,7 +152,7 @@ describe('the unigram tokenizer', () => {
     expect(split('   ')).toEqual([]);
   });
 
-  test('agrees with the best of all cuts', async () => {
+  test('agrees with the best of all splits', async () => {
     const tokenizer = await unigram();
     const scores = new Map(tokens.filter(({ score }) => score !== undefined).map((t) => [t.text, t.score as number]));
     const best = (text: string): number => {
@@ -182,7 +182,7 @@ describe('the unigram tokenizer', () => {
     });
     await expect(unigram(map(8, 0, 0, 0, 1, 2))).rejects.toMatchObject({ code: 'ERR_MODEL_FILE' });
     await expect(unigram(map(4, 0, 0, 0, 1, 2, 3, 4, 65))).rejects.toMatchObject({ code: 'ERR_MODEL_FILE' });
-    // A map of noise matches something or nothing, and does no harm.
+    // A map of random bytes may match anything, but does no harm.
     const noise = await unigram(map(16, 0, 0, 0, ...Array.from({ length: 16 }, (_, i) => (i * 89) & 255), 65, 0));
     expect(noise.encode('abc def').length).toBeGreaterThan(0);
     await expect(unigram({ 'tokenizer.ggml.unknown_token_id': count(99) })).rejects.toMatchObject({

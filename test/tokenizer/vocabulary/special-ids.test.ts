@@ -1,4 +1,4 @@
-// What a tokenizer tells of its tokens one by one, and which of them end a generation.
+// What a tokenizer reports about single tokens, and which tokens end a generation.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
@@ -17,8 +17,8 @@ beforeAll(async () => {
   tokenizer = await createTokenizer(file.metadata);
 });
 
-describe('tokens one by one', () => {
-  test('give their bytes, joined those of the text; control tokens give none', () => {
+describe('single tokens', () => {
+  test('have bytes, which joined are those of the text; control tokens have none', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const ids = tokenizer.encode(text);
@@ -36,7 +36,7 @@ describe('tokens one by one', () => {
     }
   });
 
-  test('end a generation by key or by their well-known text, whatever their type in the file', async () => {
+  test('end a generation by a key or by their well-known text, whatever their type in the file', async () => {
     const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
     const more = ['<|im_end|>', '<|fim_pad|>', '<x>', '<y>', '<|fim_prefix|>'].map((text) => ({ text, type: 1 }));
     const small = await smallTokenizer([], more, {

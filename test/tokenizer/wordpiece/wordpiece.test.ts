@@ -1,4 +1,4 @@
-// The WordPiece tokenizer of BERT on a small vocabulary, in both spellings that files have.
+// The WordPiece tokenizer of BERT with a small vocabulary, in both spellings that occur in files.
 import { describe, expect, test } from 'vitest';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
@@ -35,13 +35,13 @@ describe.each([
   });
 });
 
-test('case and accents are kept where the file says so', async () => {
+test('case and accents are kept if the file has these options', async () => {
   const tokenizer = await wordPiece(marked, { 'tokenizer.ggml.normalizer.lowercase': flag(false) });
   expect(tokenizer.encode('Hello hello')).toEqual([1, 4]);
   expect(tokenizer.encode('café')).toEqual([1]);
 });
 
-test('control characters are dropped as BERT does where the file is from a folder, and are white space in GGUF files', async () => {
+test('control characters are dropped for a Hugging Face folder, and are white space for a GGUF file', async () => {
   const text = 'un\u000baff\u0085able hello\u000c';
   const exact = await wordPiece(marked, { 'tesserae.tokenizer.full_decomposition': flag(true) });
   expect(exact.encode(text)).toEqual(exact.encode('unaffable hello'));
@@ -49,7 +49,7 @@ test('control characters are dropped as BERT does where the file is from a folde
   expect(plain.encode(text)).toEqual(plain.encode('un aff able hello'));
 });
 
-test('words over the limit are unknown, and long ones take no time', async () => {
+test('words over the limit are unknown; without a limit, long words take linear time', async () => {
   const limited = await wordPiece(marked, { 'tesserae.tokenizer.longest_word': count(4) });
   expect(limited.encode('hello cafe')).toEqual([1, 15]);
   const tokenizer = await wordPiece(marked);

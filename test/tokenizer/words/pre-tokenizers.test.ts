@@ -1,10 +1,10 @@
-// Each pre-tokenizer against the regular expressions that it stands for, on random and on nasty text; in linear time.
+// Each pre-tokenizer against the regular expressions that it implements, on random and difficult text; in linear time.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rulesOf } from '../../../src/tokenizer/words/patterns.js';
 import { findPreTokenizer } from '../../../src/tokenizer/words/pre-tokenizers.js';
 import { WordWalker } from '../../../src/tokenizer/words/word-walker.js';
-import { nastyParts } from '../../support/damage/nasty-text.js';
+import { difficultParts } from '../../support/damage/difficult-text.js';
 
 const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const contraction = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
@@ -45,7 +45,7 @@ const patterns: Readonly<Record<string, readonly string[]>> = {
   viking: [sentence, '\\p{N}'],
 };
 
-/** Splits by each pattern in turn; what stands between matches is a piece too. */
+/** Oracle: splits by each pattern in turn; text between two matches is a part, too. */
 function splitByPatterns(text: string, sources: readonly string[]): string[] {
   // JavaScript's \s is not Unicode's white space.
   const whiteSpace = (source: string) =>
@@ -54,23 +54,25 @@ function splitByPatterns(text: string, sources: readonly string[]): string[] {
       .replaceAll('\\s', '\\p{White_Space}')
       .replaceAll('\\S', '\\P{White_Space}');
   return sources.reduce<string[]>(
-    (pieces, source) =>
-      pieces.flatMap((piece) => {
+    (parts, source) =>
+      parts.flatMap((part) => {
         const words: string[] = [];
         let at = 0;
-        for (const match of piece.matchAll(new RegExp(whiteSpace(source), 'gu'))) {
-          if (match.index > at) words.push(piece.slice(at, match.index));
+        for (const match of part.matchAll(new RegExp(whiteSpace(source), 'gu'))) {
+          if (match.index > at) words.push(part.slice(at, match.index));
           words.push(match[0]);
           at = match.index + match[0].length;
         }
-        if (at < piece.length) words.push(piece.slice(at));
+        if (at < part.length) words.push(part.slice(at));
         return words;
       }),
     text === '' ? [] : [text],
   );
 }
 
-/** As tokenizer.json files have them, where GGUF files split otherwise. */
+/**
+ * The patterns in tokenizer.json files that split differently than the pre-tokenizer of the same name in GGUF files.
+ */
 const exactPatterns: Readonly<Record<string, readonly string[]>> = {
   'exact gpt-4o': [cased(exactUpper, exactLower, "(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '\\p{N}{1,3}')],
   'exact tekken': [cased(exactUpper, exactLower, '', '\\p{N}')],
@@ -84,23 +86,23 @@ function split(text: string, name: string): string[] {
   return found;
 }
 
-const nasty = fc.array(fc.oneof(fc.constantFrom(...nastyParts), fc.string({ unit: 'binary', maxLength: 3 })), {
+const difficult = fc.array(fc.oneof(fc.constantFrom(...difficultParts), fc.string({ unit: 'binary', maxLength: 3 })), {
   maxLength: 30,
 });
 
 describe.each(Object.keys(patterns))('the pre-tokenizer %s', (name) => {
-  test('splits as its patterns do', () => {
+  test('splits like its patterns', () => {
     const sources = patterns[name] as readonly string[];
     fc.assert(
-      fc.property(nasty, (pieces) => {
-        const text = pieces.join('');
+      fc.property(difficult, (parts) => {
+        const text = parts.join('');
         expect(split(text, name)).toEqual(splitByPatterns(text, sources));
       }),
       { numRuns: 400, examples: [[['\u0301', 'ǅ']], [[' ', '\u0301', 'ǅa']], [['.', 'ʰ', 'ABC']]] },
     );
   });
 
-  test('loses nothing and stays linear, also in long runs', { retry: 2 }, () => {
+  test('loses no text and takes linear time, also in long runs', { retry: 2 }, () => {
     for (const unit of ['a', 'A', ' ', '\n', '7', '.', '😀', 'é', '漢', '\u0301', ' \n', 'Aa', "'", '٣', '\u0000']) {
       const text = unit.repeat(200_000 / unit.length);
       const started = performance.now();

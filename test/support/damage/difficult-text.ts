@@ -1,8 +1,8 @@
-// Fragments of text at which tokenizers differ: contractions, cases, scripts, marks, numbers, white space, emoji. Used
-// by the tests of the tokenizers, which join them at random.
+// Text at which tokenizers differ: contractions, cases, scripts, marks, numbers, white space, emoji. The tests of the
+// tokenizers join such parts at random.
 import { randomSource } from '../models/random-weights.js';
 
-export const nastyParts: readonly string[] = [
+export const difficultParts: readonly string[] = [
   "'s",
   "'LL",
   "'Ve",
@@ -60,7 +60,7 @@ export const nastyParts: readonly string[] = [
   '\u00ad',
 ];
 
-/** Ranges of characters whose classes are the same in all versions of Unicode that are in use. */
+/** Blocks of characters whose classes are the same in all versions of Unicode that are in use. */
 const blocks: readonly (readonly [first: number, last: number])[] = [
   [0x21, 0x24f],
   [0x391, 0x3a1],
@@ -82,8 +82,8 @@ const blocks: readonly (readonly [first: number, last: number])[] = [
   [0x20000, 0x2a6d6],
 ];
 
-/** A text of such fragments, of characters of any script, and of some of `more`. The same for the same seed. */
-export function nastyText(seed: number, more: readonly string[] = []): string {
+/** A text of such parts, of characters of any script, and of some of `more`. The same seed gives the same text. */
+export function difficultText(seed: number, more: readonly string[] = []): string {
   const random = randomSource(seed + 1);
   const pick = <T>(from: readonly T[]) => from[Math.floor((random() + 1) * 0.5 * from.length)] as T;
   const character = () => {
@@ -94,6 +94,6 @@ export function nastyText(seed: number, more: readonly string[] = []): string {
   return Array.from({ length }, () => {
     const kind = random();
     if (kind > 0.9 && more.length > 0) return pick(more);
-    return kind > 0.4 ? character() : pick(nastyParts);
+    return kind > 0.4 ? character() : pick(difficultParts);
   }).join('');
 }
