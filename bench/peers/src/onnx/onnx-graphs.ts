@@ -64,65 +64,74 @@ function attention(work: AttentionWork): Formulation[] {
   ];
   const byToken = (values: Float32Array) => swapHeadsAndTokens(values, work);
   const toOurs = (y: Float32Array) => swapHeadsAndTokens(y, { batch, heads: tokens, tokens: heads, dim });
-  const joined = [batch, tokens, heads * dim];
-  const split = [batch, heads, tokens, dim];
-  const microsoftGraph = (
-    kvDims: readonly number[],
-    attributes: OnnxNode['attributes'],
-    withMask = false,
-  ): OnnxGraph => ({
-    nodes: [
-      {
-        op: 'MultiHeadAttention',
-        domain: microsoft,
-        inputs: ['q', 'k', 'v', ...(withMask ? ['', '', 'mask'] : [])],
-        outputs: ['y'],
-        attributes: { num_heads: { int: heads }, ...attributes },
-      },
-    ],
-    inputs: [
-      { name: 'q', dims: joined },
-      { name: 'k', dims: kvDims },
-      { name: 'v', dims: kvDims },
-      ...(withMask ? [{ name: 'mask', dims: [1, 1, tokens, tokens] }] : []),
-    ],
-    outputs: [{ name: 'y', dims: joined }],
-  });
-  const unidirectional = causal ? { unidirectional: { int: 1 } } : {};
   const joinedFeeds = { q: byToken(q), k: byToken(k), v: byToken(v) };
-  const mask = () => Float32Array.from({ length: tokens * tokens }, (_, i) => (i % tokens > i / tokens ? hidden : 0));
-  const onnxAttributes: OnnxNode['attributes'] = causal ? { is_causal: { int: 1 } } : {};
   const how = causal ? 'MultiHeadAttention, unidirectional' : 'MultiHeadAttention';
+  const masked = {
+    how: 'MultiHeadAttention, mask',
+    graph: multiHeadAttention(work, { by: 'mask' }),
+    feeds: { ...joinedFeeds, mask: causalMask(tokens) },
+    toOurs,
+  };
   return [
-    { how, graph: microsoftGraph(joined, unidirectional), feeds: joinedFeeds, toOurs },
+    { how, graph: multiHeadAttention(work), feeds: joinedFeeds, toOurs },
     {
       how: `${how}, k and v by heads`,
-      graph: microsoftGraph(split, unidirectional),
+      graph: multiHeadAttention(work, { isSplit: true }),
       feeds: { q: byToken(q), k, v },
       toOurs,
     },
-    ...(causal
-      ? [
-          {
-            how: 'MultiHeadAttention, mask',
-            graph: microsoftGraph(joined, {}, true),
-            feeds: { ...joinedFeeds, mask: mask() },
-            toOurs,
-          },
-        ]
-      : []),
+    ...(causal ? [masked] : []),
     {
       how: causal ? 'Attention, is_causal' : 'Attention',
       isStandard: true,
-      graph: {
-        nodes: [{ op: 'Attention', inputs: ['q', 'k', 'v'], outputs: ['y'], attributes: onnxAttributes }],
-        inputs: ['q', 'k', 'v'].map((name) => ({ name, dims: split })),
-        outputs: [{ name: 'y', dims: split }],
-      },
+      graph: standardAttention(work),
       feeds: { q, k, v },
       toOurs: asItIs,
     },
   ];
+}
+
+/** com.microsoft's node over q [batch, tokens, width]; k and v like q, or split into heads; causal by attribute or mask. */
+function multiHeadAttention(
+  { batch, heads, tokens, dim, causal }: AttentionWork,
+  { isSplit = false, by = 'attribute' }: { readonly isSplit?: boolean; readonly by?: 'attribute' | 'mask' } = {},
+): OnnxGraph {
+  const joined = [batch, tokens, heads * dim];
+  const kvDims = isSplit ? [batch, heads, tokens, dim] : joined;
+  const unidirectional = causal && by === 'attribute' ? { unidirectional: { int: 1 } } : {};
+  const node: OnnxNode = {
+    op: 'MultiHeadAttention',
+    domain: microsoft,
+    inputs: ['q', 'k', 'v', ...(by === 'mask' ? ['', '', 'mask'] : [])],
+    outputs: ['y'],
+    attributes: { num_heads: { int: heads }, ...unidirectional },
+  };
+  return {
+    nodes: [node],
+    inputs: [
+      { name: 'q', dims: joined },
+      { name: 'k', dims: kvDims },
+      { name: 'v', dims: kvDims },
+      ...(by === 'mask' ? [{ name: 'mask', dims: [1, 1, tokens, tokens] }] : []),
+    ],
+    outputs: [{ name: 'y', dims: joined }],
+  };
+}
+
+/** The Attention node of ai.onnx 23, over [batch, heads, tokens, dim]. */
+function standardAttention({ batch, heads, tokens, dim, causal }: AttentionWork): OnnxGraph {
+  const dims = [batch, heads, tokens, dim];
+  const attributes: OnnxNode['attributes'] = causal ? { is_causal: { int: 1 } } : {};
+  return {
+    nodes: [{ op: 'Attention', inputs: ['q', 'k', 'v'], outputs: ['y'], attributes }],
+    inputs: ['q', 'k', 'v'].map((name) => ({ name, dims })),
+    outputs: [{ name: 'y', dims }],
+  };
+}
+
+/** [1, 1, tokens, tokens], added to the scores. */
+function causalMask(tokens: number): Float32Array {
+  return Float32Array.from({ length: tokens * tokens }, (_, i) => (i % tokens > i / tokens ? hidden : 0));
 }
 
 /** The weights are constants, which onnxruntime packs when it creates the session. */

@@ -66,24 +66,86 @@ const thin: Target = { ofSquareOrRead: 0.9 };
 const inQuick = { inQuick: true };
 const encoder: Work = { op: 'encoder', batch: 32, tokens: 128, layers: 6, width: 384, heads: 12, ffn: 1536 };
 const layer: Work = { op: 'layer', batch: 8, tokens: 128, width: 768, heads: 12 };
+
+const products: readonly Row[] = [
+  matmul(64, 64, 64, { ofPeak: 0.25 }, inQuick),
+  matmul(128, 128, 128, { ofPeak: 0.5 }),
+  matmul(256, 256, 256, { ofPeak: 0.8 }, inQuick),
+  matmul(512, 512, 512, { ofPeak: 0.9, ...best(1.05) }, inQuick),
+  matmul(1024, 1024, 1024, { ofPeak: 0.93, ...best(1.05) }, inQuick),
+  matmul(2048, 2048, 2048, { ofPeak: 0.93, ...best(1.05) }),
+  matmul(4096, 4096, 4096, { ofPeak: 0.93, ...best(1.05) }),
+  matmul(1000, 1000, 1000, thin),
+  matmul(511, 511, 511, thin, inQuick),
+  matmul(17, 4096, 4096, thin),
+  matmul(4096, 17, 4096, thin),
+  matmul(1, 4096, 4096, thin, inQuick),
+  matmul(8, 4096, 4096, thin),
+  matmul(128, 3072, 768, { ofPeak: 0.92 }, { name: 'packed 128×768·768×3072', constantB: true, ...inQuick }),
+];
+
+const attentions: readonly Row[] = [
+  attention(1, 128, false, thanOnnx(2.5), inQuick),
+  attention(8, 128, false, thanOnnx(1.6)),
+  attention(1, 512, false, { ofPeak: 0.75, ...thanOnnx(1.2) }, inQuick),
+  attention(1, 1024, false, { ofPeak: 0.75, ...thanOnnx(1.1) }),
+  attention(1, 2048, false, { ofPeak: 0.75, ...thanOnnx(1.1) }),
+  attention(1, 128, true),
+  attention(8, 128, true),
+  attention(1, 512, true, thanOnnx(2.3), inQuick),
+  attention(1, 1024, true, thanOnnx(2.3)),
+  attention(1, 2048, true, thanOnnx(2.3)),
+];
+
+const layerRow: Row = {
+  name: 'attention layer 8×128×768',
+  kind: 'peers',
+  work: layer,
+  unit: 'GFLOPS',
+  target: thanOnnx(1.25),
+  ...inQuick,
+};
+
+const layers: readonly Row[] = [
+  layerRow,
+  { ...layerRow, name: 'the same, packed program', asProgram: true, inQuick: false },
+  {
+    name: 'BERT encoder 32×128, Q8_0',
+    kind: 'peers',
+    work: encoder,
+    unit: 'GFLOPS',
+    target: thanOnnx(2),
+    tolerance: quantizedTolerance,
+  },
+];
+
+/** Awaited ops, small enough for the calling thread. */
+const tinyOps: readonly Row[] = [
+  {
+    name: 'tiny op: negate 64',
+    kind: 'peers',
+    work: { op: 'negate', size: 64, ops: 1 },
+    unit: 'µs',
+    target: { belowUs: 8 },
+    ...inQuick,
+  },
+  matmul(16, 16, 16, { belowUs: 8 }, { name: 'tiny op: matmul 16', unit: 'µs' }),
+];
+
+const tinyProgram: Row = {
+  name: 'program of 200 tiny ops',
+  kind: 'peers',
+  work: { op: 'negate', size: 16, ops: 200 },
+  unit: 'µs/op',
+  target: { belowUs: 2 },
+  ...inQuick,
+};
+
 /** Long enough for the shift of every worker to end. */
 const parkedMs = 30;
 
-/** The rows for a team of so many workers. */
-export function rowsFor(workers: number): readonly Row[] {
-  const scaling = (row: Row, times: number): Row => ({
-    ...row,
-    name: `1 → ${workers} workers, ${row.name}`,
-    kind: 'scaling',
-    target: { faster: { than: '1 worker', times: (times / 2) * workers } },
-  });
-  const neighbour = (row: Row): Row => ({
-    ...row,
-    name: `busy neighbour, ${row.name}`,
-    kind: 'neighbour',
-    unit: 'of free speed',
-    target: { keepsFairShare: true },
-  });
+/** Ops without work, for one worker and for all. */
+function dispatches(workers: number): Row[] {
   const dispatch = (state: string, tasks: number, by: RoundTripWork['by'], more: Partial<Row>): Row => ({
     name: `dispatch ${state}, ${tasks === 1 ? '1 tile' : `${tasks} tiles`}`,
     kind: 'peers',
@@ -92,88 +154,43 @@ export function rowsFor(workers: number): readonly Row[] {
     ...(tasks === workers ? inQuick : {}),
     ...more,
   });
-  const dispatches = [...new Set([1, workers])].flatMap((tasks) => [
+  return [...new Set([1, workers])].flatMap((tasks) => [
     dispatch('warm', tasks, 'workers', { target: { belowUs: 20 } }),
     dispatch('parked', tasks, 'team', { target: { belowUs: 80 }, restMs: parkedMs }),
     dispatch('parked, to workers', tasks, 'workers', { restMs: parkedMs }),
   ]);
-  const all: Row[] = [
-    matmul(64, 64, 64, { ofPeak: 0.25 }, inQuick),
-    matmul(128, 128, 128, { ofPeak: 0.5 }),
-    matmul(256, 256, 256, { ofPeak: 0.8 }, inQuick),
-    matmul(512, 512, 512, { ofPeak: 0.9, ...best(1.05) }, inQuick),
-    matmul(1024, 1024, 1024, { ofPeak: 0.93, ...best(1.05) }, inQuick),
-    matmul(2048, 2048, 2048, { ofPeak: 0.93, ...best(1.05) }),
-    matmul(4096, 4096, 4096, { ofPeak: 0.93, ...best(1.05) }),
-    matmul(1000, 1000, 1000, thin),
-    matmul(511, 511, 511, thin, inQuick),
-    matmul(17, 4096, 4096, thin),
-    matmul(4096, 17, 4096, thin),
-    matmul(1, 4096, 4096, thin, inQuick),
-    matmul(8, 4096, 4096, thin),
-    matmul(128, 3072, 768, { ofPeak: 0.92 }, { name: 'packed 128×768·768×3072', constantB: true, ...inQuick }),
-    attention(1, 128, false, thanOnnx(2.5), inQuick),
-    attention(8, 128, false, thanOnnx(1.6)),
-    attention(1, 512, false, { ofPeak: 0.75, ...thanOnnx(1.2) }, inQuick),
-    attention(1, 1024, false, { ofPeak: 0.75, ...thanOnnx(1.1) }),
-    attention(1, 2048, false, { ofPeak: 0.75, ...thanOnnx(1.1) }),
-    attention(1, 128, true),
-    attention(8, 128, true),
-    attention(1, 512, true, thanOnnx(2.3), inQuick),
-    attention(1, 1024, true, thanOnnx(2.3)),
-    attention(1, 2048, true, thanOnnx(2.3)),
-    {
-      name: 'attention layer 8×128×768',
-      kind: 'peers',
-      work: layer,
-      unit: 'GFLOPS',
-      target: thanOnnx(1.25),
-      ...inQuick,
-    },
-    {
-      name: 'the same, packed program',
-      kind: 'peers',
-      work: layer,
-      unit: 'GFLOPS',
-      target: thanOnnx(1.25),
-      asProgram: true,
-    },
-    {
-      name: 'BERT encoder 32×128, Q8_0',
-      kind: 'peers',
-      work: encoder,
-      unit: 'GFLOPS',
-      target: thanOnnx(2),
-      tolerance: quantizedTolerance,
-    },
-    {
-      name: 'tiny op: negate 64',
-      kind: 'peers',
-      work: { op: 'negate', size: 64, ops: 1 },
-      unit: 'µs',
-      target: { belowUs: 8 },
-      ...inQuick,
-    },
-    matmul(16, 16, 16, { belowUs: 8 }, { name: 'tiny op: matmul 16', unit: 'µs' }),
-    ...dispatches,
-    {
-      name: 'program of 200 tiny ops',
-      kind: 'peers',
-      work: { op: 'negate', size: 16, ops: 200 },
-      unit: 'µs/op',
-      target: { belowUs: 2 },
-      ...inQuick,
-    },
-    neighbour(matmul(1024, 1024, 1024, {}, inQuick)),
-    neighbour(attention(1, 1024, false)),
+}
+
+function besideNeighbour(row: Row): Row {
+  const name = `busy neighbour, ${row.name}`;
+  return { ...row, name, kind: 'neighbour', unit: 'of free speed', target: { keepsFairShare: true } };
+}
+
+/** Ours with `workers` workers over ours with one; `times` is the target for two. */
+function scaling(workers: number, row: Row, times: number): Row {
+  const target = { faster: { than: '1 worker', times: (times / 2) * workers } };
+  return { ...row, name: `1 → ${workers} workers, ${row.name}`, kind: 'scaling', target };
+}
+
+/** The rows for an engine of so many workers. */
+export function rowsFor(workers: number): readonly Row[] {
+  const all = [
+    ...products,
+    ...attentions,
+    ...layers,
+    ...tinyOps,
+    ...dispatches(workers),
+    tinyProgram,
+    besideNeighbour(matmul(1024, 1024, 1024, {}, inQuick)),
+    besideNeighbour(attention(1, 1024, false)),
   ];
   if (workers === 1) return all;
   return [
     ...all,
-    scaling(matmul(512, 512, 512, {}, inQuick), 1.95),
-    scaling(matmul(1024, 1024, 1024, {}), 1.95),
-    scaling(matmul(2048, 2048, 2048, {}), 1.95),
-    scaling(attention(1, 512, false), 1.9),
+    scaling(workers, matmul(512, 512, 512, {}, inQuick), 1.95),
+    scaling(workers, matmul(1024, 1024, 1024, {}), 1.95),
+    scaling(workers, matmul(2048, 2048, 2048, {}), 1.95),
+    scaling(workers, attention(1, 512, false), 1.9),
   ];
 }
 
