@@ -35,7 +35,7 @@ export { ropeFrequencies } from './ops/rowwise/rope.js';
 export type { PeakedProfile, PeakedStep, ProgramProfile, StepProfile, TileSpan } from './program/profile.js';
 export type { ProfileOptions, Program, RunOptions } from './program/program.js';
 export type { Alternative, TokenLogprobs } from './sampling/logprobs.js';
-export type { LogitBias } from './sampling/penalties.js';
+export type { LogitBias } from './sampling/sampling-options.js';
 export type { BatchProgress } from './serving/batch.js';
 export type { TeamStats } from './team/team.js';
 export type { DType } from './tensor/elements/dtype.js';

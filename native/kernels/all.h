@@ -28,3 +28,4 @@
 #include "kernels/embedding_quantized.h"
 #include "kernels/matmul_quantized.h"
 #include "kernels/quantize_blocks.h"
+#include "kernels/sample.h"

@@ -60,7 +60,8 @@ export class Constraint {
   async #compute(from: Term, signal: AbortSignal | undefined): Promise<Uint32Array> {
     const { automaton } = this;
     const { bytes, depths, ends, deepest, tokenStarts, tokens } = this.#trie;
-    const mask = new Uint32Array(this.#words);
+    // In shared memory, where the workers read it.
+    const mask = new Uint32Array(new SharedArrayBuffer(this.#words * Uint32Array.BYTES_PER_ELEMENT));
     const set = (id: number) => {
       mask[id >>> 5] = (mask[id >>> 5] as number) | (1 << (id & 31));
     };

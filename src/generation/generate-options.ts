@@ -2,7 +2,8 @@
 import { TesseraeError } from '../base/errors.js';
 import { checkFlag, checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { checkFormat, type Format } from '../constraint/format.js';
-import { Sampler, type SamplingOptions, samplingKeys } from '../sampling/sampler.js';
+import { Sampler } from '../sampling/sampler.js';
+import { type SamplingOptions, samplingKeys } from '../sampling/sampling-options.js';
 import { checkStops } from './prompt.js';
 
 export interface GenerateOptions extends SamplingOptions {

@@ -20,6 +20,23 @@ export interface TokenLogprobs {
   readonly top: readonly Alternative[];
 }
 
+/** The same without texts. */
+export interface LogprobNumbers {
+  readonly logprob: number;
+  /** The most likely tokens, best first, and theirs. */
+  readonly ids: Int32Array;
+  readonly logprobs: Float64Array;
+}
+
+export function withTexts({ logprob, ids, logprobs }: LogprobNumbers, tokenizer: Tokenizer): TokenLogprobs {
+  const top = Array.from(ids, (id, rank) => ({
+    id,
+    text: tokenizer.decode([id], { special: true }),
+    logprob: logprobs[rank] as number,
+  }));
+  return { logprob, top };
+}
+
 export class LogprobReader {
   readonly #tokenizer: Tokenizer;
   readonly #alternatives: number;
@@ -38,11 +55,7 @@ export class LogprobReader {
     const logTotal = portableLog(total);
     const logprobOf = (token: number) => (logits[token] as number) - highest - logTotal;
     const count = this.#top.select(logits, this.#alternatives);
-    const top = Array.from(this.#top.ids.subarray(0, count), (token) => ({
-      id: token,
-      text: this.#tokenizer.decode([token], { special: true }),
-      logprob: logprobOf(token),
-    }));
-    return { logprob: logprobOf(id), top };
+    const ids = this.#top.ids.subarray(0, count);
+    return withTexts({ logprob: logprobOf(id), ids, logprobs: Float64Array.from(ids, logprobOf) }, this.#tokenizer);
   }
 }

@@ -1,26 +1,6 @@
 // Changes logits before a token is chosen: by the caller's bias, and by penalties for the tokens seen last. Called by the
 // sampler, which owns one for each generation.
-import { TesseraeError } from '../base/errors.js';
-
-/** Added to the logits of tokens, by id. */
-export type LogitBias = ReadonlyMap<number, number> | Readonly<Record<number, number>>;
-
-export interface PenaltyOptions {
-  /** Above 1 makes tokens of the window less likely: positive logits are divided by it, others multiplied. Default 1. */
-  readonly repetitionPenalty?: number | undefined;
-  /** How many of the last tokens, of prompt and text, the three penalties look at; 64 by default. */
-  readonly repetitionWindow?: number | undefined;
-  /** Taken off the logits of tokens that are in the window; 0 by default. */
-  readonly presencePenalty?: number | undefined;
-  /** Taken off the logits of tokens for each time that they are in the window; 0 by default. */
-  readonly frequencyPenalty?: number | undefined;
-  /** Added to the logits of the tokens with these ids; -Infinity bans a token. */
-  readonly logitBias?: LogitBias | undefined;
-}
-
-const defaultWindow = 64;
-/** Keeps sums of logits, biases and penalties far from the largest float. */
-const MOST = 1000;
+import { checkPenalties, type PenaltyOptions, usesWindow } from './sampling-options.js';
 
 export class Penalties {
   /** Whether logits change at all. */
@@ -40,25 +20,13 @@ export class Penalties {
 
   /** @throws TesseraeError ERR_ARGUMENT for an option out of its range */
   constructor(options: PenaltyOptions, vocabulary: number) {
-    const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, logitBias } = options;
-    const { repetitionWindow = defaultWindow } = options;
-    checkOption(
-      'repetitionPenalty',
-      repetitionPenalty,
-      repetitionPenalty > 0 && repetitionPenalty <= MOST,
-      `a number above 0, up to ${MOST}`,
-    );
-    for (const [name, value] of Object.entries({ presencePenalty, frequencyPenalty })) {
-      checkOption(name, value, Math.abs(value) <= MOST, `a number from -${MOST} to ${MOST}`);
-    }
-    const isWindow = Number.isSafeInteger(repetitionWindow) && repetitionWindow > 0;
-    checkOption('repetitionWindow', repetitionWindow, isWindow, 'an integer of at least 1');
-    const biases = readBias(logitBias, vocabulary);
-    this.#repetition = repetitionPenalty;
-    this.#presence = presencePenalty;
-    this.#frequency = frequencyPenalty;
-    this.#window = repetitionWindow;
-    this.#usesWindow = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+    const settings = checkPenalties(options, vocabulary);
+    const { biases } = settings;
+    this.#repetition = settings.repetitionPenalty;
+    this.#presence = settings.presencePenalty;
+    this.#frequency = settings.frequencyPenalty;
+    this.#window = settings.repetitionWindow;
+    this.#usesWindow = usesWindow(settings);
     this.#biased = Int32Array.from(biases, ([id]) => id);
     this.#biases = Float64Array.from(biases, ([, bias]) => bias);
     this.active = this.#usesWindow || biases.length > 0;
@@ -112,29 +80,4 @@ export class Penalties {
     grown.set(this.#counts);
     this.#counts = grown;
   }
-}
-
-function readBias(bias: unknown, vocabulary: number): [number, number][] {
-  if (bias === undefined) return [];
-  const isRecord = typeof bias === 'object' && bias !== null && !Array.isArray(bias);
-  check('logitBias', bias, isRecord, 'a Map or an object from token ids to numbers');
-  const entries: [unknown, unknown][] = bias instanceof Map ? [...bias] : Object.entries(bias as object);
-  return entries.map(([key, value]) => {
-    const id = typeof key === 'string' && /^[0-9]+$/.test(key) ? Number(key) : key;
-    const isToken = Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary;
-    check('a key of logitBias', key, isToken, 'the id of a token');
-    const isBias = typeof value === 'number' && (Math.abs(value) <= MOST || value === Number.NEGATIVE_INFINITY);
-    check(`logitBias of ${String(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
-    return [id as number, value as number];
-  });
-}
-
-/** Checks a number. @throws TesseraeError ERR_ARGUMENT that names the option */
-export function checkOption(name: string, value: unknown, isValid: boolean, expected: string): void {
-  check(name, value, isValid && typeof value === 'number', expected);
-}
-
-function check(name: string, value: unknown, isValid: boolean, expected: string): void {
-  if (isValid) return;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${expected}, got ${String(value)}`);
 }

@@ -2,43 +2,12 @@
 // one generation; called by generation.ts.
 import { TesseraeError } from '../base/errors.js';
 import { CandidateHeap } from './candidate-heap.js';
-import { checkOption, Penalties, type PenaltyOptions } from './penalties.js';
+import { Penalties } from './penalties.js';
 import { portableExp } from './portable-exp.js';
 import { portableLog } from './portable-log.js';
-import { MAX_SEED, RandomSource } from './random.js';
+import { RandomSource } from './random.js';
+import { checkSampling, type SamplingOptions } from './sampling-options.js';
 import { TopSelection } from './top-selection.js';
-
-export interface SamplingOptions extends PenaltyOptions {
-  /** 0, the default, takes the most likely token always; then topK to minP and seed have nothing to choose. */
-  readonly temperature?: number | undefined;
-  /** Choose among this many most likely tokens. 0, the default, sets no limit. */
-  readonly topK?: number | undefined;
-  /**
-   * Choose among the fewest tokens whose surprise, -log p, is nearest to the expected one and whose probabilities sum
-   * up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
-   */
-  readonly typicalP?: number | undefined;
-  /** Choose among the fewest most likely tokens whose probabilities sum up to at least this. 1, the default: all. */
-  readonly topP?: number | undefined;
-  /** Choose among the tokens at least this times as likely as the most likely one. 0, the default: all. */
-  readonly minP?: number | undefined;
-  /** An integer from 0 to 2^53 - 1. The same seed and logits give the same tokens on every machine. Default: random. */
-  readonly seed?: number | undefined;
-}
-
-export const samplingKeys = [
-  'temperature',
-  'topK',
-  'typicalP',
-  'topP',
-  'minP',
-  'repetitionPenalty',
-  'repetitionWindow',
-  'presencePenalty',
-  'frequencyPenalty',
-  'logitBias',
-  'seed',
-] as const satisfies readonly (keyof SamplingOptions)[];
 
 export interface SampleOptions {
   /** A bit for each id that may be chosen, the lowest of a word first; all of them by default. */
@@ -77,13 +46,7 @@ export class Sampler {
    * @throws TesseraeError ERR_ARGUMENT for an option out of its range
    */
   constructor(options: SamplingOptions = {}, vocabulary = Number.POSITIVE_INFINITY) {
-    const { temperature = 0, topK = 0, typicalP = 1, topP = 1, minP = 0, seed = randomSeed() } = options;
-    checkOption('temperature', temperature, Number.isFinite(temperature) && temperature >= 0, 'a number of at least 0');
-    checkOption('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'an integer of at least 0');
-    checkOption('typicalP', typicalP, typicalP > 0 && typicalP <= 1, 'a number above 0, up to 1');
-    checkOption('topP', topP, topP > 0 && topP <= 1, 'a number above 0, up to 1');
-    checkOption('minP', minP, minP >= 0 && minP <= 1, 'a number from 0 to 1');
-    checkOption('seed', seed, Number.isSafeInteger(seed) && seed >= 0, `an integer from 0 to ${MAX_SEED}`);
+    const { temperature, topK, typicalP, topP, minP, seed } = checkSampling(options, vocabulary);
     this.temperature = temperature;
     this.topK = topK;
     this.typicalP = typicalP;
@@ -245,10 +208,6 @@ function highestOf(values: Float32Array, ids: Int32Array | undefined, count: num
     if (value > highest) highest = value;
   }
   return highest;
-}
-
-function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
 /** The id of the first of the highest logits, or of the first NaN; -1 without a logit. */

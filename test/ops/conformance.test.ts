@@ -184,6 +184,7 @@ describe('the tables', () => {
     probe_read: 'src/hardware',
     store_key_values: 'sessions',
     paged_attention: 'sessions',
+    sample: 'programs that generate',
   };
   /** Ops that other kernels compute. */
   const activationOps = ['gelu', 'geluTanh', 'silu', 'relu', 'sigmoid', 'tanh', 'exp'];

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { portableExp } from '../../src/sampling/portable-exp.js';
 import { portableLog } from '../../src/sampling/portable-log.js';
 import { RandomSource } from '../../src/sampling/random.js';
-import { Sampler, type SamplingOptions } from '../../src/sampling/sampler.js';
+import { Sampler } from '../../src/sampling/sampler.js';
+import type { SamplingOptions } from '../../src/sampling/sampling-options.js';
 
 /** Oracle: the tokens that may be chosen, with their probabilities, found by sorting all of them. */
 function naiveDistribution(logits: ArrayLike<number>, options: SamplingOptions) {

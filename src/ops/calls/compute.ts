@@ -19,6 +19,7 @@ import type { TensorPool } from '../../tensor/tensor-pool.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from '../matmul/pack.js';
 import type { AnyOp } from '../op.js';
 import { type PackQuantizedOptions, packQuantized, QuantizedMatrix } from '../quantized/quantized-matrix.js';
+import { SampleRows, type SampleRowsSizes } from '../sampling/sample-rows.js';
 import { OneShotCache } from './one-shot-cache.js';
 import type { ProgramBuilder } from './program-builder.js';
 import { ProgramRecording } from './program-recording.js';
@@ -100,6 +101,12 @@ export class Compute {
   async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
     const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
     return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
+  }
+
+  /** Memory for the parameters and the results of `sample` ops, which the caller disposes. @throws TesseraeError ERR_BUDGET */
+  sampleRows(sizes: SampleRowsSizes): SampleRows {
+    this.checkOpen('sample');
+    return new SampleRows(this.pool, (array) => this.#addon.addressOf(array), sizes);
   }
 
   /** Records a program before it returns. If recording fails, nothing is kept. */

@@ -11,6 +11,7 @@ import {
   type StoreKeyValuesOptions,
   storeKeyValues,
 } from '../paged/paged-attention.js';
+import { type SampleOptions, sample } from '../sampling/sample.js';
 import { type BuilderMethods, defineOpMethods } from './methods.js';
 import { recordCall } from './record-call.js';
 
@@ -49,6 +50,11 @@ export class ProgramBuilder {
    */
   pagedAttention(q: Tensor, options: PagedAttentionOptions): Tensor {
     return this.record(pagedAttention, pagedAttention.args(q, options));
+  }
+
+  /** @internal Chooses a token for each row of logits, f32 [rows, vocabulary], as the SampleRows have it. */
+  sample(logits: Tensor, options: SampleOptions): void {
+    this.record(sample, sample.args(logits, options));
   }
 
   /**

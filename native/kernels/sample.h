@@ -1,0 +1,88 @@
+// sample: chooses the next token of each row of logits, as src/sampling/sampler.ts defines it, to the bit, and gives log
+// probabilities as src/sampling/logprobs.ts does. Recorded by src/ops/sampling/sample.ts; random numbers are drawn there.
+#pragma once
+
+#include <cstdint>
+
+#include "core/op.h"
+
+namespace tesserae {
+
+// Added to the logit of a token. Sorted by id; of several for one token the first is added first.
+struct SampleBias {
+  double id;  // an integer
+  double bias;
+};
+
+// A token of the window that the penalties look at, and how often it occurs there. Sorted by id, each id once.
+struct SampleRecent {
+  int32_t id;
+  int32_t count;
+};
+
+// What one row is sampled by: data, which the coordinator writes before each run. src/ops/sampling/sample-rows.ts has the
+// same layout. The options are those of SamplingOptions, checked there.
+struct SampleRow {
+  double temperature;  // 0 takes the most likely token
+  double typical_p;    // 1: all
+  double top_p;        // 1: all
+  double min_p;        // 0: all
+  double random;       // in [0, 1); read if the temperature is not 0
+  double repetition;
+  double presence;
+  double frequency;
+  const SampleBias* biases;
+  const SampleRecent* recent;
+  const uint32_t* allowed;  // a bit for each token, the lowest of a word first; null: all of them
+  int32_t is_used;          // 0: the row is not sampled, its result is SampleStatus::unused
+  int32_t top_k;            // 0: no limit
+  int32_t bias_count;
+  int32_t recent_count;
+  int32_t alternatives;  // how many likely tokens to report with their log probabilities; -1: no log probabilities
+  int32_t reserved[5];
+};
+static_assert(sizeof(SampleRow) == 128, "src/ops/sampling/sample-rows.ts counts on it");
+
+// The numbers are shared with src/ops/sampling/sample-rows.ts. A row that fails leaves the others alone.
+enum class SampleStatus : int32_t {
+  unused = 0,
+  chosen = 1,
+  nothing = 2,   // no logit is above -infinity
+  nan = 3,       // the logit of `id` is NaN
+  infinite = 4,  // the logit of `id` is +infinity
+};
+
+struct SampleAlternative {
+  double logprob;
+  int64_t id;
+};
+
+// Followed by the alternatives, the most likely first.
+struct SampleResult {
+  SampleStatus status;
+  int32_t id;
+  double logprob;  // of the chosen token, if log probabilities are asked for
+  int64_t alternatives;
+};
+
+// A tile is one row. Rows whose numbers point outside of the vocabulary or of the results end their tile with
+// KernelStatus::index_out_of_range.
+struct SampleParams {
+  const float* logits;
+  int64_t row_stride;  // of the logits, in elements
+  int64_t vocabulary;  // 1 to 2^31 - 1
+  const SampleRow* rows;
+  unsigned char* results;    // a SampleResult for each row
+  int64_t result_bytes;      // from one result to the next
+  int64_t most_alternatives;  // that fit behind a result
+};
+
+// Every sum is taken in the order that sampler.ts has, one term after the other; its candidates are in the order of their
+// ids or, after topK and topP, the most likely first. Scratch of any size will do (from kSampleScratchBytes on): where the
+// candidates do not fit they are found again in each pass.
+constexpr int64_t kSampleScratchBytes = 8192;
+
+KernelStatus sample_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus sample_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+
+}  // namespace tesserae

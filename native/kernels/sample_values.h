@@ -1,0 +1,104 @@
+// The logits of a row as its choice sees them: with bias and penalties, and -infinity for tokens that are not allowed. They
+// are changed block by block in a buffer, so that the logits themselves stay as they are. Included by the kernels of sample.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/sample.h"
+
+namespace tesserae {
+// Each file that includes this has a copy of its own: the sets must not share functions.
+namespace {
+
+constexpr int64_t kSampleBlock = 1024;  // logits; a multiple of the 32 tokens of a word of `allowed`
+
+// Whether every id is one of the vocabulary, and the lists are sorted.
+bool row_is_valid(const SampleRow& row, const SampleParams& p) {
+  if (row.top_k < 0 || row.bias_count < 0 || row.recent_count < 0) return false;
+  if (row.alternatives < -1 || row.alternatives > p.most_alternatives) return false;
+  double least_id = 0;
+  for (int64_t i = 0; i < row.bias_count; ++i) {
+    const double id = row.biases[i].id;
+    if (!(id >= least_id && id < static_cast<double>(p.vocabulary)) || std::trunc(id) != id) return false;
+    least_id = id;
+  }
+  int64_t least = 0;
+  for (int64_t i = 0; i < row.recent_count; ++i) {
+    if (row.recent[i].id < least || row.recent[i].id >= p.vocabulary) return false;
+    least = int64_t{row.recent[i].id} + 1;
+  }
+  return true;
+}
+
+template <typename Entry>
+const Entry* first_from(const Entry* entries, int64_t count, int64_t id) {
+  const auto is_before = [](const Entry& entry, int64_t value) { return entry.id < value; };
+  return std::lower_bound(entries, entries + count, id, is_before);
+}
+
+class RowValues {
+ public:
+  // The logits as they are.
+  RowValues(const float* logits, int64_t count) : logits_(logits), count_(count) {}
+
+  RowValues(const float* logits, int64_t count, const SampleRow& row) : RowValues(logits, count) {
+    if (row.bias_count > 0 || row.recent_count > 0 || row.allowed != nullptr) row_ = &row;
+  }
+
+  int64_t count() const { return count_; }
+  bool are_changed() const { return row_ != nullptr; }
+
+  // Values [first, first + count), with first a multiple of kSampleBlock and at most as many: in place or in the buffer.
+  const float* read(int64_t first, int64_t count, float* buffer) const {
+    if (row_ == nullptr) return logits_ + first;
+    std::memcpy(buffer, logits_ + first, static_cast<size_t>(count) * sizeof(float));
+    const int64_t end = first + count;
+    const SampleRow& row = *row_;
+    const SampleBias* last_bias = row.biases + row.bias_count;
+    for (const SampleBias* b = first_from(row.biases, row.bias_count, first); b != last_bias && b->id < end; ++b) {
+      float& value = buffer[static_cast<int64_t>(b->id) - first];
+      value = static_cast<float>(value + b->bias);
+    }
+    const SampleRecent* last_recent = row.recent + row.recent_count;
+    for (const SampleRecent* r = first_from(row.recent, row.recent_count, first); r != last_recent && r->id < end; ++r) {
+      float& value = buffer[r->id - first];
+      const double repeated = value > 0 ? value / row.repetition : value * row.repetition;
+      value = static_cast<float>(repeated - r->count * row.frequency - row.presence);
+    }
+    if (row.allowed != nullptr) forbid(row.allowed + first / 32, count, buffer);
+    return buffer;
+  }
+
+  // Calls visit(value, id) for each in order, until it returns false.
+  template <typename Visit>
+  void each(float* buffer, Visit visit) const {
+    for (int64_t first = 0; first < count_; first += kSampleBlock) {
+      const int64_t count = std::min(kSampleBlock, count_ - first);
+      const float* values = read(first, count, buffer);
+      for (int64_t i = 0; i < count; ++i) {
+        if (!visit(values[i], static_cast<int32_t>(first + i))) return;
+      }
+    }
+  }
+
+ private:
+  static void forbid(const uint32_t* allowed, int64_t count, float* values) {
+    for (int64_t from = 0; from < count; from += 32) {
+      const uint32_t bits = allowed[from / 32];
+      if (bits == UINT32_MAX) continue;
+      const int64_t end = std::min(from + 32, count);
+      for (int64_t i = from; i < end; ++i) {
+        if ((bits >> (i & 31) & 1) == 0) values[i] = -INFINITY;
+      }
+    }
+  }
+
+  const float* logits_;
+  int64_t count_;
+  const SampleRow* row_ = nullptr;  // null if it changes nothing
+};
+
+}  // namespace
+}  // namespace tesserae

@@ -1,0 +1,282 @@
+// What the rows of a `sample` op are sampled by, and what they gave: data in shared memory, in the layout of
+// native/kernels/sample.h. The coordinator fills it before each run and reads it afterwards; the program stays the same.
+import { TesseraeError } from '../../base/errors.js';
+import type { Storage } from '../../tensor/memory/storage.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { TensorPool } from '../../tensor/tensor-pool.js';
+
+/** How a request chooses its tokens: checked options, as src/sampling/sampling-options.ts has them. */
+export interface SampleSettings {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly typicalP: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+}
+
+/** A request's options and where it is: a SamplingState (src/sampling/sampling-state.ts) is one. */
+export interface SampleState {
+  readonly settings: SampleSettings;
+  /** In [0, 1). */
+  readonly random: number;
+  /** Pairs of id and bias, sorted by id, in shared memory. */
+  readonly biases: Float64Array | undefined;
+  /** Pairs of id and count, sorted by id, in shared memory, and how many there are. */
+  readonly window: { readonly pairs: Int32Array; readonly size: number } | undefined;
+}
+
+export interface SampleWishes {
+  /** A bit for each id that may be chosen, the lowest of a word first, in shared memory; all of them by default. */
+  readonly allowed?: Uint32Array | undefined;
+  /** Give log probabilities, with those of this many most likely tokens. */
+  readonly logprobs?: number | undefined;
+}
+
+/** Natural logarithms of probabilities under softmax(logits), as the model gives them. */
+export interface SampledLogprobs {
+  /** Of the chosen token. */
+  readonly logprob: number;
+  /** The most likely tokens, best first, and theirs. */
+  readonly ids: Int32Array;
+  readonly logprobs: Float64Array;
+}
+
+export interface SampleRowsSizes {
+  readonly rows: number;
+  readonly vocabulary: number;
+  /** The most that {@link SampleWishes.logprobs} may ask for. */
+  readonly alternatives: number;
+}
+
+/** SampleRow: doubles, then addresses, then 32-bit integers. */
+const rowBytes = 128;
+const addressesAt = 16;
+const integersAt = 22;
+/** SampleResult and SampleAlternative. */
+const resultBytes = 24;
+const alternativeBytes = 16;
+const cacheLineBytes = 64;
+/** SampleStatus. */
+const UNUSED = 0;
+const CHOSEN = 1;
+const NOTHING = 2;
+const NAN = 3;
+
+const MOST_INTEGER = 2 ** 31 - 1;
+
+export class SampleRows {
+  readonly sizes: SampleRowsSizes;
+  /** i32 [rows, 32]: what each row is sampled by. Its storage keeps what the rows point to. */
+  readonly parameters: Tensor<'i32'>;
+  /** i32 [rows, words]: what each row gave. */
+  readonly results: Tensor<'i32'>;
+  readonly #storage: RowStorage;
+  readonly #doubles: Float64Array;
+  readonly #integers: Int32Array;
+  readonly #resultDoubles: Float64Array;
+  readonly #resultIntegers: Int32Array;
+  readonly #addressOf: (array: ArrayBufferView) => number;
+  readonly #addresses = new WeakMap<ArrayBufferView, number>();
+  readonly #resultBytes: number;
+
+  /**
+   * No row is used at first.
+   * @param addressOf the absolute address of an array's first byte
+   * @throws TesseraeError ERR_BUDGET
+   */
+  constructor(pool: TensorPool, addressOf: (array: ArrayBufferView) => number, sizes: SampleRowsSizes) {
+    this.sizes = sizes;
+    this.#addressOf = addressOf;
+    const needed = resultBytes + sizes.alternatives * alternativeBytes;
+    this.#resultBytes = Math.ceil(needed / cacheLineBytes) * cacheLineBytes;
+    const words = pool.zeros([sizes.rows, rowBytes / 4], 'i32');
+    this.results = pool.zeros([sizes.rows, this.#resultBytes / 4], 'i32');
+    this.#storage = new RowStorage(words, sizes.rows);
+    this.parameters = new Tensor({ dtype: 'i32', shape: words.shape, storage: this.#storage });
+    this.#integers = words.data;
+    this.#doubles = new Float64Array(words.data.buffer, words.data.byteOffset, words.data.length / 2);
+    const { data } = this.results;
+    this.#resultIntegers = data;
+    this.#resultDoubles = new Float64Array(data.buffer, data.byteOffset, data.length / 2);
+  }
+
+  /** Bytes from one row's result to the next. */
+  get resultStrideBytes(): number {
+    return this.#resultBytes;
+  }
+
+  /**
+   * Has a row sampled in the next runs. Arrays of the state and of the wishes are read while it runs: their owner changes
+   * them between two runs only, and sets the row again.
+   * @throws TesseraeError ERR_BUSY while a program runs on the rows; ERR_ARGUMENT
+   */
+  set(row: number, state: SampleState, { allowed, logprobs }: SampleWishes = {}): void {
+    this.#checkRow(row);
+    const { vocabulary, alternatives } = this.sizes;
+    if (logprobs !== undefined && !(logprobs >= 0 && logprobs <= alternatives)) {
+      throw new TesseraeError(
+        'ERR_ARGUMENT',
+        `the rows have room for ${alternatives} log probabilities, not ${logprobs}`,
+      );
+    }
+    if (allowed !== undefined && allowed.length < Math.ceil(vocabulary / 32)) {
+      throw new TesseraeError(
+        'ERR_ARGUMENT',
+        `${allowed.length} words cannot tell which of ${vocabulary} ids are allowed`,
+      );
+    }
+    const { settings, biases, window } = state;
+    const doubles = this.#doubles;
+    const double = row * (rowBytes / 8);
+    doubles[double] = settings.temperature;
+    doubles[double + 1] = settings.typicalP;
+    doubles[double + 2] = settings.topP;
+    doubles[double + 3] = settings.minP;
+    doubles[double + 4] = state.random;
+    doubles[double + 5] = settings.repetitionPenalty;
+    doubles[double + 6] = settings.presencePenalty;
+    doubles[double + 7] = settings.frequencyPenalty;
+    const word = row * (rowBytes / 4);
+    this.#point(word + addressesAt, biases);
+    this.#point(word + addressesAt + 2, window?.pairs);
+    this.#point(word + addressesAt + 4, allowed);
+    const integers = this.#integers;
+    integers[word + integersAt] = 1;
+    integers[word + integersAt + 1] = Math.min(settings.topK, MOST_INTEGER);
+    integers[word + integersAt + 2] = biases === undefined ? 0 : biases.length / 2;
+    integers[word + integersAt + 3] = window === undefined ? 0 : window.size;
+    integers[word + integersAt + 4] = logprobs ?? -1;
+    this.#storage.keep(row, biases, window?.pairs, allowed);
+  }
+
+  /** Has a row left out in the next runs. @throws TesseraeError ERR_BUSY while a program runs on the rows */
+  clear(row: number): void {
+    this.#checkRow(row);
+    this.#integers[row * (rowBytes / 4) + integersAt] = 0;
+    this.#storage.keep(row, undefined, undefined, undefined);
+  }
+
+  /**
+   * The token that the last run chose for a row.
+   * @throws TesseraeError ERR_ARGUMENT, as Sampler does: when a logit is NaN or Infinity, or all of them are -Infinity
+   */
+  idOf(row: number): number {
+    const at = row * (this.#resultBytes / 4);
+    const status = this.#resultIntegers[at] as number;
+    const id = this.#resultIntegers[at + 1] as number;
+    if (status === CHOSEN) return id;
+    throw new TesseraeError('ERR_ARGUMENT', this.#failure(row, status, id));
+  }
+
+  /** What the last run found of a row that has a token and whose log probabilities were asked for. */
+  logprobsOf(row: number): SampledLogprobs {
+    const at = row * (this.#resultBytes / 8);
+    const doubles = this.#resultDoubles;
+    const integers = this.#resultIntegers;
+    const count = integers[2 * at + 4] as number;
+    const ids = new Int32Array(count);
+    const logprobs = new Float64Array(count);
+    for (let i = 0; i < count; i++) {
+      const alternative = at + (resultBytes + i * alternativeBytes) / 8;
+      logprobs[i] = doubles[alternative] as number;
+      ids[i] = integers[2 * alternative + 2] as number;
+    }
+    return { logprob: doubles[at + 1] as number, ids, logprobs };
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+    this.results.dispose();
+  }
+
+  #failure(row: number, status: number, id: number): string {
+    if (status === UNUSED) return `row ${row} was not sampled`;
+    if (status === NOTHING) return `none of ${this.sizes.vocabulary} logits is above -Infinity`;
+    return `the logit of token ${id} is ${status === NAN ? Number.NaN : Number.POSITIVE_INFINITY}`;
+  }
+
+  #checkRow(row: number): void {
+    if (!(row >= 0 && row < this.sizes.rows)) {
+      throw new TesseraeError('ERR_ARGUMENT', `row ${row} is none of ${this.sizes.rows} rows`);
+    }
+    if (this.#storage.isPinned) throw new TesseraeError('ERR_BUSY', 'a program is running on these rows');
+  }
+
+  /** Writes the address of a shared array, 0 for none. */
+  #point(word: number, array: Float64Array | Int32Array | Uint32Array | undefined): void {
+    let address = 0;
+    if (array !== undefined) {
+      if (!(array.buffer instanceof SharedArrayBuffer)) {
+        throw new TesseraeError('ERR_ARGUMENT', 'what rows point to must be in shared memory');
+      }
+      address = this.#addresses.get(array) ?? this.#addressOf(array);
+      this.#addresses.set(array, address);
+    }
+    this.#integers[word] = address | 0;
+    this.#integers[word + 1] = Math.floor(address / 2 ** 32);
+  }
+}
+
+/** The memory of the rows. Whoever runs a program on it has what the rows point to as well. */
+class RowStorage implements Storage {
+  readonly #words: Tensor<'i32'>;
+  /** Three for each row. */
+  readonly #kept: unknown[];
+  #pins = 0;
+
+  constructor(words: Tensor<'i32'>, rows: number) {
+    this.#words = words;
+    this.#kept = new Array(3 * rows).fill(undefined);
+  }
+
+  get isPinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  keep(row: number, biases: unknown, pairs: unknown, allowed: unknown): void {
+    this.#kept[3 * row] = biases;
+    this.#kept[3 * row + 1] = pairs;
+    this.#kept[3 * row + 2] = allowed;
+  }
+
+  get sizeBytes(): number {
+    return this.#words.storage.sizeBytes;
+  }
+
+  get address(): number {
+    return this.#words.storage.address;
+  }
+
+  get disposed(): boolean {
+    return this.#words.disposed;
+  }
+
+  get owner(): object | undefined {
+    return this.#words.storage.owner;
+  }
+
+  get buffer(): SharedArrayBuffer | undefined {
+    return this.#words.storage.buffer;
+  }
+
+  get byteOffset(): number {
+    return this.#words.storage.byteOffset;
+  }
+
+  pin(): void {
+    this.#words.storage.pin();
+    this.#pins += 1;
+  }
+
+  unpin(): void {
+    this.#words.storage.unpin();
+    this.#pins -= 1;
+  }
+
+  release(): void {
+    this.#words.dispose();
+  }
+}

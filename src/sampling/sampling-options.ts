@@ -1,0 +1,145 @@
+// The options by which a token is chosen from logits, and their check. Chooses nothing: see sampler.ts and the kernel
+// `sample`. Called by sampling-state.ts and sampler.ts.
+import { TesseraeError } from '../base/errors.js';
+import { MAX_SEED } from './random.js';
+
+/** Added to the logits of tokens, by id. */
+export type LogitBias = ReadonlyMap<number, number> | Readonly<Record<number, number>>;
+
+export interface PenaltyOptions {
+  /** Above 1 makes tokens of the window less likely: positive logits are divided by it, others multiplied. Default 1. */
+  readonly repetitionPenalty?: number | undefined;
+  /** How many of the last tokens, of prompt and text, the three penalties look at; 64 by default. */
+  readonly repetitionWindow?: number | undefined;
+  /** Taken off the logits of tokens that are in the window; 0 by default. */
+  readonly presencePenalty?: number | undefined;
+  /** Taken off the logits of tokens for each time that they are in the window; 0 by default. */
+  readonly frequencyPenalty?: number | undefined;
+  /** Added to the logits of the tokens with these ids; -Infinity bans a token. */
+  readonly logitBias?: LogitBias | undefined;
+}
+
+export interface SamplingOptions extends PenaltyOptions {
+  /** 0, the default, takes the most likely token always; then topK to minP and seed have nothing to choose. */
+  readonly temperature?: number | undefined;
+  /** Choose among this many most likely tokens. 0, the default, sets no limit. */
+  readonly topK?: number | undefined;
+  /**
+   * Choose among the fewest tokens whose surprise, -log p, is nearest to the expected one and whose probabilities sum
+   * up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
+   */
+  readonly typicalP?: number | undefined;
+  /** Choose among the fewest most likely tokens whose probabilities sum up to at least this. 1, the default: all. */
+  readonly topP?: number | undefined;
+  /** Choose among the tokens at least this times as likely as the most likely one. 0, the default: all. */
+  readonly minP?: number | undefined;
+  /** An integer from 0 to 2^53 - 1. The same seed and logits give the same tokens on every machine. Default: random. */
+  readonly seed?: number | undefined;
+}
+
+export const samplingKeys = [
+  'temperature',
+  'topK',
+  'typicalP',
+  'topP',
+  'minP',
+  'repetitionPenalty',
+  'repetitionWindow',
+  'presencePenalty',
+  'frequencyPenalty',
+  'logitBias',
+  'seed',
+] as const satisfies readonly (keyof SamplingOptions)[];
+
+/** Checked options of the penalties, all of them. */
+export interface PenaltySettings {
+  readonly repetitionPenalty: number;
+  readonly repetitionWindow: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** Ids and what is added to their logits; of several for one id the first is added first. */
+  readonly biases: readonly (readonly [id: number, bias: number])[];
+}
+
+/** Checked options, all of them. */
+export interface SamplingSettings extends PenaltySettings {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly typicalP: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+}
+
+const defaultWindow = 64;
+/** Keeps sums of logits, biases and penalties far from the largest float. */
+const MOST = 1000;
+
+/**
+ * @param vocabulary ids in logitBias are below it
+ * @throws TesseraeError ERR_ARGUMENT for an option out of its range
+ */
+export function checkSampling(options: SamplingOptions, vocabulary: number): SamplingSettings {
+  const { temperature = 0, topK = 0, typicalP = 1, topP = 1, minP = 0, seed = randomSeed() } = options;
+  checkOption('temperature', temperature, Number.isFinite(temperature) && temperature >= 0, 'a number of at least 0');
+  checkOption('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'an integer of at least 0');
+  checkOption('typicalP', typicalP, typicalP > 0 && typicalP <= 1, 'a number above 0, up to 1');
+  checkOption('topP', topP, topP > 0 && topP <= 1, 'a number above 0, up to 1');
+  checkOption('minP', minP, minP >= 0 && minP <= 1, 'a number from 0 to 1');
+  checkOption('seed', seed, Number.isSafeInteger(seed) && seed >= 0, `an integer from 0 to ${MAX_SEED}`);
+  return { temperature, topK, typicalP, topP, minP, seed, ...checkPenalties(options, vocabulary) };
+}
+
+/** @throws TesseraeError ERR_ARGUMENT for an option out of its range */
+export function checkPenalties(options: PenaltyOptions, vocabulary: number): PenaltySettings {
+  const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, logitBias } = options;
+  const { repetitionWindow = defaultWindow } = options;
+  checkOption(
+    'repetitionPenalty',
+    repetitionPenalty,
+    repetitionPenalty > 0 && repetitionPenalty <= MOST,
+    `a number above 0, up to ${MOST}`,
+  );
+  for (const [name, value] of Object.entries({ presencePenalty, frequencyPenalty })) {
+    checkOption(name, value, Math.abs(value) <= MOST, `a number from -${MOST} to ${MOST}`);
+  }
+  const isWindow = Number.isSafeInteger(repetitionWindow) && repetitionWindow > 0;
+  checkOption('repetitionWindow', repetitionWindow, isWindow, 'an integer of at least 1');
+  const biases = readBias(logitBias, vocabulary);
+  return { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty, biases };
+}
+
+/** Whether the penalties look at the window at all. */
+export function usesWindow(settings: PenaltySettings): boolean {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = settings;
+  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+}
+
+function readBias(bias: unknown, vocabulary: number): [number, number][] {
+  if (bias === undefined) return [];
+  const isRecord = typeof bias === 'object' && bias !== null && !Array.isArray(bias);
+  check('logitBias', bias, isRecord, 'a Map or an object from token ids to numbers');
+  const entries: [unknown, unknown][] = bias instanceof Map ? [...bias] : Object.entries(bias as object);
+  return entries.map(([key, value]) => {
+    const id = typeof key === 'string' && /^[0-9]+$/.test(key) ? Number(key) : key;
+    const isToken = Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary;
+    check('a key of logitBias', key, isToken, 'the id of a token');
+    const isBias = typeof value === 'number' && (Math.abs(value) <= MOST || value === Number.NEGATIVE_INFINITY);
+    check(`logitBias of ${String(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
+    return [id as number, value as number];
+  });
+}
+
+/** Checks a number. @throws TesseraeError ERR_ARGUMENT that names the option */
+function checkOption(name: string, value: unknown, isValid: boolean, expected: string): void {
+  check(name, value, isValid && typeof value === 'number', expected);
+}
+
+function check(name: string, value: unknown, isValid: boolean, expected: string): void {
+  if (isValid) return;
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${expected}, got ${String(value)}`);
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+}
