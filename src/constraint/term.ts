@@ -1,6 +1,6 @@
-// Terms: a grammar over bytes, hash-consed, with Brzozowski derivatives (a term's derivative by a byte is what may follow
-// that byte). Each term is a state of the automaton; a sequence is its stack, alternatives are its open possibilities.
-// Called by automaton.ts and by the compilers in compile/.
+// Terms: a grammar over bytes, hash-consed, with Brzozowski derivatives (a term's derivative by a byte is what may
+// follow that byte). Each term is a state of the automaton; a sequence is its stack, alternatives are its open
+// possibilities. Called by automaton.ts and by the compilers in compile/.
 import { TesseraeError } from '../base/errors.js';
 
 interface TermBase {

@@ -1,5 +1,5 @@
-// Async generators that free what they hold even when the caller drops them between two pieces without return(): each is
-// wrapped, and returned once its wrapper has been garbage-collected. Called by model/model.ts.
+// Async generators that free what they hold even when the caller drops them between two pieces without return(): each
+// is wrapped, and returned once its wrapper has been garbage-collected. Called by model/model.ts.
 
 /** Returns the inner generators of collected wrappers. An inner generator has no reference to its wrapper. */
 const dropped = new FinalizationRegistry<AsyncGenerator<unknown, unknown, void>>((inner) => {

@@ -3,11 +3,14 @@ import type { TokenLogprobs } from '../sampling/logprobs.js';
 
 /**
  * One generated token. The texts of all pieces, joined, are the generated text. If the model ends the sequence within a
- * character, or within the beginning of a stop sequence, one extra piece has the end token's id and the rest of the text.
+ * character, or within the beginning of a stop sequence, one extra piece has the end token's id and the rest of the
+ * text.
  */
 export interface Piece {
   readonly id: number;
-  /** The text that became certain with this token. Empty while a character or a possible stop sequence is incomplete. */
+  /**
+   * The text that became certain with this token. Empty while a character or a possible stop sequence is incomplete.
+   */
   readonly text: string;
   /** Of this token, if the option `logprobs` is set; not in the extra piece of an end token. */
   readonly logprobs?: TokenLogprobs;

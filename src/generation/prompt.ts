@@ -22,8 +22,8 @@ export function checkStops(value: unknown, op: string): readonly string[] {
 }
 
 /**
- * The token ids of a prompt. A text is encoded, by default with BOS in front if the model expects it; ids are checked and
- * copied.
+ * The token ids of a prompt. A text is encoded, by default with BOS in front if the model expects it; ids are checked
+ * and copied.
  * @throws TesseraeError ERR_ARGUMENT, ERR_TOKENIZER
  */
 export async function tokensOf(
@@ -41,7 +41,8 @@ export async function tokensOf(
 
 /**
  * A checked copy of token ids.
- * @throws TesseraeError ERR_ARGUMENT for a value that is no array, ERR_TOKENIZER for an id that is not in the vocabulary
+ * @throws TesseraeError ERR_ARGUMENT for a value that is no array, ERR_TOKENIZER for an id that is not in the
+ * vocabulary
  */
 export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string): number[] {
   if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {

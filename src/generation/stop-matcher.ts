@@ -1,12 +1,12 @@
 // Finds stop sequences in a text that arrives in pieces, and holds back no more than the beginning of a possible stop
-// sequence. A sequence is found at its last character, so the result does not depend on how the text is cut into pieces.
-// Called by request.ts.
+// sequence. A sequence is found at its last character, so the result does not depend on how the text is cut into
+// pieces. Called by request.ts.
 
 export class StopMatcher {
   readonly #stops: readonly string[];
   /**
-   * For each sequence and each length of a matched prefix: the length of the longest shorter prefix that this prefix ends
-   * with (Knuth, Morris and Pratt 1977).
+   * For each sequence and each length of a matched prefix: the length of the longest shorter prefix that this prefix
+   * ends with (Knuth, Morris and Pratt 1977).
    */
   readonly #fallbacks: readonly Int32Array[];
   /** For each sequence, the length of its longest prefix that the text so far ends with. */
@@ -45,7 +45,6 @@ export class StopMatcher {
   end(): string {
     const held = this.#held;
     this.#held = '';
-    this.#matched.fill(0);
     return held;
   }
 

@@ -1,16 +1,16 @@
-// The metadata of a model with typed getters, under the keys of GGUF whatever format its files have. A getter checks the
-// type, and names the key in its error; what a key means is up to the callers: the tokenizers and the architectures.
+// The metadata of a model with typed getters, by the keys of GGUF for both formats of checkpoints. A getter checks the
+// type and names the key in its error. What a key means is up to the callers: the tokenizers and the architectures.
 import { type ErrorCode, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
 import type { StringList } from './string-list.js';
 import type { MetadataValue } from './value-types.js';
 
-/** Read-only map of metadata. Every getter throws ERR_MODEL_FILE when its key is absent (and no fallback given). */
+/** A read-only map. Every getter throws ERR_MODEL_FILE for a wrong type, or for a missing key without a fallback. */
 export class ModelMetadata {
   readonly #values: ReadonlyMap<string, MetadataValue>;
   readonly #path: string;
 
-  /** @param path of the model, with which messages begin */
+  /** @param path of the model, with which error messages begin */
   constructor(values: Iterable<readonly [string, MetadataValue]>, path: string) {
     this.#values = new Map(values);
     this.#path = path;
@@ -24,22 +24,24 @@ export class ModelMetadata {
     return this.#values.has(key);
   }
 
-  /** The value with its type in the file, or `undefined`. */
+  /** The value of a key with its type in the file, or undefined. */
   get(key: string): MetadataValue | undefined {
     return this.#values.get(key);
   }
 
-  /** An error about a key's value, for those who know what it means: `error('a.b', 'must be even')`. */
+  /**
+   * An error about a key's value, for callers that check its meaning: `throw metadata.error('a.b', 'must be even')`.
+   */
   error(key: string, problem: string, code: ErrorCode = 'ERR_MODEL_FILE'): TesseraeError {
     return new TesseraeError(code, `${this.#path}: metadata key ${quote(key)} ${problem}`);
   }
 
-  /** A copy in which a key has another value. */
+  /** A copy with another value for a key. */
   with(key: string, value: MetadataValue): ModelMetadata {
     return new ModelMetadata(new Map(this.#values).set(key, value), this.#path);
   }
 
-  /** In the order of the file. */
+  /** The entries in the order of the file. */
   [Symbol.iterator](): IterableIterator<[string, MetadataValue]> {
     return this.#values[Symbol.iterator]();
   }
@@ -56,7 +58,7 @@ export class ModelMetadata {
     return entry.type === 'bool' ? entry.value : this.#mismatch(key, 'a bool', entry);
   }
 
-  /** Any float or integer type, as a number. Integers beyond 2^53 are refused. */
+  /** A number of any type. Integers beyond 2^53 are refused. */
   number(key: string, fallback?: number): number {
     const entry = this.#require(key, fallback);
     if (entry === undefined) return fallback as number;
@@ -64,7 +66,7 @@ export class ModelMetadata {
     return integerOf(entry) ?? this.#mismatch(key, 'a number', entry);
   }
 
-  /** Any integer type whose value is a safe integer of at least 0, as counts, sizes and token ids are. */
+  /** An integer of any type, from 0 to 2^53 - 1: a count, a size or a token id. */
   count(key: string, fallback?: number): number {
     const entry = this.#require(key, fallback);
     if (entry === undefined) return fallback as number;

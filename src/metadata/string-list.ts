@@ -1,6 +1,6 @@
-// A list of strings as UTF-8 in one piece of memory. A vocabulary of a hundred thousand JavaScript strings costs the
-// garbage collector pauses of over 10 ms while it is read; this costs none. Called by the reader, the writer and the
-// tokenizers.
+// A list of strings as UTF-8 in one buffer. A vocabulary of a hundred thousand JavaScript strings would cause garbage
+// collection pauses of over 10 ms while it is read; this causes none. Called by readers and writers of checkpoints and
+// by the tokenizers.
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -11,7 +11,7 @@ export class StringList implements Iterable<string> {
   /** String i is bytes[offsets[i], offsets[i + 1]). */
   readonly offsets: Uint32Array;
 
-  /** @param offsets one more than there are strings; the last one is where the bytes end */
+  /** @param offsets where each string begins, then where the last one ends */
   constructor(bytes: Uint8Array, offsets: Uint32Array) {
     this.length = offsets.length - 1;
     this.bytes = bytes.subarray(0, offsets[this.length]);

@@ -1,13 +1,13 @@
-// The metadata value types of GGUF (ggml docs/gguf.md): their codes, sizes, and how JavaScript holds them.
-// Used by the reader and the writer alike, so that a file read and written again keeps its types.
+// The types of metadata values in GGUF (ggml docs/gguf.md): their codes and sizes, and how they are held in JavaScript.
+// Shared by reader and writer, so that a file keeps its types when it is read and written again.
 import type { StringList } from './string-list.js';
 
-/** Types of one metadata number, by their name in this library. */
+/** The types of a number that JavaScript holds as a number. */
 export type NumberType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64';
 export type BigIntType = 'u64' | 'i64';
 export type ScalarType = NumberType | BigIntType | 'bool';
 
-/** Arrays of numbers are typed arrays; an array of bools is one byte each, 0 or 1. */
+/** How an array is held, by the type of its elements. Bools are one byte each, 0 or 1. */
 export interface ArrayOf {
   u8: Uint8Array;
   i8: Int8Array;
@@ -28,7 +28,7 @@ export type MetadataArray = {
   [E in ElementType]: { readonly type: 'array'; readonly element: E; readonly value: ArrayOf[E] };
 }[ElementType];
 
-/** One metadata value with the type that it has in the file. 64-bit integers are always bigints. */
+/** One metadata value with its type in the file. 64-bit integers are always bigints. */
 export type MetadataValue =
   | { readonly type: NumberType; readonly value: number }
   | { readonly type: BigIntType; readonly value: bigint }
@@ -36,7 +36,7 @@ export type MetadataValue =
   | { readonly type: 'string'; readonly value: string }
   | MetadataArray;
 
-/** Names by the code in the file. */
+/** The names of the types; the index is the code in the file. */
 export const valueTypeNames = [
   'u8',
   'i8',

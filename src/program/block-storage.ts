@@ -1,5 +1,5 @@
-// A block of shared memory that belongs to no pool and is never released: constants of programs, and the page tables of
-// models. No tensor that a user can reach shares its buffer. Garbage collection frees it with the last reference.
+// The storage of constants of programs and of the page tables of models: shared memory that belongs to no pool and is never
+// released; garbage collection frees it. Its buffer contains no tensor that callers can reach.
 import type { Storage } from '../tensor/memory/storage.js';
 
 export class BlockStorage implements Storage {
@@ -12,8 +12,8 @@ export class BlockStorage implements Storage {
   #pins = 0;
 
   /**
-   * @param bytes a 64-byte aligned view, and its address
-   * @param owner the pool beside whose tensors ops accept it
+   * @param bytes a 64-byte aligned view of shared memory; `address` is its address
+   * @param owner the pool with whose tensors ops accept it
    */
   constructor(bytes: Uint8Array, address: number, owner?: object) {
     this.sizeBytes = bytes.byteLength;
@@ -23,7 +23,7 @@ export class BlockStorage implements Storage {
     this.byteOffset = bytes.byteOffset;
   }
 
-  /** Whether a program runs on the bytes. */
+  /** Whether a running program uses the bytes. */
   get isPinned(): boolean {
     return this.#pins > 0;
   }

@@ -1,5 +1,5 @@
-// A recorded program as the team runs it: records and counters in shared memory, with the list of what it touches.
-// Writes the layout of native/core/op.h and control.h. Owns no tensors: the engine pins and places them.
+// A recorded program as the team runs it: its records and counters in shared memory, in the layout of native/core/op.h
+// and control.h, and the list of storages that it accesses. Owns none of them: the runner pins them for each run.
 import { TesseraeError } from '../base/errors.js';
 import type { Addon, NativeFailure } from '../native/addon.js';
 import { KernelStatus } from '../native/addon.js';
@@ -11,30 +11,31 @@ import { type StepSummary, summarize } from './profile.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
-/** A pointer into the arena: which 8-byte word of the block, and the offset from the arena's start. */
+/** A pointer into the arena. */
 interface ArenaPointer {
+  /** Index of its first 32-bit word in the block. */
   readonly word: number;
+  /** Offset from the arena's start. */
   readonly byteOffset: number;
 }
 
-// What a thread of this class of machine does per nanosecond, roughly: decides only where a program runs, never what
-// it computes.
+// Rough speed of one thread. The estimates below decide only which threads run a program, never what it computes.
 const flopsPerNs = 60;
 const bytesPerNs = 15;
-/** Handing a program to the team costs about this much; below it the calling thread is faster. */
+/** Cost of handing a program to the team: the calling thread alone computes a shorter program faster. */
 const shareFromNs = 20_000;
-/** Up to here the calling thread works on a shared program too: it begins at once, and need not be told of the end. */
+/** The calling thread assists with shorter programs: it can begin at once, and notices the end without a message. */
 const assistBelowNs = 700_000;
-/** For no longer than this. Fast machines are done long before. */
+/** The longest time for which it does. Fast machines are done long before. */
 const assistUs = 400;
-/** The same where it would be one thread more than the workers: only for what is over before a worker is awake. */
+/** The same if the workers leave CPUs free: only for programs that would end before a worker is awake. */
 const extraAssistBelowNs = 150_000;
-/** Where workers must be woken first it works on any program whose tiles are no longer than this, until they are up. */
+/** If all workers must be woken, it assists with any program whose tiles are at most this long, until they are awake. */
 const longestOwnTileNs = 300_000;
 const wakeAssistUs = 150;
-/** What a call costs beside its work. */
+/** Overhead of a call. */
 const callNs = 500;
-/** Records written between two chances to rest. */
+/** Records that are written between two yields. */
 const recordsPerSlice = 32;
 
 export class CompiledProgram implements TeamProgram {
@@ -42,21 +43,21 @@ export class CompiledProgram implements TeamProgram {
   readonly width: number;
   /** The kernel of each step. */
   readonly kernels: readonly string[];
-  /** What a profile tells of each step. The steps themselves are not kept: they would keep their tensors alive. */
+  /** What a profile reports of each step. The steps themselves are not kept, because they keep their tensors alive. */
   readonly steps: readonly StepSummary[];
   readonly flops: number;
-  /** Bytes of scratch memory that a run needs for temporaries, at 64-byte alignment. */
+  /** Bytes of memory that a run needs for temporaries, at 64-byte alignment. */
   readonly arenaBytes: number;
-  /** Everything that it touches but does not hold: inputs, weights, outputs. */
+  /** The storages that it accesses outside the arena: inputs, weights, outputs. */
   readonly externals: readonly Storage[];
-  /** Small enough to be computed at once on the calling thread. */
+  /** Whether the calling thread computes it alone, before the call returns. */
   readonly isTiny: boolean;
-  /** How long the calling thread alone takes for it, roughly. */
+  /** The estimated time that the calling thread takes for it alone. */
   readonly inlineNs: number;
   readonly assistUs: number;
   readonly extraAssistUs: number;
   readonly wakeAssistUs: number;
-  /** What {@link placeTrace} needs. */
+  /** Size of the memory for {@link placeTrace}. */
   readonly traceBytes: number;
   readonly #words: Uint32Array;
   readonly #traceWord: number;
@@ -87,7 +88,7 @@ export class CompiledProgram implements TeamProgram {
     this.#traceWord = addon.layout.headerTraceBytes / 4;
   }
 
-  /** Plans and writes a program. A generator, so that long programs can be compiled in slices. */
+  /** Plans and writes a program. A generator, so that a long program can be compiled in slices. */
   static *compile(addon: Addon, steps: readonly Step[]): Generator<void, CompiledProgram> {
     const arenaBytes = planArena(steps);
     yield;
@@ -104,21 +105,21 @@ export class CompiledProgram implements TeamProgram {
     return program;
   }
 
-  /** Tells the program where its arena is. Not while it runs. */
+  /** Sets the address of the arena. Not while the program runs. */
   placeArena(address: number): void {
     if (address === this.#arenaAddress) return;
     this.#arenaAddress = address;
     for (const { word, byteOffset } of this.#arenaPointers) this.#writeWord(word, address + byteOffset);
   }
 
-  /** Tells the program where its runs write who computed which tile when; 0 for nowhere. Not while it runs. */
+  /** Sets the address of the trace that its runs write; 0 for no trace. Not while the program runs. */
   placeTrace(address: number): void {
     this.#writeWord(this.#traceWord, address);
   }
 
   describeFailure(failure: NativeFailure): Error {
     const kernel = this.kernels[failure.op] ?? `op ${failure.op}`;
-    // As the API spells it: of the kernels that can fail each is named for its op.
+    // The op's name in the API: each kernel that can fail has the name of its op.
     const op = kernel.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
     if (failure.status === KernelStatus.indexOutOfRange) {
       return new TesseraeError('ERR_INDEX', 'an index is outside the table', { op });
@@ -159,7 +160,7 @@ export class CompiledProgram implements TeamProgram {
     });
   }
 
-  /** Writes a safe integer as 64 bits, two's complement. */
+  /** Writes a safe integer as 64 bits in two's complement. */
   #writeWord(word: number, value: number): void {
     this.#words[word] = value >>> 0;
     this.#words[word + 1] = Math.floor(value / 2 ** 32);

@@ -1,5 +1,5 @@
-// The parameters of one op record: 8-byte words in the order of the kernel's parameter struct. Pointers stay symbolic
-// (storage and byte offset) until the program is placed in memory. Written by ops, encoded by the compiler.
+// The parameters of one op record: 8-byte words in the order of the kernel's parameter struct. Pointers are symbolic
+// (storage and byte offset) until the program is compiled. Ops write them, compiled-program.ts encodes them.
 import { dtypes } from '../tensor/elements/dtype.js';
 import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -12,7 +12,7 @@ export type ParamWord =
 export class ParamWriter {
   readonly words: ParamWord[] = [];
 
-  /** An int64_t field; a boolean becomes 0 or 1. */
+  /** Appends an int64_t; a boolean becomes 0 or 1. */
   int(value: number | boolean): this {
     this.words.push(Number(value));
     return this;
@@ -28,7 +28,7 @@ export class ParamWriter {
     return this;
   }
 
-  /** The address of the tensor's first element; null for undefined. */
+  /** Appends the address of the tensor's first element; null for undefined. */
   pointer(tensor: Tensor | undefined): this {
     if (tensor === undefined) this.words.push(0);
     else {
@@ -38,7 +38,7 @@ export class ParamWriter {
     return this;
   }
 
-  /** The element type's code. */
+  /** Appends the code of the tensor's element type. */
   dtype(tensor: Tensor): this {
     return this.int(dtypes[tensor.dtype].code);
   }

@@ -1,5 +1,5 @@
-// Plans a recorded program: which steps must wait for which, and where the temporaries lie in the arena. Pure
-// functions; called by the compiler alone.
+// Plans a recorded program: where its temporaries are in the arena, which steps wait for which, and how many tiles can be
+// computed at the same time. Called by compiled-program.ts alone. Pure, except that planArena sets `arenaOffset`.
 import { byteExtent } from '../tensor/layout/layout.js';
 import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -8,24 +8,24 @@ import { TemporaryStorage } from './temporary-storage.js';
 
 const alignmentBytes = 64;
 
-/** The first and the last step that touch a temporary. */
+/** The lifetime of a temporary: the first and the last step that access it. */
 interface Life {
   readonly first: number;
   last: number;
 }
 
-/** Arena bytes that a temporary has been given. */
+/** The range of arena bytes of one temporary. */
 interface Placed {
   readonly start: number;
   readonly end: number;
-  /** The life that last met it. */
+  /** The last life in whose result of metBy() it is, so that no result contains it twice. */
   metBy: Life | undefined;
 }
 
 /**
- * Gives every temporary that is not backed by memory of its own an offset in the arena, such that two temporaries
- * share bytes only if one is dead before the other is born. Largest first, each at the lowest offset that is free for
- * its whole life (Pisarchyk and Lee 2020, "greedy by size"). Returns the arena's size in bytes.
+ * Gives each temporary without memory of its own an offset in the arena. Two temporaries share bytes only if the life of
+ * one ends before that of the other begins. Places the largest first, each at the lowest offset that is free for its whole
+ * life (Pisarchyk and Lee 2020, "greedy by size"). Returns the arena's size in bytes.
  */
 export function planArena(steps: readonly Step[]): number {
   const lives = new Map<TemporaryStorage, Life>();
@@ -34,7 +34,7 @@ export function planArena(steps: readonly Step[]): number {
     for (const tensor of reads) noteUse(lives, tensor.storage, index);
     for (const tensor of writes) noteUse(lives, tensor.storage, index);
   }
-  // By step: what is placed already and alive then. Lives are short, so that few of them meet.
+  // For each step, the placed temporaries that are alive then. Lives are short, so these lists are short.
   const alive: Placed[][] = steps.map(() => []);
   let arenaBytes = 0;
   const largestFirst = [...lives].sort(([a], [b]) => b.sizeBytes - a.sizeBytes);
@@ -60,7 +60,7 @@ function noteUse(lives: Map<TemporaryStorage, Life>, storage: Storage, index: nu
   else life.last = index;
 }
 
-/** What is alive at a step of this life, by its place in the arena. */
+/** The placed temporaries that are alive at any step of this life, sorted by their offsets. */
 function metBy(life: Life, alive: readonly (readonly Placed[])[]): Placed[] {
   const met: Placed[] = [];
   for (let step = life.first; step <= life.last; step++) {
@@ -73,7 +73,7 @@ function metBy(life: Life, alive: readonly (readonly Placed[])[]): Placed[] {
   return met.sort((a, b) => a.start - b.start);
 }
 
-/** Bytes that a step touches, within the arena (`space` undefined) or within a storage of its own. */
+/** A range of bytes that a step accesses: in the arena (`space` is undefined) or in another storage. */
 interface Window {
   readonly space: Storage | undefined;
   readonly start: number;
@@ -81,10 +81,9 @@ interface Window {
 }
 
 /**
- * For each step the number of leading steps that must be complete before it may start: one more than the last earlier
- * step that writes what it touches, or reads what it writes. Never less than for the step before it, since workers take
- * steps in order and look no further than to the first that must wait. Called after planArena, so that temporaries
- * which share arena bytes count as the same memory.
+ * For each step the number of leading steps that must be complete before it may start: up to the last earlier step that
+ * writes what it accesses, or reads what it writes. The numbers never fall, because workers take steps in order and stop
+ * at the first one that must wait. Call it after planArena: temporaries that share arena bytes count as the same memory.
  */
 export function planOrder(steps: readonly Step[]): number[] {
   const reads = steps.map((step) => windowsOf(step.reads));
@@ -107,7 +106,7 @@ export function planOrder(steps: readonly Step[]): number[] {
   });
 }
 
-/** The most tiles that can be computed at the same time, given the order: those of all steps open at one moment. */
+/** The most tiles that can be computed at the same time: those of all steps that may run at the same moment. */
 export function planWidth(steps: readonly Step[], order: readonly number[]): number {
   let width = 0;
   for (let complete = 0; complete < steps.length; complete++) {
@@ -120,7 +119,7 @@ export function planWidth(steps: readonly Step[], order: readonly number[]): num
   return width;
 }
 
-/** Tensors without elements touch nothing. */
+/** Tensors without elements have no range. */
 function windowsOf(tensors: readonly Tensor[]): Window[] {
   const windows: Window[] = [];
   for (const tensor of tensors) {

@@ -1,5 +1,5 @@
-// What a traced run was spent on: a row for each step, from the entries that the executor wrote for each tile
-// (TileTrace in native/core/control.h). Pure functions; called by Program.
+// Evaluates a traced run: a row for each step, from the entries that the executor wrote for each tile (TileTrace in
+// native/core/control.h). Pure functions; called by Program.
 import { dtypes } from '../tensor/elements/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Step } from './recorder.js';
@@ -10,28 +10,26 @@ export interface TileSpan {
   readonly step: number;
   /** Index of the tile within its step. */
   readonly tile: number;
-  /** The worker that computed it; `threads` stands for the calling thread, which computes tiny programs itself. */
+  /** The worker that computed it; the number of threads if it was the calling thread. */
   readonly seat: number;
   readonly startNs: number;
   readonly endNs: number;
 }
 
 export interface StepProfile {
-  /** As in {@link Program.kernels}. */
+  /** Its name, as in {@link Program.kernels}. */
   readonly kernel: string;
   readonly tiles: number;
   readonly flops: number;
-  /**
-   * What its operands' and results' elements take, each counted once. A step that reads rows by number counts the whole
-   * table.
-   */
+  /** Size of its operands, each element counted once. A step that reads rows by index counts the whole table. */
   readonly bytesRead: number;
+  /** Size of its results. */
   readonly bytesWritten: number;
-  /** Time spent in its tiles, summed over all threads. */
+  /** Time in its tiles, summed over all threads. */
   readonly threadNs: number;
   /**
    * Its part of the run's wall time: each moment is divided evenly among the tiles that are computed at that moment. So
-   * `flops / wallNs` are GFLOPS of the whole team, and `bytesRead + bytesWritten` over it GB/s.
+   * `flops / wallNs` is the speed of the whole team in GFLOPS, and `(bytesRead + bytesWritten) / wallNs` in GB/s.
    */
   readonly wallNs: number;
   /** `wallNs` as a share of the run's. */
@@ -41,27 +39,27 @@ export interface StepProfile {
 export interface ProgramProfile {
   /** Worker threads of the engine. */
   readonly threads: number;
-  /** Runs measured; everything below is of the one whose wall time is the median (of two, the shorter). */
+  /** Number of measured runs. All that follows is from the one with the median wall time (of two, the shorter). */
   readonly runs: number;
-  /** From the call to its end. */
+  /** Time from the call to its end. */
   readonly wallNs: number;
-  /** Wall time in which no tile was computed: the hand-over. With the steps' `wallNs` it adds up to the run's. */
+  /** Wall time in which no tile was computed: the hand-over. The sum with `wallNs` of all steps is the run's `wallNs`. */
   readonly idleNs: number;
   /** In the order of the program. */
   readonly steps: readonly StepProfile[];
-  /** Every tile of the program once, step by step: a time-line of who computed what when. */
+  /** Every tile of the program, step by step, with the worker and the times. */
   readonly tiles: readonly TileSpan[];
 }
 
 export interface PeakedStep extends StepProfile {
-  /** Its flops per wall time, of the peak. */
+  /** Its speed, flops per wall time, as a share of the FMA peak. */
   readonly peakShare: number;
 }
 
-/** With what the workers can give at most. */
+/** A profile with the FMA peak of the workers. */
 export interface PeakedProfile extends ProgramProfile {
   readonly steps: readonly PeakedStep[];
-  /** FMA peak of the engine's kernel set on all its workers, as probed when the engine first profiled. */
+  /** FMA peak of the engine's kernel set on all its workers, measured at the engine's first profile. */
   readonly peakGflops: number;
 }
 
@@ -73,14 +71,14 @@ export function withPeak(profile: ProgramProfile, peakGflops: number): PeakedPro
   return { ...profile, steps, peakGflops };
 }
 
-/** What a profile needs to know of a step. Holds no tensor. */
+/** The properties of a step that a profile needs, without its tensors. */
 export type StepSummary = Pick<StepProfile, 'kernel' | 'tiles' | 'flops' | 'bytesRead' | 'bytesWritten'>;
 
 export function summarize({ kernel, tiles, flops, reads, writes }: Step): StepSummary {
-  return { kernel, tiles, flops, bytesRead: bytesOf(reads), bytesWritten: bytesOf(writes) };
+  return { kernel, tiles, flops, bytesRead: countBytes(reads), bytesWritten: countBytes(writes) };
 }
 
-/** One run: when it was called and when it ended, on the clock of the entries, and the entries as 64-bit words. */
+/** One run: its start and end on the clock of the trace, and the entries of the trace as 64-bit words. */
 export interface TracedRun {
   readonly startedNs: bigint;
   readonly endedNs: bigint;
@@ -89,14 +87,14 @@ export interface TracedRun {
 
 const wordsPerTile = 3;
 
-/** The run whose wall time is the median, the shorter one of two. */
+/** The run with the median wall time; of two, the shorter. */
 export function medianRun(runs: readonly TracedRun[]): TracedRun {
   const length = ({ startedNs, endedNs }: TracedRun) => Number(endedNs - startedNs);
   const sorted = [...runs].sort((a, b) => length(a) - length(b));
   return sorted[Math.floor((sorted.length - 1) / 2)] as TracedRun;
 }
 
-/** The entries of a run, in the order of the steps. */
+/** The tiles of a run, in the order of the steps. */
 export function spansOf(steps: readonly StepSummary[], { startedNs, words }: TracedRun): TileSpan[] {
   const spans: TileSpan[] = [];
   steps.forEach(({ tiles }, step) => {
@@ -114,7 +112,7 @@ export function spansOf(steps: readonly StepSummary[], { startedNs, words }: Tra
   return spans;
 }
 
-/** The rows of a run. */
+/** The profile of a run. */
 export function profileRun(
   steps: readonly StepSummary[],
   run: TracedRun,
@@ -133,7 +131,7 @@ export function profileRun(
   return { threads, runs, wallNs, idleNs, steps: rows, tiles };
 }
 
-/** Divides each moment evenly among the tiles computed at it, and adds up the parts of each step. */
+/** Divides each moment evenly among the tiles that are computed at that moment, and sums up the parts of each step. */
 function divideWall(tiles: readonly TileSpan[], steps: number): number[] {
   const walls = new Array<number>(steps).fill(0);
   const bounds = tiles.flatMap((span, index) => [
@@ -141,7 +139,7 @@ function divideWall(tiles: readonly TileSpan[], steps: number): number[] {
     { at: span.endNs, index, isStart: false },
   ]);
   bounds.sort((a, b) => a.at - b.at);
-  // Advances by 1/n of the time that passes while n tiles are computed: a tile's part is what it advanced meanwhile.
+  // Advances by 1/n of the time while n tiles are computed: a tile's part is the advance between its start and its end.
   let clock = 0;
   let last = 0;
   let active = 0;
@@ -159,8 +157,8 @@ function divideWall(tiles: readonly TileSpan[], steps: number): number[] {
   return walls;
 }
 
-/** Elements that an expanded dimension repeats are counted once. */
-function bytesOf(tensors: readonly Tensor[]): number {
+/** Size of the tensors' elements; those that an expanded dimension repeats are counted once. */
+function countBytes(tensors: readonly Tensor[]): number {
   let bytes = 0;
   for (const { dtype, shape, strides } of tensors) {
     let elements = dtypes[dtype].sizeBytes;

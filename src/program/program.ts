@@ -1,5 +1,5 @@
-// A recorded program as its user sees it: replayed as often as wanted, without recording or allocating again.
-// Made by the engine.
+// A recorded program as callers use it: it can be run any number of times without recording or allocating again. Made by
+// engine.program (src/ops/calls/program-recording.ts).
 import { TesseraeError } from '../base/errors.js';
 import { checkKeys, checkPositive, checkSignal } from '../base/options.js';
 import type { Storage } from '../tensor/memory/storage.js';
@@ -14,27 +14,27 @@ export interface RunOptions {
 }
 
 export interface ProfileOptions extends RunOptions {
-  /** How often to run the program; 5 by default. */
+  /** Number of runs to measure; 5 by default. */
   readonly runs?: number | undefined;
 }
 
 const defaultProfileRuns = 5;
 
-/** What a program holds from its making to its disposal. */
+/** The memory that a program keeps until its disposal. */
 export interface ProgramMemory {
-  /** Every tensor that the program reads or writes. Held, so that none is garbage-collected between two runs. */
+  /** Every tensor that the program reads or writes, so that none is garbage-collected between two runs. */
   readonly tensors: readonly Tensor[];
   readonly arena: Storage | undefined;
-  /** Gives back the arena and the memory of inputs and outputs. Called once, while nothing runs. */
+  /** Gives back the arena and the memory of inputs and outputs. Called once, when no run is in progress. */
   release(): void;
 }
 
 /**
- * A list of ops over fixed tensors. Fill the inputs, `await run()`, read the outputs. Owns its inputs, outputs and
- * intermediate memory until {@link dispose}; tensors of others that it reads (weights) stay theirs and must outlive it.
+ * A list of ops on fixed tensors. Fill the inputs, `await run()`, read the outputs. Owns its inputs, outputs and
+ * intermediate memory until {@link dispose}. It does not own other tensors that it reads (weights); they must outlive it.
  */
 export class Program<T = unknown> {
-  /** What the recording function returned: the program's inputs and outputs, by the names given there. */
+  /** What the recording function returned: the program's inputs and outputs, under the names that it gave them. */
   readonly tensors: T;
   readonly #compiled: CompiledProgram;
   readonly #runner: Runner;
@@ -65,14 +65,14 @@ export class Program<T = unknown> {
     return this.#compiled.flops;
   }
 
-  /** Bytes of intermediate tensors, after sharing between those that live at different times. */
+  /** Bytes for intermediate tensors; those that are alive at different times share memory. */
   get arenaBytes(): number {
     return this.#compiled.arenaBytes;
   }
 
   /**
-   * Computes all outputs from the inputs as they are now. One run at a time.
-   * @throws TesseraeError ERR_BUSY while a run is on, ERR_DISPOSED, ERR_ENGINE_CLOSED, ERR_INDEX, ERR_WORKER_LOST;
+   * Computes all outputs from the current inputs. One run at a time.
+   * @throws TesseraeError ERR_BUSY during another run, ERR_DISPOSED, ERR_ENGINE_CLOSED, ERR_INDEX, ERR_WORKER_LOST;
    * AbortError when the signal fires
    */
   run(options?: RunOptions): Promise<void> {
@@ -89,7 +89,7 @@ export class Program<T = unknown> {
 
   /**
    * @internal See {@link Engine.profile}.
-   * @param runner the engine's, which must be the one that the program was recorded for
+   * @param runner the engine's; the program must have been recorded for this engine
    */
   async profile(runner: Runner, options: ProfileOptions): Promise<ProgramProfile> {
     const op = 'profile';
@@ -129,7 +129,7 @@ export class Program<T = unknown> {
     if (this.#run.running) throw new TesseraeError('ERR_BUSY', 'the program is running; await its last run first');
   }
 
-  /** Frees the program's memory; a run in progress keeps it to its end. */
+  /** Frees the program's memory; a run in progress keeps it until it ends. */
   dispose(): void {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the program was disposed twice');
     this[Symbol.dispose]();

@@ -1,4 +1,4 @@
-// Collects the steps of a program while ops record themselves. Pure bookkeeping: nothing is placed or run here.
+// Collects the steps of a program while ops record themselves. Places and runs nothing.
 
 import type { BlockSizes } from '../machine/block-sizes.js';
 import type { ProductTraits } from '../native/addon.js';
@@ -8,25 +8,29 @@ import { Tensor } from '../tensor/tensor.js';
 import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
-/** The team, which the calling thread may assist, or its workers alone. */
+/** Who computes a step: the team, which the calling thread may assist, or the workers alone. */
 export type StepOwner = 'team' | 'workers';
 
-/** What an op says of one step: which kernel, in how many tiles, and what it touches. */
+/** One step as an op describes it: the kernel, the number of tiles, the tensors that it reads and writes. */
 export interface StepDescription {
-  /** Spelled as in native/kernels/table.def. */
+  /** The kernel's name in native/kernels/table.def. */
   readonly kernel: string;
-  /** How many tiles; a step with none is left out (an empty result). */
+  /** Number of tiles; a step without tiles (an empty result) is left out. */
   readonly tiles: number;
   /** Floating-point operations of the whole step. */
   readonly flops: number;
-  /** Who must compute it, however little it is; without it whoever is thought to be fastest does. */
+  /** Who must compute the step, however short it is. By default whoever is estimated to be fastest. */
   readonly by?: StepOwner | undefined;
-  /** Its last parameter, undefined as it is recorded, can say where the result goes in 8 bits too: see quantized-rows.ts. */
+  /**
+   * Whether the kernel can write its result in 8 bits as well. Its last parameter, recorded as null, is then the address of
+   * that second output (src/ops/quantized/quantized-rows.ts).
+   */
   readonly quantizes?: boolean | undefined;
   readonly reads: readonly (Tensor | undefined)[];
   readonly writes: readonly Tensor[];
 }
 
+/** A recorded step: its description with the parameters of the kernel. */
 export interface Step {
   readonly kernel: string;
   readonly tiles: number;
@@ -43,13 +47,13 @@ export type RecorderOptions = Pick<Recorder, 'threads' | 'blockSizes' | 'product
 export class Recorder {
   readonly steps: Step[] = [];
   readonly temporaries = new Set<TemporaryStorage>();
-  /** How many workers the tiles should keep busy. Results never depend on it. */
+  /** Number of workers that the tiles should keep busy. Results never depend on it. */
   readonly threads: number;
-  /** How matrix products are cut. Results never depend on it. */
+  /** The block sizes of matrix products. Results never depend on them. */
   readonly blockSizes: BlockSizes;
-  /** How the kernels compute them. */
+  /** Properties of the kernel set that affect the choice of tiles. */
   readonly products: ProductTraits;
-  /** One f32 zero. */
+  /** A tensor of one f32 zero. */
   readonly zero: Tensor;
 
   constructor({ threads, blockSizes, products, zero }: RecorderOptions) {
@@ -64,14 +68,14 @@ export class Recorder {
     return tensor.storage instanceof TemporaryStorage && this.temporaries.has(tensor.storage);
   }
 
-  /** A tensor that lives only inside the program; its memory is shared with others that live at other times. */
+  /** A tensor that exists only inside the program. Temporaries that are alive at different times share memory. */
   temporary(shape: readonly number[], dtype: DType = 'f32'): Tensor {
     const storage = new TemporaryStorage(elementCount(shape) * dtypes[dtype].sizeBytes);
     this.temporaries.add(storage);
     return new Tensor({ dtype, shape, storage });
   }
 
-  /** Appends a step. `write` gives the parameters in the order of the kernel's struct. */
+  /** Appends a step. `write` writes the parameters in the order of the kernel's struct. */
   emit(step: StepDescription, write: (params: ParamWriter) => void): void {
     if (step.tiles === 0) return;
     const writer = new ParamWriter();
@@ -88,7 +92,7 @@ export class Recorder {
     });
   }
 
-  /** The last step writes one more tensor, whose address takes the place of its last parameter. */
+  /** Adds an output to the last step; the tensor's address replaces the step's last parameter. */
   addOutput(tensor: Tensor): void {
     const step = this.steps.pop() as Step;
     const { words } = new ParamWriter().pointer(tensor);

@@ -1,5 +1,5 @@
-// Runs compiled programs: keeps their tensors in place, lends them an arena, and chooses between the team and the
-// calling thread. Used by one-shot calls and recorded programs alike.
+// Runs compiled programs: pins their storages, provides an arena, and chooses between the team and the calling thread.
+// Used by one-shot calls and by recorded programs.
 import { AbortError } from '../base/errors.js';
 import type { Team } from '../team/team.js';
 import { TeamRun } from '../team/team-run.js';
@@ -8,22 +8,22 @@ import type { TensorPool } from '../tensor/tensor-pool.js';
 import type { CompiledProgram } from './compiled-program.js';
 
 export interface ProgramRunOptions {
-  /** Memory for temporaries that is the owner's; without it some is rented for each run. */
+  /** Memory for temporaries; without it, each run rents some. */
   readonly arena?: Storage | undefined;
   /** Called at the end of each run, before its promise settles. */
   readonly onEnd?: (failed: boolean) => void;
 }
 
 /**
- * A program as one owner runs it: one run at a time, as often as wanted. Kept from run to run, so that a repeated run
- * makes hardly more objects than its promise.
+ * The runs of a program by one owner, one at a time. The owner keeps it, so that a repeated run makes few objects besides
+ * its promise.
  */
 export class ProgramRun extends TeamRun {
   readonly program: CompiledProgram;
-  /** A run is on: until it has ended there can be no other. */
+  /** Whether a run is in progress; no other can begin meanwhile. */
   running = false;
   readonly #options: ProgramRunOptions;
-  #lent: PooledStorage | undefined;
+  #rented: PooledStorage | undefined;
   #result: unknown;
   #resolve: (result: unknown) => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -34,22 +34,22 @@ export class ProgramRun extends TeamRun {
     this.#options = options;
   }
 
-  /** @internal Pins the operands and places the arena. When it throws, nothing has begun. */
+  /** @internal Pins the operands and places the arena. If it throws, nothing has changed. */
   begin(pool: TensorPool): void {
     const { program } = this;
     const { arena } = this.#options;
     pinAll(program.externals);
     try {
-      if (program.arenaBytes > 0 && arena === undefined) this.#lent = pool.rent(program.arenaBytes);
-      program.placeArena((arena ?? this.#lent)?.address ?? 0);
+      if (program.arenaBytes > 0 && arena === undefined) this.#rented = pool.rent(program.arenaBytes);
+      program.placeArena((arena ?? this.#rented)?.address ?? 0);
     } catch (error) {
-      this.#letGo();
+      this.#release();
       throw error;
     }
     this.running = true;
   }
 
-  /** @internal What the promise of the run will resolve with. */
+  /** @internal Sets what the promise of the run resolves with. */
   resolveWith(result: unknown): void {
     this.#result = result;
   }
@@ -69,16 +69,16 @@ export class ProgramRun extends TeamRun {
     else this.#reject(error);
   }
 
-  /** @internal Gives back what was lent, and tells the owner. */
+  /** @internal Gives back what the run used, and calls the owner's `onEnd`. */
   end(failed: boolean): void {
-    this.#letGo();
+    this.#release();
     this.running = false;
     this.#options.onEnd?.(failed);
   }
 
-  #letGo(): void {
-    this.#lent?.release();
-    this.#lent = undefined;
+  #release(): void {
+    this.#rented?.release();
+    this.#rented = undefined;
     const { externals } = this.program;
     for (let i = 0; i < externals.length; i++) (externals[i] as Storage).unpin();
   }
@@ -93,23 +93,22 @@ export class Runner {
     this.#pool = pool;
   }
 
-  /** Workers of the team. */
+  /** Number of workers of the team. */
   get threads(): number {
     return this.#team.threads;
   }
 
-  /** Memory for the trace of a program's runs; the caller releases it. */
+  /** Rents memory for the trace of a program's runs; the caller releases it. */
   rentTrace(program: CompiledProgram): PooledStorage {
     return this.#pool.rent(program.traceBytes);
   }
 
   /**
-   * Runs the program once. A tiny one is computed before this returns, on the calling thread: the hand-over would
-   * cost more than the work. Not so when the event loop has not turned for long: promises that are fulfilled at once, one
-   * after the other, would keep it from turning.
+   * Runs the program once. The calling thread computes a tiny program before this returns, because the hand-over would
+   * cost more than the work; but not if it has computed for long in this turn of the event loop (src/team/turn-budget.ts).
    * @param result what the promise resolves with
-   * @throws TesseraeError ERR_ENGINE_CLOSED, ERR_WORKER_LOST, ERR_DISPOSED when an operand's memory was released,
-   * ERR_BUDGET when no arena is to be had, ERR_INDEX; AbortError. The promise rejects with what comes up later.
+   * @throws TesseraeError ERR_ENGINE_CLOSED, ERR_WORKER_LOST, ERR_DISPOSED if an operand's memory was released, ERR_BUDGET
+   * if there is no memory for the arena, ERR_INDEX; AbortError. Later errors reject the promise.
    */
   run<T>(run: ProgramRun, signal: AbortSignal | undefined, result: T): Promise<T> {
     if (signal?.aborted) throw new AbortError(signal.reason);
@@ -133,7 +132,7 @@ export class Runner {
   }
 }
 
-/** Pins all or, when one was released, none. */
+/** Pins all storages; if one was released, none. */
 function pinAll(storages: readonly Storage[]): void {
   let count = 0;
   try {

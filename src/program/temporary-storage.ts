@@ -1,11 +1,11 @@
-// The storage of a tensor that exists only inside a program: it has a size while the program is recorded and gets an
-// address when the program is planned. Made by the recorder, placed by the planner.
+// The storage of a tensor that was made while a program was recorded. It has a size at first. Later, plan.ts gives it an
+// offset in the arena or, for outputs of the program, program-recording.ts gives it memory of its own.
 import { TesseraeError } from '../base/errors.js';
 import type { Storage } from '../tensor/memory/storage.js';
 
 export class TemporaryStorage implements Storage {
   readonly sizeBytes: number;
-  /** Position within the arena once planned; -1 before, and for outputs, which are not in the arena. */
+  /** Offset in the arena once planned; -1 before, and for outputs, which are not in the arena. */
   arenaOffset = -1;
   #backing: Storage | undefined;
   #disposed = false;
@@ -14,7 +14,7 @@ export class TemporaryStorage implements Storage {
     this.sizeBytes = sizeBytes;
   }
 
-  /** Puts an output of the program onto memory of its own. */
+  /** Gives an output of the program memory of its own. */
   back(storage: Storage): void {
     this.#backing = storage;
   }
@@ -39,7 +39,7 @@ export class TemporaryStorage implements Storage {
     return this.#disposed || (this.#backing?.disposed ?? false);
   }
 
-  /** The program is gone. */
+  /** The program was disposed. */
   dispose(): void {
     this.#disposed = true;
   }

@@ -1,19 +1,20 @@
-// Gives positions from the highest key down, of equal ones the lowest position first. Filling it is linear in the number
-// of keys and each one taken logarithmic, so that choosing among few of many never sorts them all. Called by sampler.ts.
+// A heap that gives positions from the highest key down, the lowest position first among equal keys. Filling takes
+// linear time and each take() logarithmic time, so the first few of many candidates are found without sorting all.
+// Called by sampler.ts.
 
 export class CandidateHeap {
   #keys: Float64Array = new Float64Array(0);
-  /** A binary heap in front; behind it, what was taken, the first one last. */
+  /** The heap at the beginning; behind it the taken positions, the first taken one last. */
   #heap = new Int32Array(0);
   #size = 0;
   #count = 0;
 
-  /** How many positions are left. */
+  /** How many positions are left to take. */
   get size(): number {
     return this.#size;
   }
 
-  /** Begins anew with the first `count` of `keys`, which must not change until the last one is taken. */
+  /** Starts over with the first `count` of `keys`, which must not change until the last take(). */
   fill(keys: Float64Array, count: number): this {
     if (this.#heap.length < count) this.#heap = new Int32Array(count);
     this.#keys = keys;
@@ -24,7 +25,7 @@ export class CandidateHeap {
     return this;
   }
 
-  /** Takes the best candidate. */
+  /** Removes and returns the position of the highest key; there must be one. */
   take(): number {
     const heap = this.#heap;
     const best = heap[0] as number;
@@ -35,7 +36,7 @@ export class CandidateHeap {
     return best;
   }
 
-  /** What was taken as number `rank`, from 0 on. */
+  /** The position that the take() number `rank` returned, counted from 0. */
   taken(rank: number): number {
     return this.#heap[this.#count - 1 - rank] as number;
   }

@@ -1,6 +1,5 @@
-// Log probabilities of chosen tokens and of the likeliest alternatives, for the callers who ask for them. Of the model's
-// own distribution: before bias, penalties, formats and temperature. Called by generation.ts.
-
+// Log probabilities of chosen tokens and of the most likely tokens at their place, under the model's own distribution:
+// before bias, penalties, constraint and temperature. Called by generation/request.ts.
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { portableExp } from './portable-exp.js';
 import { portableLog } from './portable-log.js';
@@ -13,10 +12,10 @@ export interface Alternative {
   readonly logprob: number;
 }
 
-/** Natural logarithms of probabilities under softmax(logits), as the model gives them. */
+/** Natural logarithms of probabilities under the softmax of the model's logits. */
 export interface TokenLogprobs {
   readonly logprob: number;
-  /** The most likely tokens, best first; the chosen one may be among them. */
+  /** The most likely tokens, best first; they may include the chosen one. */
   readonly top: readonly Alternative[];
 }
 
@@ -47,6 +46,7 @@ export class LogprobReader {
     this.#alternatives = alternatives;
   }
 
+  /** The log probabilities at a place where `id` was chosen. */
   read(logits: Float32Array, id: number): TokenLogprobs {
     let highest = Number.NEGATIVE_INFINITY;
     for (let i = 0; i < logits.length; i++) if ((logits[i] as number) > highest) highest = logits[i] as number;

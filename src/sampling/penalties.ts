@@ -1,9 +1,9 @@
-// Changes logits before a token is chosen: by the caller's bias, and by penalties for the tokens seen last. Called by the
-// sampler, which owns one for each generation.
+// Changes logits before a token is chosen: adds the caller's bias, and applies penalties to recent tokens. Called by
+// sampler.ts; each sampler owns one instance.
 import { checkPenalties, type PenaltyOptions, usesWindow } from './sampling-options.js';
 
 export class Penalties {
-  /** Whether logits change at all. */
+  /** Whether {@link apply} changes logits at all. */
   readonly active: boolean;
   readonly #repetition: number;
   readonly #presence: number;
@@ -12,10 +12,10 @@ export class Penalties {
   readonly #biases: Float64Array;
   readonly #window: number;
   readonly #usesWindow: boolean;
-  /** The last tokens, as a ring once it is full. */
+  /** The last tokens: a ring buffer once it has the size of the window. */
   #recent = new Int32Array(0);
   #seen = 0;
-  /** How often each token is in the window, by id; and the ids that a call has been at. */
+  /** How often each token is in the window, by id. Negated during {@link apply} for tokens that are done. */
   #counts = new Int32Array(0);
 
   /** @throws TesseraeError ERR_ARGUMENT for an option out of its range */
@@ -32,7 +32,7 @@ export class Penalties {
     this.active = this.#usesWindow || biases.length > 0;
   }
 
-  /** Takes note of a token of the prompt or of the text. */
+  /** Adds a token of the prompt or of the text to the window. */
   accept(id: number): void {
     if (!this.#usesWindow) return;
     if (this.#seen >= this.#recent.length && this.#recent.length < this.#window) this.#grow();
@@ -53,7 +53,7 @@ export class Penalties {
     }
     const used = Math.min(this.#seen, this.#window);
     const counts = this.#counts;
-    // A token is changed where it is met first; its count is negative from there to the end.
+    // A token that is in the window several times is changed once: then its count is negative until the end.
     for (let i = 0; i < used; i++) {
       const id = this.#recent[i] as number;
       const count = counts[id] as number;

@@ -1,11 +1,11 @@
-// A small seeded random number generator with the same numbers on every machine: xoshiro128** 1.1 (Blackman and
-// Vigna, "Scrambled linear pseudorandom number generators", 2021; public domain), its state filled by splitmix32
-// (the 32-bit variant of Steele, Lea and Flood's SplitMix with MurmurHash3's finalizer). Not for secrets.
+// A seeded random number generator that gives the same numbers on every machine: xoshiro128** 1.1 (Blackman and Vigna,
+// "Scrambled linear pseudorandom number generators", 2021; public domain), seeded by splitmix32 (the 32-bit variant of
+// Steele, Lea and Flood's SplitMix with MurmurHash3's finalizer). Not for secrets. Called by sampler.ts.
 
-/** The largest seed, and the smallest is 0. */
+/** The largest seed; the smallest is 0. */
 export const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
-/** The seed of continuation number `index`, of several that begin from one seed: the next one after each. */
+/** The seed of continuation `index` of several that begin with one seed: seed + index; 0 follows the largest seed. */
 export function nthSeed(seed: number, index: number): number {
   const room = MAX_SEED - seed;
   return index <= room ? seed + index : index - room - 1;
@@ -14,14 +14,14 @@ export function nthSeed(seed: number, index: number): number {
 export class RandomSource {
   readonly #state = new Uint32Array(4);
 
-  /** @param seed an integer from 0 to MAX_SEED; all of its 53 bits count */
+  /** @param seed an integer from 0 to MAX_SEED; all of its 53 bits are used */
   constructor(seed: number) {
     const low = splitmix32(seed >>> 0);
     const high = splitmix32(Math.floor(seed / 2 ** 32));
     this.#state[0] = low();
     this.#state[1] = low();
     this.#state[2] = high();
-    // The state must not be all zero, which the last word prevents.
+    // The state must not be all zero: the last word never is.
     this.#state[3] = high() | 1;
   }
 
@@ -37,7 +37,7 @@ export class RandomSource {
     return result;
   }
 
-  /** A number in [0, 1) of 53 random bits. */
+  /** A number in [0, 1) made of 53 random bits. */
   next(): number {
     const high = this.next32() >>> 5;
     const low = this.next32() >>> 6;

@@ -1,5 +1,5 @@
-// Chooses the next token from logits: greedily, or by seeded sampling. Knows no model and no text. One sampler serves
-// one generation; called by generation.ts.
+// Chooses the next token from logits: the most likely one, or by seeded sampling. It has no model and no text. Each
+// generation has its own sampler; called by generation/request.ts.
 import { TesseraeError } from '../base/errors.js';
 import { CandidateHeap } from './candidate-heap.js';
 import { Penalties } from './penalties.js';
@@ -10,18 +10,18 @@ import { checkSampling, type SamplingOptions } from './sampling-options.js';
 import { TopSelection } from './top-selection.js';
 
 export interface SampleOptions {
-  /** A bit for each id that may be chosen, the lowest of a word first; all of them by default. */
+  /** The ids that may be chosen, a bit each, from the lowest bit of each word up; all by default. */
   readonly allowed?: Uint32Array | undefined;
-  /** What {@link firstHighest} would find, where it is known. */
+  /** What {@link firstHighest} finds, if the caller already has it. */
   readonly mostLikely?: number | undefined;
 }
 
 /**
  * Draws tokens. Its working memory, 12 to 36 bytes for each logit, is allocated at the first draw and kept.
  *
- * The order is fixed, and is that of llama.cpp's default chain: logitBias, penalties, the tokens that a format allows,
- * topK, typicalP, topP, minP, temperature. So the three probabilities are of softmax(logits) at temperature 1, each
- * scaled to sum up to 1 over what the step before has left. Of equal logits, the lower id counts as the more likely one.
+ * The order of the steps is fixed, as in llama.cpp's default chain: logitBias, penalties, the tokens that a constraint
+ * allows, topK, typicalP, topP, minP, temperature. So typicalP, topP and minP use probabilities at temperature 1,
+ * scaled to sum up to 1 over the tokens that the step before left. Of equal logits, the lower id counts as more likely.
  */
 export class Sampler {
   readonly temperature: number;
@@ -35,15 +35,15 @@ export class Sampler {
   readonly #heap = new CandidateHeap();
   readonly #top = new TopSelection();
   #adjusted = new Float32Array(0);
-  /** Candidates: ids, and what is computed for each. */
+  /** The ids of the candidates, and values computed for each. */
   #ids = new Int32Array(0);
   #weights = new Float64Array(0);
   #keys = new Float64Array(0);
   #order = new Int32Array(0);
 
   /**
-   * @param vocabulary ids in logitBias are below it
-   * @throws TesseraeError ERR_ARGUMENT for an option out of its range
+   * @param vocabulary the number of logits: ids in logitBias are smaller
+   * @throws TesseraeError ERR_ARGUMENT for an option out of range
    */
   constructor(options: SamplingOptions = {}, vocabulary = Number.POSITIVE_INFINITY) {
     const { temperature, topK, typicalP, topP, minP, seed } = checkSampling(options, vocabulary);
@@ -57,13 +57,13 @@ export class Sampler {
     this.#penalties = new Penalties(options, vocabulary);
   }
 
-  /** Takes note of a token of the prompt or of the text, for the penalties. */
+  /** Adds a token of the prompt or of the text to the window of the penalties. */
   accept(id: number): void {
     this.#penalties.accept(id);
   }
 
   /**
-   * The id of the chosen token. A logit of -Infinity is never chosen.
+   * The id of the chosen token. A token with a logit of -Infinity is never chosen.
    * @throws TesseraeError ERR_ARGUMENT when a logit is NaN or Infinity, or when all of them are -Infinity
    */
   sample(logits: Float32Array, { allowed, mostLikely }: SampleOptions = {}): number {
@@ -95,7 +95,7 @@ export class Sampler {
     this.#keys = new Float64Array(this.topP < 1 || this.typicalP < 1 ? count : 0);
   }
 
-  /** A copy of the logits with bias and penalties; -Infinity where a token may not be chosen. */
+  /** A copy of the logits with bias and penalties applied, and -Infinity for tokens that are not allowed. */
   #adjust(logits: Float32Array, allowed: Uint32Array | undefined): Float32Array {
     if (this.#adjusted.length !== logits.length) this.#adjusted = new Float32Array(logits.length);
     const adjusted = this.#adjusted;
@@ -111,12 +111,12 @@ export class Sampler {
     return adjusted;
   }
 
-  /** Keeps the candidates nearest to the expected surprise, in the order that they have. */
+  /** Keeps the candidates nearest to the expected surprise, in their present order. @returns how many */
   #keepTypical(values: Float32Array, count: number): number {
     const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
     const total = this.#weigh(values, ids, count, 1);
     const highest = highestOf(values, ids, count);
-    // Surprises are counted from that of the most likely token: what they have in common does not matter.
+    // Surprises are relative to that of the most likely token: a common offset does not matter.
     let expected = 0;
     for (let i = 0; i < count; i++) {
       const weight = weights[i] as number;
@@ -130,7 +130,7 @@ export class Sampler {
     for (let sum = 0; sum < bound && heap.size > 0; ) {
       const position = heap.take();
       sum += weights[position] as number;
-      // A weight is never negative, so that this marks what is kept.
+      // Marks a kept candidate: a weight is never negative.
       weights[position] = -1;
     }
     let kept = 0;
@@ -138,6 +138,7 @@ export class Sampler {
     return kept;
   }
 
+  /** Keeps the most likely candidates that sum up to topP, the most likely first. @returns how many */
   #keepNucleus(values: Float32Array, count: number, isSorted: boolean): number {
     const [ids, weights, keys] = [this.#ids, this.#weights, this.#keys];
     const bound = this.#weigh(values, ids, count, 1) * this.topP;
@@ -160,6 +161,7 @@ export class Sampler {
     return kept;
   }
 
+  /** Keeps the candidates that pass minP, in their present order. @returns how many */
   #keepAboveMinP(values: Float32Array, count: number): number {
     const ids = this.#ids;
     const least = highestOf(values, ids, count) + portableLog(this.minP);
@@ -171,7 +173,7 @@ export class Sampler {
     return kept;
   }
 
-  /** Unscaled probabilities of candidates, or of all tokens by id. @returns their sum */
+  /** Computes unscaled probabilities of the candidates, or of all tokens if `ids` is undefined. @returns their sum */
   #weigh(values: Float32Array, ids: Int32Array | undefined, count: number, temperature: number): number {
     const weights = this.#weights;
     const highest = highestOf(values, ids, count);
@@ -185,7 +187,7 @@ export class Sampler {
     return total;
   }
 
-  /** An index below `count`, by the weights, whose sum is `total`. */
+  /** Draws an index below `count` with the probabilities weights / total. */
   #draw(count: number, total: number): number {
     const weights = this.#weights;
     const target = this.#random.next() * total;
@@ -194,7 +196,7 @@ export class Sampler {
       sum += weights[i] as number;
       if (sum > target) return i;
     }
-    // Only by rounding does the target reach the sum: then the last that can be chosen is.
+    // Only rounding makes the target reach the sum: then the last candidate that has a weight is drawn.
     let last = count - 1;
     while (weights[last] === 0) last -= 1;
     return last;
@@ -210,14 +212,14 @@ function highestOf(values: Float32Array, ids: Int32Array | undefined, count: num
   return highest;
 }
 
-/** The id of the first of the highest logits, or of the first NaN; -1 without a logit. */
+/** The id of the first of the highest logits, or of the first NaN; -1 if there are no logits. */
 function firstHighest(logits: Float32Array): number {
   if (logits.length === 0) return -1;
   let best = 0;
   let highest = logits[0] as number;
   for (let id = 1; id < logits.length; id++) {
     const logit = logits[id] as number;
-    // One comparison for each logit, which is also false where one of both is NaN.
+    // One comparison for each logit; it is also false if one of the two is NaN.
     if (logit <= highest) continue;
     if (Number.isNaN(highest)) break;
     best = id;
@@ -226,7 +228,7 @@ function firstHighest(logits: Float32Array): number {
   return best;
 }
 
-/** @throws TesseraeError ERR_ARGUMENT when there is nothing to choose at `best`, the first of the highest */
+/** `best`, the first of the highest. @throws TesseraeError ERR_ARGUMENT when its logit is not finite */
 function checkedBest(logits: Float32Array, best: number): number {
   const highest = best < 0 ? Number.NEGATIVE_INFINITY : (logits[best] as number);
   if (highest === Number.NEGATIVE_INFINITY) {

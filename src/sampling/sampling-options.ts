@@ -7,31 +7,35 @@ import { MAX_SEED } from './random.js';
 export type LogitBias = ReadonlyMap<number, number> | Readonly<Record<number, number>>;
 
 export interface PenaltyOptions {
-  /** Above 1 makes tokens of the window less likely: positive logits are divided by it, others multiplied. Default 1. */
+  /**
+   * Above 1, tokens in the window become less likely: positive logits are divided by it, others multiplied. Default 1.
+   */
   readonly repetitionPenalty?: number | undefined;
-  /** How many of the last tokens, of prompt and text, the three penalties look at; 64 by default. */
+  /**
+   * The window of the three penalties: how many of the last tokens, of prompt and text, they consider; 64 by default.
+   */
   readonly repetitionWindow?: number | undefined;
-  /** Taken off the logits of tokens that are in the window; 0 by default. */
+  /** Subtracted from the logits of tokens in the window; 0 by default. */
   readonly presencePenalty?: number | undefined;
-  /** Taken off the logits of tokens for each time that they are in the window; 0 by default. */
+  /** Subtracted from the logit of a token for each time that it is in the window; 0 by default. */
   readonly frequencyPenalty?: number | undefined;
   /** Added to the logits of the tokens with these ids; -Infinity bans a token. */
   readonly logitBias?: LogitBias | undefined;
 }
 
 export interface SamplingOptions extends PenaltyOptions {
-  /** 0, the default, takes the most likely token always; then topK to minP and seed have nothing to choose. */
+  /** 0, the default, always chooses the most likely token: topK, typicalP, topP, minP and seed then have no effect. */
   readonly temperature?: number | undefined;
-  /** Choose among this many most likely tokens. 0, the default, sets no limit. */
+  /** Choose among this many most likely tokens. 0, the default: all. */
   readonly topK?: number | undefined;
   /**
-   * Choose among the fewest tokens whose surprise, -log p, is nearest to the expected one and whose probabilities sum
-   * up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
+   * Choose among the tokens whose surprise, -log p, is nearest to the expected surprise: the fewest whose probabilities
+   * sum up to at least this (locally typical sampling: Meister et al. 2023). 1, the default: all.
    */
   readonly typicalP?: number | undefined;
   /** Choose among the fewest most likely tokens whose probabilities sum up to at least this. 1, the default: all. */
   readonly topP?: number | undefined;
-  /** Choose among the tokens at least this times as likely as the most likely one. 0, the default: all. */
+  /** Choose among the tokens that are at least this times as likely as the most likely one. 0, the default: all. */
   readonly minP?: number | undefined;
   /** An integer from 0 to 2^53 - 1. The same seed and logits give the same tokens on every machine. Default: random. */
   readonly seed?: number | undefined;
@@ -72,7 +76,7 @@ export interface SamplingSettings extends PenaltySettings {
 }
 
 const defaultWindow = 64;
-/** Keeps sums of logits, biases and penalties far from the largest float. */
+/** Limit of biases and penalties, which keeps their sums with logits far below the largest float. */
 const MOST = 1000;
 
 /**
@@ -130,7 +134,7 @@ function readBias(bias: unknown, vocabulary: number): [number, number][] {
   });
 }
 
-/** Checks a number. @throws TesseraeError ERR_ARGUMENT that names the option */
+/** Checks an option that must be a number. @throws TesseraeError ERR_ARGUMENT that names the option */
 function checkOption(name: string, value: unknown, isValid: boolean, expected: string): void {
   check(name, value, isValid && typeof value === 'number', expected);
 }

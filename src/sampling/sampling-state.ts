@@ -1,5 +1,5 @@
-// What a request keeps from token to token for choosing the next one: its options, its random generator, the tokens seen
-// last. It chooses nothing: the kernel `sample` reads this through SampleRows (src/ops/sampling/sample-rows.ts).
+// What a request keeps from token to token for choosing the next one: its options, its random generator, the tokens
+// seen last. It chooses nothing: the kernel `sample` reads this through SampleRows (src/ops/sampling/sample-rows.ts).
 import { RandomSource } from './random.js';
 import { checkSampling, type SamplingOptions, type SamplingSettings, usesWindow } from './sampling-options.js';
 import { TokenWindow } from './token-window.js';
@@ -7,7 +7,8 @@ import { TokenWindow } from './token-window.js';
 export class SamplingState {
   readonly settings: SamplingSettings;
   /**
-   * Pairs of an id and what is added to its logit, by id, in shared memory; of several for one id the first is added first.
+   * Pairs of an id and what is added to its logit, by id, in shared memory; of several for one id the first is added
+   * first.
    */
   readonly biases: Float64Array | undefined;
   /** The tokens that the penalties look at, if there are penalties. */

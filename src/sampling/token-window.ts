@@ -1,5 +1,5 @@
-// The tokens that a request has seen last, and how often each: what the penalties look at. Kept sorted in shared memory, so
-// that the kernel `sample` reads it where it is. Called by sampling-state.ts.
+// The tokens that a request has seen last, and how often each: what the penalties look at. Kept sorted in shared
+// memory, so that the kernel `sample` reads it where it is. Called by sampling-state.ts.
 
 const leastCapacity = 64;
 

@@ -1,17 +1,17 @@
-// Selects the few highest of many values, best first, of equal ones the lowest index first. It looks at each value once
-// and moves only those that enter the selection. Called by the sampler and by the log probabilities.
+// Selects the few highest of many values, best first, the lowest index first among equal values. It reads each value
+// once and moves only values that enter the selection. Called by sampler.ts and logprobs.ts.
 
 export class TopSelection {
   /** Indices of the selected values, best first. */
   ids = new Int32Array(0);
 
-  /** Fills `ids` with the `most` best. @returns how many there are: all of them where there are not more */
+  /** Fills `ids` with the `most` highest, or with all if there are fewer. @returns how many */
   select(values: Float32Array, most: number): number {
     const count = Math.min(most, values.length);
     if (this.ids.length < count) this.ids = new Int32Array(count);
     if (count === 0) return 0;
     const ids = this.ids;
-    // A heap with the worst at its root: what beats the root replaces it.
+    // A heap with the worst selected value at its root: a better value replaces it.
     for (let id = 0; id < count; id++) ids[id] = id;
     for (let at = (count >> 1) - 1; at >= 0; at--) sink(ids, values, at, ids[at] as number, count);
     let worst = values[ids[0] as number] as number;

@@ -1,5 +1,5 @@
-// What all kinds of tokenizers share: special tokens in raw text, BOS and EOS, slices, and decoding from the bytes of
-// tokens. A kind adds how plain text becomes tokens. Extended by the kinds of tokenizers.
+// The base class of all kinds of tokenizers: special tokens in raw text, BOS and EOS, time slices, and decoding from
+// the bytes of tokens. A kind implements encodePlain, which encodes the text between special tokens.
 import { TesseraeError } from '../base/errors.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
@@ -10,7 +10,7 @@ import { SpecialTokens } from './vocabulary/special-tokens.js';
 import type { TokenBytes } from './vocabulary/token-bytes.js';
 import { checkTokenId, isControlType, type Vocabulary } from './vocabulary/vocabulary.js';
 
-/** Work between two looks at the clock, in code units or merge steps. */
+/** The amount of work between two yields, in code units or merge steps. */
 export const STEP = 2048;
 
 export abstract class BaseTokenizer implements Tokenizer {
@@ -24,11 +24,11 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly userTexts: readonly string[];
   protected readonly vocabulary: Vocabulary;
   readonly #spelled: TokenBytes;
-  /** Whether texts were given a space in front, which decoding takes away again. */
+  /** Whether encoding adds a space in front of a text, which decoding then removes. */
   readonly #hasSpaceInFront: boolean;
-  /** Matched in every text: user-defined tokens. */
+  /** The user-defined tokens, which are matched in every text. */
   readonly #userTokens: SpecialTokens;
-  /** Matched when the caller asks for it: these and the control tokens. */
+  /** The user-defined and the control tokens, which are matched with the option `special`. */
   readonly #specialTokens: SpecialTokens;
   readonly #controlTokens: SpecialTokens;
 
@@ -57,8 +57,8 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 
   /**
-   * Encodes text[start, end), which holds no special token, and stands at the beginning of the text or after a special
-   * token. Yields after every STEP of work or so.
+   * Encodes text[start, end), which contains no special token and is at the beginning of the text or after a special
+   * token. Yields about every {@link STEP} of work.
    */
   protected abstract encodePlain(text: string, start: number, end: number, ids: TokenBuffer): Generator<void>;
 
@@ -143,14 +143,15 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 }
 
-/** Finds special tokens in a text, but within literals those only that the user defined, and none that is a literal. */
+/** Finds special tokens in a text: within literals only user-defined ones, unless such a token is the whole literal. */
 class TokenFinder {
   readonly #tokens: SpecialTokens;
   readonly #userTokens: SpecialTokens;
   readonly #literals: readonly Literal[];
   #nextLiteral = 0;
-  /** The token that {@link find} found last, and the length of its text; -1 when it found none. */
+  /** The token that {@link find} found last, or -1. */
   id = -1;
+  /** The length of that token's text. */
   length = 0;
 
   constructor(tokens: SpecialTokens, userTokens: SpecialTokens, literals: readonly Literal[]) {
@@ -163,7 +164,7 @@ class TokenFinder {
     return this.#tokens.isEmpty;
   }
 
-  /** The first place in text[from, to) where a token begins, or `to`. Places must be asked for in order. */
+  /** The first place in text[from, to) where a token begins, or `to`. `from` must not decrease between calls. */
   find(text: string, from: number, to: number): number {
     for (let at = from; ; at++) {
       at = this.#tokens.find(text, at, to);
@@ -188,7 +189,7 @@ class TokenFinder {
     return next !== undefined && next.start < end;
   }
 
-  /** Whether a place that touches the next literal is all of it. */
+  /** Whether text[start, end) is exactly the next literal. */
   #isLiteral(start: number, end: number): boolean {
     const next = this.#literals[this.#nextLiteral];
     return next !== undefined && next.start === start && next.end === end;
@@ -200,7 +201,7 @@ function required(id: number | undefined, name: string): number {
   throw new TesseraeError('ERR_TOKENIZER', `the vocabulary has no ${name} token`);
 }
 
-/** ASCII white space, as C's isspace has it. */
+/** ASCII white space, like C's isspace. */
 function isSpace(unit: number): boolean {
   return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 }

@@ -1,22 +1,22 @@
-// Turns the bytes of tokens into text, all at once or as a stream. Invalid UTF-8 becomes U+FFFD as TextDecoder has it,
-// and a byte order mark stays. Called by base-tokenizer.ts.
+// Decodes the bytes of tokens to text, all at once or as a stream. Invalid UTF-8 becomes U+FFFD, as in TextDecoder; a
+// byte order mark is kept. Called by base-tokenizer.ts.
 import type { TokenDecoder } from './tokenizer.js';
 
-/** The bytes of a token, or `undefined` when it gives no text. Throws for an id that is not in the vocabulary. */
+/** Returns the bytes of a token, undefined if it has no text. Throws for an id that is not in the vocabulary. */
 export type BytesOf = (id: number) => Uint8Array | undefined;
 
 const BLANK = 0x20;
 
 export function decodeBytes(ids: Iterable<number>, bytesOf: BytesOf): string {
-  const pieces: Uint8Array[] = [];
+  const parts: Uint8Array[] = [];
   for (const id of ids) {
     const bytes = bytesOf(id);
-    if (bytes !== undefined) pieces.push(bytes);
+    if (bytes !== undefined) parts.push(bytes);
   }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces));
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(parts));
 }
 
-/** Takes one space off the front of the first piece that is not empty. */
+/** Removes one space in front of the first token that has bytes. `reset` begins a new text. */
 export function withoutFirstSpace(bytesOf: BytesOf): { bytesOf: BytesOf; reset(): void } {
   let begun = false;
   return {

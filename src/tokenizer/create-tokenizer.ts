@@ -1,5 +1,5 @@
-// Makes the tokenizer that a model's metadata describes. A kind of tokenizer is a file in a folder beside this one, and a
-// line in the table below. Called by the readers of checkpoints.
+// Makes the tokenizer that a model's metadata describes. Each kind of tokenizer is a folder beside this file and a line
+// in the table below. Called by the readers of checkpoints.
 import { quote } from '../base/quote.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
@@ -19,7 +19,7 @@ const factories: ReadonlyMap<string, TokenizerFactory> = new Map([
 ]);
 
 /**
- * Makes the tokenizer that a file's metadata describes, in slices that leave the event loop free.
+ * Makes the tokenizer that a model's metadata describes, in time slices.
  * @throws TesseraeError ERR_UNSUPPORTED for an unknown tokenizer or pre-tokenizer, ERR_MODEL_FILE for a corrupt
  * vocabulary; AbortError when the signal fires
  */

@@ -1,33 +1,38 @@
-// A growing list of token ids in pieces: appending never copies what is there, which for an array of a million ids
-// would stall the event loop. Called by the tokenizers.
+// Where tokenizers put the ids of a text: a growing list in chunks. Appending never copies earlier ids, which for an
+// array of a million ids would block the event loop. Called by the kinds of tokenizers.
 
-const PIECE = 1 << 13;
+const CHUNK = 1 << 13;
 
-export class TokenBuffer {
-  readonly #pieces: Int32Array[] = [];
+/** Takes the ids of a text in order. */
+export interface TokenSink {
+  push(id: number): void;
+}
+
+export class TokenBuffer implements TokenSink {
+  readonly #chunks: Int32Array[] = [];
   #last = new Int32Array(0);
-  /** How many ids of the last piece are used. */
+  /** How many ids of the last chunk are used. */
   #used = 0;
 
   get length(): number {
-    return this.#pieces.length === 0 ? 0 : (this.#pieces.length - 1) * PIECE + this.#used;
+    return this.#chunks.length === 0 ? 0 : (this.#chunks.length - 1) * CHUNK + this.#used;
   }
 
   push(id: number): void {
     if (this.#used === this.#last.length) {
-      this.#last = new Int32Array(PIECE);
-      this.#pieces.push(this.#last);
+      this.#last = new Int32Array(CHUNK);
+      this.#chunks.push(this.#last);
       this.#used = 0;
     }
     this.#last[this.#used++] = id;
   }
 
-  /** Copies all ids into `target`, which must be as long, pausing after each piece. */
+  /** Copies all ids to `target`, which has the same length. Yields after each chunk. */
   *copyTo(target: number[]): Generator<undefined> {
     let at = 0;
-    for (const piece of this.#pieces) {
-      const count = piece === this.#last ? this.#used : PIECE;
-      for (let i = 0; i < count; i++) target[at++] = piece[i] as number;
+    for (const chunk of this.#chunks) {
+      const count = chunk === this.#last ? this.#used : CHUNK;
+      for (let i = 0; i < count; i++) target[at++] = chunk[i] as number;
       yield;
     }
   }

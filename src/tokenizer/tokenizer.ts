@@ -1,54 +1,56 @@
-// What every kind of tokenizer offers: encoding texts, decoding tokens, and facts about single tokens. Users get one as
+// The interface of all tokenizers: encode texts, decode tokens, and inspect single tokens. Users get one as
 // `model.tokenizer`; create-tokenizer.ts makes it.
 
-/** A place in a text, in code units: text[start, end). */
+/** Part of a text, in code units: text[start, end). */
 export interface Literal {
   readonly start: number;
   readonly end: number;
 }
 
 export interface EncodeOptions {
-  /** Begin with the model's BOS token. Default false: the tokens are the text's own. */
+  /** Begin with the model's BOS token. Default false. */
   addBos?: boolean;
-  /** End with the model's EOS token; for encoders that is their separator. Default false. */
+  /** End with the model's EOS token, or with the separator of an encoder. Default false. */
   addEos?: boolean;
-  /** Turn the text of control tokens, such as `<|endoftext|>`, into these tokens. Default false: it is plain text. */
+  /** Encode the text of a control token, such as `<|endoftext|>`, as that token. Default false: as plain text. */
   special?: boolean;
   /**
-   * Places, in order, where the text of control tokens stays plain text even so, and that of a token which the user
-   * defined where it is the whole place.
+   * Parts of the text, in order, in which control tokens stay plain text in spite of `special`. A part that is exactly
+   * the text of a user-defined token is plain text, too.
    */
   literals?: readonly Literal[];
 }
 
 export interface DecodeOptions {
-  /** Render control tokens as their text. Default false: they give nothing. */
+  /** Decode control tokens to their text. Default false: they have no text. */
   special?: boolean;
   /**
-   * The tokens continue another text. Default false: they are a whole one, and the space that some vocabularies put in
-   * front of a text is taken away again.
+   * The tokens continue another text. Default false: they are a whole text, and the space that some tokenizers add in
+   * front of a text is removed.
    */
   continues?: boolean;
 }
 
-/** Decodes a stream of tokens. Pieces joined are what `decode` gives for all of them at once. */
+/** Decodes a stream of tokens. The joined texts are what `decode` gives for all tokens at once. */
 export interface TokenDecoder {
   /**
-   * The text that is certain with this token; may be empty, and never ends within a character.
+   * Appends a token. Returns the text that is certain now: it may be empty, and never ends within a character.
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   push(id: number): string;
-  /** The rest: U+FFFD where the last character is incomplete. The decoder is then as new. */
+  /**
+   * Ends the text and returns the rest: U+FFFD if the last character is incomplete. The decoder can then be used again.
+   */
   end(): string;
 }
 
 export interface Tokenizer {
-  /** As `tokenizer.ggml.model` names it, such as `gpt2`. */
+  /** The kind, as in `tokenizer.ggml.model`: `gpt2`, `llama`, `t5` or `bert`. */
   readonly kind: string;
   readonly vocabularySize: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
-  /** All tokens that end a generation: EOS, end of turn, end of message, and the like. */
+  /** All tokens that end a generation: EOS, end of turn, end of message and others. */
   readonly endIds: ReadonlySet<number>;
   /** Whether the model expects its prompts to begin with BOS. */
   readonly addsBos: boolean;
@@ -56,12 +58,14 @@ export interface Tokenizer {
   readonly addsEos: boolean;
 
   /**
-   * The tokens of a text. Runs until it is done: for texts over some 100 kB, take {@link encodeAsync}.
-   * @throws TesseraeError ERR_TOKENIZER when the text holds a lone surrogate or a byte that the vocabulary lacks
+   * The tokens of a text. Blocks the event loop until it is done: for texts over some 100 kB, use {@link encodeAsync}.
+   * @throws TesseraeError ERR_TOKENIZER when the text contains a lone surrogate, or a byte that the vocabulary lacks
    */
   encode(text: string, options?: EncodeOptions): number[];
 
-  /** As {@link encode}, in slices that leave the event loop free. Rejects with an AbortError when the signal fires. */
+  /**
+   * As {@link encode}, in time slices that leave the event loop free. Rejects with an AbortError when the signal fires.
+   */
   encodeAsync(text: string, options?: EncodeOptions & { signal?: AbortSignal }): Promise<number[]>;
 
   /**
@@ -70,29 +74,30 @@ export interface Tokenizer {
    */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
 
+  /** A decoder for a stream of tokens. */
   decoder(options?: DecodeOptions): TokenDecoder;
 
   /**
-   * A token as it is spelled in the vocabulary (`decode([id], { special: true })` gives the text that it stands for).
+   * A token's spelling in the vocabulary. (Its text is `decode([id], { special: true })`.)
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   tokenText(id: number): string;
 
   /**
-   * The bytes that a token stands for: a view that is not to be written to. Empty for control tokens.
+   * The bytes of a token's text: a view that must not be written to. Empty for control tokens.
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   tokenBytes(id: number): Uint8Array;
 
   /**
-   * Whether a token is a mark for the model, such as BOS, rather than a piece of text.
+   * Whether a token is a mark for the model, such as BOS, and not text.
    * @throws TesseraeError ERR_TOKENIZER for an id that is not in the vocabulary
    */
   isControl(id: number): boolean;
 
-  /** Texts of the tokens that the user defined: they are matched in every text. */
+  /** The texts of user-defined tokens, which are matched in every text. */
   readonly userTexts: readonly string[];
 
-  /** Where a text spells control tokens, in order. */
+  /** The parts of a text that spell control tokens, in order. */
   controlTexts(text: string): Literal[];
 }

@@ -1,5 +1,5 @@
-// Generations of a model with nearly random output, each with a format: every complete text matches, and formats that are
-// not supported are refused.
+// Generations of a model with nearly random output, each with a format: every complete text matches, and formats that
+// are not supported are refused.
 import { describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../support/models/bundled-model.js';
 import { expectRejection } from '../support/rejections.js';

@@ -12,6 +12,33 @@ function naive(text: string, stops: readonly string[]): { text: string; found: s
   return { text, found: undefined };
 }
 
+/** The pieces that a matcher gives for each character of a text, up to the stop sequence. */
+function pieceByPiece(text: string, stops: readonly string[]) {
+  const matcher = new StopMatcher(stops);
+  const pieces: string[] = [];
+  for (const unit of text) {
+    pieces.push(matcher.push(unit));
+    if (matcher.found !== undefined) return { pieces, found: matcher.found };
+  }
+  return { pieces: [...pieces, matcher.end()], found: undefined };
+}
+
+// Each needs more than one step back: after a mismatch, the next shorter prefix may not go on with the character
+// either.
+test.each([
+  ['aaabb', 'aaabaabb', ['', '', '', '', 'aaab', '', 'aab', 'b'], undefined],
+  ['aaabb', 'aaabaaabb', ['', '', '', '', 'aaab', '', '', '', ''], 'aaabb'],
+  ['abababc', 'ababababc', ['', '', '', '', '', '', 'ab', '', ''], 'abababc'],
+  ['aabaaab', 'aabaabaaab', ['', '', '', '', '', 'aab', '', '', '', ''], 'aabaaab'],
+  ['aaab', 'aaac', ['', '', '', 'aaac'], undefined],
+  ['ababac', 'ababab', ['', '', '', '', '', 'ab'], undefined],
+] as const)('%s in %s', (stop, text, pieces, found) => {
+  const given = pieceByPiece(text, [stop]);
+  expect(given.found).toBe(found);
+  expect(given.pieces.slice(0, text.length)).toEqual(pieces);
+  expect(given.pieces.join('')).toBe(naive(text, [stop]).text);
+});
+
 test('finds what a naive search finds, however the text is cut, and holds back no more than it must', () => {
   const word = (maxLength: number, minLength = 0) =>
     fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength, maxLength });

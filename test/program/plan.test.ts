@@ -1,5 +1,5 @@
-// The planner against naive checkers: temporaries that live at the same time never share bytes, steps that touch the
-// same bytes are ordered, and any order of tiles that the plan allows computes what the recorded order computes.
+// src/program/plan.ts against naive checkers: temporaries that are alive at the same time never share bytes, steps that
+// access the same bytes are ordered, and any order of tiles that the plan allows gives the results of the recorded order.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { planArena, planOrder, planWidth } from '../../src/program/plan.js';
@@ -8,7 +8,7 @@ import { TemporaryStorage } from '../../src/program/temporary-storage.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { TensorPool } from '../../src/tensor/tensor-pool.js';
 
-/** Bytes of a storage that a step touches. */
+/** A range of bytes of a storage that a step accesses. */
 interface Piece {
   readonly storage: number;
   readonly start: number;
@@ -22,7 +22,7 @@ interface StepSpec {
 }
 
 interface Plan {
-  /** In bytes; some of no bytes at all. The first `external` ones have memory of their own. */
+  /** Sizes in bytes, some of them 0. The first `external` storages have memory of their own. */
   readonly sizes: readonly number[];
   readonly external: number;
   readonly steps: readonly StepSpec[];
@@ -45,7 +45,7 @@ const arbitraryPlan: fc.Arbitrary<Plan> = fc.record({
 let nextAddress = 64;
 const pool = new TensorPool({ budgetBytes: 2 ** 30, addressOf: () => (nextAddress += 2 ** 20) });
 
-/** The steps with tensors of bytes; what is read of a temporary was not necessarily written before. */
+/** The steps, with tensors of bytes. A temporary may be read before it was written. */
 function build({ sizes, external, steps }: Plan) {
   const storages = sizes.map((size, index) => (index < external ? pool.rent(size) : new TemporaryStorage(size)));
   const tensorOf = ({ storage, start, length }: Piece) => {
@@ -73,7 +73,7 @@ function build({ sizes, external, steps }: Plan) {
 
 const isTemporary = (storage: unknown): storage is TemporaryStorage => storage instanceof TemporaryStorage;
 
-/** Every byte that a tensor touches, by a name that is equal for equal memory. */
+/** A name for each byte of a tensor; the same memory has the same name. */
 function* bytesOf({ storage, offset, size }: Tensor): Generator<string> {
   for (let byte = offset; byte < offset + size; byte++) {
     yield isTemporary(storage) ? `arena ${storage.arenaOffset + byte}` : `${storage.address} ${byte}`;
@@ -84,7 +84,7 @@ function touches(tensors: readonly Tensor[]): Set<string> {
   return new Set(tensors.flatMap((tensor) => [...bytesOf(tensor)]));
 }
 
-test('temporaries that live at the same time do not share bytes, and lie within the arena, aligned', () => {
+test('temporaries that are alive at the same time do not share bytes, and all are aligned and inside the arena', () => {
   fc.assert(
     fc.property(arbitraryPlan, (plan) => {
       const { steps } = build(plan);
@@ -113,7 +113,7 @@ test('temporaries that live at the same time do not share bytes, and lie within 
   );
 });
 
-test('every step waits for all earlier steps that it conflicts with, and for none without a reason', () => {
+test('every step waits for all earlier steps that it conflicts with, and for no others', () => {
   fc.assert(
     fc.property(arbitraryPlan, (plan) => {
       const { steps } = build(plan);
@@ -140,8 +140,8 @@ test('every step waits for all earlier steps that it conflicts with, and for non
 });
 
 /**
- * Runs the steps on an abstract memory: each byte holds a value that tells how it came about. A step reads at its
- * beginning and writes at its end; the two may be far apart, as those of a long tile are.
+ * Runs the steps on an abstract memory in which the value of each byte describes how it was computed. A step reads when it
+ * begins and writes when it ends; other steps may run in between, as with a long tile.
  */
 function simulate(
   steps: readonly Step[],
@@ -180,7 +180,7 @@ function hash(text: string): number {
   return value;
 }
 
-test('any order that the plan allows leaves the memory that the recorded order leaves', () => {
+test('any order that the plan allows leaves the same memory as the recorded order', () => {
   fc.assert(
     fc.property(arbitraryPlan, fc.infiniteStream(fc.nat()), (plan, choices) => {
       const { steps } = build(plan);
@@ -197,7 +197,7 @@ test('any order that the plan allows leaves the memory that the recorded order l
   );
 });
 
-test('the width is the most tiles that are open at one moment', () => {
+test('the width is the largest number of tiles that may run at the same moment', () => {
   fc.assert(
     fc.property(arbitraryPlan, (plan) => {
       const { steps } = build(plan);
@@ -216,7 +216,7 @@ test('the width is the most tiles that are open at one moment', () => {
   );
 });
 
-test('chains share memory: a long chain of equal temporaries needs no more than two of them', () => {
+test('a long chain of equal temporaries needs the memory of two of them', () => {
   const temporaries = Array.from({ length: 20 }, () => new TemporaryStorage(1000));
   const tensors = temporaries.map((storage) => new Tensor({ dtype: 'i8', shape: [1000], storage }));
   const steps = tensors.slice(1).map((tensor, index): Step => {

@@ -1,5 +1,5 @@
-// engine.profile: that the rows of a profile add up, that its tiles are those of the program, each once, in an order that
-// the program allows, and what is refused. And the arithmetic behind it, on made-up runs.
+// engine.profile: the rows of a profile add up; its tiles are those of the program, each once, in an allowed order; misuse
+// is refused. And src/program/profile.ts on made-up runs.
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
@@ -22,7 +22,7 @@ afterEach(async () => {
   }
 });
 
-/** Two branches that may overlap, and one step that needs both. */
+/** Two branches that may run at the same time, and one step that needs both. */
 function recordBranches(p: ProgramBuilder) {
   const x = p.input([256, 256]);
   x.data.fill(1 / 16);
@@ -31,7 +31,7 @@ function recordBranches(p: ProgramBuilder) {
   return { x, y: p.matmul(left, right) };
 }
 
-/** Ends of all tiles, by step. */
+/** The end times of all tiles, by step. */
 function stepEnds({ steps, tiles }: ProgramProfile): number[] {
   return steps.map((_, step) => Math.max(...tiles.filter((span) => span.step === step).map(({ endNs }) => endNs)));
 }
@@ -71,7 +71,7 @@ describe('a profile', () => {
   test.each([1, 2, 3])('has every tile once and adds up, on %i workers', async (threads) => {
     const engine = await engineOf({ threads });
     using program = engine.program(recordBranches);
-    // The first profile of an engine also probes the peak.
+    // The first profile of an engine also measures the peak.
     const ofProgram = () =>
       engine.stats().team.kernels.reduce((sum, { op, tiles }) => (op === 'probe_fma' ? sum : sum + tiles), 0);
     const before = ofProgram();
@@ -84,7 +84,7 @@ describe('a profile', () => {
     expect(ofProgram() - before).toBe(4 * profile.tiles.length);
   });
 
-  test('has no step that begins before what it reads is complete', async () => {
+  test('has no step that begins before the steps whose results it reads have ended', async () => {
     const engine = await engineOf({ threads: 3 });
     using program = engine.program((p) => {
       let y = p.input([192, 192]);
@@ -98,7 +98,7 @@ describe('a profile', () => {
     }
   });
 
-  test('of a tiny program tells of the calling thread', async () => {
+  test('of a tiny program names the calling thread', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program((p) => p.scale(p.scale(p.input([8]), 2), 3));
     const profile = await engine.profile(program);
@@ -108,7 +108,7 @@ describe('a profile', () => {
     checkSums(profile);
   });
 
-  test('counts the bytes of operands and results, repeated elements once', async () => {
+  test('counts the bytes of operands and results, repeated elements only once', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program((p) => {
       const x = p.input([64, 32]);
@@ -125,7 +125,7 @@ describe('a profile', () => {
     expect(await engine.profile(program)).toMatchObject({ steps: [], tiles: [] });
   });
 
-  test('computes what a run computes, and leaves the program as it was', async () => {
+  test('computes what a run computes, and does not change the program', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program(recordBranches);
     await program.run();
@@ -140,7 +140,7 @@ describe('a profile', () => {
 });
 
 describe('engine.profile', () => {
-  test('keeps others from the program for its whole length', async () => {
+  test('refuses other runs of the program until it ends', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program(recordBranches);
     const profile = engine.profile(program, { runs: 3 });
@@ -152,7 +152,7 @@ describe('engine.profile', () => {
     await run;
   });
 
-  test('refuses what is no program of the engine, and options that it does not know', async () => {
+  test('refuses anything but a program of the engine, and unknown options', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program(recordBranches);
     const profile = (value: unknown, options?: object) => (engine as Engine).profile(value as never, options as never);
@@ -164,7 +164,7 @@ describe('engine.profile', () => {
     await expectRejection(profile(program, { signal: 1 }), 'ERR_ARGUMENT', /signal/);
   });
 
-  test('is refused for a disposed program, and ends with the program that is disposed in between', async () => {
+  test('is refused for a disposed program, and fails if the program is disposed meanwhile', async () => {
     const engine = await engineOf({ threads: 2 });
     const program = engine.program(recordBranches);
     const profile = engine.profile(program, { runs: 1000 });
@@ -173,7 +173,7 @@ describe('engine.profile', () => {
     await expectRejection(engine.profile(program), 'ERR_DISPOSED');
   });
 
-  test('obeys its signal, and the program runs and can be profiled again', async () => {
+  test('can be aborted, and the program can be run and profiled again', async () => {
     const engine = await engineOf({ threads: 2 });
     using checkpoint = new Checkpoint(engine);
     using program = engine.program((p) => {
@@ -192,7 +192,7 @@ describe('engine.profile', () => {
   });
 });
 
-/** A run from 1000 ns on. A tile is [step's turn implied by order, begin, end, seat]. */
+/** A run that starts at 1000 ns, with the begin, end and seat of each tile, in the order of the steps. */
 function tracedRun(wallNs: number, tiles: readonly (readonly [begin: number, end: number, seat: number])[]): TracedRun {
   const words = tiles.flatMap(([begin, end, seat]) => [BigInt(1000 + begin), BigInt(1000 + end), BigInt(seat)]);
   return { startedNs: 1000n, endedNs: BigInt(1000 + wallNs), words: BigUint64Array.from(words) };
@@ -207,14 +207,14 @@ const step = (kernel: string, tiles: number): StepSummary => ({
 });
 
 describe('profileRun', () => {
-  test('divides each moment among the tiles under way', () => {
+  test('divides each moment among the tiles that are computed then', () => {
     const run = tracedRun(100, [
       [10, 50, 0],
       [20, 30, 1],
       [40, 90, 1],
     ]);
     const profile = profileRun([step('a', 1), step('b', 2)], run, { threads: 2, runs: 1 });
-    // a alone 10..20 and 30..40, shared 20..30 and 40..50; b shared there, alone 50..90.
+    // Tile a is alone in 10..20 and 30..40; a and b share 20..30 and 40..50; b is alone in 50..90.
     expect(profile.steps.map(({ wallNs, threadNs }) => [wallNs, threadNs])).toEqual([
       [30, 40],
       [50, 60],
@@ -227,7 +227,7 @@ describe('profileRun', () => {
     ]);
   });
 
-  test('tiles that meet, and tiles of no length', () => {
+  test('handles adjacent tiles, and tiles of length 0', () => {
     const run = tracedRun(30, [
       [0, 10, 0],
       [10, 10, 0],
@@ -238,14 +238,14 @@ describe('profileRun', () => {
     expect(profile.idleNs).toBe(0);
   });
 
-  test('the median run, the shorter of two', () => {
+  test('medianRun gives the median, and the shorter of two runs', () => {
     const runs = [30, 10, 20].map((wallNs) => tracedRun(wallNs, []));
     expect(medianRun(runs)).toBe(runs[2]);
     expect(medianRun(runs.slice(0, 2))).toBe(runs[1]);
   });
 });
 
-test('shares are of the peak of the kernel set, probed once', async () => {
+test('shares are relative to the peak of the kernel set, which is measured once', async () => {
   const engine = await engineOf({ threads: 2 });
   using program = engine.program(recordBranches);
   const first = await engine.profile(program, { runs: 1 });
@@ -255,7 +255,7 @@ test('shares are of the peak of the kernel set, probed once', async () => {
   for (const { flops, wallNs, peakShare } of steps) expect(peakShare).toBeCloseTo(flops / wallNs / peakGflops, 10);
 });
 
-test('while all workers sleep, the calling thread begins a program', async () => {
+test('if all workers sleep, the calling thread begins a program', async () => {
   const engine = await engineOf({ threads: 2 });
   using program = engine.program((p) => p.scale(p.input([2048, 1024]), 2));
   await until(() => engine.stats().team.onShift === 0);

@@ -15,7 +15,7 @@ afterEach(async () => {
   expect((await start()).stats().pool).toMatchObject({ rentedBytes: 0, liveTensors: 0, leaks: 0 });
 });
 
-test('computes its outputs from the inputs as they are at each run', async () => {
+test('computes its outputs from the current inputs at each run', async () => {
   const engine = await start();
   using w = engine.tensor([2, 2], [1, 2, 3, 4]);
   using program = engine.program((p) => {
@@ -48,7 +48,7 @@ test('computes its outputs from the inputs as they are at each run', async () =>
   expect(program.flops).toBeGreaterThan(7);
 });
 
-test('keeps intermediates in an arena that they share, and outputs apart from it', async () => {
+test('keeps intermediates in a shared arena, and outputs outside of it', async () => {
   const engine = await start();
   using x = engine.tensor([64, 1024]);
   using program = engine.program((p) => {
@@ -81,7 +81,7 @@ test('an output may be a view of a temporary, be used in further ops, and by oth
   await expectRejection(() => engine.relu(program.tensors.sum), 'ERR_DISPOSED');
 });
 
-test('writes into given tensors, in place and one after the other', async () => {
+test('writes to given tensors, in place and one after the other', async () => {
   const engine = await start();
   using x = engine.tensor([4], [1, 2, 3, 4]);
   using program = engine.program((p) => {
@@ -93,10 +93,10 @@ test('writes into given tensors, in place and one after the other', async () => 
   expect([...x.data]).toEqual([16, 32, 48, 64]);
 });
 
-test('random programs give the bits of the same calls one by one, with any number of workers', async () => {
+test('random programs give the same bits as single calls, with any number of workers', async () => {
   const size = [48, 48] as const;
-  /** A walk over all values made so far: each op reads some and adds one, or overwrites one in place. */
-  async function walk(
+  /** A random sequence of ops: each reads earlier values and adds one, or overwrites one in place. */
+  async function applyOps(
     seed: number,
     values: Tensor[],
     call: (name: string, ...args: unknown[]) => unknown,
@@ -130,18 +130,18 @@ test('random programs give the bits of the same calls one by one, with any numbe
     for (let seed = 0; seed < 6; seed++) {
       using scope = engine.scope();
       const inputs = () => [0, 1, 2].map((index) => scope.tensor(size, new Numbers(seed + 10 * index).floats(48 * 48)));
-      const expected = await walk(seed, inputs(), (name, ...args) => {
+      const expected = await applyOps(seed, inputs(), (name, ...args) => {
         return (engine as unknown as Record<string, (...args: unknown[]) => Promise<Tensor>>)
           [name]?.(...args)
           .then((made) => {
             return made.keeper === undefined ? scope.track(made) : made;
           });
       });
-      // Without a promise to wait for, the walk is over before `program` goes on.
+      // When it records, nothing is awaited, so the sequence ends before `program` continues.
       const own = inputs();
       using program = engine.program((p) => {
         const values: Tensor[] = [...own];
-        void walk(seed, values, (name, ...args) =>
+        void applyOps(seed, values, (name, ...args) =>
           (p as unknown as Record<string, (...args: unknown[]) => Tensor>)[name]?.(...args),
         );
         return values;
@@ -156,7 +156,7 @@ test('random programs give the bits of the same calls one by one, with any numbe
   }
 });
 
-test('a program that is running cannot be started again, and can be disposed', async () => {
+test('a running program cannot be started again, but can be disposed', async () => {
   const engine = await start();
   using checkpoint = new Checkpoint(engine);
   const x = engine.tensor([10]);
@@ -172,13 +172,13 @@ test('a program that is running cannot be started again, and can be disposed', a
   x.dispose();
   await expectRejection(() => program.dispose(), 'ERR_DISPOSED', /twice/);
   await expectRejection(program.run(), 'ERR_DISPOSED');
-  // All its memory is still there for the run.
+  // The run keeps all of the program's memory.
   expect(engine.stats().pool.rentedBytes).toBeGreaterThan(3 * 64);
   checkpoint.open();
   await run;
 });
 
-test('a cancelled run leaves a program that runs again', async () => {
+test('a program can run again after a cancelled run', async () => {
   const engine = await start();
   using checkpoint = new Checkpoint(engine);
   using program = engine.program((p) => {
@@ -197,7 +197,7 @@ test('a cancelled run leaves a program that runs again', async () => {
   expect(checkpoint.arrivals).toBe(7);
 });
 
-test('nothing is kept when recording fails', async () => {
+test('a failed recording keeps no memory', async () => {
   const engine = await start();
   const reason = new Error('from the recording function');
   const { rents } = engine.stats().pool;
@@ -231,7 +231,7 @@ test('misuse of recording and running is refused', async () => {
   await expectRejection(() => engine.program((p) => p.input([-1])), 'ERR_SHAPE');
 });
 
-test('a temporary cannot be read, and is gone with its program', async () => {
+test('a temporary cannot be read, and is disposed with its program', async () => {
   const engine = await start();
   let hidden: Tensor | undefined;
   const program = engine.program((p) => {
@@ -244,7 +244,7 @@ test('a temporary cannot be read, and is gone with its program', async () => {
   await expectRejection(() => program.tensors.data, 'ERR_DISPOSED');
 });
 
-test('a program without steps runs, and outputs without elements are outputs', async () => {
+test('a program without steps can run, and outputs may have no elements', async () => {
   const engine = await start();
   using empty = engine.program(() => undefined);
   await empty.run();

@@ -316,8 +316,8 @@ test('steady sampling allocates next to nothing', () => {
     for (const sampler of samplers) sampler.accept(sampler.sample(logits));
   };
   for (let i = 0; i < 40; i++) round();
-  // The measurement itself allocates, and so does code that is not optimised yet, which a busy machine does when it can:
-  // the best of several measurements counts.
+  // The measurement itself allocates, and so does code that is not optimised yet, which a busy machine does when it
+  // can: the best of several measurements counts.
   const rounds = 20;
   const grown = Array.from({ length: 8 }, () => {
     const before = process.memoryUsage();

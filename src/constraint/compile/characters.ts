@@ -49,7 +49,9 @@ function digitRanges(from: number, to: number, radices: readonly number[]): [num
   return [...ranges, ...ending];
 }
 
-/** The lengths of UTF-8 by ranges of code points: the lead byte without its digit, and the radix of each byte's digit. */
+/**
+ * The lengths of UTF-8 by ranges of code points: the lead byte without its digit, and the radix of each byte's digit.
+ */
 const lengths = [
   { least: 0, most: 0x7f, lead: 0, radices: [128] },
   { least: 0x80, most: 0x7ff, lead: 0xc0, radices: [32, 64] },

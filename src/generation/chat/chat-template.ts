@@ -1,11 +1,13 @@
-// Runs Jinja chat templates within limits, since a model file's template is untrusted: counts the interpreter's steps and
-// the text that they produce, and changes nothing else about it. Called by chat.ts.
+// Runs Jinja chat templates within limits, since a model file's template is untrusted: counts the interpreter's steps
+// and the text that they produce, and changes nothing else about it. Called by chat.ts.
 import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import { TesseraeError } from '../../base/errors.js';
 
 /** The longest template. Real ones are shorter than 50 kB. */
 const mostTemplateUnits = 1 << 18;
-/** The interpreter may take so many steps, which is one or two seconds, and so many more for each code unit of input. */
+/**
+ * The interpreter may take so many steps, which is one or two seconds, and so many more for each code unit of input.
+ */
 const freeSteps = 2_000_000;
 const stepsPerInput = 8;
 /** How many steps one iteration of a loop counts: before the loop, the interpreter makes a dozen objects for each. */
@@ -15,7 +17,9 @@ const freeUnits = 1 << 25;
 const unitsPerInput = 256;
 const longestRange = 100_000;
 
-/** The parts of the interpreter that are used here: the package's own types do not resolve in a project of ES modules. */
+/**
+ * The parts of the interpreter that are used here: the package's own types do not resolve in a project of ES modules.
+ */
 interface RuntimeValue {
   readonly value: unknown;
 }

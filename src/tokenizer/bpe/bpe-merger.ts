@@ -1,35 +1,32 @@
-// Byte-pair merging of one word: always the pair of lowest rank first, of equal ones the leftmost, as llama.cpp and
-// Hugging Face tokenizers do. A linked list of symbols and a queue of candidate pairs make it n log n in the word's
-// length, and it can pause at any point. Called by byte-level-bpe.ts; knows nothing of text or words.
+// Merges the symbols of one word by rank: always the pair of the lowest rank, the leftmost among equals, like llama.cpp
+// and Hugging Face tokenizers. A linked list of symbols and a queue of candidate pairs make this n log n in the word's
+// length, and it can pause at any point. Called by byte-level-bpe.ts.
+import type { TokenSink } from '../token-buffer.js';
 import { MergeQueue } from './merge-queue.js';
 import type { MergeTable } from './merge-table.js';
 
 const NONE = -1;
 
-/** Takes a word's tokens in order. */
-export interface TokenSink {
-  push(id: number): void;
-}
-
 export class BpeMerger {
   readonly #merges: MergeTable;
-  /** Token of the symbol at each position; NONE where a merge has swallowed it. */
+  /** The token of the symbol at each position; NONE if it was merged into its left neighbour. */
   readonly #ids: Int32Array;
   readonly #previous: Int32Array;
   readonly #next: Int32Array;
-  /** Ranks and positions of left symbols. Holds stale candidates; see run(). */
+  /** Candidate pairs by rank and position of the left symbol. Some are stale; see run(). */
   readonly #queue: MergeQueue;
   #length = 0;
-  /** Where collect() goes on. */
+  /** The position of the next symbol that collect() appends. */
   #collected = 0;
 
-  /** @param capacity the most symbols that a word may begin with */
+  /** @param capacity the largest number of symbols that may be appended to a word */
   constructor(merges: MergeTable, capacity: number) {
     this.#merges = merges;
     this.#ids = new Int32Array(capacity);
     this.#previous = new Int32Array(capacity);
     this.#next = new Int32Array(capacity);
-    // At most one candidate for each neighbouring pair, and each of fewer than `capacity` merges takes one and adds two.
+    // Fewer than `capacity` neighbouring pairs at first; each of fewer than `capacity` merges removes a candidate and
+    // adds up to two.
     this.#queue = new MergeQueue(2 * capacity);
   }
 
@@ -51,7 +48,7 @@ export class BpeMerger {
     this.#offer(at - 1, this.#ids[at - 1] as number, id);
   }
 
-  /** Takes at most `steps` candidates. @returns whether nothing is left to merge */
+  /** Processes at most `steps` candidates. @returns whether nothing is left to merge */
   run(steps: number): boolean {
     const { left, right, merged } = this.#merges;
     const queue = this.#queue;
@@ -59,7 +56,7 @@ export class BpeMerger {
       if (queue.isEmpty) return true;
       queue.take();
       const { priority: rank, place: at } = queue;
-      // A candidate is stale when one of its symbols has changed since; the pair that now stands here has its own.
+      // A candidate is stale if one of its symbols has changed since; the new pair has a candidate of its own.
       const taken = this.#next[at] as number;
       if (this.#ids[at] !== left[rank] || taken === NONE || this.#ids[taken] !== right[rank]) continue;
       this.#merge(at, taken, merged[rank] as number);
@@ -67,7 +64,7 @@ export class BpeMerger {
     return queue.isEmpty;
   }
 
-  /** Appends at most `steps` of the word's tokens to `ids`. @returns whether that was the last of them */
+  /** Appends at most `steps` of the word's tokens to `ids`. @returns whether these were the last */
   collect(steps: number, ids: TokenSink): boolean {
     let at = this.#collected;
     for (let step = 0; step < steps && at !== NONE; step++) {

@@ -1,5 +1,5 @@
-// The byte alphabet of GPT-2: each byte stands in a vocabulary as one printable character, so that every token is
-// readable text. Printable Latin-1 stands for itself; the other bytes get the code points from U+0100 on, in order.
+// The byte alphabet of GPT-2: a vocabulary writes each byte as one printable character, so that every token is readable
+// text. Printable Latin-1 bytes are written as themselves, the others as the code points from U+0100 on, in order.
 
 function isPrintable(byte: number): boolean {
   return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
@@ -11,22 +11,22 @@ export const byteCharacters: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
 })();
 
-/** The byte of each character of the alphabet, by code point; -1 elsewhere. All of them are below U+0144. */
+/** The byte of each character of the alphabet, by code point; -1 for others. All of the alphabet is below U+0144. */
 const bytesByUnit = new Int16Array(0x144).fill(-1);
 byteCharacters.forEach((character, byte) => {
   bytesByUnit[character.charCodeAt(0)] = byte;
 });
 
 /**
- * Spells out a token's text, given as UTF-8 in source[start, end), as the bytes that it stands for. A character outside
- * of the alphabet stands for its own UTF-8.
- * @returns the end in `target`; there are never more bytes than in the text
+ * Decodes a token's spelling, given as UTF-8 in source[start, end), to bytes. A character outside of the alphabet
+ * becomes its own UTF-8.
+ * @returns the end in `target`; there are never more bytes than in the spelling
  */
 export function spellBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
   let out = at;
   for (let i = start; i < end; i++) {
     const first = source[i] as number;
-    // All characters of the alphabet take one or two bytes in UTF-8; of longer ones each byte is copied.
+    // The alphabet's characters have one or two bytes in UTF-8. The bytes of longer characters are copied.
     const isPair = first >= 0xc2 && first < 0xe0;
     const unit = isPair ? ((first & 0x1f) << 6) | ((source[i + 1] as number) & 0x3f) : first;
     const byte = isPair || first < 0x80 ? (bytesByUnit[unit] ?? -1) : -1;

@@ -1,11 +1,11 @@
-// Byte-level byte-pair encoding as GPT-2 has it (`tokenizer.ggml.model` = gpt2): text is split into words, each word
-// into its UTF-8 bytes, and neighbouring tokens merge by rank. Called through tokenizer.ts.
+// Byte-level byte-pair encoding, as in GPT-2 (`tokenizer.ggml.model` = gpt2): text is split into words, each word into
+// its UTF-8 bytes, and neighbouring tokens merge by rank. Made by create-tokenizer.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
-import type { TokenBuffer } from '../token-buffer.js';
+import type { TokenBuffer, TokenSink } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
 import { readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
@@ -14,17 +14,17 @@ import { normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
 import { codePointIn } from '../words/text-scan.js';
 import { CACHED_WORD, WordCache } from '../words/word-cache.js';
 import { WordWalker } from '../words/word-walker.js';
-import { BpeMerger, type TokenSink } from './bpe-merger.js';
+import { BpeMerger } from './bpe-merger.js';
 import { byteCharacters, spellBytes } from './byte-alphabet.js';
 import { MergeTable } from './merge-table.js';
 
-/** Words up to this many code units are merged in one go, longer ones in steps. */
+/** Words up to this many code units are merged at once, longer ones in steps. */
 const LONG_WORD = 512;
 const MERGES_PER_LOOK = 128;
 const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
 
-/** Reads and checks the vocabulary and merges. Merges must name tokens of the vocabulary. */
+/** Reads and checks the vocabulary and the merges, which must name tokens of the vocabulary. */
 export async function createByteLevelBpe(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
   const preTokenizer = readPreTokenizer(metadata);
   const vocabulary = await readVocabulary(metadata, timeSlice, { addsBos: preTokenizer.addsBos });
@@ -42,7 +42,8 @@ async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, timeSlic
   const merges = new MergeTable(lines.length);
   for (let rank = 0; rank < lines.length; rank++) {
     const [start, end] = [offsets[rank] as number, offsets[rank + 1] as number];
-    // No token of the byte alphabet holds a blank; one at the beginning would be a token of its own.
+    // The byte alphabet has no blank, so a blank separates the two tokens. At the very beginning it is part of the left
+    // one.
     let blank = start + 1;
     while (blank < end && bytes[blank] !== BLANK) blank += 1;
     const left = ids.find(bytes, start, Math.min(blank, end));
@@ -68,7 +69,7 @@ class ByteLevelBpe extends BaseTokenizer {
   readonly #encoding: Encoding;
   /** The token of each byte, or -1. */
   readonly #byteIds: Int32Array;
-  /** Of the longest token, in code units of the byte alphabet. */
+  /** An upper bound of the longest token's length in code units: its length in UTF-8. */
   readonly #longest: number;
   readonly #shortWords: BpeMerger;
   readonly #cache = new WordCache();
@@ -131,7 +132,7 @@ class ByteLevelBpe extends BaseTokenizer {
     merger.collect(Number.POSITIVE_INFINITY, ids);
   };
 
-  /** The token that is a whole word, or -1. */
+  /** The token whose text is the whole word, or -1. */
   #wholeToken(word: string): number {
     if (word.length > this.#longest) return -1;
     let spelled = '';
@@ -151,7 +152,7 @@ class ByteLevelBpe extends BaseTokenizer {
     }
     let sizeBytes = 0;
     for (let at = start; at < end; at += STEP) {
-      // A surrogate pair that the cut divides counts 6 instead of 4.
+      // A surrogate pair at the boundary counts 6 bytes instead of 4.
       sizeBytes += Buffer.byteLength(text.slice(at, Math.min(at + STEP, end)));
       yield;
     }
@@ -164,7 +165,7 @@ class ByteLevelBpe extends BaseTokenizer {
     while (!merger.collect(STEP, ids)) yield;
   }
 
-  /** Appends the tokens of the UTF-8 bytes of text[start, end). @returns where it stopped: not within a character */
+  /** Appends the byte tokens of text[start, end). @returns its end, or after the surrogate pair that crosses its end */
   #appendBytes(text: string, start: number, end: number, merger: BpeMerger): number {
     let at = start;
     while (at < end) {

@@ -1,15 +1,15 @@
-// A priority queue of places where two neighbouring symbols may merge: lowest priority first, of equal ones the
-// leftmost. A binary heap in typed arrays. Called by the mergers.
+// A priority queue of places where two neighbouring symbols may merge: the lowest priority first, the leftmost place
+// among equals. A binary heap in typed arrays. Called by bpe-merger.ts and score-merger.ts.
 
 export class MergeQueue {
   readonly #priorities: Float64Array;
   readonly #places: Int32Array;
   #size = 0;
-  /** What {@link take} took last. */
+  /** The priority of the entry that {@link take} removed last, and its place. */
   priority = 0;
   place = 0;
 
-  /** @param capacity the most entries at one time */
+  /** @param capacity the largest number of entries at a time */
   constructor(capacity: number) {
     this.#priorities = new Float64Array(capacity);
     this.#places = new Int32Array(capacity);
@@ -35,7 +35,7 @@ export class MergeQueue {
     this.#places[at] = place;
   }
 
-  /** Takes the first entry out; there must be one. */
+  /** Removes the first entry; there must be one. */
   take(): void {
     this.priority = this.#priorities[0] as number;
     this.place = this.#places[0] as number;

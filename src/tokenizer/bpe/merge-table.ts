@@ -1,15 +1,16 @@
-// The merges of a byte-pair encoding: which pair of tokens becomes which token, and in which order. A hash table in
-// typed arrays, since a Map of a quarter million pairs would stall the event loop each time it grows.
+// The merges of a byte-pair encoding: which pair of tokens becomes which token, and their order. A hash table in typed
+// arrays, because a Map of a quarter million pairs would block the event loop each time it grows. Called by
+// byte-level-bpe.ts and bpe-merger.ts.
 
 export class MergeTable {
-  /** The merges by rank: left and right token, and the token that they make. */
+  /** The merges by rank: left and right token, and the token that they become. */
   readonly left: Int32Array;
   readonly right: Int32Array;
   readonly merged: Int32Array;
-  /** 1 + rank of the pair that hashes here or to an earlier slot; 0 when free. */
+  /** 1 + the rank of a pair that hashes to this slot or an earlier one (linear probing); 0 when free. */
   readonly #slots: Int32Array;
   readonly #mask: number;
-  /** Random, so that no file can be made whose pairs all collide. */
+  /** Random, so that nobody can make a file whose pairs all collide. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
 
   constructor(count: number) {
@@ -21,7 +22,7 @@ export class MergeTable {
     this.#mask = slotCount - 1;
   }
 
-  /** Enters the merge of a rank. Of two merges of the same pair, the one entered first counts. */
+  /** Adds the merge of a rank. Of two merges of the same pair, the first one counts. */
   add(rank: number, left: number, right: number, merged: number): void {
     this.left[rank] = left;
     this.right[rank] = right;
@@ -30,7 +31,7 @@ export class MergeTable {
     if (this.#slots[slot] === 0) this.#slots[slot] = rank + 1;
   }
 
-  /** The rank of a pair, or -1 when it does not merge. */
+  /** The rank of a pair, or -1 if it does not merge. */
   rankOf(left: number, right: number): number {
     return (this.#slots[this.#find(left, right)] as number) - 1;
   }

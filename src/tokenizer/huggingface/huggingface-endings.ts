@@ -1,11 +1,11 @@
-// Which tokens a Hugging Face folder puts before and after a text, its special tokens by name, the white space that its
-// tokens strip, and its chat templates, as metadata. Called by huggingface.ts.
-
+// The tokens that a Hugging Face folder adds before and after a text, its special tokens by name, the tokens that
+// remove white space around them, and its chat templates, as metadata. Called by huggingface.ts.
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import type { MetadataMap } from '../../metadata/value-types.js';
 import { idOf, type TokenList, unknownOf } from './huggingface-tokens.js';
 
+/** The ids of the tokens that are added to a text. */
 interface Endings {
   before?: number;
   after?: number;
@@ -29,7 +29,7 @@ export function addEndings(file: JsonView, config: JsonView, tokens: TokenList, 
   const eos = endings.after ?? named('eos');
   setId('bos', bos);
   setId(isEncoder ? 'seperator' : 'eos', isEncoder ? (eos ?? named('sep')) : eos);
-  // The end of a turn, where it is not what ends a text.
+  // The config's EOS ends a turn if another token ends a text.
   if (!isEncoder && named('eos') !== eos) setId('eot', named('eos'));
   setId('unknown', unknown);
   const decides = Object.keys(endings).length > 0 || !processor.isAbsent;
@@ -64,12 +64,12 @@ function readProcessor(part: JsonView, tokens: TokenList, endings: Endings, dept
       return;
     case 'TemplateProcessing': {
       let side: 'before' | 'after' = 'before';
-      for (const piece of part.at('single').list()) {
-        if (!piece.at('Sequence').isAbsent) {
+      for (const item of part.at('single').list()) {
+        if (!item.at('Sequence').isAbsent) {
           side = 'after';
           continue;
         }
-        const name = piece.at('SpecialToken').at('id').string();
+        const name = item.at('SpecialToken').at('id').string();
         const listed = part.at('special_tokens').at(name).at('ids').list();
         if (listed.length > 1) throw part.unsupported('a special token with several ids');
         const id = listed[0]?.id() ?? idOf(tokens, name);

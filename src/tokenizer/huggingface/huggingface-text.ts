@@ -1,18 +1,16 @@
-// What a tokenizer.json says of text before it becomes tokens, as metadata: the kind of model, its normalizer and its
-// pre-tokenizer. Refuses by name what is not known. Called by huggingface.ts.
-
+// The parts of a tokenizer.json that decide how text is processed before it becomes tokens, as metadata: the kind of
+// model, the normalizer and the pre-tokenizer. Refuses unsupported parts by name. Called by huggingface.ts.
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import { StringList } from '../../metadata/string-list.js';
 import type { MetadataMap } from '../../metadata/value-types.js';
+import { SPACE_MARK } from '../vocabulary/token-bytes.js';
 import { gpt2Pattern, isKnownPattern, namePatterns } from '../words/patterns.js';
+import { isNormalForm } from '../words/text-normalizer.js';
 
 export type Kind = 'gpt2' | 'llama' | 't5' | 'bert';
 
-const SPACE_MARK = '\u2581';
-const forms = ['NFC', 'NFD', 'NFKC', 'NFKD'];
-
-/** Writes what is known to `metadata`. @returns the kind of tokenizer, as GGUF files name it */
+/** Adds the keys to `metadata`. @returns the kind of tokenizer, by its name in GGUF files */
 export function translateText(file: JsonView, hasMerges: boolean, metadata: MetadataMap): Kind {
   const model = file.at('model');
   const type = model.at('type').string(hasMerges ? 'BPE' : '');
@@ -43,7 +41,7 @@ export function translateText(file: JsonView, hasMerges: boolean, metadata: Meta
   }
 }
 
-/** A part, or the parts of a sequence of parts. */
+/** The parts of a sequence of parts, or the part itself if it is no sequence. */
 function flatten(part: JsonView, listKey: string, depth = 0): JsonView[] {
   if (part.isAbsent) return [];
   if (typeOf(part) !== 'Sequence') return [part];
@@ -64,7 +62,7 @@ function refuse(part: JsonView): never {
 
 function translateByteLevel(normalizers: JsonView[], preTokenizers: JsonView[], metadata: MetadataMap): void {
   for (const part of normalizers) {
-    if (normalizers.length > 1 || !forms.includes(typeOf(part))) refuse(part);
+    if (normalizers.length > 1 || !isNormalForm(typeOf(part))) refuse(part);
     metadata.set('tesserae.tokenizer.normalizer', { type: 'string', value: typeOf(part) });
   }
   const patterns: string[] = [];
@@ -91,7 +89,7 @@ function translateByteLevel(normalizers: JsonView[], preTokenizers: JsonView[], 
 function splitPattern(part: JsonView): string {
   const pattern = part.at('pattern').at('Regex').string();
   const behavior = part.at('behavior').string();
-  // Taking the matches for the separators and removing all else leaves the matches, if they are all of the text.
+  // Inverted and removed: the text between matches is dropped. The same as isolating matches, if they cover all text.
   const isInverse = behavior === 'Removed' && part.at('invert').boolean(false);
   if (!isInverse && (behavior !== 'Isolated' || part.at('invert').boolean(false))) {
     throw part.unsupported(`the behavior ${quote(behavior)}`);
@@ -100,7 +98,7 @@ function splitPattern(part: JsonView): string {
   return pattern;
 }
 
-/** Which space a part puts in front, as sentencepiece.ts names it; undefined for a part that does something else. */
+/** Where a Metaspace part adds a space, as sentencepiece.ts names it; undefined for another part. */
 function metaspaceOf(part: JsonView): 'never' | 'unless-there' | 'first-unless-there' | undefined {
   if (typeOf(part) !== 'Metaspace' || part.at('replacement').string(SPACE_MARK) !== SPACE_MARK) return undefined;
   const scheme = part.at('prepend_scheme').string(part.at('add_prefix_space').boolean(true) ? 'always' : 'never');
@@ -118,7 +116,7 @@ function translateSpaces(file: JsonView, normalizers: JsonView[], parts: JsonVie
     else refuse(part);
   }
   for (const part of parts) {
-    // Gemma's files split at spaces of which the normalizer has left none.
+    // Gemma's files split at spaces, but the normalizer has replaced all of them.
     if (typeOf(part) === 'Split' && marksSpaces && part.at('pattern').at('String').string('') === ' ') continue;
     const rule = metaspaceOf(part);
     if (rule === undefined || part.at('split').boolean(true)) refuse(part);

@@ -1,31 +1,33 @@
-// The tokens of a tokenizer.json: texts and types by id, from the vocabulary and the added tokens, in slices that leave the
-// event loop free. Called by huggingface.ts.
-
+// The tokens of a tokenizer.json: texts and types by id, from the vocabulary and the added tokens, read in time slices.
+// Called by huggingface.ts.
 import type { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import { StringList } from '../../metadata/string-list.js';
+import { ByteList } from '../byte-list.js';
 import { BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED } from '../vocabulary/special-ids.js';
+import { spaceMarkBytes } from '../vocabulary/token-bytes.js';
 import { TokenTable } from '../vocabulary/token-table.js';
-import { ByteList, type DocumentAround, type JsonSpan, JsonWalker } from './json-spans.js';
+import { type DocumentAround, type JsonSpan, JsonWalker } from './json-spans.js';
 
-/** Ids that stand for nothing: a file may skip a few, no more than it has, but not make a small vocabulary huge. */
+/**
+ * How many ids a file may skip; and never more than it has tokens, so that a small file cannot make a huge vocabulary.
+ */
 const MOST_GAPS = 4096;
 const MOST_ID = 2 ** 24 - 1;
 /** The shortest entry of a vocabulary is `"":0,`. */
 const ENTRY_BYTES = 5;
 export const ENTRIES_PER_LOOK = 256;
-const SPACE_MARK = Buffer.from('\u2581');
 
 export const vocabPath = 'model.vocab';
 export const mergesPath = 'model.merges';
 
-/** What is known of the tokens while a file is read. */
+/** The tokens of a file. */
 export interface TokenList {
   readonly texts: StringList;
   readonly types: Int32Array;
   readonly table: TokenTable;
-  /** Scores of a list of pieces, by id. */
+  /** The scores by id, if the vocabulary is a list of tokens with scores. */
   readonly scores: Float32Array | undefined;
 }
 
@@ -39,7 +41,7 @@ export function idOf({ table }: TokenList, text: string): number | undefined {
 /** Tokens in the order in which they were read. */
 class Entries {
   readonly texts: ByteList;
-  /** Of entry i from ends[i] to ends[i + 1]. */
+  /** The text of entry i is texts[ends[i], ends[i + 1]). */
   readonly ends: Uint32Array;
   readonly ids: Int32Array;
   readonly scores: Float32Array;
@@ -53,7 +55,7 @@ class Entries {
     this.scores = new Float32Array(capacity);
   }
 
-  /** Enters what was appended to the texts. */
+  /** Adds an entry for the text that was appended to {@link texts} since the last one. */
   add(id: number, score = 0): void {
     this.ids[this.length] = id;
     this.scores[this.length] = score;
@@ -82,7 +84,7 @@ export async function readTokens({ root, spans }: DocumentAround, timeSlice: Tim
   const isList = vocab.bytes[vocab.start] === '['.charCodeAt(0);
   for (const [index, token] of added.entries()) {
     const text = Buffer.from(token.at('content').string());
-    entries.texts.append(text, 0, text.length);
+    entries.texts.append(text);
     entries.add(token.at('id').id());
     if (index % ENTRIES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
@@ -111,7 +113,7 @@ export async function readTokens({ root, spans }: DocumentAround, timeSlice: Tim
   return tokens;
 }
 
-/** The id of the unknown token, which a list of pieces names by its place. */
+/** The id of the unknown token, which a file gives as id or as text. */
 export function unknownOf(model: JsonView, tokens: TokenList): number | undefined {
   if (!model.at('unk_id').isAbsent) return model.at('unk_id').id();
   return model.at('unk_token').isAbsent ? undefined : idOf(tokens, model.at('unk_token').string());
@@ -144,10 +146,10 @@ async function readEntries(span: JsonSpan, more: number, timeSlice: TimeSlice): 
   return entries;
 }
 
-/** The entry of each id; -1 for those that stand for nothing. Entries of one id must have one text. */
+/** The entry of each id, or -1. Entries with the same id must have the same text. */
 async function placeEntries(entries: Entries, vocab: JsonView, timeSlice: TimeSlice): Promise<Int32Array> {
   const size = entries.largestId + 1;
-  // Before they are counted: ids cannot be more than entries and gaps.
+  // Checked before an array of this size is allocated: there may be at most as many gaps as entries.
   const tooMany = () => vocab.error(`has ${entries.length} tokens, but ids up to ${size - 1}`);
   if (size > 2 * entries.length) throw tooMany();
   const entryOf = new Int32Array(size).fill(-1);
@@ -186,7 +188,9 @@ function isByte({ bytes, offsets }: StringList, id: number): boolean {
   return /^<0x[0-9A-F]{2}>$/.test(Buffer.from(bytes.subarray(start, start + 6)).toString());
 }
 
-/** GGUF files write tokens that begin a word with U+2581 in front, and those within a word bare. */
+/**
+ * The texts of a BERT vocabulary as GGUF files write them: U+2581 before the beginning of a word, instead of ## within.
+ */
 export async function markWords({ texts, types }: TokenList, timeSlice: TimeSlice): Promise<StringList> {
   const bytes = new ByteList(texts.bytes.length + 4);
   const offsets = new Uint32Array(texts.length + 1);
@@ -196,7 +200,7 @@ export async function markWords({ texts, types }: TokenList, timeSlice: TimeSlic
     if (types[id] === NORMAL) {
       const isInner = end - start > 2 && texts.bytes[start] === 0x23 && texts.bytes[start + 1] === 0x23;
       if (isInner) start += 2;
-      else bytes.append(SPACE_MARK, 0, SPACE_MARK.length);
+      else bytes.append(spaceMarkBytes);
     }
     bytes.append(texts.bytes, start, end);
     offsets[id + 1] = bytes.length;

@@ -1,11 +1,11 @@
-// Tokenizers of Hugging Face folders: translates tokenizer.json and tokenizer_config.json into the metadata that a GGUF
-// file of the same model has, and refuses by name what has no translation. Called by the reader of such folders.
-
+// The tokenizer of a Hugging Face folder: translates tokenizer.json and tokenizer_config.json to the metadata that a
+// GGUF file of the same model has, and refuses by name what has no translation. Called by the reader of such folders.
 import { JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import { StringList } from '../../metadata/string-list.js';
 import type { MetadataMap } from '../../metadata/value-types.js';
+import { ByteList } from '../byte-list.js';
 import { addEndings } from './huggingface-endings.js';
 import { translateText } from './huggingface-text.js';
 import {
@@ -16,7 +16,7 @@ import {
   type TokenList,
   vocabPath,
 } from './huggingface-tokens.js';
-import { ByteList, type JsonSpan, JsonWalker, parseAround } from './json-spans.js';
+import { type JsonSpan, JsonWalker, parseAround } from './json-spans.js';
 
 const BLANK = 0x20;
 /** The shortest merge is `"a b",`. */
@@ -26,7 +26,7 @@ const MERGE_BYTES = 6;
  * The `tokenizer.*` metadata of a model.
  * @param tokenizerJson the UTF-8 of tokenizer.json
  * @param tokenizerConfig tokenizer_config.json, parsed
- * @throws TesseraeError ERR_MODEL_FILE for a file that is damaged, ERR_UNSUPPORTED for parts that are not known; AbortError
+ * @throws TesseraeError ERR_MODEL_FILE for a damaged file, ERR_UNSUPPORTED for parts that are not supported; AbortError
  */
 export async function tokenizerMetadata(
   tokenizerJson: Uint8Array,
@@ -70,8 +70,8 @@ function blankIn(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /**
- * Appends each merge, `"left right"` or `["left", "right"]`, to `into`, and gives the place of the blank between the two
- * and the end.
+ * Appends each merge, `"left right"` or `["left", "right"]`, to `into` as `left right`. Yields, in batches, where each
+ * begins, where its blank is, and where it ends.
  */
 async function* mergesOf(
   span: JsonSpan,
@@ -128,13 +128,13 @@ async function linesOf(span: JsonSpan, timeSlice: TimeSlice): Promise<StringList
   return new StringList(bytes.bytes, offsets.subarray(0, count + 1));
 }
 
-/** The scores with which SentencePiece merges as these merges do: the earlier a token is made, the better. */
+/** Scores with which SentencePiece merges in the order of these merges: the earlier a token is made, the higher. */
 async function scoresOfMerges(
   span: JsonSpan,
   { texts, table }: TokenList,
   timeSlice: TimeSlice,
 ): Promise<Float32Array> {
-  // A token that no merge makes is never made.
+  // A token that no merge makes must never be made.
   const scores = new Float32Array(texts.length).fill(Number.NEGATIVE_INFINITY);
   const bytes = new ByteList(ENTRIES_PER_LOOK);
   let rank = 0;

@@ -1,12 +1,13 @@
-// JSON documents of which the large lists and objects are not parsed at once: a vocabulary of a quarter million tokens would
-// stall the event loop for half a second. They are left out, and walked value by value. Called by the reader of
-// tokenizer.json files.
+// Parses a JSON document except for its largest lists and objects, which are walked value by value: parsing a
+// vocabulary of a quarter million tokens at once would block the event loop for half a second. Called by the readers of
+// tokenizer.json.
 import { isUtf8 } from 'node:buffer';
 import { TesseraeError } from '../../base/errors.js';
 import { JsonView } from '../../base/json-view.js';
 import type { TimeSlice } from '../../base/time-slice.js';
+import type { ByteList } from '../byte-list.js';
 
-/** What is left of a document may be parsed at once up to this size. */
+/** The largest rest of a document that is parsed at once. */
 const MOST_REST_BYTES = 16 << 20;
 const BYTES_PER_LOOK = 1 << 15;
 const LONGEST_KEY = 64;
@@ -23,26 +24,26 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** A list or an object, as it is written: bytes[start, end). */
+/** The text of a list or an object: bytes[start, end). */
 export interface JsonSpan {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  /** With which messages begin. */
+  /** The file and the place in it, with which messages begin. */
   readonly place: string;
 }
 
 export interface DocumentAround {
-  /** The document, with null in the places of the spans. */
+  /** The document, with null in place of each span. */
   readonly root: JsonView;
-  /** By their paths; those that are there. */
+  /** The spans that exist, by path. */
   readonly spans: ReadonlyMap<string, JsonSpan>;
 }
 
 /**
- * Parses a document but for some lists and objects.
- * @param paths of what is left out, such as `model.vocab`: keys of the outermost object, or one of its objects
- * @throws TesseraeError ERR_MODEL_FILE where it is no JSON; AbortError
+ * Parses a document except for some lists and objects.
+ * @param paths of these, such as `model.vocab`: a key of the outermost object, or of an object in it
+ * @throws TesseraeError ERR_MODEL_FILE when the document is not JSON; AbortError
  */
 export async function parseAround(
   bytes: Uint8Array,
@@ -84,7 +85,7 @@ async function* findSpans(
   paths: readonly string[],
   timeSlice: TimeSlice,
 ): AsyncGenerator<FoundSpan> {
-  /** The last key at each depth, of the two outermost. */
+  /** The last key at depths 1 and 2. */
   const keys = ['', '', ''];
   let depth = 0;
   let found: { path: string; start: number; depth: number } | undefined;
@@ -118,7 +119,7 @@ async function* findSpans(
   }
 }
 
-/** Behind the closing quote of the string that opens at a byte; the end of the document where there is none. */
+/** The place after the closing quote of the string that opens at a byte; the end of the document if there is none. */
 function stringEnd(bytes: Uint8Array, start: number): number {
   for (let at = start + 1; ; ) {
     const quote = bytes.indexOf(QUOTE, at);
@@ -140,40 +141,15 @@ function isBlank(unit: number | undefined): boolean {
   return unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09;
 }
 
-/** Bytes that grow, to which strings are appended. */
-export class ByteList {
-  bytes: Uint8Array;
-  length = 0;
-
-  constructor(capacity: number) {
-    this.bytes = new Uint8Array(Math.max(capacity, 1));
-  }
-
-  push(byte: number): void {
-    this.#reserve(1);
-    this.bytes[this.length++] = byte;
-  }
-
-  append(source: Uint8Array, start: number, end: number): void {
-    this.#reserve(end - start);
-    for (let at = start; at < end; at++) this.bytes[this.length++] = source[at] as number;
-  }
-
-  #reserve(count: number): void {
-    if (this.length + count <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(2 * this.bytes.length, this.length + count));
-    larger.set(this.bytes.subarray(0, this.length));
-    this.bytes = larger;
-  }
-}
-
-/** Walks a span: `walker.open('{'); while (walker.next()) { walker.string(texts); walker.colon(); walker.number(); }`. */
+/**
+ * Walks a span: `walker.open('{'); while (walker.next()) { walker.string(texts); walker.colon(); walker.number(); }`.
+ */
 export class JsonWalker {
   readonly #span: JsonSpan;
   #at: number;
-  /** What closes the lists and objects that are open. */
+  /** The closing brackets of the lists and objects that are open. */
   readonly #closers: number[] = [];
-  /** Whether nothing of the innermost list or object was taken yet. */
+  /** Whether no entry of the innermost list or object was read yet. */
   #isFirst = false;
 
   constructor(span: JsonSpan) {
@@ -196,7 +172,7 @@ export class JsonWalker {
     this.#isFirst = true;
   }
 
-  /** Goes to the next entry of the list or object; false behind its end. */
+  /** Goes to the next entry of the list or object. @returns false at its end, which is then closed */
   next(): boolean {
     if (this.#peek() === this.#closers.at(-1)) {
       this.#at += 1;
@@ -213,7 +189,7 @@ export class JsonWalker {
     this.#expect(COLON, 'has a key without a value');
   }
 
-  /** Appends a string's UTF-8. */
+  /** Reads a string and appends its UTF-8. */
   string(into: ByteList): void {
     const { bytes, end: spanEnd } = this.#span;
     if (this.#peek() !== QUOTE) throw this.error('has a token that is not a string');
@@ -253,7 +229,7 @@ export class JsonWalker {
     return parsed;
   }
 
-  /** The byte that comes after white space; 0 at the end. */
+  /** Skips white space. @returns the next byte, 0 at the end */
   #peek(): number {
     this.#at = afterSpaces(this.#span.bytes, this.#at);
     return this.#at < this.#span.end ? (this.#span.bytes[this.#at] as number) : 0;

@@ -1,17 +1,18 @@
-// SentencePiece's precompiled map of characters (`tokenizer.ggml.precompiled_charsmap`): which sequences of bytes
-// are replaced by which, before text is split. A double array trie, XOR-compressed (Kanda, 2018), and the replacements
-// after it. Called by unigram.ts.
+// SentencePiece's precompiled map of characters (`tokenizer.ggml.precompiled_charsmap`): byte sequences and their
+// replacements, applied before text is split. The file holds an XOR-compressed double-array trie (Kanda, 2018), then
+// the replacements. Called by unigram.ts.
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 
 const key = 'tokenizer.ggml.precompiled_charsmap';
-/** The longest replacement, so that a file cannot make a short text long without bound. */
+/** Limit of a replacement: a file must not be able to make a short text arbitrarily long. */
 const MOST_BYTES = 256;
 
 export class CharactersMap {
   readonly #units: Uint32Array;
   readonly #replacements: Uint8Array;
-  /** How many bytes {@link match} replaces, and what by: replacements[start, end). */
+  /** The number of bytes that {@link match} found. */
   length = 0;
+  /** Their replacement: replacements[start, end). */
   start = 0;
   end = 0;
 
@@ -44,7 +45,7 @@ export class CharactersMap {
     return new CharactersMap(units, replacements);
   }
 
-  /** Finds the longest sequence that begins at a byte and is replaced. */
+  /** Finds the longest sequence from a byte on that has a replacement. @returns whether there is one */
   match(bytes: Uint8Array, from: number): boolean {
     this.length = 0;
     let value = 0;
@@ -68,7 +69,7 @@ export class CharactersMap {
     return true;
   }
 
-  /** Units beyond the array are empty: a damaged map matches less, and harms nothing. */
+  /** Units beyond the array count as empty, so a damaged map matches less and does no harm. */
   #unit(index: number): number {
     return this.#units[index] ?? 0;
   }

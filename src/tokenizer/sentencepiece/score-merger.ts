@@ -1,17 +1,17 @@
-// Merging of one word as SentencePiece's BPE does it: of all neighbouring symbols that together are a token, always
-// those of the highest score first, of equal ones the leftmost. n log n in the word's length, and it can pause at any
+// Merges the symbols of one word like SentencePiece's BPE: of all neighbouring pairs that form a token, always the one
+// with the highest score, the leftmost among equals. Takes n log n time in the word's length, and can pause at any
 // point. Called by sentencepiece.ts.
-import type { TokenSink } from '../bpe/bpe-merger.js';
 import { MergeQueue } from '../bpe/merge-queue.js';
+import type { TokenSink } from '../token-buffer.js';
 import type { TokenTable } from '../vocabulary/token-table.js';
 
 const NONE = -1;
 
 export interface ScoredTokens {
   readonly ids: TokenTable;
-  /** By id; NaN for tokens that no pair becomes. */
+  /** By id; NaN for tokens that no pair may form. */
   readonly scores: Float32Array;
-  /** By id: whether text may become this token at all. */
+  /** By id: whether text may become this token. */
   readonly isText: Uint8Array;
   /** The length of the longest token in bytes. */
   readonly longest: number;
@@ -19,18 +19,18 @@ export interface ScoredTokens {
 
 export class ScoreMerger {
   readonly #tokens: ScoredTokens;
-  /** The symbol at each position begins here in the word, and ends where the next one begins. */
+  /** Where the symbol at each position begins in the word; it ends where the next one begins. */
   readonly #starts: Int32Array;
   readonly #previous: Int32Array;
   readonly #next: Int32Array;
-  /** Score of the token that the symbol and its right neighbour make; NaN when they make none. */
+  /** The score of the token that each symbol forms with its right neighbour; NaN if they form none. */
   readonly #pairScores: Float32Array;
   readonly #queue: MergeQueue;
   #bytes: Uint8Array = new Uint8Array(0);
   #length = 0;
   #collected = 0;
 
-  /** @param capacity the most bytes that a word may have */
+  /** @param capacity the longest word, in bytes */
   constructor(tokens: ScoredTokens, capacity: number) {
     this.#tokens = tokens;
     this.#starts = new Int32Array(capacity);
@@ -40,7 +40,7 @@ export class ScoreMerger {
     this.#queue = new MergeQueue(2 * capacity);
   }
 
-  /** Begins a word, given as UTF-8, of which {@link append} then takes in the characters. */
+  /** Begins a word, given as UTF-8. Its characters are then added by {@link append}. */
   begin(bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#length = 0;
@@ -48,7 +48,7 @@ export class ScoreMerger {
     this.#queue.clear();
   }
 
-  /** Takes in characters from a byte on, at most `steps`. @returns the byte after them */
+  /** Adds at most `steps` characters from a byte on. @returns the byte after them */
   append(from: number, steps: number): number {
     const bytes = this.#bytes;
     let start = from;
@@ -66,20 +66,23 @@ export class ScoreMerger {
     return start;
   }
 
-  /** Takes at most `steps` candidates. @returns whether nothing is left to merge */
+  /** Processes at most `steps` candidates. @returns whether nothing is left to merge */
   run(steps: number): boolean {
     const queue = this.#queue;
     for (let step = 0; step < steps; step++) {
       if (queue.isEmpty) return true;
       queue.take();
       const at = queue.place;
-      // A candidate is stale when another pair stands here now, or none.
+      // A candidate is stale if the pair at its place has changed since.
       if (this.#pairScores[at] === -queue.priority) this.#merge(at, this.#next[at] as number);
     }
     return queue.isEmpty;
   }
 
-  /** Gives at most `steps` symbols to `ids`: their tokens, or where they have none, `spell` spells them. */
+  /**
+   * Appends the tokens of at most `steps` symbols to `ids`; `spell` is called for a symbol without a token.
+   * @returns whether these were the last
+   */
   collect(steps: number, ids: TokenSink, spell: (bytes: Uint8Array, start: number, end: number) => void): boolean {
     let at = this.#collected;
     for (let step = 0; step < steps && at !== NONE; step++) {
@@ -111,7 +114,7 @@ export class ScoreMerger {
     return next === NONE ? this.#bytes.length : (this.#starts[next] as number);
   }
 
-  /** Offers the pair whose left symbol stands at `at`, and whose right one ends at byte `end`. */
+  /** Queues the pair of the symbol at `at` and its right neighbour, which ends at byte `end`, if it forms a token. */
   #offer(at: number, end: number): void {
     const { ids, scores, longest } = this.#tokens;
     const start = this.#starts[at] as number;
@@ -122,7 +125,7 @@ export class ScoreMerger {
   }
 }
 
-/** Where the UTF-8 character ends that begins at a byte. */
+/** The end of the UTF-8 character that begins at a byte. */
 export function characterEnd(bytes: Uint8Array, start: number): number {
   const first = bytes[start] as number;
   if (first < 0x80) return start + 1;

@@ -1,16 +1,15 @@
-// SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge by
-// the scores of the tokens that they make, and characters without a token fall back to bytes. Called through
-// tokenizer.ts.
+// SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge
+// by the scores of the tokens that they form, and characters without a token are encoded as bytes. Made by
+// create-tokenizer.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
-import type { TokenSink } from '../bpe/bpe-merger.js';
-import type { TokenBuffer } from '../token-buffer.js';
+import type { TokenBuffer, TokenSink } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { BYTE } from '../vocabulary/special-ids.js';
-import { isSpaceMark, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
 import { isControlType, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { checkWellFormed } from '../words/text-scan.js';
 import { CACHED_WORD, WordCache } from '../words/word-cache.js';
@@ -21,9 +20,11 @@ const LONG_WORD = 512;
 const MOST_BYTES_PER_UNIT = 3;
 const TOKENS_PER_LOOK = 512;
 const BLANK = 0x20;
-export const SPACE_MARK = '\u2581';
 
-/** Where a space is put in front: of every piece of plain text, or as Hugging Face's Metaspace has it. */
+/**
+ * Where a space is added: always in front of plain text; or, like Hugging Face's Metaspace, unless a space is already
+ * there, and in the last case only at the beginning of the whole text.
+ */
 const prefixRules = ['always', 'unless-there', 'first-unless-there'] as const;
 type PrefixRule = (typeof prefixRules)[number] | 'never';
 
@@ -49,7 +50,7 @@ function readPrefix(metadata: ModelMetadata): PrefixRule {
 }
 
 interface InspectedTokens extends ScoredTokens {
-  /** Whether no token has a space after something else, so that words end where spaces begin. */
+  /** Whether no token has a space after another character, so that a text can be split where spaces begin. */
   readonly endsAtSpaces: boolean;
   /** The token of each byte, or -1. */
   readonly byteIds: Int32Array;
@@ -69,7 +70,7 @@ async function inspectTokens(
     const type = types[id];
     const [start, end] = [texts.offsets[id] as number, texts.offsets[id + 1] as number];
     if (type === BYTE) byteIds[Number.parseInt(texts.at(id).slice(3, 5), 16)] = id;
-    // Text never becomes a control token by merging: a user's text must not be able to spell one.
+    // Merging must never form a control token: a user's text must not be able to spell one.
     if (type === BYTE || isControlType(type)) {
       scores[id] = Number.NaN;
       continue;
@@ -161,7 +162,7 @@ class SentencePiece extends BaseTokenizer {
     while (!merger.collect(STEP, ids, spell)) yield;
   }
 
-  /** Spells a character without a token as bytes, or as the unknown token where the vocabulary lacks one of them. */
+  /** Encodes a character without a token as byte tokens, or as the unknown token if one of these is missing. */
   #speller(ids: TokenSink): (bytes: Uint8Array, start: number, end: number) => void {
     const { byteIds } = this.#tokens;
     const { unknownId } = this.vocabulary;

@@ -1,22 +1,21 @@
-// SentencePiece's unigram model (`tokenizer.ggml.model` = t5, also of XLM-RoBERTa): of all ways to cut a text into
-// tokens, the one whose scores add up highest. Called through tokenizer.ts.
-
+// SentencePiece's unigram model (`tokenizer.ggml.model` = t5; T5 and XLM-RoBERTa use it): of all ways to split a text
+// into tokens, it takes the one with the highest sum of scores. Made by create-tokenizer.ts.
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { BaseTokenizer, STEP } from '../base-tokenizer.js';
+import { ByteList } from '../byte-list.js';
 import type { TokenBuffer } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { NORMAL, UNUSED, USER_DEFINED } from '../vocabulary/special-ids.js';
-import { spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
-import { TokenTrie, TrieWalk } from '../vocabulary/token-prefixes.js';
+import { spaceMarkBytes, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { PrefixWalk, TokenPrefixes } from '../vocabulary/token-prefixes.js';
 import { readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { checkWellFormed } from '../words/text-scan.js';
 import { CharactersMap } from './characters-map.js';
 import { characterEnd } from './score-merger.js';
 
 const BLANK = 0x20;
-const SPACE_MARK = Uint8Array.of(0xe2, 0x96, 0x81);
-/** How much worse than the worst token a character without a token scores. */
+/** A character without a token scores this much below the worst token. */
 const UNKNOWN_PENALTY = 10;
 
 export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
@@ -26,16 +25,16 @@ export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlic
   }
   const { types } = vocabulary;
   const scores = readScores(metadata, vocabulary.texts.length);
-  const isPiece = (id: number) => types[id] === NORMAL || types[id] === USER_DEFINED || types[id] === UNUSED;
-  const trie = await TokenTrie.of(vocabulary, isPiece, timeSlice);
+  const canBeText = (id: number) => types[id] === NORMAL || types[id] === USER_DEFINED || types[id] === UNUSED;
+  const prefixes = await TokenPrefixes.of(vocabulary, canBeText, timeSlice);
   let least = Number.POSITIVE_INFINITY;
   for (let id = 0; id < types.length; id++) {
     if (types[id] === NORMAL) least = Math.min(least, scores[id] as number);
-    // Tokens that the user defined are taken wherever they fit.
+    // User-defined tokens score best, so they are taken wherever they fit.
     else if (types[id] === USER_DEFINED) scores[id] = 0;
   }
   return new Unigram(vocabulary, await spellTokens(vocabulary, spellSpaces, timeSlice), {
-    trie,
+    prefixes,
     scores,
     unknownId: vocabulary.unknownId,
     unknownScore: Math.fround((Number.isFinite(least) ? least : 0) - UNKNOWN_PENALTY),
@@ -46,12 +45,12 @@ export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlic
 }
 
 interface UnigramModel {
-  readonly trie: TokenTrie;
+  readonly prefixes: TokenPrefixes;
   readonly scores: Float32Array;
   readonly unknownId: number;
   readonly unknownScore: number;
   readonly addsSpace: boolean;
-  /** Whether a run of spaces counts as one, and none stand at the ends. */
+  /** Whether a run of spaces becomes one, and spaces at the ends are removed. */
   readonly joinsSpaces: boolean;
   readonly charactersMap: CharactersMap | undefined;
 }
@@ -79,14 +78,16 @@ class Unigram extends BaseTokenizer {
     for (let i = found.length - 1; i >= 0; i--) ids.push(found[i] as number);
   }
 
-  /** For each end of a token on the best way there: that token, and where it begins. */
+  /**
+   * For each place in the text: the last token of the best split up to there, and where that token begins (Viterbi).
+   */
   *#search(bytes: Uint8Array): Generator<void, { tokens: Int32Array; origins: Int32Array }> {
-    const { trie, scores, unknownId, unknownScore } = this.#model;
+    const { prefixes, scores, unknownId, unknownScore } = this.#model;
     const best = new Float64Array(bytes.length + 1).fill(Number.NEGATIVE_INFINITY);
     const tokens = new Int32Array(bytes.length + 1);
     const origins = new Int32Array(bytes.length + 1);
     best[0] = 0;
-    const walk = new TrieWalk(trie);
+    const walk = new PrefixWalk(prefixes);
     let work = 0;
     const offer = (id: number, score: number, start: number, end: number) => {
       const total = (best[start] as number) + score;
@@ -117,10 +118,10 @@ class Unigram extends BaseTokenizer {
     return { tokens, origins };
   }
 
-  /** Replaces characters by the map, and writes spaces as U+2581, as the model asks for. */
+  /** Replaces characters according to the map, and writes spaces as U+2581 according to the model's options. */
   *#normalize(source: Uint8Array): Generator<void, Uint8Array> {
     const { addsSpace, joinsSpaces, charactersMap } = this.#model;
-    const target = new GrowingBytes(3 * source.length + SPACE_MARK.length);
+    const target = new ByteList(3 * source.length + spaceMarkBytes.length);
     let hasPrefix = false;
     let inWord = false;
     const take = (bytes: Uint8Array, start: number, end: number) => {
@@ -128,11 +129,11 @@ class Unigram extends BaseTokenizer {
         const byte = bytes[at] as number;
         if (byte === BLANK) {
           inWord = false;
-          if (!joinsSpaces) target.pushAll(SPACE_MARK);
+          if (!joinsSpaces) target.append(spaceMarkBytes);
           continue;
         }
         if (!inWord && ((addsSpace && !hasPrefix) || joinsSpaces)) {
-          target.pushAll(SPACE_MARK);
+          target.append(spaceMarkBytes);
           hasPrefix = true;
         }
         inWord = true;
@@ -152,32 +153,6 @@ class Unigram extends BaseTokenizer {
       step += 1;
       if (step % STEP === 0) yield;
     }
-    return target.bytes();
-  }
-}
-
-class GrowingBytes {
-  #bytes: Uint8Array;
-  #length = 0;
-
-  constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity);
-  }
-
-  push(byte: number): void {
-    if (this.#length === this.#bytes.length) {
-      const larger = new Uint8Array(2 * this.#bytes.length);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    this.#bytes[this.#length++] = byte;
-  }
-
-  pushAll(bytes: Uint8Array): void {
-    for (const byte of bytes) this.push(byte);
-  }
-
-  bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    return target.bytes.subarray(0, target.length);
   }
 }

@@ -1,5 +1,5 @@
-// The special tokens of a vocabulary: those that metadata names, and those that are known by their text since files
-// forget to name or to mark them. Texts and corrections are those of llama.cpp. Called by vocabulary.ts.
+// The special tokens of a vocabulary: those that the metadata names, and those found by their text, because many files
+// do not name or mark them. The texts and corrections are those of llama.cpp. Called by vocabulary.ts.
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { StringList } from '../../metadata/string-list.js';
 import type { TokenTable } from './token-table.js';
@@ -38,7 +38,7 @@ const endTexts = [
   '[e~[',
 ] as const;
 
-/** Fill-in-the-middle tokens that end a completion; of each line, the first that is there. */
+/** Fill-in-the-middle tokens that end a completion: of each list, the first token that exists. */
 const fillEndTexts = [
   ['<|fim_pad|>', '<fim-pad>', '<fim_pad>', '<PAD>', '[PAD]'],
   ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<REPO>', '<reponame>'],
@@ -46,7 +46,7 @@ const fillEndTexts = [
 ] as const;
 const fillEndKeys = ['fim_pad', 'fim_rep', 'fim_sep'] as const;
 
-/** Fill-in-the-middle tokens that are control tokens, whatever type the file gives them. */
+/** Fill-in-the-middle tokens that become control tokens, whatever type the file gives them; the first of each list. */
 const fillTexts = [
   [
     '<|fim_prefix|>',
@@ -80,10 +80,10 @@ const fillTexts = [
   ],
 ] as const;
 
-/** Marks of a chat format that a reader of the text needs to see. */
+/** Marks of the Harmony chat format, which stay visible in the text. */
 const shownTexts = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'] as const;
 
-/** The ids of special tokens, as far as the model has them. */
+/** The ids of special tokens; undefined where the model has none. */
 export interface SpecialIds {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
@@ -93,7 +93,7 @@ export interface SpecialIds {
   readonly endIds: ReadonlySet<number>;
 }
 
-/** Ids that a kind of tokenizer has where the file names none. */
+/** The ids of a kind of tokenizer that apply where the file names none. */
 export interface DefaultIds {
   readonly bos?: number;
   readonly eos?: number;
@@ -107,7 +107,7 @@ interface TokenList {
   readonly ids: TokenTable;
 }
 
-/** Reads the ids that metadata names and finds the others by their text. Corrects types in place. */
+/** Reads the ids that the metadata names, and finds others by their text. Corrects the tokens' types in place. */
 export function readSpecialIds(metadata: ModelMetadata, tokens: TokenList, defaults: DefaultIds): SpecialIds {
   const { types, ids } = tokens;
   const size = tokens.texts.length;

@@ -1,13 +1,13 @@
-// Finds tokens that are matched in raw text, before it is split into words: of those that match at a place, the
-// longest. Called by the tokenizers.
+// Finds special tokens in raw text, before it is split into words: the longest one that matches at a place. Called by
+// base-tokenizer.ts.
 
 export class SpecialTokens {
-  /** By first code unit: the lengths that occur, longest first. */
+  /** The lengths of the tokens by first code unit, longest first. */
   readonly #lengths = new Map<number, number[]>();
   readonly #ids = new Map<string, number>();
-  /** Bit set of first code units, so that the search touches the maps only where a token may begin. */
+  /** A bit for each code unit that begins a token, so that the search uses the maps only at these. */
   readonly #begins = new Uint8Array(0x10000 / 8);
-  /** Length in code units of the token that {@link match} found last. */
+  /** The length in code units of the token that {@link match} found last. */
   matchedLength = 0;
 
   constructor(tokens: Iterable<readonly [id: number, text: string]>) {

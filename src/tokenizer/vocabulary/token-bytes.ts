@@ -1,23 +1,30 @@
-// The bytes that the tokens of a vocabulary stand for, in one piece of memory. Called by the kinds of tokenizers.
+// The bytes of text of each token of a vocabulary, in one buffer. Called by the kinds of tokenizers.
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import { BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from './special-ids.js';
 import type { Vocabulary } from './vocabulary.js';
 
 const TOKENS_PER_LOOK = 128;
+/** How SentencePiece writes a space, and GGUF files the beginning of a word of BERT. */
+export const SPACE_MARK = '\u2581';
+export const spaceMarkBytes: Uint8Array = Buffer.from(SPACE_MARK);
 
-/** Those of token i are bytes[offsets[i], offsets[i + 1]). */
+/** The bytes of token i are bytes[offsets[i], offsets[i + 1]). */
 export interface TokenBytes {
   readonly bytes: Uint8Array;
   readonly offsets: Uint32Array;
 }
 
-/** Writes what source[start, end) stands for to target, from `at` on, never more bytes. @returns the end in target */
+/**
+ * Decodes a token's spelling, source[start, end), and writes its bytes to `target` from `at` on: never more bytes than
+ * the spelling has.
+ * @returns the end in `target`
+ */
 export type Spelling = (source: Uint8Array, start: number, end: number, target: Uint8Array, at: number) => number;
 
 /**
- * Spells normal tokens as `spelling` has it and bytes as themselves; the other tokens that have a text are plain.
- * Unused tokens give nothing.
+ * The bytes of all tokens: normal ones are decoded by `spelling`, a byte token is its byte, and control, unknown and
+ * user-defined ones are their text. Unused tokens have no bytes.
  * @throws TesseraeError ERR_MODEL_FILE when a byte token is not spelled `<0x00>`
  */
 export async function spellTokens(
@@ -52,7 +59,7 @@ function byteOf(text: string): number {
   return /^<0x[0-9A-Fa-f]{2}>$/.test(text) ? Number.parseInt(text.slice(3, 5), 16) : -1;
 }
 
-/** Spells U+2581 as a space: SentencePiece writes spaces so. */
+/** The spelling of SentencePiece: U+2581 is a space. */
 export const spellSpaces: Spelling = (source, start, end, target, from) => {
   let at = from;
   for (let i = start; i < end; i++) {
@@ -66,7 +73,7 @@ export const spellSpaces: Spelling = (source, start, end, target, from) => {
   return at;
 };
 
-/** Whether the UTF-8 of U+2581 stands at a byte. */
+/** Whether bytes[at, end) begins with the UTF-8 of U+2581. */
 export function isSpaceMark(bytes: Uint8Array, at: number, end: number): boolean {
   return bytes[at] === 0xe2 && at + 2 < end && bytes[at + 1] === 0x96 && bytes[at + 2] === 0x81;
 }

@@ -1,33 +1,34 @@
-// Finds all tokens that begin at a place, byte by byte: the tokens in the order of their bytes, and searches within them.
-// So it takes memory by the number of tokens, whatever the length of their texts. Called by unigram.ts and wordpiece.ts.
+// Finds the tokens that a text begins with, byte by byte, like a trie: the tokens are sorted by their bytes, and each
+// step is a binary search. So memory depends on the number of tokens and not on their lengths. Called by unigram.ts and
+// wordpiece.ts.
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { Vocabulary } from './vocabulary.js';
 
 const TOKENS_PER_LOOK = 2048;
-/** Fewer tokens are sorted by comparing them. */
+/** Up to this many tokens are sorted by insertion. */
 const SMALL = 16;
-/** Bytes that are compared one by one; longer texts that begin alike are compared at once. */
+/** This many bytes are compared one by one, the rest at once. */
 const COMPARED = 64;
-/** Steps among more tokens are remembered. */
+/** Steps among more tokens than this are cached. */
 const CROWDED = 8;
-const REMEMBERED_BITS = 14;
-const REMEMBERED = 1 << REMEMBERED_BITS;
+const CACHE_BITS = 14;
+const CACHE_SLOTS = 1 << CACHE_BITS;
 
-/** Where steps among many tokens lead, by where they begin, and by depth and byte: the last one of each slot. */
-class StepMemory {
-  readonly origins = new Int32Array(REMEMBERED).fill(-1);
-  readonly edges = new Int32Array(REMEMBERED);
-  readonly froms = new Int32Array(REMEMBERED);
-  readonly tos = new Int32Array(REMEMBERED);
+/** A cache of steps: from the first token of a range, by depth and byte, to the next range. One step for each slot. */
+class StepCache {
+  readonly origins = new Int32Array(CACHE_SLOTS).fill(-1);
+  readonly edges = new Int32Array(CACHE_SLOTS);
+  readonly froms = new Int32Array(CACHE_SLOTS);
+  readonly tos = new Int32Array(CACHE_SLOTS);
 }
 
-export class TokenTrie {
-  /** Those that have a text, in the order of their bytes. */
+export class TokenPrefixes {
+  /** The tokens that have a text, sorted by its bytes. */
   readonly #ids: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #offsets: Uint32Array;
-  /** Made at the first step. */
-  #steps: StepMemory | undefined;
+  /** Allocated at the first step that uses it. */
+  #steps: StepCache | undefined;
 
   private constructor({ texts }: Vocabulary, ids: Int32Array) {
     this.#ids = ids;
@@ -35,8 +36,12 @@ export class TokenTrie {
     this.#offsets = texts.offsets;
   }
 
-  /** Of the tokens that pass a test, in slices that leave the event loop free. */
-  static async of(vocabulary: Vocabulary, isWanted: (id: number) => boolean, timeSlice: TimeSlice): Promise<TokenTrie> {
+  /** Of the tokens that pass a test. Works in time slices. */
+  static async of(
+    vocabulary: Vocabulary,
+    isWanted: (id: number) => boolean,
+    timeSlice: TimeSlice,
+  ): Promise<TokenPrefixes> {
     const { offsets, length } = vocabulary.texts;
     const ids = new Int32Array(length);
     let count = 0;
@@ -44,34 +49,35 @@ export class TokenTrie {
       if (offsets[id] !== offsets[id + 1] && isWanted(id)) ids[count++] = id;
       if (id % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
     }
-    const trie = new TokenTrie(vocabulary, ids.slice(0, count));
-    await trie.#sort(timeSlice);
-    return trie;
+    const prefixes = new TokenPrefixes(vocabulary, ids.slice(0, count));
+    await prefixes.#sort(timeSlice);
+    return prefixes;
   }
 
   get size(): number {
     return this.#ids.length;
   }
 
-  /** The id of the token at a place in the order, if it has `length` bytes; or -1. */
+  /** The id of the token at a place in the order if it has `length` bytes, else -1. */
   idOf(place: number, length: number): number {
     const id = this.#ids[place] as number;
     return (this.#offsets[id + 1] as number) - (this.#offsets[id] as number) === length ? id : -1;
   }
 
   /**
-   * Goes on by a byte: of the tokens that are alike in their first `depth` bytes to those that are alike in one more.
+   * Narrows a walk's range of tokens, which have their first `depth` bytes in common, to those whose next byte is
+   * `byte`.
    * @returns whether there are any
    */
-  step(walk: TrieWalk, byte: number): boolean {
+  step(walk: PrefixWalk, byte: number): boolean {
     const { from, to, depth } = walk;
     if (to - from <= CROWDED) {
       this.#search(walk, byte);
     } else {
-      // Tokens that are alike up to there begin at one place only.
+      // At a given depth, the first token identifies the range.
       const edge = (depth << 8) | byte;
-      const slot = (Math.imul(from, 0x9e3779b1) ^ Math.imul(edge, 0x85ebca6b)) >>> (32 - REMEMBERED_BITS);
-      this.#steps ??= new StepMemory();
+      const slot = (Math.imul(from, 0x9e3779b1) ^ Math.imul(edge, 0x85ebca6b)) >>> (32 - CACHE_BITS);
+      this.#steps ??= new StepCache();
       const { origins, edges, froms, tos } = this.#steps;
       if (origins[slot] === from && edges[slot] === edge) {
         walk.from = froms[slot] as number;
@@ -88,7 +94,7 @@ export class TokenTrie {
     return walk.from < walk.to;
   }
 
-  #search(walk: TrieWalk, byte: number): void {
+  #search(walk: PrefixWalk, byte: number): void {
     const { from, to, depth } = walk;
     if (to - from === 1) {
       if (this.#byteAt(this.#ids[from] as number, depth) !== byte) walk.to = from;
@@ -99,7 +105,7 @@ export class TokenTrie {
     walk.to = isThere ? this.#lowerBound(walk.from + 1, to, depth, byte + 1) : walk.from;
   }
 
-  /** The first of the tokens whose byte at a depth is at least this. */
+  /** The first place in [from, to) of a token whose byte at `depth` is at least `byte`; or `to`. */
   #lowerBound(from: number, to: number, depth: number, byte: number): number {
     let low = from;
     let high = to;
@@ -111,13 +117,13 @@ export class TokenTrie {
     return low;
   }
 
-  /** A byte of a token's text; -1 behind its end. */
+  /** A byte of a token's text; -1 after its end. */
   #byteAt(id: number, depth: number): number {
     const at = (this.#offsets[id] as number) + depth;
     return at < (this.#offsets[id + 1] as number) ? (this.#bytes[at] as number) : -1;
   }
 
-  /** By the first byte, within each by the second, and so on; few are sorted by comparing them. */
+  /** Sorts by the first byte, within equal first bytes by the second, and so on; small ranges by insertion. */
   async #sort(timeSlice: TimeSlice): Promise<void> {
     const ids = this.#ids;
     const moved = new Int32Array(ids.length);
@@ -138,7 +144,7 @@ export class TokenTrie {
         starts[slot] = (starts[slot] as number) + 1;
         if (at % TOKENS_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
       }
-      // From counts to where each byte begins; those that end here come first, and are sorted.
+      // Turns counts into starts. Tokens that end at this depth come first; there is at most one text of that kind.
       starts[0] = from;
       for (let slot = 1; slot < starts.length; slot++) {
         starts[slot] = (starts[slot] as number) + (starts[slot - 1] as number);
@@ -159,7 +165,7 @@ export class TokenTrie {
     if (to - from > 1) open.push(from, to, depth);
   }
 
-  /** Sorts a few tokens that are alike up to a depth. */
+  /** Sorts a few tokens whose first `depth` bytes are equal. */
   #insert(from: number, to: number, depth: number): void {
     const ids = this.#ids;
     for (let next = from + 1; next < to; next++) {
@@ -181,31 +187,32 @@ export class TokenTrie {
   }
 }
 
-/** A way through a trie: `walk.begin(); while (walk.step(nextByte())) use(walk.id);`. */
-export class TrieWalk {
-  readonly #trie: TokenTrie;
-  /** The tokens that begin as the way did: places in the order of the trie. */
+/** Reads a text byte by byte: `walk.begin(); while (walk.step(nextByte())) use(walk.id);`. */
+export class PrefixWalk {
+  readonly #prefixes: TokenPrefixes;
+  /** The tokens that begin with the bytes read so far: places in the sorted order. */
   from = 0;
   to = 0;
+  /** How many bytes were read. */
   depth = 0;
 
-  constructor(trie: TokenTrie) {
-    this.#trie = trie;
+  constructor(prefixes: TokenPrefixes) {
+    this.#prefixes = prefixes;
   }
 
   begin(): void {
     this.from = 0;
-    this.to = this.#trie.size;
+    this.to = this.#prefixes.size;
     this.depth = 0;
   }
 
-  /** Goes on by a byte; false where no token goes on so. */
+  /** Reads a byte. @returns whether any token begins with the bytes read so far */
   step(byte: number): boolean {
-    return this.#trie.step(this, byte);
+    return this.#prefixes.step(this, byte);
   }
 
-  /** The token that ends here, or -1. */
+  /** The token that has exactly the bytes read so far, or -1. */
   get id(): number {
-    return this.#trie.idOf(this.from, this.depth);
+    return this.#prefixes.idOf(this.from, this.depth);
   }
 }

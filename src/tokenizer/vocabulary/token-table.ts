@@ -1,13 +1,14 @@
 // Finds tokens by their text: a hash table of ids over the UTF-8 of a vocabulary, in typed arrays. It makes no
-// JavaScript strings, of which a whole vocabulary would cost long garbage collections. Called by vocabulary.ts.
+// JavaScript strings: those of a whole vocabulary would cause long garbage collections. Called by vocabulary.ts and by
+// the reader of tokenizer.json.
 import type { StringList } from '../../metadata/string-list.js';
 
 export class TokenTable {
   readonly #texts: StringList;
-  /** 1 + id of the token that hashes here or to an earlier slot; 0 when free. */
+  /** 1 + the id of a token that hashes to this slot or an earlier one (linear probing); 0 when free. */
   readonly #slots: Int32Array;
   readonly #mask: number;
-  /** Random, so that no file can be made whose tokens all collide. */
+  /** Random, so that nobody can make a file whose tokens all collide. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
 
   constructor(texts: StringList) {
@@ -17,7 +18,7 @@ export class TokenTable {
     this.#mask = slotCount - 1;
   }
 
-  /** Enters the token `id`, unless one with its text is there. @returns that one's id, or -1 */
+  /** Adds the token `id`, unless there is one with its text. @returns the id of that one, or -1 */
   add(id: number): number {
     const { bytes, offsets } = this.#texts;
     const slot = this.#slot(bytes, offsets[id] as number, offsets[id + 1] as number);
@@ -26,7 +27,7 @@ export class TokenTable {
     return twin;
   }
 
-  /** The id of the token whose text is bytes[start, end), or -1. If `gap` is given, without the byte at that place. */
+  /** The id of the token whose text is bytes[start, end), if `gap` is given without the byte at `gap`; or -1. */
   find(bytes: Uint8Array, start: number, end: number, gap = end): number {
     return (this.#slots[this.#slot(bytes, start, end, gap)] as number) - 1;
   }

@@ -1,5 +1,5 @@
-// The vocabulary of a model: texts and types of its tokens, and the special ids, from the `tokenizer.ggml.*` keys.
-// Checks them; does not know how text is split. Shared by all kinds of tokenizers.
+// The vocabulary of a model: texts and types of its tokens, and the special ids, read from the `tokenizer.ggml.*` keys
+// and checked. It does not split text. Shared by all kinds of tokenizers.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
@@ -15,29 +15,29 @@ const tokensKey = 'tokenizer.ggml.tokens';
 export interface Vocabulary extends SpecialIds {
   readonly texts: StringList;
   readonly types: Uint8Array;
-  /** Ids by text. Empty tokens, as some files have for padding, are left out. */
+  /** Ids by text. Empty tokens, which some files have as padding, are left out. */
   readonly ids: TokenTable;
   readonly addsBos: boolean;
   /** Whether texts end with {@link endId}. */
   readonly addsEos: boolean;
-  /** The token that ends a text: EOS, or for encoders the separator. */
+  /** The token that ends a text: EOS, or the separator of an encoder. */
   readonly endId: number | undefined;
-  /** Tokens that swallow the white space before them, and after them. */
+  /** Special tokens that remove the white space before them, or after them, from the text. */
   readonly stripsLeft: ReadonlySet<number>;
   readonly stripsRight: ReadonlySet<number>;
   /** An error about a token of the file. */
   readonly errorAt: (id: number, problem: string) => TesseraeError;
 }
 
-/** What a kind of tokenizer does where the file does not say otherwise. */
+/** The defaults of a kind of tokenizer, where the file has no key. */
 export interface VocabularyDefaults extends DefaultIds {
   readonly addsBos?: boolean | undefined;
   readonly addsEos?: boolean;
-  /** Whether the separator ends a text, rather than EOS. */
+  /** Whether a text ends with the separator instead of EOS. */
   readonly endsWithSeparator?: boolean;
 }
 
-/** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when a token stands twice */
+/** @throws TesseraeError ERR_MODEL_FILE when keys are missing or inconsistent, or when two tokens have the same text */
 export async function readVocabulary(
   metadata: ModelMetadata,
   timeSlice: TimeSlice,
@@ -74,7 +74,7 @@ export async function readVocabulary(
   };
 }
 
-/** Absent types mean that all tokens are normal ones. */
+/** The tokens' types. Without the key, all tokens are normal. */
 function readTypes(metadata: ModelMetadata, vocabularySize: number): Uint8Array {
   const key = 'tokenizer.ggml.token_type';
   if (!metadata.has(key)) return new Uint8Array(vocabularySize).fill(NORMAL);
@@ -91,7 +91,7 @@ function readTypes(metadata: ModelMetadata, vocabularySize: number): Uint8Array 
 
 /**
  * The scores of all tokens.
- * @throws TesseraeError ERR_MODEL_FILE when they are missing, fewer than the tokens, or no numbers
+ * @throws TesseraeError ERR_MODEL_FILE when they are missing or too few, or when one is NaN or Infinity
  */
 export function readScores(metadata: ModelMetadata, vocabularySize: number): Float32Array {
   const key = 'tokenizer.ggml.scores';
@@ -109,8 +109,8 @@ export function readScores(metadata: ModelMetadata, vocabularySize: number): Flo
 }
 
 /**
- * Which tokens strip the white space around them. GGUF files do not say it: as llama.cpp does, it is known by the
- * names of pre-tokenizer, architecture and model.
+ * The tokens that remove the white space around them. GGUF files have no key for this: like llama.cpp, it is derived
+ * from the names of pre-tokenizer, architecture and model.
  */
 function readStrips(
   metadata: ModelMetadata,
@@ -147,7 +147,7 @@ function readStrips(
   return { stripsLeft, stripsRight };
 }
 
-/** Whether a token is a mark for the model rather than text, by its type. */
+/** Whether a token of this type is a mark for the model and not text. */
 export function isControlType(type: number | undefined): boolean {
   return type === CONTROL || type === UNKNOWN;
 }

@@ -1,6 +1,5 @@
-// WordPiece as BERT has it (`tokenizer.ggml.model` = bert): text is cleaned and split into words and punctuation, and
-// each word into the longest tokens that fit, from its beginning on. Called through tokenizer.ts.
-
+// WordPiece, as in BERT (`tokenizer.ggml.model` = bert): text is cleaned and split into words and punctuation, and each
+// word from its beginning into the longest tokens that fit. Made by create-tokenizer.ts.
 import { runAtOnce, type TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { StringList } from '../../metadata/string-list.js';
@@ -8,14 +7,13 @@ import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { NORMAL } from '../vocabulary/special-ids.js';
-import { isSpaceMark, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
-import { TokenTrie, TrieWalk } from '../vocabulary/token-prefixes.js';
+import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { PrefixWalk, TokenPrefixes } from '../vocabulary/token-prefixes.js';
 import { isControlType, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { classOf, MARK, PUNCTUATION, patternTest, SPACE, SYMBOL } from '../words/character-classes.js';
 import { codePointIn, widthOf } from '../words/text-scan.js';
 import { CACHED_WORD, WordCache } from '../words/word-cache.js';
 
-const SPACE_MARK = '\u2581';
 const tokensKey = 'tokenizer.ggml.tokens';
 const typesKey = 'tokenizer.ggml.token_type';
 
@@ -32,9 +30,9 @@ export async function createWordPiece(metadata: ModelMetadata, timeSlice: TimeSl
     throw metadata.error('tokenizer.ggml.unknown_token_id', 'is missing, but this tokenizer needs it');
   }
   const lowercase = metadata.boolean('tokenizer.ggml.normalizer.lowercase', true);
-  const trie = await TokenTrie.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), timeSlice);
+  const prefixes = await TokenPrefixes.of(vocabulary, (id) => !isControlType(vocabulary.types[id]), timeSlice);
   return new WordPiece(vocabulary, await spellTokens(vocabulary, spellSpaces, timeSlice), {
-    trie,
+    prefixes,
     unknownId: vocabulary.unknownId,
     lowercase,
     stripAccents: metadata.boolean('tokenizer.ggml.normalizer.strip_accents', lowercase),
@@ -44,8 +42,8 @@ export async function createWordPiece(metadata: ModelMetadata, timeSlice: TimeSl
 }
 
 /**
- * GGUF files write tokens that begin a word with U+2581 in front, and others bare. Files that keep BERT's own way, with
- * ## in front of the others, are brought into that form.
+ * Most GGUF files write U+2581 in front of tokens that begin a word. Some keep BERT's own form, with ## in front of all
+ * other tokens: these are converted to the first form.
  */
 function markWords(metadata: ModelMetadata): ModelMetadata {
   const tokens = metadata.strings(tokensKey);
@@ -67,16 +65,16 @@ function markWords(metadata: ModelMetadata): ModelMetadata {
 }
 
 interface WordPieceModel {
-  readonly trie: TokenTrie;
+  readonly prefixes: TokenPrefixes;
   readonly unknownId: number;
   readonly lowercase: boolean;
   readonly stripAccents: boolean;
   /**
-   * Characters are decomposed as Unicode has it, and control characters are dropped, as BERT does; otherwise as llama.cpp
-   * does, which keeps the first part only, and takes U+000B, U+000C and U+0085 for white space.
+   * True: like BERT, characters are decomposed as in Unicode, and control characters are dropped. False: like
+   * llama.cpp, only the first code point of a decomposition is kept, and U+000B, U+000C and U+0085 are white space.
    */
   readonly decomposesFully: boolean;
-  /** Words of more characters are unknown. */
+  /** Longer words, in characters, become the unknown token. */
   readonly longestWord: number;
 }
 
@@ -118,14 +116,14 @@ class WordPiece extends BaseTokenizer {
     yield* this.#encodeWord(word, ids);
   }
 
-  /** What a character becomes, and whether it is a word of its own; undefined for white space. */
+  /** The text that a character becomes, and whether it is a word of its own; undefined for white space. */
   #clean(given: number): { text: string; splits: boolean } | undefined {
     const { lowercase, stripAccents, decomposesFully } = this.#model;
     let c = given;
     if (stripAccents && !decomposesFully && c >= 0x80)
       c = String.fromCodePoint(c).normalize('NFD').codePointAt(0) as number;
     const kind = classOf(c);
-    // BERT drops control characters before it looks for white space, and knows three of them as such.
+    // BERT drops control characters first, except three that it counts as white space.
     if (kind === SPACE && (!decomposesFully || !isControl(c) || isPlainSpace(c))) return undefined;
     if (c === 0xfffd || isControl(c)) return { text: '', splits: false };
     const isAccent = stripAccents && (decomposesFully ? isNonspacing(c) : kind === MARK);
@@ -154,13 +152,13 @@ class WordPiece extends BaseTokenizer {
     found.push(...runAtOnce(this.#cutWord(word)));
   };
 
-  /** The longest tokens that fit, from the beginning on; the unknown token for a word that they do not make. */
+  /** The longest tokens that fit, from the beginning on; the unknown token if the word cannot be split completely. */
   *#cutWord(word: string): Generator<void, readonly number[]> {
-    const { trie, unknownId, longestWord } = this.#model;
+    const { prefixes, unknownId, longestWord } = this.#model;
     if (word.length > longestWord && [...word].length > longestWord) return [unknownId];
     const bytes = Buffer.from(SPACE_MARK + word);
     const found: number[] = [];
-    const walk = new TrieWalk(trie);
+    const walk = new PrefixWalk(prefixes);
     for (let start = 0; start < bytes.length; ) {
       let id = -1;
       let idEnd = start;
@@ -180,7 +178,7 @@ class WordPiece extends BaseTokenizer {
   }
 }
 
-/** Blocks of Chinese characters as BERT lists them, with the slip of the pen that Hugging Face and llama.cpp keep. */
+/** The blocks of Chinese characters in BERT's list, with the mistake of Hugging Face and llama.cpp: 2b920 for 2b820. */
 function isChinese(c: number): boolean {
   return (
     (c >= 0x4e00 && c <= 0x9fff) ||

@@ -1,8 +1,8 @@
-// Sorts code points into the classes that pre-tokenizers split by. The classes are Unicode's general categories and
-// White_Space as this Node.js knows them; characters that were assigned after a model was trained may therefore split
-// otherwise than they did in its training. Called by the rules of pre-tokenizers and by the normalizers.
+// The classes of code points by which pre-tokenizers split: Unicode's general categories and White_Space, in the
+// Unicode version of this Node.js. So characters assigned after a model was trained may split differently than in its
+// training. Called by the rules of pre-tokenizers and by wordpiece.ts.
 
-/** Flags of {@link classOf}, one per code point; control and unassigned characters have none. */
+/** Flags of {@link classOf}: one for each code point, none for control and unassigned characters. */
 export const UPPER = 1;
 export const LOWER = 2;
 export const CASELESS = 4;
@@ -27,7 +27,7 @@ const classes: readonly (readonly [RegExp, number])[] = [
   [/\p{S}/u, SYMBOL],
 ];
 
-/** A byte per code point, found page by page when first asked for. */
+/** A byte for each code point. A page of code points is computed when the first of them is needed. */
 class CodePointTable {
   readonly #table = new Uint8Array(CODE_POINTS);
   readonly #known = new Uint8Array(CODE_POINTS >> PAGE_BITS);
@@ -57,7 +57,7 @@ export function classOf(codePoint: number): number {
   return table.get(codePoint);
 }
 
-/** Tests code points for a pattern, each of which is looked at once. */
+/** A test of code points by a pattern. Results are cached. */
 export function patternTest(pattern: RegExp): (codePoint: number) => boolean {
   let matches: CodePointTable | undefined;
   return (codePoint) => {

@@ -1,5 +1,5 @@
-// The regular expressions of tokenizer.json files, by their text, each with the rule that does the same without
-// backtracking. Called by the reader of such files and by pre-tokenizers.ts.
+// The regular expressions in tokenizer.json files, by their text, each with the rule that splits in the same way
+// without backtracking. Called by the reader of such files and by pre-tokenizers.ts.
 import { classOf, NUMBER, patternTest } from './character-classes.js';
 import {
   deepseekWords,
@@ -16,7 +16,7 @@ import {
 const any = Number.POSITIVE_INFINITY;
 const isNumber = (c: number) => classOf(c) === NUMBER;
 
-/** Of ByteLevel itself. */
+/** The pattern of the pre-tokenizer ByteLevel. */
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const gpt4 = (number: string, letters = '\\p{L}', start = `${contractions}|`) => {
@@ -51,7 +51,7 @@ const rules: ReadonlyMap<string, WordRule> = new Map([
   ['[0-9][0-9][0-9]', threeDigits],
 ]);
 
-/** Chains that llama.cpp has a name for and splits alike. */
+/** Chains of patterns for which llama.cpp has a name and splits in the same way. */
 const names: ReadonlyMap<string, string> = new Map([
   [gpt2Pattern, 'gpt-2'],
   [['\\p{N}', gpt2Pattern].join('\n'), 'smollm'],
@@ -63,7 +63,7 @@ const names: ReadonlyMap<string, string> = new Map([
   [['\\p{N}{1,3}', japanesePattern, deepseekPattern].join('\n'), 'deepseek-v3'],
 ]);
 
-/** The name of a chain of patterns in GGUF files; one that nobody knows where they have none. */
+/** The name of a chain of patterns in GGUF files; for others, a name that only this library writes. */
 export function namePatterns(patterns: readonly string[]): string {
   return names.get(patterns.join('\n')) ?? 'tesserae-patterns';
 }
@@ -72,7 +72,7 @@ export function isKnownPattern(pattern: string): boolean {
   return rules.has(pattern);
 }
 
-/** The rules of a chain of known patterns; where there are none, a text is one word. */
+/** The rules of a chain of known patterns. Without patterns, the whole text is one word. */
 export function rulesOf(patterns: readonly string[]): WordRule[] {
   const chain = patterns.flatMap((pattern) => rules.get(pattern) ?? []);
   return chain.length > 0 ? chain : [(_scan, _at, end) => end];

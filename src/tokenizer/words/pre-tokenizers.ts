@@ -1,6 +1,5 @@
-// The pre-tokenizers that files name in `tokenizer.ggml.pre`, each a chain of rules, with what else llama.cpp ties to
-// the name. A family is a line in one of the tables below. Called by byte-level-bpe.ts.
-
+// The pre-tokenizers that files name in `tokenizer.ggml.pre`: each is a chain of rules, with the other settings that
+// llama.cpp derives from the name. A family is a line in one of the tables below. Called by byte-level-bpe.ts.
 import { quote } from '../../base/quote.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { classOf, LETTER, MARK, NUMBER, PUNCTUATION, patternTest } from './character-classes.js';
@@ -22,9 +21,9 @@ import {
 
 export interface PreTokenizer {
   readonly rules: readonly WordRule[];
-  /** Words that are tokens are not merged from their bytes. */
+  /** Whether a word that is a token becomes that token without merging. */
   readonly ignoresMerges?: boolean;
-  /** Texts begin with BOS unless the file says otherwise. */
+  /** Whether texts begin with BOS if the file has no key for it. */
   readonly addsBos?: boolean;
 }
 
@@ -36,7 +35,7 @@ const sentenceWords = runOf(
   'blank',
 );
 const asiaticText = runOf(patternTest(/[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]/u));
-// Cased letters as DeepSeek's first models list them: code points in hexadecimal.
+// The cased letters that DeepSeek's first models list: code points in hexadecimal.
 const deepseekLetterRanges =
   '41-5A 61-7A B5 C0-D6 D8-F6 F8-1BA 1BC-1BF 1C4-293 295-2AF 370-373 376-377 37B-37D 37F 386 388-38A 38C ' +
   '38E-3A1 3A3-3F5 3F7-481 48A-52F 531-556 10A0-10C5 13A0-13F5 13F8-13FD 1C90-1CBA 1CBD-1CBF 1D00-1D2B ' +
@@ -62,7 +61,7 @@ const deepseek3: PreTokenizer = {
 };
 const sentences: PreTokenizer = { rules: [sentenceWords] };
 
-/** By name, as llama.cpp's table has them. */
+/** The pre-tokenizers by the names in llama.cpp's table. */
 const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
   ...named(gpt2, 'gpt-2', 'phi-2', 'jina-es', 'jina-de', 'jina-v2-es', 'jina-v2-de', 'jina-v1-en', 'jina-v2-code'),
   ...named(gpt2, 'roberta-bpe', 'gigachat', 'a.x-4.0', 'mellum', 'modern-bert', 'mpt', 'olmo', 'jais', 'trillion'),
@@ -127,7 +126,7 @@ export function findPreTokenizer(name: string): PreTokenizer | undefined {
 }
 
 /**
- * The pre-tokenizer of a file: the one that it names, or the exact patterns of its tokenizer.json.
+ * The pre-tokenizer of a model: the one that its file names, or the exact patterns of its tokenizer.json.
  * @throws TesseraeError ERR_UNSUPPORTED for an unknown name, ERR_MODEL_FILE without a name
  */
 export function readPreTokenizer(metadata: ModelMetadata): PreTokenizer {

@@ -1,13 +1,14 @@
-// Reads a text by code points and finds the ends of runs of like characters, a bounded number of characters at a
-// time: a run of a million letters must not stall the event loop. Called by the rules of pre-tokenizers.
+// Reads a text by code points and finds the ends of runs of characters of a class, a bounded number of characters at a
+// time: a run of a million letters must not block the event loop. Called by word-rules.ts and word-walker.ts; the
+// functions for code points also by the other tokenizers.
 import { TesseraeError } from '../../base/errors.js';
 import { classOf } from './character-classes.js';
 
-/** Characters of one run that are looked at before a pause. */
+/** How many code units of a run are read before a pause. */
 const STEP = 4096;
-/** Runs of more code units are remembered, since rules may ask for them again, also from a place within them. */
+/** Runs of more code units are cached: rules may ask for them again, also from a place within them. */
 const LONG_RUN = 64;
-const REMEMBERED = 8;
+const CACHED_RUNS = 8;
 
 export type CodePointTest = (codePoint: number) => boolean;
 
@@ -15,14 +16,14 @@ interface Run {
   readonly key: number | CodePointTest;
   readonly from: number;
   readonly limit: number;
-  /** Where the run ends, or how far it has been followed. */
+  /** Where the run ends if it is done, else how far it was read. */
   to: number;
   done: boolean;
 }
 
 export class TextScan {
   readonly text: string;
-  /** Set when a run was too long for one step. What the rule then returns is void; it must be asked again. */
+  /** Set when a run was too long for one step: the rule's result is then invalid, and the rule must be called again. */
   paused = false;
   readonly #runs: Run[] = [];
 
@@ -36,12 +37,12 @@ export class TextScan {
     return unit < 0xd800 || unit > 0xdfff ? unit : codePointIn(this.text, at, this.text.length);
   }
 
-  /** The class of the character at a code unit; -1 from `end` on. */
+  /** The class of the character at a code unit; -1 at `end` or after it. */
   classAt(at: number, end: number): number {
     return at < end ? classOf(this.codePoint(at)) : -1;
   }
 
-  /** The end of the run of characters of the classes in `mask` that begins at `at`, at most `end`. */
+  /** The end of the run from `at` of characters of the classes in `mask`; at most `end`. */
   run(at: number, end: number, mask: number): number {
     return this.#run(at, end, mask);
   }
@@ -51,7 +52,7 @@ export class TextScan {
     return this.#run(at, end, ~mask);
   }
 
-  /** As {@link run}, for characters that pass a test, which must be the same function each time. */
+  /** As {@link run}, for characters that pass a test. Runs are cached by this function's identity. */
   runWhile(at: number, end: number, test: CodePointTest): number {
     return this.#run(at, end, test);
   }
@@ -62,7 +63,7 @@ export class TextScan {
     const start = known?.to ?? from;
     const stop = Math.min(end, start + STEP);
     let at = start;
-    // A negative key is the complement of a mask: its characters include those that have no class at all.
+    // A negative key is the complement of a mask, and includes characters without a class.
     if (typeof key === 'function') while (at < stop && key(this.codePoint(at))) at += this.#width(at);
     else if (key < 0) while (at < stop && (classOf(this.codePoint(at)) & ~key) === 0) at += this.#width(at);
     else while (at < stop && (classOf(this.codePoint(at)) & key) !== 0) at += this.#width(at);
@@ -72,7 +73,7 @@ export class TextScan {
       known.to = at;
       known.done = done;
     } else if (at - from > LONG_RUN) {
-      if (this.#runs.length === REMEMBERED) this.#runs.shift();
+      if (this.#runs.length === CACHED_RUNS) this.#runs.shift();
       this.#runs.push({ key, from, limit: end, to: at, done });
     }
     return at;

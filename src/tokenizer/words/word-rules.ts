@@ -1,5 +1,6 @@
-// The rules by which pre-tokenizers split text into words, each of which stands for one regular expression, without
-// its backtracking: time is linear in the text, whatever the text. Called through pre-tokenizers.ts.
+// The rules by which pre-tokenizers split text into words. Each does what one regular expression does, without
+// backtracking: it takes linear time for any text. Called by word-walker.ts; chosen by pre-tokenizers.ts and
+// patterns.ts.
 import {
   CASELESS,
   classOf,
@@ -15,8 +16,8 @@ import {
 import { type CodePointTest, type TextScan, widthOf } from './text-scan.js';
 
 /**
- * The end of the word that begins at a place of a text, at most `end`; or -1 where none begins. What stands between
- * words is a word too. When `scan.paused` is set, the answer is void.
+ * The end of the word that begins at a place of a text, at most `end`; or -1 if none begins there. Text between two
+ * words becomes a word, too. When `scan.paused` is set, the result is invalid.
  */
 export type WordRule = (scan: TextScan, at: number, end: number) => number;
 
@@ -37,13 +38,13 @@ function contractionLength(scan: TextScan, at: number, end: number, ignoreCase: 
   return suffix === 're' || suffix === 've' || suffix === 'll' ? 3 : 0;
 }
 
-/** `\s+(?!\S)|\s+`: white space before something else leaves its last character to that. */
+/** `\s+(?!\S)|\s+`: white space without its last character if other text follows. */
 function spaces(scan: TextScan, at: number, end: number): number {
   const stop = scan.run(at, end, SPACE);
   return stop === end || stop - at === 1 ? stop : stop - 1;
 }
 
-/** `\s*[\r\n]+|\s+(?!\S)|\s+`: as `spaces`, but a word ends with the last line break. */
+/** `\s*[\r\n]+|\s+(?!\S)|\s+`: as {@link spaces}, but up to the last line break if there is one. */
 function spacesOrLines(scan: TextScan, at: number, end: number): number {
   const stop = scan.run(at, end, SPACE);
   if (scan.paused) return stop;
@@ -135,7 +136,7 @@ export interface Gpt4WordsOptions {
 
 /**
  * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
- * as GPT-4 has it, and its relatives.
+ * as in GPT-4, with the variants of its relatives.
  */
 export function gpt4Words(options: Gpt4WordsOptions): WordRule {
   const { digits: most, contractions = true, marks = false, newlinesApart = false } = options;
@@ -158,19 +159,19 @@ export function gpt4Words(options: Gpt4WordsOptions): WordRule {
   };
 }
 
-/** Which characters count as upper and lower case where words end between them. */
+/** Which characters count as upper and as lower case, for words that end between the two. */
 export interface Cases {
   readonly upper: CodePointTest;
   readonly lower: CodePointTest;
 }
 
-/** As the pattern has it: letters without case, and marks, count as both. */
+/** As in the pattern: letters without case, and marks, count as both. */
 export const exactCases: Cases = {
   upper: (c) => (classOf(c) & (UPPER | CASELESS | MARK)) !== 0,
   lower: (c) => (classOf(c) & (LOWER | CASELESS | MARK)) !== 0,
 };
 
-/** As llama.cpp has it, which knows the case of ASCII letters only. */
+/** As in llama.cpp, which distinguishes the case of ASCII letters only. */
 export function asciiCases(mask: number): Cases {
   return {
     upper: (c) => (classOf(c) & mask) !== 0 && !(c >= 0x61 && c <= 0x7a),
@@ -180,7 +181,7 @@ export function asciiCases(mask: number): Cases {
 
 /**
  * `[^\r\n\p{L}\p{N}]?U*V+(?i:'s|…)?|[^\r\n\p{L}\p{N}]?U+V*(?i:'s|…)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|
- * \s+(?!\S)|\s+` as GPT-4o has it, where U is upper and V lower case.
+ * \s+(?!\S)|\s+` as in GPT-4o, where U is upper and V lower case.
  */
 export function gpt4oWords(cases: Cases, { digits: most, contractions = true }: Gpt4WordsOptions): WordRule {
   const number = digits(most);
@@ -189,7 +190,7 @@ export function gpt4oWords(cases: Cases, { digits: most, contractions = true }: 
     const kind = classOf(c);
     const next = at + widthOf(c);
     const mayLead = (kind & (LETTER | NUMBER)) === 0 && !isNewline(c);
-    // The alternatives in their order: a mark before a title-case letter is a word, since that ends in lower case.
+    // The alternatives in their order. A mark before a title-case letter is a word: marks also count as lower case.
     let stop = -1;
     for (const wordEnd of [endOfLower, endOfUpper]) {
       if (stop < 0 && mayLead) stop = wordEnd(scan, next, end, cases);
@@ -211,7 +212,7 @@ function endOfLower(scan: TextScan, at: number, end: number, { upper, lower }: C
   const upperEnd = scan.runWhile(at, end, upper);
   if (scan.paused) return -1;
   if (upperEnd < end && lower(scan.codePoint(upperEnd))) return scan.runWhile(upperEnd, end, lower);
-  // V+ needs a character: U* gives back some until one of them is both.
+  // Backtracking: V+ needs at least one character, the last one of U* that is also in V.
   for (let stop = upperEnd; stop > at; ) {
     const low = scan.text.charCodeAt(stop - 1);
     const start = low >= 0xdc00 && low <= 0xdfff ? stop - 2 : stop - 1;
@@ -221,7 +222,7 @@ function endOfLower(scan: TextScan, at: number, end: number, { upper, lower }: C
   return -1;
 }
 
-/** The end of `U+V*` where `U*V+` does not match, so that no V follows; or -1. */
+/** The end of `U+V*`; or -1. Called where `U*V+` does not match, so no V follows. */
 function endOfUpper(scan: TextScan, at: number, end: number, { upper }: Cases): number {
   const upperEnd = scan.runWhile(at, end, upper);
   return !scan.paused && upperEnd > at ? upperEnd : -1;
@@ -232,7 +233,7 @@ const isAsciiMark = (c: number) => c > BLANK && c < 0x7f && (classOf(c) & (PUNCT
 
 /**
  * `[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` as
- * DeepSeek V3 has it.
+ * in DeepSeek V3.
  */
 export const deepseekWords: WordRule = (scan, at, end) => {
   const c = scan.codePoint(at);

@@ -1,21 +1,21 @@
-// Walks the words of a text: the first rule cuts it into pieces, the next one cuts each of these, and so on. It can
-// pause inside a word of any length. Called by the tokenizers that merge within words.
+// Walks the words of a text: the first rule splits the text, the next rule splits each of the parts, and so on. It can
+// pause within a word of any length. Called by byte-level-bpe.ts.
 import { TextScan, widthOf } from './text-scan.js';
 import type { WordRule } from './word-rules.js';
 
-/** Places where no word begins that are looked at before a pause. */
+/** How many places where no word begins are tried before a pause. */
 const STEP = 2048;
 
-/** Walks text[start, end): `while (words.next()) { if (words.paused) rest(); else use(words.start, words.end); }`. */
+/** Walks text[start, end): `while (words.next()) { if (words.paused) yield; else use(words.start, words.end); }`. */
 export class WordWalker {
   readonly #scan: TextScan;
   readonly #rules: readonly WordRule[];
-  /** For each rule, the rest of the piece that it is cutting. */
+  /** For each rule, the rest of the part that it is splitting. */
   readonly #from: number[];
   readonly #to: number[];
-  /** For each rule, up to where no word begins. */
+  /** For each rule, the place before which no word begins in its part. */
   readonly #gapEnd: number[];
-  /** Set when the word is not found yet: it is time for a rest, then call `next` again. */
+  /** Set when the word's end was not found yet: let the event loop run, then call `next` again. */
   paused = false;
   /** Code units of the current word: text[start, end). */
   start: number;
@@ -43,7 +43,7 @@ export class WordWalker {
         level -= 1;
         continue;
       }
-      const end = this.#pieceEnd(level, from, this.#to[level] as number);
+      const end = this.#partEnd(level, from, this.#to[level] as number);
       if (this.#scan.paused) {
         this.paused = true;
         return true;
@@ -62,8 +62,8 @@ export class WordWalker {
     return false;
   }
 
-  /** The end of the word that begins at `from`, or of what stands before the next one. */
-  #pieceEnd(level: number, from: number, to: number): number {
+  /** The end of the word that begins at `from`, or of the text before the next word. */
+  #partEnd(level: number, from: number, to: number): number {
     const scan = this.#scan;
     const rule = this.#rules[level] as WordRule;
     let at = Math.max(from, this.#gapEnd[level] as number);

@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { TimeSlice } from '../../../src/base/time-slice.js';
-import { ByteList, type JsonSpan, JsonWalker, parseAround } from '../../../src/tokenizer/huggingface/json-spans.js';
+import { ByteList } from '../../../src/tokenizer/byte-list.js';
+import { type JsonSpan, JsonWalker, parseAround } from '../../../src/tokenizer/huggingface/json-spans.js';
 
 const paths = ['model.vocab', 'list'];
 const around = (text: string) => parseAround(Buffer.from(text), 'a.json', paths, new TimeSlice());

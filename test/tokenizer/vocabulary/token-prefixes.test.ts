@@ -1,9 +1,9 @@
-// The trie of tokens against a plain map, for texts that share their beginnings, and for long ones, in little memory.
+// The search for tokens by their first bytes, against a plain map; for texts with common beginnings and for long ones.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { TimeSlice } from '../../../src/base/time-slice.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
-import { TokenTrie, TrieWalk } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
+import { PrefixWalk, TokenPrefixes } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
 import { readVocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
 import { tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { AllocationWatch } from '../../support/running/allocations.js';
@@ -16,9 +16,9 @@ async function vocabularyOf(texts: readonly string[]) {
   return readVocabulary(metadata satisfies ModelMetadata, new TimeSlice());
 }
 
-/** The tokens that a text begins with, by their lengths. */
-function prefixes(trie: TokenTrie, text: string): [length: number, id: number][] {
-  const walk = new TrieWalk(trie);
+/** The tokens that a text begins with, by their lengths in bytes. */
+function prefixesOf(text: string, prefixes: TokenPrefixes): [length: number, id: number][] {
+  const walk = new PrefixWalk(prefixes);
   const found: [number, number][] = [];
   const bytes = Buffer.from(text);
   walk.begin();
@@ -35,9 +35,9 @@ test('finds the tokens that a text begins with', async () => {
   await fc.assert(
     fc.asyncProperty(many, fc.array(letters, { minLength: 1, maxLength: 20 }), async (texts, asked) => {
       fc.pre(texts.length > 0);
-      const trie = await TokenTrie.of(await vocabularyOf(texts), (id) => id % 7 !== 0, new TimeSlice());
+      const prefixes = await TokenPrefixes.of(await vocabularyOf(texts), (id) => id % 7 !== 0, new TimeSlice());
       const ids = new Map(texts.map((text, id) => [text, id]));
-      // Twice, since steps are remembered.
+      // Some twice, since steps are cached.
       for (const text of [...asked, ...texts, ...asked]) {
         const bytes = Buffer.from(text);
         const wanted: [number, number][] = [];
@@ -45,20 +45,20 @@ test('finds the tokens that a text begins with', async () => {
           const id = ids.get(bytes.subarray(0, end).toString());
           if (id !== undefined && id % 7 !== 0) wanted.push([end, id]);
         }
-        expect(prefixes(trie, text)).toEqual(wanted);
+        expect(prefixesOf(text, prefixes)).toEqual(wanted);
       }
     }),
     { numRuns: 200 },
   );
 });
 
-test('takes memory by the number of tokens, not by their lengths', async () => {
+test('takes memory in proportion to the number of tokens, not to their lengths', async () => {
   const long = 'x'.repeat(100_000);
   const texts = Array.from({ length: 40 }, (_, index) => long.slice(index) + index);
   const vocabulary = await vocabularyOf(texts);
   const watch = new AllocationWatch();
-  const trie = await TokenTrie.of(vocabulary, () => true, new TimeSlice());
+  const prefixes = await TokenPrefixes.of(vocabulary, () => true, new TimeSlice());
   watch.end();
   expect(watch.total).toBeLessThan(1 << 20);
-  expect(prefixes(trie, `${texts[7]} and more`)).toEqual([[99_994, 7]]);
+  expect(prefixesOf(`${texts[7]} and more`, prefixes)).toEqual([[99_994, 7]]);
 });
