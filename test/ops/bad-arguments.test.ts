@@ -1,5 +1,5 @@
-// What single ops refuse: shapes that do not fit each other, wrong values of options, indices outside of tables. What all
-// ops refuse alike is in bad-input.test.ts.
+// What single ops refuse: shapes that do not fit each other, wrong values of options, indices outside the table.
+// bad-input.test.ts has what every op refuses.
 import { expect, test } from 'vitest';
 import type { ErrorCode } from '../../src/base/errors.js';
 import type { Engine } from '../../src/engine.js';
@@ -9,7 +9,7 @@ import { sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 
-/** Makes an f32 tensor of the shape in the test's scope; `ints` and `halves` the other types. */
+/** Makes an f32 tensor in the test's scope; `ints` and `halves` make those of other types. */
 interface Make {
   (...shape: number[]): never;
   ints(...shape: number[]): never;
@@ -319,7 +319,7 @@ test.each(refusals)('%s: %s', async (_what, code, message, call) => {
   expect(engine.stats().pool).toMatchObject({ rentedBytes: 0, liveTensors: 0, leaks: 0 });
 });
 
-test('a call that is refused while it records takes back what it recorded', async () => {
+test('a call that is refused while it records removes the steps that it recorded', async () => {
   const engine = await engineOf({ threads: 2 });
   using scope = engine.scope();
   const x = scope.tensor([4, 3]).transpose();
@@ -332,10 +332,10 @@ test('a call that is refused while it records takes back what it recorded', asyn
   expect(program.kernels).toEqual(['copy', 'softmax']);
 });
 
-/** How many rows: few are computed on the calling thread, many by the team. */
+/** Numbers of rows: the calling thread computes few rows, the team many. */
 const indexSizes = [2, 20_000];
 
-test.each(indexSizes)('indices out of range are an error of the run, of %i rows', async (rows) => {
+test.each(indexSizes)('indices out of range fail the run, with %i rows', async (rows) => {
   const engine = await engineOf({ threads: 2 });
   using scope = engine.scope();
   const columns = 24;

@@ -1,4 +1,4 @@
-// What every op refuses, one-shot and recorded: a typed error with a stable code each time, and nothing is left behind.
+// What every op refuses, one-shot and recorded: each time with a typed error, and without keeping memory.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../src/base/errors.js';
 import { Engine } from '../../src/engine.js';
@@ -14,7 +14,7 @@ import { sharedEngines } from '../support/running/engines.js';
 const engineOf = sharedEngines();
 const names = Object.keys(opCases);
 
-/** A case of the op with elements and with as many operands as any. */
+/** The case of an op that has elements and the most operands. */
 function sampleOf(name: string): OpCase {
   const cases = (opCases[name] as readonly OpCase[]).filter(({ shape }) => elementCount(shape) > 1);
   const most = Math.max(...cases.map(({ operands }) => Object.keys(operands).length));
@@ -29,7 +29,7 @@ function place(scope: TensorScope, opCase: OpCase): Tensors {
   );
 }
 
-/** The call fails with the code both as a one-shot call and when recorded, and takes no memory. */
+/** Asserts that the call fails with the code, as a one-shot call and recorded, and takes no memory. */
 async function expectRefused(engine: Engine, call: (host: OpHost) => unknown, code: ErrorCode, message?: RegExp) {
   const { rentedBytes, liveTensors } = engine.stats().pool;
   await expectRejection(() => call(engine), code, message);
@@ -41,7 +41,7 @@ describe.each(names)('%s refuses', (name) => {
   const sample = sampleOf(name);
   const keys = Object.keys(sample.operands);
 
-  /** Calls `check` for every operand in turn, with a maker of calls in which that operand is another. */
+  /** Calls `check` for every operand, with a function that makes the call with another tensor in place of that operand. */
   async function forEachOperand(
     check: (
       engine: Engine,
@@ -64,7 +64,7 @@ describe.each(names)('%s refuses', (name) => {
     }
   }
 
-  test('operands that are no tensors', async () => {
+  test('operands that are not tensors', async () => {
     await forEachOperand(async (engine, callWith, key) => {
       for (const other of [{}, 'text', [1, 2], new Float32Array(4)]) {
         await expectRefused(
@@ -85,7 +85,7 @@ describe.each(names)('%s refuses', (name) => {
     });
   });
 
-  test('tensors that were disposed, or whose owner was', async () => {
+  test('disposed tensors, and views of a disposed tensor', async () => {
     await forEachOperand(async (engine, callWith, key, scope) => {
       const operand = sample.operands[key] as OpCase['operands'][string];
       const disposed = placeOperand(scope, operand, 'packed');
@@ -116,7 +116,7 @@ describe.each(names)('%s refuses', (name) => {
     });
   });
 
-  test('options that do not exist, and signals that are none', async () => {
+  test('unknown options, and signals that are not an AbortSignal', async () => {
     const engine = await engineOf({ threads: 2 });
     using scope = engine.scope();
     const tensors = place(scope, sample);
@@ -156,7 +156,7 @@ describe.each(names)('%s refuses', (name) => {
     await expectRefused(engine, callWith(expanded), 'ERR_ARGUMENT', /share memory/);
   });
 
-  test('outputs that overlap an operand elsewhere than element by element', async () => {
+  test('outputs that overlap an operand, unless they are exactly its elements', async () => {
     const engine = await engineOf({ threads: 2 });
     using scope = engine.scope();
     for (const key of keys) {
@@ -176,14 +176,14 @@ describe.each(names)('%s refuses', (name) => {
     }
   });
 
-  test('everything once the engine is closed', async () => {
+  test('every call after the engine was closed', async () => {
     const engine = await closedEngine();
     using scope = (await engineOf({ threads: 2 })).scope();
     const call = () => sample.call(engine, place(scope, sample), {});
     await expectRejection(call, 'ERR_ENGINE_CLOSED', new RegExp(`^${name}: `));
   });
 
-  test('operands that were disposed after the same call had gone well', async () => {
+  test('operands that were disposed after the same call succeeded', async () => {
     const engine = await engineOf({ threads: 2 });
     for (const key of [...keys, 'out']) {
       using scope = engine.scope();

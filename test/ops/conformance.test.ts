@@ -1,5 +1,5 @@
 // Every op against its float64 oracle, on every kernel set, with 1 to 7 workers, in every layout of operands and
-// output, one-shot and recorded; and that all of them give the same bits.
+// output, one-shot and recorded. Workers, layouts and recording do not change a bit.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
@@ -21,7 +21,7 @@ import { isas, sharedEngines, workerCounts } from '../support/running/engines.js
 const engineOf = sharedEngines();
 const largestError = 1e-7;
 
-/** The layout of each operand, by its number, and of the output as the last. */
+/** The layout of each operand, by its index, and of the output, which is the last. */
 type LayoutPlan = (index: number) => LayoutName;
 
 const plans: readonly (readonly [name: string, plan: LayoutPlan])[] = [
@@ -29,7 +29,7 @@ const plans: readonly (readonly [name: string, plan: LayoutPlan])[] = [
   ['mixed', (index) => layoutNames[(3 * index + 1) % layoutNames.length] as LayoutName],
 ];
 
-/** scatter writes rows in place, which must have unit stride. */
+/** scatter writes to rows of `out` in place; these must have unit stride. */
 function planFor(name: string, plan: LayoutPlan, operands: number): LayoutPlan {
   if (name !== 'scatter') return plan;
   return (index) => (index === operands && ['transposed', 'stepped'].includes(plan(index)) ? 'padded' : plan(index));
@@ -65,10 +65,10 @@ function expectNoDifference(difference: string | undefined, label: string): void
   if (difference !== undefined) expect.unreachable(`${label}: ${difference}`);
 }
 
-/** Every case in every layout, by one-shot calls. Gives the bits of each case. */
+/** Checks every case in every layout, by one-shot calls. Gives the bits of each case. */
 async function runCalls(engine: Engine, name: string, known: ReadonlyMap<OpCase, ArrayLike<number>>) {
   const results = new Map<OpCase, ArrayLike<number>>(known);
-  // Tiles depend on the number of workers, layouts do not: one worker does them all.
+  // Only tiles depend on the number of workers, so all layouts are tried with one worker only.
   const chosen = engine.threads === 1 ? plans : plans.filter(([plan]) => plan === 'mixed');
   for (const opCase of opCases[name] as readonly OpCase[]) {
     for (const plan of chosen) {
@@ -94,8 +94,8 @@ async function runCalls(engine: Engine, name: string, known: ReadonlyMap<OpCase,
 }
 
 /**
- * Every case in some layouts as one program, which the team runs in whatever order it likes: into given outputs, and
- * from temporaries to temporaries.
+ * Checks every case in some layouts in one program, whose independent steps the team may run in any order: with given
+ * outputs, and from temporaries to temporaries.
  */
 async function runProgram(engine: Engine, name: string, bits: ReadonlyMap<OpCase, ArrayLike<number>>) {
   using scope = engine.scope();
@@ -104,7 +104,7 @@ async function runProgram(engine: Engine, name: string, bits: ReadonlyMap<OpCase
   );
   const wide = scope.tensor([100, 1000]);
   using program = engine.program((p) => {
-    // So much work that the program is never computed on the calling thread.
+    // So much work that the calling thread does not compute the program alone.
     p.softmax(wide);
     for (const { opCase, tensors, output } of placed) opCase.call(p, tensors, { out: output.out });
     return placed.map(({ opCase, tensors, output }) => {
@@ -170,7 +170,7 @@ describe.each(Object.keys(opCases))('%s', (name) => {
 });
 
 describe('the tables', () => {
-  /** Kernels that no op is named for: recorded by other ops, by probes or by tests. */
+  /** Kernels without an op of their name: other ops, probes or tests record them. */
   const internalKernels = {
     pack_b: 'matmul and engine.pack',
     pack_quantized: 'engine.packQuantized',
@@ -186,7 +186,7 @@ describe('the tables', () => {
     paged_attention: 'sessions',
     sample: 'programs that generate',
   };
-  /** Ops that other kernels compute. */
+  /** Ops without a kernel of their name. */
   const activationOps = ['gelu', 'geluTanh', 'silu', 'relu', 'sigmoid', 'tanh', 'exp'];
   const compositeOps = ['multiHeadAttention'];
 

@@ -1,4 +1,4 @@
-// Ops that may overwrite an operand with their result give the bits that they give elsewhere, in every layout.
+// Ops that may overwrite an operand with their result give the same bits as with another output, in every layout.
 import { expect, test } from 'vitest';
 import { ops } from '../../src/ops/registry.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
@@ -10,7 +10,7 @@ import { isas, sharedEngines } from '../support/running/engines.js';
 
 const engineOf = sharedEngines();
 
-/** By op: the operands that the result may replace. */
+/** For each op, the operands that the result may overwrite. */
 const replaceable: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(
     [
@@ -34,7 +34,7 @@ const replaceable: Readonly<Record<string, readonly string[]>> = {
   matmul: ['residual'],
 };
 
-/** The operand can be replaced in this case: it has the result's shape. */
+/** Whether the operand can be overwritten in this case: it has the result's shape. */
 function fits(opCase: OpCase, key: string): boolean {
   const operand = opCase.operands[key] as Operand | undefined;
   return operand !== undefined && JSON.stringify(operand.shape) === JSON.stringify(opCase.shape);
@@ -69,13 +69,13 @@ test.each(pairs)('%s: %s over %s', async (isa, name, key) => {
   }
 });
 
-test('no other op may replace an operand', () => {
+test('no other op may overwrite an operand', () => {
   const scope = { shape: [1] } as unknown as Tensor;
   const inPlace = Object.entries(ops).filter(([, op]) => op.inPlace(scope, { residual: scope } as never));
   expect(inPlace.map(([name]) => name).sort()).toEqual(Object.keys(replaceable).sort());
 });
 
-test('siluMul, add and mul over both operands at once', async () => {
+test('siluMul, add and mul of a tensor with itself, in place', async () => {
   const engine = await engineOf({ threads: 3 });
   using scope = engine.scope();
   for (const name of ['siluMul', 'add', 'mul'] as const) {

@@ -1,5 +1,5 @@
-// A row's bits do not depend on what is computed along with it: each row alone, in a batch of any size and place, and
-// on every path, on all kernel sets.
+// The bits of a row do not depend on the other rows: each row alone, in a batch of any size and at any position, on every
+// path of matmul, on all kernel sets.
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
@@ -20,7 +20,7 @@ interface RowOp {
   call(engine: Engine, x: Tensor, others: Readonly<Record<'up' | 'weight' | 'bias', Tensor>>): Promise<Tensor>;
 }
 
-/** Ops on [rows, columns] whose rows have nothing to do with each other; `up` is cut like x. */
+/** Ops on x [rows, columns] whose rows are independent; `up` has the same rows as x. */
 const rowOps: readonly RowOp[] = [
   ...(['softmax', 'gelu', 'geluTanh', 'silu', 'relu', 'sigmoid', 'tanh', 'exp', 'argmax', 'copy'] as const).map(
     (name): RowOp => ({ name, columns: 131, call: (engine, x) => engine[name](x) }),
@@ -59,7 +59,7 @@ describe.each(isas)('on %s', (isa) => {
     }
   });
 
-  /** Rows from 1 to more than all block sizes: the thin path, each tile packing for itself, and one packing for all. */
+  /** Rows from 1 to more than all block sizes, for all paths: thin, localPack and sharedPack. */
   const rowCounts = [1, 2, 5, 8, 9, 17, 32, 33, 64, 192, 193, 250];
 
   test.each(['f32', 'f16', 'bf16'] as const)('matmul over all paths, b in %s', async (dtype) => {
@@ -83,7 +83,7 @@ describe.each(isas)('on %s', (isa) => {
         expectRow(other, batch, start, `${count} rows, transposed b`);
       }
     }
-    // Columns likewise: few of them are computed on the mirrored thin path.
+    // And columns: the mirrored thin path computes few of them.
     for (const count of [1, 3, 8, 9, 16, 32, 33, 139]) {
       const part = {
         bias: bias.slice([n - count]),
@@ -96,7 +96,7 @@ describe.each(isas)('on %s', (isa) => {
     }
   });
 
-  test('matmul with b packed beforehand', async () => {
+  test('matmul with a packed b', async () => {
     const engine = await engineOf({ isa, threads: 3 });
     using scope = engine.scope();
     const numbers = new Numbers(9);
@@ -111,7 +111,7 @@ describe.each(isas)('on %s', (isa) => {
     }
   });
 
-  test('attention: a prefill, its queries one by one, and in pieces, from a cache with room to spare', async () => {
+  test('attention: all queries at once, one by one, and in slices, with a cache that is not full', async () => {
     const engine = await engineOf({ isa, threads: 3 });
     using scope = engine.scope();
     const numbers = new Numbers(10);
@@ -151,7 +151,7 @@ describe.each(isas)('on %s', (isa) => {
       const alone = scope.track(await engine.attention(own(q), own(filled(k)), own(filled(v)), { causal: true }));
       expectRow(alone, prefill, sequence, 'a sequence alone');
     }
-    // Padding: a sequence of fewer keys in a batch has the bits that it has without the padding.
+    // Padding: a shorter sequence in a padded batch has the same bits as without padding.
     const kvLengths = scope.tensor([batch], Int32Array.of(3, 130));
     const padded = scope.track(await engine.attention(q, filled(k), filled(v), { kvLengths }));
     const short = scope.track(

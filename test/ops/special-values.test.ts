@@ -1,4 +1,4 @@
-// NaN and infinity go through every op as IEEE 754 says, and stay in the rows that they belong to.
+// NaN and infinity pass through every op as IEEE 754 defines, and do not affect other rows.
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
@@ -12,7 +12,7 @@ const infinity = Number.POSITIVE_INFINITY;
 describe.each(isas)('on %s', (isa) => {
   const start = (): Promise<Engine> => engineOf({ isa, threads: 2 });
 
-  test('matmul: a NaN takes its row or column, infinity times 0 is NaN, on all paths', async () => {
+  test('matmul: a NaN affects its row or column only, and infinity times 0 is NaN, on all paths', async () => {
     const engine = await start();
     for (const [m, n] of [
       [4, 40],
@@ -37,7 +37,7 @@ describe.each(isas)('on %s', (isa) => {
     }
   });
 
-  test('row-wise ops: a NaN takes its row and no other', async () => {
+  test('row-wise ops: a NaN affects its row only', async () => {
     const engine = await start();
     using scope = engine.scope();
     const columns = 37;
@@ -66,7 +66,7 @@ describe.each(isas)('on %s', (isa) => {
     expect([...scope.track(await engine.softmax(x)).toArray()]).toEqual([0, 1, nan, nan, nan, nan]);
   });
 
-  test('element-wise ops, in vectors and in what is left of them', async () => {
+  test('element-wise ops, in whole vectors and in the remainder', async () => {
     const engine = await start();
     const specials = [nan, infinity, -infinity, 0, 1e30, -1e30];
     const expected = {
@@ -110,7 +110,7 @@ describe.each(isas)('on %s', (isa) => {
     expect([...scope.track(await engine.argmax(x)).toArray()]).toEqual([4, 5, 0]);
   });
 
-  test('attention: NaN reaches the queries that see it; a row that sees nothing is 0', async () => {
+  test('attention: NaN affects the queries that see it; a query without keys gives 0', async () => {
     const engine = await start();
     using scope = engine.scope();
     const [tokens, dim] = [6, 8];
@@ -128,7 +128,7 @@ describe.each(isas)('on %s', (isa) => {
     expect(rows(scope.track(await engine.attention(q, k, v, { kvLengths })))).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  test('copy, embedding and scatter keep what they move; f16 overflows to infinity', async () => {
+  test('copy, embedding and scatter keep values; conversion to f16 overflows to infinity', async () => {
     const engine = await start();
     using scope = engine.scope();
     const x = scope.tensor([1, 6], [nan, infinity, -infinity, 1e6, 65504, -0]);

@@ -1,5 +1,5 @@
-// Quantized weights through the public face: packing, products and lookups of all types against float64, on every kernel
-// set, in batches and layouts; that a row alone keeps its bits; what is refused; which kernel ran.
+// Quantized weights through the public API: packing, products and lookups of all types against float64, on every kernel
+// set, in batches and layouts; the same bits for a row alone; refusals; which kernel ran.
 import { describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../src/base/errors.js';
 import type { Engine } from '../../../src/engine.js';
@@ -13,12 +13,12 @@ import { isas, sharedEngines } from '../../support/running/engines.js';
 
 const engineOf = sharedEngines();
 
-/** 8 bits of activations: what llama.cpp has, too. */
+/** The error of activations in 8 bits, which llama.cpp has as well. */
 const largestError = 1e-4;
 
 async function pack(engine: Engine, type: QuantizedType, [n, k]: readonly [number, number], seed = 1) {
   const file = randomBlockMatrix(type, n, k, seed);
-  // Blocks that stand anywhere, as in a file.
+  // Blocks at an odd offset, as they may be in a file.
   using bytes = engine.tensor([file.length + 32], 'i8');
   const blocks = bytes.slice([32]);
   blocks.set(new Int8Array(file.buffer, file.byteOffset, file.length));
@@ -132,7 +132,7 @@ test('any number of workers gives the same bits', async () => {
   }
 });
 
-test('the kernel is counted by name; matrices are hardly larger than their blocks', async () => {
+test('the statistics name the kernel; matrices are little larger than their blocks', async () => {
   const engine = await engineOf({ isa: isas.at(-1) as (typeof isas)[number], threads: 1 });
   using scope = engine.scope();
   const x = scope.tensor([1, 1024]);
@@ -147,7 +147,7 @@ test('the kernel is counted by name; matrices are hardly larger than their block
   }
 });
 
-test('in a program, products of the same rows are one op, and what makes the rows quantizes them', async () => {
+test('in a program, products of the same rows are one step, and the step that makes the rows quantizes them', async () => {
   for (const isa of isas) {
     const engine = await engineOf({ isa, threads: 2 });
     using scope = engine.scope();
@@ -164,10 +164,10 @@ test('in a program, products of the same rows are one op, and what makes the row
       const x = p.input([3, k]);
       const y = p.rmsNorm(x, weight);
       const [a, b, c] = [p.matmul(y, w0, options), p.matmul(y, w1, options), p.matmul(y, w2, options)];
-      // Depends on what comes before: a step of its own, as is the fourth of the same rows.
+      // A step of its own, because it reads an earlier result. So is the fourth product of the same rows.
       const d = p.matmul(y, w3, { ...options, residual: a });
       const e = p.matmul(p.siluMul(b, c), w1, options);
-      // Overwrites what was quantized.
+      // Overwrites the tensor that was quantized.
       p.rmsNorm(x, weight, { out: y, eps: 1 });
       return { x, a, b, c, d, e, f: p.matmul(y, w0, options) };
     });
@@ -192,7 +192,7 @@ test('in a program, products of the same rows are one op, and what makes the row
   }
 });
 
-test('what is refused', async () => {
+test('refuses arguments that do not fit', async () => {
   const engine = await engineOf({ isa: isas.at(-1) as (typeof isas)[number], threads: 1 });
   using scope = engine.scope();
   const { matrix: w } = await pack(engine, 'Q8_0', [8, 64]);

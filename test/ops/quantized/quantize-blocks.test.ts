@@ -1,5 +1,5 @@
-// The encoders of GGUF blocks against the float64 block oracle: how far the blocks are from their floats, in groups of
-// every kind, from every source type, and what is refused. Tiles and bits are tested in native/test.
+// The encoders of GGUF blocks against the float64 block oracle: the error for all kinds of groups and source types, and
+// refusals. native/test has the tests of tiles and bits.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../../src/engine.js';
 import {
@@ -41,7 +41,7 @@ function error(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   return difference / power;
 }
 
-/** Normally distributed, as the weights of trained models nearly are. */
+/** Normally distributed values, like the weights of trained models, about. */
 function normals(count: number, seed: number): Float32Array {
   const numbers = new Numbers(seed);
   return Float32Array.from({ length: count }, () => {
@@ -51,7 +51,7 @@ function normals(count: number, seed: number): Float32Array {
 }
 
 describe('the error of normally distributed weights', () => {
-  // Of ggml's quantizers on the same values: ours reach it, and one far below would be a mistake of the measure.
+  // The errors of ggml's quantizers on the same values. Ours are as good; a much lower one would be a mistake of this test.
   const ofGgml: Record<Target, number> = {
     Q4_0: 0.0073587,
     Q5_0: 0.0018128,
@@ -73,8 +73,8 @@ describe('the error of normally distributed weights', () => {
 describe.each(targets)('%s', (to) => {
   const { elements } = blockLayouts[to];
 
-  test('groups that its integers can hold are kept', async () => {
-    // Blocks of one scale whose integers reach both ends: decoded, they are what a search must find again.
+  test('values that the integers of a block represent exactly are kept', async () => {
+    // Decoded blocks of one scale whose integers include both ends of the range: the search must find them again.
     const values = new Float32Array(4 * elements);
     const most = { Q4_0: 15, Q5_0: 31, Q5_1: 31, Q8_0: 254, Q4_K: 15, Q5_K: 31, Q6_K: 63 }[to];
     const numbers = new Numbers(2);
@@ -85,17 +85,17 @@ describe.each(targets)('%s', (to) => {
     expect(error(decodeBlocks(to, await encode(values, 'F32', to)), values)).toBeLessThan(1e-6);
   });
 
-  test('f16 and bf16 elements are those that they stand for', async () => {
+  test('f16 and bf16 elements give the same blocks as their values in f32', async () => {
     const values = normals(8 * elements, 6);
     const halves = Uint16Array.from(values, halfFromNumber);
     const widened = Float32Array.from(halves, halfToNumber);
     expect(await encode(halves, 'F16', to)).toEqual(await encode(widened, 'F32', to));
-    const brains = Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
-    const ofBrains = new Float32Array(Uint32Array.from(brains, (bits) => bits << 16).buffer);
-    expect(await encode(brains, 'BF16', to)).toEqual(await encode(ofBrains, 'F32', to));
+    const bfloats = Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
+    const ofBfloats = new Float32Array(Uint32Array.from(bfloats, (bits) => bits << 16).buffer);
+    expect(await encode(bfloats, 'BF16', to)).toEqual(await encode(ofBfloats, 'F32', to));
   });
 
-  test('zeros stay zeros, and values of a group far above the others do not spoil those', async () => {
+  test('zeros stay zeros, and a group of large values does not affect the precision of others', async () => {
     const values = normals(4 * elements, 7);
     values.fill(0, elements, 2 * elements);
     for (let index = 2 * elements; index < 2 * elements + 16; index++) values[index] = 1000 * (values[index] as number);
@@ -122,7 +122,7 @@ test('F16 rounds to nearest', async () => {
   expect(halves).toEqual(Uint16Array.from(values, halfFromNumber));
 });
 
-test('random blocks are encoded again without a loss that their integers do not explain', async () => {
+test('encoding decoded random blocks again loses no more than the rounding of their integers', async () => {
   for (const to of targets as BlockType[] as Target[]) {
     const values = Float32Array.from(decodeBlocks(to, randomBlocks(to, 64, { seed: 4 })));
     expect(error(decodeBlocks(to, await encode(values, 'F32', to)), values), to).toBeLessThan(0.01);

@@ -1,5 +1,5 @@
-// What a case of the conformance suite is: an op with its operands and what must come out. The tables of cases are in
-// op-cases-*.ts, the suite in test/ops/conformance.test.ts.
+// A case of the conformance suite: an op with its operands and the expected result. The tables of cases are in
+// op-cases-*.ts, the suite is test/ops/conformance.test.ts.
 import type { OpMethods } from '../../../src/ops/calls/methods.js';
 import type { DType } from '../../../src/tensor/elements/dtype.js';
 import { elementCount } from '../../../src/tensor/layout/layout.js';
@@ -9,7 +9,7 @@ import { type Numbers, roundedToHalf } from '../numbers.js';
 /** An engine or a program builder. */
 export type OpHost = OpMethods<unknown>;
 
-/** Elements in row-major order. Operands of 16 bits hold values that their type can hold. */
+/** Elements in row-major order. Values of 16-bit operands can be represented in their type. */
 export type Values = Float32Array | Int32Array | Int8Array;
 
 export interface Operand {
@@ -25,14 +25,14 @@ export interface OpCase {
   readonly operands: Readonly<Record<string, Operand>>;
   readonly shape: readonly number[];
   readonly dtype: DType;
-  /** What `out` holds beforehand, for an op that writes only parts of it; such an op needs `out`. */
+  /** The contents of `out` before the call, for an op that writes only parts of it; such an op needs `out`. */
   readonly initial?: Values;
-  /** The arithmetic is exact: every kernel set must hit the oracle's numbers. */
+  /** Whether the arithmetic is exact, so that every kernel set must give the oracle's numbers. */
   readonly exact?: boolean;
-  /** Both kernel sets round alike. */
+  /** Whether all kernel sets give the same bits. */
   readonly sameBitsOnAllIsas?: boolean;
   call(host: OpHost, tensors: TensorsByName, options: { readonly out?: Tensor }): unknown;
-  /** By a naive computation in float64. */
+  /** The result of a naive computation in float64. */
   expected(): ArrayLike<number>;
 }
 
@@ -52,7 +52,7 @@ export function indexOperand(numbers: Numbers, shape: readonly number[], low: nu
   return { dtype: 'i32', shape, values: numbers.integers(elementCount(shape), low, high) };
 }
 
-/** The element of an operand that broadcasts to `shape` at row-major position `position` of that shape. */
+/** The element of a broadcast operand at a row-major position of `shape`. */
 export function broadcastAt(operand: Operand, shape: readonly number[], position: number): number {
   let rest = position;
   let index = 0;

@@ -1,5 +1,5 @@
-// The attention and multiHeadAttention cases of the conformance suite: key counts around the key block of
-// native/kernels/attention.h, grouped heads, masks, caches with room to spare and padded batches.
+// The attention and multiHeadAttention cases of the conformance suite: numbers of keys around the key block of
+// native/kernels/attention.h, grouped heads, masks, caches that are not full, and padded batches.
 import type { AttentionOptions } from '../../../src/ops/attention/attention.js';
 import { Numbers } from '../numbers.js';
 import {
@@ -18,7 +18,7 @@ interface AttentionSpec extends AttentionSizes {
   readonly causal?: boolean;
   readonly scale?: number;
   readonly mask?: readonly number[];
-  /** Given per query, or per sequence and query. */
+  /** Whether they are given for each query, or for each sequence and query. */
   readonly positions?: 'queries' | 'batch';
   readonly kvLengths?: boolean;
   readonly window?: number;
@@ -71,7 +71,7 @@ function attentionCase(spec: AttentionSpec, numbers: Numbers): OpCase {
   };
   if (spec.mask !== undefined) {
     const mask = floatOperand(numbers, spec.mask, 3);
-    // Some keys are excluded, though never all of them.
+    // Excludes some keys, but never all of them.
     mask.values.forEach((_, index) => {
       if (index % 5 === 3) mask.values[index] = Number.NEGATIVE_INFINITY;
     });
@@ -207,7 +207,7 @@ function expectedMultiHead(spec: MultiHeadSpec, operands: Record<string, Operand
     const y = matmulOracle(x, values(`w${name}`), { m: batch * tokens, k, n });
     return y.map((value, position) => value + (bias?.[position % n] ?? 0));
   };
-  /** From [batch, tokens, count, headDim] to [batch, count, tokens, headDim], or back with the sizes exchanged. */
+  /** From [batch, tokens, count, headDim] to [batch, count, tokens, headDim]; back with `tokens` and `count` exchanged. */
   const exchange = (from: ArrayLike<number>, outerCount: number, innerCount: number): Float64Array => {
     const to = new Float64Array(from.length);
     for (let b = 0; b < batch; b++) {

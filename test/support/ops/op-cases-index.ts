@@ -1,4 +1,4 @@
-// The cases of the conformance suite for ops that move or find elements: embedding, scatter, argmax, copy.
+// The cases of the conformance suite for embedding, scatter, argmax, copy and crossEntropy.
 import { elementCount } from '../../../src/tensor/layout/layout.js';
 import { Numbers, roundedToHalf } from '../numbers.js';
 import {
@@ -63,7 +63,7 @@ const scatterSpecs = [
   { x: [3, 0], rows: 5, ids: [3] },
 ];
 
-/** Rows of different tokens never meet: the ids of a sequence are a shuffled selection. */
+/** The ids of a sequence are a shuffled selection, so that no two tokens have the same row. */
 function distinctIds(numbers: Numbers, shape: readonly number[], rows: number): Int32Array {
   const tokens = shape.at(-1) as number;
   const ids: number[] = [];
@@ -108,7 +108,7 @@ const argmaxShapes = [[1], [7], [3, 8], [2, 5, 9], [2, 1, 3, 2, 1, 2, 2, 5], [4,
 
 export const argmaxCases = argmaxShapes.flatMap((shape, index): OpCase[] => {
   const numbers = new Numbers(960 + index);
-  // Small integers, so that the maximum comes more than once: the first of them counts.
+  // Small integers, so that the maximum occurs more than once and the first must be found.
   return [integerOperand(numbers, shape), floatOperand(numbers, shape)].map((x) => ({
     label: `${shape}`,
     operands: { x },
@@ -127,7 +127,7 @@ export const argmaxCases = argmaxShapes.flatMap((shape, index): OpCase[] => {
   }));
 });
 
-/** From a row alone to many classes; the targets are in range. */
+/** From a single row to many classes; the targets are in range. */
 const crossEntropyShapes = [
   [1],
   [7],

@@ -1,5 +1,5 @@
 // The matmul cases of the conformance suite: shapes around every block constant of native/kernels/block_sizes.h, on
-// every path, with batches that merge, broadcast and do neither.
+// every path, with batches that merge, that are broadcast, and that need copies.
 
 import type { MatmulOptions } from '../../../src/ops/matmul/matmul-args.js';
 import { broadcastShapes, elementCount } from '../../../src/tensor/layout/layout.js';
@@ -21,7 +21,7 @@ interface MatmulSpec {
 
 const everything = { bias: true, activation: 'gelu', residual: true } as const;
 
-/** One product each: m, k, n. In turn plain and exact, with bias, and with everything. */
+/** Single products: m, k, n. In turn plain and exact, with bias, and with all options. */
 const products: readonly (readonly [m: number, k: number, n: number])[] = [
   [1, 1, 1],
   [5, 7, 15],
@@ -96,7 +96,7 @@ export function matmulCase(spec: MatmulSpec, numbers: Numbers): OpCase {
     shape,
     dtype: 'f32',
     exact,
-    // One chain of fused multiply-adds is the rule in both kernel sets; activations are not part of that rule.
+    // All kernel sets compute the same chain of fused multiply-adds; this does not hold for activations.
     sameBitsOnAllIsas: spec.activation === undefined || spec.activation === 'relu',
     call: (host, { a, b, bias, residual }, out) =>
       host.matmul(a!, b!, { ...options, ...(bias && { bias }), ...(residual && { residual }), ...out }),
@@ -136,7 +136,7 @@ function expectedProduct({ a, b, operands, shape, m, k, n, spec }: Product): Flo
   return result;
 }
 
-/** The matrix of an operand that belongs to one matrix of the batch. */
+/** The matrix of an operand for one matrix of the batch. */
 function matrixAt(operand: Operand, outer: readonly number[], batch: number): ArrayLike<number> {
   const size = elementCount(operand.shape.slice(-2));
   const ownOuter = operand.shape.slice(0, -2);

@@ -1,11 +1,11 @@
-// The row-wise and element-wise cases of the conformance suite: norms, softmax, activations, broadcasting arithmetic.
-// Rows go by an index in op-cases-index.ts.
+// The row-wise and element-wise cases of the conformance suite: norms, softmax, activations, arithmetic with
+// broadcasting. op-cases-index.ts has the ops with indices.
 import { broadcastShapes, elementCount } from '../../../src/tensor/layout/layout.js';
 import { Numbers } from '../numbers.js';
 import { broadcastAt, floatOperand, integerOperand, type OpCase, type Operand, type Values } from './op-case.js';
 import { type ActivationName, activations, eachRow, layerNormRow, rmsNormRow, softmaxRow } from './op-oracles.js';
 
-/** Around the 8 lanes of a vector, with rows enough for all workers, with many dimensions, and empty. */
+/** Columns around the 8 lanes of a vector, enough rows for all workers, many dimensions, and no elements. */
 const rowShapes: readonly (readonly number[])[] = [
   [1],
   [7],
@@ -80,7 +80,7 @@ const layerNormCases = rowCases(540, (shape, numbers) => {
   });
 });
 
-/** Of element-wise ops also around the runs of 4096 elements that they are cut into, and scalars. */
+/** For element-wise ops, also sizes around their rows of 4096 elements, and scalars. */
 const elementShapes = [...rowShapes, [], [4095], [4097], [3, 4096], [50_000]];
 
 function elementCases(seed: number, name: Exclude<ActivationName, 'none'>): OpCase[] {

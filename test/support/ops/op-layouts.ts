@@ -1,5 +1,5 @@
-// Puts operands and outputs of the conformance suite into memory in every kind of layout, with cells around them that
-// nobody may read (NaN there would show in a result) or write (they are checked afterwards).
+// Puts operands and outputs of the conformance suite into memory in every layout, with guard cells around them that ops
+// must neither read (a NaN there would appear in the result) nor write (they are checked afterwards).
 import { expect } from 'vitest';
 import { dtypes } from '../../../src/tensor/elements/dtype.js';
 import { elementCount } from '../../../src/tensor/layout/layout.js';
@@ -8,14 +8,13 @@ import type { TensorScope } from '../../../src/tensor/tensor-scope.js';
 import type { Operand, Values } from './op-case.js';
 
 /**
- * packed: rows end to end, aligned to 64 bytes. unaligned: packed, but 3 elements off. padded: rows of unit stride with
- * gaps between them. transposed: the last two dimensions exchanged in memory. stepped: every second element of every
- * dimension.
+ * packed: contiguous, aligned to 64 bytes. unaligned: contiguous, 3 elements off. padded: rows of unit stride with gaps in
+ * between. transposed: the last two dimensions exchanged in memory. stepped: every second element of every dimension.
  */
 export const layoutNames = ['packed', 'unaligned', 'padded', 'transposed', 'stepped'] as const;
 export type LayoutName = (typeof layoutNames)[number];
 
-/** Makes a view of `shape`; `base` is all of the memory around it. */
+/** Makes a view of `shape`; `base` is the whole memory, with the guard cells. */
 function makeView(
   scope: TensorScope,
   { shape, dtype }: Pick<Operand, 'shape' | 'dtype'>,
@@ -62,14 +61,14 @@ function makeView(
 
 const guards = { f32: 0x7fc0beef | 0, i32: 0x7fc0beef | 0, f16: 0x7e5a, bf16: 0x7fda, i8: 0x5b } as const;
 
-/** A tensor's whole memory as unsigned bits, whatever its type. */
+/** The whole memory of a tensor as unsigned integers, for any type. */
 function bitsOf(tensor: Tensor): Uint32Array | Uint16Array | Uint8Array {
   const { buffer, byteOffset, length } = tensor.data;
   const Bits = { 4: Uint32Array, 2: Uint16Array, 1: Uint8Array }[dtypes[tensor.dtype].sizeBytes];
   return new (Bits as Uint32ArrayConstructor)(buffer, byteOffset, length);
 }
 
-/** A tensor with the operand's values, NaN (for integers: a large number) around them. */
+/** A tensor with the operand's values; the cells around them are NaN, for integers a large number. */
 export function placeOperand(scope: TensorScope, operand: Operand, layout: LayoutName): Tensor {
   const { base, view } = makeView(scope, operand, layout);
   bitsOf(base).fill(guards[operand.dtype]);
@@ -79,11 +78,11 @@ export function placeOperand(scope: TensorScope, operand: Operand, layout: Layou
 
 export interface GuardedOutput {
   readonly out: Tensor;
-  /** Asserts that nothing but the view's elements was written. */
+  /** Asserts that only the view's elements were written. */
   checkGuards(label: string): void;
 }
 
-/** A tensor to be written, full of NaN (or `initial`), whose surroundings are watched. */
+/** A tensor for an output, filled with NaN or `initial`, with guard cells around it. */
 export function placeOutput(
   scope: TensorScope,
   { shape, dtype, initial }: Pick<Operand, 'shape' | 'dtype'> & { readonly initial?: Values | undefined },
@@ -105,7 +104,7 @@ export function placeOutput(
   return { out: view, checkGuards };
 }
 
-/** Sets to 1 what stands where the tensor has elements, from dimension `dim` on. */
+/** Sets the cells at the tensor's elements to 1, from dimension `dim` on. */
 function markElements(tensor: Tensor, marks: Uint8Array, start: number, dim: number): void {
   const { shape, strides } = tensor;
   if (dim === shape.length) {

@@ -1,4 +1,4 @@
-// Naive computations of ops in float64, by their definitions. The oracles of the conformance suite; knows no tensors.
+// Naive computations of ops in float64 on arrays, by their definitions: the oracles of the conformance suite.
 
 /** The error function by its Taylor series near 0 and a continued fraction elsewhere, to about 1e-15. */
 function erf(x: number): number {
@@ -107,14 +107,14 @@ export interface AttentionInputs {
   readonly k: ArrayLike<number>;
   readonly v: ArrayLike<number>;
   readonly scale: number;
-  /** How many keys a query sees. */
+  /** The number of keys that a query sees. */
   readonly limit: (batch: number, query: number) => number;
   readonly mask?: ((batch: number, head: number, query: number, key: number) => number) | undefined;
-  /** What becomes of a scaled score before the mask. */
+  /** Applied to a scaled score, before the mask. */
   readonly adjust?: (batch: number, head: number, query: number, key: number, score: number) => number;
 }
 
-/** q, k and v are packed [batch, heads, tokens, dim]. A query that sees nothing gets zeros. */
+/** q, k and v are packed [batch, heads, tokens, dim]. The result of a query without keys is 0. */
 export function attentionOracle(sizes: AttentionSizes, inputs: AttentionInputs): Float64Array {
   const { batch, heads, kvHeads, queries, keys, dim, vDim } = sizes;
   const { q, k, v, scale, limit, mask, adjust } = inputs;
