@@ -94,7 +94,7 @@ describe('pooling', () => {
 });
 
 describe('an encoder', () => {
-  test('tells its progress, and gives nothing for nothing', async () => {
+  test('reports its progress, and gives no vectors for no texts', async () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(await write({ architecture: 'bert' }));
     const seen: object[] = [];

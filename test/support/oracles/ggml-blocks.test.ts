@@ -173,7 +173,7 @@ describe('blocks of 256', () => {
   });
 });
 
-test('blocks stand one after the other, and half blocks are refused', () => {
+test('blocks follow one another, and half blocks are refused', () => {
   const blocks = randomBlocks('Q5_K', 3, { seed: 7 });
   const second = decodeBlocks('Q5_K', blocks.subarray(176, 352));
   expect(decodeBlocks('Q5_K', blocks).subarray(256, 512)).toEqual(second);
