@@ -103,7 +103,7 @@ export class Compute {
     return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
   }
 
-  /** Memory for the parameters and the results of `sample` ops, which the caller disposes. @throws TesseraeError ERR_BUDGET */
+  /** Makes the parameters and results of `sample` ops; the caller disposes them. @throws TesseraeError ERR_BUDGET */
   sampleRows(sizes: SampleRowsSizes): SampleRows {
     this.checkOpen('sample');
     return new SampleRows(this.pool, (array) => this.#addon.addressOf(array), sizes);

@@ -52,7 +52,7 @@ export class ProgramBuilder {
     return this.record(pagedAttention, pagedAttention.args(q, options));
   }
 
-  /** @internal Chooses a token for each row of logits, f32 [rows, vocabulary], as the SampleRows have it. */
+  /** @internal Chooses a token for each row of logits, f32 [rows, vocabulary], with the parameters in `options.rows`. */
   sample(logits: Tensor, options: SampleOptions): void {
     this.record(sample, sample.args(logits, options));
   }

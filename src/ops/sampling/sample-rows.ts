@@ -1,11 +1,11 @@
-// What the rows of a `sample` op are sampled by, and what they gave: data in shared memory, in the layout of
-// native/kernels/sample.h. The coordinator fills it before each run and reads it afterwards; the program stays the same.
+// The parameters and results of the rows of a `sample` op, in shared memory, in the layout of native/kernels/sample.h. The
+// owner of the program writes the parameters before each run and reads the results afterwards; the program stays the same.
 import { TesseraeError } from '../../base/errors.js';
 import type { Storage } from '../../tensor/memory/storage.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 
-/** How a request chooses its tokens: checked options, as src/sampling/sampling-options.ts has them. */
+/** The checked sampling options of a request, as in src/sampling/sampling-options.ts. */
 export interface SampleSettings {
   readonly temperature: number;
   readonly topK: number;
@@ -17,49 +17,51 @@ export interface SampleSettings {
   readonly frequencyPenalty: number;
 }
 
-/** A request's options and where it is: a SamplingState (src/sampling/sampling-state.ts) is one. */
+/** The options and the state of a request's sampling. Implemented by SamplingState (src/sampling/sampling-state.ts). */
 export interface SampleState {
   readonly settings: SampleSettings;
-  /** In [0, 1). */
+  /** A random number in [0, 1). */
   readonly random: number;
   /** Pairs of id and bias, sorted by id, in shared memory. */
   readonly biases: Float64Array | undefined;
-  /** Pairs of id and count, sorted by id, in shared memory, and how many there are. */
+  /** Pairs of id and count, sorted by id, in shared memory, and their number. */
   readonly window: { readonly pairs: Int32Array; readonly size: number } | undefined;
 }
 
-export interface SampleWishes {
-  /** A bit for each id that may be chosen, the lowest of a word first, in shared memory; all of them by default. */
+/** Options that may differ from token to token. */
+export interface RowOptions {
+  /** The ids that may be chosen, a bit each, from the lowest bit of each word up, in shared memory; all by default. */
   readonly allowed?: Uint32Array | undefined;
-  /** Give log probabilities, with those of this many most likely tokens. */
+  /** Compute log probabilities: of the chosen token, and of this many most likely ones. */
   readonly logprobs?: number | undefined;
 }
 
-/** Natural logarithms of probabilities under softmax(logits), as the model gives them. */
+/** Natural logarithms of the probabilities softmax(logits), before bias, penalties and temperature. */
 export interface SampledLogprobs {
-  /** Of the chosen token. */
+  /** The chosen token's. */
   readonly logprob: number;
-  /** The most likely tokens, best first, and theirs. */
+  /** The most likely tokens, best first. */
   readonly ids: Int32Array;
+  /** Those of {@link ids}. */
   readonly logprobs: Float64Array;
 }
 
 export interface SampleRowsSizes {
   readonly rows: number;
   readonly vocabulary: number;
-  /** The most that {@link SampleWishes.logprobs} may ask for. */
+  /** The largest value of {@link RowOptions.logprobs}. */
   readonly alternatives: number;
 }
 
-/** SampleRow: doubles, then addresses, then 32-bit integers. */
+/** The struct SampleRow: doubles, then addresses, then 32-bit integers. The offsets are in 32-bit words. */
 const rowBytes = 128;
 const addressesAt = 16;
 const integersAt = 22;
-/** SampleResult and SampleAlternative. */
+/** The structs SampleResult and SampleAlternative. */
 const resultBytes = 24;
 const alternativeBytes = 16;
 const cacheLineBytes = 64;
-/** SampleStatus. */
+/** The numbers of SampleStatus. */
 const UNUSED = 0;
 const CHOSEN = 1;
 const NOTHING = 2;
@@ -69,9 +71,9 @@ const MOST_INTEGER = 2 ** 31 - 1;
 
 export class SampleRows {
   readonly sizes: SampleRowsSizes;
-  /** i32 [rows, 32]: what each row is sampled by. Its storage keeps what the rows point to. */
+  /** i32 [rows, 32]: the parameters of each row. Its storage keeps the arrays alive that the rows point to. */
   readonly parameters: Tensor<'i32'>;
-  /** i32 [rows, words]: what each row gave. */
+  /** i32 [rows, words]: the results of each row. */
   readonly results: Tensor<'i32'>;
   readonly #storage: RowStorage;
   readonly #doubles: Float64Array;
@@ -83,8 +85,8 @@ export class SampleRows {
   readonly #resultBytes: number;
 
   /**
-   * No row is used at first.
-   * @param addressOf the absolute address of an array's first byte
+   * At first, no row is sampled.
+   * @param addressOf gives the absolute address of an array's first byte
    * @throws TesseraeError ERR_BUDGET
    */
   constructor(pool: TensorPool, addressOf: (array: ArrayBufferView) => number, sizes: SampleRowsSizes) {
@@ -103,17 +105,17 @@ export class SampleRows {
     this.#resultDoubles = new Float64Array(data.buffer, data.byteOffset, data.length / 2);
   }
 
-  /** Bytes from one row's result to the next. */
+  /** Distance between the results of two rows, in bytes. */
   get resultStrideBytes(): number {
     return this.#resultBytes;
   }
 
   /**
-   * Has a row sampled in the next runs. Arrays of the state and of the wishes are read while it runs: their owner changes
-   * them between two runs only, and sets the row again.
+   * Sets the parameters of a row for the next runs. A run reads the arrays of `state` and the options directly: change them
+   * only between two runs, and set the row again.
    * @throws TesseraeError ERR_BUSY while a program runs on the rows; ERR_ARGUMENT
    */
-  set(row: number, state: SampleState, { allowed, logprobs }: SampleWishes = {}): void {
+  set(row: number, state: SampleState, { allowed, logprobs }: RowOptions = {}): void {
     this.#checkRow(row);
     const { vocabulary, alternatives } = this.sizes;
     if (logprobs !== undefined && !(logprobs >= 0 && logprobs <= alternatives)) {
@@ -123,10 +125,7 @@ export class SampleRows {
       );
     }
     if (allowed !== undefined && allowed.length < Math.ceil(vocabulary / 32)) {
-      throw new TesseraeError(
-        'ERR_ARGUMENT',
-        `${allowed.length} words cannot tell which of ${vocabulary} ids are allowed`,
-      );
+      throw new TesseraeError('ERR_ARGUMENT', `allowed has ${allowed.length} words, too few for ${vocabulary} ids`);
     }
     const { settings, biases, window } = state;
     const doubles = this.#doubles;
@@ -152,7 +151,7 @@ export class SampleRows {
     this.#storage.keep(row, biases, window?.pairs, allowed);
   }
 
-  /** Has a row left out in the next runs. @throws TesseraeError ERR_BUSY while a program runs on the rows */
+  /** Leaves a row out of the next runs. @throws TesseraeError ERR_BUSY while a program runs on the rows */
   clear(row: number): void {
     this.#checkRow(row);
     this.#integers[row * (rowBytes / 4) + integersAt] = 0;
@@ -161,7 +160,7 @@ export class SampleRows {
 
   /**
    * The token that the last run chose for a row.
-   * @throws TesseraeError ERR_ARGUMENT, as Sampler does: when a logit is NaN or Infinity, or all of them are -Infinity
+   * @throws TesseraeError ERR_ARGUMENT, like Sampler: if a logit is NaN or Infinity, or if all of them are -Infinity
    */
   idOf(row: number): number {
     const at = row * (this.#resultBytes / 4);
@@ -171,7 +170,7 @@ export class SampleRows {
     throw new TesseraeError('ERR_ARGUMENT', this.#failure(row, status, id));
   }
 
-  /** What the last run found of a row that has a token and whose log probabilities were asked for. */
+  /** The log probabilities that the last run computed for a row; the row must have a token and {@link RowOptions.logprobs}. */
   logprobsOf(row: number): SampledLogprobs {
     const at = row * (this.#resultBytes / 8);
     const doubles = this.#resultDoubles;
@@ -210,7 +209,7 @@ export class SampleRows {
     let address = 0;
     if (array !== undefined) {
       if (!(array.buffer instanceof SharedArrayBuffer)) {
-        throw new TesseraeError('ERR_ARGUMENT', 'what rows point to must be in shared memory');
+        throw new TesseraeError('ERR_ARGUMENT', 'the arrays of a row must be in shared memory');
       }
       address = this.#addresses.get(array) ?? this.#addressOf(array);
       this.#addresses.set(array, address);
@@ -220,10 +219,10 @@ export class SampleRows {
   }
 }
 
-/** The memory of the rows. Whoever runs a program on it has what the rows point to as well. */
+/** The storage of the parameters. A program that keeps it alive also keeps the arrays alive that the rows point to. */
 class RowStorage implements Storage {
   readonly #words: Tensor<'i32'>;
-  /** Three for each row. */
+  /** Three arrays for each row. */
   readonly #kept: unknown[];
   #pins = 0;
 

@@ -1,25 +1,25 @@
-// The op that chooses a token for each row of logits (native/kernels/sample.h). For programs alone: its parameters and
-// results are SampleRows, which change from run to run.
+// sample: chooses a token for each row of logits (native/kernels/sample.h). Not in the registry: only recorded programs of
+// models use it. Its parameters and results are SampleRows, which change from run to run.
 import { TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkTensor, defineOp } from '../op.js';
-import { packed } from '../rowwise/rows.js';
+import { withUnitRows } from '../rowwise/rows.js';
 import { SampleRows } from './sample-rows.js';
 
 export interface SampleOptions {
   readonly rows: SampleRows;
-  /** Which of `rows` the first row of logits is; 0 by default. */
+  /** The index in `rows` of the first row of logits; 0 by default. */
   readonly firstRow?: number | undefined;
 }
 
-/** `out` is the results of the rows. */
+/** `out` is `rows.results`. */
 export interface SampleArgs extends SampleOptions, CallOptions {
   readonly logits: Tensor;
 }
 
 const op = 'sample';
-/** Two exponentials for each logit, mostly. */
+/** About two exponentials for each logit. */
 const flopsPerLogit = 80;
 
 export const sample = defineOp({
@@ -44,7 +44,7 @@ export const sample = defineOp({
     return { shape: rows.results.shape, dtype: 'i32' };
   },
   record(recorder, { logits, rows, firstRow = 0 }, out) {
-    const from = logits.strides[1] === 1 || logits.shape[1] === 1 ? logits : packed(recorder, logits);
+    const from = withUnitRows(recorder, logits);
     const [count, vocabulary] = from.shape as [number, number];
     if (count === 0) return;
     const parameters = rows.parameters.slice([firstRow, firstRow + count]);

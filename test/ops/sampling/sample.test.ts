@@ -34,7 +34,7 @@ function recordSampling(engine: Engine, rows: SampleRows) {
   });
 }
 
-/** A request beside the sampler that does the same on one thread. */
+/** A request for the op, and a Sampler with the same options as its oracle. */
 class Request {
   readonly options: SamplingOptions;
   readonly logprobs: number | undefined;
@@ -52,7 +52,7 @@ class Request {
     for (const id of prompt) this.#sampler.accept(id);
   }
 
-  /** What must come out, as one value. */
+  /** The expected result, as one value. */
   expected(logits: Float32Array, allowed: Uint32Array | undefined): unknown {
     try {
       const id = this.#sampler.sample(logits, { allowed });
@@ -64,7 +64,7 @@ class Request {
     }
   }
 
-  /** What did come out. */
+  /** The result of the op. */
   actual(rows: SampleRows, row: number): unknown {
     try {
       const id = rows.idOf(row);
@@ -148,7 +148,7 @@ describe.each(isas)('on %s', (isa) => {
     await compare(engine, { vocabulary: 131_072, rows: 2, steps: 4, seed: 7, kinds });
   });
 
-  test('any thread count and any layout of logits give the same', async () => {
+  test('any number of threads and any layout of logits give the same results', async () => {
     for (const threads of [1, 3]) {
       const engine = await engines({ threads, isa });
       using scope = engine.scope();
@@ -184,10 +184,10 @@ describe.each(isas)('on %s', (isa) => {
 describe('rows', () => {
   const sizes = { rows: 2, vocabulary: 70, alternatives: 4 };
 
-  test('may not change while a program runs on them', async () => {
+  test('cannot be changed while a program runs on them', async () => {
     const engine = await engines({ threads: 2 });
     using scope = engine.scope();
-    // So much that this thread does not lend a hand.
+    // So much work that the calling thread does not assist.
     const rows = sampleRows(scope, { ...sizes, rows: 50, vocabulary: 100_000 });
     using program = recordSampling(engine, rows);
     const state = new SamplingState({ temperature: 1 });
@@ -199,7 +199,7 @@ describe('rows', () => {
     rows.clear(0);
   });
 
-  test('refuse what does not fit', async () => {
+  test('refuse parameters that do not fit', async () => {
     const engine = await engines({ threads: 1 });
     using scope = engine.scope();
     const rows = sampleRows(scope, sizes);
@@ -232,7 +232,7 @@ describe('rows', () => {
     }
   });
 
-  test('that point outside of the vocabulary end the run with ERR_INDEX', async () => {
+  test('with ids outside the vocabulary fail the run with ERR_INDEX', async () => {
     const engine = await engines({ threads: 1 });
     using scope = engine.scope();
     const rows = sampleRows(scope, sizes);
@@ -244,7 +244,7 @@ describe('rows', () => {
     expect(() => rows.idOf(0)).toThrow(/not sampled/);
   });
 
-  test('keep the arrays that they point to', async () => {
+  test('keep the arrays alive that they point to', async () => {
     const engine = await engines({ threads: 1 });
     using scope = engine.scope();
     const rows = sampleRows(scope, sizes);

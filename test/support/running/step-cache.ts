@@ -1,4 +1,4 @@
-// A paged cache on the memory of an engine that tests have, for the ops of programs: no model and no sequence of its own.
+// A paged KV cache in the memory of an engine, for tests of the paged ops: without a model and without sequences.
 
 import { PageDirectory } from '../../../src/forward/page-directory.js';
 import { Page, PageTable, type PageTableSizes, pagesFor } from '../../../src/forward/page-table.js';
@@ -17,13 +17,14 @@ import type { TensorScope } from '../../../src/tensor/tensor-scope.js';
 
 export interface StepCache {
   readonly table: PageTable;
+  /** Of the first and of the last layer. */
   readonly first: PagedKeyValues;
   readonly last: PagedKeyValues;
-  /** Rents the pages that so many positions of the sequence in a slot need, and lists them. */
+  /** Rents the pages for this many positions of the sequence in a slot, and writes them to the table. */
   grow(slot: number, length: number): Page[];
 }
 
-/** A zeroed tensor outside of the pool, which ops take beside the scope's tensors. */
+/** A tensor of zeros outside the pool that ops accept together with the scope's tensors. */
 export function privateTensor(scope: TensorScope, shape: readonly number[]): Tensor<'i32'> {
   const addon = loadAddon();
   const bytes = alignedBlock(addon, 4 * elementCount(shape));
@@ -31,7 +32,7 @@ export function privateTensor(scope: TensorScope, shape: readonly number[]): Ten
   return new Tensor({ dtype: 'i32', shape, storage: new BlockStorage(bytes, addon.addressOf(bytes), owner) });
 }
 
-/** @param scope the pages are its own */
+/** @param scope owns the pages */
 export function stepCache(
   scope: TensorScope,
   sizes: KeyValueSizes,
