@@ -2,7 +2,7 @@
 // their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
 import { totalmem } from 'node:os';
 import { TesseraeError } from './base/errors.js';
-import { checkKeys, checkPositive } from './base/options.js';
+import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
 import {
   type BlockSizeLimits,
@@ -25,6 +25,8 @@ import { measureFmaPeak } from './ops/probe-fma.js';
 import type { PackQuantizedOptions, QuantizedMatrix } from './ops/quantized/quantized-matrix.js';
 import { type PeakedProfile, withPeak } from './program/profile.js';
 import { type ProfileOptions, Program } from './program/program.js';
+import { addStats, type DrainKind, noServing, type ServingStats } from './serving/serving-options.js';
+import { Turns } from './serving/turns.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/elements/dtype.js';
 import { FileMappings } from './tensor/memory/mapped-file.js';
@@ -61,7 +63,34 @@ export interface EngineStats {
   /** Bytes of model files that are mapped. They do not count as the pool's, and the system decides which are resident. */
   readonly mappedBytes: number;
   readonly team: TeamStats;
+  /** What the models have to do, and have done, all of them together. */
+  readonly serving: ServingStats;
 }
+
+/** How much the models have to do. Pages hold 32 tokens of keys and values each. */
+export interface EnginePressure {
+  /** Requests that wait, and that are computed. */
+  readonly queued: number;
+  readonly running: number;
+  /** Rows that a step had lately, on average. */
+  readonly rowsPerStep: number;
+  readonly pagesUsed: number;
+  /** Pages that are only kept for later prompts. */
+  readonly pagesCached: number;
+  readonly pagesFree: number;
+  /** How long a request that comes now is expected to wait. */
+  readonly expectedWaitMs: number;
+}
+
+export interface CloseOptions {
+  /** Finishes the requests that are `running`, or `all` that were taken. */
+  readonly drain?: DrainKind | undefined;
+  /** How long that may take; 30 s by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const drainKinds = ['running', 'all'] as const;
+const defaultDrainMs = 30_000;
 
 /** The system is asked to back buffers of this size and more with huge pages: large operands then need fewer translations. */
 const hugePageBytes = 4 << 20;
@@ -94,7 +123,10 @@ export class Engine {
   readonly #mappings: FileMappings;
   readonly #compute: Compute;
   readonly #models = new Set<Model>();
+  readonly #turns = new Turns();
   #peakGflops: number | undefined;
+  #isDraining = false;
+  #stopDraining: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor({ addon, isa, blockSizes, team, pool }: EngineParts) {
@@ -207,10 +239,13 @@ export class Engine {
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
-    const model = await loadModel({ compute: this.#compute, mappings: this.#mappings }, path, options, (disposed) =>
-      this.#models.delete(disposed),
+    const model = await loadModel(
+      { compute: this.#compute, mappings: this.#mappings, turns: this.#turns },
+      path,
+      options,
+      (disposed) => this.#models.delete(disposed),
     );
-    if (this.#closing !== undefined) model.dispose();
+    if (this.#closing !== undefined || this.#isDraining) model.dispose();
     this.#checkOpen('loadModel');
     this.#models.add(model);
     return model;
@@ -229,6 +264,7 @@ export class Engine {
       pool: this.#pool.stats(),
       mappedBytes: this.#mappings.mappedBytes,
       team: this.#team.stats(),
+      serving: this.#serving(),
     };
   }
 
@@ -237,17 +273,62 @@ export class Engine {
     return this.#pool.trim();
   }
 
+  /** How much the models have to do now, all of them together. */
+  pressure(): EnginePressure {
+    const { queued, running, rowsPerStep, pagesUsed, pagesCached, pagesFree, expectedWaitMs } = this.#serving();
+    return { queued, running, rowsPerStep, pagesUsed, pagesCached, pagesFree, expectedWaitMs };
+  }
+
   /**
-   * Ends the engine: running calls are cancelled and reject with ERR_ENGINE_CLOSED, the threads end, models are disposed,
-   * and idle memory is freed. Tensors that are still alive stay readable. Closing twice is harmless.
+   * Ends the engine: threads end, models are disposed, idle memory is freed. Tensors that are still alive stay readable.
+   * Without `drain` at once: what is running is cancelled and rejects with ERR_ENGINE_CLOSED. With it, the models take no new
+   * requests, and what is asked for is finished first, for `timeoutMs` at most; what remains then rejects with
+   * ERR_ENGINE_CLOSED. Closing again is harmless, and without `drain` ends the waiting.
+   * @throws TesseraeError ERR_ARGUMENT
    */
-  close(): Promise<void> {
-    this.#compute.close();
-    this.#closing ??= this.#team.close().then(() => {
-      for (const model of this.#models) model.dispose();
-      this.#pool.close();
-    });
+  close(options: CloseOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    try {
+      checkKeys(options, ['drain', 'timeoutMs'], 'close');
+      const { drain, timeoutMs = defaultDrainMs } = options;
+      checkRange(timeoutMs, 'timeoutMs', 'close', 0, 2 ** 31 - 1);
+      if (drain !== undefined) {
+        checkWord(drain, drainKinds, 'drain', 'close');
+        return this.#drain(drain, timeoutMs).then(() => this.close());
+      }
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#stopDraining?.();
+    this.#closing = this.#end();
     return this.#closing;
+  }
+
+  async #drain(kind: DrainKind, timeoutMs: number): Promise<void> {
+    const error = new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closing');
+    this.#isDraining = true;
+    const drained = Promise.all([...this.#models].map((model) => model.drain(kind, error)));
+    let timer: NodeJS.Timeout | undefined;
+    const stopped = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+      this.#stopDraining = resolve;
+    });
+    await Promise.race([drained, stopped]);
+    clearTimeout(timer);
+    drained.catch(() => {});
+  }
+
+  async #end(): Promise<void> {
+    this.#compute.close();
+    const error = new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed');
+    for (const model of this.#models) model.end(error);
+    await this.#team.close();
+    for (const model of this.#models) model.dispose();
+    this.#pool.close();
+  }
+
+  #serving(): ServingStats {
+    return [...this.#models].map((model) => model.serving).reduce(addStats, noServing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -260,6 +341,8 @@ export class Engine {
   }
 
   #checkOpen(op: string): void {
+    if (this.#isDraining && op === 'loadModel')
+      throw new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closing', { op });
     this.#compute.checkOpen(op);
   }
 }

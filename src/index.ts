@@ -5,27 +5,32 @@ export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './checkp
 export type { QuantizeType } from './checkpoint/quantize/quantize-rules.js';
 export type { LoadProgress } from './checkpoint/weights.js';
 export type { Format } from './constraint/format.js';
-export { Engine, type EngineOptions, type EngineStats } from './engine.js';
+export { type CloseOptions, Engine, type EngineOptions, type EnginePressure, type EngineStats } from './engine.js';
 export type { ChatMessage, ChatPromptOptions } from './generation/chat/chat.js';
 export type { GenerateOptions } from './generation/generate-options.js';
+export type { Generation } from './generation/generation.js';
 export type { GenerationResult, Piece, StopReason, Timings } from './generation/generation-result.js';
 export type { Prompt } from './generation/prompt.js';
+export type { TurnOptions } from './generation/turn-options.js';
 export { describeMachine, type Machine, type MachineCache } from './hardware/machine.js';
 export { probeRoofline, type Roofline, type RooflineOptions } from './hardware/roofline.js';
 export type { BlockSizeOptions, BlockSizes } from './machine/block-sizes.js';
 export type { IsaName } from './machine/environment.js';
-export type { EmbedOptions } from './model/embed-options.js';
+export type { EmbedOptions, Truncation } from './model/embed-options.js';
 export type { LoadModelOptions } from './model/load.js';
 export type {
   BatchOptions,
-  ChatOptions,
   CompleteOptions,
+  EachOptions,
   EmbedBatchOptions,
+  EmbedEachOptions,
   LoadSessionOptions,
   Model,
-  ModelInfo,
+  SettleOptions,
 } from './model/model.js';
+export type { ModelInfo } from './model/model-info.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
+export type { ChatOptions } from './model/requests.js';
 export type { Session, SessionOptions, SessionStats } from './model/session.js';
 export { PackedMatrix, type PackOptions } from './ops/matmul/pack.js';
 export type { KeyValueType } from './ops/paged/key-value-pages.js';
@@ -36,7 +41,8 @@ export type { PeakedProfile, PeakedStep, ProgramProfile, StepProfile, TileSpan }
 export type { ProfileOptions, Program, RunOptions } from './program/program.js';
 export type { Alternative, TokenLogprobs } from './sampling/logprobs.js';
 export type { LogitBias } from './sampling/sampling-options.js';
-export type { BatchProgress } from './serving/batch.js';
+export type { BatchProgress, EachOutcome } from './serving/batch.js';
+export type { ServingOptions, ServingStats } from './serving/serving-options.js';
 export type { TeamStats } from './team/team.js';
 export type { DType } from './tensor/elements/dtype.js';
 export { Tensor } from './tensor/tensor.js';

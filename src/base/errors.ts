@@ -18,6 +18,10 @@ export type ErrorCode =
   | 'ERR_ENGINE_CLOSED'
   /** The memory budget would be exceeded. */
   | 'ERR_BUDGET'
+  /** As many requests wait as may: see `serving.maxQueued`. */
+  | 'ERR_QUEUE_FULL'
+  /** A request was not complete within its `deadlineMs`. */
+  | 'ERR_DEADLINE'
   /** An index in an index tensor is outside the table. */
   | 'ERR_INDEX'
   /** A worker thread died while it computed a part of this program. */
@@ -56,6 +60,8 @@ export interface ErrorDetails {
 export class TesseraeError extends Error {
   readonly code: ErrorCode;
   readonly op: string | undefined;
+  /** Of a call with many items: the place of the item that failed. */
+  readonly index?: number;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(
@@ -66,6 +72,13 @@ export class TesseraeError extends Error {
     this.code = code;
     this.op = details.op;
   }
+}
+
+/** The same error as that of one item of many. An error may be shared by several items, so this is a copy. */
+export function indexed(error: unknown, index: number): unknown {
+  if (!(error instanceof TesseraeError) || error.index !== undefined) return error;
+  const copy = new TesseraeError(error.code, '', { cause: error.cause });
+  return Object.assign(copy, { message: error.message, stack: error.stack, op: error.op, index });
 }
 
 /** The error of an operation whose AbortSignal fired. `cause` is the signal's reason. */

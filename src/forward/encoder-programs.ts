@@ -35,6 +35,16 @@ const lengthStep = 16;
 /** Programs kept for replay. */
 const programsKept = 8;
 
+/** What a text of so many tokens is padded to. */
+export function paddedLength(tokens: number): number {
+  return Math.ceil(tokens / lengthStep) * lengthStep;
+}
+
+/** How many texts of a padded length are computed together. */
+export function textsOfOneLength(tokens: number): number {
+  return Math.max(1, Math.floor(mostRows / tokens));
+}
+
 export class EncoderPrograms {
   readonly #parts: EncoderParts;
   readonly #cache = new ProgramCache<Program<Pass>>(programsKept);
@@ -42,20 +52,6 @@ export class EncoderPrograms {
 
   constructor(parts: EncoderParts) {
     this.#parts = parts;
-  }
-
-  /** Texts of about one length share a group. Which texts share one changes no bit of a vector. */
-  static groups(texts: readonly ArrayLike<number>[]): TextGroup[] {
-    const lengthOf = (index: number) => (texts[index] as ArrayLike<number>).length;
-    const byLength = texts.map((_, index) => index).sort((a, b) => lengthOf(b) - lengthOf(a));
-    const groups: TextGroup[] = [];
-    for (let from = 0; from < byLength.length; ) {
-      const tokens = Math.ceil(lengthOf(byLength[from] as number) / lengthStep) * lengthStep;
-      const count = Math.max(1, Math.floor(mostRows / tokens));
-      groups.push({ indices: byLength.slice(from, from + count), tokens });
-      from += count;
-    }
-    return groups;
   }
 
   /** Computes a group; `visit` sees the hidden states of each of its texts, f32 [length, dim], before they are overwritten. */

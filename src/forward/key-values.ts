@@ -101,6 +101,16 @@ export class KeyValues {
     return page;
   }
 
+  /** The pages are the caller's from now on. */
+  takePages(): Page[] {
+    return this.#pages.splice(0);
+  }
+
+  /** The pages become its own. */
+  givePages(pages: readonly Page[]): void {
+    this.#pages.push(...pages);
+  }
+
   /** Lets go of the pages that `length` positions do not need. */
   truncate(length: number): void {
     for (const page of this.#pages.splice(pagesFor(length))) page.release();

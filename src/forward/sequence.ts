@@ -4,6 +4,7 @@ import { TesseraeError } from '../base/errors.js';
 import type { PageLayout } from '../ops/paged/key-value-pages.js';
 import type { DecoderParts } from './decoder-programs.js';
 import { KeyValues } from './key-values.js';
+import type { Page } from './page-table.js';
 import { type Extension, Slices } from './slices.js';
 
 /** Tokens with their keys and values. */
@@ -16,7 +17,10 @@ export class Sequence {
   readonly #parts: DecoderParts;
   readonly #slices: Slices;
   #keyValues: KeyValues;
+  /** Tokens with keys and values. */
   #ids: number[];
+  /** Tokens behind them that are computed with the next extension: a generation's last one, for example. */
+  #uncomputed: readonly number[] = [];
   #busy = false;
   #disposed = false;
 
@@ -30,7 +34,7 @@ export class Sequence {
 
   /** How many tokens it holds. */
   get length(): number {
-    return this.#ids.length;
+    return this.#ids.length + this.#uncomputed.length;
   }
 
   /** Positions at most. */
@@ -38,9 +42,8 @@ export class Sequence {
     return this.#parts.capacity;
   }
 
-  /** Not to be changed. */
   get ids(): readonly number[] {
-    return this.#ids;
+    return [...this.#ids, ...this.#uncomputed];
   }
 
   get keyValues(): KeyValues {
@@ -59,14 +62,48 @@ export class Sequence {
 
   /** Forgets all tokens from `length` on; pages that are then unused go back. */
   cut(length: number): void {
-    this.#ids.length = length;
-    this.#keyValues.truncate(length);
+    const computed = Math.min(length, this.#ids.length);
+    this.#uncomputed = this.#uncomputed.slice(0, length - computed);
+    this.#ids.length = computed;
+    this.#keyValues.truncate(computed);
+  }
+
+  /**
+   * Lends the pages of the first `kept` tokens to a generation that goes on from them, and forgets the others. The sequence
+   * is in use until it takes them back.
+   * @throws TesseraeError ERR_BUSY, ERR_BUDGET, ERR_DISPOSED
+   */
+  async lend(kept: number): Promise<{ readonly pages: Page[]; readonly computed: number }> {
+    this.checkIdle('generate');
+    this.#busy = true;
+    try {
+      this.cut(kept);
+      const computed = this.#ids.length;
+      this.#keyValues.keep(await this.#keyValues.grow(computed, computed, undefined));
+      this.checkUsable('generate');
+      return { pages: this.#keyValues.takePages(), computed };
+    } catch (error) {
+      this.#busy = false;
+      if (this.#disposed) this.cut(0);
+      throw error;
+    }
+  }
+
+  /** Takes back what was lent, or what it has become: ids, and the pages of the first `computed` of them. */
+  takeBack(ids: readonly number[], pages: readonly Page[], computed: number): void {
+    this.#busy = false;
+    this.#ids = ids.slice(0, computed);
+    this.#uncomputed = ids.slice(computed);
+    this.#keyValues.givePages(pages);
+    this.#keyValues.truncate(this.#disposed ? 0 : computed);
   }
 
   /** The same tokens and pages, to go on with independently. */
   fork(): Sequence {
     const state = { ids: [...this.#ids], keyValues: this.#keyValues.fork() };
-    return new Sequence(this.#parts, this.#keyValues.layout, state);
+    const fork = new Sequence(this.#parts, this.#keyValues.layout, state);
+    fork.#uncomputed = this.#uncomputed;
+    return fork;
   }
 
   /** Frees the pages. What is running on it keeps what it needs to its end. */
@@ -93,14 +130,18 @@ export class Sequence {
 
   /** As {@link forward}, within {@link exclusively}. */
   async extend(extension: Extension): Promise<void> {
-    const start = this.length;
-    const end = start + extension.ids.length;
-    const growth = await this.#parts.programs.withRoom(() => this.#keyValues.grow(start, end, extension.signal));
+    const start = this.#ids.length;
+    const before = this.#uncomputed;
+    const ids = before.length === 0 ? extension.ids : [...before, ...Array.from(extension.ids)];
+    if (ids.length === 0) return;
+    const growth = await this.#keyValues.grow(start, start + ids.length, extension.signal);
     try {
-      await this.#slices.compute(extension, this.#ids, this.#keyValues);
+      this.#uncomputed = [];
+      await this.#slices.compute({ ...extension, ids }, this.#ids, this.#keyValues);
       this.#keyValues.keep(growth);
     } catch (error) {
       this.#ids.length = start;
+      this.#uncomputed = before;
       this.#keyValues.undo(growth);
       throw error;
     }
@@ -111,6 +152,7 @@ export class Sequence {
    * then the extension; all of it, or the sequence is as it was. Within {@link exclusively}.
    */
   async dropAndExtend(keep: number, drop: number, extension: Extension): Promise<void> {
+    await this.extend({ ids: [], output: 'hidden', signal: extension.signal });
     const before = { ids: [...this.#ids], keyValues: this.#keyValues.fork() };
     try {
       const tail = this.#ids.slice(keep + drop);

@@ -5,8 +5,9 @@ import { checkFormat, type Format } from '../constraint/format.js';
 import { Sampler } from '../sampling/sampler.js';
 import { type SamplingOptions, samplingKeys } from '../sampling/sampling-options.js';
 import { checkStops } from './prompt.js';
+import { type TurnOptions, turnKeys } from './turn-options.js';
 
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, TurnOptions {
   /** How many tokens to generate at most; 128 by default. */
   readonly maxTokens?: number | undefined;
   /** Go on after the model's end-of-generation tokens; false by default. */
@@ -23,7 +24,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const generateKeys = [...samplingKeys, 'maxTokens', 'ignoreEos', 'stop', 'logprobs', 'format', 'signal'] as const;
+const ownKeys = ['maxTokens', 'ignoreEos', 'stop', 'logprobs', 'format', 'signal'] as const;
+const generateKeys = [...samplingKeys, ...turnKeys, ...ownKeys];
 const defaultMaxTokens = 128;
 const MOST_ALTERNATIVES = 100;
 

@@ -39,6 +39,12 @@ export async function tokensOf(
   return checkIds(prompt, vocabulary, op);
 }
 
+/** Whether a value is an array of numbers, which are ids; an empty one is none. */
+export function isArrayOfIds(value: unknown): value is ArrayLike<number> {
+  if (ArrayBuffer.isView(value) && 'length' in value) return true;
+  return Array.isArray(value) && typeof value[0] === 'number';
+}
+
 /**
  * A checked copy of token ids.
  * @throws TesseraeError ERR_ARGUMENT for a value that is no array, ERR_TOKENIZER for an id that is not in the

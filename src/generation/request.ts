@@ -1,5 +1,5 @@
-// A request to generate, as a state machine: it takes logits, chooses a token, and turns tokens into pieces of text
-// until something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/run-request.ts.
+// A request to generate, as a state machine: it takes logits, chooses a token, and turns tokens into pieces of text until
+// something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/generation-client.ts.
 import { type Constraint, ConstraintState } from '../constraint/constraint.js';
 import { LogprobReader, type TokenLogprobs } from '../sampling/logprobs.js';
 import type { TokenDecoder, Tokenizer } from '../tokenizer/tokenizer.js';
@@ -58,14 +58,21 @@ export class GenerationRequest {
     return this.#ending;
   }
 
+  /** The tokens that were accepted, an end token left out. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
   /** The token that was chosen last. */
   get chosen(): number {
     return this.#chosen;
   }
 
-  /** Computes which tokens the constraint allows next. */
-  async prepare(): Promise<void> {
-    this.#allowed = await this.#constraint?.mask(this.signal);
+  /** Computes which tokens the constraint allows next. Undefined where there is no constraint, and so nothing to await. */
+  prepare(): Promise<void> | undefined {
+    return this.#constraint?.mask(this.signal).then((allowed) => {
+      this.#allowed = allowed;
+    });
   }
 
   /**

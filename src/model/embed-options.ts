@@ -1,14 +1,30 @@
 // The options of `model.embed`, and how a model's file asks for its states to be pooled. Called by Model and by loading.
-import { checkFlag, checkWord } from '../base/options.js';
+import { TesseraeError } from '../base/errors.js';
+import { checkFlag, checkRange, checkWord } from '../base/options.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import { type Pooling, type PoolingKind, poolingKinds } from '../serving/pooling.js';
+import type { ModelInfo } from './model-info.js';
 
 export interface EmbedOptions {
   /** `mean` of all tokens, or the state of the `last` or `first` token; what the model was made for by default. */
   readonly pooling?: PoolingKind | undefined;
   /** Scale the vector to length 1; true by default. */
   readonly normalize?: boolean | undefined;
+  /** The leading dimensions alone, for models that were trained so (Matryoshka): cut first, then normalized. */
+  readonly dimensions?: number | undefined;
+  /** A text that does not fit fails with ERR_CONTEXT (`error`, the default), or is cut at the `end`. */
+  readonly truncate?: 'error' | 'end' | undefined;
+  /** Called for each text that was cut, with its tokens, and how many of them were kept. */
+  readonly onTruncated?: ((text: Truncation) => void) | undefined;
 }
+
+export interface Truncation {
+  readonly index: number;
+  readonly tokens: number;
+  readonly kept: number;
+}
+
+export const embedKeys = ['pooling', 'normalize', 'dimensions', 'truncate', 'onTruncated'] as const;
 
 /** The values of llama.cpp's `pooling_type`: none, mean, cls, last. The states of single tokens are pooled as a mean. */
 const poolingOfType: readonly (PoolingKind | undefined)[] = ['mean', 'mean', 'first', 'last'];
@@ -25,10 +41,25 @@ export function readPooling(metadata: ModelMetadata): PoolingKind {
   return pooling;
 }
 
+export interface EmbedSettings {
+  readonly pooling: Pooling;
+  readonly truncates: boolean;
+  readonly onTruncated: ((text: Truncation) => void) | undefined;
+}
+
 /** @throws TesseraeError ERR_ARGUMENT */
-export function poolingOf({ pooling, normalize }: EmbedOptions, fallback: PoolingKind): Pooling {
+export function embedSettingsOf(options: EmbedOptions, info: ModelInfo, op: string): EmbedSettings {
+  const { pooling, normalize, dimensions, truncate, onTruncated } = options;
+  if (onTruncated !== undefined && typeof onTruncated !== 'function') {
+    throw new TesseraeError('ERR_ARGUMENT', 'onTruncated must be a function', { op });
+  }
   return {
-    pooling: checkWord(pooling ?? fallback, poolingKinds, 'pooling', 'embed'),
-    normalize: checkFlag(normalize, true, 'normalize', 'embed'),
+    pooling: {
+      pooling: checkWord(pooling ?? info.pooling, poolingKinds, 'pooling', op),
+      normalize: checkFlag(normalize, true, 'normalize', op),
+      dimensions: checkRange(dimensions, 'dimensions', op, 1, info.dim) ?? info.dim,
+    },
+    truncates: checkWord(truncate, ['error', 'end'], 'truncate', op) === 'end',
+    onTruncated,
   };
 }

@@ -14,6 +14,8 @@ import { readChatTemplates } from '../generation/chat/chat.js';
 import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
+import { type ServingOptions, servingOptionsOf } from '../serving/serving-options.js';
+import type { Turns } from '../serving/turns.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { readPooling } from './embed-options.js';
 import { Model } from './model.js';
@@ -31,6 +33,8 @@ export interface LoadModelOptions {
    * what is computed with, in prompts too, so that results depend on the type but on nothing else.
    */
   readonly kvType?: KeyValueType | undefined;
+  /** How requests share the model. */
+  readonly serving?: Partial<ServingOptions> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -42,15 +46,16 @@ const mostDefaultContext = 4096;
  * fires. After a failure nothing of the model is left in memory.
  */
 export async function loadModel(
-  memory: LoadingMemory,
+  memory: LoadingMemory & { readonly turns: Turns },
   path: string,
   options: LoadModelOptions,
   onDispose: (model: Model) => void,
 ): Promise<Model> {
   const op = 'loadModel';
   const started = performance.now();
-  const { compute } = memory;
-  checkOptions(options, ['contextLength', 'kvType', 'signal', 'onProgress'], op);
+  const { compute, turns } = memory;
+  checkOptions(options, ['contextLength', 'kvType', 'serving', 'signal', 'onProgress'], op);
+  const serving = servingOptionsOf(options.serving, op);
   const { signal, contextLength } = options;
   if (contextLength !== undefined) checkPositive(contextLength, 'contextLength', op);
   await using checkpoint = await openCheckpoint(path, { signal });
@@ -98,8 +103,8 @@ export async function loadModel(
     const shared = { compute, config, weights, constants, capacity };
     const served =
       layout === undefined
-        ? new ServedEncoder({ ...shared, architecture } as EncoderParts)
-        : new ServedDecoder(decoderParts({ ...shared, architecture } as ForwardParts, layout));
+        ? new ServedEncoder({ ...shared, architecture } as EncoderParts, serving)
+        : new ServedDecoder(decoderParts({ ...shared, architecture } as ForwardParts, layout), serving, turns);
     const chatTemplates = readChatTemplates(checkpoint.metadata);
     return new Model({ served, tokenizer, chatTemplates, info, onDispose });
   } catch (error) {

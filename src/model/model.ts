@@ -1,39 +1,52 @@
-// Model: the public face of a loaded model. Checks options, turns texts into tokens, and calls what serves the model.
-
-import type { ModelConfig } from '../architectures/architecture.js';
+// Model: the public face of a loaded model. Checks options, and hands requests to what serves the model.
 import { TesseraeError } from '../base/errors.js';
-import { checkOptions, checkPositive, checkRange, checkSignalAndProgress } from '../base/options.js';
-import type { Constraint } from '../constraint/constraint.js';
-import { ConstraintCompiler } from '../constraint/constraint-compiler.js';
-import {
-  Chat,
-  type ChatMessage,
-  type ChatPromptOptions,
-  chatPromptKeys,
-  encodeChat,
-  splitChatOptions,
-} from '../generation/chat/chat.js';
-import { returnedWhenDropped } from '../generation/dropped-generators.js';
-import { type GenerateOptions, type GenerateSettings, settingsOf } from '../generation/generate-options.js';
-import type { GenerationResult, Piece } from '../generation/generation-result.js';
-import { checkPromptFits, type Prompt, tokensOf } from '../generation/prompt.js';
-import { GenerationRequest } from '../generation/request.js';
-import type { KeyValueType } from '../ops/paged/key-value-pages.js';
+import { checkFlag, checkOptions, checkPositive, checkRange, checkSignalAndProgress } from '../base/options.js';
+import { type ChatMessage, type ChatPromptOptions, chatPromptKeys, splitChatOptions } from '../generation/chat/chat.js';
+import type { GenerateOptions } from '../generation/generate-options.js';
+import type { Generation } from '../generation/generation.js';
+import type { GenerationResult } from '../generation/generation-result.js';
+import { type Prompt, tokensOf } from '../generation/prompt.js';
+import { type TurnOptions, turnKeys } from '../generation/turn-options.js';
 import { nthSeed } from '../sampling/random.js';
-import { type BatchProgress, forEachItem } from '../serving/batch.js';
-import type { PoolingKind } from '../serving/pooling.js';
-import { prefillOf, runRequest } from '../serving/run-request.js';
+import {
+  type BatchProgress,
+  type EachOutcome,
+  type EachRun,
+  eachItem,
+  forEachItem,
+  settleEachItem,
+} from '../serving/batch.js';
 import type { DecoderService, ServedModel } from '../serving/served-model.js';
+import type { DrainKind, ServingStats } from '../serving/serving-options.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { type EmbedOptions, poolingOf } from './embed-options.js';
+import { type EmbedOptions, embedKeys } from './embed-options.js';
+import { Embedder, type EmbedderParts, isOneText } from './embedder.js';
+import { logitsOf } from './logits.js';
+import type { ModelInfo } from './model-info.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
+import { type ChatOptions, type PromptStart, Requests } from './requests.js';
 import { Session, type SessionOptions } from './session.js';
 
 const defaultWindow = 256;
 const MOST_CONTINUATIONS = 1024;
 
 export interface BatchOptions extends GenerateOptions {
-  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+  readonly onProgress?: ((progress: BatchProgress) => unknown) | undefined;
+}
+
+/** With `settle`, each result is a PromiseSettledResult: an item that fails harms no other. */
+export interface SettleOptions {
+  readonly settle: true;
+}
+
+export interface EachOptions extends GenerateOptions {
+  /** Results in the order of the source, the default; otherwise as they are done. */
+  readonly ordered?: boolean | undefined;
+}
+
+export interface EmbedEachOptions extends EmbedOptions, TurnOptions {
+  readonly ordered?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface CompleteOptions extends BatchOptions {
@@ -41,33 +54,9 @@ export interface CompleteOptions extends BatchOptions {
   readonly n?: number | undefined;
 }
 
-/** How a conversation becomes a prompt, and how it is continued. */
-export interface ChatOptions extends GenerateOptions, ChatPromptOptions {}
-
-export interface EmbedBatchOptions extends EmbedOptions {
+export interface EmbedBatchOptions extends EmbedOptions, TurnOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
-}
-
-/** What a loaded model tells of itself. */
-export interface ModelInfo extends ModelConfig {
-  readonly path: string;
-  /** The model's own name, where the file has one. */
-  readonly name: string | undefined;
-  readonly parameters: number;
-  /** Bytes that the weights take, in pooled memory and in the mapped file. */
-  readonly weightBytes: number;
-  /** How many of the file's tensors have each type, as the file names it. */
-  readonly tensorTypes: Readonly<Record<string, number>>;
-  /** Positions in a session. */
-  readonly sessionCapacity: number;
-  /** How `embed` makes one vector of a text's tokens by default. */
-  readonly pooling: PoolingKind;
-  /** How long loading took. */
-  readonly loadMs: number;
-  /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */
-  readonly kvType: KeyValueType | undefined;
-  readonly kvBytesPerToken: number;
+  readonly onProgress?: ((progress: BatchProgress) => unknown) | undefined;
 }
 
 export type LoadSessionOptions = Pick<SessionOptions, 'onFull' | 'keep'> & {
@@ -92,9 +81,10 @@ export class Model {
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
   readonly #served: ServedModel;
-  readonly #chat: Chat;
+  readonly #requests: Requests;
   readonly #onDispose: (model: Model) => void;
-  readonly #constraints: ConstraintCompiler;
+  readonly #calls = new Set<Promise<void>>();
+  #completions = 0;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
@@ -102,71 +92,92 @@ export class Model {
     this.tokenizer = tokenizer;
     this.info = info;
     this.#served = served;
-    this.#chat = new Chat(chatTemplates, tokenizer);
-    this.#constraints = new ConstraintCompiler(tokenizer, info.vocabulary);
+    this.#requests = new Requests({ tokenizer, info, chatTemplates, decoder: (op) => this.#decoder(op) });
     this.#onDispose = onDispose;
   }
 
   /**
-   * Continues a prompt, token by token. Stops at an end token of the model or a stop sequence, after `maxTokens`, or
-   * when the context is full; leaving the loop early frees what it held. The iterator's return value is the
-   * {@link GenerationResult}.
-   * @throws TesseraeError ERR_CONTEXT when the prompt does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED;
-   * AbortError when the signal fires
+   * Continues a prompt, token by token. Begins at once; iterate it for pieces, await its `result`, or both. Stops at an end
+   * token of the model or a stop sequence, after `maxTokens`, or when the context is full; leaving the loop early frees what
+   * it held. The iterator's return value is the {@link GenerationResult}.
+   * @throws in the iteration and the result: TesseraeError ERR_CONTEXT when the prompt does not fit, ERR_QUEUE_FULL,
+   * ERR_DEADLINE, ERR_BUDGET for what can never fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError when the signal
+   * fires
    */
-  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<Piece, GenerationResult, void> {
-    return returnedWhenDropped(this.#generate(prompt, options));
-  }
-
-  async *#generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<Piece, GenerationResult, void> {
-    const askedAt = performance.now();
-    const settings = this.#settings(options, 'generate');
-    const promptIds = await this.#promptIds(prompt, 'generate', settings.signal);
-    const request = await this.#request(promptIds, settings);
-    const { loadMs } = this.info;
-    return yield* this.#decoder('session').generate({ request, loadMs, askedAt });
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    return this.#requests.generate(() => this.#startOf(prompt, 'generate'), options, { op: 'generate' });
   }
 
   /**
    * Continues many prompts and gives the results in their order. Each result is what `generate` gives for its prompt
    * alone; with a `seed`, every prompt starts from that seed.
-   * @throws as {@link generate}; the first failure ends the whole batch
+   * @throws as {@link generate}; the first failure ends the whole batch, and carries its item's `index`. With `settle`, a
+   * failure is its item's alone
    */
-  async generateBatch(prompts: readonly Prompt[], options: BatchOptions = {}): Promise<GenerationResult[]> {
-    checkSignalAndProgress(options, 'generateBatch');
-    const { onProgress, ...rest } = options;
-    this.#settings(rest, 'generateBatch');
-    this.#checkUsable('generateBatch');
-    const run = { op: 'generateBatch', lanes: this.#served.lanes, signal: options.signal, onProgress };
-    return forEachItem(prompts, run, (prompt, signal) => resultOf(this.#generate(prompt, { ...rest, signal })));
+  generateBatch(
+    prompts: readonly Prompt[],
+    options: BatchOptions & SettleOptions,
+  ): Promise<PromiseSettledResult<GenerationResult>[]>;
+  generateBatch(prompts: readonly Prompt[], options?: BatchOptions): Promise<GenerationResult[]>;
+  async generateBatch(
+    prompts: readonly Prompt[],
+    options: BatchOptions & Partial<SettleOptions> = {},
+  ): Promise<GenerationResult[] | PromiseSettledResult<GenerationResult>[]> {
+    const op = 'generateBatch';
+    checkSignalAndProgress(options, op);
+    const { onProgress, settle, ...rest } = options;
+    this.#requests.settings(rest, op);
+    this.#checkUsable(op);
+    const run = { op, lanes: this.#served.lanes, signal: options.signal, onProgress };
+    const forAll = checkFlag(settle, false, 'settle', op) ? settleEachItem : forEachItem;
+    return forAll<Prompt, GenerationResult>(prompts, run, (prompt, signal) =>
+      this.#item(prompt, { ...rest, signal }, op),
+    );
   }
 
   /**
-   * Continues one prompt `n` times, computing it once. The continuations begin from `seed`, `seed + 1` and so on (after
-   * the largest seed comes 0): each result tells its seed, and is what `generate` gives with that seed.
+   * Continues the prompts of anything that can be iterated. Yields `{ index, value }`, or `{ index, reason }` for a prompt
+   * that failed; takes prompts only as its results are taken. Where the source throws, those that were taken complete, and
+   * then its error is thrown.
+   * @throws TesseraeError ERR_ARGUMENT; AbortError
+   */
+  async *generateEach(
+    source: Iterable<Prompt> | AsyncIterable<Prompt>,
+    options: EachOptions = {},
+  ): AsyncGenerator<EachOutcome<GenerationResult>, void, void> {
+    const op = 'generateEach';
+    checkSignalAndProgress(options, op);
+    const { ordered, ...rest } = options;
+    this.#requests.settings(rest, op);
+    this.#checkUsable(op);
+    const run = this.#eachRun(op, ordered, options.signal);
+    yield* eachItem(source, run, (prompt: Prompt, signal) => this.#item(prompt, { ...rest, signal }, op));
+  }
+
+  /**
+   * Continues one prompt `n` times, computing what its continuations have in common once. They begin from `seed`,
+   * `seed + 1` and so on (after the largest seed comes 0): each result has its seed, and is what `generate` gives with that
+   * seed.
    * @throws as {@link generate}
    */
   async complete(prompt: Prompt, options: CompleteOptions = {}): Promise<GenerationResult[]> {
     const op = 'complete';
-    const askedAt = performance.now();
     checkSignalAndProgress(options, op);
     const { n, onProgress, ...rest } = options;
     const total = checkRange(n, 'n', op, 1, MOST_CONTINUATIONS) ?? 1;
-    const { signal, sampler } = this.#settings(rest, op);
-    const promptIds = await this.#promptIds(prompt, op, signal);
-    return this.#decoder('session').withSequence(async (sequence) => {
-      const prefill = await prefillOf(sequence, promptIds, signal);
-      const { loadMs } = this.info;
-      const results: GenerationResult[] = [];
-      while (results.length < total) {
-        sequence.cut(promptIds.length);
-        const settings = this.#settings({ ...rest, seed: nthSeed(sampler.seed, results.length) }, op);
-        const request = await this.#request(promptIds, settings);
-        results.push(await resultOf(runRequest({ sequence, request, loadMs, askedAt, prefill })));
-        onProgress?.({ done: results.length, total });
-      }
-      return results;
-    });
+    const { sampler, signal } = this.#requests.settings(rest, op);
+    this.#checkUsable(op);
+    const ids = await this.#requests.promptIds(prompt, op, signal);
+    const decoder = this.#decoder('session');
+    const salt = `completion ${this.#completions++}`;
+    const seeds = Array.from({ length: total }, (_, index) => nthSeed(sampler.seed, index));
+    try {
+      return await forEachItem(seeds, { op, lanes: this.#served.lanes, signal, onProgress }, (seed, stop) =>
+        this.#item(ids, { ...rest, seed, signal: stop }, op, salt),
+      );
+    } finally {
+      decoder.forget(salt);
+    }
   }
 
   /**
@@ -174,33 +185,75 @@ export class Model {
    * What the messages say is plain text, also where it spells control tokens.
    * @throws TesseraeError ERR_CHAT_TEMPLATE when there is no template, or it fails; as {@link generate}
    */
-  async *chat(
-    messages: readonly ChatMessage[],
-    options: ChatOptions = {},
-  ): AsyncGenerator<Piece, GenerationResult, void> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Generation {
     const [promptOptions, rest] = splitChatOptions(options, 'chat');
-    this.#checkUsable('chat');
-    const prompt = this.#chat.render(messages, promptOptions, 'chat');
-    return yield* this.generate(await encodeChat(prompt, this.tokenizer, rest.signal), rest);
+    const start = async () => {
+      this.#checkUsable('chat');
+      return { prompt: await this.#requests.chatIds(messages, promptOptions, rest.signal) };
+    };
+    return this.#requests.generate(start, rest, { op: 'generate' });
   }
 
   /** The prompt that {@link chat} makes of messages, as text. @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
   chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): string {
     checkOptions(options, chatPromptKeys, 'chatPrompt');
-    return this.#chat.render(messages, options, 'chatPrompt').text;
+    return this.#requests.chatPrompt(messages, options);
   }
 
   /**
-   * One vector per text, f32 [dim]: the hidden states after the last norm, pooled. No text is cut off.
-   * @throws TesseraeError ERR_CONTEXT when a text does not fit, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError
+   * The vector of a text, or one for each of many, f32 [dim]: the hidden states after the last norm, pooled. An array of
+   * numbers is one text, as ids.
+   * @throws TesseraeError ERR_CONTEXT when a text does not fit and `truncate` is not `end`, ERR_QUEUE_FULL for a single
+   * text, ERR_DEADLINE, ERR_ARGUMENT, ERR_TOKENIZER, ERR_DISPOSED; AbortError. The first failure of many texts carries its
+   * `index`; with `settle`, a failure is its text's alone
    */
-  async embed(texts: readonly Prompt[], options: EmbedBatchOptions = {}): Promise<Float32Array[]> {
-    checkOptions(options, ['pooling', 'normalize', 'signal', 'onProgress'], 'embed');
-    const pooling = poolingOf(options, this.info.pooling);
-    this.#checkUsable('embed');
-    const encode = (text: Prompt, signal: AbortSignal) => this.#promptIds(text, 'embed', signal);
-    const { signal, onProgress } = options;
-    return this.#served.embed(texts, { encode, pooling, signal, onProgress });
+  embed(text: string | ArrayLike<number>, options?: EmbedBatchOptions): Promise<Float32Array>;
+  embed(
+    texts: readonly Prompt[],
+    options: EmbedBatchOptions & SettleOptions,
+  ): Promise<PromiseSettledResult<Float32Array>[]>;
+  embed(texts: readonly Prompt[], options?: EmbedBatchOptions): Promise<Float32Array[]>;
+  async embed(
+    texts: Prompt | readonly Prompt[],
+    options: EmbedBatchOptions & Partial<SettleOptions> = {},
+  ): Promise<Float32Array | Float32Array[] | PromiseSettledResult<Float32Array>[]> {
+    const op = 'embed';
+    checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'onProgress', 'settle'], op);
+    this.#checkUsable(op);
+    const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    const { signal, onProgress, settle } = options;
+    const settles = checkFlag(settle, false, 'settle', op);
+    if (isOneText(texts)) {
+      const { value } = await embedder.embed(texts, signal, 0, false);
+      await onProgress?.({ done: 1, total: 1 });
+      return value;
+    }
+    const work = async (text: Prompt, stop: AbortSignal, index: number) =>
+      (await embedder.embed(text, stop, index, true)).value;
+    const run = { op, lanes: this.#served.lanes, signal, onProgress };
+    return this.#track<Float32Array[] | PromiseSettledResult<Float32Array>[]>(
+      settles ? settleEachItem(texts, run, work) : forEachItem(texts, run, work),
+    );
+  }
+
+  /**
+   * Embeds the texts of anything that can be iterated; see {@link generateEach}. `truncatedTokens` says how many tokens of a
+   * text were cut off.
+   */
+  async *embedEach(
+    source: Iterable<Prompt> | AsyncIterable<Prompt>,
+    options: EmbedEachOptions = {},
+  ): AsyncGenerator<EachOutcome<Float32Array> & { readonly truncatedTokens: number }, void, void> {
+    const op = 'embedEach';
+    checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'ordered'], op);
+    this.#checkUsable(op);
+    const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    const run = this.#eachRun(op, options.ordered, options.signal);
+    const work = (text: Prompt, stop: AbortSignal, index: number) => embedder.embed(text, stop, index, true);
+    for await (const { index, value, reason } of eachItem(source, run, work)) {
+      if (value === undefined) yield { index, reason, truncatedTokens: 0 };
+      else yield { index, value: value.value, truncatedTokens: value.truncatedTokens };
+    }
   }
 
   /**
@@ -209,19 +262,9 @@ export class Model {
    */
   async logits(prompt: Prompt, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
     checkOptions(options, ['signal'], 'logits');
-    const ids = await this.#promptIds(prompt, 'logits', options.signal);
-    const { vocabulary } = this.info;
-    const logits = newFloats(ids.length * vocabulary, 'logits');
-    let at = 0;
-    const visit = (rows: Float32Array) => {
-      logits.set(rows, at);
-      at += rows.length;
-    };
-    const { signal } = options;
-    await this.#decoder('session').withSequence((sequence) =>
-      sequence.forward({ ids, output: 'allLogits', signal, visit }),
-    );
-    return logits;
+    this.#checkUsable('logits');
+    const ids = await this.#requests.promptIds(prompt, 'logits', options.signal);
+    return this.#decoder('session').withSequence((sequence) => logitsOf(sequence, ids, this.info.vocabulary, options));
   }
 
   /**
@@ -248,7 +291,7 @@ export class Model {
    * @throws TesseraeError ERR_ARGUMENT, ERR_UNSUPPORTED, ERR_DISPOSED
    */
   session(options: SessionOptions = {}): Session {
-    return Session.create(this.#decoder('session').parts, options);
+    return Session.create(this.#decoder('session').parts, this.#requests, options);
   }
 
   /**
@@ -259,7 +302,47 @@ export class Model {
    */
   async loadSession(source: Uint8Array | string, options: LoadSessionOptions = {}): Promise<Session> {
     checkOptions(options, ['onFull', 'keep', 'signal'], 'loadSession');
-    return Session.load(this.#decoder('loadSession').parts, source, options);
+    return Session.load(this.#decoder('loadSession').parts, this.#requests, source, options);
+  }
+
+  /**
+   * Records the programs of all steps and runs the weights through them once, so that no request waits for it. Idle memory
+   * of programs is given up when the budget is used up.
+   * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED
+   */
+  async warmup(): Promise<void> {
+    this.#checkUsable('warmup');
+    await this.#served.warmup();
+  }
+
+  /** @internal What the model's server has to do, and has done. */
+  get serving(): ServingStats {
+    return this.#served.stats();
+  }
+
+  /** @internal See {@link Engine.close}: resolves when what is to be finished is done. */
+  async drain(kind: DrainKind, error: Error): Promise<void> {
+    await this.#served.drain(kind, error);
+    // Calls of many items go on until their last one.
+    while (kind === 'all' && this.#calls.size > 0) await Promise.allSettled(this.#calls);
+  }
+
+  /** @internal Gives up cached prefixes. */
+  clearCache(): void {
+    this.#served.clearCache();
+  }
+
+  /** @internal Ends what runs and what waits with an error. */
+  end(error: Error): void {
+    this.#served.end(error);
+  }
+
+  /** Holds a call of many items until it is over. */
+  #track<T>(call: Promise<T>): Promise<T> {
+    const over = call.then(noop, noop);
+    this.#calls.add(over);
+    void over.then(() => this.#calls.delete(over));
+    return call;
   }
 
   /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
@@ -285,50 +368,25 @@ export class Model {
     return this.#served.decoder(op);
   }
 
-  async #promptIds(prompt: Prompt, op: string, signal: AbortSignal | undefined): Promise<number[]> {
+  #startOf(prompt: Prompt, op: string): PromptStart {
     this.#checkUsable(op);
-    // Texts to embed are whole: they end as the model expects it.
-    const addEos = op === 'embed' && this.tokenizer.addsEos;
-    const ids = await tokensOf(prompt, this.tokenizer, this.info.vocabulary, { op, addEos, signal });
-    checkPromptFits(ids, this.info.sessionCapacity, op);
-    return ids;
+    return { prompt };
   }
 
-  async #request(promptIds: readonly number[], settings: GenerateSettings): Promise<GenerationRequest> {
-    const { tokenizer } = this;
-    const { sessionCapacity: capacity } = this.info;
-    return new GenerationRequest({
-      tokenizer,
-      promptIds,
-      settings,
-      constraint: await this.#constraint(settings),
-      capacity,
-    });
+  /** One of many: it waits for room in the queue. */
+  async #item(prompt: Prompt, options: GenerateOptions, op: string, salt?: string): Promise<GenerationResult> {
+    await this.#served.roomInQueue(options.signal as AbortSignal);
+    this.#checkUsable(op);
+    return this.#requests.result(prompt, options, { op, isPatient: true, salt });
   }
 
-  async #constraint({ format, signal }: GenerateSettings): Promise<Constraint | undefined> {
-    return format === undefined ? undefined : this.#constraints.compile(format, signal);
+  #eachRun(op: string, ordered: unknown, signal: AbortSignal | undefined): EachRun {
+    return { op, lanes: this.#served.lanes, ordered: checkFlag(ordered, true, 'ordered', op), signal };
   }
 
-  #settings(options: GenerateOptions, op: string): GenerateSettings {
-    return settingsOf(options, op, this.info.vocabulary);
+  #embedderParts(): Omit<EmbedderParts, 'options' | 'op'> {
+    return { served: this.#served, tokenizer: this.tokenizer, info: this.info };
   }
 }
 
-/** Runs a generation to its end. */
-async function resultOf(pieces: AsyncGenerator<Piece, GenerationResult, void>): Promise<GenerationResult> {
-  for (;;) {
-    const step = await pieces.next();
-    if (step.done === true) return step.value;
-  }
-}
-
-/** @throws TesseraeError ERR_BUDGET when JavaScript cannot hold so many */
-function newFloats(count: number, op: string): Float32Array {
-  try {
-    return new Float32Array(count);
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new TesseraeError('ERR_BUDGET', `the system refused an array of ${count} floats`, { op, cause });
-  }
-}
+const noop = () => {};

@@ -6,10 +6,15 @@ import type { DecoderParts, Forward } from '../forward/decoder-programs.js';
 import { Sequence, type SequenceState } from '../forward/sequence.js';
 import type { Extension } from '../forward/slices.js';
 import { fingerprintOf, loadState, saveState, saveStateTo } from '../forward/state/saved-state.js';
-import { checkIds } from '../generation/prompt.js';
+import { type ChatMessage, splitChatOptions } from '../generation/chat/chat.js';
+import type { GenerateOptions } from '../generation/generate-options.js';
+import type { Generation } from '../generation/generation.js';
+import { checkIds, type Prompt } from '../generation/prompt.js';
 import { type KeyValueType, keyValueTypes, pageLayout } from '../ops/paged/key-value-pages.js';
 import type { ProgramProfile } from '../program/profile.js';
 import type { ProfileOptions, Program } from '../program/program.js';
+import type { LentSequence } from '../serving/jobs.js';
+import type { ChatOptions, PromptStart, Requests } from './requests.js';
 
 const fullWords = ['error', 'shift'] as const;
 
@@ -65,33 +70,36 @@ export function checkKeyValueType(value: unknown, op: string): KeyValueType {
 
 export class Session {
   readonly #parts: DecoderParts;
+  readonly #requests: Requests;
   readonly #settings: Settings;
   readonly #sequence: Sequence;
 
-  private constructor(parts: DecoderParts, settings: Settings, sequence: Sequence) {
+  private constructor(parts: DecoderParts, requests: Requests, settings: Settings, sequence: Sequence) {
     this.#parts = parts;
+    this.#requests = requests;
     this.#settings = settings;
     this.#sequence = sequence;
   }
 
   /** @internal See {@link Model.session}. */
-  static create(parts: DecoderParts, options: SessionOptions): Session {
+  static create(parts: DecoderParts, requests: Requests, options: SessionOptions): Session {
     const settings = settingsOf(options, parts.capacity);
     const { kvType } = options;
     const layout =
       kvType === undefined ? parts.pageLayout : pageLayout(parts.config, checkKeyValueType(kvType, 'session'));
-    return new Session(parts, settings, new Sequence(parts, layout));
+    return new Session(parts, requests, settings, new Sequence(parts, layout));
   }
 
   /** @internal A session as it was saved. See {@link Model.loadSession}. */
   static async load(
     parts: DecoderParts,
+    requests: Requests,
     source: Uint8Array | string,
     { signal, ...options }: SessionOptions & Signal,
   ): Promise<Session> {
     const settings = settingsOf(options, parts.capacity);
     const state = await loadState(parts, source, await fingerprintOf(parts), signal);
-    return new Session(parts, settings, new Sequence(parts, state.keyValues.layout, state));
+    return new Session(parts, requests, settings, new Sequence(parts, state.keyValues.layout, state));
   }
 
   /** Tokens in the session. */
@@ -137,7 +145,65 @@ export class Session {
    */
   fork(): Session {
     this.#sequence.checkIdle('fork');
-    return new Session(this.#parts, this.#settings, this.#sequence.fork());
+    return new Session(this.#parts, this.#requests, this.#settings, this.#sequence.fork());
+  }
+
+  /**
+   * Continues the session's tokens and a prompt, and goes on from what it has computed of them. The prompt and what is
+   * generated become a part of the session; a call that fails or is left early leaves it as it was. Until it has ended, the
+   * session is busy. A text begins with BOS only where the session is empty.
+   * @throws as {@link Model.generate}, and TesseraeError ERR_BUSY
+   */
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    const op = 'generate';
+    const start = async () => {
+      this.#sequence.checkIdle(op);
+      const given = await this.#requests.encode(prompt, op, { addBos: this.length === 0, signal: options.signal });
+      if (this.#settings.shifts) await this.#shiftUntilFits(given.length, options.signal);
+      const own = this.#sequence.ids;
+      return this.#start([...own, ...given], own.length);
+    };
+    return this.#requests.generate(start, options, { op });
+  }
+
+  /**
+   * Answers a conversation, and computes only what the session has not computed of it: pass all of its messages each time.
+   * Tokens of the session that are no part of the conversation are forgotten.
+   * @throws as {@link Model.chat}, and TesseraeError ERR_BUSY
+   */
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Generation {
+    const [promptOptions, rest] = splitChatOptions(options, 'chat');
+    const start = async () => {
+      this.#sequence.checkIdle('chat');
+      const ids = await this.#requests.chatIds(messages, promptOptions, rest.signal);
+      const own = this.#sequence.ids;
+      let common = 0;
+      while (common < Math.min(own.length, ids.length - 1) && own[common] === ids[common]) common++;
+      return this.#start(ids, common);
+    };
+    return this.#requests.generate(start, rest, { op: 'chat' });
+  }
+
+  /** @param kept how many of the session's tokens the ids begin with */
+  #start(ids: readonly number[], kept: number): PromptStart {
+    const sequence = this.#sequence;
+    const { layout } = sequence.keyValues;
+    const lend = async (): Promise<LentSequence> => {
+      const lent = await sequence.lend(kept);
+      return {
+        ...lent,
+        layout,
+        giveBack: (all, pages, computed, isComplete) => {
+          if (isComplete) sequence.takeBack(all, pages, computed);
+          else sequence.takeBack(all.slice(0, kept), pages, Math.min(computed, kept));
+        },
+      };
+    };
+    return { prompt: ids, lend };
+  }
+
+  async #shiftUntilFits(tokens: number, signal: AbortSignal | undefined): Promise<void> {
+    while (this.length + tokens > this.capacity && this.length > this.#settings.keep + 1) await this.shift({ signal });
   }
 
   /**
@@ -201,6 +267,8 @@ export class Session {
     sequence.checkIdle(op);
     return sequence.exclusively(async () => {
       const fingerprint = await fingerprintOf(this.#parts);
+      // Tokens that wait to be computed with the next ones.
+      await sequence.extend({ ids: [], output: 'hidden' });
       sequence.checkUsable(op);
       return save({ ids: [...sequence.ids], keyValues: sequence.keyValues }, fingerprint);
     });

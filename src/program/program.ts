@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledProgram } from './compiled-program.js';
 import { medianRun, type ProgramProfile, profileRun, type TracedRun } from './profile.js';
 import { ProgramRun, type Runner } from './runner.js';
+import type { SharedArena } from './shared-arena.js';
 
 export interface RunOptions {
   /** Stops the run between two tiles; it then rejects with an AbortError and the outputs are undefined. */
@@ -24,7 +25,7 @@ const defaultProfileRuns = 5;
 export interface ProgramMemory {
   /** Every tensor that the program reads or writes, so that none is garbage-collected between two runs. */
   readonly tensors: readonly Tensor[];
-  readonly arena: Storage | undefined;
+  readonly arena: Storage | SharedArena | undefined;
   /** Gives back the arena and the memory of inputs and outputs. Called once, when no run is in progress. */
   release(): void;
 }

@@ -6,10 +6,11 @@ import { TeamRun } from '../team/team-run.js';
 import type { PooledStorage, Storage } from '../tensor/memory/storage.js';
 import type { TensorPool } from '../tensor/tensor-pool.js';
 import type { CompiledProgram } from './compiled-program.js';
+import { SharedArena } from './shared-arena.js';
 
 export interface ProgramRunOptions {
   /** Memory for temporaries; without it, each run rents some. */
-  readonly arena?: Storage | undefined;
+  readonly arena?: Storage | SharedArena | undefined;
   /** Called at the end of each run, before its promise settles. */
   readonly onEnd?: (failed: boolean) => void;
 }
@@ -40,8 +41,11 @@ export class ProgramRun extends TeamRun {
     const { arena } = this.#options;
     pinAll(program.externals);
     try {
-      if (program.arenaBytes > 0 && arena === undefined) this.#rented = pool.rent(program.arenaBytes);
-      program.placeArena((arena ?? this.#rented)?.address ?? 0);
+      if (arena instanceof SharedArena) program.placeArena(arena.place(program.arenaBytes));
+      else {
+        if (program.arenaBytes > 0 && arena === undefined) this.#rented = pool.rent(program.arenaBytes);
+        program.placeArena((arena ?? this.#rented)?.address ?? 0);
+      }
     } catch (error) {
       this.#release();
       throw error;

@@ -7,6 +7,8 @@ export interface Pooling {
   readonly pooling: PoolingKind;
   /** Scale the vector to length 1. */
   readonly normalize: boolean;
+  /** How many of the leading dimensions are wanted: cut first, then scaled. */
+  readonly dimensions: number;
 }
 
 /** Sums up the states of a text's tokens, as far as its pooling looks at them. */
@@ -36,8 +38,8 @@ export class PooledStates {
   }
 
   vector(): Float32Array {
-    const { pooling, normalize } = this.#pooling;
-    const sums = this.#sums;
+    const { pooling, normalize, dimensions } = this.#pooling;
+    const sums = this.#sums.subarray(0, dimensions);
     const count = pooling === 'mean' ? this.#length : 1;
     const scale = normalize ? Math.sqrt(sums.reduce((sum, value) => sum + value * value, 0)) : count;
     return Float32Array.from(sums, (value) => (scale === 0 ? 0 : value / scale));

@@ -1,72 +1,181 @@
-// Serves a decoder: lends sequences to generations and embeddings, each its own, and owns programs and weights.
+// Serves a decoder: all that is generated and embedded is computed by the steps of one loop, in which the requests of all
+// callers share rows. Lends sequences of their own for the rest. Owns programs and weights.
+import { AbortWatch } from '../base/abort-watch.js';
+import { AbortError, TesseraeError } from '../base/errors.js';
 import type { DecoderParts } from '../forward/decoder-programs.js';
+import type { Page } from '../forward/page-table.js';
+import { mostRows } from '../forward/row-buckets.js';
 import { Sequence } from '../forward/sequence.js';
-import type { GenerationResult, Piece } from '../generation/generation-result.js';
-import { forEachItem } from './batch.js';
-import { PooledStates } from './pooling.js';
-import { type RequestRun, runRequest } from './run-request.js';
-import type { DecoderService, EmbedRun, ServedModel } from './served-model.js';
+import type { KeyValueType, PageLayout } from '../ops/paged/key-value-pages.js';
+import { DecoderLane, maxRunning } from './decoder-lane.js';
+import { EmbeddingClient } from './embedding-client.js';
+import { GenerationClient } from './generation-client.js';
+import type { EmbeddingJob, GenerationJob } from './jobs.js';
+import type { RequestSpec, ScheduledRequest } from './scheduled-request.js';
+import type { DecoderService, ServedModel } from './served-model.js';
+import { addStats, type DrainKind, type ServingOptions, type ServingStats } from './serving-options.js';
+import type { StepClient } from './step-loop.js';
+import type { Turns } from './turns.js';
+
+/** A request, and the lane that computes it. */
+interface Submitted {
+  readonly lane: DecoderLane;
+  readonly request: ScheduledRequest;
+}
 
 export class ServedDecoder implements ServedModel, DecoderService {
   readonly parts: DecoderParts;
+  readonly #options: ServingOptions;
+  readonly #turns: Turns;
+  /** By how keys and values are kept. */
+  readonly #lanes = new Map<KeyValueType, DecoderLane>();
+  readonly #own: DecoderLane;
   readonly #lent = new Set<Sequence>();
+  readonly #aborts = new AbortWatch<Submitted>(({ lane, request }, signal) =>
+    lane.loop.cancel(request, new AbortError(signal.reason)),
+  );
 
-  constructor(parts: DecoderParts) {
+  constructor(parts: DecoderParts, options: ServingOptions, turns: Turns) {
     this.parts = parts;
+    this.#options = options;
+    this.#turns = turns;
+    this.#own = this.#lane(parts.pageLayout);
   }
 
+  /** Twice what can run at the same time: one half waits to take the places of the other. */
   get lanes(): number {
-    return this.parts.compute.threads;
+    return 2 * maxRunning;
   }
 
   decoder(): this {
     return this;
   }
 
+  stats(): ServingStats {
+    const all = [...this.#lanes.values()].map(({ scheduler, loop }) => {
+      const rows = Math.max(1, loop.rowsPerStep);
+      const stepMs = scheduler.rate.expectedMs(Math.ceil(rows)) ?? 0;
+      const expectedWaitMs = (scheduler.queuedTokens / rows) * stepMs;
+      return { ...scheduler.stats(), rowsPerStep: loop.rowsPerStep, expectedWaitMs };
+    });
+    return all.reduce(addStats);
+  }
+
   async withSequence<T>(use: (sequence: Sequence) => Promise<T>): Promise<T> {
-    const sequence = this.#borrow();
+    const sequence = new Sequence(this.parts);
+    this.#lent.add(sequence);
     try {
       return await use(sequence);
     } finally {
-      this.#giveBack(sequence);
+      this.#lent.delete(sequence);
+      sequence.dispose();
     }
   }
 
-  async *generate(run: Omit<RequestRun, 'sequence'>): AsyncGenerator<Piece, GenerationResult, void> {
-    const sequence = this.#borrow();
-    try {
-      return yield* runRequest({ ...run, sequence });
-    } finally {
-      this.#giveBack(sequence);
-    }
-  }
-
-  async embed<Text>(texts: readonly Text[], run: EmbedRun<Text>): Promise<Float32Array[]> {
-    const { encode, pooling, signal, onProgress } = run;
-    return forEachItem(texts, { op: 'embed', lanes: this.lanes, signal, onProgress }, async (text, stop) => {
-      const ids = await encode(text, stop);
-      const pooled = new PooledStates(this.parts.config.dim, ids.length, pooling);
-      const visit = (rows: Float32Array) => pooled.add(rows);
-      await this.withSequence((sequence) => sequence.forward({ ids, output: 'hidden', signal: stop, visit }));
-      return pooled.vector();
+  generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient }: GenerationJob): void {
+    const { signal } = request;
+    const ids = request.promptIds;
+    let submitted: Submitted | undefined;
+    const onEnd = () => this.#unwatch(submitted, signal);
+    const client = new GenerationClient({ request, stream, loadMs, askedAt, onEnd });
+    const onRelease =
+      lent &&
+      ((own: ScheduledRequest) => {
+        const isComplete = request.ending !== undefined;
+        const chosen = isComplete ? request.tokens.slice(own.ids.length - ids.length) : [];
+        lent.giveBack([...own.ids, ...chosen], own.pages.splice(0) as Page[], own.computed, isComplete);
+      });
+    const shared = this.#options.prefixCache ? '' : undefined;
+    const spec: RequestSpec = {
+      ids: [...ids],
+      ...turn,
+      ...(lent && { pages: [...lent.pages], computed: lent.computed }),
+      onRelease,
+      salt: lent === undefined ? (salt ?? shared) : undefined,
+      output: 'sample',
+      isPatient,
+    };
+    submitted = this.#submit(spec, client, signal, lent?.layout);
+    const { lane, request: scheduled } = submitted;
+    stream.attach({
+      cancel: (error) => lane.loop.cancel(scheduled, error),
+      park: () => lane.loop.hold(scheduled),
+      resume: () => lane.loop.resume(scheduled),
     });
+  }
+
+  embed({ ids, pooling, turn, signal, isPatient }: EmbeddingJob): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      let submitted: Submitted | undefined;
+      const onEnd = (error: unknown, vector: Float32Array) => {
+        this.#unwatch(submitted, signal);
+        if (error === undefined) resolve(vector);
+        else reject(error);
+      };
+      const client = new EmbeddingClient({ dim: this.parts.config.dim, tokens: ids.length, pooling, onEnd });
+      const spec: RequestSpec = { ids: [...ids], ...turn, salt: undefined, output: 'hidden', isPatient };
+      submitted = this.#submit(spec, client, signal);
+    });
+  }
+
+  /** Gives up what was cached under a salt of one call. */
+  forget(salt: string): void {
+    this.#own.scheduler.forget(salt);
+  }
+
+  async roomInQueue(signal: AbortSignal): Promise<void> {
+    const { scheduler, loop } = this.#own;
+    while (scheduler.queued >= this.#options.maxQueued && !signal.aborted) await loop.change();
+  }
+
+  async drain(kind: DrainKind, error: Error): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map(({ loop }) => loop.drain(kind, error)));
+  }
+
+  end(error: Error): void {
+    for (const { loop } of this.#lanes.values()) loop.close(error);
+  }
+
+  clearCache(): void {
+    for (const { scheduler } of this.#lanes.values()) scheduler.clearCache();
+  }
+
+  async warmup(): Promise<void> {
+    await this.#own.programs.warmup(mostRows);
   }
 
   dispose(): void {
     const { programs, weights, constants } = this.parts;
+    const error = new TesseraeError('ERR_DISPOSED', 'the model was disposed');
+    for (const lane of this.#lanes.values()) lane.dispose(error);
     for (const sequence of this.#lent) sequence.dispose();
     programs.dispose();
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
   }
 
-  #borrow(): Sequence {
-    const sequence = new Sequence(this.parts);
-    this.#lent.add(sequence);
-    return sequence;
+  #lane(layout: PageLayout): DecoderLane {
+    let lane = this.#lanes.get(layout.type);
+    if (lane === undefined) {
+      lane = new DecoderLane(this.parts, layout, this.#options, this.#turns);
+      this.#lanes.set(layout.type, lane);
+    }
+    return lane;
   }
 
-  #giveBack(sequence: Sequence): void {
-    this.#lent.delete(sequence);
-    sequence.dispose();
+  #submit(
+    spec: RequestSpec,
+    client: StepClient,
+    signal: AbortSignal | undefined,
+    layout = this.parts.pageLayout,
+  ): Submitted {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    const lane = this.#lane(layout);
+    const submitted = { lane, request: lane.loop.submit(spec, client) };
+    if (signal !== undefined) this.#aborts.add(signal, submitted);
+    return submitted;
+  }
+
+  #unwatch(submitted: Submitted | undefined, signal: AbortSignal | undefined): void {
+    if (submitted !== undefined && signal !== undefined) this.#aborts.remove(signal, submitted);
   }
 }

@@ -1,26 +1,18 @@
 // What serves a loaded model, whether decoder or encoder: one of the two files beside this one. Model calls it with ids.
 import type { DecoderParts } from '../forward/decoder-programs.js';
 import type { Sequence } from '../forward/sequence.js';
-import type { GenerationResult, Piece } from '../generation/generation-result.js';
-import type { BatchProgress } from './batch.js';
-import type { Pooling } from './pooling.js';
-import type { RequestRun } from './run-request.js';
-
-export interface EmbedRun<Text> {
-  /** The ids of a text, checked to fit. */
-  readonly encode: (text: Text, signal: AbortSignal) => Promise<readonly number[]>;
-  readonly pooling: Pooling;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
-}
+import type { EmbeddingJob, GenerationJob } from './jobs.js';
+import type { DrainKind, ServingStats } from './serving-options.js';
 
 /** What only decoders do. */
 export interface DecoderService {
   readonly parts: DecoderParts;
-  /** Lends an empty sequence for the length of some work. */
+  /** Lends an empty sequence for the length of some work, which is computed beside the steps. */
   withSequence<T>(use: (sequence: Sequence) => Promise<T>): Promise<T>;
-  /** Runs a request on a sequence of its own. */
-  generate(run: Omit<RequestRun, 'sequence'>): AsyncGenerator<Piece, GenerationResult, void>;
+  /** Submits a request; all else is told to its stream. @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; AbortError */
+  generate(job: GenerationJob): void;
+  /** Gives up what was cached under a salt of one call. */
+  forget(salt: string): void;
 }
 
 export interface ServedModel {
@@ -28,8 +20,19 @@ export interface ServedModel {
   readonly lanes: number;
   /** @throws TesseraeError ERR_UNSUPPORTED where the model is an encoder */
   decoder(op: string): DecoderService;
-  /** One vector for each text, in order. */
-  embed<Text>(texts: readonly Text[], run: EmbedRun<Text>): Promise<Float32Array[]>;
+  /** The vector of a text. */
+  embed(job: EmbeddingJob): Promise<Float32Array>;
+  /** Until the queue has room for one more: for calls of many items, which never see ERR_QUEUE_FULL. */
+  roomInQueue(signal: AbortSignal): Promise<void>;
+  stats(): ServingStats;
+  /** Takes no new requests, and resolves when those are done that are to be finished; the others end with the error. */
+  drain(kind: DrainKind, error: Error): Promise<void>;
+  /** Ends all requests with an error, and refuses new ones with it. */
+  end(error: Error): void;
+  /** Gives up what is only cached. */
+  clearCache(): void;
+  /** Records the programs of all steps, so that no request waits for it. */
+  warmup(): Promise<void>;
   /** Frees programs, weights and what is in use. What is running fails with ERR_DISPOSED. */
   dispose(): void;
 }

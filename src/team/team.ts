@@ -1,9 +1,9 @@
 // The team's coordinator, on the main thread: publishes programs to the workers, calls workers to shifts, notices when
 // runs end, cancels runs, and recovers from a worker's death. Does not depend on which ops exist. README.md describes the
 // protocol.
+import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
-import { AbortWatch } from './abort-watch.js';
 import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
 import { Seats } from './seats.js';
 import type { TeamProgram, TeamRun } from './team-run.js';

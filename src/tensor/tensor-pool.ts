@@ -79,11 +79,23 @@ function classBytesFor(sizeBytes: number): number {
   return Math.ceil(sizeBytes / step) * step;
 }
 
+/**
+ * What the pool may ask for when the budget is used up, in this order: programs that are only kept for replay, prefixes that
+ * are only cached, and the pages of requests, which are computed anew later.
+ */
+export const reliefStages = ['programs', 'caches', 'requests'] as const;
+export type ReliefStage = (typeof reliefStages)[number];
+
 export class TensorPool implements StorageOwner {
   readonly #options: TensorPoolOptions;
   readonly #classes = new Map<number, SizeClass>();
   readonly #slabs = new Set<Slab>();
   readonly #registry: FinalizationRegistry<PooledStorage>;
+  readonly #relievers: Readonly<Record<ReliefStage, Set<() => boolean>>> = {
+    programs: new Set(),
+    caches: new Set(),
+    requests: new Set(),
+  };
   #closed = false;
   #clock = 0;
   #rentedBytes = 0;
@@ -112,6 +124,10 @@ export class TensorPool implements StorageOwner {
     return this.#closed;
   }
 
+  get budgetBytes(): number {
+    return this.#options.budgetBytes;
+  }
+
   /** Bytes of the budget that are not in rented blocks. */
   get freeBytes(): number {
     return this.#options.budgetBytes - this.#rentedBytes;
@@ -119,16 +135,17 @@ export class TensorPool implements StorageOwner {
 
   /**
    * A block of at least `sizeBytes` with undefined contents, to be given back with `release()`.
+   * @param relief the last stage of what may be freed for it
    * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED, ERR_ARGUMENT
    */
-  rent(sizeBytes: number): PooledStorage {
+  rent(sizeBytes: number, relief: ReliefStage = 'requests'): PooledStorage {
     if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the tensor pool is closed');
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
       throw argumentError(`a size in bytes must be a non-negative integer, got ${describe(sizeBytes)}`);
     }
     if (sizeBytes === 0) return new PooledStorage({ owner: this, sizeBytes, slab: undefined, block: 0, zeroed: true });
     const sizeClass = this.#sizeClass(classBytesFor(sizeBytes));
-    const slab = sizeClass.available.at(-1) ?? this.#addSlab(sizeClass);
+    const slab = sizeClass.available.at(-1) ?? this.#slabWithRelief(sizeClass, relief);
     const reused = slab.nextIsReused;
     const block = slab.take();
     if (slab.isFull) sizeClass.available.pop();
@@ -140,11 +157,24 @@ export class TensorPool implements StorageOwner {
     return new PooledStorage({ owner: this, sizeBytes, slab, block, zeroed: !reused });
   }
 
-  /** A tensor with undefined contents. */
-  empty<D extends DType = 'f32'>(shape: readonly number[], dtype: D = 'f32' as D): Tensor<D> {
+  /**
+   * Registers what can free memory when the budget is used up: one thing at each call, false when there is nothing left.
+   * @returns takes the registration back
+   */
+  onShortage(stage: ReliefStage, relieve: () => boolean): () => void {
+    this.#relievers[stage].add(relieve);
+    return () => this.#relievers[stage].delete(relieve);
+  }
+
+  /** A tensor with undefined contents. `relief`: as for {@link rent}. */
+  empty<D extends DType = 'f32'>(
+    shape: readonly number[],
+    dtype: D = 'f32' as D,
+    relief: ReliefStage = 'requests',
+  ): Tensor<D> {
     const checkedShape = checkShape(shape, 'empty');
     const type = checkDType(dtype, 'empty') as D;
-    const storage = this.rent(elementCount(checkedShape) * dtypes[type].sizeBytes);
+    const storage = this.rent(elementCount(checkedShape) * dtypes[type].sizeBytes, relief);
     const tensor = new Tensor({ dtype: type, shape: checkedShape, storage });
     this.#registry.register(tensor, storage, storage);
     this.#liveTensors++;
@@ -240,6 +270,25 @@ export class TensorPool implements StorageOwner {
       this.#classes.set(classBytes, sizeClass);
     }
     return sizeClass;
+  }
+
+  /** A slab with a free block, for which as much is freed as it takes. */
+  #slabWithRelief(sizeClass: SizeClass, relief: ReliefStage): Slab {
+    for (;;) {
+      try {
+        return sizeClass.available.at(-1) ?? this.#addSlab(sizeClass);
+      } catch (error) {
+        if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET') || !this.#relieve(relief)) throw error;
+      }
+    }
+  }
+
+  /** Frees one thing of the first stage that has any. */
+  #relieve(last: ReliefStage): boolean {
+    for (const stage of reliefStages.slice(0, reliefStages.indexOf(last) + 1)) {
+      for (const relieve of this.#relievers[stage]) if (relieve()) return true;
+    }
+    return false;
   }
 
   #addSlab(sizeClass: SizeClass): Slab {

@@ -162,6 +162,7 @@ test('results tell what it took', async () => {
 test('a generator that is dropped between two pieces gives its session back', async () => {
   const engine = await engines({ threads: 1 });
   using model = await engine.loadModel(await write(tiny));
+  await model.warmup();
   await generate(model, 'text', { maxTokens: 2 });
   const before = held(engine);
   const start = async () => {

@@ -11,6 +11,7 @@ import type { ProgramProfile } from '../../program/profile.js';
 import type { ProfileOptions, Program } from '../../program/program.js';
 import { Recorder, type RecorderOptions } from '../../program/recorder.js';
 import { ProgramRun, Runner } from '../../program/runner.js';
+import type { SharedArena } from '../../program/shared-arena.js';
 import { alignedBlock } from '../../team/aligned-block.js';
 import type { Team } from '../../team/team.js';
 import { elementCount } from '../../tensor/layout/layout.js';
@@ -32,6 +33,11 @@ export interface ComputeParts {
   readonly blockSizes: BlockSizes;
   readonly team: Team;
   readonly pool: TensorPool;
+}
+
+export interface ProgramOptions {
+  /** Memory for intermediate tensors that it shares with other programs, of which one runs at a time; its own by default. */
+  readonly arena?: SharedArena;
 }
 
 /** Length of a slice of recording: short, because recording makes many objects whose garbage collection takes time, too. */
@@ -130,13 +136,14 @@ export class Compute {
   async programInSlices<T>(
     record: (builder: ProgramBuilder) => Generator<void, T>,
     signal: AbortSignal | undefined,
+    { arena }: ProgramOptions = {},
   ): Promise<Program<T>> {
     this.checkOpen('program');
     const timeSlice = new TimeSlice(signal, recordingSliceMs);
     const recording = this.#beginRecording();
     try {
       const tensors = await runInSlices(record(recording.builder), timeSlice);
-      return await runInSlices(recording.finish(tensors), timeSlice);
+      return await runInSlices(recording.finish(tensors, arena), timeSlice);
     } catch (error) {
       recording.release();
       throw error;

@@ -5,6 +5,7 @@ import { CompiledProgram } from '../../program/compiled-program.js';
 import { Program } from '../../program/program.js';
 import { Recorder, type RecorderOptions } from '../../program/recorder.js';
 import type { Runner } from '../../program/runner.js';
+import type { SharedArena } from '../../program/shared-arena.js';
 import { TemporaryStorage } from '../../program/temporary-storage.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
@@ -33,7 +34,7 @@ export class ProgramRecording {
    * between two yields takes at most a millisecond.
    * @param tensors what the recording function returned
    */
-  *finish<T>(tensors: T): Generator<void, Program<T>> {
+  *finish<T>(tensors: T, shared?: SharedArena): Generator<void, Program<T>> {
     const { addon, pool, runner } = this.#site;
     this.builder.finish(tensors);
     for (const tensor of tensorsIn(tensors)) {
@@ -45,8 +46,9 @@ export class ProgramRecording {
     yield;
     const compiled = yield* CompiledProgram.compile(addon, this.#recorder.steps);
     yield;
-    const arena = compiled.arenaBytes > 0 ? pool.rent(compiled.arenaBytes) : undefined;
-    if (arena !== undefined) this.#owned.push(arena);
+    const own = shared === undefined && compiled.arenaBytes > 0 ? pool.rent(compiled.arenaBytes) : undefined;
+    if (own !== undefined) this.#owned.push(own);
+    const arena = shared ?? own;
     const release = () => this.release();
     return new Program(tensors, compiled, runner, { tensors: operandsOf(this.#recorder), arena, release });
   }

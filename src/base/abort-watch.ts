@@ -1,5 +1,5 @@
 // Adds one listener to each AbortSignal, for any number of runs that it can stop: Node warns of a leak from the eleventh
-// listener on. Used by the team alone.
+// listener on. Used by the team and by serving.
 export class AbortWatch<Item extends object> {
   readonly #onAbort: (item: Item, signal: AbortSignal) => void;
   /** A single item as it is, several in a set: most signals serve one run at a time. */

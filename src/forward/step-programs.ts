@@ -1,0 +1,285 @@
+// The programs of a step: rows of many sequences in one run, and the logits of the rows that ask for them in others. One
+// program for each bucket of rows, recorded when it is met first and kept; all of them share one set of inputs and outputs.
+// One step at a time. Used by serving/step-runner.ts.
+import { TesseraeError } from '../base/errors.js';
+import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
+import type { Program } from '../program/program.js';
+import { SharedArena } from '../program/shared-arena.js';
+import type { DType } from '../tensor/elements/dtype.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { attentionCut } from './attention-work.js';
+import type { DecoderParts } from './decoder-programs.js';
+import { type Page, PageTable } from './page-table.js';
+import { bucketFor, mostRows } from './row-buckets.js';
+import { RowInputs } from './row-inputs.js';
+
+/** Consecutive tokens of one sequence. */
+export interface SliceInput {
+  readonly ids: readonly number[];
+  /** Position of the first of them, which is its index in `ids`, too. */
+  readonly from: number;
+  readonly count: number;
+  /** Of all positions before the slice's end. */
+  readonly pages: readonly Page[];
+}
+
+/** Sees the logits of the last row of a slice, f32 [vocabulary], and which one is the highest. */
+export type VisitLogits = (slice: number, logits: Float32Array, mostLikely: number) => void;
+
+/** The logits that are computed at once take at most so many bytes, or one row. */
+const mostLogitBytes = 16 << 20;
+
+/** Until the program of a number of rows is recorded, one of at most so many times the rows serves. */
+const mostPadding = 1.5;
+
+/** What a program of so many rows is filled with before each run. */
+interface StepInputs {
+  readonly ids: Tensor<'i32'>;
+  readonly rows: RowInputs;
+}
+
+type Forward = Program<StepInputs>;
+type Head = Program<undefined>;
+
+/** What all programs of a model share. */
+interface StepTensors {
+  /** f32 [mostRows, dim]. */
+  readonly hidden: Tensor<'f32'>;
+  /** i32 [rows of logits]: which rows of `hidden` they are made of. */
+  readonly picked: Tensor<'i32'>;
+  readonly logits: Tensor<'f32'>;
+  readonly mostLikely: Tensor<'i32'>;
+}
+
+export class StepPrograms {
+  readonly #parts: DecoderParts;
+  readonly #layout: PageLayout;
+  readonly #mostLogitRows: number;
+  readonly #table: PageTable;
+  readonly #arena: SharedArena;
+  readonly #forwards = new Map<number, Forward>();
+  readonly #heads = new Map<number, Head>();
+  readonly #recording = new Map<string, Promise<Program<unknown>>>();
+  #tensors: StepTensors | undefined;
+  #firstRows: number[] = [];
+  #isRunning = false;
+  #computeMs = 0;
+  #disposed = false;
+
+  /** @param slots sequences in a step, at most */
+  constructor(parts: DecoderParts, layout: PageLayout, slots: number) {
+    const { compute, config, capacity } = parts;
+    this.#parts = parts;
+    this.#layout = layout;
+    const rowBytes = config.vocabulary * Float32Array.BYTES_PER_ELEMENT;
+    this.#mostLogitRows = Math.max(1, Math.min(mostRows, Math.floor(mostLogitBytes / rowBytes)));
+    this.#arena = new SharedArena(compute.pool);
+    this.#table = new PageTable(compute, parts.directory, layout, { slots, capacity });
+  }
+
+  /**
+   * Computes the slices' tokens: writes their keys and values, and their hidden states.
+   * @param rows of the program, at least as many as the slices have
+   * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED, ERR_WORKER_LOST and what a program throws
+   */
+  async run(slices: readonly SliceInput[], rows: number, signal?: AbortSignal): Promise<void> {
+    const program = await this.#forwardFor(rows);
+    this.#fill(program.tensors, slices);
+    this.#computeMs = 0;
+    await this.#runTwice(program, signal);
+  }
+
+  /** How long the programs of the last step have run, its logits included. */
+  get computeMs(): number {
+    return this.#computeMs;
+  }
+
+  /** The hidden states of a slice of the last run, f32 [count, dim], valid until the next one. */
+  hidden(slice: number, count: number): Float32Array {
+    const { dim } = this.#parts.config;
+    const first = this.#firstRows[slice] as number;
+    return this.#shared().hidden.data.subarray(first * dim, (first + count) * dim);
+  }
+
+  /** Computes the logits after the last token of some slices of the last run, as many at once as memory allows. */
+  async logits(
+    picked: readonly { readonly slice: number; readonly count: number }[],
+    visit: VisitLogits,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { vocabulary } = this.#parts.config;
+    for (let from = 0; from < picked.length; from += this.#mostLogitRows) {
+      const group = picked.slice(from, from + this.#mostLogitRows);
+      const program = await this.#headFor(group.length);
+      const { picked: rows, logits, mostLikely } = this.#shared();
+      rows.data.fill(0);
+      for (const [index, { slice, count }] of group.entries()) {
+        rows.data[index] = (this.#firstRows[slice] as number) + count - 1;
+      }
+      await this.#runTwice(program, signal);
+      for (const [index, { slice }] of group.entries()) {
+        const row = logits.data.subarray(index * vocabulary, (index + 1) * vocabulary);
+        visit(slice, row, mostLikely.data[index] as number);
+      }
+    }
+  }
+
+  /** Records the programs that steps of up to so many rows need, and those for as many rows of logits. */
+  async warmup(rows: number): Promise<void> {
+    for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
+      await this.#forwardFor(bucket, true);
+      await this.#headFor(Math.min(bucket, this.#mostLogitRows));
+      if (bucket >= rows) return;
+    }
+  }
+
+  /** Gives up one program, for whoever needs memory. Of a step that runs the memory is freed at its end. */
+  dropProgram(): boolean {
+    for (const programs of [this.#forwards, this.#heads]) {
+      const [key] = programs.keys();
+      if (key === undefined) continue;
+      programs.get(key)?.dispose();
+      programs.delete(key);
+      return true;
+    }
+    return false;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    while (this.dropProgram());
+    if (!this.#isRunning) this.#arena.dispose();
+    if (this.#tensors !== undefined) for (const tensor of Object.values(this.#tensors)) tensor.dispose();
+  }
+
+  /** A worker that was lost has been replaced: the program is run once more, from the same inputs. */
+  async #runTwice(program: Program, signal: AbortSignal | undefined): Promise<void> {
+    this.#isRunning = true;
+    const started = performance.now();
+    try {
+      await program.run({ signal });
+    } catch (error) {
+      if (!(error instanceof TesseraeError && error.code === 'ERR_WORKER_LOST')) throw error;
+      await program.run({ signal });
+    } finally {
+      this.#isRunning = false;
+      this.#computeMs += performance.now() - started;
+      if (this.#disposed) this.#arena.dispose();
+    }
+  }
+
+  #fill({ ids, rows }: StepInputs, slices: readonly SliceInput[]): void {
+    const { data } = ids;
+    this.#firstRows = [];
+    let row = 0;
+    for (const [slot, { ids: own, from, count, pages }] of slices.entries()) {
+      this.#firstRows.push(row);
+      this.#table.load(slot, pages);
+      for (let index = from; index < from + count; index++, row++) {
+        data[row] = own[index] as number;
+        rows.place(row, slot, index);
+      }
+    }
+    for (; row < data.length; row++) {
+      data[row] = 0;
+      rows.pad(row);
+    }
+    rows.plan();
+  }
+
+  /** A program of at least so many rows: exactly as many, or a little more until that one is recorded. */
+  async #forwardFor(rows: number, exactly = false): Promise<Forward> {
+    const ready = this.#forwards.get(rows);
+    if (ready !== undefined) return ready;
+    const recording = this.#record(this.#forwards, rows, `rows ${rows}`, (p) => this.#recordForward(p, rows));
+    const larger = [...this.#forwards.keys()].filter((key) => key > rows && key <= mostPadding * rows);
+    if (exactly || larger.length === 0) return recording;
+    // What went wrong comes up again when the program is needed.
+    recording.catch(() => {});
+    return this.#forwards.get(Math.min(...larger)) as Forward;
+  }
+
+  #headFor(rows: number): Promise<Head> | Head {
+    const bucket = Math.min(bucketFor(rows), this.#mostLogitRows);
+    const ready = this.#heads.get(bucket);
+    return ready ?? this.#record(this.#heads, bucket, `logits ${bucket}`, (p) => this.#recordHead(p, bucket));
+  }
+
+  /** Records a program, once even where it is asked for again meanwhile. */
+  async #record<T>(
+    programs: Map<number, Program<T>>,
+    rows: number,
+    key: string,
+    record: (p: ProgramBuilder) => Generator<void, T>,
+  ): Promise<Program<T>> {
+    const underWay = this.#recording.get(key);
+    if (underWay !== undefined) return underWay as Promise<Program<T>>;
+    const recording = this.#parts.compute.programInSlices(record, undefined, { arena: this.#arena });
+    this.#recording.set(key, recording);
+    try {
+      const program = await recording;
+      if (this.#disposed) program.dispose();
+      else programs.set(rows, program);
+      this.#checkUsable();
+      return program;
+    } finally {
+      this.#recording.delete(key);
+    }
+  }
+
+  *#recordForward(p: ProgramBuilder, count: number): Generator<void, StepInputs> {
+    const { architecture, config, weights, constants, compute } = this.#parts;
+    const layout = this.#layout;
+    const ids = p.input([count], 'i32');
+    const rows = new RowInputs(p, count, attentionCut(config, count, compute.threads));
+    const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(this.#table, layout, layer));
+    const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
+    const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
+    p.copy(hidden, { out: this.#shared().hidden.slice([0, count]) });
+    return { ids, rows };
+  }
+
+  *#recordHead(p: ProgramBuilder, rows: number): Generator<void, undefined> {
+    const { architecture, config, weights } = this.#parts;
+    const { hidden, picked, logits: allLogits, mostLikely } = this.#shared();
+    const chosen = p.embedding(hidden, picked.slice([0, rows]));
+    yield;
+    const logits = architecture.recordLogits(p, config, weights, chosen);
+    p.copy(logits, { out: allLogits.slice([0, rows]) });
+    p.argmax(logits, { out: mostLikely.slice([0, rows]) });
+    return undefined;
+  }
+
+  #shared(): StepTensors {
+    this.#checkUsable();
+    this.#tensors ??= this.#allocate();
+    return this.#tensors;
+  }
+
+  #allocate(): StepTensors {
+    const { compute, config } = this.#parts;
+    const { pool } = compute;
+    const made: Tensor[] = [];
+    const make = <D extends DType>(shape: readonly number[], dtype: D): Tensor<D> => {
+      const tensor = pool.zeros(shape, dtype);
+      made.push(tensor);
+      return tensor;
+    };
+    try {
+      return {
+        hidden: make([mostRows, config.dim], 'f32'),
+        picked: make([this.#mostLogitRows], 'i32'),
+        logits: make([this.#mostLogitRows, config.vocabulary], 'f32'),
+        mostLikely: make([this.#mostLogitRows], 'i32'),
+      };
+    } catch (error) {
+      for (const tensor of made) tensor.dispose();
+      throw error;
+    }
+  }
+
+  #checkUsable(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed');
+  }
+}

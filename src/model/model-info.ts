@@ -1,0 +1,25 @@
+// What a loaded model reports of itself: `model.info`.
+import type { ModelConfig } from '../architectures/architecture.js';
+import type { KeyValueType } from '../ops/paged/key-value-pages.js';
+import type { PoolingKind } from '../serving/pooling.js';
+
+/** What a loaded model tells of itself. */
+export interface ModelInfo extends ModelConfig {
+  readonly path: string;
+  /** The model's own name, where the file has one. */
+  readonly name: string | undefined;
+  readonly parameters: number;
+  /** Bytes that the weights take, in pooled memory and in the mapped file. */
+  readonly weightBytes: number;
+  /** How many of the file's tensors have each type, as the file names it. */
+  readonly tensorTypes: Readonly<Record<string, number>>;
+  /** Positions in a session. */
+  readonly sessionCapacity: number;
+  /** How `embed` makes one vector of a text's tokens by default. */
+  readonly pooling: PoolingKind;
+  /** How long loading took. */
+  readonly loadMs: number;
+  /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */
+  readonly kvType: KeyValueType | undefined;
+  readonly kvBytesPerToken: number;
+}

@@ -1,0 +1,45 @@
+// The steps of a decoder for one way to keep keys and values, which is a part of its programs: scheduler, programs and loop.
+// ServedDecoder has one for the model's own type, and one for each other type that sessions ask for.
+import type { DecoderParts } from '../forward/decoder-programs.js';
+import { StepPrograms } from '../forward/step-programs.js';
+import type { PageLayout } from '../ops/paged/key-value-pages.js';
+import { PooledPages } from './pooled-pages.js';
+import { Scheduler } from './scheduler.js';
+import type { ServingOptions } from './serving-options.js';
+import { StepLoop } from './step-loop.js';
+import { ProgramRunner } from './step-runner.js';
+import { Account, type Turns } from './turns.js';
+
+/** Requests that are computed at the same time, at most: the slots of the page table. */
+export const maxRunning = 256;
+
+export class DecoderLane {
+  readonly scheduler: Scheduler;
+  readonly programs: StepPrograms;
+  readonly loop: StepLoop;
+  readonly #unregister: readonly (() => void)[];
+
+  constructor(parts: DecoderParts, layout: PageLayout, { stepMs, maxQueued }: ServingOptions, turns: Turns) {
+    const pages = new PooledPages(parts, layout);
+    const clock = () => performance.now();
+    const scheduler = new Scheduler({ clock, pages, stepMs, maxQueued, maxRunning });
+    const programs = new StepPrograms(parts, layout, maxRunning);
+    this.scheduler = scheduler;
+    this.programs = programs;
+    this.loop = new StepLoop({ scheduler, runner: new ProgramRunner(programs), turns, account: new Account() });
+    const { pool } = parts.compute;
+    this.#unregister = [
+      pool.onShortage('programs', () => programs.dropProgram()),
+      pool.onShortage('caches', () => scheduler.evict()),
+      pool.onShortage('requests', () => scheduler.preempt()),
+    ];
+  }
+
+  /** Ends all requests with an error, and frees the memory of all. */
+  dispose(error: Error): void {
+    this.loop.close(error);
+    for (const unregister of this.#unregister) unregister();
+    this.scheduler.clearCache();
+    this.programs.dispose();
+  }
+}

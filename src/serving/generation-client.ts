@@ -1,0 +1,63 @@
+// Drives a request to generate in the steps of its model: chooses from the logits, streams the pieces, and tells the stream
+// how it ended. Made by ServedDecoder.
+import type { GenerationStream } from '../generation/generation.js';
+import type { GenerationRequest } from '../generation/request.js';
+import type { StepClient } from './step-loop.js';
+
+export interface GenerationClientParts {
+  readonly request: GenerationRequest;
+  readonly stream: GenerationStream;
+  readonly loadMs: number;
+  /** When it was asked for, by performance.now(). */
+  readonly askedAt: number;
+  /** Called once at the end, before the stream hears of it. */
+  readonly onEnd: () => void;
+}
+
+export class GenerationClient implements StepClient {
+  readonly #parts: GenerationClientParts;
+  #begunAt: number | undefined;
+  #firstAt: number | undefined;
+
+  constructor(parts: GenerationClientParts) {
+    this.#parts = parts;
+  }
+
+  begun(): void {
+    this.#begunAt ??= performance.now();
+  }
+
+  choose(logits: Float32Array, mostLikely: number): number | undefined {
+    const { request, stream } = this.#parts;
+    request.choose(logits, mostLikely);
+    this.#firstAt ??= performance.now();
+    // With `maxTokens: 0` it ended before it began.
+    if (request.ending !== undefined) return undefined;
+    const piece = request.accept();
+    if (piece !== undefined) stream.push(piece);
+    return request.ending === undefined ? request.chosen : undefined;
+  }
+
+  prepare(): Promise<void> | undefined {
+    return this.#parts.request.prepare();
+  }
+
+  end(error?: unknown): void {
+    const { request, stream, loadMs, askedAt, onEnd } = this.#parts;
+    onEnd();
+    if (error !== undefined) {
+      stream.fail(error);
+      return;
+    }
+    const now = performance.now();
+    const firstAt = this.#firstAt ?? now;
+    stream.finish(
+      request.result({
+        loadMs,
+        prefillMs: firstAt - (this.#begunAt ?? askedAt),
+        decodeMs: now - firstAt,
+        timeToFirstTokenMs: firstAt - askedAt,
+      }),
+    );
+  }
+}

@@ -1,0 +1,47 @@
+// The pages of a model's keys and values as its scheduler rents them: from the pool, at the cost of idle programs and of
+// cached prefixes, but never of running requests, which the scheduler decides about itself.
+import { TesseraeError } from '../base/errors.js';
+import type { DecoderParts } from '../forward/decoder-programs.js';
+import { Page } from '../forward/page-table.js';
+import { type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { TensorPool } from '../tensor/tensor-pool.js';
+import type { PageSource } from './page-source.js';
+
+export class PooledPages implements PageSource {
+  readonly positions = positionsPerPage;
+  readonly #parts: DecoderParts;
+
+  readonly #layout: PageLayout;
+
+  constructor(parts: DecoderParts, layout: PageLayout) {
+    this.#parts = parts;
+    this.#layout = layout;
+  }
+
+  get free(): number {
+    return Math.max(0, Math.floor(this.#parts.compute.pool.freeBytes / this.#layout.pageBytes));
+  }
+
+  /** All of the budget that the weights leave. */
+  get most(): number {
+    const { compute, weights } = this.#parts;
+    let weightBytes = 0;
+    for (const weight of weights.values()) {
+      const { storage } = weight instanceof Tensor ? weight : weight.image;
+      if (storage.owner === compute.pool) weightBytes += storage.sizeBytes;
+    }
+    return Math.max(0, Math.floor((compute.pool.budgetBytes - weightBytes) / this.#layout.pageBytes));
+  }
+
+  rent(): Page | undefined {
+    try {
+      const { directory, compute } = this.#parts;
+      const empty: TensorPool['empty'] = (shape, dtype) => compute.pool.empty(shape, dtype, 'caches');
+      return Page.rent(directory, { empty }, this.#layout.pageBytes);
+    } catch (error) {
+      if (error instanceof TesseraeError && error.code === 'ERR_BUDGET') return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// How a model serves its requests, and what it tells of it. Checked when the model is loaded.
+import { checkFlag, checkKeys, checkPositive } from '../base/options.js';
+import type { SchedulerStats } from './scheduler.js';
+
+export interface ServingOptions {
+  /** Requests that may wait, those that run not counted; 4096 by default. One more fails with ERR_QUEUE_FULL. */
+  readonly maxQueued: number;
+  /**
+   * How long a step may take while several requests are served, in ms; 40 by default. Shorter steps mean smoother streams,
+   * longer ones more tokens a second.
+   */
+  readonly stepMs: number;
+  /** Keep the keys and values of prompts for later prompts that begin alike, as long as there is memory; true by default. */
+  readonly prefixCache: boolean;
+}
+
+/** @throws TesseraeError ERR_ARGUMENT */
+export function servingOptionsOf(given: Partial<ServingOptions> = {}, op: string): ServingOptions {
+  checkKeys(given, ['maxQueued', 'stepMs', 'prefixCache'], op);
+  return {
+    maxQueued: checkPositive(given.maxQueued ?? 4096, 'serving.maxQueued', op),
+    stepMs: checkPositive(given.stepMs ?? 40, 'serving.stepMs', op),
+    prefixCache: checkFlag(given.prefixCache, true, 'serving.prefixCache', op),
+  };
+}
+
+export interface ServingStats extends SchedulerStats {
+  /** Rows that a step had lately, on average. */
+  readonly rowsPerStep: number;
+  /** How long a request that comes now is expected to wait. */
+  readonly expectedWaitMs: number;
+}
+
+/** Of no server at all. */
+export const noServing: ServingStats = {
+  queued: 0,
+  running: 0,
+  pagesUsed: 0,
+  pagesCached: 0,
+  pagesFree: 0,
+  prefixTokens: 0,
+  preemptions: 0,
+  recomputedTokens: 0,
+  rowsPerStep: 0,
+  expectedWaitMs: 0,
+};
+
+/** Of two servers together. */
+export function addStats(a: ServingStats, b: ServingStats): ServingStats {
+  const sums = Object.keys(a).map((key) => [key, a[key as keyof ServingStats] + b[key as keyof ServingStats]]);
+  return {
+    ...(Object.fromEntries(sums) as ServingStats),
+    expectedWaitMs: Math.max(a.expectedWaitMs, b.expectedWaitMs),
+  };
+}
+
+/** What is finished before a server ends: the requests that run, or all that were taken. */
+export type DrainKind = 'running' | 'all';

@@ -1,0 +1,282 @@
+// The step loop of one model: as long as there is work it takes a plan from the scheduler, has it computed, and hands each
+// request what it waits for. The one place where the scheduler meets time and programs. Used by ServedDecoder.
+import { TesseraeError } from '../base/errors.js';
+import { TimeSlice } from '../base/time-slice.js';
+import type { RequestSpec, ScheduledRequest } from './scheduled-request.js';
+import type { Scheduler } from './scheduler.js';
+import type { DrainKind } from './serving-options.js';
+import type { StepPlan, StepSlice } from './step-planner.js';
+import type { Account, Turns } from './turns.js';
+
+/** What the owner of a request does in its steps. Whatever it throws fails its own request. */
+export interface StepClient {
+  /** Chooses the token after the request's last one; undefined when the request is complete. */
+  choose?(logits: Float32Array, mostLikely: number): number | undefined;
+  /** Something that the next choice needs, computed between steps; the request takes no part in steps meanwhile. */
+  prepare?(): Promise<void> | undefined;
+  /** Hidden states of the slice's tokens, f32 [count, dim], to be read at once; true when the request is complete. */
+  visitHidden?(rows: Float32Array, slice: StepSlice): boolean;
+  /** The request takes part in the step that begins. */
+  begun?(): void;
+  /** Called once, at the end: without an error when the request was complete. */
+  end(error?: unknown): void;
+}
+
+/** Computes plans: writes keys and values, and gives what the slices ask for. */
+export interface StepRunner {
+  /**
+   * @param signal fires when nobody waits for anything of the step any more
+   * @throws TesseraeError, AbortError: nothing of the step counts then
+   */
+  run(plan: StepPlan, signal: AbortSignal): Promise<StepOutput>;
+}
+
+/** Valid until the next run. */
+export interface StepOutput {
+  /** Calls `visit` with the logits of each slice that reaches the end of its request, f32 [vocabulary]. */
+  logits(visit: (slice: StepSlice, logits: Float32Array, mostLikely: number) => void): Promise<void>;
+  /** The hidden states of a slice, f32 [count, dim]. */
+  hidden(index: number): Float32Array;
+  /** How long its programs have run so far. */
+  computeMs(): number;
+}
+
+interface StepUnderWay {
+  readonly plan: StepPlan;
+  readonly stop: AbortController;
+  /** Who hears of an end when the step is over. */
+  readonly ended: (() => void)[];
+}
+
+/** How long to wait, when nothing can be computed, before memory and deadlines are looked at again. */
+const retryMs = 20;
+
+export class StepLoop {
+  readonly #scheduler: Scheduler;
+  readonly #runner: StepRunner;
+  readonly #turns: Turns;
+  readonly #account: Account;
+  readonly #clients = new Map<ScheduledRequest, StepClient>();
+  readonly #timeSlice = new TimeSlice();
+  #running = false;
+  #wake: (() => void) | undefined;
+  #underWay: StepUnderWay | undefined;
+  readonly #watchers: (() => void)[] = [];
+  #failure: unknown;
+  #drain: { readonly kind: DrainKind; readonly error: Error } | undefined;
+  #rowsPerStep = 0;
+
+  constructor(parts: { scheduler: Scheduler; runner: StepRunner; turns: Turns; account: Account }) {
+    this.#scheduler = parts.scheduler;
+    this.#runner = parts.runner;
+    this.#turns = parts.turns;
+    this.#account = parts.account;
+  }
+
+  /** Rows that a step had lately, on average. */
+  get rowsPerStep(): number {
+    return this.#rowsPerStep;
+  }
+
+  /** @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; what ended the loop */
+  submit(spec: RequestSpec, client: StepClient): ScheduledRequest {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#drain !== undefined && (this.#drain.kind === 'running' || spec.isPatient !== true))
+      throw this.#drain.error;
+    const request = this.#scheduler.submit(spec);
+    this.#clients.set(request, client);
+    this.wake();
+    return request;
+  }
+
+  /** Ends a request early; its client's `end` gets the error. */
+  cancel(request: ScheduledRequest, error: unknown): void {
+    this.#end(request, error);
+    this.wake();
+  }
+
+  /** The request takes part in no step until {@link resume} is called as often. */
+  hold(request: ScheduledRequest): void {
+    this.#scheduler.hold(request);
+  }
+
+  resume(request: ScheduledRequest): void {
+    this.#scheduler.resume(request);
+    this.wake();
+  }
+
+  /** Ends all requests, and refuses new ones. */
+  close(error: unknown): void {
+    this.#failure = error;
+    for (const request of [...this.#clients.keys()]) this.#end(request, error);
+    this.wake();
+  }
+
+  /**
+   * Takes no new requests but, where all are finished, those of calls that began before. Resolves when all are done that are to
+   * be finished; with `running`, those that wait end with the error.
+   */
+  async drain(kind: DrainKind, error: Error): Promise<void> {
+    this.#drain = { kind, error };
+    if (kind === 'running') {
+      for (const request of [...this.#clients.keys()]) if (request.state === 'waiting') this.#end(request, error);
+    }
+    while (this.#clients.size > 0) await this.change();
+  }
+
+  /** Resolves when the next step is over, or a request has ended. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#watchers.push(resolve));
+  }
+
+  /** Something has changed: there may be work. */
+  wake(): void {
+    this.#wake?.();
+    if (this.#running) return;
+    this.#running = true;
+    // Requests that are submitted side by side, as by Promise.all, are in the same first step.
+    queueMicrotask(() => void this.#loop());
+  }
+
+  async #loop(): Promise<void> {
+    try {
+      while (!this.#scheduler.isIdle) {
+        await this.#turn();
+        for (const watcher of this.#watchers.splice(0)) watcher();
+      }
+    } catch (error) {
+      // Not a failure of a step, which ends its requests alone.
+      this.close(error);
+    } finally {
+      this.#running = false;
+      for (const watcher of this.#watchers.splice(0)) watcher();
+    }
+    if (!this.#scheduler.isIdle && this.#failure === undefined) this.wake();
+  }
+
+  async #turn(): Promise<void> {
+    this.#endOverdue();
+    await this.#turns.acquire(this.#account);
+    const started = performance.now();
+    const plan = this.#scheduler.plan();
+    if (plan === undefined || plan.slices.length === 0) {
+      this.#turns.release(this.#account, 0);
+      for (const request of plan?.outOfMemory ?? []) this.#failIfHopeless(request);
+      await this.#rest();
+      return;
+    }
+    try {
+      await this.#step(plan);
+    } finally {
+      this.#turns.release(this.#account, performance.now() - started);
+    }
+    if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
+  }
+
+  async #step(plan: StepPlan): Promise<void> {
+    const step: StepUnderWay = { plan, stop: new AbortController(), ended: [] };
+    this.#underWay = step;
+    this.#rowsPerStep += 0.1 * (plan.rows - this.#rowsPerStep);
+    for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
+    try {
+      const output = await this.#runner.run(plan, step.stop.signal);
+      this.#scheduler.finish(plan);
+      await this.#deliver(plan, output);
+      this.#scheduler.rate.observe(plan.rows, output.computeMs());
+    } catch (error) {
+      this.#scheduler.fail(plan);
+      for (const { request } of plan.slices) this.#end(request, error);
+    } finally {
+      this.#underWay = undefined;
+      for (const tell of step.ended) tell();
+    }
+  }
+
+  async #deliver(plan: StepPlan, output: StepOutput): Promise<void> {
+    for (const [index, slice] of plan.slices.entries()) {
+      const { request } = slice;
+      const client = this.#clients.get(request);
+      if (client === undefined) continue;
+      this.#guard(request, () => {
+        if (client.visitHidden?.(output.hidden(index), slice) === true) this.#end(request);
+      });
+    }
+    await output.logits(({ request }, logits, mostLikely) => {
+      const client = this.#clients.get(request);
+      if (client === undefined || request.output !== 'sample') return;
+      this.#guard(request, () => {
+        const next = client.choose?.(logits, mostLikely);
+        if (next === undefined) this.#end(request);
+        else {
+          this.#scheduler.accept(request, next);
+          this.#prepare(request, client);
+        }
+      });
+    });
+  }
+
+  #prepare(request: ScheduledRequest, client: StepClient): void {
+    const preparing = client.prepare?.();
+    if (preparing === undefined) return;
+    this.#scheduler.hold(request);
+    preparing.then(
+      () => this.resume(request),
+      (error: unknown) => this.cancel(request, error),
+    );
+  }
+
+  #guard(request: ScheduledRequest, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#end(request, error);
+    }
+  }
+
+  #end(request: ScheduledRequest, error?: unknown): void {
+    const client = this.#clients.get(request);
+    if (client === undefined) return;
+    this.#clients.delete(request);
+    this.#scheduler.end(request);
+    const tell = () => {
+      client.end(error);
+      for (const watcher of this.#watchers.splice(0)) watcher();
+    };
+    if (request.inStep && this.#stopUnwanted(tell)) return;
+    tell();
+  }
+
+  /**
+   * Stops the step when all of its requests have ended. The last of them hears of its end when the step has stopped: its memory
+   * is free then, and the team.
+   */
+  #stopUnwanted(tell: () => void): boolean {
+    const step = this.#underWay;
+    if (step === undefined || step.plan.slices.some(({ request }) => request.state !== 'ended')) return false;
+    step.ended.push(tell);
+    step.stop.abort();
+    return true;
+  }
+
+  #endOverdue(): void {
+    for (const request of this.#scheduler.overdue()) {
+      this.#end(request, new TesseraeError('ERR_DEADLINE', 'the request was not complete within its deadlineMs'));
+    }
+  }
+
+  #failIfHopeless(request: ScheduledRequest): void {
+    const problem = this.#scheduler.hopeless(request);
+    if (problem !== undefined) this.#end(request, problem);
+  }
+
+  /** Until something changes: a request comes, goes on or ends. Looks again after a while where that may help. */
+  async #rest(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      if (this.#scheduler.needsTime) timer = setTimeout(resolve, retryMs);
+      this.#wake = resolve;
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+}

@@ -1,0 +1,100 @@
+// Cuts a step: which requests take part in it, with how many rows each. Decoding rows first, then slices of prompts within
+// the time of a step. Pure; used by the scheduler, which admits and preempts.
+
+import { bucketFor, mostRows } from '../forward/row-buckets.js';
+import type { ScheduledRequest } from './scheduled-request.js';
+import type { StepRate } from './step-rate.js';
+
+/** Consecutive tokens of one request. */
+export interface StepSlice {
+  readonly request: ScheduledRequest;
+  /** Position of the first of them. */
+  readonly from: number;
+  readonly count: number;
+  /** Whether they end with the request's last token, after which the next one is chosen. */
+  readonly reachesEnd: boolean;
+}
+
+export interface StepPlan {
+  readonly slices: readonly StepSlice[];
+  /** Rows of the program that computes them; those that no slice takes are padding. */
+  readonly rows: number;
+  /** Requests that are not served for want of memory: they do not fit, even though no younger one is left to preempt. */
+  readonly outOfMemory: readonly ScheduledRequest[];
+}
+
+/** Prompts get at least this share of a step's rows, so that decoding never starves them. */
+const leastPromptShare = 1 / 4;
+/** While others decode or wait, one prompt gets at most this share of a step. */
+const mostShareOfOnePrompt = 1 / 2;
+
+export class StepPlanner {
+  readonly #rate: StepRate;
+  readonly #stepMs: number;
+  /** Where decoding goes on when there are more requests than rows. */
+  #next = 0;
+
+  constructor(rate: StepRate, stepMs: number) {
+    this.#rate = rate;
+    this.#stepMs = stepMs;
+  }
+
+  /**
+   * @param ready admitted requests with tokens to compute, in the order of admission
+   * @param othersWait whether more requests wait to be admitted
+   * @param makeRoom rents the pages of a request for the positions before an end; may preempt younger ones
+   */
+  plan(
+    ready: readonly ScheduledRequest[],
+    othersWait: boolean,
+    makeRoom: (request: ScheduledRequest, end: number) => boolean,
+  ): StepPlan | undefined {
+    const slices: StepSlice[] = [];
+    const outOfMemory: ScheduledRequest[] = [];
+    let rows = 0;
+    const add = (request: ScheduledRequest, count: number): void => {
+      const from = request.computed;
+      if (!makeRoom(request, from + count)) outOfMemory.push(request);
+      else {
+        request.inStep = true;
+        slices.push({ request, from, count, reachesEnd: from + count === request.ids.length });
+        rows += count;
+      }
+    };
+    const decoding = ready.filter((request) => request.decodes);
+    const prompts = ready.filter((request) => !request.decodes);
+    const within = this.#rate.rowsWithin(this.#stepMs);
+    const forPrompts = prompts.length === 0 ? 0 : Math.max(1, Math.ceil(within * leastPromptShare));
+    const mostDecoding = mostRows - forPrompts;
+    const first = decoding.length > mostDecoding ? this.#next : 0;
+    for (let i = 0; i < decoding.length && rows < mostDecoding; i++) {
+      const request = decoding[(first + i) % decoding.length] as ScheduledRequest;
+      // It may have been preempted for the room of an older one.
+      if (request.state === 'running') add(request, 1);
+    }
+    this.#next = decoding.length > mostDecoding ? (first + mostDecoding) % decoding.length : 0;
+
+    const isAlone = ready.length === 1 && !othersWait;
+    const budget = isAlone ? mostRows : Math.min(mostRows - rows, Math.max(forPrompts, within - rows));
+    const share = isAlone ? mostRows : Math.max(1, Math.floor(within * mostShareOfOnePrompt));
+    const end = rows + budget;
+    const lengths = new Map<ScheduledRequest, number>();
+    let planned = rows;
+    for (const request of prompts) {
+      const count = Math.min(request.pending, share, end - planned);
+      if (count <= 0) break;
+      lengths.set(request, count);
+      planned += count;
+    }
+    // The rows that the program has anyway are given to prompts, as long as there are tokens.
+    let left = planned === 0 ? 0 : bucketFor(planned) - planned;
+    for (const [request, count] of lengths) {
+      const more = Math.min(left, request.pending - count);
+      lengths.set(request, count + more);
+      left -= more;
+    }
+    for (const [request, count] of lengths) if (request.state === 'running') add(request, count);
+    if (slices.length === 0 && outOfMemory.length === 0) return undefined;
+    return { slices, rows: rows === 0 ? 0 : bucketFor(rows), outOfMemory };
+  }
+}
