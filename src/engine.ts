@@ -26,7 +26,7 @@ import type { PackQuantizedOptions, QuantizedMatrix } from './ops/quantized/quan
 import { type PeakedProfile, withPeak } from './program/profile.js';
 import { type ProfileOptions, Program } from './program/program.js';
 import { addStats, type DrainKind, noServing, type ServingStats } from './serving/serving-options.js';
-import { Turns } from './serving/turns.js';
+import { Turns } from './serving/steps/turns.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/elements/dtype.js';
 import { FileMappings } from './tensor/memory/mapped-file.js';

@@ -15,7 +15,7 @@ import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
 import { type ServingOptions, servingOptionsOf } from '../serving/serving-options.js';
-import type { Turns } from '../serving/turns.js';
+import type { Turns } from '../serving/steps/turns.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { readPooling } from './embed-options.js';
 import { Model } from './model.js';

@@ -3,12 +3,12 @@
 import type { DecoderParts } from '../forward/decoder-programs.js';
 import { StepPrograms } from '../forward/step-programs.js';
 import type { PageLayout } from '../ops/paged/key-value-pages.js';
-import { PooledPages } from './pooled-pages.js';
-import { Scheduler } from './scheduler.js';
+import { Scheduler } from './scheduling/scheduler.js';
 import type { ServingOptions } from './serving-options.js';
-import { StepLoop } from './step-loop.js';
-import { ProgramRunner } from './step-runner.js';
-import { Account, type Turns } from './turns.js';
+import { PooledPages } from './steps/pooled-pages.js';
+import { StepLoop } from './steps/step-loop.js';
+import { ProgramRunner } from './steps/step-runner.js';
+import { Account, type Turns } from './steps/turns.js';
 
 /** Requests that are computed at the same time, at most: the slots of the page table. */
 export const maxRunning = 256;

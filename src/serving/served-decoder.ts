@@ -8,14 +8,14 @@ import { mostRows } from '../forward/row-buckets.js';
 import { Sequence } from '../forward/sequence.js';
 import type { KeyValueType, PageLayout } from '../ops/paged/key-value-pages.js';
 import { DecoderLane, maxRunning } from './decoder-lane.js';
-import { EmbeddingClient } from './embedding-client.js';
-import { GenerationClient } from './generation-client.js';
 import type { EmbeddingJob, GenerationJob } from './jobs.js';
-import type { RequestSpec, ScheduledRequest } from './scheduled-request.js';
+import type { RequestSpec, ScheduledRequest } from './scheduling/scheduled-request.js';
 import type { DecoderService, ServedModel } from './served-model.js';
 import { addStats, type DrainKind, type ServingOptions, type ServingStats } from './serving-options.js';
-import type { StepClient } from './step-loop.js';
-import type { Turns } from './turns.js';
+import { EmbeddingClient } from './steps/embedding-client.js';
+import { GenerationClient } from './steps/generation-client.js';
+import type { StepClient } from './steps/step-loop.js';
+import type { Turns } from './steps/turns.js';
 
 /** A request, and the lane that computes it. */
 interface Submitted {

@@ -1,6 +1,6 @@
 // How a model serves its requests, and what it tells of it. Checked when the model is loaded.
 import { checkFlag, checkKeys, checkPositive } from '../base/options.js';
-import type { SchedulerStats } from './scheduler.js';
+import type { SchedulerStats } from './scheduling/scheduler.js';
 
 export interface ServingOptions {
   /** Requests that may wait, those that run not counted; 4096 by default. One more fails with ERR_QUEUE_FULL. */

@@ -1,11 +1,11 @@
 // A simulator of serving: a fake clock, fake pages that remember what was written to them, and a fake model whose next token
 // is a hash of the tokens before. Checks in every step what the scheduler promises. Used by scheduler.test.ts.
 
-import { mostRows, rowBuckets } from '../../src/forward/row-buckets.js';
-import type { Page, PageSource } from '../../src/serving/page-source.js';
-import type { RequestSpec, ScheduledRequest } from '../../src/serving/scheduled-request.js';
-import { Scheduler, type SchedulerOptions } from '../../src/serving/scheduler.js';
-import type { StepPlan } from '../../src/serving/step-planner.js';
+import { mostRows, rowBuckets } from '../../../src/forward/row-buckets.js';
+import type { Page, PageSource } from '../../../src/serving/scheduling/page-source.js';
+import type { RequestSpec, ScheduledRequest } from '../../../src/serving/scheduling/scheduled-request.js';
+import { Scheduler, type SchedulerOptions } from '../../../src/serving/scheduling/scheduler.js';
+import type { StepPlan } from '../../../src/serving/scheduling/step-planner.js';
 
 class FakePage implements Page {
   /** For each position the hash of the tokens up to there. */

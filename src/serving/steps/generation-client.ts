@@ -1,7 +1,7 @@
 // Drives a request to generate in the steps of its model: chooses from the logits, streams the pieces, and tells the stream
 // how it ended. Made by ServedDecoder.
-import type { GenerationStream } from '../generation/generation.js';
-import type { GenerationRequest } from '../generation/request.js';
+import type { GenerationStream } from '../../generation/generation.js';
+import type { GenerationRequest } from '../../generation/request.js';
 import type { StepClient } from './step-loop.js';
 
 export interface GenerationClientParts {

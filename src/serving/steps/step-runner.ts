@@ -1,8 +1,8 @@
 // Computes the scheduler's plans by the programs of a step. Used by the step loop.
-import type { Page } from '../forward/page-table.js';
-import type { StepPrograms, VisitLogits } from '../forward/step-programs.js';
+import type { Page } from '../../forward/page-table.js';
+import type { StepPrograms, VisitLogits } from '../../forward/step-programs.js';
+import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
 import type { StepOutput, StepRunner } from './step-loop.js';
-import type { StepPlan, StepSlice } from './step-planner.js';
 
 export class ProgramRunner implements StepRunner {
   readonly #programs: StepPrograms;

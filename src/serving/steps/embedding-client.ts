@@ -1,8 +1,8 @@
 // Drives the embedding of one text in the steps of a decoder: pools the hidden states of its tokens as they are computed.
 // Made by ServedDecoder.
-import { PooledStates, type Pooling } from './pooling.js';
+import { PooledStates, type Pooling } from '../pooling.js';
+import type { StepSlice } from '../scheduling/step-planner.js';
 import type { StepClient } from './step-loop.js';
-import type { StepSlice } from './step-planner.js';
 
 export interface EmbeddingClientParts {
   readonly dim: number;

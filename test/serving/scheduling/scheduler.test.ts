@@ -1,8 +1,8 @@
 // The scheduler under the simulator: arrivals, aborts, deadlines, failures and little memory in 10,000 random plans, and
 // arranged cases of each rule. In every step the simulator checks pages, slices and reference counts.
 import { describe, expect, test } from 'vitest';
-import { mostRows } from '../../src/forward/row-buckets.js';
-import { Numbers } from '../support/numbers.js';
+import { mostRows } from '../../../src/forward/row-buckets.js';
+import { Numbers } from '../../support/numbers.js';
 import { FakePages, nextToken, type SimulatedRequest, Simulator } from './simulator.js';
 
 /** What a request's tokens are when it is alone. */

@@ -1,6 +1,6 @@
 // How long steps take, as measured: an estimate for each bucket of rows, from which a step's rows are chosen so that it ends
 // within a time. Pure.
-import { bucketIndex, rowBuckets } from '../forward/row-buckets.js';
+import { bucketIndex, rowBuckets } from '../../forward/row-buckets.js';
 
 /** Before anything was measured, a step takes this many rows. */
 const rowsUnmeasured = 64;

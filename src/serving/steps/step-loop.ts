@@ -1,11 +1,11 @@
 // The step loop of one model: as long as there is work it takes a plan from the scheduler, has it computed, and hands each
 // request what it waits for. The one place where the scheduler meets time and programs. Used by ServedDecoder.
-import { TesseraeError } from '../base/errors.js';
-import { TimeSlice } from '../base/time-slice.js';
-import type { RequestSpec, ScheduledRequest } from './scheduled-request.js';
-import type { Scheduler } from './scheduler.js';
-import type { DrainKind } from './serving-options.js';
-import type { StepPlan, StepSlice } from './step-planner.js';
+import { TesseraeError } from '../../base/errors.js';
+import { TimeSlice } from '../../base/time-slice.js';
+import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
+import type { Scheduler } from '../scheduling/scheduler.js';
+import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
+import type { DrainKind } from '../serving-options.js';
 import type { Account, Turns } from './turns.js';
 
 /** What the owner of a request does in its steps. Whatever it throws fails its own request. */

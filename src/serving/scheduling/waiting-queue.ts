@@ -1,6 +1,6 @@
 // The requests that wait to be admitted: by priority with aging, fair between tenants by tokens, and by deadline within a
 // tenant. Pure: it is given the time. Used by the scheduler.
-import { TesseraeError } from '../base/errors.js';
+import { TesseraeError } from '../../base/errors.js';
 import type { ScheduledRequest } from './scheduled-request.js';
 
 /** Waiting for so long raises a request by one step of priority. */

@@ -1,7 +1,7 @@
 // The scheduler: decides which rows are computed next, of which requests, and in which pages. Pure: it is given the clock
 // and the pages, computes nothing and awaits nothing. A runner takes a plan, runs it as one step, and reports the end
 // (step-loop.ts). The rules are in README.md.
-import { TesseraeError } from '../base/errors.js';
+import { TesseraeError } from '../../base/errors.js';
 import type { Page, PageSource } from './page-source.js';
 import { PrefixTree } from './prefix-tree.js';
 import { type RequestSpec, ScheduledRequest } from './scheduled-request.js';

@@ -1,12 +1,12 @@
 // The pages of a model's keys and values as its scheduler rents them: from the pool, at the cost of idle programs and of
 // cached prefixes, but never of running requests, which the scheduler decides about itself.
-import { TesseraeError } from '../base/errors.js';
-import type { DecoderParts } from '../forward/decoder-programs.js';
-import { Page } from '../forward/page-table.js';
-import { type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
-import { Tensor } from '../tensor/tensor.js';
-import type { TensorPool } from '../tensor/tensor-pool.js';
-import type { PageSource } from './page-source.js';
+import { TesseraeError } from '../../base/errors.js';
+import type { DecoderParts } from '../../forward/decoder-programs.js';
+import { Page } from '../../forward/page-table.js';
+import { type PageLayout, positionsPerPage } from '../../ops/paged/key-value-pages.js';
+import { Tensor } from '../../tensor/tensor.js';
+import type { TensorPool } from '../../tensor/tensor-pool.js';
+import type { PageSource } from '../scheduling/page-source.js';
 
 export class PooledPages implements PageSource {
   readonly positions = positionsPerPage;

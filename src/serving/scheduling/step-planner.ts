@@ -1,7 +1,7 @@
 // Cuts a step: which requests take part in it, with how many rows each. Decoding rows first, then slices of prompts within
 // the time of a step. Pure; used by the scheduler, which admits and preempts.
 
-import { bucketFor, mostRows } from '../forward/row-buckets.js';
+import { bucketFor, mostRows } from '../../forward/row-buckets.js';
 import type { ScheduledRequest } from './scheduled-request.js';
 import type { StepRate } from './step-rate.js';
 
