@@ -1,4 +1,4 @@
-// The metadata of a model with typed getters, by the keys of GGUF for both formats of checkpoints. A getter checks the
+// The metadata of a model with typed getters, by the keys of GGUF for all kinds of checkpoints. A getter checks the
 // type and names the key in its error. What a key means is up to the callers: the tokenizers and the architectures.
 import { type ErrorCode, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';

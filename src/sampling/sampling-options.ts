@@ -1,5 +1,5 @@
-// The options by which a token is chosen from logits, and their check. Chooses nothing: see sampler.ts and the kernel
-// `sample`. Called by sampling-state.ts and sampler.ts.
+// The options for choosing a token from logits, and their check. sampler.ts and the kernel `sample` choose. Called by
+// generation/generate-options.ts, sampler.ts, penalties.ts and sampling-state.ts.
 import { TesseraeError } from '../base/errors.js';
 import { MAX_SEED } from './random.js';
 
@@ -55,17 +55,17 @@ export const samplingKeys = [
   'seed',
 ] as const satisfies readonly (keyof SamplingOptions)[];
 
-/** Checked options of the penalties, all of them. */
+/** The checked options of the penalties, with defaults. */
 export interface PenaltySettings {
   readonly repetitionPenalty: number;
   readonly repetitionWindow: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  /** Ids and what is added to their logits; of several for one id the first is added first. */
+  /** Ids and the bias added to their logits. Several biases of one id are added in this order. */
   readonly biases: readonly (readonly [id: number, bias: number])[];
 }
 
-/** Checked options, all of them. */
+/** All checked options, with defaults. */
 export interface SamplingSettings extends PenaltySettings {
   readonly temperature: number;
   readonly topK: number;
@@ -80,8 +80,8 @@ const defaultWindow = 64;
 const MOST = 1000;
 
 /**
- * @param vocabulary ids in logitBias are below it
- * @throws TesseraeError ERR_ARGUMENT for an option out of its range
+ * @param vocabulary the number of logits: ids in logitBias are smaller
+ * @throws TesseraeError ERR_ARGUMENT for an option out of range
  */
 export function checkSampling(options: SamplingOptions, vocabulary: number): SamplingSettings {
   const { temperature = 0, topK = 0, typicalP = 1, topP = 1, minP = 0, seed = randomSeed() } = options;
@@ -113,7 +113,7 @@ export function checkPenalties(options: PenaltyOptions, vocabulary: number): Pen
   return { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty, biases };
 }
 
-/** Whether the penalties look at the window at all. */
+/** Whether any penalty uses the window. */
 export function usesWindow(settings: PenaltySettings): boolean {
   const { repetitionPenalty, presencePenalty, frequencyPenalty } = settings;
   return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;

@@ -1,24 +1,21 @@
-// What a request keeps from token to token for choosing the next one: its options, its random generator, the tokens
-// seen last. It chooses nothing: the kernel `sample` reads this through SampleRows (src/ops/sampling/sample-rows.ts).
+// The state of a request that the kernel `sample` needs to choose its next token: options, random number generator and
+// recent tokens. The kernel reads it through SampleRows (src/ops/sampling/sample-rows.ts).
 import { RandomSource } from './random.js';
 import { checkSampling, type SamplingOptions, type SamplingSettings, usesWindow } from './sampling-options.js';
 import { TokenWindow } from './token-window.js';
 
 export class SamplingState {
   readonly settings: SamplingSettings;
-  /**
-   * Pairs of an id and what is added to its logit, by id, in shared memory; of several for one id the first is added
-   * first.
-   */
+  /** Pairs of an id and its bias, sorted by id, in shared memory. Several biases of one id keep their order. */
   readonly biases: Float64Array | undefined;
-  /** The tokens that the penalties look at, if there are penalties. */
+  /** The recent tokens, if there are penalties. */
   readonly window: TokenWindow | undefined;
   readonly #source: RandomSource;
   #drawn: number | undefined;
 
   /**
-   * @param vocabulary ids in logitBias are below it
-   * @throws TesseraeError ERR_ARGUMENT for an option out of its range
+   * @param vocabulary the number of logits: ids in logitBias are smaller
+   * @throws TesseraeError ERR_ARGUMENT for an option out of range
    */
   constructor(options: SamplingOptions = {}, vocabulary = Number.POSITIVE_INFINITY) {
     const settings = checkSampling(options, vocabulary);
@@ -29,8 +26,8 @@ export class SamplingState {
   }
 
   /**
-   * The number in [0, 1) by which the next token is chosen. It stays the same until {@link acceptChosen}: a step that
-   * failed is run again with it. None is drawn at temperature 0, which needs none.
+   * The random number in [0, 1) for the next token. It stays the same until {@link acceptChosen}, so that a step that
+   * failed can be run again with it. At temperature 0, which needs none, it is 0.
    */
   get random(): number {
     if (this.settings.temperature === 0) return 0;
@@ -38,12 +35,12 @@ export class SamplingState {
     return this.#drawn;
   }
 
-  /** Takes note of the tokens of a prompt. */
+  /** Adds the tokens of a prompt to the window. */
   acceptPrompt(ids: readonly number[]): void {
     this.window?.acceptAll(ids);
   }
 
-  /** Takes note of a token that was chosen by {@link random}, which is used up with it. */
+  /** Adds a chosen token to the window, and ends the use of its {@link random} number. */
   acceptChosen(id: number): void {
     this.#drawn = undefined;
     this.window?.accept(id);

@@ -1,19 +1,19 @@
-// The tokens that a request has seen last, and how often each: what the penalties look at. Kept sorted in shared
-// memory, so that the kernel `sample` reads it where it is. Called by sampling-state.ts.
+// The window of the penalties: the last tokens of a request, and how often each occurs. Sorted, in shared memory, where
+// the kernel `sample` reads it. Called by sampling-state.ts.
 
 const leastCapacity = 64;
 
 export class TokenWindow {
-  /** Id and count of each token, by id: [0, 2 · size). Replaced when it grows. */
+  /** Pairs of a token's id and count, sorted by id, in [0, 2 · size). Replaced by a larger array when it grows. */
   pairs = shared(leastCapacity);
-  /** How many different tokens there are. */
+  /** The number of different tokens. */
   size = 0;
   readonly #length: number;
-  /** The last tokens, as a ring once there are `length` of them. */
+  /** The last tokens: a ring buffer once there are `length` of them. */
   #ring = new Int32Array(0);
   #seen = 0;
 
-  /** @param length of how many tokens */
+  /** @param length the size of the window, in tokens */
   constructor(length: number) {
     this.#length = length;
   }
@@ -27,9 +27,9 @@ export class TokenWindow {
     this.#count(id);
   }
 
-  /** The same as {@link accept} for each, in a time that does not grow with the square of their number. */
+  /** Adds tokens like {@link accept}, but in less than quadratic time. */
   acceptAll(ids: readonly number[]): void {
-    // The window would forget the others again.
+    // Earlier tokens would leave the window again.
     const last = ids.length > this.#length ? ids.slice(-this.#length) : ids;
     if (this.#seen > 0 || last.length <= leastCapacity) {
       for (const id of last) this.accept(id);
@@ -71,7 +71,7 @@ export class TokenWindow {
     this.size -= 1;
   }
 
-  /** Where the first id of at least `id` is. */
+  /** The index of the first pair with an id of at least `id`. */
   #find(id: number): number {
     let low = 0;
     let high = this.size;

@@ -12,7 +12,7 @@ import { readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { type PreTokenizer, readPreTokenizer } from '../words/pre-tokenizers.js';
 import { normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
 import { codePointIn } from '../words/text-scan.js';
-import { CACHED_WORD, WordCache } from '../words/word-cache.js';
+import { WordCache } from '../words/word-cache.js';
 import { WordWalker } from '../words/word-walker.js';
 import { BpeMerger } from './bpe-merger.js';
 import { byteCharacters, spellBytes } from './byte-alphabet.js';
@@ -102,21 +102,11 @@ class ByteLevelBpe extends BaseTokenizer {
         continue;
       }
       if (words.end - words.start > LONG_WORD) yield* this.#encodeLongWord(text, words.start, words.end, ids);
-      else this.#encodeWord(text, words.start, words.end, ids);
+      else this.#cache.append(text.slice(words.start, words.end), ids, this.#mergeWord);
       if (words.end < pauseAt) continue;
       pauseAt = words.end + STEP;
       yield;
     }
-  }
-
-  #encodeWord(text: string, start: number, end: number, ids: TokenBuffer): void {
-    const word = text.slice(start, end);
-    if (word.length > CACHED_WORD) {
-      this.#mergeWord(word, ids);
-      return;
-    }
-    const tokens = this.#cache.get(word, this.#mergeWord);
-    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number);
   }
 
   readonly #mergeWord = (word: string, ids: TokenSink): void => {

@@ -12,7 +12,7 @@ import { BYTE } from '../vocabulary/special-ids.js';
 import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
 import { isControlType, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { checkWellFormed } from '../words/text-scan.js';
-import { CACHED_WORD, WordCache } from '../words/word-cache.js';
+import { WordCache } from '../words/word-cache.js';
 import { type ScoredTokens, ScoreMerger } from './score-merger.js';
 
 /** Words up to this many code units are merged in one go, longer ones in steps. */
@@ -120,7 +120,7 @@ class SentencePiece extends BaseTokenizer {
         if (end % STEP === 0) yield;
       }
       if (end - start > LONG_WORD) yield* this.#encodeLongWord(text.slice(start, end), ids);
-      else this.#encodeWord(text.slice(start, end), ids);
+      else this.#cache.append(text.slice(start, end), ids, this.#mergeWord);
       if (Math.floor(start / STEP) !== Math.floor(end / STEP)) yield;
       start = end;
     }
@@ -129,15 +129,6 @@ class SentencePiece extends BaseTokenizer {
   #hasPrefix(text: string, at: number): boolean {
     if (this.#prefix === 'never' || this.#prefix === 'always') return this.#prefix === 'always';
     return !isSpace(text, at) && (this.#prefix === 'unless-there' || at === 0);
-  }
-
-  #encodeWord(word: string, ids: TokenBuffer): void {
-    if (word.length > CACHED_WORD) {
-      this.#mergeWord(word, ids);
-      return;
-    }
-    const tokens = this.#cache.get(word, this.#mergeWord);
-    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number);
   }
 
   readonly #mergeWord = (word: string, ids: TokenSink): void => {

@@ -137,7 +137,7 @@ export function readSpecialIds(metadata: ModelMetadata, tokens: TokenList, defau
   const eosId = named('eos', defaults.eos);
   for (const id of [eosId, named('eot'), named('eom')]) if (id !== undefined) endIds.add(id);
   const has = (text: string) => endIds.has(byText(text));
-  // In these two chat formats, <|end|> ends a message and not the turn.
+  // In models with these tokens, <|end|> ends a message and not the turn.
   if ((has('<|return|>') && has('<|call|>')) || (has('<|flush|>') && (has('<|call|>') || has('<|calls|>')))) {
     demote('<|end|>', USER_DEFINED);
   }
