@@ -3,10 +3,10 @@
 import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelPaths, someIds } from '../support/models/model-files.js';
 import { firstBitDifference } from '../support/numbers.js';
 import { sharedEngines } from '../support/running/engines.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const write = modelPaths();

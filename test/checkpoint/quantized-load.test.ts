@@ -6,12 +6,12 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { quantizedTypes } from '../../src/ops/quantized/quantized-type.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
 import { writeRandomModel } from '../support/models/random-model.js';
 import type { WeightType } from '../support/models/random-weights.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

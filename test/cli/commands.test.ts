@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import type { GenerationResult } from '../../src/generation/generation-result.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../support/models/bundled-model.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { runCli, runJson } from './run-cli.js';
 
 const checkText = fileURLToPath(new URL('../fixtures/models/check.txt', import.meta.url));

@@ -1,7 +1,7 @@
 // The formats of `tesserae generate`: a regular expression, a JSON schema from a file, and mistakes in them.
 import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { runCli, runJson } from './run-cli.js';
 
 const folder = temporaryFolder();

@@ -4,10 +4,10 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { tinyFolder } from '../support/models/huggingface-folder.js';
 import { modelFiles } from '../support/models/model-files.js';
 import type { RandomLlama } from '../support/models/random-llama.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 const write = modelFiles();
 const folder = temporaryFolder();

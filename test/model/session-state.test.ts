@@ -2,11 +2,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
 import { firstBitDifference, Numbers } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const write = modelFiles();

@@ -2,8 +2,8 @@
 // llama.cpp's for the same file and windows.
 import { afterAll, expect, test } from 'vitest';
 import { bundledModelF32Path, readFixtureText } from '../support/models/bundled-model.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { sharedEngines } from '../support/running/engines.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { sharedLlama } from './support.js';
 
 const engines = sharedEngines();

@@ -12,8 +12,8 @@ import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { difficultText } from '../support/damage/difficult-text.js';
-import { temporaryFolder } from '../support/models/gguf-bytes.js';
 import { f32, text, u32 } from '../support/models/random-model.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { sharedLlama } from './support.js';
 import { openHuggingFace, type RealFiles, realVocabularies } from './vocabularies.js';
 

@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { TesseraeError } from '../../../src/base/errors.js';
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
-import { header, temporaryFolder } from '../../support/models/gguf-bytes.js';
+import { header } from '../../support/models/gguf-bytes.js';
 import { tensorBytes } from '../../support/models/gguf-tensors.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());

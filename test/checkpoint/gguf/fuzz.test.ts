@@ -5,11 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, test } from 'vitest';
 import { expectOpenedOrRefused, fuzzTimeout } from '../../support/damage/fuzz.js';
 import { damageBytes } from '../../support/damage/mutations.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { modelPaths } from '../../support/models/model-files.js';
 import type { RandomModel } from '../../support/models/random-model.js';
 import { count, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { sharedEngines } from '../../support/running/engines.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const write = modelPaths();

@@ -6,8 +6,9 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { AbortError, TesseraeError } from '../../../src/base/errors.js';
 import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { bundledModelF32Path, bundledModelPath, card } from '../../support/models/bundled-model.js';
-import { type Bytes, header, temporaryFolder, tensorFile } from '../../support/models/gguf-bytes.js';
+import { type Bytes, header, tensorFile } from '../../support/models/gguf-bytes.js';
 import { readTensorInto, tensorOf } from '../../support/models/gguf-tensors.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());

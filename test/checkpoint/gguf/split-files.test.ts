@@ -5,11 +5,11 @@ import type { ErrorCode } from '../../../src/base/errors.js';
 import { writeGguf } from '../../../src/checkpoint/gguf/write-gguf.js';
 import { openCheckpoint } from '../../../src/checkpoint/open-checkpoint.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { modelFiles, someIds, tiny } from '../../support/models/model-files.js';
 import type { LlamaContent } from '../../support/models/random-llama.js';
 import { expectRejection } from '../../support/rejections.js';
 import { sharedEngines } from '../../support/running/engines.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const write = modelFiles();
 const engines = sharedEngines();

@@ -11,10 +11,10 @@ import { StringList } from '../../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import { bundledModelPath } from '../../support/models/bundled-model.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { readTensorInto, tensorOf } from '../../support/models/gguf-tensors.js';
 import { randomVocabulary, writeRandomLlama } from '../../support/models/random-llama.js';
 import { measureLoopDelay } from '../../support/running/event-loop.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());

@@ -4,13 +4,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openSafetensors } from '../../../src/checkpoint/huggingface/safetensors.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { safetensorsBytes, writeFolder } from '../../support/models/huggingface-folder.js';
 import { type Pair, pairs, translated } from '../../support/models/huggingface-pairs.js';
 import { modelPaths, someIds } from '../../support/models/model-files.js';
 import { firstBitDifference } from '../../support/numbers.js';
 import { expectRejection } from '../../support/rejections.js';
 import { sharedEngines } from '../../support/running/engines.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const write = modelPaths();

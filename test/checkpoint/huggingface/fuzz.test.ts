@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, test } from 'vitest';
 import { expectOpenedOrRefused, fuzzTimeout } from '../../support/damage/fuzz.js';
 import { damageBytes, damageJson, type Pick } from '../../support/damage/mutations.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { tinyFolder } from '../../support/models/huggingface-folder.js';
 import { sharedEngines } from '../../support/running/engines.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const engines = sharedEngines();
 const folder = temporaryFolder();

@@ -6,12 +6,12 @@ import { openGguf } from '../../../src/checkpoint/gguf/gguf-file.js';
 import { quantizedTypeOf } from '../../../src/checkpoint/quantize/quantize-rules.js';
 import { Engine } from '../../../src/engine.js';
 import { bundledModelF32Path, bundledModelPath, readFixtureText } from '../../support/models/bundled-model.js';
-import { temporaryFolder } from '../../support/models/gguf-bytes.js';
 import { tensorBytes, tensorOf } from '../../support/models/gguf-tensors.js';
 import { tiny } from '../../support/models/model-files.js';
 import { type LlamaContent, writeRandomLlama } from '../../support/models/random-llama.js';
 import { type BlockType, decodeBlocks } from '../../support/oracles/ggml-blocks.js';
 import { expectAbort, expectRejection } from '../../support/rejections.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const folder = temporaryFolder();
 let engine: Engine;

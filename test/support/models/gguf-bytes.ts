@@ -1,7 +1,4 @@
 // Makes GGUF files byte by byte, invalid ones too, without the library's writer. Used by the tests of the reader.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
 const valueCodes = {
   u8: 0,
@@ -90,10 +87,4 @@ export function tensorFile(tensors: readonly RawTensor[], dataSizeBytes = 32): B
   const bytes = header(tensors.length, 0);
   for (const tensor of tensors) tensorInfo(bytes, tensor);
   return bytes.padTo(32).raw(Buffer.alloc(dataSizeBytes)).build();
-}
-
-/** A new folder for files of one test file. */
-export function temporaryFolder(): { file(name: string): string; remove(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'tesserae-test-'));
-  return { file: (name) => join(folder, name), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

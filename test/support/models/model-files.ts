@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 import type { Engine } from '../../../src/engine.js';
 import { Numbers } from '../numbers.js';
-import { temporaryFolder } from './gguf-bytes.js';
+import { temporaryFolder } from '../temporary-folder.js';
 import { type LlamaContent, type RandomLlama, writeRandomLlama } from './random-llama.js';
 import { type RandomModel, writeRandomModel } from './random-model.js';
 
