@@ -11,9 +11,9 @@ import { ModelMetadata } from '../../src/metadata/model-metadata.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import { tokenizerMetadata } from '../../src/tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
-import { difficultText } from '../support/damage/difficult-text.js';
 import { f32, text, u32 } from '../support/models/random-model.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
+import { difficultText } from '../support/tokenizers/difficult-text.js';
 import { sharedLlama } from './support.js';
 import { openHuggingFace, type RealFiles, realVocabularies } from './vocabularies.js';
 
@@ -33,7 +33,7 @@ const model = {
 };
 
 const texts = 600;
-const documents = ['README.md', 'src/tokenizer/words/word-rules.ts', 'test/support/damage/difficult-text.ts'];
+const documents = ['README.md', 'src/tokenizer/words/word-rules.ts', 'test/support/tokenizers/difficult-text.ts'];
 
 function* someTexts(controls: readonly string[]): Generator<string> {
   yield* ['', ' ', 'a', '\n'];

@@ -7,9 +7,9 @@ import { expectOpenedOrRefused, fuzzTimeout } from '../../support/damage/fuzz.js
 import { damageBytes } from '../../support/damage/mutations.js';
 import { modelPaths } from '../../support/models/model-files.js';
 import type { RandomModel } from '../../support/models/random-model.js';
-import { count, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { sharedEngines } from '../../support/running/engines.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
+import { count, type SmallToken, tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 const engines = sharedEngines();
 const write = modelPaths();

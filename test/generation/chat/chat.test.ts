@@ -11,9 +11,9 @@ import { ChatTemplate } from '../../../src/generation/chat/chat-template.js';
 import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 import { bundledModelPath } from '../../support/models/bundled-model.js';
-import { smallTokenizer } from '../../support/models/small-tokenizer.js';
-import { tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { sharedEngines } from '../../support/running/engines.js';
+import { smallTokenizer } from '../../support/tokenizers/small-tokenizer.js';
+import { tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 const chatMl =
   "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content | trim + '<|im_end|>\\n' }}{% endfor %}" +

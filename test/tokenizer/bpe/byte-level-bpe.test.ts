@@ -10,8 +10,8 @@ import { byteCharacters } from '../../../src/tokenizer/bpe/byte-alphabet.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 import { bundledModelPath, card, readFixtureText } from '../../support/models/bundled-model.js';
-import { smallTokenizer } from '../../support/models/small-tokenizer.js';
 import { measureLoopDelay } from '../../support/running/event-loop.js';
+import { smallTokenizer } from '../../support/tokenizers/small-tokenizer.js';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 

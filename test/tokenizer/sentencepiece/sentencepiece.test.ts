@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
-import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
+import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 const bytes: SmallToken[] = Array.from({ length: 256 }, (_, byte) => ({
   text: `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,

@@ -6,7 +6,7 @@ import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 import { bundledModelPath, card } from '../../support/models/bundled-model.js';
-import { smallTokenizer } from '../../support/models/small-tokenizer.js';
+import { smallTokenizer } from '../../support/tokenizers/small-tokenizer.js';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 

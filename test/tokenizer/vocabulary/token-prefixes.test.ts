@@ -5,8 +5,8 @@ import { TimeSlice } from '../../../src/base/time-slice.js';
 import type { ModelMetadata } from '../../../src/metadata/model-metadata.js';
 import { PrefixWalk, TokenPrefixes } from '../../../src/tokenizer/vocabulary/token-prefixes.js';
 import { readVocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
-import { tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
 import { AllocationWatch } from '../../support/running/allocations.js';
+import { tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 async function vocabularyOf(texts: readonly string[]) {
   const metadata = tokenizerMetadata(

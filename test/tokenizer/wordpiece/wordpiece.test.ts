@@ -1,7 +1,7 @@
 // The WordPiece tokenizer of BERT with a small vocabulary, in both spellings that occur in files.
 import { describe, expect, test } from 'vitest';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
-import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/models/tokenizer-metadata.js';
+import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 const specials: SmallToken[] = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((text) => ({ text, type: 3 }));
 const words = ['hello', 'un', '##aff', '##able', ',', '!', '漢', '字', 'e', '##s', '$', 'cafe'];

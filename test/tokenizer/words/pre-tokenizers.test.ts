@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { rulesOf } from '../../../src/tokenizer/words/patterns.js';
 import { findPreTokenizer } from '../../../src/tokenizer/words/pre-tokenizers.js';
 import { WordWalker } from '../../../src/tokenizer/words/word-walker.js';
-import { difficultParts } from '../../support/damage/difficult-text.js';
+import { difficultParts } from '../../support/tokenizers/difficult-text.js';
 
 const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const contraction = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
