@@ -9,9 +9,9 @@ import { GenerationRequest } from '../../src/generation/request.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { expectAbort, expectRejection } from '../support/rejections.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
 import { tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
-import { expectAbort, expectRejection } from '../support/rejections.js';
 
 /** Tokens 0 to 255 are the bytes; these follow. */
 const TO = 256;
