@@ -1,5 +1,5 @@
 // The recorded forward passes of an encoder: many texts side by side, those of about one length in one program, kept for
-// replay. Knows token ids; the hidden states become vectors in serving/embedding.ts.
+// replay. It has token ids and no text; serving/served-encoder.ts makes vectors of the hidden states.
 
 import type { EncoderArchitecture } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';

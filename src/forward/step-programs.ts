@@ -1,6 +1,6 @@
 // The programs of a step: rows of many sequences in one run, and the logits of the rows that ask for them in others. One
 // program for each bucket of rows, recorded when it is met first and kept; all of them share one set of inputs and outputs.
-// One step at a time. Used by serving/step-runner.ts.
+// One step at a time. Used by serving/steps/step-runner.ts.
 import { TesseraeError } from '../base/errors.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';

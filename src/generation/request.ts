@@ -1,5 +1,5 @@
 // A request to generate, as a state machine: it takes logits, chooses a token, and turns tokens into pieces of text until
-// something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/generation-client.ts.
+// something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/steps/generation-client.ts.
 import { type Constraint, ConstraintState } from '../constraint/constraint.js';
 import { LogprobReader, type TokenLogprobs } from '../sampling/logprobs.js';
 import type { TokenDecoder, Tokenizer } from '../tokenizer/tokenizer.js';
