@@ -6,29 +6,8 @@ import { type GgufTensorSource, writeGguf } from '../../src/checkpoint/gguf/writ
 import { StringList } from '../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { byteCharacters } from '../../src/tokenizer/bpe/byte-alphabet.js';
+import { type ModelShapeName, type ModelSizes, type ModelTypeName, modelShapes, modelTypes } from './model-shapes.js';
 import { fits, randomMatrix, randomVector, type WeightType } from './random-weights.js';
-
-interface Sizes {
-  readonly layers: number;
-  readonly dim: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly ffn: number;
-  readonly vocabulary: number;
-}
-
-/** Shapes of the llama architecture; the output matrix is the embedding. */
-export const modelShapes = {
-  '135m': { layers: 30, dim: 576, heads: 9, kvHeads: 3, ffn: 1536, vocabulary: 49_152 },
-  '1.2b': { layers: 16, dim: 2048, heads: 32, kvHeads: 8, ffn: 8192, vocabulary: 128_256 },
-} as const satisfies Record<string, Sizes>;
-
-export type ModelShapeName = keyof typeof modelShapes;
-export const modelShapeNames = Object.keys(modelShapes) as ModelShapeName[];
-
-const types = { f32: 'F32', f16: 'F16', q8_0: 'Q8_0', q4_0: 'Q4_0', q4_k: 'Q4_K' } as const;
-export type ModelTypeName = keyof typeof types;
-export const modelTypeNames = Object.keys(types) as ModelTypeName[];
 
 const contextLength = 2048;
 
@@ -42,12 +21,12 @@ export async function modelFile(
   const path = join(folder, `random-${shape}-${type}.gguf`);
   if (existsSync(path)) return path;
   const sizes = modelShapes[shape];
-  const content = { metadata: metadataOf(`random ${shape}`, sizes), tensors: tensorsOf(sizes, types[type]) };
+  const content = { metadata: metadataOf(`random ${shape}`, sizes), tensors: tensorsOf(sizes, modelTypes[type]) };
   await writeGguf(path, content, signal === undefined ? {} : { signal });
   return path;
 }
 
-function metadataOf(name: string, sizes: Sizes): (readonly [string, MetadataValue])[] {
+function metadataOf(name: string, sizes: ModelSizes): (readonly [string, MetadataValue])[] {
   const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
   const f32 = (value: number): MetadataValue => ({ type: 'f32', value: Math.fround(value) });
   const string = (value: string): MetadataValue => ({ type: 'string', value });
@@ -115,7 +94,7 @@ function typeFor(type: WeightType, columns: number): WeightType {
   return fits(type, columns) ? type : 'Q5_0';
 }
 
-function tensorsOf({ layers, dim, heads, kvHeads, ffn, vocabulary }: Sizes, type: WeightType): GgufTensorSource[] {
+function tensorsOf({ layers, dim, heads, kvHeads, ffn, vocabulary }: ModelSizes, type: WeightType): GgufTensorSource[] {
   const kvDim = (dim / heads) * kvHeads;
   let seed = 1;
   const norm = (name: string): GgufTensorSource => {

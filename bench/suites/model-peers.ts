@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundledModelPath } from '../../src/base/package-files.js';
 import { openGguf } from '../../src/checkpoint/gguf/gguf-file.js';
+import type { Roofline } from '../../src/hardware/roofline.js';
 import type { Model } from '../../src/index.js';
 import { prepareLlama } from '../llama/install.js';
 import { LlamaProcess } from '../llama/llama-process.js';
@@ -97,6 +98,7 @@ export async function benchModelPeers(
     const difference = differenceOf(theirs.logits, got);
     if (!(difference <= file.tolerance)) throw new WrongResultError(`${path} (difference ${difference})`);
     const rounds = await takeTurns(setup, model, theirs.prompt);
+    const limits = { ...file, ...context.roofline(context.widest.threads) };
     return {
       model: path,
       parameters: model.info.parameters,
@@ -105,7 +107,7 @@ export async function benchModelPeers(
       rounds: rounds.length,
       about: llama.about,
       difference,
-      rows: [rowOf('prefill', promptTokens, rounds, file, context), rowOf('decode', maxTokens, rounds, file, context)],
+      rows: [rowOf('prefill', promptTokens, rounds, limits), rowOf('decode', maxTokens, rounds, limits)],
       memory: { ours: ours.bytes, llama: theirs.bytes },
       ...context.origin,
     };
@@ -179,16 +181,14 @@ function rowOf(
   phase: ModelPeerRow['phase'],
   tokens: number,
   rounds: readonly Round[],
-  file: FileWeights,
-  context: BenchContext,
+  { decodeBytes, multiplied, fmaGflops, readGBs }: FileWeights & Roofline,
 ): ModelPeerRow {
-  const { fmaGflops, readGBs } = context.roofline(context.widest.threads);
   const times = (name: Contender) => rounds.map((round) => round[name][`${phase}Ms`]);
   const speed = (name: Contender) => (tokens / median(times(name))) * 1000;
   const own = times('ours');
   const ratios = flavours.map((flavour) => median(times(flavour).map((ms, round) => ms / (own[round] as number))));
   const [ours, plain, flash] = [speed('ours'), speed('plain'), speed('flash')];
-  const readShare = (perSecond: number) => (phase === 'decode' ? (file.decodeBytes * perSecond) / 1e9 / readGBs : null);
+  const readShare = (perSecond: number) => (phase === 'decode' ? (decodeBytes * perSecond) / 1e9 / readGBs : null);
   return {
     phase,
     tokens,
@@ -196,7 +196,7 @@ function rowOf(
     plain,
     flash,
     ratio: Math.min(...ratios),
-    peakShare: phase === 'prefill' ? (2 * file.multiplied * ours) / 1e9 / fmaGflops : null,
+    peakShare: phase === 'prefill' ? (2 * multiplied * ours) / 1e9 / fmaGflops : null,
     readShare: readShare(ours),
     peerReadShare: readShare(Math.max(plain, flash)),
   };

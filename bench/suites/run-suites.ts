@@ -8,11 +8,9 @@ import { benchLatency, type LatencyRow } from './latency.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchModelPeers, type ModelPeersReport } from './model-peers.js';
 import { type ModelProfile, profileModel } from './model-profile.js';
+import type { SuiteName } from './suite-names.js';
 import { benchAttention, benchMatmul, benchScaling, type ThroughputRow } from './throughput.js';
 import { recordTimeline, type Timeline } from './timeline.js';
-
-export const suiteNames = ['matmul', 'attention', 'scaling', 'allocations', 'latency', 'model'] as const;
-export type SuiteName = (typeof suiteNames)[number];
 
 export interface SuiteOptions extends BenchOptions {
   /** For matmul, attention and scaling: these shapes instead of the suite's own choice. */

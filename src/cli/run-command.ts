@@ -1,6 +1,6 @@
 // Runs a command: gives it its output and a signal that Ctrl-C, a termination and a closed pipe fire, and turns its
 // errors into a line on stderr and an exit code. Called by each file of commands/.
-import { AbortError, TesseraeError } from '../index.js';
+import { AbortError, TesseraeError } from '../base/errors.js';
 import { Output } from './output.js';
 
 export interface CommandContext {

@@ -1,6 +1,7 @@
 // Loads a model in an engine of its own for the length of one command.
 import { bundledModelPath } from '../base/package-files.js';
-import { Engine, type Model } from '../index.js';
+import type { Engine, Model } from '../index.js';
+import { loadLibrary } from './load-library.js';
 import type { ModelOptions } from './options.js';
 import type { CommandContext } from './run-command.js';
 
@@ -15,7 +16,8 @@ export async function withModel<T>(
   { output, signal }: CommandContext,
   use: (loaded: LoadedModel) => Promise<T>,
 ): Promise<T> {
-  await using engine = await Engine.create({ threads });
+  const library = await loadLibrary();
+  await using engine = await library.Engine.create({ threads });
   const started = performance.now();
   const model = await engine.loadModel(path, { signal, onProgress: output.loading });
   const loadMs = performance.now() - started;

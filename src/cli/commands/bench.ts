@@ -4,27 +4,19 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
+import type { PeerData, ReportData } from '../../../bench/index.js';
 import {
   attentionShapes,
-  formatReport,
   MissingPeerError,
   type ModelShapeName,
   type ModelTypeName,
   matmulShapes,
-  modelFile,
   modelShapeNames,
   modelTypeNames,
-  type PeerData,
-  parsePeers,
-  type ReportData,
-  renderPage,
-  runForPage,
-  runSelection,
-  runSuite,
   type SuiteName,
   suiteNames,
   WrongResultError,
-} from '../../../bench/index.js';
+} from '../../../bench/registration.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
 import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
 
@@ -89,41 +81,48 @@ export function addBench(program: Command): void {
     );
 }
 
+/** Loaded when the command runs, like the library. */
+const loadBenchmarks = () => import('../../../bench/index.js');
+type Benchmarks = Awaited<ReturnType<typeof loadBenchmarks>>;
+
 async function bench(suite: SuiteName | undefined, options: Options, context: CommandContext): Promise<void> {
   checkOptions(suite, options);
-  const { output, signal } = context;
-  const { threads, rounds, shape } = options;
-  const common = { threads, rounds, signal, onProgress: (text: string) => output.progress(text) };
+  const benchmarks = await loadBenchmarks();
   // Files that cannot be read or written fail before anything is measured.
-  const peers = typeof options.peers === 'string' ? await readPeers(options.peers) : undefined;
+  const peers = typeof options.peers === 'string' ? await readPeers(options.peers, benchmarks) : undefined;
   if (options.report !== undefined) await checkWritable(options.report);
-  let measured: Omit<ReportData, 'peers'>;
-  if (suite === undefined && options.report !== undefined) measured = await runForPage(common);
-  else if (suite === undefined) measured = { report: await runSelection(common), timeline: undefined };
-  else {
-    const report = await withModelFile(suite, options, context, (path) => {
-      const { promptTokens, maxTokens } = options;
-      const own = {
-        shapes: shape,
-        peers: options.peers === true,
-        profile: options.profile,
-        model: { path, promptTokens, maxTokens },
-      };
-      return runSuite(suite, { ...common, ...own });
-    });
-    measured = { report, timeline: undefined };
+  const measured = await measure(suite, options, context, benchmarks);
+  if (options.report !== undefined) {
+    await writeFile(options.report, benchmarks.renderPage({ ...measured, peers }, new Date()));
   }
-  const { report } = measured;
-  if (options.report !== undefined) await writeFile(options.report, renderPage({ ...measured, peers }, new Date()));
-  if (options.json === true) await output.writeJson(report);
-  else await output.write(formatReport(report));
+  if (options.json === true) await context.output.writeJson(measured.report);
+  else await context.output.write(benchmarks.formatReport(measured.report));
+}
+
+/** Runs the suite, or without one a selection, or all that the HTML page shows. */
+async function measure(
+  suite: SuiteName | undefined,
+  options: Options,
+  context: CommandContext,
+  benchmarks: Benchmarks,
+): Promise<Omit<ReportData, 'peers'>> {
+  const { threads, rounds, shape: shapes, profile, promptTokens, maxTokens } = options;
+  const { output, signal } = context;
+  const common = { threads, rounds, signal, onProgress: (text: string) => output.progress(text) };
+  if (suite === undefined && options.report !== undefined) return benchmarks.runForPage(common);
+  if (suite === undefined) return { report: await benchmarks.runSelection(common), timeline: undefined };
+  const report = await withModelFile(suite, options, { ...context, ...benchmarks }, (path) => {
+    const model = { path, promptTokens, maxTokens };
+    return benchmarks.runSuite(suite, { ...common, shapes, peers: options.peers === true, profile, model });
+  });
+  return { report, timeline: undefined };
 }
 
 /** Calls `use` with the model to measure: the given file, or for `--shape` a file of random weights, written first. */
 async function withModelFile<T>(
   suite: SuiteName,
   { model, shape, type = 'q8_0', folder: kept }: Options,
-  { output, signal }: CommandContext,
+  { output, signal, modelFile }: CommandContext & Pick<Benchmarks, 'modelFile'>,
   use: (path: string | undefined) => Promise<T>,
 ): Promise<T> {
   const name = suite === 'model' ? (shape?.[0] as ModelShapeName | undefined) : undefined;
@@ -138,7 +137,7 @@ async function withModelFile<T>(
   }
 }
 
-async function readPeers(file: string): Promise<PeerData> {
+async function readPeers(file: string, { parsePeers }: Benchmarks): Promise<PeerData> {
   try {
     return parsePeers(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {

@@ -2,16 +2,12 @@
 // all, and the bundled model continuing a prompt.
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
-import {
-  BenchContext,
-  benchAttention,
-  benchMatmul,
-  type ThroughputRow,
-  WrongResultError,
-} from '../../../bench/index.js';
+import type { ThroughputRow } from '../../../bench/index.js';
+import { WrongResultError } from '../../../bench/registration.js';
 import { formatMs, formatNumber, formatShare, formatSpeedup, formatWorkers } from '../../base/number-text.js';
 import { bundledModelPath } from '../../base/package-files.js';
-import { Engine, type GenerationResult } from '../../index.js';
+import type { GenerationResult } from '../../index.js';
+import { loadLibrary } from '../load-library.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import type { Output } from '../output.js';
 import { type CommandContext, runCommand } from '../run-command.js';
@@ -67,6 +63,7 @@ class DemoOutput {
 
 /** The machine, its peaks, and the throughput of two ops on one worker and on all. */
 async function measure(threads: number | undefined, out: DemoOutput) {
+  const { BenchContext, benchAttention, benchMatmul } = await import('../../../bench/index.js');
   out.progress('starting the workers');
   const { signal, progress } = out;
   await using bench = await BenchContext.open({ threads, everyCount: true, signal, onProgress: progress });
@@ -106,6 +103,7 @@ function rowsText(title: string, rows: readonly ThroughputRow[], out: DemoOutput
 async function write(threads: number | undefined, out: DemoOutput) {
   const { signal } = out;
   out.progress('loading the model');
+  const { Engine } = await loadLibrary();
   await using engine = await Engine.create({ threads });
   const started = performance.now();
   const model = await engine.loadModel(bundledModelPath(), { signal });

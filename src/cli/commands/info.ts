@@ -1,15 +1,8 @@
 // `tesserae info`: describes the machine, and a model file.
 import type { Command } from 'commander';
 import { formatBytes, formatNumber, formatWorkers } from '../../base/number-text.js';
-import {
-  type BlockSizes,
-  describeMachine,
-  Engine,
-  type Machine,
-  type Model,
-  probeRoofline,
-  type Roofline,
-} from '../../index.js';
+import type { BlockSizes, Machine, Model, Roofline } from '../../index.js';
+import { loadLibrary } from '../load-library.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import { type CommandContext, runCommand } from '../run-command.js';
 import { withModel } from '../with-model.js';
@@ -31,6 +24,7 @@ export function addInfo(program: Command): void {
 
 async function info(path: string | undefined, options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
+  const { describeMachine, probeRoofline } = await loadLibrary();
   const machine = await describeMachine();
   const team = await describeTeam(options.threads);
   const counts = [...new Set([1, team.threads])];
@@ -57,6 +51,7 @@ interface TeamInfo {
 }
 
 async function describeTeam(threads: number | undefined): Promise<TeamInfo> {
+  const { Engine } = await loadLibrary();
   await using engine = await Engine.create({ threads });
   const { isa, pool } = engine.stats();
   return { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes, blockSizes: engine.blockSizes };

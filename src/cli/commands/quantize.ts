@@ -1,7 +1,8 @@
 // `tesserae quantize`: writes a GGUF file with quantized weights from one without.
 import { type Command, Option } from 'commander';
 import { formatBytes } from '../../base/number-text.js';
-import { Engine, type QuantizeType } from '../../index.js';
+import type { QuantizeType } from '../../index.js';
+import { loadLibrary } from '../load-library.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import { type CommandContext, runCommand } from '../run-command.js';
 
@@ -35,6 +36,7 @@ async function quantize(
   { type, force, threads, json }: Options,
   { output, signal }: CommandContext,
 ): Promise<void> {
+  const { Engine } = await loadLibrary();
   await using engine = await Engine.create({ threads });
   const started = performance.now();
   const result = await engine.quantizeModel(input, outputPath, {

@@ -91,7 +91,9 @@ function attention(work: AttentionWork): Formulation[] {
   ];
 }
 
-/** com.microsoft's node over q [batch, tokens, width]; k and v like q, or split into heads; causal by attribute or mask. */
+/**
+ * com.microsoft's node over q [batch, tokens, width]; k and v like q, or split into heads; causal by attribute or mask.
+ */
 function multiHeadAttention(
   { batch, heads, tokens, dim, causal }: AttentionWork,
   { isSplit = false, by = 'attribute' }: { readonly isSplit?: boolean; readonly by?: 'attribute' | 'mask' } = {},

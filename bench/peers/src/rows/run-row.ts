@@ -45,7 +45,12 @@ export async function runRow(row: Row, bench: Bench): Promise<RowReport> {
   const others: Participant[] = [];
   try {
     if (row.kind === 'scaling') others.push(inProcess('1 worker', await prepareOurs(bench.single, row.work)));
-    else for (const peer of bench.peers) await addPeer(peer, row, bench, others, notes);
+    else {
+      for (const peer of bench.peers) {
+        const participant = await prepare(peer, row, bench, notes);
+        if (participant !== undefined) others.push(participant);
+      }
+    }
     const all = [inProcess('tesserae', ours), ...others];
     const beside = row.kind === 'neighbour' ? all.map((contender) => besideNeighbour(contender, bench.neighbour)) : [];
     const timings = await interleave([...all, ...beside], bench.pace, row.restMs);
@@ -81,25 +86,21 @@ function inProcess(name: string, { run, out, release }: Ours): Participant {
   return { name, how: '', turn: (options) => timeTurn(run, options), result: async () => out, release };
 }
 
-async function addPeer(
-  peer: PeerProcess,
-  row: Row,
-  bench: Bench,
-  others: Participant[],
-  notes: string[],
-): Promise<void> {
+/** A peer with the work prepared; undefined if it cannot do it, with a note if that is an error. */
+async function prepare(peer: PeerProcess, row: Row, bench: Bench, notes: string[]): Promise<Participant | undefined> {
   try {
     const how = await peer.prepare(row.work);
-    if (how === undefined) return;
-    others.push({
+    if (how === undefined) return undefined;
+    return {
       name: peer.name,
       how,
       turn: (options) => watched(bench, () => peer.turn(options)),
       result: () => peer.result(bench.folder),
       release: () => peer.release(),
-    });
+    };
   } catch (error) {
     notes.push(`${peer.name}: ${error instanceof Error ? error.message : error}`);
+    return undefined;
   }
 }
 
