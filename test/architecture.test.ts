@@ -99,6 +99,15 @@ describe('the tree', () => {
     ).toEqual([]);
   });
 
+  test('has the rooms of the table in docs/ARCHITECTURE.md', () => {
+    const text = readFileSync(join(root, 'docs/ARCHITECTURE.md'), 'utf8');
+    const table = text.split('| room | holds | may import |')[1]?.split('\n\n')[0] ?? '';
+    const rows = [...table.matchAll(/^\| `(\w+)` \|.*\|(.*)\|$/gm)].map(([, room, imports]) => {
+      return [room as string, [...(imports as string).matchAll(/`(\w+)`/g)].map(([, name]) => name as string)] as const;
+    });
+    expect(Object.fromEntries(rows)).toEqual(ROOMS);
+  });
+
   test('has no import of tensors in the text wing', () => {
     for (const room of ['metadata', 'tokenizer', 'sampling', 'constraint', 'generation']) {
       expect(roomsBelow(room, ROOMS)).not.toContain('tensor');
