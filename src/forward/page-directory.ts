@@ -5,7 +5,8 @@ import type { Compute } from '../ops/calls/compute.js';
 import { type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import type { Tensor } from '../tensor/tensor.js';
 
-const mostPages = 2 ** 20;
+/** Numbers of a directory, at most: four million tokens. It is a megabyte, which each loaded model has. */
+const mostPages = 2 ** 17;
 
 export class PageDirectory {
   /** i32 [pages, 2]: low and high half of each address; 0 where there is no page. Internal memory. */
@@ -18,10 +19,12 @@ export class PageDirectory {
     this.tensor = tensor;
   }
 
-  /**
-   * With room for as many pages as fit into the budget, whatever the type of their keys and values. Memory of the
-   * directory that is not used is not resident.
-   */
+  /** How many pages there can be at the same time. */
+  get capacity(): number {
+    return this.tensor.shape[0] as number;
+  }
+
+  /** With room for as many pages as fit into the budget, whatever the type of their keys and values. */
   static forModel(compute: Compute, { layers, kvHeads, headDim, vDim }: PageLayout): PageDirectory {
     // No type takes less than a byte an element.
     const leastBytes = layers * kvHeads * (headDim + vDim) * positionsPerPage;
@@ -35,9 +38,8 @@ export class PageDirectory {
    * @throws TesseraeError ERR_BUDGET when all numbers are in use
    */
   add(address: number): number {
-    const capacity = this.tensor.shape[0] as number;
-    if (this.#free.length === 0 && this.#next === capacity) {
-      throw new TesseraeError('ERR_BUDGET', `a model has no more than ${capacity} pages of keys and values`);
+    if (this.#free.length === 0 && this.#next === this.capacity) {
+      throw new TesseraeError('ERR_BUDGET', `a model has no more than ${this.capacity} pages of keys and values`);
     }
     const number = this.#free.pop() ?? this.#next++;
     this.#write(number, address);

@@ -56,12 +56,13 @@ export class StepPrograms {
   readonly #parts: DecoderParts;
   readonly #layout: PageLayout;
   readonly #mostLogitRows: number;
-  readonly #table: PageTable;
+  readonly #slots: number;
   readonly #arena: SharedArena;
   readonly #forwards = new Map<number, Forward>();
   readonly #heads = new Map<number, Head>();
   readonly #recording = new Map<string, Promise<Program<unknown>>>();
   #tensors: StepTensors | undefined;
+  #table: PageTable | undefined;
   #firstRows: number[] = [];
   #isRunning = false;
   #computeMs = 0;
@@ -69,13 +70,13 @@ export class StepPrograms {
 
   /** @param slots sequences in a step, at most */
   constructor(parts: DecoderParts, layout: PageLayout, slots: number) {
-    const { compute, config, capacity } = parts;
+    const { compute, config } = parts;
     this.#parts = parts;
     this.#layout = layout;
     const rowBytes = config.vocabulary * Float32Array.BYTES_PER_ELEMENT;
     this.#mostLogitRows = Math.max(1, Math.min(mostRows, Math.floor(mostLogitBytes / rowBytes)));
     this.#arena = new SharedArena(compute.pool);
-    this.#table = new PageTable(compute, parts.directory, layout, { slots, capacity });
+    this.#slots = slots;
   }
 
   /**
@@ -171,11 +172,12 @@ export class StepPrograms {
 
   #fill({ ids, rows }: StepInputs, slices: readonly SliceInput[]): void {
     const { data } = ids;
+    const table = this.#pageTable();
     this.#firstRows = [];
     let row = 0;
     for (const [slot, { ids: own, from, count, pages }] of slices.entries()) {
       this.#firstRows.push(row);
-      this.#table.load(slot, pages);
+      table.load(slot, pages);
       for (let index = from; index < from + count; index++, row++) {
         data[row] = own[index] as number;
         rows.place(row, slot, index);
@@ -233,7 +235,8 @@ export class StepPrograms {
     const layout = this.#layout;
     const ids = p.input([count], 'i32');
     const rows = new RowInputs(p, count, attentionCut(config, count, compute.threads));
-    const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(this.#table, layout, layer));
+    const table = this.#pageTable();
+    const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
     const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
     const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
     p.copy(hidden, { out: this.#shared().hidden.slice([0, count]) });
@@ -249,6 +252,13 @@ export class StepPrograms {
     p.copy(logits, { out: allLogits.slice([0, rows]) });
     p.argmax(logits, { out: mostLikely.slice([0, rows]) });
     return undefined;
+  }
+
+  /** Made at first use: a model may be loaded and never asked. */
+  #pageTable(): PageTable {
+    const { compute, directory, capacity } = this.#parts;
+    this.#table ??= new PageTable(compute, directory, this.#layout, { slots: this.#slots, capacity });
+    return this.#table;
   }
 
   #shared(): StepTensors {

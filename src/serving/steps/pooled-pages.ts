@@ -25,13 +25,14 @@ export class PooledPages implements PageSource {
 
   /** All of the budget that the weights leave. */
   get most(): number {
-    const { compute, weights } = this.#parts;
+    const { compute, weights, directory } = this.#parts;
     let weightBytes = 0;
     for (const weight of weights.values()) {
       const { storage } = weight instanceof Tensor ? weight : weight.image;
       if (storage.owner === compute.pool) weightBytes += storage.sizeBytes;
     }
-    return Math.max(0, Math.floor((compute.pool.budgetBytes - weightBytes) / this.#layout.pageBytes));
+    const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.#layout.pageBytes);
+    return Math.max(0, Math.min(fitting, directory.capacity));
   }
 
   rent(): Page | undefined {
