@@ -1,4 +1,4 @@
-// exp and log of doubles with the bits of src/sampling/portable-exp.ts and portable-log.ts: only +, -, ×, ÷ and bit
+// exp and log of doubles with the bits of test/support/sampling/portable-exp.ts and portable-log.ts: only +, -, ×, ÷ and bit
 // operations, in the same order, and no FMA. Included by the kernels of sample.
 #pragma once
 

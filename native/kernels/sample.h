@@ -1,5 +1,5 @@
-// sample: chooses the next token of each row of logits, as src/sampling/sampler.ts defines it, to the bit, and gives log
-// probabilities as src/sampling/logprobs.ts does. Recorded by src/ops/sampling/sample.ts; random numbers are drawn there.
+// sample: chooses the next token of each row of logits, as test/support/sampling/sampler.ts defines it, to the bit, and gives log
+// probabilities as test/support/sampling/logprob-reader.ts does. Recorded by src/ops/sampling/sample.ts; random numbers are drawn there.
 #pragma once
 
 #include <cstdint>

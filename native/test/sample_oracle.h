@@ -1,4 +1,4 @@
-// The oracle of sample's tests: src/sampling/sampler.ts and logprobs.ts in C++, with vectors, sorting and std::function
+// The oracle of sample's tests: test/support/sampling/sampler.ts and logprobs.ts in C++, with vectors, sorting and std::function
 // where those have heaps and typed arrays. No code is shared with the kernels but the layout of a row.
 #pragma once
 

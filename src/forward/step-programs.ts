@@ -1,12 +1,12 @@
-// The programs of a step: rows of many sequences in one run, and the logits of the rows that ask for them in others. One
+// The programs of a step: rows of many sequences in one run, and the tokens that follow the rows that ask for it in others. One
 // program for each bucket of rows, recorded when it is met first and kept; all of them share one set of inputs and outputs.
 // One step at a time. Used by serving/steps/step-runner.ts.
 import { TesseraeError } from '../base/errors.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
+import type { RowOptions, SampledLogprobs, SampleRows, SampleState } from '../ops/sampling/sample-rows.js';
 import type { Program } from '../program/program.js';
 import { SharedArena } from '../program/shared-arena.js';
-import type { DType } from '../tensor/elements/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { attentionCut } from './attention-work.js';
 import type { DecoderParts } from './decoder-programs.js';
@@ -24,9 +24,24 @@ export interface SliceInput {
   readonly pages: readonly Page[];
 }
 
-/** Sees the logits of the last row of a slice, f32 [vocabulary], and which one is the highest. */
-export type VisitLogits = (slice: number, logits: Float32Array, mostLikely: number) => void;
+/** A slice after whose last token one is to be chosen. */
+export interface PickedRow {
+  readonly slice: number;
+  readonly count: number;
+  readonly state: SampleState;
+  readonly options: RowOptions;
+}
 
+export interface SampledToken {
+  readonly id: number;
+  readonly logprobs: SampledLogprobs | undefined;
+}
+
+/** @param token throws TesseraeError ERR_ARGUMENT where the logits allow none: NaN, or nothing above -Infinity */
+export type VisitToken = (slice: number, token: () => SampledToken) => void;
+
+/** Log probabilities of a row, at most: what `logprobs` of a generation allows. */
+const mostAlternatives = 100;
 /** The logits that are computed at once take at most so many bytes, or one row. */
 const mostLogitBytes = 16 << 20;
 
@@ -40,7 +55,7 @@ interface StepInputs {
 }
 
 type Forward = Program<StepInputs>;
-type Head = Program<undefined>;
+type Head = Program<{ readonly rows: number }>;
 
 /** What all programs of a model share. */
 interface StepTensors {
@@ -48,8 +63,8 @@ interface StepTensors {
   readonly hidden: Tensor<'f32'>;
   /** i32 [rows of logits]: which rows of `hidden` they are made of. */
   readonly picked: Tensor<'i32'>;
-  readonly logits: Tensor<'f32'>;
-  readonly mostLikely: Tensor<'i32'>;
+  /** By what a token is chosen from each row of logits, and which. */
+  readonly sampling: SampleRows;
 }
 
 export class StepPrograms {
@@ -103,25 +118,25 @@ export class StepPrograms {
     return this.#shared().hidden.data.subarray(first * dim, (first + count) * dim);
   }
 
-  /** Computes the logits after the last token of some slices of the last run, as many at once as memory allows. */
-  async logits(
-    picked: readonly { readonly slice: number; readonly count: number }[],
-    visit: VisitLogits,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { vocabulary } = this.#parts.config;
+  /** Chooses a token after the last one of some slices of the last run, for as many at once as memory allows. */
+  async sample(picked: readonly PickedRow[], visit: VisitToken, signal?: AbortSignal): Promise<void> {
     for (let from = 0; from < picked.length; from += this.#mostLogitRows) {
       const group = picked.slice(from, from + this.#mostLogitRows);
       const program = await this.#headFor(group.length);
-      const { picked: rows, logits, mostLikely } = this.#shared();
-      rows.data.fill(0);
-      for (const [index, { slice, count }] of group.entries()) {
-        rows.data[index] = (this.#firstRows[slice] as number) + count - 1;
+      const { picked: rows, sampling } = this.#shared();
+      const count = program.tensors.rows;
+      for (let row = 0; row < count; row++) {
+        const { slice, count: tokens, state, options } = group[row] ?? {};
+        if (slice === undefined) sampling.clear(row);
+        else sampling.set(row, state as SampleState, options);
+        rows.data[row] = slice === undefined ? 0 : (this.#firstRows[slice] as number) + (tokens as number) - 1;
       }
       await this.#runTwice(program, signal);
-      for (const [index, { slice }] of group.entries()) {
-        const row = logits.data.subarray(index * vocabulary, (index + 1) * vocabulary);
-        visit(slice, row, mostLikely.data[index] as number);
+      for (const [row, { slice, options }] of group.entries()) {
+        visit(slice, () => {
+          const id = sampling.idOf(row);
+          return { id, logprobs: options.logprobs === undefined ? undefined : sampling.logprobsOf(row) };
+        });
       }
     }
   }
@@ -151,7 +166,8 @@ export class StepPrograms {
     this.#disposed = true;
     while (this.dropProgram());
     if (!this.#isRunning) this.#arena.dispose();
-    if (this.#tensors !== undefined) for (const tensor of Object.values(this.#tensors)) tensor.dispose();
+    this.#tensors?.picked.dispose();
+    this.#tensors?.hidden.dispose();
   }
 
   /** A worker that was lost has been replaced: the program is run once more, from the same inputs. */
@@ -243,15 +259,13 @@ export class StepPrograms {
     return { ids, rows };
   }
 
-  *#recordHead(p: ProgramBuilder, rows: number): Generator<void, undefined> {
+  *#recordHead(p: ProgramBuilder, rows: number): Generator<void, { readonly rows: number }> {
     const { architecture, config, weights } = this.#parts;
-    const { hidden, picked, logits: allLogits, mostLikely } = this.#shared();
+    const { hidden, picked, sampling } = this.#shared();
     const chosen = p.embedding(hidden, picked.slice([0, rows]));
     yield;
-    const logits = architecture.recordLogits(p, config, weights, chosen);
-    p.copy(logits, { out: allLogits.slice([0, rows]) });
-    p.argmax(logits, { out: mostLikely.slice([0, rows]) });
-    return undefined;
+    p.sample(architecture.recordLogits(p, config, weights, chosen), { rows: sampling });
+    return { rows };
   }
 
   /** Made at first use: a model may be loaded and never asked. */
@@ -270,19 +284,13 @@ export class StepPrograms {
   #allocate(): StepTensors {
     const { compute, config } = this.#parts;
     const { pool } = compute;
+    const sizes = { rows: this.#mostLogitRows, vocabulary: config.vocabulary, alternatives: mostAlternatives };
+    const sampling = compute.sampleRows(sizes);
     const made: Tensor[] = [];
-    const make = <D extends DType>(shape: readonly number[], dtype: D): Tensor<D> => {
-      const tensor = pool.zeros(shape, dtype);
-      made.push(tensor);
-      return tensor;
-    };
     try {
-      return {
-        hidden: make([mostRows, config.dim], 'f32'),
-        picked: make([this.#mostLogitRows], 'i32'),
-        logits: make([this.#mostLogitRows, config.vocabulary], 'f32'),
-        mostLikely: make([this.#mostLogitRows], 'i32'),
-      };
+      const picked = pool.zeros([this.#mostLogitRows], 'i32');
+      made.push(picked);
+      return { picked, hidden: pool.zeros([mostRows, config.dim], 'f32'), sampling };
     } catch (error) {
       for (const tensor of made) tensor.dispose();
       throw error;

@@ -2,8 +2,8 @@
 import { TesseraeError } from '../base/errors.js';
 import { checkFlag, checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { checkFormat, type Format } from '../constraint/format.js';
-import { Sampler } from '../sampling/sampler.js';
 import { type SamplingOptions, samplingKeys } from '../sampling/sampling-options.js';
+import { SamplingState } from '../sampling/sampling-state.js';
 import { checkStops } from './prompt.js';
 import { type TurnOptions, turnKeys } from './turn-options.js';
 
@@ -29,7 +29,7 @@ const generateKeys = [...samplingKeys, ...turnKeys, ...ownKeys];
 const defaultMaxTokens = 128;
 const MOST_ALTERNATIVES = 100;
 
-/** Checked options, with the sampler of one generation. */
+/** Checked options, with the state of one generation's sampling. */
 export interface GenerateSettings {
   readonly maxTokens: number;
   readonly ignoreEos: boolean;
@@ -37,7 +37,8 @@ export interface GenerateSettings {
   readonly logprobs: number | undefined;
   readonly format: Format | undefined;
   readonly signal: AbortSignal | undefined;
-  readonly sampler: Sampler;
+  /** The state of its sampling: one generation's own. */
+  readonly sampling: SamplingState;
 }
 
 /**
@@ -57,6 +58,6 @@ export function settingsOf(options: GenerateOptions, op: string, vocabulary: num
     stop: checkStops(options.stop, op),
     logprobs: checkRange(options.logprobs, 'logprobs', op, 0, MOST_ALTERNATIVES),
     signal: options.signal,
-    sampler: new Sampler(options, vocabulary),
+    sampling: new SamplingState(options, vocabulary),
   };
 }

@@ -1,7 +1,8 @@
-// A request to generate, as a state machine: it takes logits, chooses a token, and turns tokens into pieces of text until
+// A request to generate, as a state machine: it takes the tokens that were chosen, and turns them into pieces of text until
 // something ends it. It computes nothing and has no tensors and no sequence. Driven by serving/steps/generation-client.ts.
 import { type Constraint, ConstraintState } from '../constraint/constraint.js';
-import { LogprobReader, type TokenLogprobs } from '../sampling/logprobs.js';
+import { type LogprobNumbers, type TokenLogprobs, withTexts } from '../sampling/logprobs.js';
+import type { SamplingState } from '../sampling/sampling-state.js';
 import type { TokenDecoder, Tokenizer } from '../tokenizer/tokenizer.js';
 import type { GenerateSettings } from './generate-options.js';
 import type { GenerationResult, Piece, StopReason, Timings } from './generation-result.js';
@@ -18,7 +19,7 @@ export interface RequestParts {
 }
 
 /**
- * While {@link ending} is undefined, the driver repeats: {@link prepare}, compute the logits that follow the prompt and
+ * While {@link ending} is undefined, the driver repeats: {@link prepare}, have the token chosen that follows the prompt and
  * the accepted tokens, {@link choose}, {@link accept}. Then it takes the {@link result}.
  */
 export class GenerationRequest {
@@ -30,7 +31,6 @@ export class GenerationRequest {
   readonly #capacity: number;
   readonly #decoder: TokenDecoder;
   readonly #stops: StopMatcher;
-  readonly #logprobReader: LogprobReader | undefined;
   readonly #tokens: number[] = [];
   readonly #logprobs: TokenLogprobs[] = [];
   #allowed: Uint32Array | undefined;
@@ -48,8 +48,7 @@ export class GenerationRequest {
     this.#capacity = capacity;
     this.#decoder = tokenizer.decoder({ continues: true });
     this.#stops = new StopMatcher(settings.stop);
-    this.#logprobReader = settings.logprobs === undefined ? undefined : new LogprobReader(tokenizer, settings.logprobs);
-    for (const id of promptIds) settings.sampler.accept(id);
+    settings.sampling.acceptPrompt(promptIds);
     if (settings.maxTokens === 0) this.#ending = 'maxTokens';
   }
 
@@ -75,14 +74,19 @@ export class GenerationRequest {
     });
   }
 
-  /**
-   * Chooses the next token.
-   * @param logits f32 [vocabulary]
-   * @param mostLikely the token with the highest logit, if the caller has it
-   */
-  choose(logits: Float32Array, mostLikely?: number): void {
-    this.#chosen = this.#settings.sampler.sample(logits, { allowed: this.#allowed, mostLikely });
-    this.#chosenLogprobs = this.#logprobReader?.read(logits, this.#chosen);
+  /** By what the next token is to be chosen: the state of its sampling, and what {@link prepare} has computed. */
+  get sampling(): SamplingState {
+    return this.#settings.sampling;
+  }
+
+  get rowOptions(): { readonly allowed: Uint32Array | undefined; readonly logprobs: number | undefined } {
+    return { allowed: this.#allowed, logprobs: this.#settings.logprobs };
+  }
+
+  /** Takes the token that was chosen, with its log probabilities where they were asked for. */
+  choose(id: number, logprobs?: LogprobNumbers): void {
+    this.#chosen = id;
+    this.#chosenLogprobs = logprobs && withTexts(logprobs, this.#tokenizer);
   }
 
   /**
@@ -106,8 +110,8 @@ export class GenerationRequest {
       stopReason: this.#ending as StopReason,
       ...(found === undefined ? {} : { stopSequence: found }),
       ...(this.#constraint === undefined ? {} : { formatComplete: this.#constraint.isComplete }),
-      seed: this.#settings.sampler.seed,
-      ...(this.#logprobReader === undefined ? {} : { logprobs: this.#logprobs }),
+      seed: this.#settings.sampling.settings.seed,
+      ...(this.#settings.logprobs === undefined ? {} : { logprobs: this.#logprobs }),
       timings,
       tokensPerSecond: {
         prefill: (this.promptIds.length / prefillMs) * 1000,
@@ -129,7 +133,7 @@ export class GenerationRequest {
   #acceptToken(id: number): Piece {
     const stops = this.#stops;
     this.#tokens.push(id);
-    this.#settings.sampler.accept(id);
+    this.#settings.sampling.acceptChosen(id);
     this.#constraint?.accept(id);
     const logprobs = this.#chosenLogprobs;
     if (logprobs !== undefined) this.#logprobs.push(logprobs);

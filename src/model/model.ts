@@ -165,12 +165,12 @@ export class Model {
     checkSignalAndProgress(options, op);
     const { n, onProgress, ...rest } = options;
     const total = checkRange(n, 'n', op, 1, MOST_CONTINUATIONS) ?? 1;
-    const { sampler, signal } = this.#requests.settings(rest, op);
+    const { sampling, signal } = this.#requests.settings(rest, op);
     this.#checkUsable(op);
     const ids = await this.#requests.promptIds(prompt, op, signal);
     const decoder = this.#decoder('session');
     const salt = `completion ${this.#completions++}`;
-    const seeds = Array.from({ length: total }, (_, index) => nthSeed(sampler.seed, index));
+    const seeds = Array.from({ length: total }, (_, index) => nthSeed(sampling.settings.seed, index));
     try {
       return await forEachItem(seeds, { op, lanes: this.#served.lanes, signal, onProgress }, (seed, stop) =>
         this.#item(ids, { ...rest, seed, signal: stop }, op, salt),

@@ -1,6 +1,6 @@
 // A seeded random number generator that gives the same numbers on every machine: xoshiro128** 1.1 (Blackman and Vigna,
 // "Scrambled linear pseudorandom number generators", 2021; public domain), seeded by splitmix32 (the 32-bit variant of
-// Steele, Lea and Flood's SplitMix with MurmurHash3's finalizer). Not for secrets. Called by sampler.ts.
+// Steele, Lea and Flood's SplitMix with MurmurHash3's finalizer). Not for secrets. Called by sampling-state.ts.
 
 /** The largest seed; the smallest is 0. */
 export const MAX_SEED = Number.MAX_SAFE_INTEGER;

@@ -1,5 +1,6 @@
-// The options for choosing a token from logits, and their check. sampler.ts and the kernel `sample` choose. Called by
-// generation/generate-options.ts, sampler.ts, penalties.ts and sampling-state.ts.
+// The options by which a token is chosen from logits, and their check. Chooses nothing: see the kernel
+// `sample`. Called by generation/generate-options.ts
+// and sampling-state.ts.
 import { TesseraeError } from '../base/errors.js';
 import { MAX_SEED } from './random.js';
 

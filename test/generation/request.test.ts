@@ -12,6 +12,8 @@ import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
 import { tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
+import { LogprobReader } from '../support/sampling/logprob-reader.js';
+import { Sampler } from '../support/sampling/sampler.js';
 
 /** Tokens 0 to 255 are the bytes; these follow. */
 const TO = 256;
@@ -44,7 +46,21 @@ async function newRequest(options: GenerateOptions = {}, { promptIds = [1], capa
   const settings = settingsOf({ ...options, format }, 'generate', vocabulary);
   const compiler = new ConstraintCompiler(tokenizer, vocabulary);
   const constraint = format === undefined ? undefined : await compiler.compile(format, undefined);
-  return new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
+  const request = new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
+  choosers.set(request, { sampler: new Sampler(options, vocabulary), logprobs: settings.logprobs });
+  return request;
+}
+
+/** What chooses for a request, as the workers do. */
+const choosers = new WeakMap<GenerationRequest, { sampler: Sampler; logprobs: number | undefined }>();
+
+function choose(request: GenerationRequest, logits: Float32Array): void {
+  const { sampler, logprobs } = choosers.get(request) as { sampler: Sampler; logprobs: number | undefined };
+  const id = sampler.sample(logits, { allowed: request.rowOptions.allowed });
+  if (logprobs === undefined) return request.choose(id);
+  const { logprob, top } = new LogprobReader(tokenizer, logprobs).read(logits, id);
+  const [ids, values] = [top.map((token) => token.id), top.map((token) => token.logprob)];
+  request.choose(id, { logprob, ids: Int32Array.from(ids), logprobs: Float64Array.from(values) });
 }
 
 /** The highest logit for the first of the ids, a lower one for the next, and so on; the lowest for all others. */
@@ -62,7 +78,7 @@ async function drive(request: GenerationRequest, steps: readonly Float32Array[])
   for (const [at, logits] of steps.entries()) {
     expect(request.ending, `before step ${at}`).toBeUndefined();
     await request.prepare();
-    request.choose(logits);
+    choose(request, logits);
     const piece = request.accept();
     if (piece !== undefined) pieces.push(piece);
   }
@@ -306,10 +322,10 @@ describe('a constraint', () => {
     expect(whole).toMatchObject({ text: 'ab', stopReason, formatComplete: true });
   });
 
-  test('counts before the most likely token that the caller found', async () => {
+  test('counts before the most likely token', async () => {
     const request = await newRequest({}, { format: { regex: 'ab' } });
     await request.prepare();
-    request.choose(logitsFor(0x62, 0x61), 0x62);
+    choose(request, logitsFor(0x62, 0x61));
     expect(request.chosen).toBe(0x61);
   });
 
@@ -342,14 +358,14 @@ test('the text continues the prompt: the space of its first token is kept', asyn
   const settings = settingsOf({ maxTokens: 1 }, 'generate', 4);
   const given = { tokenizer: spaced, promptIds: [3], settings, constraint: undefined, capacity: 9 };
   const request = new GenerationRequest(given);
-  request.choose(logitsFor(3).subarray(0, 4));
+  request.choose(3);
   expect(request.accept()).toEqual({ id: 3, text: ' a' });
 });
 
 describe('sampling', () => {
-  test('takes the most likely token that the caller found', async () => {
+  test('takes the token that was chosen', async () => {
     const request = await newRequest();
-    request.choose(logitsFor(0x61, 0x62), 0x61);
+    request.choose(0x61);
     expect(request.chosen).toBe(0x61);
     expect(request.accept()).toEqual({ id: 0x61, text: 'a' });
   });

@@ -1,9 +1,9 @@
 // Bias and penalties against a naive oracle, and their effect on greedy and sampled choices.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Penalties } from '../../src/sampling/penalties.js';
-import { Sampler } from '../../src/sampling/sampler.js';
 import type { PenaltyOptions } from '../../src/sampling/sampling-options.js';
+import { Penalties } from '../support/sampling/penalties.js';
+import { Sampler } from '../support/sampling/sampler.js';
 
 function naive(logits: readonly number[], history: readonly number[], options: PenaltyOptions): Float32Array {
   const { repetitionPenalty = 1, repetitionWindow = 64, presencePenalty = 0, frequencyPenalty = 0 } = options;

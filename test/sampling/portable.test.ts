@@ -1,8 +1,8 @@
 // The portable functions have the same bits here and in the kernels: sums over the bits of millions of results are the same
 // numbers as in native/test/sample_test.cpp.
 import { expect, test } from 'vitest';
-import { portableExp } from '../../src/sampling/portable-exp.js';
-import { portableLog } from '../../src/sampling/portable-log.js';
+import { portableExp } from '../support/sampling/portable-exp.js';
+import { portableLog } from '../support/sampling/portable-log.js';
 
 const bits = new DataView(new ArrayBuffer(8));
 

@@ -1,11 +1,11 @@
 // The sampler against naive oracles: which tokens can be chosen, and how often; a seed determines all choices.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { portableExp } from '../../src/sampling/portable-exp.js';
-import { portableLog } from '../../src/sampling/portable-log.js';
 import { RandomSource } from '../../src/sampling/random.js';
-import { Sampler } from '../../src/sampling/sampler.js';
 import type { SamplingOptions } from '../../src/sampling/sampling-options.js';
+import { portableExp } from '../support/sampling/portable-exp.js';
+import { portableLog } from '../support/sampling/portable-log.js';
+import { Sampler } from '../support/sampling/sampler.js';
 
 /** Oracle: the tokens that may be chosen, with their probabilities, found by sorting all of them. */
 function naiveDistribution(logits: ArrayLike<number>, options: SamplingOptions) {

@@ -109,10 +109,11 @@ export class Compute {
     return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
   }
 
-  /** Makes the parameters and results of `sample` ops; the caller disposes them. @throws TesseraeError ERR_BUDGET */
+  /** Makes the parameters and results of `sample` ops. */
   sampleRows(sizes: SampleRowsSizes): SampleRows {
     this.checkOpen('sample');
-    return new SampleRows(this.pool, (array) => this.#addon.addressOf(array), sizes);
+    const addressOf = (array: ArrayBufferView) => this.#addon.addressOf(array);
+    return new SampleRows({ privateTensor: (shape) => this.privateTensor(shape), addressOf }, sizes);
   }
 
   /** Records a program before it returns. If recording fails, nothing is kept. */

@@ -3,7 +3,6 @@
 import { TesseraeError } from '../../base/errors.js';
 import type { Storage } from '../../tensor/memory/storage.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { TensorPool } from '../../tensor/tensor-pool.js';
 
 /** The checked sampling options of a request, as in src/sampling/sampling-options.ts. */
 export interface SampleSettings {
@@ -53,6 +52,14 @@ export interface SampleRowsSizes {
   readonly alternatives: number;
 }
 
+/** Memory that no tensor of a user reaches; implemented by Compute. */
+export interface PrivateMemory {
+  /** Zeros, i32. */
+  privateTensor(shape: readonly number[]): Tensor<'i32'>;
+  /** The absolute address of the first byte of an array in shared memory. */
+  addressOf(array: ArrayBufferView): number;
+}
+
 /** The struct SampleRow: doubles, then addresses, then 32-bit integers. The offsets are in 32-bit words. */
 const rowBytes = 128;
 const addressesAt = 16;
@@ -86,16 +93,15 @@ export class SampleRows {
 
   /**
    * At first, no row is sampled.
-   * @param addressOf gives the absolute address of an array's first byte
-   * @throws TesseraeError ERR_BUDGET
+   * The rows hold addresses: they are in memory that no tensor of a user reaches, which is not part of the pool.
    */
-  constructor(pool: TensorPool, addressOf: (array: ArrayBufferView) => number, sizes: SampleRowsSizes) {
+  constructor(memory: PrivateMemory, sizes: SampleRowsSizes) {
     this.sizes = sizes;
-    this.#addressOf = addressOf;
+    this.#addressOf = (array) => memory.addressOf(array);
     const needed = resultBytes + sizes.alternatives * alternativeBytes;
     this.#resultBytes = Math.ceil(needed / cacheLineBytes) * cacheLineBytes;
-    const words = pool.zeros([sizes.rows, rowBytes / 4], 'i32');
-    this.results = pool.zeros([sizes.rows, this.#resultBytes / 4], 'i32');
+    const words = memory.privateTensor([sizes.rows, rowBytes / 4]);
+    this.results = memory.privateTensor([sizes.rows, this.#resultBytes / 4]);
     this.#storage = new RowStorage(words, sizes.rows);
     this.parameters = new Tensor({ dtype: 'i32', shape: words.shape, storage: this.#storage });
     this.#integers = words.data;
@@ -186,11 +192,6 @@ export class SampleRows {
     return { logprob: doubles[at + 1] as number, ids, logprobs };
   }
 
-  dispose(): void {
-    this.parameters.dispose();
-    this.results.dispose();
-  }
-
   #failure(row: number, status: number, id: number): string {
     if (status === UNUSED) return `row ${row} was not sampled`;
     if (status === NOTHING) return `none of ${this.sizes.vocabulary} logits is above -Infinity`;
@@ -273,9 +274,5 @@ class RowStorage implements Storage {
   unpin(): void {
     this.#words.storage.unpin();
     this.#pins -= 1;
-  }
-
-  release(): void {
-    this.#words.dispose();
   }
 }

@@ -1,8 +1,9 @@
-// Drives a request to generate in the steps of its model: chooses from the logits, streams the pieces, and tells the stream
+// Drives a request to generate in the steps of its model: says by what tokens are chosen, streams the pieces, and tells the stream
 // how it ended. Made by ServedDecoder.
 import type { GenerationStream } from '../../generation/generation.js';
 import type { GenerationRequest } from '../../generation/request.js';
-import type { StepClient } from './step-loop.js';
+import type { SampledLogprobs } from '../../ops/sampling/sample-rows.js';
+import type { RowSampling, StepClient } from './step-loop.js';
 
 export interface GenerationClientParts {
   readonly request: GenerationRequest;
@@ -27,9 +28,14 @@ export class GenerationClient implements StepClient {
     this.#begunAt ??= performance.now();
   }
 
-  choose(logits: Float32Array, mostLikely: number): number | undefined {
+  sampled(): RowSampling {
+    const { sampling, rowOptions } = this.#parts.request;
+    return { state: sampling, options: rowOptions };
+  }
+
+  choose(id: number, logprobs: SampledLogprobs | undefined): number | undefined {
     const { request, stream } = this.#parts;
-    request.choose(logits, mostLikely);
+    request.choose(id, logprobs);
     this.#firstAt ??= performance.now();
     // With `maxTokens: 0` it ended before it began.
     if (request.ending !== undefined) return undefined;

@@ -2,6 +2,8 @@
 // request what it waits for. The one place where the scheduler meets time and programs. Used by ServedDecoder.
 import { TesseraeError } from '../../base/errors.js';
 import { TimeSlice } from '../../base/time-slice.js';
+import type { SampledToken } from '../../forward/step-programs.js';
+import type { RowOptions, SampledLogprobs, SampleState } from '../../ops/sampling/sample-rows.js';
 import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
 import type { Scheduler } from '../scheduling/scheduler.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
@@ -10,8 +12,10 @@ import type { Account, Turns } from './turns.js';
 
 /** What the owner of a request does in its steps. Whatever it throws fails its own request. */
 export interface StepClient {
-  /** Chooses the token after the request's last one; undefined when the request is complete. */
-  choose?(logits: Float32Array, mostLikely: number): number | undefined;
+  /** By what the token after the request's last one is to be chosen. */
+  sampled?(): RowSampling;
+  /** Takes the token that was chosen: the one to compute next, or undefined when the request is complete. */
+  choose?(id: number, logprobs: SampledLogprobs | undefined): number | undefined;
   /** Something that the next choice needs, computed between steps; the request takes no part in steps meanwhile. */
   prepare?(): Promise<void> | undefined;
   /** Hidden states of the slice's tokens, f32 [count, dim], to be read at once; true when the request is complete. */
@@ -21,6 +25,15 @@ export interface StepClient {
   /** Called once, at the end: without an error when the request was complete. */
   end(error?: unknown): void;
 }
+
+/** By what a token is chosen. */
+export interface RowSampling {
+  readonly state: SampleState;
+  readonly options: RowOptions;
+}
+
+/** @param token throws where the logits allow none */
+export type VisitSampled = (slice: StepSlice, token: () => SampledToken) => void;
 
 /** Computes plans: writes keys and values, and gives what the slices ask for. */
 export interface StepRunner {
@@ -33,8 +46,12 @@ export interface StepRunner {
 
 /** Valid until the next run. */
 export interface StepOutput {
-  /** Calls `visit` with the logits of each slice that reaches the end of its request, f32 [vocabulary]. */
-  logits(visit: (slice: StepSlice, logits: Float32Array, mostLikely: number) => void): Promise<void>;
+  /**
+   * Chooses a token for each slice that reaches the end of its request.
+   * @param set says by what; a slice for which it gives nothing is left out
+   * @param visit gets what was chosen, to be read at once
+   */
+  sample(set: (slice: StepSlice) => RowSampling | undefined, visit: VisitSampled): Promise<void>;
   /** The hidden states of a slice, f32 [count, dim]. */
   hidden(index: number): Float32Array;
   /** How long its programs have run so far. */
@@ -201,11 +218,13 @@ export class StepLoop {
         if (client.visitHidden?.(output.hidden(index), slice) === true) this.#end(request);
       });
     }
-    await output.logits(({ request }, logits, mostLikely) => {
+    const set = ({ request }: StepSlice): RowSampling | undefined => this.#clients.get(request)?.sampled?.();
+    await output.sample(set, ({ request }, token) => {
       const client = this.#clients.get(request);
-      if (client === undefined || request.output !== 'sample') return;
+      if (client === undefined) return;
       this.#guard(request, () => {
-        const next = client.choose?.(logits, mostLikely);
+        const { id, logprobs } = token();
+        const next = client.choose?.(id, logprobs);
         if (next === undefined) this.#end(request);
         else {
           this.#scheduler.accept(request, next);

@@ -1,6 +1,6 @@
 // Computes the scheduler's plans by the programs of a step. Used by the step loop.
 import type { Page } from '../../forward/page-table.js';
-import type { StepPrograms, VisitLogits } from '../../forward/step-programs.js';
+import type { PickedRow, StepPrograms, VisitToken } from '../../forward/step-programs.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
 import type { StepOutput, StepRunner } from './step-loop.js';
 
@@ -20,14 +20,16 @@ export class ProgramRunner implements StepRunner {
     return {
       computeMs: () => programs.computeMs,
       hidden: (index) => programs.hidden(index, (slices[index] as StepSlice).count),
-      logits: async (visit) => {
-        const picked: { slice: number; count: number }[] = [];
-        for (const [slice, { request, count, reachesEnd }] of slices.entries()) {
-          if (reachesEnd && request.output === 'sample' && request.state === 'running') picked.push({ slice, count });
+      sample: async (set, visit) => {
+        const picked: PickedRow[] = [];
+        for (const [index, slice] of slices.entries()) {
+          const { request, count, reachesEnd } = slice;
+          if (!reachesEnd || request.output !== 'sample' || request.state !== 'running') continue;
+          const sampling = set(slice);
+          if (sampling !== undefined) picked.push({ slice: index, count, ...sampling });
         }
-        const visitSlice: VisitLogits = (slice, logits, mostLikely) =>
-          visit(slices[slice] as StepSlice, logits, mostLikely);
-        await programs.logits(picked, visitSlice, signal);
+        const visitSlice: VisitToken = (index, token) => visit(slices[index] as StepSlice, token);
+        await programs.sample(picked, visitSlice, signal);
       },
     };
   }

@@ -3,18 +3,17 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../src/engine.js';
 import { loadAddon } from '../../../src/native/load.js';
-import { SampleRows, type SampleRowsSizes } from '../../../src/ops/sampling/sample-rows.js';
-import { LogprobReader } from '../../../src/sampling/logprobs.js';
+import { type PrivateMemory, SampleRows, type SampleRowsSizes } from '../../../src/ops/sampling/sample-rows.js';
 import { RandomSource } from '../../../src/sampling/random.js';
-import { Sampler } from '../../../src/sampling/sampler.js';
 import type { SamplingOptions } from '../../../src/sampling/sampling-options.js';
 import { SamplingState } from '../../../src/sampling/sampling-state.js';
-import type { TensorPool } from '../../../src/tensor/tensor-pool.js';
 import type { TensorScope } from '../../../src/tensor/tensor-scope.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
 import { expectRejection } from '../../support/rejections.js';
 import { isas, sharedEngines } from '../../support/running/engines.js';
+import { LogprobReader } from '../../support/sampling/logprob-reader.js';
 import { type LogitKind, logitKinds, SampleCases } from '../../support/sampling/sample-cases.js';
+import { Sampler } from '../../support/sampling/sampler.js';
 import { collectGarbage } from '../../tensor/support.js';
 
 const engines = sharedEngines();
@@ -22,8 +21,11 @@ const addon = loadAddon();
 const wordless = { decode: () => '' } as unknown as Tokenizer;
 
 function sampleRows(scope: TensorScope, sizes: SampleRowsSizes): SampleRows {
-  const pool = { zeros: (shape: number[]) => scope.tensor(shape, 'i32') } as unknown as TensorPool;
-  return new SampleRows(pool, (array) => addon.addressOf(array), sizes);
+  const memory: PrivateMemory = {
+    privateTensor: (shape) => scope.tensor(shape, 'i32'),
+    addressOf: (array) => addon.addressOf(array as Uint8Array),
+  };
+  return new SampleRows(memory, sizes);
 }
 
 function recordSampling(engine: Engine, rows: SampleRows) {

@@ -1,12 +1,12 @@
-// Chooses the next token from logits: the most likely one, or by seeded sampling. It has no model and no text. Each
-// generation has its own sampler; called by generation/request.ts.
-import { TesseraeError } from '../base/errors.js';
+// Chooses the next token from logits: the most likely one, or by seeded sampling. The oracle of the kernel `sample`, which
+// gives the same tokens from the same random numbers, to the bit.
+import { TesseraeError } from '../../../src/base/errors.js';
+import { RandomSource } from '../../../src/sampling/random.js';
+import { checkSampling, type SamplingOptions } from '../../../src/sampling/sampling-options.js';
 import { CandidateHeap } from './candidate-heap.js';
 import { Penalties } from './penalties.js';
 import { portableExp } from './portable-exp.js';
 import { portableLog } from './portable-log.js';
-import { RandomSource } from './random.js';
-import { checkSampling, type SamplingOptions } from './sampling-options.js';
 import { TopSelection } from './top-selection.js';
 
 export interface SampleOptions {

@@ -1,6 +1,6 @@
 // Changes logits before a token is chosen: adds the caller's bias, and applies penalties to recent tokens. Called by
 // sampler.ts; each sampler owns one instance.
-import { checkPenalties, type PenaltyOptions, usesWindow } from './sampling-options.js';
+import { checkPenalties, type PenaltyOptions, usesWindow } from '../../../src/sampling/sampling-options.js';
 
 export class Penalties {
   /** Whether {@link apply} changes logits at all. */
