@@ -10,10 +10,10 @@ import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
-import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
-import { tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
 import { LogprobReader } from '../support/sampling/logprob-reader.js';
 import { Sampler } from '../support/sampling/sampler.js';
+import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+import { tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
 
 /** Tokens 0 to 255 are the bytes; these follow. */
 const TO = 256;
@@ -47,15 +47,26 @@ async function newRequest(options: GenerateOptions = {}, { promptIds = [1], capa
   const compiler = new ConstraintCompiler(tokenizer, vocabulary);
   const constraint = format === undefined ? undefined : await compiler.compile(format, undefined);
   const request = new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
-  choosers.set(request, { sampler: new Sampler(options, vocabulary), logprobs: settings.logprobs });
+  const sampler = new Sampler({ ...options, seed: settings.sampling.settings.seed }, vocabulary);
+  for (const id of promptIds) sampler.accept(id);
+  choosers.set(request, { sampler, logprobs: settings.logprobs, seen: 0 });
   return request;
 }
 
+interface Chooser {
+  readonly sampler: Sampler;
+  readonly logprobs: number | undefined;
+  /** Tokens of the request that the sampler has taken note of. */
+  seen: number;
+}
+
 /** What chooses for a request, as the workers do. */
-const choosers = new WeakMap<GenerationRequest, { sampler: Sampler; logprobs: number | undefined }>();
+const choosers = new WeakMap<GenerationRequest, Chooser>();
 
 function choose(request: GenerationRequest, logits: Float32Array): void {
-  const { sampler, logprobs } = choosers.get(request) as { sampler: Sampler; logprobs: number | undefined };
+  const chooser = choosers.get(request) as Chooser;
+  const { sampler, logprobs } = chooser;
+  while (chooser.seen < request.tokens.length) sampler.accept(request.tokens[chooser.seen++] as number);
   const id = sampler.sample(logits, { allowed: request.rowOptions.allowed });
   if (logprobs === undefined) return request.choose(id);
   const { logprob, top } = new LogprobReader(tokenizer, logprobs).read(logits, id);
