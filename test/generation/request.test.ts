@@ -68,7 +68,10 @@ function choose(request: GenerationRequest, logits: Float32Array): void {
   const { sampler, logprobs } = chooser;
   while (chooser.seen < request.tokens.length) sampler.accept(request.tokens[chooser.seen++] as number);
   const id = sampler.sample(logits, { allowed: request.rowOptions.allowed });
-  if (logprobs === undefined) return request.choose(id);
+  if (logprobs === undefined) {
+    request.choose(id);
+    return;
+  }
   const { logprob, top } = new LogprobReader(tokenizer, logprobs).read(logits, id);
   const [ids, values] = [top.map((token) => token.id), top.map((token) => token.logprob)];
   request.choose(id, { logprob, ids: Int32Array.from(ids), logprobs: Float64Array.from(values) });
