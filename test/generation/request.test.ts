@@ -10,10 +10,12 @@ import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
-import { LogprobReader } from '../support/sampling/logprob-reader.js';
-import { Sampler } from '../support/sampling/sampler.js';
+import { RequestChooser } from '../support/sampling/request-chooser.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
 import { tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
+
+const choosers = new WeakMap<GenerationRequest, RequestChooser>();
+const choose = (request: GenerationRequest, logits: Float32Array) => choosers.get(request)?.choose(logits);
 
 /** Tokens 0 to 255 are the bytes; these follow. */
 const TO = 256;
@@ -47,34 +49,8 @@ async function newRequest(options: GenerateOptions = {}, { promptIds = [1], capa
   const compiler = new ConstraintCompiler(tokenizer, vocabulary);
   const constraint = format === undefined ? undefined : await compiler.compile(format, undefined);
   const request = new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
-  const sampler = new Sampler({ ...options, seed: settings.sampling.settings.seed }, vocabulary);
-  for (const id of promptIds) sampler.accept(id);
-  choosers.set(request, { sampler, logprobs: settings.logprobs, seen: 0 });
+  choosers.set(request, new RequestChooser(request, settings.sampling.settings, vocabulary, tokenizer));
   return request;
-}
-
-interface Chooser {
-  readonly sampler: Sampler;
-  readonly logprobs: number | undefined;
-  /** Tokens of the request that the sampler has taken note of. */
-  seen: number;
-}
-
-/** What chooses for a request, as the workers do. */
-const choosers = new WeakMap<GenerationRequest, Chooser>();
-
-function choose(request: GenerationRequest, logits: Float32Array): void {
-  const chooser = choosers.get(request) as Chooser;
-  const { sampler, logprobs } = chooser;
-  while (chooser.seen < request.tokens.length) sampler.accept(request.tokens[chooser.seen++] as number);
-  const id = sampler.sample(logits, { allowed: request.rowOptions.allowed });
-  if (logprobs === undefined) {
-    request.choose(id);
-    return;
-  }
-  const { logprob, top } = new LogprobReader(tokenizer, logprobs).read(logits, id);
-  const [ids, values] = [top.map((token) => token.id), top.map((token) => token.logprob)];
-  request.choose(id, { logprob, ids: Int32Array.from(ids), logprobs: Float64Array.from(values) });
 }
 
 /** The highest logit for the first of the ids, a lower one for the next, and so on; the lowest for all others. */
