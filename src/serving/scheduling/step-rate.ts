@@ -14,6 +14,9 @@ const rowsThatDouble = 32;
 /** No step is expected to grow by less than this share of its time a row: measurements are noisy. */
 const leastSlope = 1 / 4;
 
+/** A step may take so many times as long as one of a single row, however long that is. */
+const leastRowTimes = 4;
+
 export class StepRate {
   /** By bucket; undefined where none was measured. */
   readonly #ms: (number | undefined)[] = rowBuckets.map(() => undefined);
@@ -26,11 +29,11 @@ export class StepRate {
   }
 
   /**
-   * The largest bucket whose step is expected to end within so long. Where a single row takes nearly as long, twice its time
+   * The largest bucket whose step is expected to end within so long. Where a single row takes nearly as long, four times its time
    * counts: cutting finer than that would only read the weights more often.
    */
   rowsWithin(ms: number): number {
-    const enough = Math.max(ms, 2 * (this.expectedMs(1) ?? 0));
+    const enough = Math.max(ms, leastRowTimes * (this.expectedMs(1) ?? 0));
     for (let index = rowBuckets.length - 1; index > 0; index--) {
       if (this.#expected(index) <= enough) return rowBuckets[index] as number;
     }
