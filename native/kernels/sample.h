@@ -1,5 +1,6 @@
-// sample: chooses the next token of each row of logits, as test/support/sampling/sampler.ts defines it, to the bit, and gives log
-// probabilities as test/support/sampling/logprob-reader.ts does. Recorded by src/ops/sampling/sample.ts; random numbers are drawn there.
+// sample: chooses the next token of each row of logits, with the bits of test/support/sampling/sampler.ts, and computes log
+// probabilities with those of test/support/sampling/logprob-reader.ts. Recorded by src/ops/sampling/sample.ts. Random
+// numbers are drawn by the coordinator.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +63,8 @@ struct SampleResult {
   SampleStatus status;
   int32_t id;
   double logprob;  // of the chosen token, if log probabilities are asked for
-  int64_t alternatives;
+  int32_t alternatives;
+  int32_t is_declined;  // whether a faster way gave up, and the one of the reference has chosen
 };
 
 // A tile is one row. Rows whose numbers point outside of the vocabulary or of the results end their tile with
@@ -84,5 +86,6 @@ constexpr int64_t kSampleScratchBytes = 8192;
 
 KernelStatus sample_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 KernelStatus sample_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
+KernelStatus sample_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -19,6 +19,8 @@ struct Candidate {
 // The order of CandidateHeap and TopSelection.
 struct Likelier {
   bool operator()(Candidate a, Candidate b) const { return a.value > b.value || (a.value == b.value && a.id < b.id); }
+  // What comes before `last` has at least this value.
+  static float least_before(Candidate last) { return last.value; }
 };
 
 // The nearest to the expected surprise first; of equally near ones the one that came first in the order before.
@@ -37,6 +39,7 @@ struct MoreTypical {
     if (left != right) return left > right;
     return ranked ? Likelier{}(a, b) : a.id < b.id;
   }
+  static float least_before(Candidate) { return -INFINITY; }
 };
 
 struct CandidateMemory {
@@ -44,45 +47,52 @@ struct CandidateMemory {
   int64_t size;
 };
 
-// Calls visit(candidate) for what source(take) gives to take(candidate), in the order of `before`, until it returns false
-// or `most` are visited. What the memory does not hold is taken from the source again.
+// Calls visit(candidate) for what source(least, take) gives to take(candidate), in the order of `before`, until it returns
+// false or `most` are visited. The source may leave out what is below `least` at that time. What the memory does not hold is
+// taken from the source again.
 template <typename Before, typename Source, typename Visit>
 void each_in_order(Before before, CandidateMemory memory, int64_t most, Source source, Visit visit) {
-  const int64_t size = std::min(memory.size, most);
+  const int64_t capacity = std::min(memory.size, std::max(2 * most, int64_t{64}));
+  const int64_t kept = std::min(most, capacity / 2);
   Candidate* const batch = memory.data;
   Candidate last = {};
   for (int64_t visited = 0; visited < most;) {
-    // The first `size` of those behind `last`; when there are more, as a heap with the one that comes last at its root.
+    // Those behind `last`. When the memory is full, the first ones stay.
     int64_t count = 0;
-    source([&](Candidate candidate) {
+    bool is_pruned = false;
+    float least = -INFINITY;
+    source(least, [&](Candidate candidate) {
       if (visited > 0 && !before(last, candidate)) return;
-      if (count < size) {
-        batch[count++] = candidate;
-        if (count == size) std::make_heap(batch, batch + size, before);
-      } else if (before(candidate, batch[0])) {
-        std::pop_heap(batch, batch + size, before);
-        batch[size - 1] = candidate;
-        std::push_heap(batch, batch + size, before);
+      if (is_pruned && !before(candidate, batch[kept - 1])) return;
+      if (count == capacity) {
+        std::nth_element(batch, batch + kept - 1, batch + count, before);
+        count = kept;
+        is_pruned = true;
+        least = Before::least_before(batch[kept - 1]);
+        if (!before(candidate, batch[kept - 1])) return;
       }
+      batch[count++] = candidate;
     });
     std::sort(batch, batch + count, before);
+    if (is_pruned) count = kept;
     for (int64_t i = 0; i < count && visited < most; ++i, ++visited) {
       if (!visit(batch[i])) return;
     }
-    if (count < size) return;
-    last = batch[size - 1];
+    if (!is_pruned) return;
+    last = batch[count - 1];
   }
 }
 
+template <typename Way>
 class Candidates {
   // For each_in_order: all candidates, in any order.
   auto source() const {
-    return [this](auto take) {
+    return [this](const float& least, auto take) {
       if (is_listed_) {
-        for (int64_t i = 0; i < count_; ++i) take(list_.data[i]);
+        for (int64_t i = 0; i < count_; ++i) take(memory_.data[i]);
         return;
       }
-      values_.each(buffer_, [&](float value, int32_t id) {
+      values_.each(buffer_, least, [&](float value, int32_t id) {
         if (passes({value, id})) take(Candidate{value, id});
         return true;
       });
@@ -90,23 +100,18 @@ class Candidates {
   }
 
  public:
-  // Half of the memory is for the list, half for sorting.
-  Candidates(const RowValues& values, float* buffer, CandidateMemory memory)
-      : values_(values),
-        buffer_(buffer),
-        list_{memory.data, memory.size / 2},
-        sorting_{memory.data + memory.size / 2, memory.size - memory.size / 2},
-        count_(values.count()) {}
+  Candidates(const RowValues<Way>& values, float* buffer, CandidateMemory memory)
+      : values_(values), buffer_(buffer), memory_(memory), count_(values.count()) {}
 
   // Calls visit(candidate) for each in order, until it returns false.
   template <typename Visit>
   void each(Visit visit) const {
     if (is_listed_) {
       for (int64_t i = 0; i < count_; ++i) {
-        if (!visit(list_.data[i])) return;
+        if (!visit(memory_.data[i])) return;
       }
     } else if (is_ranked_) {
-      each_in_order(Likelier{}, list_, count_, source(), visit);
+      each_in_order(Likelier{}, front_half(), count_, source(), visit);
     } else {
       values_.each(buffer_, [&](float value, int32_t id) {
         const Candidate candidate = {value, id};
@@ -115,10 +120,17 @@ class Candidates {
     }
   }
 
+  // Begins with `count` candidates that are at the front of the memory, in order.
+  void take_list(int64_t count, bool is_ranked) {
+    is_listed_ = true;
+    is_ranked_ = is_ranked;
+    count_ = count;
+  }
+
   void keep_top(int64_t most) {
-    is_ranked_ = true;
     count_ = most;
-    if (list_the_likeliest()) return;
+    rank();
+    if (is_listed_) return;
     Candidate last = {};
     each([&](Candidate candidate) {
       last = candidate;
@@ -139,7 +151,8 @@ class Candidates {
     more_typical_ = {all.highest, expected, is_ranked_};
     const double bound = all.total * typical_p;
     Taking taking = {all, bound};
-    each_in_order(more_typical_, sorting_, count_, source(), [&](Candidate candidate) { return taking.take(candidate); });
+    const auto take = [&](Candidate candidate) { return taking.take(candidate); };
+    each_in_order(more_typical_, behind_the_list(), count_, source(), take);
     least_typical_ = taking.last;
     has_least_typical_ = true;
     keep_passing(taking.count);
@@ -148,14 +161,11 @@ class Candidates {
   void keep_nucleus(double top_p) {
     const Sum all = weigh(1);
     const double bound = all.total * top_p;
-    if (is_listed_ && !is_ranked_) std::sort(list_.data, list_.data + count_, Likelier{});
+    if (!is_ranked_) rank();
     Taking taking = {all, bound};
-    const auto take = [&](Candidate candidate) { return taking.take(candidate); };
-    if (is_listed_ || is_ranked_) each(take);
-    else each_in_order(Likelier{}, sorting_, count_, source(), take);
+    each([&](Candidate candidate) { return taking.take(candidate); });
     least_likely_ = taking.last;
     has_least_likely_ = true;
-    is_ranked_ = true;
     keep_passing(taking.count);
   }
 
@@ -237,36 +247,46 @@ class Candidates {
   void keep_passing(int64_t count) {
     if (is_listed_) {
       const auto fails = [&](Candidate candidate) { return !passes(candidate); };
-      std::remove_if(list_.data, list_.data + count_, fails);
+      std::remove_if(memory_.data, memory_.data + count_, fails);
       count_ = count;
       return;
     }
     count_ = count;
     if (is_ranked_) {
-      list_the_likeliest();
-    } else if (count_ <= list_.size) {
+      rank();
+    } else if (count_ <= most_listed()) {
       int64_t listed = 0;
       each([&](Candidate candidate) {
-        list_.data[listed++] = candidate;
+        memory_.data[listed++] = candidate;
         return true;
       });
       is_listed_ = true;
     }
   }
 
-  // Lists the `count_` likeliest in their order, if they fit.
-  bool list_the_likeliest() {
-    if (count_ > list_.size) return false;
-    int64_t listed = 0;
-    each_in_order(Likelier{}, list_, count_, source(), [&](Candidate) { return ++listed < count_; });
-    is_listed_ = true;
-    return true;
+  // Puts the `count_` likeliest in their order, and lists them if one batch has them all.
+  void rank() {
+    is_ranked_ = true;
+    if (is_listed_) {
+      std::sort(memory_.data, memory_.data + count_, Likelier{});
+    } else if (count_ <= most_listed() && (2 * count_ <= memory_.size || values_.count() <= memory_.size)) {
+      int64_t listed = 0;
+      each_in_order(Likelier{}, memory_, count_, source(), [&](Candidate) { return ++listed < count_; });
+      is_listed_ = true;
+    }
   }
 
-  const RowValues& values_;
+  // The memory is for the list, or for batches of candidates, and behind it for putting them into another order.
+  int64_t most_listed() const { return memory_.size / 4 * 3; }
+  CandidateMemory front_half() const { return {memory_.data, memory_.size / 2}; }
+  CandidateMemory behind_the_list() const {
+    const int64_t used = is_listed_ ? count_ : memory_.size / 2;
+    return {memory_.data + used, memory_.size - used};
+  }
+
+  const RowValues<Way>& values_;
   float* buffer_;
-  CandidateMemory list_;
-  CandidateMemory sorting_;
+  CandidateMemory memory_;  // the list is at its front
   bool is_listed_ = false;
   bool is_ranked_ = false;  // the most likely first, instead of by id
   int64_t count_;

@@ -19,7 +19,8 @@ static inline SampleStatus status_of(Best best) {
   return best.value == -INFINITY ? SampleStatus::nothing : SampleStatus::chosen;
 }
 
-Best best_of(const RowValues& values, float* buffer) {
+template <typename Way>
+Best best_of(const RowValues<Way>& values, float* buffer) {
   Best best = {-1, -INFINITY};
   values.each(buffer, [&](float value, int32_t id) {
     if (value > best.value || best.id < 0 || std::isnan(value)) best = {id, value};
@@ -40,8 +41,14 @@ struct SampleMemory {
   }
 };
 
-int32_t choose_exact(const RowValues& values, const SampleRow& row, const SampleMemory& memory) {
-  Candidates candidates(values, memory.buffer, memory.candidates);
+struct Choice {
+  int32_t id;  // -1 if nothing has a weight
+  bool is_declined;
+};
+
+template <typename Way>
+int32_t choose_exact(const RowValues<Way>& values, const SampleRow& row, const SampleMemory& memory) {
+  Candidates<Way> candidates(values, memory.buffer, memory.candidates);
   if (row.top_k > 0 && row.top_k < values.count()) candidates.keep_top(row.top_k);
   if (row.typical_p < 1) candidates.keep_typical(row.typical_p);
   if (row.top_p < 1) candidates.keep_nucleus(row.top_p);
@@ -49,22 +56,27 @@ int32_t choose_exact(const RowValues& values, const SampleRow& row, const Sample
   return candidates.draw(row.temperature, row.random);
 }
 
-// Of the logits as they are, the highest of which is given.
-void report_exact(const RowValues& logits, float highest, const SampleMemory& memory, int64_t alternatives,
-                  SampleResult& result) {
+// The sum of e^(logit - highest), in the order of ids.
+template <typename Way>
+double total_of(const RowValues<Way>& logits, double highest, float* buffer) {
   double total = 0;
-  float chosen = highest;
-  logits.each(memory.buffer, [&](float value, int32_t id) {
-    total += portable_exp(static_cast<double>(value) - highest);
-    if (id == result.id) chosen = value;
+  logits.each(buffer, [&](float value, int32_t) {
+    total += portable_exp(value - highest);
     return true;
   });
+  return total;
+}
+
+// Log probabilities by the logits as they are, the highest of which is given, and their total.
+template <typename Way>
+void report(const RowValues<Way>& logits, double highest, double total, const SampleMemory& memory, int64_t alternatives,
+            SampleResult& result) {
   const double log_total = portable_log(total);
-  const auto logprob_of = [&](float value) { return static_cast<double>(value) - highest - log_total; };
-  result.logprob = logprob_of(chosen);
+  const auto logprob_of = [&](float value) { return value - highest - log_total; };
+  result.logprob = logprob_of(logits.logit(result.id));
   auto* reported = reinterpret_cast<SampleAlternative*>(&result + 1);
-  const auto source = [&](auto take) {
-    logits.each(memory.buffer, [&](float value, int32_t id) {
+  const auto source = [&](const float& least, auto take) {
+    logits.each(memory.buffer, least, [&](float value, int32_t id) {
       take(Candidate{value, id});
       return true;
     });
@@ -75,19 +87,20 @@ void report_exact(const RowValues& logits, float highest, const SampleMemory& me
   });
 }
 
-// A row of sample. `way` chooses how: what the functions above do, or the same faster.
+// A row of sample. `Way` does the work: `ExactWay`, or the same faster.
 template <typename Way>
-KernelStatus sample_row(const OpRecord& op, int64_t tile, Scratch& scratch, Way way) {
+KernelStatus sample_row(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<SampleParams>();
   const SampleRow& row = p.rows[tile];
   auto& result = *reinterpret_cast<SampleResult*>(p.results + tile * p.result_bytes);
-  result = {SampleStatus::unused, -1, 0, 0};
+  result = {SampleStatus::unused, -1, 0, 0, 0};
   if (row.is_used == 0) return KernelStatus::ok;
   if (!row_is_valid(row, p)) return KernelStatus::index_out_of_range;
   const SampleMemory memory(scratch);
   const float* logits = p.logits + tile * p.row_stride;
-  const RowValues raw(logits, p.vocabulary);
-  const RowValues changed(logits, p.vocabulary, row);
+  const typename Way::Values raw(logits, p.vocabulary);
+  const typename Way::Values changed(logits, p.vocabulary, row);
+  Way way;
   const Best likeliest = way.best(raw, memory);
   Best best = likeliest;
   if (status_of(best) == SampleStatus::chosen && changed.are_changed()) best = way.best(changed, memory);
@@ -95,10 +108,13 @@ KernelStatus sample_row(const OpRecord& op, int64_t tile, Scratch& scratch, Way 
   result.id = best.id;
   if (result.status != SampleStatus::chosen) return KernelStatus::ok;
   if (row.temperature != 0) {
-    const int32_t drawn = way.choose(changed, best, row, memory);
-    if (drawn >= 0) result.id = drawn;
+    const Choice choice = way.choose(changed, best, row, memory);
+    if (choice.id >= 0) result.id = choice.id;
+    result.is_declined = choice.is_declined ? 1 : 0;
   }
-  if (row.alternatives >= 0) way.report(raw, likeliest.value, memory, row.alternatives, result);
+  if (row.alternatives < 0) return KernelStatus::ok;
+  const double total = way.total(raw, likeliest, memory);
+  report(raw, likeliest.value, total, memory, row.alternatives, result);
   return KernelStatus::ok;
 }
 

@@ -1,5 +1,5 @@
 // The logits of a row as its choice sees them: with bias and penalties, and -infinity for tokens that are not allowed. They
-// are changed block by block in a buffer, so that the logits themselves stay as they are. Included by the kernels of sample.
+// are changed block by block in a buffer; the logits themselves stay as they are. Included by the kernels of sample.
 #pragma once
 
 #include <algorithm>
@@ -38,6 +38,18 @@ const Entry* first_from(const Entry* entries, int64_t count, int64_t id) {
   return std::lower_bound(entries, entries + count, id, is_before);
 }
 
+// What a set of instructions does its own way. `forbid` sets those of 32 values to -infinity whose bit is 0; `none_reach`
+// tells that none of 16 values is `least` or more, and may always say false.
+struct ScalarSampling {
+  static void forbid(float* values, uint32_t bits) {
+    for (int i = 0; i < 32; ++i) {
+      if ((bits >> i & 1) == 0) values[i] = -INFINITY;
+    }
+  }
+  static bool none_reach(const float*, float) { return false; }
+};
+
+template <typename Way>
 class RowValues {
  public:
   // The logits as they are.
@@ -49,11 +61,42 @@ class RowValues {
 
   int64_t count() const { return count_; }
   bool are_changed() const { return row_ != nullptr; }
+  // Before any change.
+  float logit(int64_t id) const { return logits_[id]; }
 
-  // Values [first, first + count), with first a multiple of kSampleBlock and at most as many: in place or in the buffer.
-  const float* read(int64_t first, int64_t count, float* buffer) const {
-    if (row_ == nullptr) return logits_ + first;
+  // A block of values, from a multiple of kSampleBlock on: in place or in the buffer. Behind the last one -infinity.
+  const float* read(int64_t first, float* buffer) const {
+    const int64_t count = std::min(kSampleBlock, count_ - first);
+    if (row_ == nullptr && count == kSampleBlock) return logits_ + first;
     std::memcpy(buffer, logits_ + first, static_cast<size_t>(count) * sizeof(float));
+    std::fill(buffer + count, buffer + kSampleBlock, -INFINITY);
+    if (row_ != nullptr) change(first, count, buffer);
+    return buffer;
+  }
+
+  // Calls visit(value, id) for each of at least `least`, which may grow meanwhile, in order, until it returns false.
+  template <typename Visit>
+  void each(float* buffer, const float& least, Visit visit) const {
+    for (int64_t first = 0; first < count_; first += kSampleBlock) {
+      const float* values = read(first, buffer);
+      const int64_t count = std::min(kSampleBlock, count_ - first);
+      for (int64_t from = 0; from < count; from += 16) {
+        if (Way::none_reach(values + from, least)) continue;
+        const int64_t end = std::min(from + 16, count);
+        for (int64_t i = from; i < end; ++i) {
+          if (!(values[i] < least) && !visit(values[i], static_cast<int32_t>(first + i))) return;
+        }
+      }
+    }
+  }
+
+  template <typename Visit>
+  void each(float* buffer, Visit visit) const {
+    each(buffer, -INFINITY, visit);
+  }
+
+ private:
+  void change(int64_t first, int64_t count, float* buffer) const {
     const int64_t end = first + count;
     const SampleRow& row = *row_;
     const SampleBias* last_bias = row.biases + row.bias_count;
@@ -67,31 +110,10 @@ class RowValues {
       const double repeated = value > 0 ? value / row.repetition : value * row.repetition;
       value = static_cast<float>(repeated - r->count * row.frequency - row.presence);
     }
-    if (row.allowed != nullptr) forbid(row.allowed + first / 32, count, buffer);
-    return buffer;
-  }
-
-  // Calls visit(value, id) for each in order, until it returns false.
-  template <typename Visit>
-  void each(float* buffer, Visit visit) const {
-    for (int64_t first = 0; first < count_; first += kSampleBlock) {
-      const int64_t count = std::min(kSampleBlock, count_ - first);
-      const float* values = read(first, count, buffer);
-      for (int64_t i = 0; i < count; ++i) {
-        if (!visit(values[i], static_cast<int32_t>(first + i))) return;
-      }
-    }
-  }
-
- private:
-  static void forbid(const uint32_t* allowed, int64_t count, float* values) {
+    if (row.allowed == nullptr) return;
     for (int64_t from = 0; from < count; from += 32) {
-      const uint32_t bits = allowed[from / 32];
-      if (bits == UINT32_MAX) continue;
-      const int64_t end = std::min(from + 32, count);
-      for (int64_t i = from; i < end; ++i) {
-        if ((bits >> (i & 31) & 1) == 0) values[i] = -INFINITY;
-      }
+      const uint32_t bits = row.allowed[(first + from) / 32];
+      if (bits != UINT32_MAX) Way::forbid(buffer + from, bits);
     }
   }
 

@@ -1,5 +1,5 @@
-// The oracle of sample's tests: test/support/sampling/sampler.ts and logprobs.ts in C++, with vectors, sorting and std::function
-// where those have heaps and typed arrays. No code is shared with the kernels but the layout of a row.
+// The oracle of sample's tests: sampler.ts and logprob-reader.ts of test/support/sampling in C++, with vectors and sorting
+// where those have heaps and typed arrays. It shares no code with the kernels but the layout of a row.
 #pragma once
 
 #include <algorithm>
@@ -55,7 +55,7 @@ struct OracleRow {
 };
 
 struct OracleResult {
-  SampleResult head = {SampleStatus::unused, -1, 0, 0};
+  SampleResult head = {SampleStatus::unused, -1, 0, 0, 0};
   std::vector<SampleAlternative> alternatives;
 };
 
@@ -215,7 +215,7 @@ class Oracle {
     });
     ids.resize(std::min(ids.size(), static_cast<size_t>(row_.alternatives)));
     for (int32_t id : ids) result.alternatives.push_back({logprob(id), id});
-    result.head.alternatives = static_cast<int64_t>(ids.size());
+    result.head.alternatives = static_cast<int32_t>(ids.size());
   }
 
   const std::vector<float>& logits_;

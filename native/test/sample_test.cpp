@@ -54,10 +54,12 @@ Sampled run_sample(Isa isa, const std::vector<float>& logits, OracleRow& request
   CHECK(same_bits(logits, given));
   CHECK(results.back() == 0xff);
   std::memcpy(&sampled.result.head, results.data(), sizeof(SampleResult));
-  const auto count = static_cast<size_t>(std::max(sampled.result.head.alternatives, int64_t{0}));
+  const auto count = static_cast<size_t>(std::max(sampled.result.head.alternatives, 0));
   sampled.result.alternatives.resize(std::min(count, size_t{kMostAlternatives}));
-  std::memcpy(sampled.result.alternatives.data(), results.data() + sizeof(SampleResult),
-              sampled.result.alternatives.size() * sizeof(SampleAlternative));
+  for (size_t i = 0; i < sampled.result.alternatives.size(); ++i) {
+    std::memcpy(&sampled.result.alternatives[i], results.data() + sizeof(SampleResult) + i * sizeof(SampleAlternative),
+                sizeof(SampleAlternative));
+  }
   return sampled;
 }
 
@@ -76,7 +78,10 @@ void check_row(const std::vector<float>& logits, OracleRow& request, const std::
       CHECK(result.head.id == expected.head.id);
       CHECK(result.head.alternatives == expected.head.alternatives);
       CHECK(std::memcmp(&result.head.logprob, &expected.head.logprob, sizeof(double)) == 0);
-      CHECK(same_bits(result.alternatives, expected.alternatives));
+      CHECK(result.alternatives.size() == expected.alternatives.size());
+      for (size_t i = 0; i < result.alternatives.size(); ++i) {
+        CHECK(std::memcmp(&result.alternatives[i], &expected.alternatives[i], sizeof(SampleAlternative)) == 0);
+      }
     }
   }
 }
@@ -173,6 +178,30 @@ TEST_CASE("sample: each filter alone on a large vocabulary") {
       if (filter == 3) request.row.top_p = 0.95;
       if (filter == 4) request.row.min_p = 0.05;
       check_row(logits, request, {kFullScratch});
+    }
+  }
+}
+
+TEST_CASE("sample: the vector sets decline only where rounding could decide") {
+  Random random(3);
+  for (const Isa isa : vector_sets()) {
+    for (int kind : {0, 1, 3, 5, 6, 8}) {
+      const std::vector<float> logits = some_logits(random, kind, 50'000);
+      for (int filter = 0; filter < 4; ++filter) {
+        CAPTURE(std::string(kernel_set(isa).isa));
+        CAPTURE(kind);
+        CAPTURE(filter);
+        OracleRow request = plain_row();
+        request.row.random = 0.61803398874989484;
+        request.row.temperature = 0.8;
+        if (filter == 1) request.row.top_p = 0.95;
+        if (filter == 2) request.row.top_p = 0.9, request.row.typical_p = 0.95;
+        if (filter == 3) request.row.min_p = 0.01;
+        CHECK(run_sample(isa, logits, request, kFullScratch).result.head.is_declined == 0);
+        if (filter == 2) continue;
+        request.row.top_p = 1 - 0x1p-53;
+        CHECK(run_sample(isa, logits, request, kFullScratch).result.head.is_declined == 1);
+      }
     }
   }
 }

@@ -1,26 +1,12 @@
-// sample with AVX2: the steps of the reference, compiled for it.
-#include "kernels/sample.h"
+// sample with AVX2: sample_fast.h upon its vectors.
+#include "kernels/avx2/sample_lanes.h"
 
-#include "kernels/sample_exact.h"
+#include "kernels/avx2/sample_fast.h"
 
 namespace tesserae {
-namespace {
-
-struct ExactWay {
-  Best best(const RowValues& values, const SampleMemory& memory) const { return best_of(values, memory.buffer); }
-  int32_t choose(const RowValues& values, Best, const SampleRow& row, const SampleMemory& memory) const {
-    return choose_exact(values, row, memory);
-  }
-  void report(const RowValues& logits, float highest, const SampleMemory& memory, int64_t alternatives,
-              SampleResult& result) const {
-    report_exact(logits, highest, memory, alternatives, result);
-  }
-};
-
-}  // namespace
 
 KernelStatus sample_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  return sample_row(op, tile, scratch, ExactWay{});
+  return sample_row<FastWay>(op, tile, scratch);
 }
 
 }  // namespace tesserae

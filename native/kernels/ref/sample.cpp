@@ -7,20 +7,21 @@ namespace tesserae {
 namespace {
 
 struct ExactWay {
-  Best best(const RowValues& values, const SampleMemory& memory) const { return best_of(values, memory.buffer); }
-  int32_t choose(const RowValues& values, Best, const SampleRow& row, const SampleMemory& memory) const {
-    return choose_exact(values, row, memory);
+  using Values = RowValues<ScalarSampling>;
+
+  Best best(const Values& values, const SampleMemory& memory) const { return best_of(values, memory.buffer); }
+  Choice choose(const Values& values, Best, const SampleRow& row, const SampleMemory& memory) const {
+    return {choose_exact(values, row, memory), false};
   }
-  void report(const RowValues& logits, float highest, const SampleMemory& memory, int64_t alternatives,
-              SampleResult& result) const {
-    report_exact(logits, highest, memory, alternatives, result);
+  double total(const Values& logits, Best likeliest, const SampleMemory& memory) const {
+    return total_of(logits, likeliest.value, memory.buffer);
   }
 };
 
 }  // namespace
 
 KernelStatus sample_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  return sample_row(op, tile, scratch, ExactWay{});
+  return sample_row<ExactWay>(op, tile, scratch);
 }
 
 }  // namespace tesserae

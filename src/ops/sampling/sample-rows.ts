@@ -192,6 +192,14 @@ export class SampleRows {
     return { logprob: doubles[at + 1] as number, ids, logprobs };
   }
 
+  /**
+   * Whether the vector kernels left a row of the last run to the slow code of the reference, because rounding could have
+   * changed the result.
+   */
+  isDeclined(row: number): boolean {
+    return this.#resultIntegers[row * (this.#resultBytes / 4) + 5] === 1;
+  }
+
   #failure(row: number, status: number, id: number): string {
     if (status === UNUSED) return `row ${row} was not sampled`;
     if (status === NOTHING) return `none of ${this.sizes.vocabulary} logits is above -Infinity`;

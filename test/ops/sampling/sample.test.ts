@@ -150,6 +150,20 @@ describe.each(isas)('on %s', (isa) => {
     await compare(engine, { vocabulary: 131_072, rows: 2, steps: 4, seed: 7, kinds });
   });
 
+  test('reports a row that the vector kernels left to the reference', async () => {
+    const engine = await engines({ threads: 2, isa });
+    using scope = engine.scope();
+    const rows = sampleRows(scope, { rows: 2, vocabulary: 10_000, alternatives: 0 });
+    using program = recordSampling(engine, rows);
+    const logits = new SampleCases(new RandomSource(9)).logits('usual', 10_000);
+    program.tensors.logits.data.set(logits, 0);
+    program.tensors.logits.data.set(logits, 10_000);
+    rows.set(0, new SamplingState({ temperature: 0.7, seed: 1, topP: 0.9 }));
+    rows.set(1, new SamplingState({ temperature: 0.7, seed: 1, topP: 1 - 2 ** -53 }));
+    await program.run();
+    expect([rows.isDeclined(0), rows.isDeclined(1)]).toEqual([false, isa !== 'ref']);
+  });
+
   test('any number of threads and any layout of logits give the same results', async () => {
     for (const threads of [1, 3]) {
       const engine = await engines({ threads, isa });

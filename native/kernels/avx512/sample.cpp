@@ -1,0 +1,12 @@
+// sample with AVX-512: sample_fast.h upon its vectors.
+#include "kernels/avx512/sample_lanes.h"
+
+#include "kernels/avx2/sample_fast.h"
+
+namespace tesserae {
+
+KernelStatus sample_avx512(const OpRecord& op, int64_t tile, Scratch& scratch) {
+  return sample_row<FastWay>(op, tile, scratch);
+}
+
+}  // namespace tesserae
