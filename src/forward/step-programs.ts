@@ -45,6 +45,8 @@ const mostAlternatives = 100;
 /** The logits that are computed at once take at most so many bytes, or one row. */
 const mostLogitBytes = 16 << 20;
 
+/** Up to so many rows, a forward pass that chooses tokens is a program of its own: one dispatch less for each token. */
+const mostDecodingRows = 8;
 /** Until the program of a number of rows is recorded, one of at most so many times the rows serves. */
 const mostPadding = 1.5;
 
@@ -74,11 +76,14 @@ export class StepPrograms {
   readonly #slots: number;
   readonly #arena: SharedArena;
   readonly #forwards = new Map<number, Forward>();
+  /** Forward passes that choose a token after each of their rows. */
+  readonly #decoders = new Map<number, Forward>();
   readonly #heads = new Map<number, Head>();
   readonly #recording = new Map<string, Promise<Program<unknown>>>();
   #tensors: StepTensors | undefined;
   #table: PageTable | undefined;
   #firstRows: number[] = [];
+  #choosesInRun = false;
   #isRunning = false;
   #computeMs = 0;
   #disposed = false;
@@ -99,9 +104,17 @@ export class StepPrograms {
    * @param rows of the program, at least as many as the slices have
    * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED, ERR_WORKER_LOST and what a program throws
    */
-  async run(slices: readonly SliceInput[], rows: number, signal?: AbortSignal): Promise<void> {
-    const program = await this.#forwardFor(rows);
+  async run(
+    slices: readonly SliceInput[],
+    rows: number,
+    picked: readonly PickedRow[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    // Where each row is followed by a token, one program does it all.
+    this.#choosesInRun = rows <= mostDecodingRows && picked.length === rows && slices.every(({ count }) => count === 1);
+    const program = this.#choosesInRun ? await this.#decoderFor(rows) : await this.#forwardFor(rows);
     this.#fill(program.tensors, slices);
+    if (this.#choosesInRun) this.#setSampling(picked, rows);
     this.#computeMs = 0;
     await this.#runTwice(program, signal);
   }
@@ -120,24 +133,22 @@ export class StepPrograms {
 
   /** Chooses a token after the last one of some slices of the last run, for as many at once as memory allows. */
   async sample(picked: readonly PickedRow[], visit: VisitToken, signal?: AbortSignal): Promise<void> {
+    if (this.#choosesInRun) {
+      this.#visit(picked, visit);
+      return;
+    }
     for (let from = 0; from < picked.length; from += this.#mostLogitRows) {
       const group = picked.slice(from, from + this.#mostLogitRows);
       const program = await this.#headFor(group.length);
-      const { picked: rows, sampling } = this.#shared();
-      const count = program.tensors.rows;
-      for (let row = 0; row < count; row++) {
-        const { slice, count: tokens, state, options } = group[row] ?? {};
-        if (slice === undefined) sampling.clear(row);
-        else sampling.set(row, state as SampleState, options);
-        rows.data[row] = slice === undefined ? 0 : (this.#firstRows[slice] as number) + (tokens as number) - 1;
+      const { rows } = program.tensors;
+      const { data } = this.#shared().picked;
+      this.#setSampling(group, rows);
+      for (let row = 0; row < rows; row++) {
+        const { slice, count } = group[row] ?? (group[0] as PickedRow);
+        data[row] = (this.#firstRows[slice] as number) + count - 1;
       }
       await this.#runTwice(program, signal);
-      for (const [row, { slice, options }] of group.entries()) {
-        visit(slice, () => {
-          const id = sampling.idOf(row);
-          return { id, logprobs: options.logprobs === undefined ? undefined : sampling.logprobsOf(row) };
-        });
-      }
+      this.#visit(group, visit);
     }
   }
 
@@ -145,6 +156,7 @@ export class StepPrograms {
   async warmup(rows: number): Promise<void> {
     for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
       await this.#forwardFor(bucket, true);
+      if (bucket <= mostDecodingRows) await this.#decoderFor(bucket);
       await this.#headFor(Math.min(bucket, this.#mostLogitRows));
       if (bucket >= rows) return;
     }
@@ -152,7 +164,7 @@ export class StepPrograms {
 
   /** Gives up one program, for whoever needs memory. Of a step that runs the memory is freed at its end. */
   dropProgram(): boolean {
-    for (const programs of [this.#forwards, this.#heads]) {
+    for (const programs of [this.#forwards, this.#decoders, this.#heads]) {
       const [key] = programs.keys();
       if (key === undefined) continue;
       programs.get(key)?.dispose();
@@ -206,6 +218,31 @@ export class StepPrograms {
     rows.plan();
   }
 
+  /** By what the tokens of the first rows are chosen; of the others, none is. */
+  #setSampling(picked: readonly PickedRow[], rows: number): void {
+    const { sampling } = this.#shared();
+    for (let row = 0; row < rows; row++) {
+      const own = picked[row];
+      if (own === undefined) sampling.clear(row);
+      else sampling.set(row, own.state, own.options);
+    }
+  }
+
+  #visit(picked: readonly PickedRow[], visit: VisitToken): void {
+    const { sampling } = this.#shared();
+    for (const [row, { slice, options }] of picked.entries()) {
+      visit(slice, () => {
+        const id = sampling.idOf(row);
+        return { id, logprobs: options.logprobs === undefined ? undefined : sampling.logprobsOf(row) };
+      });
+    }
+  }
+
+  #decoderFor(rows: number): Promise<Forward> | Forward {
+    const ready = this.#decoders.get(rows);
+    return ready ?? this.#record(this.#decoders, rows, `decode ${rows}`, (p) => this.#recordForward(p, rows, true));
+  }
+
   /** A program of at least so many rows: exactly as many, or a little more until that one is recorded. */
   async #forwardFor(rows: number, exactly = false): Promise<Forward> {
     const ready = this.#forwards.get(rows);
@@ -246,7 +283,7 @@ export class StepPrograms {
     }
   }
 
-  *#recordForward(p: ProgramBuilder, count: number): Generator<void, StepInputs> {
+  *#recordForward(p: ProgramBuilder, count: number, chooses = false): Generator<void, StepInputs> {
     const { architecture, config, weights, constants, compute } = this.#parts;
     const layout = this.#layout;
     const ids = p.input([count], 'i32');
@@ -255,7 +292,9 @@ export class StepPrograms {
     const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
     const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
     const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
-    p.copy(hidden, { out: this.#shared().hidden.slice([0, count]) });
+    const shared = this.#shared();
+    if (chooses) p.sample(architecture.recordLogits(p, config, weights, hidden), { rows: shared.sampling });
+    else p.copy(hidden, { out: shared.hidden.slice([0, count]) });
     return { ids, rows };
   }
 

@@ -32,26 +32,25 @@ export interface RowSampling {
   readonly options: RowOptions;
 }
 
+export type SetSampling = (slice: StepSlice) => RowSampling | undefined;
+
 /** @param token throws where the logits allow none */
 export type VisitSampled = (slice: StepSlice, token: () => SampledToken) => void;
 
 /** Computes plans: writes keys and values, and gives what the slices ask for. */
 export interface StepRunner {
   /**
+   * @param set gives by what a token is chosen after a slice that reaches the end of its request; none where it gives nothing
    * @param signal fires when nobody waits for anything of the step any more
    * @throws TesseraeError, AbortError: nothing of the step counts then
    */
-  run(plan: StepPlan, signal: AbortSignal): Promise<StepOutput>;
+  run(plan: StepPlan, set: SetSampling, signal: AbortSignal): Promise<StepOutput>;
 }
 
 /** Valid until the next run. */
 export interface StepOutput {
-  /**
-   * Chooses a token for each slice that reaches the end of its request.
-   * @param set says by what; a slice for which it gives nothing is left out
-   * @param visit gets what was chosen, to be read at once
-   */
-  sample(set: (slice: StepSlice) => RowSampling | undefined, visit: VisitSampled): Promise<void>;
+  /** Chooses the tokens, unless that is done, and visits each; to be read at once. */
+  sample(visit: VisitSampled): Promise<void>;
   /** The hidden states of a slice, f32 [count, dim]. */
   hidden(index: number): Float32Array;
   /** How long its programs have run so far. */
@@ -196,7 +195,8 @@ export class StepLoop {
     this.#rowsPerStep += 0.1 * (plan.rows - this.#rowsPerStep);
     for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
     try {
-      const output = await this.#runner.run(plan, step.stop.signal);
+      const set: SetSampling = ({ request }) => this.#clients.get(request)?.sampled?.();
+      const output = await this.#runner.run(plan, set, step.stop.signal);
       this.#scheduler.finish(plan);
       await this.#deliver(plan, output);
       this.#scheduler.rate.observe(plan.rows, output.computeMs());
@@ -218,8 +218,7 @@ export class StepLoop {
         if (client.visitHidden?.(output.hidden(index), slice) === true) this.#end(request);
       });
     }
-    const set = ({ request }: StepSlice): RowSampling | undefined => this.#clients.get(request)?.sampled?.();
-    await output.sample(set, ({ request }, token) => {
+    await output.sample(({ request }, token) => {
       const client = this.#clients.get(request);
       if (client === undefined) return;
       this.#guard(request, () => {

@@ -2,7 +2,7 @@
 import type { Page } from '../../forward/page-table.js';
 import type { PickedRow, StepPrograms, VisitToken } from '../../forward/step-programs.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
-import type { StepOutput, StepRunner } from './step-loop.js';
+import type { SetSampling, StepOutput, StepRunner } from './step-loop.js';
 
 export class ProgramRunner implements StepRunner {
   readonly #programs: StepPrograms;
@@ -11,23 +11,22 @@ export class ProgramRunner implements StepRunner {
     this.#programs = programs;
   }
 
-  async run({ slices, rows }: StepPlan, signal: AbortSignal): Promise<StepOutput> {
+  async run({ slices, rows }: StepPlan, set: SetSampling, signal: AbortSignal): Promise<StepOutput> {
     const programs = this.#programs;
     const inputs = slices.map(({ request, from, count }) => {
       return { ids: request.ids, from, count, pages: request.pages as Page[] };
     });
-    await programs.run(inputs, rows, signal);
+    const picked: PickedRow[] = [];
+    for (const [index, slice] of slices.entries()) {
+      if (!slice.reachesEnd || slice.request.output !== 'sample') continue;
+      const sampling = set(slice);
+      if (sampling !== undefined) picked.push({ slice: index, count: slice.count, ...sampling });
+    }
+    await programs.run(inputs, rows, picked, signal);
     return {
       computeMs: () => programs.computeMs,
       hidden: (index) => programs.hidden(index, (slices[index] as StepSlice).count),
-      sample: async (set, visit) => {
-        const picked: PickedRow[] = [];
-        for (const [index, slice] of slices.entries()) {
-          const { request, count, reachesEnd } = slice;
-          if (!reachesEnd || request.output !== 'sample' || request.state !== 'running') continue;
-          const sampling = set(slice);
-          if (sampling !== undefined) picked.push({ slice: index, count, ...sampling });
-        }
+      sample: async (visit) => {
         const visitSlice: VisitToken = (index, token) => visit(slices[index] as StepSlice, token);
         await programs.sample(picked, visitSlice, signal);
       },
