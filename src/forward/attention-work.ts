@@ -17,8 +17,8 @@ export interface WorkCut {
   readonly least: number;
 }
 
-/** Queries, counted with the heads that share their keys, that are computed with one packing of the keys. */
-const mostQueries = 256;
+/** Queries times the heads that share their keys: so many are computed with one packing of the keys. */
+const mostQueries = 512;
 const leastQueries = 48;
 const tilesPerThread = 4;
 
@@ -47,14 +47,17 @@ export interface WorkLists {
 
 /**
  * Cuts the rows into items: consecutive rows of one sequence, at most `most`. The items are in the order of their rows,
- * and consecutive lists cost about the same: the heaviest costs less than an even share and one uncut piece of `least`
- * rows. O(rows), deterministic, and makes no objects.
+ * and consecutive lists cost about the same: the heaviest costs at most an even share and one piece that may not be
+ * cut. O(rows), deterministic, and makes no objects.
  */
 export function planAttention({ sequences, positions }: PlacedRows, cut: WorkCut, { starts, items }: WorkLists): void {
   const { lists, most, least } = cut;
   const rows = sequences.length;
   let total = 0;
-  for (let row = 0; row < rows; row++) if ((sequences[row] as number) >= 0) total += costOf(positions[row] as number);
+  for (let row = 0; row < rows; row++) {
+    const slot = sequences[row] as number;
+    if (slot >= 0) total += costOf(positions[row] as number, row === 0 || sequences[row - 1] !== slot);
+  }
   let count = 0;
   let list = 0;
   let spent = 0;
@@ -66,7 +69,7 @@ export function planAttention({ sequences, positions }: PlacedRows, cut: WorkCut
     while (end < rows && sequences[end] === slot) end++;
     let first = row;
     for (let next = row + 1; next <= end; next++) {
-      spent += costOf(positions[next - 1] as number);
+      spent += costOf(positions[next - 1] as number, next - 1 === row);
       const mayCut = next === end || (next - first >= least && end - next >= least);
       if (!mayCut || spent * lists < total * (list + 1)) continue;
       count = addItems(items, count, first, next, slot, most);
@@ -78,11 +81,15 @@ export function planAttention({ sequences, positions }: PlacedRows, cut: WorkCut
   while (list < lists) starts[++list] = count;
 }
 
-/** The keys that a row sees, and a little for the row itself. */
-function costOf(position: number): number {
-  return position + 1 + rowCost;
+/** Reading the keys and values of a sequence takes about as long as computing so many rows with them. */
+const readingRows = 3;
+/** What a row costs beside its keys, in keys. */
+const rowKeys = 16;
+
+/** The keys that a row sees; for the first row of a sequence their reading, too. */
+function costOf(position: number, isFirst: boolean): number {
+  return (position + 1) * (isFirst ? 1 + readingRows : 1) + rowKeys;
 }
-const rowCost = 16;
 
 /** Rows of one sequence as the fewest items, of about the same size. Returns the new number of items. */
 function addItems(items: Int32Array, count: number, first: number, end: number, slot: number, most: number): number {
