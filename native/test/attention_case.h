@@ -1,5 +1,5 @@
 // An attention problem for tests and the bench: operands in strided storage, parameters, and the float64 oracle.
-// Included by attention_test.cpp, paged_attention_test.cpp and bench/attention_bench.cpp.
+// Included by attention_test.cpp, paged_case.h and bench/attention_bench.cpp.
 #pragma once
 
 #include <cmath>

@@ -198,7 +198,8 @@ struct Work {
   int64_t lists() const { return static_cast<int64_t>(starts.size()) - 1; }
 };
 
-// A run of paged_attention over rows of several cases. The parameters may be changed before it.
+// A run of paged_attention over rows of several cases: the queries of case s at the positions of its sequence. The
+// parameters may be changed before it.
 struct PagedRun {
   Rows rows;
   Work work;
@@ -206,7 +207,6 @@ struct PagedRun {
   Operand<float> out;
   PagedAttentionParams params = {};
 
-  // Without `rows` each case's queries come one after the other.
   PagedRun(std::vector<Case>& cases, const Cache& cache, Rows rows_, int64_t most, int64_t lists)
       : rows(std::move(rows_)),
         work(rows, most, lists),
@@ -236,11 +236,15 @@ struct PagedRun {
   }
 
   // The outputs of one sequence: [heads, q_len, v_dim].
-  std::vector<float> of(size_t sequence) {
+  std::vector<float> of(size_t sequence) { return rows_from(static_cast<int64_t>(sequence)); }
+  std::vector<float> of_padding() { return rows_from(-1); }
+
+ private:
+  std::vector<float> rows_from(int64_t source) {
     std::vector<float> dense;
     for (int64_t head = 0; head < out.heads; ++head) {
       for (int64_t row = 0; row < rows.count(); ++row) {
-        if (rows.sources[static_cast<size_t>(row)] != static_cast<int64_t>(sequence)) continue;
+        if (rows.sources[static_cast<size_t>(row)] != source) continue;
         for (int64_t d = 0; d < out.columns; ++d) dense.push_back(out.at(0, head, row, d));
       }
     }
