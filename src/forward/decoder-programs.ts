@@ -113,13 +113,13 @@ export class DecoderPrograms {
       const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
       const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
       const logits = (states: Tensor) => architecture.recordLogits(p, config, weights, states);
-      const record = () => {
+      const computed = () => {
         if (output === 'hidden') return hidden;
         if (output === 'allLogits') return logits(hidden);
         if (targets !== undefined) return p.crossEntropy(logits(hidden), targets);
         return logits(hidden.slice([tokens - 1, tokens]));
       };
-      const result = record() as Tensor<'f32'>;
+      const result = computed() as Tensor<'f32'>;
       const mostLikely = output === 'lastLogits' ? (p.argmax(result) as Tensor<'i32'>) : undefined;
       return { ids, rows, targets, output: result, mostLikely };
     };
