@@ -52,7 +52,7 @@ describe('a directory of pages', () => {
     withBudget(2 ** 40);
     expect(made).toEqual([
       [8, 2],
-      [2 ** 20, 2],
+      [2 ** 17, 2],
     ]);
   });
 });
