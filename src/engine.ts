@@ -268,8 +268,9 @@ export class Engine {
     };
   }
 
-  /** Frees the idle memory of the pool. Returns the number of bytes freed. */
+  /** Frees the idle memory of the pool, and what models keep for later prompts. Returns the number of bytes freed. */
   trim(): number {
+    for (const model of this.#models) model.clearCache();
     return this.#pool.trim();
   }
 

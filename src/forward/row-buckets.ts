@@ -18,6 +18,11 @@ export function bucketFor(rows: number): number {
   return rowBuckets[bucketIndex(rows)] as number;
 }
 
+/** The largest bucket of at most so many rows; 1 where there is none. */
+export function bucketBelow(rows: number): number {
+  return rowBuckets.findLast((bucket) => bucket <= rows) ?? 1;
+}
+
 /** The place of the smallest bucket that holds so many rows. */
 export function bucketIndex(rows: number): number {
   let low = 0;

@@ -13,15 +13,19 @@ export class RowInputs implements StepRows {
   readonly work: { readonly starts: Tensor<'i32'>; readonly items: Tensor<'i32'> };
   readonly #cut: WorkCut;
 
-  /** @param p the program, which owns the inputs */
-  constructor(p: ProgramBuilder, rows: number, cut: WorkCut) {
-    const all = p.input([2 * rows + rows * itemFields + cut.lists + 1], 'i32');
+  /** @param all i32, of {@link sizeFor} elements at least: the inputs are in it */
+  constructor(all: Tensor<'i32'>, rows: number, cut: WorkCut) {
     const itemsEnd = 2 * rows + rows * itemFields;
     this.positions = all.slice([0, rows]);
     this.sequences = all.slice([rows, 2 * rows]);
     const items = all.slice([2 * rows, itemsEnd]).reshape([rows, itemFields]);
-    this.work = { starts: all.slice([itemsEnd]), items };
+    this.work = { starts: all.slice([itemsEnd, itemsEnd + cut.lists + 1]), items };
     this.#cut = cut;
+  }
+
+  /** How many integers the inputs of so many rows take. */
+  static sizeFor(rows: number, cut: WorkCut): number {
+    return 2 * rows + rows * itemFields + cut.lists + 1;
   }
 
   /** Puts a row at a position of the sequence in a slot. */

@@ -4,15 +4,15 @@
 import { TesseraeError } from '../base/errors.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
-import type { RowOptions, SampledLogprobs, SampleRows, SampleState } from '../ops/sampling/sample-rows.js';
+import type { RowOptions, SampledLogprobs, SampleState } from '../ops/sampling/sample-rows.js';
 import type { Program } from '../program/program.js';
-import { SharedArena } from '../program/shared-arena.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { attentionCut } from './attention-work.js';
 import type { DecoderParts } from './decoder-programs.js';
 import { type Page, PageTable } from './page-table.js';
 import { bucketFor, mostRows } from './row-buckets.js';
 import { RowInputs } from './row-inputs.js';
+import { StepMemory, type StepTensors } from './step-memory.js';
 
 /** Consecutive tokens of one sequence. */
 export interface SliceInput {
@@ -40,8 +40,6 @@ export interface SampledToken {
 /** @param token throws TesseraeError ERR_ARGUMENT where the logits allow none: NaN, or nothing above -Infinity */
 export type VisitToken = (slice: number, token: () => SampledToken) => void;
 
-/** Log probabilities of a row, at most: what `logprobs` of a generation allows. */
-const mostAlternatives = 100;
 /** The logits that are computed at once take at most so many bytes, or one row. */
 const mostLogitBytes = 16 << 20;
 
@@ -59,28 +57,19 @@ interface StepInputs {
 type Forward = Program<StepInputs>;
 type Head = Program<{ readonly rows: number }>;
 
-/** What all programs of a model share. */
-interface StepTensors {
-  /** f32 [mostRows, dim]. */
-  readonly hidden: Tensor<'f32'>;
-  /** i32 [rows of logits]: which rows of `hidden` they are made of. */
-  readonly picked: Tensor<'i32'>;
-  /** By what a token is chosen from each row of logits, and which. */
-  readonly sampling: SampleRows;
-}
-
 export class StepPrograms {
   readonly #parts: DecoderParts;
   readonly #layout: PageLayout;
   readonly #mostLogitRows: number;
   readonly #slots: number;
-  readonly #arena: SharedArena;
+  readonly #memory: StepMemory;
   readonly #forwards = new Map<number, Forward>();
   /** Forward passes that choose a token after each of their rows. */
   readonly #decoders = new Map<number, Forward>();
   readonly #heads = new Map<number, Head>();
   readonly #recording = new Map<string, Promise<Program<unknown>>>();
-  #tensors: StepTensors | undefined;
+  /** Counts how often the shared memory was given up: programs recorded before are of no use. */
+  #epoch = 0;
   #table: PageTable | undefined;
   #firstRows: number[] = [];
   #choosesInRun = false;
@@ -90,19 +79,21 @@ export class StepPrograms {
 
   /** @param slots sequences in a step, at most */
   constructor(parts: DecoderParts, layout: PageLayout, slots: number) {
-    const { compute, config } = parts;
+    const { config } = parts;
     this.#parts = parts;
     this.#layout = layout;
     const rowBytes = config.vocabulary * Float32Array.BYTES_PER_ELEMENT;
     this.#mostLogitRows = Math.max(1, Math.min(mostRows, Math.floor(mostLogitBytes / rowBytes)));
-    this.#arena = new SharedArena(compute.pool);
+    this.#memory = new StepMemory(parts, this.#mostLogitRows);
     this.#slots = slots;
   }
 
   /**
    * Computes the slices' tokens: writes their keys and values, and their hidden states.
    * @param rows of the program, at least as many as the slices have
-   * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED, ERR_WORKER_LOST and what a program throws
+   * @param picked after which slices a token will be chosen: the memory for that is taken before anything is computed, too
+   * @throws TesseraeError ERR_BUDGET: nothing was computed, and a smaller step may fit; ERR_DISPOSED, ERR_WORKER_LOST and
+   * what a program throws
    */
   async run(
     slices: readonly SliceInput[],
@@ -110,9 +101,14 @@ export class StepPrograms {
     picked: readonly PickedRow[],
     signal?: AbortSignal,
   ): Promise<void> {
+    const most = Math.min(mostDecodingRows, this.#mostLogitRows);
     // Where each row is followed by a token, one program does it all.
-    this.#choosesInRun = rows <= mostDecodingRows && picked.length === rows && slices.every(({ count }) => count === 1);
+    this.#choosesInRun = rows <= most && picked.length === rows && slices.every(({ count }) => count === 1);
     const program = this.#choosesInRun ? await this.#decoderFor(rows) : await this.#forwardFor(rows);
+    const needsHead = !this.#choosesInRun && picked.length > 0;
+    const head = needsHead ? await this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined;
+    this.#checkUsable();
+    this.#memory.arena.place(Math.max(program.arenaBytes, head?.arenaBytes ?? 0));
     this.#fill(program.tensors, slices);
     if (this.#choosesInRun) this.#setSampling(picked, rows);
     this.#computeMs = 0;
@@ -162,24 +158,29 @@ export class StepPrograms {
     }
   }
 
-  /** Gives up one program, for whoever needs memory. Of a step that runs the memory is freed at its end. */
-  dropProgram(): boolean {
-    for (const programs of [this.#forwards, this.#decoders, this.#heads]) {
-      const [key] = programs.keys();
-      if (key === undefined) continue;
-      programs.get(key)?.dispose();
-      programs.delete(key);
-      return true;
-    }
-    return false;
+  /** Gives up memory for whoever needs it, a part at each call. Not during a step. @returns whether there was any */
+  freeMemory(): boolean {
+    const { arena } = this.#memory;
+    if (arena.isHeld) arena.dispose();
+    else if (this.#memory.isHeld) this.#dropAll();
+    else return false;
+    return true;
   }
 
   dispose(): void {
     this.#disposed = true;
-    while (this.dropProgram());
-    if (!this.#isRunning) this.#arena.dispose();
-    this.#tensors?.picked.dispose();
-    this.#tensors?.hidden.dispose();
+    this.#dropAll();
+    if (!this.#isRunning) this.#memory.arena.dispose();
+  }
+
+  /** Programs, and the memory that they share. What a run needs is freed at its end. */
+  #dropAll(): void {
+    this.#epoch++;
+    for (const programs of [this.#forwards, this.#decoders, this.#heads]) {
+      for (const program of programs.values()) program.dispose();
+      programs.clear();
+    }
+    this.#memory.free();
   }
 
   /** A worker that was lost has been replaced: the program is run once more, from the same inputs. */
@@ -194,7 +195,7 @@ export class StepPrograms {
     } finally {
       this.#isRunning = false;
       this.#computeMs += performance.now() - started;
-      if (this.#disposed) this.#arena.dispose();
+      if (this.#disposed) this.#memory.arena.dispose();
     }
   }
 
@@ -211,7 +212,7 @@ export class StepPrograms {
         rows.place(row, slot, index);
       }
     }
-    for (; row < data.length; row++) {
+    for (; row < ids.size; row++) {
       data[row] = 0;
       rows.pad(row);
     }
@@ -270,29 +271,42 @@ export class StepPrograms {
   ): Promise<Program<T>> {
     const underWay = this.#recording.get(key);
     if (underWay !== undefined) return underWay as Promise<Program<T>>;
-    const recording = this.#parts.compute.programInSlices(record, undefined, { arena: this.#arena });
+    const recording = this.#recordAgain(record);
     this.#recording.set(key, recording);
     try {
       const program = await recording;
-      if (this.#disposed) program.dispose();
-      else programs.set(rows, program);
-      this.#checkUsable();
+      programs.set(rows, program);
       return program;
     } finally {
       this.#recording.delete(key);
     }
   }
 
+  /** Until the shared memory is still the same at the end. */
+  async #recordAgain<T>(record: (p: ProgramBuilder) => Generator<void, T>): Promise<Program<T>> {
+    for (;;) {
+      const epoch = this.#epoch;
+      this.#checkUsable();
+      try {
+        const program = await this.#parts.compute.programInSlices(record, undefined, { arena: this.#memory.arena });
+        if (epoch === this.#epoch) return program;
+        program.dispose();
+      } catch (error) {
+        if (epoch === this.#epoch) throw error;
+      }
+    }
+  }
+
   *#recordForward(p: ProgramBuilder, count: number, chooses = false): Generator<void, StepInputs> {
     const { architecture, config, weights, constants, compute } = this.#parts;
     const layout = this.#layout;
-    const ids = p.input([count], 'i32');
-    const rows = new RowInputs(p, count, attentionCut(config, count, compute.threads));
+    const shared = this.#shared();
+    const ids = shared.ids.slice([0, count]);
+    const rows = new RowInputs(shared.rows, count, attentionCut(config, count, compute.threads));
     const table = this.#pageTable();
     const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
     const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
     const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
-    const shared = this.#shared();
     if (chooses) p.sample(architecture.recordLogits(p, config, weights, hidden), { rows: shared.sampling });
     else p.copy(hidden, { out: shared.hidden.slice([0, count]) });
     return { ids, rows };
@@ -316,24 +330,7 @@ export class StepPrograms {
 
   #shared(): StepTensors {
     this.#checkUsable();
-    this.#tensors ??= this.#allocate();
-    return this.#tensors;
-  }
-
-  #allocate(): StepTensors {
-    const { compute, config } = this.#parts;
-    const { pool } = compute;
-    const sizes = { rows: this.#mostLogitRows, vocabulary: config.vocabulary, alternatives: mostAlternatives };
-    const sampling = compute.sampleRows(sizes);
-    const made: Tensor[] = [];
-    try {
-      const picked = pool.zeros([this.#mostLogitRows], 'i32');
-      made.push(picked);
-      return { picked, hidden: pool.zeros([mostRows, config.dim], 'f32'), sampling };
-    } catch (error) {
-      for (const tensor of made) tensor.dispose();
-      throw error;
-    }
+    return this.#memory.tensors;
   }
 
   #checkUsable(): void {

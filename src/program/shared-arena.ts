@@ -11,6 +11,11 @@ export class SharedArena {
     this.#pool = pool;
   }
 
+  /** Whether it has memory now. */
+  get isHeld(): boolean {
+    return this.#storage !== undefined;
+  }
+
   /**
    * The address of at least so many bytes, for a run that begins. Grows only here, where none of its programs runs.
    * @throws TesseraeError ERR_BUDGET

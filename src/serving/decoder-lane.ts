@@ -8,7 +8,7 @@ import type { ServingOptions } from './serving-options.js';
 import { PooledPages } from './steps/pooled-pages.js';
 import { StepLoop } from './steps/step-loop.js';
 import { ProgramRunner } from './steps/step-runner.js';
-import { Account, type Turns } from './steps/turns.js';
+import type { Turns } from './steps/turns.js';
 
 /** Requests that are computed at the same time, at most: the slots of the page table. */
 export const maxRunning = 256;
@@ -26,11 +26,13 @@ export class DecoderLane {
     const programs = new StepPrograms(parts, layout, maxRunning);
     this.scheduler = scheduler;
     this.programs = programs;
-    this.loop = new StepLoop({ scheduler, runner: new ProgramRunner(programs), turns, account: new Account() });
+    this.loop = new StepLoop({ scheduler, pages, runner: new ProgramRunner(programs), turns, clock });
     const { pool } = parts.compute;
     this.#unregister = [
-      pool.onShortage('programs', () => programs.dropProgram()),
+      // While requests are served, what the next step needs is not idle.
+      pool.onShortage('programs', () => scheduler.running === 0 && !this.loop.isStepping && programs.freeMemory()),
       pool.onShortage('caches', () => scheduler.evict()),
+      pool.onShortage('caches', () => scheduler.preemptParked()),
       pool.onShortage('requests', () => scheduler.preempt()),
     ];
   }

@@ -99,8 +99,8 @@ export class ServedDecoder implements ServedModel, DecoderService {
     const { lane, request: scheduled } = submitted;
     stream.attach({
       cancel: (error) => lane.loop.cancel(scheduled, error),
-      park: () => lane.loop.hold(scheduled),
-      resume: () => lane.loop.resume(scheduled),
+      park: () => lane.loop.park(scheduled),
+      resume: () => lane.loop.unpark(scheduled),
     });
   }
 

@@ -13,6 +13,8 @@ export interface Page {
 export interface PageSource {
   /** Positions of a page. */
   readonly positions: number;
+  /** Bytes of a page, for messages. */
+  readonly pageBytes: number;
   /** How many more pages could be rented now. */
   readonly free: number;
   /** How many there could be at most, were nothing else in memory that can be given up. */

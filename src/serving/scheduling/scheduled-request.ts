@@ -24,8 +24,8 @@ export interface RequestSpec {
 }
 
 /**
- * waiting: in the queue, without pages · running: admitted, takes part in steps unless it is held · ended: nothing is left
- * of it.
+ * waiting: in the queue, or put aside while it is parked; without pages of its own · running: admitted, takes part in steps
+ * unless it is held · ended: nothing is left of it.
  */
 export type RequestState = 'waiting' | 'running' | 'ended';
 
@@ -54,8 +54,10 @@ export class ScheduledRequest {
   recomputedTokens = 0;
   /** The highest `computed` that it ever had. */
   reached = 0;
-  /** For how many reasons it takes part in no step: its consumer does not keep up, or something is prepared for it. */
+  /** For how many reasons it takes part in no step for a while: something is prepared for it. */
   holds = 0;
+  /** Its consumer does not keep up: it takes part in no step, and its memory is for whoever needs it. */
+  isParked = false;
   /** It takes part in the step under way. */
   inStep = false;
 
@@ -80,7 +82,7 @@ export class ScheduledRequest {
 
   /** Whether it takes part in the next step. */
   get isReady(): boolean {
-    return this.state === 'running' && this.holds === 0 && this.pending > 0;
+    return this.state === 'running' && this.holds === 0 && !this.isParked && this.pending > 0;
   }
 
   /** Whether it computes one token a step. */

@@ -2,9 +2,11 @@
 // and the pages, computes nothing and awaits nothing. A runner takes a plan, runs it as one step, and reports the end
 // (step-loop.ts). The rules are in README.md.
 import { TesseraeError } from '../../base/errors.js';
+import { bucketBelow, mostRows } from '../../forward/row-buckets.js';
 import type { Page, PageSource } from './page-source.js';
-import { PrefixTree } from './prefix-tree.js';
+import type { PrefixTree } from './prefix-tree.js';
 import { type RequestSpec, ScheduledRequest } from './scheduled-request.js';
+import { SharedPrefixes } from './shared-prefixes.js';
 import { type StepPlan, StepPlanner } from './step-planner.js';
 import { StepRate } from './step-rate.js';
 import { WaitingQueue } from './waiting-queue.js';
@@ -32,14 +34,26 @@ export interface SchedulerStats {
   readonly recomputedTokens: number;
 }
 
+/** Where memory for a step is short, steps get fewer rows down to this many, and then fewer requests are served at once. */
+const rowsToKeep = 16;
+/** After so many steps a larger one is tried again. */
+const stepsToForget = 64;
+
 export class Scheduler {
   readonly rate = new StepRate();
   readonly #options: SchedulerOptions;
   readonly #queue: WaitingQueue;
+  readonly #prefixes: SharedPrefixes;
   readonly #tree: PrefixTree;
   readonly #planner: StepPlanner;
   /** Admitted, in this order; held ones among them. */
   readonly #running: ScheduledRequest[] = [];
+  /** Those that are parked, and whose memory went to others. They come back into the queue when they go on. */
+  readonly #aside = new Set<ScheduledRequest>();
+  /** Memory for a step was short: until a request has ended, no other one is admitted beside those that run. */
+  #isClosed = false;
+  /** Steps since then. */
+  #stepsSinceRetreat = 0;
   #arrivals = 0;
   #prefixTokens = 0;
   #preemptions = 0;
@@ -48,12 +62,13 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#queue = new WaitingQueue(options.maxQueued);
-    this.#tree = new PrefixTree(options.pages.positions);
+    this.#prefixes = new SharedPrefixes(options.pages.positions);
+    this.#tree = this.#prefixes.tree;
     this.#planner = new StepPlanner(this.rate, options.stepMs);
   }
 
   get queued(): number {
-    return this.#queue.size;
+    return this.#queue.size + this.#aside.size;
   }
 
   get running(): number {
@@ -61,12 +76,22 @@ export class Scheduler {
   }
 
   get isIdle(): boolean {
-    return this.#queue.size === 0 && this.#running.length === 0;
+    return this.queued === 0 && this.#running.length === 0;
   }
 
   /** Whether something happens with time alone: memory may become free for those that wait, or a deadline pass. */
   get needsTime(): boolean {
-    return this.#queue.size > 0 || this.#running.some(({ deadlineAt, isReady }) => isReady || deadlineAt !== undefined);
+    if (this.#queue.size > 0 || this.#running.some(({ isReady }) => isReady)) return true;
+    return [...this.#running, ...this.#aside].some(({ deadlineAt }) => deadlineAt !== undefined);
+  }
+
+  /** Whether requests are admitted that go on without anybody's doing, those that lack memory left out. */
+  isProgressing(lacking: readonly ScheduledRequest[]): boolean {
+    return this.#running.some((request) => !request.isParked && !lacking.includes(request));
+  }
+
+  get awaitsAdmission(): boolean {
+    return this.#queue.size > 0;
   }
 
   /** Tokens that are to be computed for those that wait. */
@@ -96,13 +121,9 @@ export class Scheduler {
    * some, are then still its owner's.
    */
   submit(spec: RequestSpec): ScheduledRequest {
-    const { pages, clock } = this.#options;
-    const needed = Math.ceil(spec.ids.length / pages.positions);
-    if (needed > pages.most) {
-      const message = `${spec.ids.length} tokens take ${needed} pages, the memory budget has room for ${pages.most}`;
-      throw new TesseraeError('ERR_BUDGET', message);
-    }
-    const request = new ScheduledRequest(spec, this.#arrivals, clock());
+    const problem = this.#neverFits(spec.ids.length);
+    if (problem !== undefined) throw problem;
+    const request = new ScheduledRequest(spec, this.#arrivals, this.#options.clock());
     this.#queue.push(request, spec.isPatient);
     this.#arrivals++;
     return request;
@@ -112,7 +133,7 @@ export class Scheduler {
   overdue(): ScheduledRequest[] {
     const now = this.#options.clock();
     const isOver = ({ deadlineAt }: ScheduledRequest) => deadlineAt !== undefined && deadlineAt <= now;
-    return [...this.#running.filter(isOver), ...[...this.#queue.values()].filter(isOver)];
+    return [...this.#running, ...this.#queue.values(), ...this.#aside].filter(isOver);
   }
 
   /**
@@ -120,13 +141,15 @@ export class Scheduler {
    * plan are in it until {@link finish} or {@link fail}.
    */
   plan(): StepPlan | undefined {
-    this.#admit();
+    if (this.#running.length === 0) this.#reopen();
+    if (!this.#isClosed) this.#admit();
     const ready = this.#running.filter((request) => request.isReady);
     return this.#planner.plan(ready, this.queued > 0, (request, end) => this.#makeRoom(request, end));
   }
 
   /** The plan was computed: its rows have their keys and values. */
   finish(plan: StepPlan): void {
+    this.#stepsSinceRetreat++;
     for (const { request, count } of plan.slices) {
       request.inStep = false;
       this.#queue.serve(request.tenant, count);
@@ -139,7 +162,7 @@ export class Scheduler {
       this.#recomputedTokens += again;
       request.computed += count;
       request.reached = Math.max(request.reached, request.computed);
-      this.#publish(request);
+      this.#prefixes.publish(request);
     }
   }
 
@@ -151,18 +174,50 @@ export class Scheduler {
     }
   }
 
+  /**
+   * The plan failed because there was no memory for a step of its rows. Nothing of it counts; the next plans have fewer rows,
+   * or fewer requests.
+   * @returns false when there is nothing less to try
+   */
+  retreat(plan: StepPlan): boolean {
+    this.fail(plan);
+    this.#isClosed = true;
+    this.#stepsSinceRetreat = 0;
+    if (this.#running.length === 0 || this.preemptParked()) return true;
+    if (plan.rows <= rowsToKeep && this.#preemptYoungest(this.#running[0])) return true;
+    if (plan.rows === 1) return false;
+    this.#planner.mostRows = bucketBelow(plan.rows / 2);
+    return true;
+  }
+
+  /** The request that is next and does not fit into the memory that is free now, and all that need as much. */
+  misfits(): ScheduledRequest[] {
+    const { positions } = this.#options.pages;
+    const [next] = this.#queue.candidates(this.#options.clock());
+    if (next === undefined) return [];
+    const missing = ({ ids, pages }: ScheduledRequest) => Math.ceil(ids.length / positions) - pages.length;
+    const least = missing(next);
+    return [...this.#queue.values()].filter((request) => missing(request) >= least);
+  }
+
   /** Why a request that has no memory to go on never will have; undefined when it may. */
-  hopeless(request: ScheduledRequest): TesseraeError | undefined {
-    const { positions, most } = this.#options.pages;
-    const needed = Math.floor(request.computed / positions) + 1;
-    if (needed <= most) return undefined;
-    const message = `${request.computed + 1} tokens take ${needed} pages, the memory budget has room for ${most}`;
-    return new TesseraeError('ERR_BUDGET', message);
+  hopeless({ ids, computed }: ScheduledRequest): TesseraeError | undefined {
+    return this.#neverFits(Math.max(ids.length, computed + 1));
   }
 
   /** The token that was chosen after a request's last one: it is computed next. */
   accept(request: ScheduledRequest, id: number): void {
     request.ids.push(id);
+  }
+
+  /** Its consumer does not keep up: it takes part in no step until {@link unpark}, and others may take its memory. */
+  park(request: ScheduledRequest): void {
+    request.isParked = true;
+  }
+
+  unpark(request: ScheduledRequest): void {
+    request.isParked = false;
+    if (this.#aside.delete(request)) this.#queue.push(request, true);
   }
 
   /** The request takes part in no step until {@link resume} is called as often. It keeps its pages unless it is preempted. */
@@ -179,8 +234,10 @@ export class Scheduler {
    */
   end(request: ScheduledRequest): void {
     if (request.state === 'ended') return;
-    if (request.state === 'waiting') this.#queue.remove(request);
-    else this.#running.splice(this.#running.indexOf(request), 1);
+    if (request.state === 'running') {
+      this.#running.splice(this.#running.indexOf(request), 1);
+      this.#reopen();
+    } else if (!this.#aside.delete(request)) this.#queue.remove(request);
     request.state = 'ended';
     if (!this.#running.some(({ tenant }) => tenant === request.tenant)) this.#queue.forget(request.tenant);
     if (!request.inStep) request.leave();
@@ -201,19 +258,44 @@ export class Scheduler {
     return this.#preemptYoungest(undefined);
   }
 
+  /** Takes the memory of the parked request admitted last, for whoever needs it. @returns whether there was one */
+  preemptParked(): boolean {
+    const parked = this.#running.findLast(({ isParked, inStep }) => isParked && !inStep);
+    if (parked !== undefined) this.#preempt(parked);
+    return parked !== undefined;
+  }
+
   /** Frees what is only cached. */
   clearCache(): void {
     this.#tree.clear();
+  }
+
+  #neverFits(tokens: number): TesseraeError | undefined {
+    const { positions, pageBytes, most } = this.#options.pages;
+    const needed = Math.ceil(tokens / positions);
+    if (needed <= most) return undefined;
+    const message =
+      `${tokens} tokens take ${needed * pageBytes} bytes, ${needed} pages; ` +
+      `beside its weights the memory budget has room for ${most}`;
+    return new TesseraeError('ERR_BUDGET', message);
+  }
+
+  /** A request has ended, and its memory is free: others may be admitted, and steps be larger again. */
+  #reopen(): void {
+    const planner = this.#planner;
+    this.#isClosed = false;
+    if (this.#running.length === 0) planner.mostRows = mostRows;
+    else if (this.#stepsSinceRetreat > stepsToForget) planner.mostRows = bucketBelow(2 * planner.mostRows);
   }
 
   #admit(): void {
     const { clock, maxRunning } = this.#options;
     const now = clock();
     let admitted = true;
-    while (admitted && this.#running.length < maxRunning && this.#queue.size > 0) {
+    while (admitted && this.#queue.size > 0 && (this.#running.length < maxRunning || this.preemptParked())) {
       admitted = false;
       for (const request of this.#queue.candidates(now)) {
-        if (this.#waitsForPrefix(request)) continue;
+        if (this.#prefixes.isWorthWaiting(request, this.#running)) continue;
         // A request that does not fit is not overtaken: it would starve.
         admitted = this.#admitOne(request);
         break;
@@ -224,13 +306,16 @@ export class Scheduler {
   /** Rents all pages of the prompt, beside one in hand for each request that runs. */
   #admitOne(request: ScheduledRequest): boolean {
     const { pages, clock } = this.#options;
-    if (request.salt !== undefined && request.computed === 0) this.#takePrefix(request);
+    this.#prefixes.take(request);
     const missing = Math.ceil(request.ids.length / pages.positions) - request.pages.length;
-    const inHand = this.#running.length === 0 ? 0 : this.#running.length + 1;
-    const fits = missing + inHand <= pages.free || missing + inHand <= pages.free + this.#tree.evictable;
-    if (!fits || !this.#rentFor(request, request.ids.length)) {
+    const fits = () => {
+      const needed = missing + (this.#running.length === 0 ? 0 : this.#running.length + 1);
+      return needed <= pages.free || needed <= pages.free + this.#tree.evictable;
+    };
+    const isAdmitted = () => fits() && this.#rentFor(request, request.ids.length);
+    if (!isAdmitted() && !this.#untilParkedAreGone(isAdmitted)) {
       if (request.pages.length > request.computed / pages.positions) this.#shrink(request);
-      if (request.cachedTokens > 0 && request.salt !== undefined) this.#returnPrefix(request);
+      this.#prefixes.giveBack(request);
       return false;
     }
     this.#queue.remove(request);
@@ -241,49 +326,23 @@ export class Scheduler {
     return true;
   }
 
-  /** Uses what the tree has of a prompt; at least one token is left to compute. */
-  #takePrefix(request: ScheduledRequest): void {
-    const found = this.#tree.take(request.salt as string, request.ids, request.ids.length - 1);
-    request.pages.push(...found);
-    request.computed = found.length * this.#options.pages.positions;
-    request.cachedTokens = request.computed;
-    request.published = found.length;
-  }
-
-  #returnPrefix(request: ScheduledRequest): void {
-    request.cachedTokens = 0;
-    request.releasePages();
-  }
-
   /** Gives back the pages of a request that hold nothing yet. */
   #shrink(request: ScheduledRequest): void {
     const held = Math.ceil(request.computed / this.#options.pages.positions);
     for (const page of request.pages.splice(held)) page.release();
   }
 
-  /** Whether another request is computing a page of the same prefix now, which the tree will have then. */
-  #waitsForPrefix(request: ScheduledRequest): boolean {
-    const { salt, ids } = request;
-    if (salt === undefined || request.computed > 0) return false;
-    const { positions } = this.#options.pages;
-    let found: number | undefined;
-    for (const other of this.#running) {
-      if (other.salt !== salt || other.pending <= 1 || !other.isReady) continue;
-      const most = Math.floor(Math.min(other.ids.length, ids.length - 1) / positions) * positions;
-      let common = 0;
-      while (common < most && other.ids[common] === ids[common]) common++;
-      common -= common % positions;
-      if (common <= other.published * positions) continue;
-      found ??= this.#tree.lookUp(salt, ids, ids.length - 1);
-      if (common > found) return true;
-    }
+  /** Pages for the positions before `end`, at the cost of cached pages and, where it may, of parked and younger requests. */
+  #makeRoom(request: ScheduledRequest, end: number): boolean {
+    const isMade = () => this.#rentFor(request, end);
+    if (isMade() || this.#untilParkedAreGone(isMade)) return true;
+    while (this.#preemptYoungest(request)) if (isMade()) return true;
     return false;
   }
 
-  /** Pages for the positions before `end`, at the cost of cached pages and, where it may, of younger requests. */
-  #makeRoom(request: ScheduledRequest, end: number): boolean {
-    if (this.#rentFor(request, end)) return true;
-    while (this.#preemptYoungest(request)) if (this.#rentFor(request, end)) return true;
+  /** Takes the memory of parked requests, one after the other, until there is enough. */
+  #untilParkedAreGone(isEnough: () => boolean): boolean {
+    while (this.preemptParked()) if (isEnough()) return true;
     return false;
   }
 
@@ -308,25 +367,19 @@ export class Scheduler {
       const request = this.#running[index] as ScheduledRequest;
       if (request === except) return false;
       if (request.inStep || request.pages.length === 0) continue;
-      this.#running.splice(index, 1);
-      request.releasePages();
-      request.cachedTokens = 0;
-      request.state = 'waiting';
-      this.#queue.push(request, true);
-      this.#preemptions++;
+      this.#preempt(request);
       return true;
     }
     return false;
   }
 
-  #publish(request: ScheduledRequest): void {
-    const { salt, ids, pages, computed } = request;
-    if (salt === undefined) return;
-    const { positions } = this.#options.pages;
-    while ((request.published + 1) * positions <= computed) {
-      const page = pages[request.published] as Page;
-      if (!this.#tree.publish(salt, ids, request.published * positions, page)) return;
-      request.published++;
-    }
+  #preempt(request: ScheduledRequest): void {
+    this.#running.splice(this.#running.indexOf(request), 1);
+    request.releasePages();
+    request.cachedTokens = 0;
+    request.state = 'waiting';
+    if (request.isParked) this.#aside.add(request);
+    else this.#queue.push(request, true);
+    this.#preemptions++;
   }
 }

@@ -31,6 +31,8 @@ const mostShareOfOnePrompt = 1 / 2;
 export class StepPlanner {
   readonly #rate: StepRate;
   readonly #stepMs: number;
+  /** Rows of a step, at most: fewer where memory is short. */
+  mostRows = mostRows;
   /** Where decoding goes on when there are more requests than rows. */
   #next = 0;
 
@@ -63,9 +65,10 @@ export class StepPlanner {
     };
     const decoding = ready.filter((request) => request.decodes);
     const prompts = ready.filter((request) => !request.decodes);
-    const within = this.#rate.rowsWithin(this.#stepMs);
+    const { mostRows: most } = this;
+    const within = Math.min(most, this.#rate.rowsWithin(this.#stepMs));
     const forPrompts = prompts.length === 0 ? 0 : Math.max(1, Math.ceil(within * leastPromptShare));
-    const mostDecoding = mostRows - forPrompts;
+    const mostDecoding = most - forPrompts;
     const first = decoding.length > mostDecoding ? this.#next : 0;
     for (let i = 0; i < decoding.length && rows < mostDecoding; i++) {
       const request = decoding[(first + i) % decoding.length] as ScheduledRequest;
@@ -75,8 +78,8 @@ export class StepPlanner {
     this.#next = decoding.length > mostDecoding ? (first + mostDecoding) % decoding.length : 0;
 
     const isAlone = ready.length === 1 && !othersWait;
-    const budget = isAlone ? mostRows : Math.min(mostRows - rows, Math.max(forPrompts, within - rows));
-    const share = isAlone ? mostRows : Math.max(1, Math.floor(within * mostShareOfOnePrompt));
+    const budget = isAlone ? most : Math.min(most - rows, Math.max(forPrompts, within - rows));
+    const share = isAlone ? most : Math.max(1, Math.floor(within * mostShareOfOnePrompt));
     const end = rows + budget;
     const lengths = new Map<ScheduledRequest, number>();
     let planned = rows;
@@ -87,7 +90,7 @@ export class StepPlanner {
       planned += count;
     }
     // The rows that the program has anyway are given to prompts, as long as there are tokens.
-    let left = planned === 0 ? 0 : bucketFor(planned) - planned;
+    let left = planned === 0 ? 0 : Math.min(most, bucketFor(planned)) - planned;
     for (const [request, count] of lengths) {
       const more = Math.min(left, request.pending - count);
       lengths.set(request, count + more);

@@ -10,28 +10,27 @@ import type { PageSource } from '../scheduling/page-source.js';
 
 export class PooledPages implements PageSource {
   readonly positions = positionsPerPage;
+  readonly pageBytes: number;
   readonly #parts: DecoderParts;
-
-  readonly #layout: PageLayout;
 
   constructor(parts: DecoderParts, layout: PageLayout) {
     this.#parts = parts;
-    this.#layout = layout;
+    this.pageBytes = layout.pageBytes;
   }
 
   get free(): number {
-    return Math.max(0, Math.floor(this.#parts.compute.pool.freeBytes / this.#layout.pageBytes));
+    return Math.max(0, Math.floor(this.#parts.compute.pool.freeBytes / this.pageBytes));
   }
 
   /** All of the budget that the weights leave. */
   get most(): number {
-    const { compute, weights, directory } = this.#parts;
+    const { compute, weights, constants, directory } = this.#parts;
     let weightBytes = 0;
-    for (const weight of weights.values()) {
+    for (const weight of [...weights.values(), ...constants.values()]) {
       const { storage } = weight instanceof Tensor ? weight : weight.image;
       if (storage.owner === compute.pool) weightBytes += storage.sizeBytes;
     }
-    const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.#layout.pageBytes);
+    const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.pageBytes);
     return Math.max(0, Math.min(fitting, directory.capacity));
   }
 
@@ -39,7 +38,7 @@ export class PooledPages implements PageSource {
     try {
       const { directory, compute } = this.#parts;
       const empty: TensorPool['empty'] = (shape, dtype) => compute.pool.empty(shape, dtype, 'caches');
-      return Page.rent(directory, { empty }, this.#layout.pageBytes);
+      return Page.rent(directory, { empty }, this.pageBytes);
     } catch (error) {
       if (error instanceof TesseraeError && error.code === 'ERR_BUDGET') return undefined;
       throw error;

@@ -4,10 +4,12 @@ import { TesseraeError } from '../../base/errors.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import type { SampledToken } from '../../forward/step-programs.js';
 import type { RowOptions, SampledLogprobs, SampleState } from '../../ops/sampling/sample-rows.js';
+import type { PageSource } from '../scheduling/page-source.js';
 import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
 import type { Scheduler } from '../scheduling/scheduler.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
 import type { DrainKind } from '../serving-options.js';
+import { type Shortage, Starvation } from './starvation.js';
 import type { Account, Turns } from './turns.js';
 
 /** What the owner of a request does in its steps. Whatever it throws fails its own request. */
@@ -57,9 +59,20 @@ export interface StepOutput {
   computeMs(): number;
 }
 
+export interface StepLoopParts {
+  readonly scheduler: Scheduler;
+  /** Those of the scheduler. */
+  readonly pages: PageSource;
+  readonly runner: StepRunner;
+  readonly turns: Turns;
+  readonly clock: () => number;
+}
+
 interface StepUnderWay {
   readonly plan: StepPlan;
   readonly stop: AbortController;
+  /** Requests that wait for the token that is chosen in it. */
+  readonly choosing: Set<ScheduledRequest>;
   /** Who hears of an end when the step is over. */
   readonly ended: (() => void)[];
 }
@@ -72,6 +85,7 @@ export class StepLoop {
   readonly #runner: StepRunner;
   readonly #turns: Turns;
   readonly #account: Account;
+  readonly #starvation: Starvation;
   readonly #clients = new Map<ScheduledRequest, StepClient>();
   readonly #timeSlice = new TimeSlice();
   #running = false;
@@ -82,11 +96,18 @@ export class StepLoop {
   #drain: { readonly kind: DrainKind; readonly error: Error } | undefined;
   #rowsPerStep = 0;
 
-  constructor(parts: { scheduler: Scheduler; runner: StepRunner; turns: Turns; account: Account }) {
-    this.#scheduler = parts.scheduler;
-    this.#runner = parts.runner;
-    this.#turns = parts.turns;
-    this.#account = parts.account;
+  constructor({ scheduler, pages, runner, turns, clock }: StepLoopParts) {
+    const account = turns.open();
+    this.#scheduler = scheduler;
+    this.#runner = runner;
+    this.#turns = turns;
+    this.#account = account;
+    this.#starvation = new Starvation({ scheduler, pages, turns, account, clock });
+  }
+
+  /** Whether a step is under way. */
+  get isStepping(): boolean {
+    return this.#underWay !== undefined;
   }
 
   /** Rows that a step had lately, on average. */
@@ -111,13 +132,13 @@ export class StepLoop {
     this.wake();
   }
 
-  /** The request takes part in no step until {@link resume} is called as often. */
-  hold(request: ScheduledRequest): void {
-    this.#scheduler.hold(request);
+  /** The request's consumer does not keep up: it takes part in no step until {@link unpark}. */
+  park(request: ScheduledRequest): void {
+    this.#scheduler.park(request);
   }
 
-  resume(request: ScheduledRequest): void {
-    this.#scheduler.resume(request);
+  unpark(request: ScheduledRequest): void {
+    this.#scheduler.unpark(request);
     this.wake();
   }
 
@@ -125,6 +146,7 @@ export class StepLoop {
   close(error: unknown): void {
     this.#failure = error;
     for (const request of [...this.#clients.keys()]) this.#end(request, error);
+    this.#turns.close(this.#account);
     this.wake();
   }
 
@@ -135,7 +157,8 @@ export class StepLoop {
   async drain(kind: DrainKind, error: Error): Promise<void> {
     this.#drain = { kind, error };
     if (kind === 'running') {
-      for (const request of [...this.#clients.keys()]) if (request.state === 'waiting') this.#end(request, error);
+      // One that was preempted has begun.
+      for (const request of [...this.#clients.keys()]) if (request.admittedAt === undefined) this.#end(request, error);
     }
     while (this.#clients.size > 0) await this.change();
   }
@@ -165,6 +188,7 @@ export class StepLoop {
       this.close(error);
     } finally {
       this.#running = false;
+      this.#starvation.idle();
       for (const watcher of this.#watchers.splice(0)) watcher();
     }
     if (!this.#scheduler.isIdle && this.#failure === undefined) this.wake();
@@ -174,42 +198,67 @@ export class StepLoop {
     this.#endOverdue();
     await this.#turns.acquire(this.#account);
     const started = performance.now();
-    const plan = this.#scheduler.plan();
-    if (plan === undefined || plan.slices.length === 0) {
-      this.#turns.release(this.#account, 0);
-      for (const request of plan?.outOfMemory ?? []) this.#failIfHopeless(request);
-      await this.#rest();
-      return;
-    }
+    let shortage: Shortage | undefined;
     try {
-      await this.#step(plan);
+      const plan = this.#scheduler.plan();
+      const isEmpty = plan === undefined || plan.slices.length === 0;
+      shortage = isEmpty ? { lacking: plan?.outOfMemory ?? [] } : await this.#step(plan);
     } finally {
       this.#turns.release(this.#account, performance.now() - started);
     }
-    if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
+    if (shortage === undefined) {
+      this.#starvation.end();
+      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
+      return;
+    }
+    const victims = this.#starvation.look(shortage);
+    for (const [request, error] of victims) this.#end(request, error);
+    if (victims.length === 0) await this.#rest();
   }
 
-  async #step(plan: StepPlan): Promise<void> {
-    const step: StepUnderWay = { plan, stop: new AbortController(), ended: [] };
+  async #step(plan: StepPlan): Promise<Shortage | undefined> {
+    const step: StepUnderWay = { plan, stop: new AbortController(), choosing: new Set(), ended: [] };
     this.#underWay = step;
     this.#rowsPerStep += 0.1 * (plan.rows - this.#rowsPerStep);
     for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
     try {
-      const set: SetSampling = ({ request }) => this.#clients.get(request)?.sampled?.();
-      const output = await this.#runner.run(plan, set, step.stop.signal);
-      this.#scheduler.finish(plan);
-      await this.#deliver(plan, output);
+      const output = await this.#compute(step);
+      if (!('hidden' in output)) return output.shortage;
+      await this.#deliver(step, output);
       this.#scheduler.rate.observe(plan.rows, output.computeMs());
-    } catch (error) {
-      this.#scheduler.fail(plan);
-      for (const { request } of plan.slices) this.#end(request, error);
+      return undefined;
     } finally {
       this.#underWay = undefined;
       for (const tell of step.ended) tell();
     }
   }
 
-  async #deliver(plan: StepPlan, output: StepOutput): Promise<void> {
+  /** A failure is that of all requests of the plan; but where memory for it is short, a smaller one is tried next. */
+  async #compute({ plan, stop, choosing }: StepUnderWay): Promise<StepOutput | { shortage: Shortage | undefined }> {
+    const set: SetSampling = ({ request }) => {
+      let sampling: RowSampling | undefined;
+      this.#guard(request, () => {
+        sampling = this.#clients.get(request)?.sampled?.();
+      });
+      if (sampling !== undefined) choosing.add(request);
+      return sampling;
+    };
+    try {
+      const output = await this.#runner.run(plan, set, stop.signal);
+      this.#scheduler.finish(plan);
+      return output;
+    } catch (error) {
+      if (error instanceof TesseraeError && error.code === 'ERR_BUDGET') {
+        if (this.#scheduler.retreat(plan)) return { shortage: undefined };
+        return { shortage: { lacking: plan.slices.map(({ request }) => request), error } };
+      }
+      this.#scheduler.fail(plan);
+      for (const { request } of plan.slices) this.#end(request, error);
+      return { shortage: undefined };
+    }
+  }
+
+  async #deliver({ plan, choosing }: StepUnderWay, output: StepOutput): Promise<void> {
     for (const [index, slice] of plan.slices.entries()) {
       const { request } = slice;
       const client = this.#clients.get(request);
@@ -218,18 +267,27 @@ export class StepLoop {
         if (client.visitHidden?.(output.hidden(index), slice) === true) this.#end(request);
       });
     }
-    await output.sample(({ request }, token) => {
-      const client = this.#clients.get(request);
-      if (client === undefined) return;
-      this.#guard(request, () => {
-        const { id, logprobs } = token();
-        const next = client.choose?.(id, logprobs);
-        if (next === undefined) this.#end(request);
-        else {
-          this.#scheduler.accept(request, next);
-          this.#prepare(request, client);
-        }
+    try {
+      await output.sample(({ request }, token) => {
+        choosing.delete(request);
+        this.#choose(request, token);
       });
+    } catch (error) {
+      for (const request of choosing) this.#end(request, error);
+    }
+  }
+
+  #choose(request: ScheduledRequest, token: () => SampledToken): void {
+    const client = this.#clients.get(request);
+    if (client === undefined) return;
+    this.#guard(request, () => {
+      const { id, logprobs } = token();
+      const next = client.choose?.(id, logprobs);
+      if (next === undefined) this.#end(request);
+      else {
+        this.#scheduler.accept(request, next);
+        this.#prepare(request, client);
+      }
     });
   }
 
@@ -237,10 +295,11 @@ export class StepLoop {
     const preparing = client.prepare?.();
     if (preparing === undefined) return;
     this.#scheduler.hold(request);
-    preparing.then(
-      () => this.resume(request),
-      (error: unknown) => this.cancel(request, error),
-    );
+    const goOn = () => {
+      this.#scheduler.resume(request);
+      this.wake();
+    };
+    preparing.then(goOn, (error: unknown) => this.cancel(request, error));
   }
 
   #guard(request: ScheduledRequest, work: () => void): void {
@@ -280,11 +339,6 @@ export class StepLoop {
     for (const request of this.#scheduler.overdue()) {
       this.#end(request, new TesseraeError('ERR_DEADLINE', 'the request was not complete within its deadlineMs'));
     }
-  }
-
-  #failIfHopeless(request: ScheduledRequest): void {
-    const problem = this.#scheduler.hopeless(request);
-    if (problem !== undefined) this.#end(request, problem);
   }
 
   /** Until something changes: a request comes, goes on or ends. Looks again after a while where that may help. */

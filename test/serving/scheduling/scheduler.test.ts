@@ -124,7 +124,7 @@ describe('memory', () => {
 
   test('what never fits is refused at once', () => {
     const simulator = new Simulator({ pages: new FakePages(4, 3) });
-    expect(() => simulator.submit(prompt(13), 1)).toThrow(/13 tokens take 4 pages, the memory budget has room for 3/);
+    expect(() => simulator.submit(prompt(13), 1)).toThrow(/13 tokens take 400 bytes, 4 pages; .* has room for 3/);
     expect(simulator.scheduler.isIdle).toBe(true);
   });
 

@@ -36,6 +36,7 @@ class FakePage implements Page {
 
 export class FakePages implements PageSource {
   readonly positions: number;
+  readonly pageBytes = 100;
   readonly most: number;
   live = 0;
   peak = 0;

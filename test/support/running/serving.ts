@@ -77,9 +77,9 @@ export interface ObservedStep {
 export function observeSteps(): ObservedStep[] {
   const steps: ObservedStep[] = [];
   const run = StepPrograms.prototype.run;
-  vi.spyOn(StepPrograms.prototype, 'run').mockImplementation(function (this: StepPrograms, slices, rows, signal) {
+  vi.spyOn(StepPrograms.prototype, 'run').mockImplementation(function (this: StepPrograms, slices, rows, ...others) {
     steps.push({ rows, slices: slices.map(({ from, count }) => ({ from, count })) });
-    return run.call(this, slices, rows, signal);
+    return run.call(this, slices, rows, ...others);
   });
   return steps;
 }
