@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# Builds the plain C++ test binary and runs it, once for each variant named. Called by `pnpm test:native` and
-# `pnpm test:sanitize`; not by vitest. The variants: `release`, every test, as optimised as the addon; `address`, every
-# test under AddressSanitizer and UndefinedBehaviorSanitizer; `thread`, the suite "executor" under ThreadSanitizer.
+# Builds the plain C++ test binary and runs it, once for each variant named. Called by `pnpm test:native`,
+# `pnpm test:sanitize` and .ci/run; not by vitest. Usage: native-tests.sh [--build-only] VARIANT…
+#   release  every test, linked with the objects of the addon
+#   address  every test under AddressSanitizer and UndefinedBehaviorSanitizer, with assertions
+#   thread   the suite "executor" under ThreadSanitizer, with assertions and the reference kernels, which it runs
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() {
   echo "native tests: $1" >&2
   exit "${2:-1}"
+}
+
+# Prints the folder of a variant's binary and of its log files.
+folder_of() {
+  if [ "$1" = release ]; then echo build/native; else echo "build-native-$1"; fi
 }
 
 # Fails if a function is defined by two instruction sets, or by a set and the plain code. Of an inline function that
@@ -24,32 +31,91 @@ check_sets_apart() {
   [ -z "$repeated" ] || fail "these functions are compiled for several instruction sets: $repeated"
 }
 
-run_variant() {
-  local variant=$1 folder=build-native-$1
-  local flags=(-DTESSERAE_NATIVE_TESTS=ON) selection=() launcher=()
-  # Slightly optimised, with assertions: a plain debug build is too slow to run every shape.
-  local sanitized=(-DCMAKE_BUILD_TYPE=Debug '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g')
+build_variant() {
+  local variant=$1 folder
+  folder=$(folder_of "$variant")
+  local flags=(-S native -B "$folder") target=$folder
   case "$variant" in
-    release) flags+=(-DCMAKE_BUILD_TYPE=Release) ;;
-    address) flags+=("${sanitized[@]}" -DTESSERAE_SANITIZE=address,undefined) ;;
+    release)
+      # The addon's build folder, so that the kernels are compiled once.
+      node scripts/build.mjs native
+      flags=(-S . -B build) target=build
+      ;;
+    address) flags+=(-DTESSERAE_SANITIZE=address,undefined) ;;
     thread)
-      flags+=("${sanitized[@]}" -DTESSERAE_SANITIZE=thread)
-      selection=(--test-suite=executor)
-      # ThreadSanitizer needs fixed addresses, which address randomisation may already have used.
-      if setarch -R true 2>/dev/null; then launcher=(setarch -R); fi
+      local sources
+      sources=$(cd native && grep -l '"executor"' test/*.cpp | paste -sd ';')
+      flags+=(-DTESSERAE_SANITIZE=thread -DTESSERAE_VECTOR_KERNELS=OFF "-DTESSERAE_TEST_SOURCES=test/main.cpp;$sources")
       ;;
   esac
-  if [ ! -f "$folder/CMakeCache.txt" ] && command -v ninja >/dev/null; then flags+=(-G Ninja); fi
-
-  echo "native tests: $variant"
-  cmake -S native -B "$folder" "${flags[@]}" >"$folder.log" 2>&1 || { cat "$folder.log"; fail 'CMake failed'; }
-  cmake --build "$folder" --target tesserae_native_tests --parallel "$(nproc)"
+  if [ ! -f "$target/CMakeCache.txt" ] && command -v ninja >/dev/null; then flags+=(-G Ninja); fi
+  echo "native tests: building $variant"
+  cmake "${flags[@]}" >"$folder.log" 2>&1 || { cat "$folder.log"; fail 'CMake failed'; }
+  cmake --build "$target" --target tesserae_native_tests --parallel "$(nproc)"
   if [ "$variant" = release ]; then check_sets_apart "$folder"; fi
-  UBSAN_OPTIONS=print_stacktrace=1 "${launcher[@]}" "$folder/tesserae_native_tests" "${selection[@]}" | tee "$folder.log"
-  # doctest also succeeds when its selection matches no test.
-  grep -qE 'test cases: +[1-9]' "$folder.log" || fail "no test ran in the variant $variant"
 }
 
+# count_tests FILTER: prints how many test cases pass a filter of doctest.
+count_tests() {
+  "${command[@]}" "$1" --count --no-colors | sed -nE 's/.*current filters: *([0-9]+)$/\1/p'
+}
+
+# run_test LOG FILTER NUMBER: runs one test case, the NUMBERth that passes the filter, in a process of its own. Its log
+# ends with 'passed' or 'FAILED'. doctest reports success, too, when it ran nothing: only a test that ran has a duration.
+run_test() {
+  local log=$1 status=0
+  timeout --foreground -k 5 "$test_limit_s" "${command[@]}" "$2" --first="$3" --last="$3" \
+    --duration --no-intro --no-version --no-colors >"$log" 2>&1 || status=$?
+  if [ "$status" -eq 124 ]; then echo "timed out after $test_limit_s s" >>"$log"; fi
+  if [ "$status" -eq 0 ] && grep -qE '^[0-9.]+ s: ' "$log"; then echo passed >>"$log"; else echo "FAILED with status $status" >>"$log"; fi
+}
+
+# Prints the logs of tests that failed, the slowest tests, and a summary in doctest's words.
+summarise() {
+  local logs=$1 passed failed log
+  passed=$(tail -qn 1 "$logs"/*.log | grep -c '^passed$' || true)
+  failed=$(tail -qn 1 "$logs"/*.log | grep -c '^FAILED' || true)
+  for log in "$logs"/*.log; do
+    if [ "$(tail -n 1 "$log")" != passed ]; then cat "$log"; fi
+  done
+  echo 'slowest:'
+  grep -hE '^[0-9.]+ s: ' "$logs"/*.log | sort -rn | head -5
+  echo "test cases: $((passed + failed)) | $passed passed | $failed failed"
+  # An empty selection must not look like a success.
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+run_variant() {
+  local variant=$1 folder logs number count
+  local executor=--test-suite=executor others=--test-suite-exclude=executor
+  folder=$(folder_of "$variant")
+  logs=$folder/test-logs
+  test_limit_s=900
+  command=("$folder/tesserae_native_tests")
+  # ThreadSanitizer maps its shadow memory at fixed addresses, which address space randomisation may already have taken.
+  if [ "$variant" = thread ] && setarch -R true 2>/dev/null; then command=(setarch -R "${command[@]}"); fi
+  export UBSAN_OPTIONS=print_stacktrace=1
+
+  echo "native tests: running $variant"
+  rm -rf "$logs"
+  mkdir "$logs"
+  # The executor's tests use several threads and assert a time, so they run alone. The others run one on each CPU.
+  count=$(count_tests "$executor")
+  for ((number = 1; number <= count; number++)); do run_test "$logs/executor-$number.log" "$executor" "$number"; done
+  count=$(count_tests "$others")
+  for ((number = 1; number <= count; number++)); do
+    if [ "$(jobs -pr | wc -l)" -ge "$(nproc)" ]; then wait -n; fi
+    run_test "$logs/$number.log" "$others" "$number" &
+  done
+  wait
+  summarise "$logs"
+}
+
+build_only=false
+if [ "${1:-}" = --build-only ]; then
+  build_only=true
+  shift
+fi
 [ $# -gt 0 ] || fail 'name one or more of: release, address, thread' 2
 for variant in "$@"; do
   case "$variant" in
@@ -64,11 +130,17 @@ if ! echo '#include <doctest/doctest.h>' | "${CXX:-c++}" -std=c++17 -x c++ -fsyn
   fail 'the test framework doctest is missing. On Debian: apt-get install doctest-dev'
 fi
 
+# A variant that fails does not keep the next from running. A subshell that is part of a condition would ignore `set -e`.
 failed=()
 for variant in "$@"; do
-  # In a shell of its own, with `set -e` in force, so that a failure does not keep the next variant from running.
-  status=0
-  bash -c "$(declare -f fail check_sets_apart run_variant); set -euo pipefail; run_variant $variant" || status=$?
+  set +e
+  (
+    set -e
+    build_variant "$variant"
+    if [ "$build_only" = false ]; then run_variant "$variant"; fi
+  )
+  status=$?
+  set -e
   [ "$status" -eq 0 ] || failed+=("$variant")
 done
 [ ${#failed[@]} -eq 0 ] || fail "failed: ${failed[*]}"

@@ -7,6 +7,7 @@
 
 #include "attention_case.h"
 #include "kernel_sets.h"
+#include "scratch.h"
 
 using namespace tesserae;
 using namespace tesserae::attention_testing;
@@ -34,9 +35,7 @@ std::vector<float> run(Kernel kernel, Case& c, int64_t tile_heads, int64_t tile_
   const AttentionParams p = c.params(out, tile_heads, tile_queries);
   std::memcpy(op->params, &p, sizeof p);
   op->tile_count = static_cast<uint32_t>(c.tile_count(tile_heads, tile_queries));
-  std::vector<unsigned char> memory(kScratchBytes + kCacheLineBytes, 0xff);  // NaNs
-  auto* aligned = memory.data() + (kCacheLineBytes - reinterpret_cast<uintptr_t>(memory.data()) % kCacheLineBytes);
-  Scratch scratch = {aligned, kScratchBytes};
+  Scratch scratch = test::fresh_scratch();
   for (int64_t tile = op->tile_count; tile-- > 0;) REQUIRE(kernel(*op, tile, scratch) == KernelStatus::ok);
 
   const std::vector<float> result = dense(s, out);

@@ -12,6 +12,7 @@
 #include "kernels/matmul.h"
 #include "kernels/pack_b.h"
 #include "kernel_sets.h"
+#include "scratch.h"
 
 namespace tesserae::test {
 
@@ -77,11 +78,7 @@ class MatmulProblem {
     each_element([&](int64_t at, int64_t, int64_t, int64_t) {
       out[static_cast<size_t>(at)] = c_.residual == Residual::in_place ? residual_[static_cast<size_t>(at)] : NAN;
     });
-    // A heap block without spare bytes at its end, so that AddressSanitizer sees an access beyond it.
-    std::vector<unsigned char> memory(kScratchBytes + 64);
-    unsigned char* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-    std::memset(aligned, 0xff, kScratchBytes);  // NaN everywhere
-    Scratch scratch = {aligned, kScratchBytes};
+    Scratch scratch = fresh_scratch();
 
     std::vector<float> images;
     OpRecord op = {};

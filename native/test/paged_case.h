@@ -18,6 +18,7 @@
 #include "kernels/half.h"
 #include "kernels/paged_attention.h"
 #include "kernels/store_key_values.h"
+#include "scratch.h"
 
 namespace tesserae::paged_testing {
 
@@ -43,9 +44,7 @@ template <typename Params>
 KernelStatus run(Kernel kernel, const Params& params, int64_t tiles) {
   auto op = std::make_unique<OpRecord>();
   std::memcpy(op->params, &params, sizeof params);
-  std::vector<unsigned char> memory(kScratchBytes + kCacheLineBytes, 0xff);
-  auto* aligned = memory.data() + (kCacheLineBytes - reinterpret_cast<uintptr_t>(memory.data()) % kCacheLineBytes);
-  Scratch scratch = {aligned, kScratchBytes};
+  Scratch scratch = test::fresh_scratch();
   for (int64_t tile = tiles; tile-- > 0;) {
     const KernelStatus status = kernel(*op, tile, scratch);
     if (status != KernelStatus::ok) return status;
