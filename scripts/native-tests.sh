@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Builds the plain C++ test binary and runs it, once for each variant named. Called by `pnpm test:native`,
 # `pnpm test:sanitize` and .ci/run; not by vitest. Usage: native-tests.sh [--build-only] VARIANT…
+
+# The variants:
 #   release  every test, linked with the objects of the addon
 #   address  every test under AddressSanitizer and UndefinedBehaviorSanitizer, with assertions
 #   thread   the suite "executor" under ThreadSanitizer, with assertions and the reference kernels, which it runs

@@ -14,11 +14,20 @@ const groupsAtOnce = 2;
 /** Texts that one call brings at the same time: enough to make full groups of one length from. */
 const lanes = 512;
 
+/** Texts that are computed together. */
+interface Group {
+  readonly texts: readonly Waiting[];
+  readonly stop: AbortController;
+  /** Who hears of an end when the group is over. */
+  readonly ended: (() => void)[];
+}
+
 interface Waiting extends QueuedText {
   readonly job: EmbeddingJob;
   readonly resolve: (vector: Float32Array) => void;
   readonly reject: (error: unknown) => void;
   isOver: boolean;
+  group: Group | undefined;
 }
 
 export class ServedEncoder implements ServedModel {
@@ -58,7 +67,7 @@ export class ServedEncoder implements ServedModel {
         const message = `${this.#queue.size} texts are waiting, more than serving.maxQueued allows`;
         throw new TesseraeError('ERR_QUEUE_FULL', message);
       }
-      const text = { job, ids, resolve, reject, turn, isOver: false };
+      const text = { job, ids, resolve, reject, turn, isOver: false, group: undefined };
       this.#queue.push(text);
       if (signal !== undefined) this.#aborts.add(signal, text);
       // Texts that come together are grouped together.
@@ -104,7 +113,7 @@ export class ServedEncoder implements ServedModel {
     const { weights, constants } = this.#parts;
     this.#disposed = true;
     const error = new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' });
-    for (const text of this.#queue.values()) this.#end(text, error);
+    for (const text of [...this.#queue.values(), ...this.#inGroups]) this.#end(text, error);
     this.#programs.dispose();
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
   }
@@ -128,25 +137,36 @@ export class ServedEncoder implements ServedModel {
     const started = performance.now();
     const ids = texts.map((text) => text.ids);
     const rows = texts.length * tokens;
+    const group: Group = { texts, stop: new AbortController(), ended: [] };
     this.#running++;
-    for (const text of texts) this.#inGroups.add(text);
+    for (const text of texts) {
+      text.group = group;
+      this.#inGroups.add(text);
+    }
     try {
-      const group = { indices: texts.map((_, index) => index), tokens };
-      await this.#programs.forward(ids, group, undefined, (index, states) => {
+      const all = { indices: texts.map((_, index) => index), tokens };
+      const vectors: Float32Array[] = [];
+      await this.#programs.forward(ids, all, group.stop.signal, (index, states) => {
         const text = texts[index] as Waiting;
         if (text.isOver) return;
         const { dim } = this.#parts.config;
         const pooled = new PooledStates(dim, states.length / dim, text.job.pooling);
         pooled.add(states);
-        this.#end(text, undefined, pooled.vector());
+        vectors[index] = pooled.vector();
       });
+      // The program has been given back: who hears of its vector may dispose the model and find all memory free.
+      for (const [index, text] of texts.entries()) this.#end(text, undefined, vectors[index]);
       this.#rowsPerGroup += 0.1 * (rows - this.#rowsPerGroup);
       this.#msPerRow = (performance.now() - started) / rows;
     } catch (error) {
       for (const text of texts) this.#end(text, error);
     } finally {
       this.#running--;
-      for (const text of texts) this.#inGroups.delete(text);
+      for (const text of texts) {
+        text.group = undefined;
+        this.#inGroups.delete(text);
+      }
+      for (const tell of group.ended) tell();
       for (const watcher of this.#watchers.splice(0)) watcher();
       this.#start();
     }
@@ -158,7 +178,18 @@ export class ServedEncoder implements ServedModel {
     this.#queue.remove(text);
     const { signal } = text.job;
     if (signal !== undefined) this.#aborts.remove(signal, text);
-    if (vector !== undefined) text.resolve(vector);
-    else text.reject(error);
+    if (vector !== undefined) {
+      text.resolve(vector);
+      return;
+    }
+    const { group } = text;
+    const tell = () => text.reject(error);
+    if (group === undefined || group.texts.some(({ isOver }) => !isOver)) {
+      tell();
+      return;
+    }
+    // Nobody waits for the group any more: it stops, and the last of them hears of its end when memory and team are free.
+    group.ended.push(tell);
+    group.stop.abort();
   }
 }
