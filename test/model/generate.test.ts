@@ -319,6 +319,7 @@ describe('a batch', () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(bundledModelPath);
     const long = card.check.ids.slice(0, 300);
+    await model.warmup();
     await model.generateBatch([long, long], { maxTokens: 2, ignoreEos: true });
     const before = held(engine);
     const started = engine.stats().team.runs.started;
