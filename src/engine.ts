@@ -25,7 +25,7 @@ import { measureFmaPeak } from './ops/probe-fma.js';
 import type { PackQuantizedOptions, QuantizedMatrix } from './ops/quantized/quantized-matrix.js';
 import { type PeakedProfile, withPeak } from './program/profile.js';
 import { type ProfileOptions, Program } from './program/program.js';
-import { addStats, type DrainKind, noServing, type ServingStats } from './serving/serving-options.js';
+import { type DrainKind, type ServingStats, sumOfStats } from './serving/serving-options.js';
 import { Turns } from './serving/steps/turns.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/elements/dtype.js';
@@ -329,7 +329,7 @@ export class Engine {
   }
 
   #serving(): ServingStats {
-    return [...this.#models].map((model) => model.serving).reduce(addStats, noServing);
+    return sumOfStats([...this.#models].map((model) => model.serving));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -16,8 +16,6 @@ export { describeMachine, type Machine, type MachineCache } from './hardware/mac
 export { probeRoofline, type Roofline, type RooflineOptions } from './hardware/roofline.js';
 export type { BlockSizeOptions, BlockSizes } from './machine/block-sizes.js';
 export type { IsaName } from './machine/environment.js';
-export type { EmbedOptions, Truncation } from './model/embed-options.js';
-export type { LoadModelOptions } from './model/load.js';
 export type {
   BatchOptions,
   CompleteOptions,
@@ -25,9 +23,11 @@ export type {
   EmbedBatchOptions,
   EmbedEachOptions,
   LoadSessionOptions,
-  Model,
   SettleOptions,
-} from './model/model.js';
+} from './model/call-options.js';
+export type { EmbedOptions, Truncation } from './model/embed-options.js';
+export type { LoadModelOptions } from './model/load.js';
+export type { Model } from './model/model.js';
 export type { ModelInfo } from './model/model-info.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
 export type { ChatOptions } from './model/requests.js';

@@ -92,9 +92,9 @@ export class DecoderPrograms {
     this.#cache.giveBack(keyOf(kind), program);
   }
 
-  /** See {@link ProgramCache.withRoom}. */
-  withRoom<T>(rent: () => Promise<T>): Promise<T> {
-    return this.#cache.withRoom(rent);
+  /** Gives up a program that nobody uses, for whoever needs memory. @returns whether there was one */
+  dropIdle(): boolean {
+    return this.#cache.dropIdle();
   }
 
   dispose(): void {

@@ -88,6 +88,11 @@ export class EncoderPrograms {
     }
   }
 
+  /** Gives up a program that nobody uses, for whoever needs memory. @returns whether there was one */
+  dropIdle(): boolean {
+    return this.#cache.dropIdle();
+  }
+
   /** Frees the programs. What is running fails with ERR_DISPOSED. */
   dispose(): void {
     this.#cache.dispose();

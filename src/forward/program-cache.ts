@@ -31,7 +31,7 @@ export class ProgramCache<P extends Kept> {
     this.checkUsable();
     const index = this.#idle.findLastIndex((idle) => idle.key === key);
     if (index >= 0) return (this.#idle.splice(index, 1)[0] as Idle<P>).program;
-    const program = await this.withRoom(record);
+    const program = await record();
     if (this.#disposed) program.dispose();
     this.checkUsable();
     return program;
@@ -46,30 +46,22 @@ export class ProgramCache<P extends Kept> {
     if (this.#idle.length > this.#mostKept) this.#idle.shift()?.program.dispose();
   }
 
-  /** Does what needs memory; when the budget is exhausted, frees the idle programs and tries once more. */
-  async withRoom<T>(rent: () => Promise<T>): Promise<T> {
-    try {
-      return await rent();
-    } catch (error) {
-      if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET') || this.#idle.length === 0) throw error;
-    }
-    this.#dropIdle();
-    return rent();
+  /** Frees the program that has been idle for longest. @returns whether there was one */
+  dropIdle(): boolean {
+    const idle = this.#idle.shift();
+    idle?.program.dispose();
+    return idle !== undefined;
   }
 
   /** Frees the idle programs; those that are lent are freed when they are given back. */
   dispose(): void {
     this.#disposed = true;
-    this.#dropIdle();
+    while (this.dropIdle());
   }
 
   /** @throws TesseraeError ERR_DISPOSED */
   checkUsable(op?: string): void {
     if (this.#disposed)
       throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', op === undefined ? {} : { op });
-  }
-
-  #dropIdle(): void {
-    for (const { program } of this.#idle.splice(0)) program.dispose();
   }
 }

@@ -68,34 +68,39 @@ export class Sequence {
     this.#keyValues.truncate(computed);
   }
 
+  /** Begins a use by one user, to be ended by {@link leave} or {@link takeBack}. @throws TesseraeError ERR_BUSY, ERR_DISPOSED */
+  occupy(op: string): void {
+    this.checkIdle(op);
+    this.#busy = true;
+  }
+
+  /** Ends a use. */
+  leave(): void {
+    this.#busy = false;
+    if (this.#disposed) this.cut(0);
+  }
+
   /**
-   * Lends the pages of the first `kept` tokens to a generation that goes on from them, and forgets the others. The sequence
-   * is in use until it takes them back.
-   * @throws TesseraeError ERR_BUSY, ERR_BUDGET, ERR_DISPOSED
+   * Lends the pages of the first `kept` tokens to a generation that goes on from them, and forgets the others. Within
+   * {@link occupy}; {@link takeBack} ends that.
+   * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED
    */
   async lend(kept: number): Promise<{ readonly pages: Page[]; readonly computed: number }> {
-    this.checkIdle('generate');
-    this.#busy = true;
-    try {
-      this.cut(kept);
-      const computed = this.#ids.length;
-      this.#keyValues.keep(await this.#keyValues.grow(computed, computed, undefined));
-      this.checkUsable('generate');
-      return { pages: this.#keyValues.takePages(), computed };
-    } catch (error) {
-      this.#busy = false;
-      if (this.#disposed) this.cut(0);
-      throw error;
-    }
+    const computed = Math.min(kept, this.#ids.length);
+    // The last page becomes its own where a fork has it, too.
+    this.#keyValues.keep(await this.#keyValues.grow(computed, computed, undefined));
+    this.checkUsable('generate');
+    this.cut(kept);
+    return { pages: this.#keyValues.takePages(), computed };
   }
 
   /** Takes back what was lent, or what it has become: ids, and the pages of the first `computed` of them. */
   takeBack(ids: readonly number[], pages: readonly Page[], computed: number): void {
-    this.#busy = false;
     this.#ids = ids.slice(0, computed);
     this.#uncomputed = ids.slice(computed);
     this.#keyValues.givePages(pages);
-    this.#keyValues.truncate(this.#disposed ? 0 : computed);
+    this.#keyValues.truncate(computed);
+    this.leave();
   }
 
   /** The same tokens and pages, to go on with independently. */

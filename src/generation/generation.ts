@@ -17,6 +17,8 @@ export interface StreamControl {
 }
 
 interface Reader {
+  /** Who reads is not dropped before it has read. */
+  readonly owner: unknown;
   resolve(step: IteratorResult<Piece, GenerationResult>): void;
   reject(error: unknown): void;
 }
@@ -53,6 +55,11 @@ export class GenerationStream {
     return this.#outcome !== undefined;
   }
 
+  /** Settles, and never rejects, when it has ended. Unlike {@link result}, it does not ask for anything. */
+  get over(): Promise<unknown> {
+    return this.#settled.catch(() => {});
+  }
+
   get resultWanted(): boolean {
     return this.#resultWanted;
   }
@@ -67,6 +74,7 @@ export class GenerationStream {
   /** Who serves the request from now on. */
   attach(control: StreamControl): void {
     this.#control = control;
+    if (this.isOver) control.cancel(new AbortError('the generation was left early'));
   }
 
   push(piece: Piece): void {
@@ -102,7 +110,8 @@ export class GenerationStream {
     for (const reader of others) reader.resolve(ended);
   }
 
-  next(): Promise<IteratorResult<Piece, GenerationResult>> {
+  /** @param owner is kept alive until there is something to read */
+  next(owner: unknown): Promise<IteratorResult<Piece, GenerationResult>> {
     const piece = this.#pieces.shift();
     if (piece !== undefined) {
       if (this.#pieces.length <= leastUnread) this.#unpark();
@@ -110,7 +119,7 @@ export class GenerationStream {
     }
     const outcome = this.#outcome;
     if (outcome === undefined) {
-      return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+      return new Promise((resolve, reject) => this.#readers.push({ owner, resolve, reject }));
     }
     if ('result' in outcome) return Promise.resolve({ done: true, value: outcome.result });
     if (this.#delivered) return Promise.resolve(ended);
@@ -160,7 +169,7 @@ export class Generation implements AsyncGenerator<Piece, GenerationResult, void>
   }
 
   next(): Promise<IteratorResult<Piece, GenerationResult>> {
-    return this.#stream.next();
+    return this.#stream.next(this);
   }
 
   /** Ends the generation early, and frees what it holds. */

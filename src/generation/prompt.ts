@@ -30,13 +30,19 @@ export async function tokensOf(
   prompt: Prompt,
   tokenizer: Tokenizer,
   vocabulary: number,
-  options: { op: string; addBos?: boolean; addEos?: boolean; signal?: AbortSignal | undefined },
+  options: {
+    op: string;
+    addBos?: boolean;
+    addEos?: boolean;
+    signal?: AbortSignal | undefined;
+    most?: number | undefined;
+  },
 ): Promise<number[]> {
-  const { op, addBos = tokenizer.addsBos, addEos = false, signal } = options;
+  const { op, addBos = tokenizer.addsBos, addEos = false, signal, most } = options;
   if (typeof prompt === 'string') {
     return tokenizer.encodeAsync(prompt, { addBos, addEos, ...(signal === undefined ? {} : { signal }) });
   }
-  return checkIds(prompt, vocabulary, op);
+  return checkIds(prompt, vocabulary, { op, most });
 }
 
 /** Whether a value is an array of numbers, which are ids; an empty one is none. */
@@ -45,19 +51,37 @@ export function isArrayOfIds(value: unknown): value is ArrayLike<number> {
   return Array.isArray(value) && typeof value[0] === 'number';
 }
 
+/** Ids of an array, at most: it is copied at once. */
+const MOST_IDS = 1 << 22;
+
 /**
- * A checked copy of token ids.
+ * A checked copy of token ids. How many there are is looked at first: an array may have billions of holes.
+ * @param options `most`: how many fit into the context; `cutAt`: how many are copied
  * @throws TesseraeError ERR_ARGUMENT for a value that is no array, ERR_TOKENIZER for an id that is not in the
- * vocabulary
+ * vocabulary, ERR_CONTEXT for more than `most`
  */
-export function checkIds(ids: ArrayLike<number>, vocabulary: number, op: string): number[] {
+export function checkIds(
+  ids: ArrayLike<number>,
+  vocabulary: number,
+  options: { readonly op: string; readonly most?: number | undefined; readonly cutAt?: number },
+): number[] {
+  const { op, most = MOST_IDS, cutAt = most } = options;
   if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {
     throw new TesseraeError('ERR_ARGUMENT', 'expected a string or an array of token ids', { op });
   }
-  const copy = Array.from(ids);
-  for (const id of copy) {
-    if (Number.isSafeInteger(id) && id >= 0 && id < vocabulary) continue;
-    throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
+  const count = Math.min(ids.length, cutAt);
+  if (options.cutAt === undefined && ids.length > most) {
+    const message = `a prompt of ${ids.length} tokens does not fit into a context of ${most}`;
+    if (options.most !== undefined) throw new TesseraeError('ERR_CONTEXT', message, { op });
+    throw new TesseraeError('ERR_ARGUMENT', `an array of ${ids.length} ids is longer than ${most}`, { op });
+  }
+  const copy = new Array<number>(count);
+  for (let index = 0; index < count; index++) {
+    const id = ids[index] as number;
+    if (!(Number.isSafeInteger(id) && id >= 0 && id < vocabulary)) {
+      throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
+    }
+    copy[index] = id;
   }
   return copy;
 }

@@ -22,6 +22,12 @@ export interface Turn {
   readonly deadlineAt: number | undefined;
 }
 
+/** @throws TesseraeError ERR_DEADLINE when its time has passed */
+export function checkDeadline({ deadlineAt }: Turn, op: string): void {
+  if (deadlineAt === undefined || performance.now() < deadlineAt) return;
+  throw new TesseraeError('ERR_DEADLINE', 'the request was not complete within its deadlineMs', { op });
+}
+
 /** @throws TesseraeError ERR_ARGUMENT */
 export function turnOf({ priority, deadlineMs, tenant }: TurnOptions, op: string, askedAt: number): Turn {
   if (tenant !== undefined && (typeof tenant !== 'string' || tenant.length < 1 || tenant.length > longestTenant)) {

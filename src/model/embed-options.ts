@@ -15,7 +15,7 @@ export interface EmbedOptions {
   /** A text that does not fit fails with ERR_CONTEXT (`error`, the default), or is cut at the `end`. */
   readonly truncate?: 'error' | 'end' | undefined;
   /** Called for each text that was cut, with its tokens, and how many of them were kept. */
-  readonly onTruncated?: ((text: Truncation) => void) | undefined;
+  readonly onTruncated?: ((text: Truncation) => unknown) | undefined;
 }
 
 export interface Truncation {
@@ -44,7 +44,7 @@ export function readPooling(metadata: ModelMetadata): PoolingKind {
 export interface EmbedSettings {
   readonly pooling: Pooling;
   readonly truncates: boolean;
-  readonly onTruncated: ((text: Truncation) => void) | undefined;
+  readonly onTruncated: ((text: Truncation) => unknown) | undefined;
 }
 
 /** @throws TesseraeError ERR_ARGUMENT */

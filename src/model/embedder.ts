@@ -1,6 +1,6 @@
 // Embeds the texts of one call: tokenized, cut where that is asked for, and handed to what serves the model. Used by Model.
-import { checkPromptFits, isArrayOfIds, type Prompt, tokensOf } from '../generation/prompt.js';
-import { type Turn, type TurnOptions, turnOf } from '../generation/turn-options.js';
+import { checkIds, checkPromptFits, isArrayOfIds, type Prompt, tokensOf } from '../generation/prompt.js';
+import { checkDeadline, type Turn } from '../generation/turn-options.js';
 import type { ServedModel } from '../serving/served-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type EmbedOptions, type EmbedSettings, embedSettingsOf } from './embed-options.js';
@@ -10,8 +10,17 @@ export interface EmbedderParts {
   readonly served: ServedModel;
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
-  readonly options: EmbedOptions & TurnOptions;
+  readonly options: EmbedOptions;
   readonly op: string;
+}
+
+/** One text of a call. */
+export interface EmbedRun {
+  readonly signal: AbortSignal | undefined;
+  readonly index: number;
+  readonly turn: Turn;
+  /** It waits for room in the queue. */
+  readonly isPatient: boolean;
 }
 
 export interface Embedded {
@@ -28,29 +37,41 @@ export function isOneText(texts: Prompt | readonly Prompt[]): texts is Prompt {
 export class Embedder {
   readonly #parts: EmbedderParts;
   readonly #settings: EmbedSettings;
-  readonly #turn: Turn;
 
   /** @throws TesseraeError ERR_ARGUMENT */
   constructor(parts: EmbedderParts) {
     this.#parts = parts;
     this.#settings = embedSettingsOf(parts.options, parts.info, parts.op);
-    this.#turn = turnOf(parts.options, parts.op, performance.now());
   }
 
-  /** @param isPatient it waits for room in the queue */
-  async embed(text: Prompt, signal: AbortSignal | undefined, index: number, isPatient: boolean): Promise<Embedded> {
-    const { served, tokenizer, info, op } = this.#parts;
-    const { pooling, truncates, onTruncated } = this.#settings;
-    if (isPatient) await served.roomInQueue(signal as AbortSignal);
+  async embed(text: Prompt, { signal, index, turn, isPatient }: EmbedRun): Promise<Embedded> {
+    const { served, op } = this.#parts;
+    const { pooling, onTruncated } = this.#settings;
+    const { ids, tokens } = await this.#tokens(text, signal);
+    const kept = ids.length;
+    // A callback that rejects fails its text, and never the process.
+    if (kept < tokens) await onTruncated?.({ index, tokens, kept });
+    checkDeadline(turn, op);
+    const value = await served.embed({ ids, pooling, turn, signal, isPatient });
+    return { value, truncatedTokens: tokens - kept };
+  }
+
+  /** The ids to embed, and how many tokens the text has. */
+  async #tokens(text: Prompt, signal: AbortSignal | undefined): Promise<{ ids: readonly number[]; tokens: number }> {
+    const { tokenizer, info, op } = this.#parts;
+    const { sessionCapacity: most, vocabulary } = info;
+    const { truncates } = this.#settings;
     // Texts to embed are whole: they end as the model expects it.
     const addEos = tokenizer.addsEos;
-    const all = await tokensOf(text, tokenizer, info.vocabulary, { op, addEos, signal });
-    const kept = truncates ? Math.min(all.length, info.sessionCapacity) : all.length;
-    const ids = kept === all.length ? all : cut(all, kept, addEos && typeof text === 'string');
-    checkPromptFits(ids, info.sessionCapacity, op);
-    if (kept < all.length) onTruncated?.({ index, tokens: all.length, kept });
-    const value = await served.embed({ ids, pooling, turn: this.#turn, signal, isPatient });
-    return { value, truncatedTokens: all.length - kept };
+    if (typeof text !== 'string' && truncates) {
+      const ids = checkIds(text, vocabulary, { op, cutAt: most });
+      checkPromptFits(ids, most, op);
+      return { ids, tokens: text.length };
+    }
+    const all = await tokensOf(text, tokenizer, vocabulary, { op, addEos, signal, most: truncates ? undefined : most });
+    const ids = truncates && all.length > most ? cut(all, most, addEos) : all;
+    checkPromptFits(ids, most, op);
+    return { ids, tokens: all.length };
   }
 }
 

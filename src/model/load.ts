@@ -153,7 +153,7 @@ function serve(
   turns: Turns,
 ): ServedModel {
   const parts = { ...memory, architecture, config, capacity };
-  if (layout === undefined) return new ServedEncoder(parts as EncoderParts, serving);
+  if (layout === undefined) return new ServedEncoder(parts as EncoderParts, serving, turns);
   return new ServedDecoder(decoderParts(parts as ForwardParts, layout), serving, turns);
 }
 

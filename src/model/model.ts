@@ -6,62 +6,32 @@ import type { GenerateOptions } from '../generation/generate-options.js';
 import type { Generation } from '../generation/generation.js';
 import type { GenerationResult } from '../generation/generation-result.js';
 import { type Prompt, tokensOf } from '../generation/prompt.js';
-import { type TurnOptions, turnKeys } from '../generation/turn-options.js';
+import { turnKeys, turnOf } from '../generation/turn-options.js';
 import { nthSeed } from '../sampling/random.js';
-import {
-  type BatchProgress,
-  type EachOutcome,
-  type EachRun,
-  eachItem,
-  forEachItem,
-  settleEachItem,
-} from '../serving/batch.js';
+import { type EachOutcome, type EachRun, eachItem, forEachItem, settleEachItem } from '../serving/batch.js';
 import type { DecoderService, ServedModel } from '../serving/served-model.js';
 import type { DrainKind, ServingStats } from '../serving/serving-options.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { type EmbedOptions, embedKeys } from './embed-options.js';
+import type {
+  BatchOptions,
+  CompleteOptions,
+  EachOptions,
+  EmbedBatchOptions,
+  EmbedEachOptions,
+  LoadSessionOptions,
+  SettleOptions,
+} from './call-options.js';
+import { Calls } from './calls.js';
+import { embedKeys } from './embed-options.js';
 import { Embedder, type EmbedderParts, isOneText } from './embedder.js';
 import { logitsOf } from './logits.js';
 import type { ModelInfo } from './model-info.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
-import { type ChatOptions, type PromptStart, Requests } from './requests.js';
+import { type ChatOptions, type GenerateRun, type PromptStart, Requests } from './requests.js';
 import { Session, type SessionOptions } from './session.js';
 
 const defaultWindow = 256;
 const MOST_CONTINUATIONS = 1024;
-
-export interface BatchOptions extends GenerateOptions {
-  readonly onProgress?: ((progress: BatchProgress) => unknown) | undefined;
-}
-
-/** With `settle`, each result is a PromiseSettledResult: an item that fails harms no other. */
-export interface SettleOptions {
-  readonly settle: true;
-}
-
-export interface EachOptions extends GenerateOptions {
-  /** Results in the order of the source, the default; otherwise as they are done. */
-  readonly ordered?: boolean | undefined;
-}
-
-export interface EmbedEachOptions extends EmbedOptions, TurnOptions {
-  readonly ordered?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface CompleteOptions extends BatchOptions {
-  /** How many continuations, 1 to 1024; 1 by default. */
-  readonly n?: number | undefined;
-}
-
-export interface EmbedBatchOptions extends EmbedOptions, TurnOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: BatchProgress) => unknown) | undefined;
-}
-
-export type LoadSessionOptions = Pick<SessionOptions, 'onFull' | 'keep'> & {
-  readonly signal?: AbortSignal | undefined;
-};
 
 export interface ModelMake {
   readonly served: ServedModel;
@@ -83,7 +53,7 @@ export class Model {
   readonly #served: ServedModel;
   readonly #requests: Requests;
   readonly #onDispose: (model: Model) => void;
-  readonly #calls = new Set<Promise<void>>();
+  readonly #calls = new Calls();
   #completions = 0;
   #disposed = false;
 
@@ -92,7 +62,8 @@ export class Model {
     this.tokenizer = tokenizer;
     this.info = info;
     this.#served = served;
-    this.#requests = new Requests({ tokenizer, info, chatTemplates, decoder: (op) => this.#decoder(op) });
+    const decoder = (op: string) => this.#decoder(op);
+    this.#requests = new Requests({ tokenizer, info, chatTemplates, decoder, calls: this.#calls });
     this.#onDispose = onDispose;
   }
 
@@ -127,18 +98,20 @@ export class Model {
     checkSignalAndProgress(options, op);
     const { onProgress, settle, ...rest } = options;
     this.#requests.settings(rest, op);
+    const turn = turnOf(rest, op, performance.now());
     this.#checkUsable(op);
     const run = { op, lanes: this.#served.lanes, signal: options.signal, onProgress };
-    const forAll = checkFlag(settle, false, 'settle', op) ? settleEachItem : forEachItem;
-    return forAll<Prompt, GenerationResult>(prompts, run, (prompt, signal) =>
-      this.#item(prompt, { ...rest, signal }, op),
+    const settles = checkFlag(settle, false, 'settle', op);
+    const work = (prompt: Prompt, signal: AbortSignal) => this.#item(prompt, { ...rest, signal }, { op, turn });
+    return this.#calls.track<GenerationResult[] | PromiseSettledResult<GenerationResult>[]>(
+      settles ? settleEachItem(prompts, run, work) : forEachItem(prompts, run, work),
     );
   }
 
   /**
    * Continues the prompts of anything that can be iterated. Yields `{ index, value }`, or `{ index, reason }` for a prompt
-   * that failed; takes prompts only as its results are taken. Where the source throws, those that were taken complete, and
-   * then its error is thrown.
+   * that failed, as soon as it is there; takes prompts only as its results are taken. Where the source throws, those that
+   * were taken complete, and then its error is thrown. `deadlineMs` counts from when a prompt is taken.
    * @throws TesseraeError ERR_ARGUMENT; AbortError
    */
   async *generateEach(
@@ -149,9 +122,10 @@ export class Model {
     checkSignalAndProgress(options, op);
     const { ordered, ...rest } = options;
     this.#requests.settings(rest, op);
+    turnOf(rest, op, 0);
     this.#checkUsable(op);
     const run = this.#eachRun(op, ordered, options.signal);
-    yield* eachItem(source, run, (prompt: Prompt, signal) => this.#item(prompt, { ...rest, signal }, op));
+    yield* eachItem(source, run, (prompt: Prompt, signal) => this.#item(prompt, { ...rest, signal }, { op }));
   }
 
   /**
@@ -165,19 +139,20 @@ export class Model {
     checkSignalAndProgress(options, op);
     const { n, onProgress, ...rest } = options;
     const total = checkRange(n, 'n', op, 1, MOST_CONTINUATIONS) ?? 1;
+    const turn = turnOf(rest, op, performance.now());
     const { sampling, signal } = this.#requests.settings(rest, op);
     this.#checkUsable(op);
-    const ids = await this.#requests.promptIds(prompt, op, signal);
-    const decoder = this.#decoder('session');
+    const run = { op, lanes: this.#served.lanes, signal, onProgress };
     const salt = `completion ${this.#completions++}`;
-    const seeds = Array.from({ length: total }, (_, index) => nthSeed(sampling.settings.seed, index));
-    try {
-      return await forEachItem(seeds, { op, lanes: this.#served.lanes, signal, onProgress }, (seed, stop) =>
-        this.#item(ids, { ...rest, seed, signal: stop }, op, salt),
-      );
-    } finally {
-      decoder.forget(salt);
-    }
+    const complete = async (): Promise<GenerationResult[]> => {
+      const ids = await this.#requests.promptIds(prompt, op, signal);
+      const decoder = this.#decoder('session');
+      const seeds = Array.from({ length: total }, (_, index) => nthSeed(sampling.settings.seed, index));
+      const work = (seed: number, stop: AbortSignal) =>
+        this.#item(ids, { ...rest, seed, signal: stop }, { op, turn, salt });
+      return await forEachItem(seeds, run, work).finally(() => decoder.forget(salt));
+    };
+    return this.#calls.track(complete());
   }
 
   /**
@@ -221,17 +196,19 @@ export class Model {
     checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'onProgress', 'settle'], op);
     this.#checkUsable(op);
     const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    const turn = turnOf(options, op, performance.now());
     const { signal, onProgress, settle } = options;
     const settles = checkFlag(settle, false, 'settle', op);
-    if (isOneText(texts)) {
-      const { value } = await embedder.embed(texts, signal, 0, false);
+    const embedOne = async (text: Prompt): Promise<Float32Array> => {
+      const { value } = await embedder.embed(text, { signal, index: 0, turn, isPatient: false });
       await onProgress?.({ done: 1, total: 1 });
       return value;
-    }
+    };
+    if (isOneText(texts)) return this.#calls.track(embedOne(texts));
     const work = async (text: Prompt, stop: AbortSignal, index: number) =>
-      (await embedder.embed(text, stop, index, true)).value;
+      (await embedder.embed(text, { signal: stop, index, turn, isPatient: true })).value;
     const run = { op, lanes: this.#served.lanes, signal, onProgress };
-    return this.#track<Float32Array[] | PromiseSettledResult<Float32Array>[]>(
+    return this.#calls.track<Float32Array[] | PromiseSettledResult<Float32Array>[]>(
       settles ? settleEachItem(texts, run, work) : forEachItem(texts, run, work),
     );
   }
@@ -248,8 +225,10 @@ export class Model {
     checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'ordered'], op);
     this.#checkUsable(op);
     const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    turnOf(options, op, 0);
     const run = this.#eachRun(op, options.ordered, options.signal);
-    const work = (text: Prompt, stop: AbortSignal, index: number) => embedder.embed(text, stop, index, true);
+    const work = (text: Prompt, signal: AbortSignal, index: number) =>
+      embedder.embed(text, { signal, index, turn: turnOf(options, op, performance.now()), isPatient: true });
     for await (const { index, value, reason } of eachItem(source, run, work)) {
       if (value === undefined) yield { index, reason, truncatedTokens: 0 };
       else yield { index, value: value.value, truncatedTokens: value.truncatedTokens };
@@ -291,6 +270,7 @@ export class Model {
    * @throws TesseraeError ERR_ARGUMENT, ERR_UNSUPPORTED, ERR_DISPOSED
    */
   session(options: SessionOptions = {}): Session {
+    this.#checkUsable('session');
     return Session.create(this.#decoder('session').parts, this.#requests, options);
   }
 
@@ -302,6 +282,7 @@ export class Model {
    */
   async loadSession(source: Uint8Array | string, options: LoadSessionOptions = {}): Promise<Session> {
     checkOptions(options, ['onFull', 'keep', 'signal'], 'loadSession');
+    this.#checkUsable('loadSession');
     return Session.load(this.#decoder('loadSession').parts, this.#requests, source, options);
   }
 
@@ -322,9 +303,9 @@ export class Model {
 
   /** @internal See {@link Engine.close}: resolves when what is to be finished is done. */
   async drain(kind: DrainKind, error: Error): Promise<void> {
+    this.#calls.refuse(error);
+    if (kind === 'all') await this.#calls.over();
     await this.#served.drain(kind, error);
-    // Calls of many items go on until their last one.
-    while (kind === 'all' && this.#calls.size > 0) await Promise.allSettled(this.#calls);
   }
 
   /** @internal Gives up cached prefixes. */
@@ -334,15 +315,8 @@ export class Model {
 
   /** @internal Ends what runs and what waits with an error. */
   end(error: Error): void {
+    this.#calls.refuse(error);
     this.#served.end(error);
-  }
-
-  /** Holds a call of many items until it is over. */
-  #track<T>(call: Promise<T>): Promise<T> {
-    const over = call.then(noop, noop);
-    this.#calls.add(over);
-    void over.then(() => this.#calls.delete(over));
-    return call;
   }
 
   /** Frees weights and sessions. What is running on the model fails with ERR_DISPOSED. */
@@ -358,14 +332,22 @@ export class Model {
     this.#onDispose(this);
   }
 
+  /** @throws TesseraeError ERR_DISPOSED; ERR_ENGINE_CLOSED where no calls are taken any more */
   #checkUsable(op: string): void {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op });
+    this.#calls.check();
   }
 
   /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
   #decoder(op: string): DecoderService {
-    this.#checkUsable(op);
+    if (this.#disposed) this.#checkGoesOn(op);
     return this.#served.decoder(op);
+  }
+
+  /** For calls that have begun: the closing of the engine is why its models are disposed. */
+  #checkGoesOn(op: string): void {
+    this.#calls.check();
+    this.#checkUsable(op);
   }
 
   #startOf(prompt: Prompt, op: string): PromptStart {
@@ -374,19 +356,16 @@ export class Model {
   }
 
   /** One of many: it waits for room in the queue. */
-  async #item(prompt: Prompt, options: GenerateOptions, op: string, salt?: string): Promise<GenerationResult> {
-    await this.#served.roomInQueue(options.signal as AbortSignal);
-    this.#checkUsable(op);
-    return this.#requests.result(prompt, options, { op, isPatient: true, salt });
+  #item(prompt: Prompt, options: GenerateOptions, run: GenerateRun): Promise<GenerationResult> {
+    return this.#requests.result(prompt, options, { ...run, isPatient: true });
   }
 
-  #eachRun(op: string, ordered: unknown, signal: AbortSignal | undefined): EachRun {
-    return { op, lanes: this.#served.lanes, ordered: checkFlag(ordered, true, 'ordered', op), signal };
+  #eachRun(op: string, givenOrdered: unknown, signal: AbortSignal | undefined): EachRun {
+    const ordered = checkFlag(givenOrdered, true, 'ordered', op);
+    return { op, lanes: this.#served.lanes, ordered, signal, checkOpen: () => this.#checkGoesOn(op) };
   }
 
   #embedderParts(): Omit<EmbedderParts, 'options' | 'op'> {
     return { served: this.#served, tokenizer: this.tokenizer, info: this.info };
   }
 }
-
-const noop = () => {};

@@ -1,6 +1,6 @@
 // Turns what callers of a model pass into requests of its server: options checked, texts tokenized, formats compiled. Used by
 // Model and Session.
-import { TesseraeError } from '../base/errors.js';
+import { AbortError } from '../base/errors.js';
 import type { Constraint } from '../constraint/constraint.js';
 import { ConstraintCompiler } from '../constraint/constraint-compiler.js';
 import { Chat, type ChatMessage, type ChatPromptOptions, encodeChat } from '../generation/chat/chat.js';
@@ -9,10 +9,11 @@ import { Generation, GenerationStream } from '../generation/generation.js';
 import type { GenerationResult } from '../generation/generation-result.js';
 import { checkPromptFits, type Prompt, tokensOf } from '../generation/prompt.js';
 import { GenerationRequest } from '../generation/request.js';
-import { turnOf } from '../generation/turn-options.js';
+import { checkDeadline, type Turn, turnOf } from '../generation/turn-options.js';
 import type { LentSequence } from '../serving/jobs.js';
 import type { DecoderService } from '../serving/served-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import type { Calls } from './calls.js';
 import type { ModelInfo } from './model-info.js';
 
 /** How a conversation becomes a prompt, and how it is continued. */
@@ -25,6 +26,7 @@ export interface RequestsParts {
   readonly chatTemplates: ReadonlyMap<string, string>;
   /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
   readonly decoder: (op: string) => DecoderService;
+  readonly calls: Calls;
 }
 
 /** What a generation goes on from. */
@@ -33,6 +35,8 @@ export interface PromptStart {
   readonly prompt: Prompt;
   /** Lends what a session has computed of it. */
   readonly lend?: () => Promise<LentSequence>;
+  /** To be called where nothing is lent in the end. */
+  readonly abandon?: () => void;
 }
 
 /** How a generation differs from one of `model.generate`. */
@@ -41,6 +45,8 @@ export interface GenerateRun {
   /** See {@link GenerationJob}. */
   readonly salt?: string | undefined;
   readonly isPatient?: boolean;
+  /** Of a call of many items; otherwise that of the options, counted from now. */
+  readonly turn?: Turn;
 }
 
 export class Requests {
@@ -58,10 +64,16 @@ export class Requests {
     return settingsOf(options, op, this.#parts.info.vocabulary);
   }
 
+  /** @throws TesseraeError ERR_ENGINE_CLOSED where no calls are taken any more */
+  checkOpen(): void {
+    this.#parts.calls.check();
+  }
+
   /** Begins to continue a prompt. Every failure is found in the generation. */
   generate(start: () => PromptStart | Promise<PromptStart>, options: GenerateOptions, run: GenerateRun): Generation {
     const stream = new GenerationStream();
     this.#begin(start, options, run, stream).catch((error: unknown) => stream.fail(error));
+    void this.#parts.calls.track(stream.over);
     return new Generation(stream);
   }
 
@@ -78,16 +90,17 @@ export class Requests {
    * @throws TesseraeError ERR_CONTEXT, ERR_ARGUMENT, ERR_TOKENIZER; AbortError
    */
   async promptIds(prompt: Prompt, op: string, signal: AbortSignal | undefined): Promise<number[]> {
-    const ids = await this.encode(prompt, op, { signal });
-    checkPromptFits(ids, this.#parts.info.sessionCapacity, op);
+    const { sessionCapacity: most } = this.#parts.info;
+    const ids = await this.encode(prompt, op, { signal, most });
+    checkPromptFits(ids, most, op);
     return ids;
   }
 
-  /** The same, of whatever length. */
+  /** The same, of whatever length. @param options `most`: ids that are given, at most */
   encode(
     prompt: Prompt,
     op: string,
-    options: { readonly addBos?: boolean; readonly signal?: AbortSignal | undefined },
+    options: { readonly addBos?: boolean; readonly signal?: AbortSignal | undefined; readonly most?: number },
   ): Promise<number[]> {
     const { tokenizer, info } = this.#parts;
     return tokensOf(prompt, tokenizer, info.vocabulary, { op, ...options });
@@ -110,32 +123,40 @@ export class Requests {
   async #begin(
     start: () => PromptStart | Promise<PromptStart>,
     options: GenerateOptions,
-    { op, salt, isPatient = false }: GenerateRun,
+    run: GenerateRun,
     stream: GenerationStream,
   ): Promise<void> {
+    const { op } = run;
     const askedAt = performance.now();
-    const { tokenizer, info, decoder } = this.#parts;
     const settings = this.settings(options, op);
-    const turn = turnOf(options, op, askedAt);
-    const { prompt, lend } = await start();
+    const turn = run.turn ?? turnOf(options, op, askedAt);
+    const { prompt, lend, abandon } = await start();
+    let lent: LentSequence | undefined;
+    try {
+      const request = await this.#request(prompt, settings, op);
+      // Its consumer may have left, and its time may have passed, before there was anything to submit.
+      checkDeadline(turn, op);
+      if (!stream.isOver) lent = await lend?.();
+      if (stream.isOver) throw new AbortError('the generation was left early');
+      const { salt, isPatient } = run;
+      const { loadMs } = this.#parts.info;
+      const service = this.#parts.decoder('session');
+      await service.generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient });
+    } catch (error) {
+      if (lent === undefined) abandon?.();
+      else lent.giveBack(prompt as readonly number[], lent.pages, lent.computed, false);
+      throw error;
+    }
+  }
+
+  async #request(prompt: Prompt, settings: GenerateSettings, op: string): Promise<GenerationRequest> {
+    const { tokenizer, info } = this.#parts;
     const promptIds = await this.promptIds(prompt, op, settings.signal);
     const constraint = await this.#constraint(settings);
     const capacity = info.sessionCapacity;
     const request = new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
     await request.prepare();
-    // Its consumer may have left, and its time may have passed, before there was anything to submit.
-    if (stream.isOver) return;
-    if (turn.deadlineAt !== undefined && performance.now() >= turn.deadlineAt) {
-      throw new TesseraeError('ERR_DEADLINE', 'the request was not complete within its deadlineMs', { op });
-    }
-    const service = decoder('session');
-    const lent = await lend?.();
-    try {
-      service.generate({ request, stream, turn, loadMs: info.loadMs, askedAt, salt, lent, isPatient });
-    } catch (error) {
-      lent?.giveBack(promptIds, lent.pages, lent.computed, false);
-      throw error;
-    }
+    return request;
   }
 
   async #constraint({ format, signal }: GenerateSettings): Promise<Constraint | undefined> {

@@ -156,14 +156,14 @@ export class Session {
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     const op = 'generate';
-    const start = async () => {
-      this.#sequence.checkIdle(op);
-      const given = await this.#requests.encode(prompt, op, { addBos: this.length === 0, signal: options.signal });
-      if (this.#settings.shifts) await this.#shiftUntilFits(given.length, options.signal);
+    const { signal } = options;
+    const prepare = async () => {
+      const given = await this.#requests.encode(prompt, op, { addBos: this.length === 0, signal, most: this.capacity });
+      if (this.#settings.shifts) await this.#shiftUntilFits(given.length, signal);
       const own = this.#sequence.ids;
-      return this.#start([...own, ...given], own.length);
+      return { ids: [...own, ...given], kept: own.length };
     };
-    return this.#requests.generate(start, options, { op });
+    return this.#requests.generate(() => this.#start(op, prepare), options, { op });
   }
 
   /**
@@ -172,38 +172,59 @@ export class Session {
    * @throws as {@link Model.chat}, and TesseraeError ERR_BUSY
    */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Generation {
-    const [promptOptions, rest] = splitChatOptions(options, 'chat');
-    const start = async () => {
-      this.#sequence.checkIdle('chat');
+    const op = 'chat';
+    const [promptOptions, rest] = splitChatOptions(options, op);
+    const prepare = async () => {
       const ids = await this.#requests.chatIds(messages, promptOptions, rest.signal);
       const own = this.#sequence.ids;
-      let common = 0;
-      while (common < Math.min(own.length, ids.length - 1) && own[common] === ids[common]) common++;
-      return this.#start(ids, common);
+      let kept = 0;
+      while (kept < Math.min(own.length, ids.length - 1) && own[kept] === ids[kept]) kept++;
+      return { ids, kept };
     };
-    return this.#requests.generate(start, rest, { op: 'chat' });
+    return this.#requests.generate(() => this.#start(op, prepare), rest, { op });
   }
 
-  /** @param kept how many of the session's tokens the ids begin with */
-  #start(ids: readonly number[], kept: number): PromptStart {
+  /**
+   * Keeps the session busy from now on, until the generation has ended.
+   * @param prepare gives what is gone on from, and how many of the session's tokens that begins with
+   * @throws TesseraeError ERR_BUSY, ERR_DISPOSED
+   */
+  async #start(
+    op: string,
+    prepare: () => Promise<{ readonly ids: readonly number[]; readonly kept: number }>,
+  ): Promise<PromptStart> {
     const sequence = this.#sequence;
-    const { layout } = sequence.keyValues;
-    const lend = async (): Promise<LentSequence> => {
-      const lent = await sequence.lend(kept);
-      return {
-        ...lent,
-        layout,
-        giveBack: (all, pages, computed, isComplete) => {
-          if (isComplete) sequence.takeBack(all, pages, computed);
-          else sequence.takeBack(all.slice(0, kept), pages, Math.min(computed, kept));
-        },
-      };
-    };
-    return { prompt: ids, lend };
+    sequence.checkIdle(op);
+    this.#requests.checkOpen();
+    sequence.occupy(op);
+    const abandon = () => sequence.leave();
+    try {
+      const { ids, kept } = await prepare();
+      return { prompt: ids, lend: () => this.#lend(kept), abandon };
+    } catch (error) {
+      abandon();
+      throw error;
+    }
   }
 
+  async #lend(kept: number): Promise<LentSequence> {
+    const sequence = this.#sequence;
+    return {
+      ...(await sequence.lend(kept)),
+      layout: sequence.keyValues.layout,
+      giveBack: (all, pages, computed, isComplete) => {
+        if (isComplete) sequence.takeBack(all, pages, computed);
+        else sequence.takeBack(all.slice(0, kept), pages, Math.min(computed, kept));
+      },
+    };
+  }
+
+  /** While the session is busy with a generation that begins. */
   async #shiftUntilFits(tokens: number, signal: AbortSignal | undefined): Promise<void> {
-    while (this.length + tokens > this.capacity && this.length > this.#settings.keep + 1) await this.shift({ signal });
+    while (this.length + tokens > this.capacity && this.length > this.#settings.keep + 1) {
+      this.#sequence.checkUsable('generate');
+      await this.#shiftFor({ ids: [], output: 'hidden', signal });
+    }
   }
 
   /**
@@ -215,7 +236,7 @@ export class Session {
   async append(ids: ArrayLike<number>, options: Signal = {}): Promise<Float32Array> {
     const op = 'append';
     checkOptions(options, ['signal'], op);
-    const own = checkIds(ids, this.#parts.config.vocabulary, op);
+    const own = checkIds(ids, this.#parts.config.vocabulary, { op });
     if (own.length === 0) throw new TesseraeError('ERR_ARGUMENT', 'there is no token to append', { op });
     let logits = new Float32Array(0);
     const visit = (rows: Float32Array) => {

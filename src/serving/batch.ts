@@ -125,62 +125,148 @@ export interface EachRun {
   /** Results in the order of the source; otherwise as they are done. */
   readonly ordered: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Called before an item is taken. What it throws ends the source, as if that had thrown it. */
+  readonly checkOpen: () => void;
 }
 
 /**
- * Yields the outcome of `work` for each item of a source, and takes the next item only as results are taken. Where the source
- * throws, the items that were taken complete, and then its error is thrown. Leaving early aborts what runs.
+ * Yields the outcome of `work` for each item of a source as soon as it is there, and takes the next item only as results are
+ * taken. Where the source throws, the items that were taken complete, and then its error is thrown. Leaving early aborts what
+ * runs.
  * @throws TesseraeError ERR_ARGUMENT when the source cannot be iterated; AbortError
  */
 export async function* eachItem<I, T>(
   source: Iterable<I> | AsyncIterable<I>,
-  { op, lanes, ordered, signal }: EachRun,
+  run: EachRun,
   work: (item: I, signal: AbortSignal, index: number) => Promise<T>,
 ): AsyncGenerator<EachOutcome<T>, void, void> {
-  const iterator = iteratorOf<I>(source, op);
+  const iterator = iteratorOf<I>(source, run.op);
+  const { signal, lanes, ordered } = run;
   if (signal?.aborted) throw new AbortError(signal.reason);
-  const stop = new AbortController();
-  const onAbort = () => stop.abort(signal?.reason);
+  const items = new TakenItems(iterator, run.checkOpen, work);
+  const onAbort = () => items.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
-  const running = new Map<number, Promise<EachOutcome<T>>>();
-  let taken = 0;
-  let isOver = false;
-  let failure: { readonly error: unknown } | undefined;
-  const outcomeOf = async (item: I, index: number): Promise<EachOutcome<T>> => {
-    try {
-      return { index, value: await work(item, stop.signal, index) };
-    } catch (error) {
-      return { index, reason: indexed(error, index) };
-    }
-  };
-  const take = async (): Promise<void> => {
-    try {
-      const step = await iterator.next();
-      if (step.done === true) isOver = true;
-      else {
-        const index = taken++;
-        running.set(index, outcomeOf(step.value, index));
-      }
-    } catch (error) {
-      isOver = true;
-      failure = { error };
-    }
-  };
   try {
-    for (let given = 0; ; given++) {
-      while (!isOver && running.size < lanes) await take();
-      if (running.size === 0) break;
-      const outcome = await (ordered ? running.get(given) : Promise.race(running.values()));
-      running.delete((outcome as EachOutcome<T>).index);
-      if (stop.signal.aborted) throw new AbortError(signal?.reason);
-      yield outcome as EachOutcome<T>;
+    for (let given = 0; !items.isDone; ) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      const outcome = items.outcome(ordered ? given : undefined);
+      if (outcome !== undefined) {
+        given++;
+        yield outcome;
+      } else {
+        if (items.inHand < lanes) items.take();
+        await items.change();
+      }
     }
-    if (failure !== undefined) throw failure.error;
+    items.throwFailure();
   } finally {
-    stop.abort();
     signal?.removeEventListener('abort', onAbort);
-    if (!isOver) await iterator.return?.();
-    await Promise.allSettled(running.values());
+    await items.close();
+  }
+}
+
+/** The items that were taken from a source: those that are worked on, and the outcomes that nobody has got yet. */
+class TakenItems<I, T> {
+  readonly #iterator: AsyncIterator<I> | Iterator<I>;
+  readonly #checkOpen: () => void;
+  readonly #work: (item: I, signal: AbortSignal, index: number) => Promise<T>;
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  /** In the order in which they were there. */
+  readonly #outcomes = new Map<number, EachOutcome<T>>();
+  #taken = 0;
+  #isTaking = false;
+  #isOver = false;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(
+    iterator: AsyncIterator<I> | Iterator<I>,
+    checkOpen: () => void,
+    work: (item: I, signal: AbortSignal, index: number) => Promise<T>,
+  ) {
+    this.#iterator = iterator;
+    this.#checkOpen = checkOpen;
+    this.#work = work;
+  }
+
+  get inHand(): number {
+    return this.#running.size + this.#outcomes.size;
+  }
+
+  get isDone(): boolean {
+    return this.#isOver && this.inHand === 0;
+  }
+
+  /** The outcome of an item, or of any, if it is there. */
+  outcome(index: number | undefined): EachOutcome<T> | undefined {
+    const [outcome] = index === undefined ? this.#outcomes.values() : [this.#outcomes.get(index)];
+    if (outcome !== undefined) this.#outcomes.delete(outcome.index);
+    return outcome;
+  }
+
+  /** Takes the next item, unless that is under way. A source may let wait for it; outcomes come meanwhile. */
+  take(): void {
+    if (this.#isTaking || this.#isOver) return;
+    this.#isTaking = true;
+    const taking = this.#takeNext().catch((error: unknown) => {
+      this.#isOver = true;
+      this.#failure = { error };
+    });
+    void taking.then(() => {
+      this.#isTaking = false;
+      this.#wake?.();
+    });
+  }
+
+  /** Until an item was taken, or there is an outcome. To be called where neither is the case. */
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  abort(reason: unknown): void {
+    this.#stop.abort(reason);
+    this.#wake?.();
+  }
+
+  /** @throws what the source has thrown */
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Stops what runs, and waits for it. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    if (!this.#isOver) {
+      const closed = this.#iterator.return?.();
+      // A source that is waiting for its next item may never answer.
+      if (this.#isTaking) Promise.resolve(closed).catch(() => {});
+      else await closed;
+    }
+    await Promise.all(this.#running);
+  }
+
+  async #takeNext(): Promise<void> {
+    this.#checkOpen();
+    const step = await this.#iterator.next();
+    if (step.done === true) this.#isOver = true;
+    else if (!this.#stop.signal.aborted) {
+      const running = this.#finish(step.value, this.#taken++).then(() => {
+        this.#running.delete(running);
+        this.#wake?.();
+      });
+      this.#running.add(running);
+    }
+  }
+
+  async #finish(item: I, index: number): Promise<void> {
+    try {
+      this.#outcomes.set(index, { index, value: await this.#work(item, this.#stop.signal, index) });
+    } catch (error) {
+      this.#outcomes.set(index, { index, reason: indexed(error, index) });
+    }
   }
 }
 

@@ -6,6 +6,8 @@ import type { Turn } from '../generation/turn-options.js';
 export interface QueuedText {
   readonly ids: readonly number[];
   readonly turn: Turn;
+  /** It waited for room before it came, and keeps no others out. */
+  readonly isPatient: boolean;
 }
 
 interface Entry<T> {
@@ -14,17 +16,38 @@ interface Entry<T> {
   readonly number: number;
 }
 
+/** Texts to be computed together, each padded to a number of tokens. */
+export interface TakenTexts<T> {
+  readonly entries: readonly Entry<T>[];
+  readonly tokens: number;
+}
+
+interface Tenant {
+  waiting: number;
+  /** Tokens taken since it has had texts here, counted from those of the tenant that had least then. */
+  served: number;
+}
+
 /** Waiting for so long raises a text by one step of priority. */
 const agingMs = 1000;
 
 export class EncoderQueue<T extends QueuedText> {
   /** Shortest first; of one length the first to come first. */
   readonly #byLength: Entry<T>[] = [];
+  readonly #entries = new Map<T, Entry<T>>();
+  readonly #tenants = new Map<string, Tenant>();
   #arrivals = 0;
   #tokens = 0;
+  #patient = 0;
+  #deadlines = 0;
 
   get size(): number {
     return this.#byLength.length;
+  }
+
+  /** Those that waited for room before they came. */
+  get patient(): number {
+    return this.#patient;
   }
 
   /** Of all texts that wait. */
@@ -33,67 +56,122 @@ export class EncoderQueue<T extends QueuedText> {
   }
 
   push(text: T, now = performance.now()): void {
-    const entry = { text, arrivedAt: now, number: this.#arrivals++ };
-    this.#byLength.splice(this.#placeAfter(text.ids.length), 0, entry);
-    this.#tokens += text.ids.length;
+    this.#add({ text, arrivedAt: now, number: this.#arrivals++ });
+  }
+
+  /** Puts texts back that were taken, to where they were. */
+  putBack({ entries }: TakenTexts<T>): void {
+    for (const entry of entries) this.#add(entry);
   }
 
   remove(text: T): void {
-    const index = this.#byLength.findIndex((entry) => entry.text === text);
-    if (index === -1) return;
-    this.#byLength.splice(index, 1);
-    this.#tokens -= text.ids.length;
+    const entry = this.#entries.get(text);
+    if (entry !== undefined) this.#cut(this.#placeOf(entry), 1);
   }
 
   values(): T[] {
-    return this.#byLength.map(({ text }) => text);
+    return [...this.#entries.keys()];
   }
 
   overdue(now: number): T[] {
+    if (this.#deadlines === 0) return [];
     return this.values().filter(({ turn: { deadlineAt } }) => deadlineAt !== undefined && deadlineAt <= now);
   }
 
-  /** Takes the text whose turn it is, and its neighbours by length as long as they fit into one program. */
-  take(now: number): { readonly texts: T[]; readonly tokens: number } | undefined {
+  /**
+   * Takes the text whose turn it is, and its neighbours by length as long as they fit into one program.
+   * @param most texts to take
+   */
+  take(now: number, most = Number.POSITIVE_INFINITY): TakenTexts<T> | undefined {
     const all = this.#byLength;
-    let first = -1;
-    for (let index = 0; index < all.length; index++) {
-      if (first === -1 || isBefore(all[index] as Entry<T>, all[first] as Entry<T>, now)) first = index;
-    }
+    const first = this.#next(now);
     if (first === -1) return undefined;
     const lengthAt = (index: number) => (all[index] as Entry<T>).text.ids.length;
+    const textsOf = (tokens: number) => Math.min(most, textsOfOneLength(tokens));
     let from = first;
     let end = first + 1;
     for (;;) {
       // Towards the longer ones as long as that pads nothing more, else towards the shorter ones.
       const tokens = paddedLength(lengthAt(end - 1));
       const count = end - from + 1;
-      if (end < all.length && paddedLength(lengthAt(end)) === tokens && count <= textsOfOneLength(tokens)) end++;
-      else if (from > 0 && count <= textsOfOneLength(tokens)) from--;
-      else if (end < all.length && count <= textsOfOneLength(paddedLength(lengthAt(end)))) end++;
+      if (end < all.length && paddedLength(lengthAt(end)) === tokens && count <= textsOf(tokens)) end++;
+      else if (from > 0 && count <= textsOf(tokens)) from--;
+      else if (end < all.length && count <= textsOf(paddedLength(lengthAt(end)))) end++;
       else break;
     }
     const tokens = paddedLength(lengthAt(end - 1));
-    const texts = all.splice(from, end - from).map(({ text }) => text);
-    for (const { ids } of texts) this.#tokens -= ids.length;
-    return { texts, tokens };
+    const entries = this.#cut(from, end - from);
+    for (const { text } of entries) this.#serve(text.turn.tenant, text.ids.length);
+    return { entries, tokens };
   }
 
-  /** Behind all texts that are not longer. */
-  #placeAfter(length: number): number {
+  #next(now: number): number {
+    const all = this.#byLength;
+    let first = -1;
+    for (let index = 0; index < all.length; index++) {
+      if (first === -1 || this.#isBefore(all[index] as Entry<T>, all[first] as Entry<T>, now)) first = index;
+    }
+    return first;
+  }
+
+  /** By priority, raised with time; then fair between tenants; then in the order of arrival. */
+  #isBefore(a: Entry<T>, b: Entry<T>, now: number): boolean {
+    const raised = ({ text, arrivedAt }: Entry<T>) => text.turn.priority + Math.floor((now - arrivedAt) / agingMs);
+    const served = ({ text }: Entry<T>) => this.#tenants.get(text.turn.tenant)?.served ?? 0;
+    const difference = raised(b) - raised(a) || served(a) - served(b) || a.number - b.number;
+    return difference < 0;
+  }
+
+  #add(entry: Entry<T>): void {
+    const { text } = entry;
+    this.#byLength.splice(this.#placeOf(entry), 0, entry);
+    this.#entries.set(text, entry);
+    this.#count(text, 1);
+  }
+
+  #cut(from: number, count: number): Entry<T>[] {
+    const cut = this.#byLength.splice(from, count);
+    for (const { text } of cut) {
+      this.#entries.delete(text);
+      this.#count(text, -1);
+    }
+    return cut;
+  }
+
+  #count({ ids, isPatient, turn }: T, by: 1 | -1): void {
+    this.#tokens += by * ids.length;
+    if (isPatient) this.#patient += by;
+    if (turn.deadlineAt !== undefined) this.#deadlines += by;
+    const tenant = this.#tenants.get(turn.tenant);
+    if (tenant === undefined) this.#tenants.set(turn.tenant, { waiting: by, served: this.#leastServed() });
+    else {
+      tenant.waiting += by;
+      // It makes up for nothing, and owes nothing, when it comes back.
+      if (tenant.waiting === 0) this.#tenants.delete(turn.tenant);
+    }
+  }
+
+  #serve(name: string, tokens: number): void {
+    const tenant = this.#tenants.get(name);
+    if (tenant !== undefined) tenant.served += tokens;
+  }
+
+  #leastServed(): number {
+    let least: number | undefined;
+    for (const { served } of this.#tenants.values()) least = Math.min(least ?? served, served);
+    return least ?? 0;
+  }
+
+  /** Where an entry is, or belongs: behind all texts that are shorter, or as long and came before it. */
+  #placeOf({ text: { ids }, number }: Entry<T>): number {
     let low = 0;
     let high = this.#byLength.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#byLength[middle] as Entry<T>).text.ids.length <= length) low = middle + 1;
+      const other = this.#byLength[middle] as Entry<T>;
+      if ((other.text.ids.length - ids.length || other.number - number) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
   }
-}
-
-function isBefore<T extends QueuedText>(a: Entry<T>, b: Entry<T>, now: number): boolean {
-  const raised = ({ text, arrivedAt }: Entry<T>) => text.turn.priority + Math.floor((now - arrivedAt) / agingMs);
-  const difference = raised(a) - raised(b);
-  return difference === 0 ? a.number < b.number : difference > 0;
 }

@@ -29,7 +29,7 @@ export interface GenerationJob {
   readonly salt?: string | undefined;
   /** It goes on from what a session has computed. */
   readonly lent?: LentSequence | undefined;
-  /** It waited for room in the queue: see {@link ServedModel.roomInQueue}. */
+  /** It is one of many of its call: it waits for room in the queue, and never sees ERR_QUEUE_FULL. */
   readonly isPatient?: boolean | undefined;
 }
 

@@ -9,6 +9,7 @@ import { Sequence } from '../forward/sequence.js';
 import type { KeyValueType, PageLayout } from '../ops/paged/key-value-pages.js';
 import { DecoderLane, maxRunning } from './decoder-lane.js';
 import type { EmbeddingJob, GenerationJob } from './jobs.js';
+import { QueueRoom } from './queue-room.js';
 import type { RequestSpec, ScheduledRequest } from './scheduling/scheduled-request.js';
 import type { DecoderService, ServedModel } from './served-model.js';
 import { addStats, type DrainKind, type ServingOptions, type ServingStats } from './serving-options.js';
@@ -30,6 +31,8 @@ export class ServedDecoder implements ServedModel, DecoderService {
   /** By how keys and values are kept. */
   readonly #lanes = new Map<KeyValueType, DecoderLane>();
   readonly #own: DecoderLane;
+  readonly #room: QueueRoom;
+  readonly #unregister: () => void;
   readonly #lent = new Set<Sequence>();
   readonly #aborts = new AbortWatch<Submitted>(({ lane, request }, signal) =>
     lane.loop.cancel(request, new AbortError(signal.reason)),
@@ -37,9 +40,13 @@ export class ServedDecoder implements ServedModel, DecoderService {
 
   constructor(parts: DecoderParts, options: ServingOptions, turns: Turns) {
     this.parts = parts;
+    this.#unregister = parts.compute.pool.onShortage('programs', () => parts.programs.dropIdle());
     this.#options = options;
     this.#turns = turns;
-    this.#own = this.#lane(parts.pageLayout);
+    const own = this.#lane(parts.pageLayout);
+    this.#own = own;
+    const hasRoom = () => own.scheduler.patientQueued < options.maxQueued;
+    this.#room = new QueueRoom(hasRoom, () => own.loop.change());
   }
 
   /** Twice what can run at the same time: one half waits to take the places of the other. */
@@ -53,10 +60,11 @@ export class ServedDecoder implements ServedModel, DecoderService {
 
   stats(): ServingStats {
     const all = [...this.#lanes.values()].map(({ scheduler, loop }) => {
-      const rows = Math.max(1, loop.rowsPerStep);
+      const { steps, rowsPerStep } = loop.stats;
+      const rows = Math.max(1, rowsPerStep);
       const stepMs = scheduler.rate.expectedMs(Math.ceil(rows)) ?? 0;
       const expectedWaitMs = (scheduler.queuedTokens / rows) * stepMs;
-      return { ...scheduler.stats(), rowsPerStep: loop.rowsPerStep, expectedWaitMs };
+      return { ...scheduler.stats(), steps, rowsPerStep, expectedWaitMs };
     });
     return all.reduce(addStats);
   }
@@ -72,7 +80,13 @@ export class ServedDecoder implements ServedModel, DecoderService {
     }
   }
 
-  generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient }: GenerationJob): void {
+  async generate(job: GenerationJob): Promise<void> {
+    const submit = () => this.#generate(job);
+    if (job.isPatient === true) await this.#room.enter(job.request.signal, submit);
+    else submit();
+  }
+
+  #generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient }: GenerationJob): void {
     const { signal } = request;
     const ids = request.promptIds;
     let submitted: Submitted | undefined;
@@ -104,7 +118,12 @@ export class ServedDecoder implements ServedModel, DecoderService {
     });
   }
 
-  embed({ ids, pooling, turn, signal, isPatient }: EmbeddingJob): Promise<Float32Array> {
+  embed(job: EmbeddingJob): Promise<Float32Array> {
+    const submit = () => this.#embed(job);
+    return job.isPatient === true ? this.#room.enter(job.signal, submit) : submit();
+  }
+
+  #embed({ ids, pooling, turn, signal, isPatient }: EmbeddingJob): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       let submitted: Submitted | undefined;
       const onEnd = (error: unknown, vector: Float32Array) => {
@@ -121,11 +140,6 @@ export class ServedDecoder implements ServedModel, DecoderService {
   /** Gives up what was cached under a salt of one call. */
   forget(salt: string): void {
     this.#own.scheduler.forget(salt);
-  }
-
-  async roomInQueue(signal: AbortSignal): Promise<void> {
-    const { scheduler, loop } = this.#own;
-    while (scheduler.queued >= this.#options.maxQueued && !signal.aborted) await loop.change();
   }
 
   async drain(kind: DrainKind, error: Error): Promise<void> {
@@ -147,6 +161,7 @@ export class ServedDecoder implements ServedModel, DecoderService {
   dispose(): void {
     const { programs, weights, constants } = this.parts;
     const error = new TesseraeError('ERR_DISPOSED', 'the model was disposed');
+    this.#unregister();
     for (const lane of this.#lanes.values()) lane.dispose(error);
     for (const sequence of this.#lent) sequence.dispose();
     programs.dispose();

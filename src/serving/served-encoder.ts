@@ -1,13 +1,16 @@
 // Serves an encoder: the texts of all callers wait in one queue, and those of about one length are computed together. Owns
 // programs and weights.
 import { AbortWatch } from '../base/abort-watch.js';
-import { AbortError, TesseraeError } from '../base/errors.js';
+import { AbortError, type ErrorCode, TesseraeError } from '../base/errors.js';
 import { type EncoderParts, EncoderPrograms } from '../forward/encoder-programs.js';
-import { EncoderQueue, type QueuedText } from './encoder-queue.js';
+import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
 import { PooledStates } from './pooling.js';
+import { QueueRoom } from './queue-room.js';
 import type { ServedModel } from './served-model.js';
 import { type DrainKind, noServing, type ServingOptions, type ServingStats } from './serving-options.js';
+import { patienceMs, retryMs } from './steps/starvation.js';
+import type { Account, Turns } from './steps/turns.js';
 
 /** Groups that are computed side by side: one program is filled and emptied while the other computes. */
 const groupsAtOnce = 2;
@@ -30,25 +33,46 @@ interface Waiting extends QueuedText {
   group: Group | undefined;
 }
 
+/** There was no memory for the smallest group. */
+interface Starvation {
+  /** Since nothing of the engine could have freed any. */
+  readonly since: number;
+  /** Looks for memory again; undefined when it has fired. */
+  timer: NodeJS.Timeout | undefined;
+}
+
 export class ServedEncoder implements ServedModel {
   readonly lanes = lanes;
   readonly #parts: EncoderParts;
   readonly #programs: EncoderPrograms;
   readonly #options: ServingOptions;
+  readonly #turns: Turns;
+  readonly #account: Account;
   readonly #queue = new EncoderQueue<Waiting>();
+  readonly #room: QueueRoom;
   readonly #aborts = new AbortWatch<Waiting>((text, signal) => this.#end(text, new AbortError(signal.reason)));
+  readonly #unregister: () => void;
   readonly #watchers: (() => void)[] = [];
   #running = 0;
   readonly #inGroups = new Set<Waiting>();
-  #drain: { readonly kind: DrainKind; readonly error: Error } | undefined;
+  /** Why no texts are taken any more. */
+  #refusal: Error | undefined;
+  /** Texts of a group: fewer where memory is short. */
+  #mostTexts = Number.POSITIVE_INFINITY;
+  #starvation: Starvation | undefined;
+  #groups = 0;
   #rowsPerGroup = 0;
   #msPerRow = 0;
-  #disposed = false;
 
-  constructor(parts: EncoderParts, options: ServingOptions) {
+  constructor(parts: EncoderParts, options: ServingOptions, turns: Turns) {
     this.#parts = parts;
     this.#programs = new EncoderPrograms(parts);
     this.#options = options;
+    this.#turns = turns;
+    this.#account = turns.open();
+    const hasRoom = () => this.#queue.patient < options.maxQueued;
+    this.#room = new QueueRoom(hasRoom, () => this.#change());
+    this.#unregister = parts.compute.pool.onShortage('programs', () => this.#programs.dropIdle());
   }
 
   decoder(op: string): never {
@@ -57,28 +81,8 @@ export class ServedEncoder implements ServedModel {
   }
 
   embed(job: EmbeddingJob): Promise<Float32Array> {
-    const { signal, turn, ids, isPatient } = job;
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' });
-      if (signal?.aborted) throw new AbortError(signal.reason);
-      const { kind, error } = this.#drain ?? {};
-      if (kind === 'running' || (kind === 'all' && isPatient !== true)) throw error;
-      if (this.#queue.size >= this.#options.maxQueued && isPatient !== true) {
-        const message = `${this.#queue.size} texts are waiting, more than serving.maxQueued allows`;
-        throw new TesseraeError('ERR_QUEUE_FULL', message);
-      }
-      const text = { job, ids, resolve, reject, turn, isOver: false, group: undefined };
-      this.#queue.push(text);
-      if (signal !== undefined) this.#aborts.add(signal, text);
-      // Texts that come together are grouped together.
-      queueMicrotask(() => this.#start());
-    });
-  }
-
-  async roomInQueue(signal: AbortSignal): Promise<void> {
-    while (this.#queue.size >= this.#options.maxQueued && !signal.aborted) {
-      await this.#change();
-    }
+    const submit = () => this.#submit(job);
+    return job.isPatient === true ? this.#room.enter(job.signal, submit) : submit();
   }
 
   stats(): ServingStats {
@@ -86,20 +90,24 @@ export class ServedEncoder implements ServedModel {
       ...noServing,
       queued: this.#queue.size,
       running: this.#inGroups.size,
+      steps: this.#groups,
       rowsPerStep: this.#rowsPerGroup,
       expectedWaitMs: this.#queue.tokens * this.#msPerRow,
     };
   }
 
   async drain(kind: DrainKind, error: Error): Promise<void> {
-    this.#drain = { kind, error };
-    if (kind === 'running') for (const text of this.#queue.values()) this.#end(text, error);
+    if (kind === 'running') {
+      this.#refusal = error;
+      for (const text of this.#queue.values()) this.#end(text, error);
+    }
     while (this.#queue.size + this.#running > 0) await this.#change();
   }
 
   end(error: Error): void {
-    this.#drain = { kind: 'running', error };
+    this.#refusal ??= error;
     for (const text of [...this.#queue.values(), ...this.#inGroups]) this.#end(text, error);
+    this.#changed();
   }
 
   /** Nothing is cached. */
@@ -111,65 +119,137 @@ export class ServedEncoder implements ServedModel {
   /** Frees programs and weights. What waits or runs fails with ERR_DISPOSED. */
   dispose(): void {
     const { weights, constants } = this.#parts;
-    this.#disposed = true;
-    const error = new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' });
-    for (const text of [...this.#queue.values(), ...this.#inGroups]) this.#end(text, error);
+    this.end(new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' }));
+    clearTimeout(this.#starvation?.timer);
+    this.#turns.close(this.#account);
+    this.#unregister();
     this.#programs.dispose();
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
+  }
+
+  #submit(job: EmbeddingJob): Promise<Float32Array> {
+    const { signal, turn, ids, isPatient = false } = job;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      if (this.#refusal !== undefined) throw this.#refusal;
+      const others = this.#queue.size - this.#queue.patient;
+      if (others >= this.#options.maxQueued && !isPatient) {
+        const message = `${others} texts are waiting, as many as serving.maxQueued allows`;
+        throw new TesseraeError('ERR_QUEUE_FULL', message);
+      }
+      const text = { job, ids, turn, isPatient, resolve, reject, isOver: false, group: undefined };
+      this.#queue.push(text);
+      if (signal !== undefined) this.#aborts.add(signal, text);
+      // Texts that come together are grouped together.
+      queueMicrotask(() => this.#start());
+    });
   }
 
   #change(): Promise<void> {
     return new Promise((resolve) => this.#watchers.push(resolve));
   }
 
-  #start(): void {
-    while (this.#running < groupsAtOnce && this.#queue.size > 0) {
-      for (const text of this.#queue.overdue(performance.now())) {
-        this.#end(text, new TesseraeError('ERR_DEADLINE', 'the text was not embedded within its deadlineMs'));
-      }
-      const group = this.#queue.take(performance.now());
-      if (group === undefined) return;
-      void this.#run(group.texts, group.tokens);
-    }
+  #changed(): void {
+    for (const watcher of this.#watchers.splice(0)) watcher();
   }
 
-  async #run(texts: readonly Waiting[], tokens: number): Promise<void> {
+  #start(): void {
+    if (this.#starvation?.timer !== undefined) return;
+    const now = performance.now();
+    for (const text of this.#queue.overdue(now)) this.#end(text, overdueError());
+    while (this.#running < groupsAtOnce) {
+      const taken = this.#queue.take(now, this.#mostTexts);
+      if (taken === undefined) break;
+      void this.#run(taken);
+    }
+    this.#account.activity = this.#running > 0 ? 'working' : 'idle';
+    if (this.#running === 0) this.#mostTexts = Number.POSITIVE_INFINITY;
+  }
+
+  async #run(taken: TakenTexts<Waiting>): Promise<void> {
     const started = performance.now();
-    const ids = texts.map((text) => text.ids);
-    const rows = texts.length * tokens;
+    const texts = taken.entries.map(({ text }) => text);
+    const rows = texts.length * taken.tokens;
     const group: Group = { texts, stop: new AbortController(), ended: [] };
     this.#running++;
     for (const text of texts) {
       text.group = group;
       this.#inGroups.add(text);
     }
+    let failure: unknown;
     try {
-      const all = { indices: texts.map((_, index) => index), tokens };
-      const vectors: Float32Array[] = [];
-      await this.#programs.forward(ids, all, group.stop.signal, (index, states) => {
-        const text = texts[index] as Waiting;
-        if (text.isOver) return;
-        const { dim } = this.#parts.config;
-        const pooled = new PooledStates(dim, states.length / dim, text.job.pooling);
-        pooled.add(states);
-        vectors[index] = pooled.vector();
+      const vectors = await this.#compute(group, taken.tokens).catch((error: unknown) => {
+        if (!isCode(error, 'ERR_WORKER_LOST')) throw error;
+        // It has been replaced.
+        return this.#compute(group, taken.tokens);
       });
       // The program has been given back: who hears of its vector may dispose the model and find all memory free.
-      for (const [index, text] of texts.entries()) this.#end(text, undefined, vectors[index]);
-      this.#rowsPerGroup += 0.1 * (rows - this.#rowsPerGroup);
+      for (const [index, text] of texts.entries()) this.#endInTime(text, vectors[index]);
+      this.#starvation = undefined;
+      this.#rowsPerGroup += this.#groups === 0 ? rows : 0.1 * (rows - this.#rowsPerGroup);
+      this.#groups++;
       this.#msPerRow = (performance.now() - started) / rows;
     } catch (error) {
-      for (const text of texts) this.#end(text, error);
-    } finally {
-      this.#running--;
-      for (const text of texts) {
-        text.group = undefined;
-        this.#inGroups.delete(text);
-      }
-      for (const tell of group.ended) tell();
-      for (const watcher of this.#watchers.splice(0)) watcher();
-      this.#start();
+      failure = error;
     }
+    this.#running--;
+    for (const text of texts) {
+      text.group = undefined;
+      this.#inGroups.delete(text);
+    }
+    if (isCode(failure, 'ERR_BUDGET')) this.#tryLess(taken, failure);
+    else if (failure !== undefined) for (const text of texts) this.#end(text, failure);
+    for (const tell of group.ended) tell();
+    this.#changed();
+    this.#start();
+  }
+
+  async #compute({ texts, stop }: Group, tokens: number): Promise<Float32Array[]> {
+    const ids = texts.map((text) => text.ids);
+    const all = { indices: texts.map((_, index) => index), tokens };
+    const vectors: Float32Array[] = [];
+    await this.#programs.forward(ids, all, stop.signal, (index, states) => {
+      const { isOver, job } = texts[index] as Waiting;
+      if (isOver) return;
+      const { dim } = this.#parts.config;
+      const pooled = new PooledStates(dim, states.length / dim, job.pooling);
+      pooled.add(states);
+      vectors[index] = pooled.vector();
+    });
+    return vectors;
+  }
+
+  /** There was no memory for a group: a smaller one is tried, and the smallest one again as long as any may become free. */
+  #tryLess(taken: TakenTexts<Waiting>, error: unknown): void {
+    const left = taken.entries.filter(({ text }) => !text.isOver);
+    const [single] = left;
+    if (single === undefined) return;
+    const others = this.#turns.others(this.#account);
+    const mayBecomeFree = this.#running > 0 || others.work || others.starveWithMemory;
+    const now = performance.now();
+    const since = mayBecomeFree ? now : (this.#starvation?.since ?? now);
+    if (left.length === 1 && now - since >= patienceMs) {
+      this.#starvation = undefined;
+      this.#end(single.text, error);
+      return;
+    }
+    this.#queue.putBack({ ...taken, entries: left });
+    if (left.length > 1) {
+      this.#mostTexts = Math.max(1, left.length >> 1);
+      return;
+    }
+    this.#account.activity = 'starved';
+    const timer = setTimeout(() => {
+      if (this.#starvation !== undefined) this.#starvation.timer = undefined;
+      this.#start();
+    }, retryMs);
+    this.#starvation = { since, timer };
+  }
+
+  #endInTime(text: Waiting, vector: Float32Array | undefined): void {
+    const { deadlineAt } = text.turn;
+    if (deadlineAt !== undefined && deadlineAt <= performance.now()) this.#end(text, overdueError());
+    else this.#end(text, undefined, vector);
   }
 
   #end(text: Waiting, error: unknown, vector?: Float32Array): void {
@@ -192,4 +272,12 @@ export class ServedEncoder implements ServedModel {
     group.ended.push(tell);
     group.stop.abort();
   }
+}
+
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof TesseraeError && error.code === code;
+}
+
+function overdueError(): TesseraeError {
+  return new TesseraeError('ERR_DEADLINE', 'the text was not embedded within its deadlineMs');
 }

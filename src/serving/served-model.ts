@@ -9,8 +9,11 @@ export interface DecoderService {
   readonly parts: DecoderParts;
   /** Lends an empty sequence for the length of some work, which is computed beside the steps. */
   withSequence<T>(use: (sequence: Sequence) => Promise<T>): Promise<T>;
-  /** Submits a request; all else is told to its stream. @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; AbortError */
-  generate(job: GenerationJob): void;
+  /**
+   * Submits a request; all else is told to its stream. A patient one waits for room in the queue first.
+   * @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; AbortError
+   */
+  generate(job: GenerationJob): Promise<void>;
   /** Gives up what was cached under a salt of one call. */
   forget(salt: string): void;
 }
@@ -20,10 +23,8 @@ export interface ServedModel {
   readonly lanes: number;
   /** @throws TesseraeError ERR_UNSUPPORTED where the model is an encoder */
   decoder(op: string): DecoderService;
-  /** The vector of a text. */
+  /** The vector of a text. A patient one waits for room in the queue first. */
   embed(job: EmbeddingJob): Promise<Float32Array>;
-  /** Until the queue has room for one more: for calls of many items, which never see ERR_QUEUE_FULL. */
-  roomInQueue(signal: AbortSignal): Promise<void>;
   stats(): ServingStats;
   /** Takes no new requests, and resolves when those are done that are to be finished; the others end with the error. */
   drain(kind: DrainKind, error: Error): Promise<void>;

@@ -25,33 +25,45 @@ export function servingOptionsOf(given: Partial<ServingOptions> = {}, op: string
 }
 
 export interface ServingStats extends SchedulerStats {
+  /** Steps that were computed. */
+  readonly steps: number;
   /** Rows that a step had lately, on average. */
   readonly rowsPerStep: number;
   /** How long a request that comes now is expected to wait. */
   readonly expectedWaitMs: number;
 }
 
-/** Of no server at all. */
+/** Of a server that has no pages and has done nothing. */
 export const noServing: ServingStats = {
   queued: 0,
   running: 0,
   pagesUsed: 0,
   pagesCached: 0,
-  pagesFree: 0,
+  pagesFree: Number.POSITIVE_INFINITY,
   prefixTokens: 0,
   preemptions: 0,
   recomputedTokens: 0,
+  steps: 0,
   rowsPerStep: 0,
   expectedWaitMs: 0,
 };
 
-/** Of two servers together. */
+/** Of two servers together. They share the free memory: it is that of the larger pages. */
 export function addStats(a: ServingStats, b: ServingStats): ServingStats {
   const sums = Object.keys(a).map((key) => [key, a[key as keyof ServingStats] + b[key as keyof ServingStats]]);
+  const rows = a.steps * a.rowsPerStep + b.steps * b.rowsPerStep;
   return {
     ...(Object.fromEntries(sums) as ServingStats),
+    pagesFree: Math.min(a.pagesFree, b.pagesFree),
+    rowsPerStep: rows === 0 ? 0 : rows / (a.steps + b.steps),
     expectedWaitMs: Math.max(a.expectedWaitMs, b.expectedWaitMs),
   };
+}
+
+/** Of all servers together. */
+export function sumOfStats(all: readonly ServingStats[]): ServingStats {
+  const sum = all.reduce(addStats, noServing);
+  return { ...sum, pagesFree: Number.isFinite(sum.pagesFree) ? sum.pagesFree : 0 };
 }
 
 /** What is finished before a server ends: the requests that run, or all that were taken. */

@@ -1,7 +1,7 @@
 // Embeddings: every pooling against the oracle, the same bits alone and in a batch, misuse and cancellation.
 import { describe, expect, test } from 'vitest';
 import type { Prompt } from '../../src/generation/prompt.js';
-import type { EmbedBatchOptions } from '../../src/model/model.js';
+import type { EmbedBatchOptions } from '../../src/model/call-options.js';
 import { bundledModelPath, card } from '../support/models/bundled-model.js';
 import { modelFiles, small, someIds, tiny, untilRunning } from '../support/models/model-files.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';

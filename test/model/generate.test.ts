@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import type { GenerationResult } from '../../src/generation/generation-result.js';
 import type { Prompt } from '../../src/generation/prompt.js';
-import type { BatchOptions } from '../../src/model/model.js';
+import type { BatchOptions } from '../../src/model/call-options.js';
 import { bundledModelPath, card } from '../support/models/bundled-model.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';

@@ -15,7 +15,7 @@ export interface RequestSpec {
   /** Pages that hold the first of `ids` already: a session's, which become the request's. */
   readonly pages?: Page[];
   readonly computed?: number;
-  /** It waited for room in the queue before it came, and is not refused. */
+  /** It waited for room among its like before it came, and is not refused. */
   readonly isPatient?: boolean | undefined;
   /** Takes the pages when the request has ended and is in no step, in place of their being released. */
   readonly onRelease?: ((request: ScheduledRequest) => void) | undefined;
@@ -36,6 +36,7 @@ export class ScheduledRequest {
   readonly deadlineAt: number | undefined;
   readonly salt: string | undefined;
   readonly output: 'sample' | 'hidden';
+  readonly isPatient: boolean;
   /** The order of arrival. */
   readonly number: number;
   readonly arrivedAt: number;
@@ -68,6 +69,7 @@ export class ScheduledRequest {
     this.deadlineAt = spec.deadlineAt;
     this.salt = spec.salt;
     this.output = spec.output;
+    this.isPatient = spec.isPatient === true;
     this.number = number;
     this.arrivedAt = arrivedAt;
     this.#onRelease = spec.onRelease;
@@ -88,6 +90,11 @@ export class ScheduledRequest {
   /** Whether it computes one token a step. */
   get decodes(): boolean {
     return this.pending === 1 && this.computed > 0;
+  }
+
+  /** Whether its owner takes its pages back at the end. */
+  get isLent(): boolean {
+    return this.#onRelease !== undefined;
   }
 
   /** It has ended, and is in no step: nothing is left of it. */

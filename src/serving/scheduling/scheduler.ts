@@ -71,6 +71,11 @@ export class Scheduler {
     return this.#queue.size + this.#aside.size;
   }
 
+  /** Those among them that waited for room: see {@link RequestSpec.isPatient}. */
+  get patientQueued(): number {
+    return this.#queue.patient;
+  }
+
   get running(): number {
     return this.#running.length;
   }
@@ -124,7 +129,7 @@ export class Scheduler {
     const problem = this.#neverFits(spec.ids.length);
     if (problem !== undefined) throw problem;
     const request = new ScheduledRequest(spec, this.#arrivals, this.#options.clock());
-    this.#queue.push(request, spec.isPatient);
+    this.#queue.push(request);
     this.#arrivals++;
     return request;
   }
@@ -217,7 +222,7 @@ export class Scheduler {
 
   unpark(request: ScheduledRequest): void {
     request.isParked = false;
-    if (this.#aside.delete(request)) this.#queue.push(request, true);
+    if (this.#aside.delete(request)) this.#queue.push(request);
   }
 
   /** The request takes part in no step until {@link resume} is called as often. It keeps its pages unless it is preempted. */
@@ -379,7 +384,7 @@ export class Scheduler {
     request.cachedTokens = 0;
     request.state = 'waiting';
     if (request.isParked) this.#aside.add(request);
-    else this.#queue.push(request, true);
+    else this.#queue.push(request);
     this.#preemptions++;
   }
 }

@@ -104,6 +104,8 @@ export class WaitingQueue {
   /** Tokens computed for each tenant that has work, counted from that of the tenant that has had least. */
   readonly #served = new Map<string, number>();
   #size = 0;
+  /** Of those that were never admitted: how many waited for room before they came, and how many did not. */
+  readonly #newcomers = { patient: 0, others: 0 };
 
   constructor(most: number) {
     this.#most = most;
@@ -113,14 +115,19 @@ export class WaitingQueue {
     return this.#size;
   }
 
-  /** @throws TesseraeError ERR_QUEUE_FULL, unless the request is always taken: it comes back, or waited before it came */
-  push(request: ScheduledRequest, always = false): void {
-    if (this.#size >= this.#most && !always) {
-      throw new TesseraeError(
-        'ERR_QUEUE_FULL',
-        `${this.#size} requests are waiting, more than serving.maxQueued allows`,
-      );
+  /** Those that waited for room before they came. They keep no others out. */
+  get patient(): number {
+    return this.#newcomers.patient;
+  }
+
+  /** @throws TesseraeError ERR_QUEUE_FULL, unless the request comes back, or waited before it came */
+  push(request: ScheduledRequest): void {
+    const { others } = this.#newcomers;
+    if (others >= this.#most && !request.isPatient && request.admittedAt === undefined) {
+      const message = `${others} requests are waiting, as many as serving.maxQueued allows`;
+      throw new TesseraeError('ERR_QUEUE_FULL', message);
     }
+    this.#count(request, 1);
     const key = `${request.priority} ${request.tenant}`;
     let line = this.#lines.get(key);
     if (line === undefined) {
@@ -140,7 +147,12 @@ export class WaitingQueue {
     if (line === undefined || !line.remove(request)) return false;
     if (line.size === 0) this.#lines.delete(key);
     this.#size--;
+    this.#count(request, -1);
     return true;
+  }
+
+  #count({ isPatient, admittedAt }: ScheduledRequest, by: 1 | -1): void {
+    if (admittedAt === undefined) this.#newcomers[isPatient ? 'patient' : 'others'] += by;
   }
 
   /**

@@ -24,7 +24,9 @@ export interface StarvationParts {
 }
 
 /** For so long the memory that callers hold may be given back: tensors, sessions. */
-const patienceMs = 1000;
+export const patienceMs = 1000;
+/** How long to wait, when nothing can be computed, before memory and deadlines are looked at again. */
+export const retryMs = 20;
 
 export class Starvation {
   readonly #parts: StarvationParts;

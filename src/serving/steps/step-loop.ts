@@ -9,7 +9,7 @@ import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-requ
 import type { Scheduler } from '../scheduling/scheduler.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
 import type { DrainKind } from '../serving-options.js';
-import { type Shortage, Starvation } from './starvation.js';
+import { retryMs, type Shortage, Starvation } from './starvation.js';
 import type { Account, Turns } from './turns.js';
 
 /** What the owner of a request does in its steps. Whatever it throws fails its own request. */
@@ -77,9 +77,6 @@ interface StepUnderWay {
   readonly ended: (() => void)[];
 }
 
-/** How long to wait, when nothing can be computed, before memory and deadlines are looked at again. */
-const retryMs = 20;
-
 export class StepLoop {
   readonly #scheduler: Scheduler;
   readonly #runner: StepRunner;
@@ -93,7 +90,9 @@ export class StepLoop {
   #underWay: StepUnderWay | undefined;
   readonly #watchers: (() => void)[] = [];
   #failure: unknown;
-  #drain: { readonly kind: DrainKind; readonly error: Error } | undefined;
+  /** Why no requests are taken any more, though those that run are finished. */
+  #refusal: Error | undefined;
+  #steps = 0;
   #rowsPerStep = 0;
 
   constructor({ scheduler, pages, runner, turns, clock }: StepLoopParts) {
@@ -110,16 +109,15 @@ export class StepLoop {
     return this.#underWay !== undefined;
   }
 
-  /** Rows that a step had lately, on average. */
-  get rowsPerStep(): number {
-    return this.#rowsPerStep;
+  /** How many steps there were, and how many rows they had lately, on average. */
+  get stats(): { readonly steps: number; readonly rowsPerStep: number } {
+    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep };
   }
 
   /** @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; what ended the loop */
   submit(spec: RequestSpec, client: StepClient): ScheduledRequest {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#drain !== undefined && (this.#drain.kind === 'running' || spec.isPatient !== true))
-      throw this.#drain.error;
+    if (this.#refusal !== undefined) throw this.#refusal;
     const request = this.#scheduler.submit(spec);
     this.#clients.set(request, client);
     this.wake();
@@ -150,13 +148,10 @@ export class StepLoop {
     this.wake();
   }
 
-  /**
-   * Takes no new requests but, where all are finished, those of calls that began before. Resolves when all are done that are to
-   * be finished; with `running`, those that wait end with the error.
-   */
+  /** Resolves when all requests are done; with `running`, those that wait end with the error, as those that come. */
   async drain(kind: DrainKind, error: Error): Promise<void> {
-    this.#drain = { kind, error };
     if (kind === 'running') {
+      this.#refusal = error;
       // One that was preempted has begun.
       for (const request of [...this.#clients.keys()]) if (request.admittedAt === undefined) this.#end(request, error);
     }
@@ -219,13 +214,14 @@ export class StepLoop {
   async #step(plan: StepPlan): Promise<Shortage | undefined> {
     const step: StepUnderWay = { plan, stop: new AbortController(), choosing: new Set(), ended: [] };
     this.#underWay = step;
-    this.#rowsPerStep += 0.1 * (plan.rows - this.#rowsPerStep);
     for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
     try {
       const output = await this.#compute(step);
       if (!('hidden' in output)) return output.shortage;
       await this.#deliver(step, output);
       this.#scheduler.rate.observe(plan.rows, output.computeMs());
+      this.#rowsPerStep += this.#steps === 0 ? plan.rows : 0.1 * (plan.rows - this.#rowsPerStep);
+      this.#steps++;
       return undefined;
     } finally {
       this.#underWay = undefined;
@@ -319,20 +315,13 @@ export class StepLoop {
       client.end(error);
       for (const watcher of this.#watchers.splice(0)) watcher();
     };
-    if (request.inStep && this.#stopUnwanted(tell)) return;
-    tell();
-  }
-
-  /**
-   * Stops the step when all of its requests have ended. The last of them hears of its end when the step has stopped: its memory
-   * is free then, and the team.
-   */
-  #stopUnwanted(tell: () => void): boolean {
-    const step = this.#underWay;
-    if (step === undefined || step.plan.slices.some(({ request }) => request.state !== 'ended')) return false;
-    step.ended.push(tell);
-    step.stop.abort();
-    return true;
+    const step = request.inStep ? this.#underWay : undefined;
+    // Nobody waits for anything of the step any more. The last one hears of its end when the step has stopped: its memory is
+    // free then, and the team.
+    const isUnwanted = step?.plan.slices.every((slice) => slice.request.state === 'ended') === true;
+    if (isUnwanted) step.stop.abort();
+    if (isUnwanted || (step !== undefined && request.isLent)) step.ended.push(tell);
+    else tell();
   }
 
   #endOverdue(): void {
