@@ -1,5 +1,5 @@
-// exp and log of doubles with the bits of test/support/sampling/portable-exp.ts and portable-log.ts: only +, -, ×, ÷ and
-// bit operations, in the same order, and no FMA. Included by the kernels of sample.
+// exp and log of doubles with the bits of test/support/sampling/portable-exp.ts and portable-log.ts: only +, -, ×, ÷
+// and bit operations, in the same order, and no FMA. Included by the kernels of sample.
 #pragma once
 
 #include <cmath>

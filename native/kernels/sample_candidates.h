@@ -1,5 +1,5 @@
-// The tokens that a row may still choose from, and the filters that take some away: topK, typicalP, topP, minP. They are a
-// rule, and a list where the memory holds one; without it each pass finds them again. Included by sample_exact.h.
+// The candidates of a row, and the filters that remove some: topK, typicalP, topP, minP. The candidates are a list if
+// they fit into the memory; else each pass computes again which tokens are candidates. Included by sample_exact.h.
 #pragma once
 
 #include <algorithm>
@@ -16,14 +16,15 @@ struct Candidate {
   int32_t id;
 };
 
-// The order of CandidateHeap and TopSelection.
+// From the most to the least likely, by id if equal.
 struct Likelier {
   bool operator()(Candidate a, Candidate b) const { return a.value > b.value || (a.value == b.value && a.id < b.id); }
-  // What comes before `last` has at least this value.
+  // Candidates that come before `last` have at least this value.
   static float least_before(Candidate last) { return last.value; }
 };
 
-// The nearest to the expected surprise first; of equally near ones the one that came first in the order before.
+// By the distance from the expected surprise; if equal, in the order of the candidates before (ranked: that of
+// Likelier).
 struct MoreTypical {
   double highest;
   double expected;
@@ -47,9 +48,9 @@ struct CandidateMemory {
   int64_t size;
 };
 
-// Calls visit(candidate) for what source(least, take) gives to take(candidate), in the order of `before`, until it returns
-// false or `most` are visited. The source may leave out what is below `least` at that time. What the memory does not hold is
-// taken from the source again.
+// Calls visit(candidate) in the order of `before` until it returns false, or for the first `most` candidates.
+// source(least, take) calls take(candidate) for all of them in any order; it may leave out values below `least`, which
+// grows. If the memory holds only some, the source is called again for the next ones.
 template <typename Before, typename Source, typename Visit>
 void each_in_order(Before before, CandidateMemory memory, int64_t most, Source source, Visit visit) {
   const int64_t capacity = std::min(memory.size, std::max(2 * most, int64_t{64}));
@@ -57,7 +58,7 @@ void each_in_order(Before before, CandidateMemory memory, int64_t most, Source s
   Candidate* const batch = memory.data;
   Candidate last = {};
   for (int64_t visited = 0; visited < most;) {
-    // Those behind `last`. When the memory is full, the first ones stay.
+    // The candidates after `last`. When the memory is full, only the first `kept` stay.
     int64_t count = 0;
     bool is_pruned = false;
     float least = -INFINITY;
@@ -85,7 +86,7 @@ void each_in_order(Before before, CandidateMemory memory, int64_t most, Source s
 
 template <typename Way>
 class Candidates {
-  // For each_in_order: all candidates, in any order.
+  // A source for each_in_order: all candidates.
   auto source() const {
     return [this](const float& least, auto take) {
       if (is_listed_) {
@@ -103,7 +104,7 @@ class Candidates {
   Candidates(const RowValues<Way>& values, float* buffer, CandidateMemory memory)
       : values_(values), buffer_(buffer), memory_(memory), count_(values.count()) {}
 
-  // Calls visit(candidate) for each in order, until it returns false.
+  // Calls visit(candidate) for each candidate in order, until it returns false.
   template <typename Visit>
   void each(Visit visit) const {
     if (is_listed_) {
@@ -120,7 +121,7 @@ class Candidates {
     }
   }
 
-  // Begins with `count` candidates that are at the front of the memory, in order.
+  // Starts with the `count` candidates at the front of the memory, which are in order.
   void take_list(int64_t count, bool is_ranked) {
     is_listed_ = true;
     is_ranked_ = is_ranked;
@@ -179,7 +180,7 @@ class Candidates {
     keep_passing(kept);
   }
 
-  // The chosen id, or -1 if nothing has a weight.
+  // The chosen id, or -1 if all weights are 0.
   int32_t draw(double temperature, double random) const {
     const Sum all = weigh(temperature);
     const double target = random * all.total;
@@ -187,7 +188,7 @@ class Candidates {
     int32_t chosen = -1;
     each([&](Candidate candidate) {
       const double weight = portable_exp((candidate.value - all.highest) / temperature);
-      // Only by rounding does the target reach the sum: then it is the last that has a weight.
+      // If the target equals the total, by rounding, the last candidate with a weight is chosen.
       if (weight != 0) chosen = candidate.id;
       sum += weight;
       return !(sum > target);
@@ -201,7 +202,7 @@ class Candidates {
     double total;
   };
 
-  // The fewest candidates whose weights sum up to a bound.
+  // The fewest candidates whose weights add up to a bound.
   struct Taking {
     Sum all;
     double bound;
@@ -209,7 +210,7 @@ class Candidates {
     int64_t count = 0;
     Candidate last = {};
 
-    // Whether more are needed.
+    // Returns whether more are needed.
     bool take(Candidate candidate) {
       sum += portable_exp(candidate.value - all.highest);
       count += 1;
@@ -227,7 +228,7 @@ class Candidates {
     return highest;
   }
 
-  // Unscaled probabilities: their sum.
+  // The sum of the unscaled probabilities.
   Sum weigh(double temperature) const {
     Sum sum = {highest(), 0};
     each([&](Candidate candidate) {
@@ -243,7 +244,7 @@ class Candidates {
     return candidate.value >= least_value_;
   }
 
-  // After the rule has become stricter: `count` candidates are left.
+  // Removes the candidates that do not pass any more; `count` pass.
   void keep_passing(int64_t count) {
     if (is_listed_) {
       const auto fails = [&](Candidate candidate) { return !passes(candidate); };
@@ -264,7 +265,7 @@ class Candidates {
     }
   }
 
-  // Puts the `count_` likeliest in their order, and lists them if one batch has them all.
+  // Orders the `count_` most likely candidates, as a list if one batch holds all of them.
   void rank() {
     is_ranked_ = true;
     if (is_listed_) {
@@ -276,7 +277,8 @@ class Candidates {
     }
   }
 
-  // The memory is for the list, or for batches of candidates, and behind it for putting them into another order.
+  // The front of the memory holds the list, or batches of candidates in order; the rest is for sorting them in another
+  // order.
   int64_t most_listed() const { return memory_.size / 4 * 3; }
   CandidateMemory front_half() const { return {memory_.data, memory_.size / 2}; }
   CandidateMemory behind_the_list() const {
@@ -288,9 +290,10 @@ class Candidates {
   float* buffer_;
   CandidateMemory memory_;  // the list is at its front
   bool is_listed_ = false;
-  bool is_ranked_ = false;  // the most likely first, instead of by id
+  bool is_ranked_ = false;  // in the order of Likelier; else by id
   int64_t count_;
-  // The rule: what may be left. Those behind the least likely or the least typical one kept are out.
+  // What passes: nothing after the last candidate that topK or topP kept, nothing after the last one that typicalP
+  // kept, and no value below minP's.
   bool has_least_likely_ = false;
   bool has_least_typical_ = false;
   Candidate least_likely_ = {};

@@ -1,5 +1,5 @@
-// Samples a row with any options: one scalar step after the other, as sampler.ts has them. What the reference does, and the
-// vector sets where they have no faster way.
+// Samples a row with any options, in the steps of sampler.ts, with scalar code. The reference uses it for all rows, the
+// vector sets for rows that their fast code declines.
 #pragma once
 
 #include "kernels/sample_candidates.h"
@@ -42,7 +42,7 @@ struct SampleMemory {
 };
 
 struct Choice {
-  int32_t id;  // -1 if nothing has a weight
+  int32_t id;  // -1 if all weights are 0
   bool is_declined;
 };
 
@@ -67,10 +67,10 @@ double total_of(const RowValues<Way>& logits, double highest, float* buffer) {
   return total;
 }
 
-// Log probabilities by the logits as they are, the highest of which is given, and their total.
+// Writes the log probabilities. `highest` is the highest unchanged logit, `total` the sum of total_of.
 template <typename Way>
-void report(const RowValues<Way>& logits, double highest, double total, const SampleMemory& memory, int64_t alternatives,
-            SampleResult& result) {
+void report(const RowValues<Way>& logits, double highest, double total, const SampleMemory& memory,
+            int64_t alternatives, SampleResult& result) {
   const double log_total = portable_log(total);
   const auto logprob_of = [&](float value) { return value - highest - log_total; };
   result.logprob = logprob_of(logits.logit(result.id));
@@ -87,7 +87,7 @@ void report(const RowValues<Way>& logits, double highest, double total, const Sa
   });
 }
 
-// A row of sample. `Way` does the work: `ExactWay`, or the same faster.
+// Computes a tile. `Way` is the code that chooses: ExactWay of the reference, or FastWay.
 template <typename Way>
 KernelStatus sample_row(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<SampleParams>();

@@ -1,5 +1,5 @@
-// The logits of a row as its choice sees them: with bias and penalties, and -infinity for tokens that are not allowed. They
-// are changed block by block in a buffer; the logits themselves stay as they are. Included by the kernels of sample.
+// The logits of a row after bias, penalties and the mask of allowed tokens. They are changed in a buffer, one block at
+// a time; the logits in memory are never written. Included by the kernels of sample.
 #pragma once
 
 #include <algorithm>
@@ -9,12 +9,12 @@
 #include "kernels/sample.h"
 
 namespace tesserae {
-// Each file that includes this has a copy of its own: the sets must not share functions.
+// In an anonymous namespace, so that each kernel set has its own copy of each function.
 namespace {
 
 constexpr int64_t kSampleBlock = 1024;  // logits; a multiple of the 32 tokens of a word of `allowed`
 
-// Whether every id is one of the vocabulary, and the lists are sorted.
+// Whether all ids are in the vocabulary and the lists are sorted.
 bool row_is_valid(const SampleRow& row, const SampleParams& p) {
   if (row.top_k < 0 || row.bias_count < 0 || row.recent_count < 0) return false;
   if (row.alternatives < -1 || row.alternatives > p.most_alternatives) return false;
@@ -38,8 +38,8 @@ const Entry* first_from(const Entry* entries, int64_t count, int64_t id) {
   return std::lower_bound(entries, entries + count, id, is_before);
 }
 
-// What a set of instructions does its own way. `forbid` sets those of 32 values to -infinity whose bit is 0; `none_reach`
-// tells that none of 16 values is `least` or more, and may always say false.
+// The two functions that the vector sets replace (SampleFloats). `forbid` sets those of 32 values to -infinity whose
+// bit is 0. `none_reach` returns true only if all of 16 values are below `least`; it may return false at any time.
 struct ScalarSampling {
   static void forbid(float* values, uint32_t bits) {
     for (int i = 0; i < 32; ++i) {
@@ -52,7 +52,7 @@ struct ScalarSampling {
 template <typename Way>
 class RowValues {
  public:
-  // The logits as they are.
+  // The unchanged logits.
   RowValues(const float* logits, int64_t count) : logits_(logits), count_(count) {}
 
   RowValues(const float* logits, int64_t count, const SampleRow& row) : RowValues(logits, count) {
@@ -61,10 +61,11 @@ class RowValues {
 
   int64_t count() const { return count_; }
   bool are_changed() const { return row_ != nullptr; }
-  // Before any change.
+  // The unchanged logit.
   float logit(int64_t id) const { return logits_[id]; }
 
-  // A block of values, from a multiple of kSampleBlock on: in place or in the buffer. Behind the last one -infinity.
+  // The kSampleBlock values from `first` on, a multiple of kSampleBlock: in place, or in the buffer. Values behind the
+  // last token are -infinity.
   const float* read(int64_t first, float* buffer) const {
     const int64_t count = std::min(kSampleBlock, count_ - first);
     if (row_ == nullptr && count == kSampleBlock) return logits_ + first;
@@ -74,28 +75,36 @@ class RowValues {
     return buffer;
   }
 
-  // Calls visit(value, id) for each of at least `least`, which may grow meanwhile, in order, until it returns false.
+  // Calls visit(value, id) for each value by id, until it returns false.
+  template <typename Visit>
+  void each(float* buffer, Visit visit) const {
+    each_run(buffer, [](const float*) { return false; }, visit);
+  }
+
+  // The same for values of at least `least`, which `visit` may raise. No value is NaN.
   template <typename Visit>
   void each(float* buffer, const float& least, Visit visit) const {
+    each_run(buffer, [&](const float* values) { return Way::none_reach(values, least); },
+             [&](float value, int32_t id) { return value < least || visit(value, id); });
+  }
+
+ private:
+  // By runs of 16 values, without those for which skips(values) is true.
+  template <typename Skips, typename Visit>
+  void each_run(float* buffer, Skips skips, Visit visit) const {
     for (int64_t first = 0; first < count_; first += kSampleBlock) {
       const float* values = read(first, buffer);
       const int64_t count = std::min(kSampleBlock, count_ - first);
       for (int64_t from = 0; from < count; from += 16) {
-        if (Way::none_reach(values + from, least)) continue;
+        if (skips(values + from)) continue;
         const int64_t end = std::min(from + 16, count);
         for (int64_t i = from; i < end; ++i) {
-          if (!(values[i] < least) && !visit(values[i], static_cast<int32_t>(first + i))) return;
+          if (!visit(values[i], static_cast<int32_t>(first + i))) return;
         }
       }
     }
   }
 
-  template <typename Visit>
-  void each(float* buffer, Visit visit) const {
-    each(buffer, -INFINITY, visit);
-  }
-
- private:
   void change(int64_t first, int64_t count, float* buffer) const {
     const int64_t end = first + count;
     const SampleRow& row = *row_;
@@ -105,7 +114,8 @@ class RowValues {
       value = static_cast<float>(value + b->bias);
     }
     const SampleRecent* last_recent = row.recent + row.recent_count;
-    for (const SampleRecent* r = first_from(row.recent, row.recent_count, first); r != last_recent && r->id < end; ++r) {
+    const SampleRecent* r = first_from(row.recent, row.recent_count, first);
+    for (; r != last_recent && r->id < end; ++r) {
       float& value = buffer[r->id - first];
       const double repeated = value > 0 ? value / row.repetition : value * row.repetition;
       value = static_cast<float>(repeated - r->count * row.frequency - row.presence);
@@ -119,7 +129,7 @@ class RowValues {
 
   const float* logits_;
   int64_t count_;
-  const SampleRow* row_ = nullptr;  // null if it changes nothing
+  const SampleRow* row_ = nullptr;  // null if nothing is changed
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The oracle of sample's tests: sampler.ts and logprob-reader.ts of test/support/sampling in C++, with vectors and sorting
-// where those have heaps and typed arrays. It shares no code with the kernels but the layout of a row.
+// The oracle of sample's tests: sampler.ts and logprob-reader.ts of test/support/sampling in C++, with vectors and
+// sorting where those have heaps and typed arrays. It shares no code with the kernels but the layout of a row.
 #pragma once
 
 #include <algorithm>

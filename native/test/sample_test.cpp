@@ -1,5 +1,5 @@
-// Tests of sample: every kernel set against the oracle, to the bit, with every option, in scratch memory of any size; the
-// portable functions; rows that fail, and rows that must be refused.
+// Tests of sample: every kernel set against the oracle, to the bit, with every option, in scratch memory of any size;
+// the portable functions; rows that fail, and rows that must be refused.
 #include "kernels/sample.h"
 
 #include <doctest/doctest.h>
@@ -228,6 +228,8 @@ TEST_CASE("sample: NaN, infinity and nothing to choose fail their row") {
       logits[count / 2] = NAN;
       logits[0] = count > 1 ? INFINITY : logits[0];
       CHECK(outcome(logits) == std::make_pair(SampleStatus::nan, static_cast<int32_t>(count / 2)));
+      std::fill(logits.begin(), logits.end(), NAN);
+      CHECK(outcome(logits) == std::make_pair(SampleStatus::nan, 0));
       std::fill(logits.begin(), logits.end(), 1.0f);
       CHECK(outcome(logits).first == SampleStatus::chosen);
       request.allowed.assign((count + 31) / 32, 0);

@@ -75,6 +75,7 @@ export class StepPrograms {
   #choosesInRun = false;
   #isRunning = false;
   #computeMs = 0;
+  #declinedTokens = 0;
   #disposed = false;
 
   /** @param slots sequences in a step, at most */
@@ -118,6 +119,11 @@ export class StepPrograms {
   /** How long the programs of the last step have run, its logits included. */
   get computeMs(): number {
     return this.#computeMs;
+  }
+
+  /** Tokens that the slow code of the reference chose; see {@link SampleRows.isDeclined}. */
+  get declinedTokens(): number {
+    return this.#declinedTokens;
   }
 
   /** The hidden states of a slice of the last run, f32 [count, dim], valid until the next one. */
@@ -234,6 +240,7 @@ export class StepPrograms {
     for (const [row, { slice, options }] of picked.entries()) {
       visit(slice, () => {
         const id = sampling.idOf(row);
+        if (sampling.isDeclined(row)) this.#declinedTokens += 1;
         return { id, logprobs: options.logprobs === undefined ? undefined : sampling.logprobsOf(row) };
       });
     }

@@ -59,12 +59,13 @@ export class ServedDecoder implements ServedModel, DecoderService {
   }
 
   stats(): ServingStats {
-    const all = [...this.#lanes.values()].map(({ scheduler, loop }) => {
+    const all = [...this.#lanes.values()].map(({ scheduler, loop, programs }) => {
       const { steps, rowsPerStep } = loop.stats;
+      const { declinedTokens } = programs;
       const rows = Math.max(1, rowsPerStep);
       const stepMs = scheduler.rate.expectedMs(Math.ceil(rows)) ?? 0;
       const expectedWaitMs = (scheduler.queuedTokens / rows) * stepMs;
-      return { ...scheduler.stats(), steps, rowsPerStep, expectedWaitMs };
+      return { ...scheduler.stats(), steps, rowsPerStep, declinedTokens, expectedWaitMs };
     });
     return all.reduce(addStats);
   }

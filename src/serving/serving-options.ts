@@ -29,6 +29,8 @@ export interface ServingStats extends SchedulerStats {
   readonly steps: number;
   /** Rows that a step had lately, on average. */
   readonly rowsPerStep: number;
+  /** Tokens that were chosen by slower code, because rounding could have changed them otherwise. */
+  readonly declinedTokens: number;
   /** How long a request that comes now is expected to wait. */
   readonly expectedWaitMs: number;
 }
@@ -45,6 +47,7 @@ export const noServing: ServingStats = {
   recomputedTokens: 0,
   steps: 0,
   rowsPerStep: 0,
+  declinedTokens: 0,
   expectedWaitMs: 0,
 };
 

@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { mostRows } from '../../src/forward/row-buckets.js';
 import type { Model } from '../../src/model/model.js';
+import { loadAddon } from '../../src/native/load.js';
 import { StepRate } from '../../src/serving/scheduling/step-rate.js';
 import { bundledModelPath } from '../support/models/bundled-model.js';
 import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
@@ -45,6 +46,22 @@ describe('each way to choose tokens', () => {
 
   test('differs from the others, so that a mix-up is seen', () => {
     expect(new Set(expected.map((result) => JSON.stringify(result))).size).toBe(ways.length);
+  });
+
+  test('counts the tokens that are left to slower code', async () => {
+    const engine = await Engine.create({ threads: 1 });
+    try {
+      using model = await engine.loadModel(path, noCache);
+      const generate = (topP: number) =>
+        model.generate([1, 2, 3], { maxTokens: 5, ignoreEos: true, temperature: 1, seed: 1, topP }).result;
+      await generate(0.9);
+      expect(engine.stats().serving.declinedTokens).toBe(0);
+      // So close to 1 that only the exact sums tell whether the last token is needed.
+      await generate(1 - 2 ** -53);
+      expect(engine.stats().serving.declinedTokens).toBe(loadAddon().isas.length > 1 ? 5 : 0);
+    } finally {
+      await engine.close();
+    }
   });
 
   test.each([1, 2, 3])('all at once, %d threads', async (threads) => {

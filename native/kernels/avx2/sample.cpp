@@ -1,4 +1,4 @@
-// sample with AVX2: sample_fast.h upon its vectors.
+// sample with AVX2: sample_fast.h with these vectors.
 #include "kernels/avx2/sample_lanes.h"
 
 #include "kernels/avx2/sample_fast.h"

@@ -1,134 +1,53 @@
-// sample for the vector sets: the tokens of the exact way without sorting the vocabulary. It finds by a histogram of weights
-// where a sum in the order of a filter reaches its bound, and sorts only the tokens around that place. Where rounding could
-// decide, the exact way does. Included by the kernels of sample of each set.
+// The fast code of sample for the vector sets. It gives the tokens of the exact code without sorting the vocabulary: a
+// sample estimates where a sum of weights, in the order of a filter, reaches its bound; one pass sums up the tokens
+// before that place and lists those around it; only these are sorted. If rounding could change the result, the row is
+// declined.
 #pragma once
 
-#include "kernels/avx2/sample_weights.h"
+#include "kernels/avx2/sample_sums.h"
 
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 namespace {
 
-constexpr int kBuckets = 1024;
-constexpr double kBucketsPerNat = 32;
-// Up to so many tokens are sorted and summed up one by one.
+// Up to this many tokens are sorted and summed up one by one.
 constexpr int64_t kFew = 2048;
 constexpr int64_t kFewToSort = 128;
+// Tokens in a sample, about.
+constexpr int64_t kSampled = 8192;
 
-// Sums of the weights of tokens by their distance from the front of an order: bucket 0 is first.
-struct Histogram {
-  double* weights;  // kBuckets
-
-  void clear() { std::fill_n(weights, kBuckets, 0.0); }
-
-  double total() const {
-    double total = 0;
-    for (int b = 0; b < kBuckets; ++b) total += weights[b];
-    return total;
-  }
-
-  // The first bucket in which the sum reaches the target, or -1; `before` is the sum of those before it.
-  int find(double target, double& before) const {
-    for (int b = 0; b < kBuckets; ++b) {
-      if (before + weights[b] >= target) return b;
-      before += weights[b];
-    }
-    return -1;
-  }
-};
-
-// The distance of a token in the order of `Likelier`, and in that of `MoreTypical` among tokens in the order of their ids.
-struct LikelyDistance {
-  double highest;
-  Doubles operator()(Doubles value) const { return SampleLanes::set(highest) - value; }
-  double operator()(float value) const { return highest - value; }
-};
-struct TypicalDistance {
-  MoreTypical typical;
-  Doubles operator()(Doubles value) const {
-    return SampleLanes::set(0) - Rule::typical_key(typical, value);
-  }
-  double operator()(float value) const { return -typical.key(value); }
-};
-
-TESSERAE_INLINE Doubles bucket_of(Doubles distance) {
-  return SampleLanes::at_most(distance * SampleLanes::set(kBucketsPerNat), kBuckets - 1);
-}
-
-// A pass that sums weights up, one after the other, by buckets, or both.
-template <bool kInOrder, bool kByBuckets, typename Distance>
-struct Summing {
-  double* prefix;  // for each block the sum before it, if the sum is in order; or null
-  Histogram histogram;
-  Distance distance;
-  double total = 0;
-
-  double begin_block(int64_t first) {
-    if (!kInOrder) return kSmallestExponent;
-    if (prefix != nullptr) prefix[first / kSampleBlock] = total;
-    return negligible_power(total);
-  }
-
-  TESSERAE_INLINE void group(const WeightGroup& group) {
-    alignas(64) double weights[kGroup];
-    alignas(64) int32_t buckets[kGroup];
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      SampleLanes::store(weights + j * SampleLanes::kCount, group.weight[j]);
-      if (kByBuckets) SampleLanes::store_integers(buckets + j * SampleLanes::kCount, bucket_of(distance(group.value[j])));
-    }
-    asm volatile("" : "+m"(weights));  // or GCC would take the vectors apart by shuffles
-    double sum = total;
-#pragma GCC unroll 8
-    for (int64_t i = 0; i < kGroup; ++i) {
-      if (kInOrder) sum += weights[i];
-      if (kByBuckets) histogram.weights[buckets[i]] += weights[i];
-    }
-    total = sum;
-  }
-};
-
-// The sum of p · surprise, in order.
-struct SummingSurprise {
-  Softmax softmax;
-  double total;
-  double expected = 0;
-
-  double begin_block(int64_t) const { return kSmallestExponent; }
-
-  TESSERAE_INLINE void group(const WeightGroup& group) {
-    using L = SampleLanes;
-    alignas(64) double terms[kGroup];
-    for (int j = 0; j < kVectors; ++j) {
-      const Mask has_weight = L::less(L::set(0), group.weight[j]);
-      const Doubles term = group.weight[j] / L::set(total) * (L::set(softmax.highest) - group.value[j]);
-      L::store(terms + j * L::kCount, L::keep(has_weight, term));
-    }
-    for (double term : terms) expected += term;
-  }
-};
-
-// One row without topK. What gives up returns nothing_found or false: the exact way must choose then.
+// One row without topK. A function that returns nothing_found or false declines the row: the exact code must choose.
 class FastChoice {
  public:
   static constexpr int32_t nothing_found = -1;
 
-  FastChoice(const FastValues& values, const SampleMemory& memory) : values_(values), memory_(memory) {
+  FastChoice(const FastValues& values, const SampleMemory& memory) : tokens_{values, memory.buffer, {}} {
     const int64_t blocks = (values.count() + kSampleBlock - 1) / kSampleBlock;
-    prefix_ = reinterpret_cast<double*>(memory.candidates.data);
+    highest_of_blocks_ = highest_of_blocks(memory);
+    prefix_ = reinterpret_cast<double*>(memory.candidates.data + blocks);
     histogram_.weights = prefix_ + blocks;
-    list_.data = memory.candidates.data + blocks + kBuckets;
-    list_.size = memory.candidates.size - blocks - kBuckets;
+    counts_ = reinterpret_cast<int32_t*>(histogram_.weights + kBuckets);
+    const int64_t used = 2 * blocks + kBuckets + kBuckets / 2;
+    list_ = {memory.candidates.data + used, memory.candidates.size - used};
   }
 
-  // The sum of e^(value - highest) over all tokens in the order of their ids, if a pass has needed it, or 0.
+  // Must be filled before choose().
+  static float* highest_of_blocks(const SampleMemory& memory) {
+    return reinterpret_cast<float*>(memory.candidates.data);
+  }
+  static bool fits(int64_t count, const SampleMemory& memory) {
+    return memory.candidates.size > 2 * (count / kSampleBlock + 1) + 2 * kBuckets + 2 * kFew;
+  }
+
+  // The sum of e^(value - highest) over all tokens in the order of ids; 0 if no pass has computed it.
   double known_total() const { return known_total_; }
+  double sum_all(float highest) { return sum_in_order({highest, 1}, nullptr); }
 
-  double sum_all(float highest) { return sum_up({highest, 1}, nullptr); }
-
-  int32_t choose(float highest, const SampleRow& row) {
-    if (list_.size < 2 * kFew) return nothing_found;
+  // needs_total: whether the caller will read known_total().
+  int32_t choose(float highest, const SampleRow& row, bool needs_total) {
+    if (!(1 / row.temperature < INFINITY)) return nothing_found;
     highest_ = highest;
+    needs_total_ = needs_total;
     if (row.typical_p < 1) {
       if (!keep_typical(row.typical_p)) return nothing_found;
       if (is_listed_) return choose_from_list(row);
@@ -137,194 +56,75 @@ class FastChoice {
       if (!keep_nucleus(row.top_p)) return nothing_found;
       if (is_listed_) return choose_from_list(row);
     }
-    if (row.min_p > 0) rule_.least_value = highest_ + portable_log(row.min_p);
-    return rule_.is_cut ? draw_ranked(row) : draw_by_id(row);
+    if (row.min_p > 0) tokens_.rule.least_value = highest_ + portable_log(row.min_p);
+    return tokens_.rule.is_cut ? draw_ranked(row) : draw_by_id(row);
   }
 
  private:
-  // How far two sums of the same weights may be apart, in any order, per unit of their total: twice the bound of each is
-  // count · 2^-53 · 2, with those who are left out as negligible. Margins of four times as much cost nothing.
-  double tolerance(double total) const { return static_cast<double>(values_.count() + kBuckets) * 0x1p-49 * total; }
+  // A bound that a sum must reach, and how far from it the sums must be for a certain result.
+  struct Bound {
+    double sum;
+    double room;
+  };
 
-  template <typename Visit>
-  void pass(Softmax softmax, Visit& visit) {
-    const int64_t count = values_.count();
-    if (rule_.takes_all()) each_group<false>(values_, memory_.buffer, rule_, softmax, 0, count, visit);
-    else each_group<true>(values_, memory_.buffer, rule_, softmax, 0, count, visit);
+  // Two sums of `count` weights, in different orders, differ by less than 2 · count · 2^-53 of their total; near
+  // weights add 2^-40, negligible ones count · 2^-54. The room is at least five times as much.
+  double room_of(double total) const {
+    return (static_cast<double>(tokens_.values.count() + kBuckets) * 0x1p-49 + 0x1p-37) * total;
   }
 
-  // The sum in the order of ids.
-  double sum_up(Softmax softmax, double* prefix) {
-    Summing<true, false, LikelyDistance> summing{prefix, histogram_, {0}};
-    pass(softmax, summing);
-    note_total(softmax, summing.total);
-    return summing.total;
+  template <bool kNear, typename Visit>
+  void pass(Softmax softmax, Visit& visit, int64_t stride = kGroup) const {
+    const Range range = {0, tokens_.values.count(), stride};
+    if (tokens_.rule.takes_all()) each_group<false, kNear>(tokens_, softmax, range, visit);
+    else each_group<true, kNear>(tokens_, softmax, range, visit);
   }
 
+  double sum_in_order(Softmax softmax, double* prefix) {
+    SumInOrder sum{prefix};
+    pass<false>(softmax, sum);
+    note_total(softmax, sum.total);
+    return sum.total;
+  }
+
+  bool is_known_total(Softmax softmax) const { return tokens_.rule.takes_all() && softmax.temperature == 1; }
   void note_total(Softmax softmax, double total) {
-    if (rule_.takes_all() && softmax.temperature == 1) known_total_ = total;
+    if (is_known_total(softmax)) known_total_ = total;
   }
 
-  // Lists the tokens left that are in bucket `last` or before it, or in that one alone. @returns how many, or -1 if there
-  // are more than `most`
-  template <typename Distance>
-  int64_t list_buckets(Distance distance, int last, bool alone, int64_t most, float least) const {
-    using L = SampleLanes;
-    int64_t count = 0;
-    const Doubles end = L::set(last + 1);
-    for (int64_t block = 0; block < values_.count(); block += kSampleBlock) {
-      const float* of_block = values_.read(block, memory_.buffer);
-      for (int64_t i = 0; i < kSampleBlock; i += 16) {
-        if (SampleFloats::none_reach(of_block + i, least)) continue;
-        for (int64_t j = i; j < i + 16; j += L::kCount) {
-          const Doubles value = L::load(of_block + j);
-          const Doubles bucket = bucket_of(distance(value));
-          Mask is_listed = L::both(L::less(bucket, end), rule_.passes(value, block + j));
-          is_listed = L::both(is_listed, L::less(L::set(-INFINITY), value));
-          if (alone) is_listed = L::both(is_listed, L::at_least(bucket, L::set(last)));
-          for (uint32_t bits = L::bits(is_listed); bits != 0; bits &= bits - 1) {
-            if (count == most) return -1;
-            const int64_t at = j + __builtin_ctz(bits);
-            list_.data[count++] = {of_block[at], static_cast<int32_t>(block + at)};
-          }
-        }
-      }
+  struct Estimate {
+    Window window;       // the distances at which the sum probably reaches its bound
+    double token_count;  // up to there
+  };
+
+  // Estimates where the sum of weights reaches this share of their total: from a sample, and the highest token of each
+  // block.
+  Estimate estimate(Softmax softmax, double share) const {
+    const int64_t count = tokens_.values.count();
+    const int64_t strides = std::max(int64_t{1}, count / kSampled);
+    histogram_.clear();
+    std::fill_n(counts_, kBuckets, 0);
+    const LikelyDistance distance = {highest_};
+    SampleByBuckets sample{histogram_, counts_, distance, highest_of_blocks_};
+    pass<true>(softmax, sample, strides * kGroup);
+    const auto factor = static_cast<double>(strides);
+    for (int b = 0; b < kBuckets; ++b) histogram_.weights[b] *= factor;
+    for (int64_t block = 0; block * kSampleBlock < count; ++block) {
+      const double at = distance(highest_of_blocks_[block]);
+      if (at >= 0) histogram_.weights[Histogram::bucket_of(at)] += portable_exp(-at / softmax.temperature);
     }
-    return count;
-  }
-
-  // Values of the tokens up to this bucket are at least this, with room for rounding.
-  static float least_value(LikelyDistance distance, int last) {
-    if (last == kBuckets - 1) return -INFINITY;
-    const double width = (last + 1) / kBucketsPerNat;
-    return static_cast<float>(distance.highest - width - 1e-5 * (std::fabs(distance.highest) + width));
-  }
-  static float least_value(TypicalDistance, int) { return -INFINITY; }
-
-  // Keeps the first tokens in the order of `before` whose weights sum up to `bound`: as a list if they are few, by the id
-  // and value of the last one if they are many.
-  template <typename Before, typename Distance>
-  bool keep_first(Before before, Distance distance, double total, double bound, Candidate& last) {
+    const double total = histogram_.total();
+    const double variance = share * (1 - share) * SampleLanes::sum(sample.squares) * factor * factor;
+    const double margin = strides == 1 ? 1e-9 * total : 3 * std::sqrt(variance) + 1e-3 * total;
     double sum = 0;
-    const int bucket = histogram_.find(bound + tolerance(total), sum);
-    if (bucket < 0) return false;
-    const int64_t count = list_buckets(distance, bucket, false, kFew, least_value(distance, bucket));
-    if (count < 0) {
-      const Found found = find(before, distance, {highest_, 1}, bound, total);
-      if (!found.is_certain) return false;
-      last = found.candidate;
-      cut_total_ = found.sum;
-      return true;
-    }
-    std::sort(list_.data, list_.data + count, before);
+    const int first = histogram_.find(share * total - margin, sum);
     sum = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      sum += portable_exp(list_.data[i].value - highest_);
-      if (sum < bound) continue;
-      is_listed_ = true;
-      listed_ = i + 1;
-      return true;
-    }
-    return false;
-  }
-
-  bool keep_typical(double typical_p) {
-    const Softmax softmax = {highest_, 1};
-    const double total = sum_up(softmax, nullptr);
-    SummingSurprise surprise{softmax, total};
-    pass(softmax, surprise);
-    const MoreTypical order = {highest_, surprise.expected, false};
-    const TypicalDistance distance = {order};
-    histogram_.clear();
-    Summing<false, true, TypicalDistance> summing{nullptr, histogram_, distance};
-    pass(softmax, summing);
-    if (!keep_first(order, distance, total, total * typical_p, rule_.least_typical)) return false;
-    if (is_listed_) {
-      std::sort(list_.data, list_.data + listed_, [](Candidate a, Candidate b) { return a.id < b.id; });
-      return true;
-    }
-    rule_.is_typical = true;
-    rule_.more_typical = order;
-    highest_ = highest_left();
-    return true;
-  }
-
-  bool keep_nucleus(double top_p) {
-    const Softmax softmax = {highest_, 1};
-    const LikelyDistance distance = {highest_};
-    histogram_.clear();
-    Summing<true, true, LikelyDistance> summing{nullptr, histogram_, distance};
-    pass(softmax, summing);
-    note_total(softmax, summing.total);
-    if (!keep_first(Likelier{}, distance, summing.total, summing.total * top_p, rule_.least_likely)) return false;
-    rule_.is_cut = true;
-    return true;
-  }
-
-  float highest_left() const {
-    float highest = -INFINITY;
-    values_.each(memory_.buffer, highest, [&](float value, int32_t id) {
-      if (value == highest) return true;
-      alignas(64) float same[SampleLanes::kCount];
-      std::fill_n(same, SampleLanes::kCount, value);
-      if ((SampleLanes::bits(rule_.passes(SampleLanes::load(same), id)) & 1) != 0) highest = value;
-      return true;
-    });
-    return highest;
-  }
-
-  // The list is in order: that of Likelier after top_p, else by ids.
-  int32_t choose_from_list(const SampleRow& row) {
-    Candidates<SampleFloats> left(values_, memory_.buffer, list_);
-    left.take_list(listed_, rule_.is_cut);
-    if (!rule_.is_cut && row.top_p < 1) left.keep_nucleus(row.top_p);
-    if (row.min_p > 0) left.keep_above_min_p(row.min_p);
-    return left.draw(row.temperature, row.random);
-  }
-
-  // Draws by sums in the order of ids.
-  int32_t draw_by_id(const SampleRow& row) {
-    const Softmax softmax = {highest_, row.temperature};
-    const double total = sum_up(softmax, prefix_);
-    const double target = row.random * total;
-    const int64_t blocks = (values_.count() + kSampleBlock - 1) / kSampleBlock;
-    // The last block before which the sum does not exceed the target.
-    const int64_t block = std::upper_bound(prefix_ + 1, prefix_ + blocks, target) - prefix_ - 1;
-    struct Drawing {
-      double sum;
-      double target;
-      int32_t chosen = nothing_found;
-
-      double begin_block(int64_t) const { return kSmallestExponent; }
-      void group(const WeightGroup& group) {
-        alignas(64) double weights[kGroup];
-        for (int j = 0; j < kVectors; ++j) SampleLanes::store(weights + j * SampleLanes::kCount, group.weight[j]);
-        for (int64_t i = 0; i < kGroup && chosen < 0; ++i) {
-          sum += weights[i];
-          if (sum > target) chosen = static_cast<int32_t>(group.first + i);
-        }
-      }
-    };
-    Drawing drawing = {prefix_[block], target};
-    const int64_t first = block * kSampleBlock;
-    const int64_t end = std::min(first + kSampleBlock, values_.count());
-    each_group<true>(values_, memory_.buffer, rule_, softmax, first, end, drawing);
-    return drawing.chosen;
-  }
-
-  // Draws by sums in the order of Likelier, of many.
-  int32_t draw_ranked(const SampleRow& row) {
-    const Softmax softmax = {highest_, row.temperature};
-    const LikelyDistance distance = {highest_};
-    double total = cut_total_;
-    if (row.temperature != 1 || row.min_p > 0) {
-      histogram_.clear();
-      Summing<false, true, LikelyDistance> summing{nullptr, histogram_, distance};
-      pass(softmax, summing);
-      total = histogram_.total();
-    }
-    const Found found = find(Likelier{}, distance, softmax, row.random * total, total);
-    return found.is_certain ? found.candidate.id : nothing_found;
+    const int last = histogram_.find(share * total + margin, sum);
+    const int from = first < 0 ? kBuckets - 1 : first;
+    const int to = last < 0 ? kBuckets - 1 : last;
+    double token_count = 0;
+    for (int b = 0; b <= to; ++b) token_count += counts_[b] * factor;
+    return {{from == 0 ? 0 : Histogram::end_of(from - 1), Histogram::end_of(to)}, token_count};
   }
 
   struct Found {
@@ -333,34 +133,85 @@ class FastChoice {
     double sum;  // up to it
   };
 
-  // The first token at which the sum of weights reaches the target, of those that the histogram has counted.
+  // The first token in the order of Likelier at which the sum of weights reaches this share of their total.
+  template <bool kInOrder>
+  Found find_share(Softmax softmax, double share, Window window, double& total) {
+    SumByWindow<kInOrder> summing{window, {highest_}, list_};
+    pass<!kInOrder>(softmax, summing);
+    total = summing.total();
+    if (kInOrder) note_total(softmax, total);
+    const Bound bound = {share * total, room_of(total)};
+    if (summing.is_full || summing.sum_before() + bound.room >= bound.sum) return {false, {}, 0};
+    return find_in_list(Likelier{}, summing.distance, softmax, bound, summing.listed, summing.sum_before());
+  }
+
+  // The first token in the order of `before` at which the sum reaches the bound, by the histogram of count_buckets.
   template <typename Before, typename Distance>
-  Found find(Before before, Distance distance, Softmax softmax, double target, double total) const {
-    const Found uncertain = {false, {}, 0};
+  Found find_by_buckets(Before before, Distance distance, Softmax softmax, Bound bound) const {
     double sum = 0;
-    const int bucket = histogram_.find(target, sum);
-    if (bucket < 0) return uncertain;
-    int64_t count = list_buckets(distance, bucket, true, list_.size, least_value(distance, bucket));
-    if (count < 0) return uncertain;
+    const int bucket = histogram_.find(bound.sum, sum);
+    if (bucket < 0) return {false, {}, 0};
+    const double from = bucket == 0 ? 0 : Histogram::end_of(bucket - 1);
+    const int64_t count = list_within(distance, {from, Histogram::end_of(bucket)}, list_.size);
+    return count < 0 ? Found{false, {}, 0} : find_in_list(before, distance, softmax, bound, count, sum);
+  }
+
+  template <typename Distance>
+  void count_buckets(Softmax softmax, Distance distance) const {
+    histogram_.clear();
+    SumByBuckets<Distance> summing{histogram_, distance};
+    pass<true>(softmax, summing);
+  }
+
+  // Lists the tokens left that are in a window and above -infinity, by id. Returns their number, or -1 if there are
+  // more than `most`.
+  template <typename Distance>
+  int64_t list_within(Distance distance, Window window, int64_t most) const {
+    using L = SampleLanes;
+    int64_t count = 0;
+    const float least = window.to < INFINITY ? distance.least_value(window.to) : -INFINITY;
+    for (int64_t block = 0; block < tokens_.values.count(); block += kSampleBlock) {
+      const float* of_block = tokens_.values.read(block, tokens_.buffer);
+      for (int64_t i = 0; i < kSampleBlock; i += 16) {
+        if (SampleFloats::none_reach(of_block + i, least)) continue;
+        for (int64_t j = i; j < i + 16; j += L::kCount) {
+          const Doubles value = L::load(of_block + j);
+          const Doubles at = distance(value);
+          Mask is_listed = L::both(L::less(L::set(-INFINITY), value), tokens_.rule.passes(value, block + j));
+          is_listed = L::both(is_listed, L::at_least(at, L::set(window.from)));
+          if (window.to < INFINITY) is_listed = L::both(is_listed, L::less(at, L::set(window.to)));
+          if (!L::any(is_listed)) continue;
+          if (count + L::kCount > most) return -1;
+          count += L::append(list_.data + count, is_listed, of_block + j, block + j);
+        }
+      }
+    }
+    return count;
+  }
+
+  // The same for a list, given the sum of all tokens before it.
+  template <typename Before, typename Distance>
+  Found find_in_list(Before before, Distance distance, Softmax softmax, Bound bound, int64_t count, double sum) const {
     while (count > kFewToSort) {
-      const int64_t fewer = keep_sub_bucket(distance, softmax, target, count, sum);
+      const int64_t fewer = keep_sub_bucket(distance, softmax, bound.sum, count, sum);
       if (fewer == count) break;
       count = fewer;
     }
-    if (!std::is_sorted(list_.data, list_.data + count, before)) std::sort(list_.data, list_.data + count, before);
-    const double room = tolerance(total);
-    Found found = uncertain;
+    sort_list(count, before);
+    Found found = {false, {}, 0};
     each_weight(list_.data, count, softmax, [&](int64_t i, double weight) {
       if (found.sum > 0) return;
       const double next = sum + weight;
-      if (next >= target) found = {target - sum > room && next - target > room, list_.data[i], next};
+      if (next >= bound.sum) {
+        found = {bound.sum - sum > bound.room && next - bound.sum > bound.room, list_.data[i], next};
+      }
       sum = next;
     });
     return found;
   }
 
-  // Cuts the distances of a list into buckets and keeps the one in which the sum reaches the target. @returns how many are
-  // left: all of them if they cannot be told apart
+  // Divides the distances of a list into buckets and keeps the one in which the sum reaches the target. Returns the
+  // number of tokens kept: all of them if their distances are equal.
   template <typename Distance>
   int64_t keep_sub_bucket(Distance distance, Softmax softmax, double target, int64_t count, double& sum) const {
     double least = INFINITY;
@@ -373,36 +224,201 @@ class FastChoice {
     if (!(scale > 0 && scale < INFINITY)) return count;
     const auto bucket_in = [&](Candidate c) { return static_cast<int>((distance(c.value) - least) * scale); };
     double weights[kBuckets] = {};
-    each_weight(list_.data, count, softmax, [&](int64_t i, double weight) { weights[bucket_in(list_.data[i])] += weight; });
+    each_weight(list_.data, count, softmax, [&](int64_t i, double weight) {
+      weights[bucket_in(list_.data[i])] += weight;
+    });
     int bucket = Histogram{weights}.find(target, sum);
     if (bucket < 0) bucket = kBuckets - 1;
     const auto is_other = [&](Candidate c) { return bucket_in(c) != bucket; };
     return std::remove_if(list_.data, list_.data + count, is_other) - list_.data;
   }
 
-  const FastValues& values_;
-  const SampleMemory& memory_;
+  template <typename Before>
+  void sort_list(int64_t count, Before before) const {
+    if (!std::is_sorted(list_.data, list_.data + count, before)) std::sort(list_.data, list_.data + count, before);
+  }
+
+  // Lists the first tokens in the order of `before` whose weights add up to the bound. Returns false if they are more
+  // than kFew, or not certain.
+  template <typename Before, typename Distance>
+  bool keep_few(Before before, Distance distance, double reach, Bound bound) {
+    for (;;) {
+      const int64_t count = list_within(distance, {0, reach}, kFew);
+      if (count < 0) return false;
+      sort_list(count, before);
+      double sum = 0;
+      for (int64_t i = 0; i < count; ++i) {
+        const double next = sum + portable_exp(list_.data[i].value - highest_);
+        if (next >= bound.sum) {
+          listed_ = i + 1;
+          is_listed_ = bound.room == 0 || (bound.sum - sum > bound.room && next - bound.sum > bound.room);
+          return is_listed_;
+        }
+        sum = next;
+      }
+      if (reach == INFINITY) return false;
+      reach = reach < 100 ? 2 * reach + 1 : INFINITY;
+    }
+  }
+
+  bool keep_typical(double typical_p) {
+    const Softmax softmax = {highest_, 1};
+    const double total = sum_in_order(softmax, nullptr);
+    SurpriseInOrder surprise{highest_, total};
+    pass<false>(softmax, surprise);
+    const MoreTypical order = {highest_, surprise.expected, false};
+    const TypicalDistance distance = {order};
+    count_buckets(softmax, distance);
+    double sum = 0;
+    const int bucket = histogram_.find(total * typical_p, sum);
+    if (bucket >= 0 && keep_few(order, distance, Histogram::end_of(bucket), {total * typical_p, 0})) {
+      std::sort(list_.data, list_.data + listed_, [](Candidate a, Candidate b) { return a.id < b.id; });
+      return true;
+    }
+    const Found found = find_by_buckets(order, distance, softmax, {total * typical_p, room_of(total)});
+    if (!found.is_certain) return false;
+    tokens_.rule.is_typical = true;
+    tokens_.rule.more_typical = order;
+    tokens_.rule.least_typical = found.candidate;
+    highest_ = highest_left();
+    return true;
+  }
+
+  bool keep_nucleus(double top_p) {
+    const Softmax softmax = {highest_, 1};
+    const LikelyDistance distance = {highest_};
+    const bool is_exact = needs_total_ && is_known_total(softmax);
+    const Estimate about = estimate(softmax, top_p);
+    double total = 0;
+    Found found = {false, {}, 0};
+    if (about.token_count <= kFew) total = is_exact ? sum_in_order(softmax, nullptr) : sum_by_blocks(softmax);
+    else if (is_exact) found = find_share<true>(softmax, top_p, about.window, total);
+    else found = find_share<false>(softmax, top_p, about.window, total);
+    if (!found.is_certain) {
+      if (keep_few(Likelier{}, distance, about.window.to, {total * top_p, is_exact ? 0 : room_of(total)})) {
+        tokens_.rule.is_cut = true;
+        return true;
+      }
+      count_buckets(softmax, distance);
+      found = find_by_buckets(Likelier{}, distance, softmax, {total * top_p, room_of(total)});
+      if (!found.is_certain) return false;
+    }
+    tokens_.rule.is_cut = true;
+    tokens_.rule.least_likely = found.candidate;
+    return true;
+  }
+
+  float highest_left() const {
+    float highest = -INFINITY;
+    tokens_.values.each(tokens_.buffer, highest, [&](float value, int32_t id) {
+      if (value == highest) return true;
+      alignas(64) float same[SampleLanes::kCount];
+      std::fill_n(same, SampleLanes::kCount, value);
+      if ((SampleLanes::bits(tokens_.rule.passes(SampleLanes::load(same), id)) & 1) != 0) highest = value;
+      return true;
+    });
+    return highest;
+  }
+
+  // The list is in the order of Likelier after topP, else by id.
+  int32_t choose_from_list(const SampleRow& row) {
+    Candidates<SampleFloats> left(tokens_.values, tokens_.buffer, list_);
+    left.take_list(listed_, tokens_.rule.is_cut);
+    if (!tokens_.rule.is_cut && row.top_p < 1) left.keep_nucleus(row.top_p);
+    if (row.min_p > 0) left.keep_above_min_p(row.min_p);
+    return left.draw(row.temperature, row.random);
+  }
+
+  double sum_by_blocks(Softmax softmax) const {
+    SumByBlocks sum{prefix_};
+    pass<true>(softmax, sum);
+    sum.flush();
+    return sum.total;
+  }
+
+  // Draws from tokens in the order of ids.
+  int32_t draw_by_id(const SampleRow& row) {
+    const Softmax softmax = {highest_, row.temperature};
+    if (!needs_total_ || !is_known_total(softmax)) {
+      const double total = sum_by_blocks(softmax);
+      const int32_t drawn = draw_from_block(softmax, {row.random * total, room_of(total)});
+      if (drawn >= 0) return drawn;
+    }
+    return draw_from_block(softmax, {row.random * sum_in_order(softmax, prefix_), 0});
+  }
+
+  // The token at which the sum, known for each block, exceeds the bound.
+  int32_t draw_from_block(Softmax softmax, Bound bound) const {
+    struct Drawing {
+      Bound bound;
+      double sum;
+      int32_t chosen = nothing_found;
+      bool is_certain = false;
+
+      double begin_block(int64_t) const { return kSmallestExponent; }
+      void group(const WeightGroup& group) {
+        alignas(64) double weights[kGroup];
+        for (int j = 0; j < kVectors; ++j) SampleLanes::store(weights + j * SampleLanes::kCount, group.weight[j]);
+        for (int64_t i = 0; i < kGroup && chosen < 0; ++i) {
+          const double next = sum + weights[i];
+          if (next > bound.sum) {
+            chosen = static_cast<int32_t>(group.first + i);
+            is_certain = bound.room == 0 || (bound.sum - sum > bound.room && next - bound.sum > bound.room);
+          }
+          sum = next;
+        }
+      }
+    };
+    const int64_t count = tokens_.values.count();
+    const int64_t blocks = (count + kSampleBlock - 1) / kSampleBlock;
+    // The last block before which the sum does not exceed the bound.
+    const int64_t block = std::upper_bound(prefix_ + 1, prefix_ + blocks, bound.sum) - prefix_ - 1;
+    Drawing drawing = {bound, prefix_[block]};
+    const int64_t first = block * kSampleBlock;
+    const Range range = {first, std::min(first + kSampleBlock, count), kGroup};
+    each_group<true, false>(tokens_, softmax, range, drawing);
+    return drawing.is_certain ? drawing.chosen : nothing_found;
+  }
+
+  // Draws from more than kFew tokens in the order of Likelier.
+  int32_t draw_ranked(const SampleRow& row) {
+    const Softmax softmax = {highest_, row.temperature};
+    double total = 0;
+    Found found = find_share<false>(softmax, row.random, estimate(softmax, row.random).window, total);
+    if (!found.is_certain) {
+      const LikelyDistance distance = {highest_};
+      count_buckets(softmax, distance);
+      found = find_by_buckets(Likelier{}, distance, softmax, {row.random * total, room_of(total)});
+    }
+    return found.is_certain ? found.candidate.id : nothing_found;
+  }
+
+  Tokens tokens_;
+  float* highest_of_blocks_;
   double* prefix_;
   Histogram histogram_;
+  int32_t* counts_;
   CandidateMemory list_;
-  Rule rule_;
   double highest_ = 0;  // of the tokens left
+  bool needs_total_ = false;
   double known_total_ = 0;
-  double cut_total_ = 0;  // of the weights at temperature 1 up to the cut
   bool is_listed_ = false;
   int64_t listed_ = 0;
 };
 
-// What sample_row calls.
+// See sample_row.
 struct FastWay {
   using Values = FastValues;
-  double known_total = 0;  // of the logits as they are
+  double known_total = 0;  // of the unchanged logits
 
   Best best(const Values& values, const SampleMemory& memory) const {
+    if (!FastChoice::fits(values.count(), memory)) return best_of(values, memory.buffer);
+    float* highest_of_blocks = FastChoice::highest_of_blocks(memory);
     Best best = {0, -INFINITY};
     int64_t best_block = -1;
     for (int64_t block = 0; block < values.count(); block += kSampleBlock) {
       const float highest = SampleFloats::highest(values.read(block, memory.buffer), kSampleBlock);
+      highest_of_blocks[block / kSampleBlock] = highest;
       if (highest <= best.value) continue;
       best.value = highest;
       best_block = block;
@@ -417,17 +433,23 @@ struct FastWay {
   }
 
   Choice choose(const Values& values, Best best, const SampleRow& row, const SampleMemory& memory) {
-    // The exact way finds the few that topK leaves fast enough.
+    // With topK the exact code is fast enough.
     if (row.top_k > 0 && row.top_k < values.count()) return {choose_exact(values, row, memory), false};
-    FastChoice fast(values, memory);
-    const int32_t chosen = fast.choose(best.value, row);
-    if (!values.are_changed()) known_total = fast.known_total();
+    int32_t chosen = FastChoice::nothing_found;
+    if (FastChoice::fits(values.count(), memory)) {
+      FastChoice fast(values, memory);
+      const bool needs_total = row.alternatives >= 0 && !values.are_changed();
+      chosen = fast.choose(best.value, row, needs_total);
+      if (needs_total) known_total = fast.known_total();
+    }
     if (chosen >= 0) return {chosen, false};
     return {choose_exact(values, row, memory), true};
   }
 
   double total(const Values& logits, Best likeliest, const SampleMemory& memory) const {
-    return known_total > 0 ? known_total : FastChoice(logits, memory).sum_all(likeliest.value);
+    if (known_total > 0) return known_total;
+    if (!FastChoice::fits(logits.count(), memory)) return total_of(logits, likeliest.value, memory.buffer);
+    return FastChoice(logits, memory).sum_all(likeliest.value);
   }
 };
 

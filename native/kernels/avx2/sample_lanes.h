@@ -1,5 +1,5 @@
-// The vectors of sample with AVX2: four doubles. avx512/sample_lanes.h has the same names for eight. Included by the AVX2
-// kernel of sample only.
+// Vectors of doubles and floats for sample, with AVX2. avx512/sample_lanes.h has the same functions with AVX-512.
+// Included by avx2/sample.cpp.
 #pragma once
 
 #include <immintrin.h>
@@ -16,6 +16,8 @@ struct SampleLanes {
   using Doubles = __m256d;
   using Mask = __m256d;
   static constexpr int64_t kCount = 4;
+  static constexpr int kVectors = 4;  // in a group
+  static constexpr bool kSumsAtOnce = false;  // see SumInOrder
 
   static Doubles set(double x) { return _mm256_set1_pd(x); }
   static Doubles load(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
@@ -37,7 +39,7 @@ struct SampleLanes {
   static Mask none() { return _mm256_setzero_pd(); }
   static bool any(Mask mask) { return _mm256_movemask_pd(mask) != 0; }
   static uint32_t bits(Mask mask) { return static_cast<uint32_t>(_mm256_movemask_pd(mask)); }
-  // 0 where the mask is not set.
+  // 0 in the lanes that are not set.
   static Doubles keep(Mask mask, Doubles x) { return _mm256_and_pd(mask, x); }
   static Doubles choose(Mask mask, Doubles set, Doubles others) { return _mm256_blendv_pd(others, set, mask); }
 
@@ -47,9 +49,32 @@ struct SampleLanes {
     const Doubles biased = _mm256_add_pd(n, _mm256_set1_pd(0x1p52 + 1023));
     return _mm256_mul_pd(x, _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(biased), 52)));
   }
-  // Rounded towards 0.
+  static Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
+  // The same, with n in the lowest bits of `shifted`.
+  static Doubles scale_by_bits(Doubles x, Doubles shifted) {
+    const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(shifted), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), exponent));
+  }
+  // Rounds towards 0.
   static void store_integers(int32_t* p, Doubles x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvttpd_epi32(x));
+  }
+  // Writes a Candidate for each lane that is set, in order, and returns their number. Overwrites memory for kCount of
+  // them.
+  static int64_t append(void* pairs, Mask mask, const float* values, int64_t first) {
+    // For each set of lanes the dwords of their pairs, in order.
+    alignas(32) static constexpr int32_t kOrder[16][8] = {
+        {0, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0, 0, 0}, {2, 3, 0, 0, 0, 0, 0, 0}, {0, 1, 2, 3, 0, 0, 0, 0},
+        {4, 5, 0, 0, 0, 0, 0, 0}, {0, 1, 4, 5, 0, 0, 0, 0}, {2, 3, 4, 5, 0, 0, 0, 0}, {0, 1, 2, 3, 4, 5, 0, 0},
+        {6, 7, 0, 0, 0, 0, 0, 0}, {0, 1, 6, 7, 0, 0, 0, 0}, {2, 3, 6, 7, 0, 0, 0, 0}, {0, 1, 2, 3, 6, 7, 0, 0},
+        {4, 5, 6, 7, 0, 0, 0, 0}, {0, 1, 4, 5, 6, 7, 0, 0}, {2, 3, 4, 5, 6, 7, 0, 0}, {0, 1, 2, 3, 4, 5, 6, 7}};
+    const __m256i ids = _mm256_add_epi64(_mm256_set1_epi64x(first), _mm256_setr_epi64x(0, 1, 2, 3));
+    const __m256i value_bits = _mm256_cvtepu32_epi64(_mm_castps_si128(_mm_loadu_ps(values)));
+    const __m256i all = _mm256_or_si256(value_bits, _mm256_slli_epi64(ids, 32));
+    const uint32_t set = bits(mask);
+    const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(kOrder[set]));
+    _mm256_storeu_si256(static_cast<__m256i*>(pairs), _mm256_permutevar8x32_epi32(all, order));
+    return __builtin_popcount(set);
   }
   static double sum(Doubles x) {
     const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
@@ -58,7 +83,7 @@ struct SampleLanes {
 };
 
 struct SampleFloats {
-  // See ScalarSampling.
+  // As in ScalarSampling.
   static void forbid(float* values, uint32_t bits) {
     const __m256i lane_bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     for (int i = 0; i < 32; i += 8) {
@@ -73,7 +98,7 @@ struct SampleFloats {
     const __m256 highest = _mm256_max_ps(_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8));
     return _mm256_movemask_ps(_mm256_cmp_ps(highest, limit, _CMP_GE_OQ)) == 0;
   }
-  // The highest of a block, or NaN if there is one. `count` is a multiple of 32.
+  // The highest value, or NaN if any is NaN. `count` is a multiple of 32.
   static float highest(const float* values, int64_t count) {
     __m256 highest[4];
     for (__m256& h : highest) h = _mm256_set1_ps(-INFINITY);

@@ -1,4 +1,4 @@
-// sample with AVX-512: sample_fast.h upon its vectors.
+// sample with AVX-512: sample_fast.h with these vectors.
 #include "kernels/avx512/sample_lanes.h"
 
 #include "kernels/avx2/sample_fast.h"

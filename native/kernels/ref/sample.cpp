@@ -1,4 +1,4 @@
-// Scalar reference of sample: each step as sampler.ts has it, in the memory that there is.
+// Scalar reference of sample: the steps of sampler.ts (sample_exact.h).
 #include "kernels/sample.h"
 
 #include "kernels/sample_exact.h"

@@ -1,5 +1,5 @@
-// Times sample on one thread: for each kernel set the microseconds of a row, the best of many, by options and by how the
-// logits are spread. Run by hand: tesserae_native_sample_bench [vocabulary [part of the name of the options]].
+// Times sample on one thread: for each kernel set the microseconds of a row, the best of many, by options and by how
+// the logits are spread. Run by hand: tesserae_native_sample_bench [vocabulary [part of the name of the options]].
 #include <algorithm>
 #include <chrono>
 #include <cmath>
