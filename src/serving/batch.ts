@@ -1,5 +1,6 @@
 // Runs one piece of work for each of many items, some at a time: for lists, whose results come in order, and for anything
 // that can be iterated, whose results come as they are wanted. Called by the methods of a model that take many items.
+import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, indexed, TesseraeError } from '../base/errors.js';
 
 export interface BatchProgress {
@@ -15,6 +16,13 @@ export interface BatchRun {
   readonly onProgress?: ((progress: BatchProgress) => unknown) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+interface Stoppable {
+  abort(reason: unknown): void;
+}
+
+/** The calls that a signal stops. */
+const calls = new AbortWatch<Stoppable>((call, signal) => call.abort(signal.reason));
 
 /** Items of a list, at most: they and their results are held at once. */
 const mostItems = 1 << 20;
@@ -82,8 +90,7 @@ async function inLanes(
 ): Promise<void> {
   if (signal?.aborted) throw new AbortError(signal.reason);
   const stop = new AbortController();
-  const onAbort = () => stop.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal !== undefined) calls.add(signal, stop);
   let next = 0;
   let done = 0;
   const lane = async () => {
@@ -104,7 +111,7 @@ async function inLanes(
     await failed;
     if (signal?.aborted) throw new AbortError(signal.reason);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    if (signal !== undefined) calls.remove(signal, stop);
   }
 }
 
@@ -144,8 +151,7 @@ export async function* eachItem<I, T>(
   const { signal, lanes, ordered } = run;
   if (signal?.aborted) throw new AbortError(signal.reason);
   const items = new TakenItems(iterator, run.checkOpen, work);
-  const onAbort = () => items.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal !== undefined) calls.add(signal, items);
   try {
     for (let given = 0; !items.isDone; ) {
       if (signal?.aborted) throw new AbortError(signal.reason);
@@ -160,13 +166,13 @@ export async function* eachItem<I, T>(
     }
     items.throwFailure();
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    if (signal !== undefined) calls.remove(signal, items);
     await items.close();
   }
 }
 
 /** The items that were taken from a source: those that are worked on, and the outcomes that nobody has got yet. */
-class TakenItems<I, T> {
+class TakenItems<I, T> implements Stoppable {
   readonly #iterator: AsyncIterator<I> | Iterator<I>;
   readonly #checkOpen: () => void;
   readonly #work: (item: I, signal: AbortSignal, index: number) => Promise<T>;
