@@ -78,7 +78,9 @@ export class TesseraeError extends Error {
 export function indexed(error: unknown, index: number): unknown {
   if (!(error instanceof TesseraeError) || error.index !== undefined) return error;
   const copy = new TesseraeError(error.code, '', { cause: error.cause });
-  return Object.assign(copy, { message: error.message, stack: error.stack, op: error.op, index });
+  // Where it arose is made a text only for who looks at it: hundreds of items may fail at once.
+  const stack = { get: () => error.stack, configurable: true };
+  return Object.defineProperty(Object.assign(copy, { message: error.message, op: error.op, index }), 'stack', stack);
 }
 
 /** The error of an operation whose AbortSignal fired. `cause` is the signal's reason. */
