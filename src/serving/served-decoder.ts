@@ -60,12 +60,11 @@ export class ServedDecoder implements ServedModel, DecoderService {
 
   stats(): ServingStats {
     const all = [...this.#lanes.values()].map(({ scheduler, loop, programs }) => {
-      const { steps, rowsPerStep } = loop.stats;
       const { declinedTokens } = programs;
-      const rows = Math.max(1, rowsPerStep);
+      const rows = Math.max(1, loop.stats.rowsPerStep);
       const stepMs = scheduler.rate.expectedMs(Math.ceil(rows)) ?? 0;
       const expectedWaitMs = (scheduler.queuedTokens / rows) * stepMs;
-      return { ...scheduler.stats(), steps, rowsPerStep, declinedTokens, expectedWaitMs };
+      return { ...scheduler.stats(), ...loop.stats, declinedTokens, expectedWaitMs };
     });
     return all.reduce(addStats);
   }

@@ -29,6 +29,10 @@ export interface ServingStats extends SchedulerStats {
   readonly steps: number;
   /** Rows that a step had lately, on average. */
   readonly rowsPerStep: number;
+  /** How long the programs of all steps have run. */
+  readonly computeMs: number;
+  /** The time of all steps beside that, in which the event loop plans, fills in and delivers. Divide by `steps`. */
+  readonly overheadMs: number;
   /** Tokens that were chosen by slower code, because rounding could have changed them otherwise. */
   readonly declinedTokens: number;
   /** How long a request that comes now is expected to wait. */
@@ -47,6 +51,8 @@ export const noServing: ServingStats = {
   recomputedTokens: 0,
   steps: 0,
   rowsPerStep: 0,
+  computeMs: 0,
+  overheadMs: 0,
   declinedTokens: 0,
   expectedWaitMs: 0,
 };

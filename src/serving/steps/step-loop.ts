@@ -8,7 +8,7 @@ import type { PageSource } from '../scheduling/page-source.js';
 import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
 import type { Scheduler } from '../scheduling/scheduler.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
-import type { DrainKind } from '../serving-options.js';
+import type { DrainKind, ServingStats } from '../serving-options.js';
 import { retryMs, type Shortage, Starvation } from './starvation.js';
 import type { Account, Turns } from './turns.js';
 
@@ -94,6 +94,8 @@ export class StepLoop {
   #refusal: Error | undefined;
   #steps = 0;
   #rowsPerStep = 0;
+  #computeMs = 0;
+  #overheadMs = 0;
 
   constructor({ scheduler, pages, runner, turns, clock }: StepLoopParts) {
     const account = turns.open();
@@ -109,9 +111,17 @@ export class StepLoop {
     return this.#underWay !== undefined;
   }
 
-  /** How many steps there were, and how many rows they had lately, on average. */
-  get stats(): { readonly steps: number; readonly rowsPerStep: number } {
-    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep };
+  /**
+   * How many steps there were, and how many rows they had lately, on average. How long their programs have run, and the rest of
+   * their time: planning, filling in, delivering.
+   */
+  get stats(): Pick<ServingStats, 'steps' | 'rowsPerStep' | 'computeMs' | 'overheadMs'> {
+    return {
+      steps: this.#steps,
+      rowsPerStep: this.#rowsPerStep,
+      computeMs: this.#computeMs,
+      overheadMs: this.#overheadMs,
+    };
   }
 
   /** @throws TesseraeError ERR_QUEUE_FULL, ERR_BUDGET; what ended the loop */
@@ -193,13 +203,16 @@ export class StepLoop {
     this.#endOverdue();
     await this.#turns.acquire(this.#account);
     const started = performance.now();
+    const computed = this.#computeMs;
     let shortage: Shortage | undefined;
     try {
       const plan = this.#scheduler.plan();
       const isEmpty = plan === undefined || plan.slices.length === 0;
       shortage = isEmpty ? { lacking: plan?.outOfMemory ?? [] } : await this.#step(plan);
     } finally {
-      this.#turns.release(this.#account, performance.now() - started);
+      const ms = performance.now() - started;
+      this.#turns.release(this.#account, ms);
+      this.#overheadMs += ms - (this.#computeMs - computed);
     }
     if (shortage === undefined) {
       this.#starvation.end();
@@ -219,7 +232,9 @@ export class StepLoop {
       const output = await this.#compute(step);
       if (!('hidden' in output)) return output.shortage;
       await this.#deliver(step, output);
-      this.#scheduler.rate.observe(plan.rows, output.computeMs());
+      const computeMs = output.computeMs();
+      this.#scheduler.rate.observe(plan.rows, computeMs);
+      this.#computeMs += computeMs;
       this.#rowsPerStep += this.#steps === 0 ? plan.rows : 0.1 * (plan.rows - this.#rowsPerStep);
       this.#steps++;
       return undefined;
