@@ -2,6 +2,7 @@
 // their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
 import { totalmem } from 'node:os';
 import { TesseraeError } from './base/errors.js';
+import { checkInternal, type Internal, internal, seal } from './base/internal.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
 import {
@@ -113,11 +114,8 @@ export interface Engine extends EngineMethods {}
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each registered op.
 export class Engine {
-  /** The kernel set in use. */
-  readonly isa: IsaName;
-  readonly threads: number;
-  /** The block sizes of matrix products, in elements. */
-  readonly blockSizes: BlockSizes;
+  readonly #isa: IsaName;
+  readonly #blockSizes: BlockSizes;
   readonly #team: Team;
   readonly #pool: TensorPool;
   readonly #mappings: FileMappings;
@@ -129,10 +127,11 @@ export class Engine {
   #stopDraining: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor({ addon, isa, blockSizes, team, pool }: EngineParts) {
-    this.isa = isa;
-    this.blockSizes = Object.freeze(blockSizes);
-    this.threads = team.threads;
+  private constructor(key: Internal, parts: EngineParts) {
+    checkInternal(key, 'Engine', 'Engine.create');
+    const { addon, isa, blockSizes, team, pool } = parts;
+    this.#isa = isa;
+    this.#blockSizes = Object.freeze(blockSizes);
     this.#team = team;
     this.#pool = pool;
     this.#mappings = new FileMappings(addon, pool);
@@ -172,7 +171,21 @@ export class Engine {
       },
       onTrim: (bytes) => addon.releasePages(bytes),
     });
-    return new Engine({ addon, isa, blockSizes, team, pool });
+    return new Engine(internal, { addon, isa, blockSizes, team, pool });
+  }
+
+  /** The kernel set in use. */
+  get isa(): IsaName {
+    return this.#isa;
+  }
+
+  get threads(): number {
+    return this.#team.threads;
+  }
+
+  /** The block sizes of matrix products, in elements. */
+  get blockSizes(): BlockSizes {
+    return this.#blockSizes;
   }
 
   /** A tensor with the given values, or of zeros; the caller disposes it. See {@link TensorPool.tensor}. */
@@ -184,7 +197,7 @@ export class Engine {
   /** A scope that disposes every tensor made in it when it is disposed itself. */
   scope(): TensorScope {
     this.#checkOpen('scope');
-    return new TensorScope(this.#pool);
+    return new TensorScope(internal, this.#pool);
   }
 
   /**
@@ -207,7 +220,7 @@ export class Engine {
   /** Named scratch tensors that are reused from call to call; the caller disposes the workspace. */
   workspace(): Workspace {
     this.#checkOpen('workspace');
-    return new Workspace(this.#pool);
+    return new Workspace(internal, this.#pool);
   }
 
   /**
@@ -349,6 +362,7 @@ export class Engine {
 }
 
 defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
+seal(Engine);
 
 function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
   const { mr, nr } = addon.products[isa] as ProductTraits;

@@ -4,7 +4,7 @@ import { TesseraeError } from '../base/errors.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { type PageLayout, type PageTensors, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import type { BlockStorage } from '../program/block-storage.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { storageOf, type Tensor } from '../tensor/tensor.js';
 import type { TensorPool } from '../tensor/tensor-pool.js';
 import type { PageDirectory } from './page-directory.js';
 
@@ -101,7 +101,7 @@ export class PageTable implements PageTensors {
    * @throws TesseraeError ERR_BUSY while a program runs on the table; ERR_ARGUMENT for pages of another cache
    */
   load(slot: number, pages: readonly Page[]): void {
-    if ((this.table.storage as BlockStorage).isPinned) {
+    if ((storageOf(this.table) as BlockStorage).isPinned) {
       throw new TesseraeError('ERR_BUSY', 'a program is running on these pages');
     }
     const [slots, slotPages] = this.table.shape as [number, number];

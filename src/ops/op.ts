@@ -40,9 +40,17 @@ export interface Op<Call extends unknown[], Args extends CallOptions> {
 // biome-ignore lint/suspicious/noExplicitAny: the parameter lists of ops have nothing in common.
 export type AnyOp = Op<any[], any>;
 
-/** Lets TypeScript infer both type parameters from the definition. */
+const definedOps = new WeakSet<AnyOp>();
+
+/** Defines an op; TypeScript infers both type parameters. Nobody can change it afterwards. */
 export function defineOp<Call extends unknown[], Args extends CallOptions>(op: Op<Call, Args>): Op<Call, Args> {
+  definedOps.add(Object.freeze(op));
   return op;
+}
+
+/** Callers reach the entries that take ops, but have no op: one of their own could record anything. */
+export function checkOp(op: AnyOp): void {
+  if (!definedOps.has(op)) throw new TesseraeError('ERR_ARGUMENT', 'this is not an op of the library');
 }
 
 /** @throws TesseraeError ERR_ARGUMENT unless the value is a tensor, ERR_DTYPE unless it has one of the types */

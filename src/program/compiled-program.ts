@@ -6,6 +6,7 @@ import { KernelStatus } from '../native/addon.js';
 import { alignedBlock } from '../team/aligned-block.js';
 import type { TeamProgram } from '../team/team-run.js';
 import type { Storage } from '../tensor/memory/storage.js';
+import { storageOf } from '../tensor/tensor.js';
 import { planArena, planOrder, planWidth } from './plan.js';
 import { type StepSummary, summarize } from './profile.js';
 import type { Step } from './recorder.js';
@@ -170,8 +171,8 @@ export class CompiledProgram implements TeamProgram {
 function externalsOf(steps: readonly Step[]): Storage[] {
   const externals = new Set<Storage>();
   for (const { reads, writes } of steps) {
-    for (const { storage } of reads) if (!isInArena(storage)) externals.add(storage);
-    for (const { storage } of writes) if (!isInArena(storage)) externals.add(storage);
+    for (const tensor of reads) if (!isInArena(storageOf(tensor))) externals.add(storageOf(tensor));
+    for (const tensor of writes) if (!isInArena(storageOf(tensor))) externals.add(storageOf(tensor));
   }
   return [...externals];
 }

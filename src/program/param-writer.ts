@@ -2,7 +2,7 @@
 // (storage and byte offset) until the program is compiled. Ops write them, compiled-program.ts encodes them.
 import { dtypes } from '../tensor/elements/dtype.js';
 import type { Storage } from '../tensor/memory/storage.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { storageOf, type Tensor } from '../tensor/tensor.js';
 
 export type ParamWord =
   | number
@@ -33,7 +33,7 @@ export class ParamWriter {
     if (tensor === undefined) this.words.push(0);
     else {
       const byteOffset = tensor.offset * dtypes[tensor.dtype].sizeBytes;
-      this.words.push({ kind: 'pointer', storage: tensor.storage, byteOffset });
+      this.words.push({ kind: 'pointer', storage: storageOf(tensor), byteOffset });
     }
     return this;
   }

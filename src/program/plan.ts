@@ -2,7 +2,7 @@
 // computed at the same time. Called by compiled-program.ts alone. Pure, except that planArena sets `arenaOffset`.
 import { byteExtent } from '../tensor/layout/layout.js';
 import type { Storage } from '../tensor/memory/storage.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { storageOf, type Tensor } from '../tensor/tensor.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
@@ -31,8 +31,8 @@ export function planArena(steps: readonly Step[]): number {
   const lives = new Map<TemporaryStorage, Life>();
   for (let index = 0; index < steps.length; index++) {
     const { reads, writes } = steps[index] as Step;
-    for (const tensor of reads) noteUse(lives, tensor.storage, index);
-    for (const tensor of writes) noteUse(lives, tensor.storage, index);
+    for (const tensor of reads) noteUse(lives, storageOf(tensor), index);
+    for (const tensor of writes) noteUse(lives, storageOf(tensor), index);
   }
   // For each step, the placed temporaries that are alive then. Lives are short, so these lists are short.
   const alive: Placed[][] = steps.map(() => []);
@@ -130,7 +130,7 @@ function windowsOf(tensors: readonly Tensor[]): Window[] {
 }
 
 function windowOf(tensor: Tensor): Window {
-  const { storage } = tensor;
+  const storage = storageOf(tensor);
   const { start, end } = byteExtent(tensor);
   if (storage instanceof TemporaryStorage && storage.arenaOffset >= 0) {
     return { space: undefined, start: start + storage.arenaOffset, end: end + storage.arenaOffset };

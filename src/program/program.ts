@@ -1,6 +1,7 @@
 // A recorded program as callers use it: it can be run any number of times without recording or allocating again. Made by
 // engine.program (src/ops/calls/program-recording.ts).
 import { TesseraeError } from '../base/errors.js';
+import { checkInternal, type Internal, seal } from '../base/internal.js';
 import { checkKeys, checkPositive, checkSignal } from '../base/options.js';
 import type { Storage } from '../tensor/memory/storage.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -30,6 +31,13 @@ export interface ProgramMemory {
   release(): void;
 }
 
+export interface ProgramParts<T> {
+  readonly tensors: T;
+  readonly compiled: CompiledProgram;
+  readonly runner: Runner;
+  readonly memory: ProgramMemory;
+}
+
 /**
  * A list of ops on fixed tensors. Fill the inputs, `await run()`, read the outputs. Owns its inputs, outputs and
  * intermediate memory until {@link dispose}. It does not own other tensors that it reads (weights); they must outlive it.
@@ -44,8 +52,15 @@ export class Program<T = unknown> {
   #profiling = false;
   #disposed = false;
 
+  /** Only what was constructed here is a program, and not what has its prototype. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #compiled in value;
+  }
+
   /** @internal */
-  constructor(tensors: T, compiled: CompiledProgram, runner: Runner, memory: ProgramMemory) {
+  constructor(key: Internal, parts: ProgramParts<T>) {
+    checkInternal(key, 'Program', 'engine.program');
+    const { tensors, compiled, runner, memory } = parts;
     this.tensors = tensors;
     this.#compiled = compiled;
     this.#runner = runner;
@@ -142,6 +157,8 @@ export class Program<T = unknown> {
     if (!this.#run.running) this.#memory.release();
   }
 }
+
+seal(Program);
 
 const runOptionNames: readonly string[] = ['signal'];
 const profileOptionNames: readonly string[] = ['signal', 'runs'];

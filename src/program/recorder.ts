@@ -1,10 +1,11 @@
 // Collects the steps of a program while ops record themselves. Places and runs nothing.
 
+import { internal } from '../base/internal.js';
 import type { BlockSizes } from '../machine/block-sizes.js';
 import type { ProductTraits } from '../native/addon.js';
 import { type DType, dtypes } from '../tensor/elements/dtype.js';
 import { elementCount } from '../tensor/layout/layout.js';
-import { Tensor } from '../tensor/tensor.js';
+import { storageOf, Tensor } from '../tensor/tensor.js';
 import { type ParamWord, ParamWriter } from './param-writer.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
@@ -65,14 +66,15 @@ export class Recorder {
 
   /** Whether the tensor is a temporary of this program. */
   owns(tensor: Tensor): boolean {
-    return tensor.storage instanceof TemporaryStorage && this.temporaries.has(tensor.storage);
+    const storage = storageOf(tensor);
+    return storage instanceof TemporaryStorage && this.temporaries.has(storage);
   }
 
   /** A tensor that exists only inside the program. Temporaries that are alive at different times share memory. */
   temporary(shape: readonly number[], dtype: DType = 'f32'): Tensor {
     const storage = new TemporaryStorage(elementCount(shape) * dtypes[dtype].sizeBytes);
     this.temporaries.add(storage);
-    return new Tensor({ dtype, shape, storage });
+    return new Tensor(internal, { dtype, shape, storage });
   }
 
   /** Appends a step. `write` writes the parameters in the order of the kernel's struct. */

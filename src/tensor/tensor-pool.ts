@@ -1,12 +1,13 @@
 // TensorPool: rents out blocks of shared memory by size class within a byte budget, reuses them, and counts them. Does
 // not depend on what computes on the tensors. Each engine has one.
 import { TesseraeError } from '../base/errors.js';
+import { internal } from '../base/internal.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
 import { argumentError, checkShape, describe, elementCount } from './layout/layout.js';
 import { ALIGNMENT, Slab } from './memory/slab.js';
 import { PooledStorage, type StorageOwner } from './memory/storage.js';
-import { Tensor } from './tensor.js';
+import { storageOf, Tensor } from './tensor.js';
 
 /** Size classes between two powers of two: less than an eighth of a large block is wasted. */
 const CLASSES_PER_OCTAVE = 8;
@@ -175,7 +176,7 @@ export class TensorPool implements StorageOwner {
     const checkedShape = checkShape(shape, 'empty');
     const type = checkDType(dtype, 'empty') as D;
     const storage = this.rent(elementCount(checkedShape) * dtypes[type].sizeBytes, relief);
-    const tensor = new Tensor({ dtype: type, shape: checkedShape, storage });
+    const tensor = new Tensor(internal, { dtype: type, shape: checkedShape, storage });
     this.#registry.register(tensor, storage, storage);
     this.#liveTensors++;
     return tensor;
@@ -199,7 +200,7 @@ export class TensorPool implements StorageOwner {
     if (values !== undefined) checkData(values, dtype, checkedShape, 'tensor');
     const tensor = this.empty(checkedShape, dtype);
     if (values !== undefined) writeElements(values, tensor.data, tensor);
-    else if (!(tensor.storage as PooledStorage).zeroed) tensor.data.fill(0);
+    else if (!(storageOf(tensor) as PooledStorage).zeroed) tensor.data.fill(0);
     return tensor;
   }
 

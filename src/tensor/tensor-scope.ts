@@ -1,10 +1,11 @@
 // TensorScope: disposes all tensors and scopes that were made in it. The memory belongs to TensorPool. Made by
 // Engine.scope(), for short-lived tensors.
 import { TesseraeError } from '../base/errors.js';
+import { checkInternal, type Internal, internal, seal } from '../base/internal.js';
 import type { DType } from './elements/dtype.js';
 import type { DTypeOfData, TensorData } from './elements/elements.js';
 import { argumentError, describe } from './layout/layout.js';
-import { Tensor, type TensorKeeper } from './tensor.js';
+import { keeperOf, setKeeper, Tensor, type TensorKeeper } from './tensor.js';
 import type { TensorPool } from './tensor-pool.js';
 
 /**
@@ -17,8 +18,9 @@ export class TensorScope implements TensorKeeper {
   readonly #kept = new Set<Tensor | TensorScope>();
   #disposed = false;
 
-  /** @param parent the scope that disposes this one at the latest */
-  constructor(pool: TensorPool, parent?: TensorScope) {
+  /** @internal `engine.scope` makes them. @param parent the scope that disposes this one at the latest */
+  constructor(key: Internal, pool: TensorPool, parent?: TensorScope) {
+    checkInternal(key, 'TensorScope', 'engine.scope');
     this.#pool = pool;
     this.#parent = parent;
     if (parent === undefined) return;
@@ -32,7 +34,7 @@ export class TensorScope implements TensorKeeper {
 
   /** A scope within this one. */
   scope(): TensorScope {
-    return new TensorScope(this.#pool, this);
+    return new TensorScope(internal, this.#pool, this);
   }
 
   /** Like {@link TensorPool.tensor}; this scope disposes the tensor. */
@@ -64,7 +66,7 @@ export class TensorScope implements TensorKeeper {
     this.#checkOpen('track');
     if (!(tensor instanceof Tensor)) throw argumentError(`expected a tensor, got ${describe(tensor)}`, 'track');
     tensor.checkUsable('track', this.#pool);
-    tensor.keeper?.forget(tensor);
+    keeperOf(tensor)?.forget(tensor);
     return this.#keep(tensor);
   }
 
@@ -76,12 +78,12 @@ export class TensorScope implements TensorKeeper {
     this.#checkOpen('escape');
     if (!(tensor instanceof Tensor)) throw argumentError(`expected a tensor, got ${describe(tensor)}`, 'escape');
     tensor.checkUsable('escape');
-    if (tensor.base?.keeper === this) {
+    if (tensor.base !== undefined && keeperOf(tensor.base) === this) {
       throw argumentError(`${tensor.toString()} is a view of a tensor in this scope; escape that one`, 'escape');
     }
-    if (tensor.keeper !== this) throw argumentError(`${tensor.toString()} is not in this scope`, 'escape');
+    if (keeperOf(tensor) !== this) throw argumentError(`${tensor.toString()} is not in this scope`, 'escape');
     this.forget(tensor);
-    tensor.keeper = undefined;
+    setKeeper(tensor, undefined);
     return this.#parent === undefined ? tensor : this.#parent.#keep(tensor);
   }
 
@@ -105,7 +107,7 @@ export class TensorScope implements TensorKeeper {
   }
 
   #keep<T extends Tensor>(tensor: T): T {
-    tensor.keeper = this;
+    setKeeper(tensor, this);
     this.#kept.add(tensor);
     return tensor;
   }
@@ -114,3 +116,5 @@ export class TensorScope implements TensorKeeper {
     if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the scope was disposed', { op });
   }
 }
+
+seal(TensorScope);

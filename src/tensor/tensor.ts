@@ -1,6 +1,7 @@
 // Tensor: an element type, a shape, and strides over a storage. Views share the storage and never copy. Computes nothing.
 // Made by TensorPool, by mapped files, by programs for their temporaries, and by its own view methods.
 import { formatShape, TesseraeError } from '../base/errors.js';
+import { checkInternal, type Internal, internal, seal } from '../base/internal.js';
 import { type DType, dtypes, type TypedArrayOf } from './elements/dtype.js';
 import {
   checkData,
@@ -54,62 +55,118 @@ let lastId = 0;
 /** Keeps a tensor, and so its memory, alive as long as the typed array that `data` returned. */
 const tensorOfData = new WeakMap<object, Tensor>();
 
+/** The memory of a tensor. Not a property: callers could release memory that is in use. */
+export let storageOf: (tensor: Tensor) => Storage;
+/** The scope that will dispose a tensor. */
+export let keeperOf: (tensor: Tensor) => TensorKeeper | undefined;
+export let setKeeper: (tensor: Tensor, keeper: TensorKeeper | undefined) => void;
+
 /**
  * A dense array of numbers in shared memory. A tensor owns its memory until {@link dispose}. A view (from `reshape`,
  * `transpose`, `slice`, `expand`, `squeeze`, `unsqueeze`) borrows the memory of its owner: the view keeps the owner from
  * being garbage-collected, disposing the view frees nothing, and once the owner is disposed, every use of the view fails
- * with ERR_DISPOSED.
+ * with ERR_DISPOSED. All of its properties are read-only, and nothing can be added to it: native code trusts them.
  */
 export class Tensor<D extends DType = DType> {
-  /** A serial number, unique in the process. */
-  readonly id: number;
-  readonly dtype: D;
-  readonly shape: readonly number[];
-  /** In elements. */
-  readonly strides: readonly number[];
-  /** Position of the first element, in elements from the storage's start. */
-  readonly offset: number;
-  readonly storage: Storage;
-  /** The owner of the memory, if this is a view. */
-  readonly base: Tensor | undefined;
-  /** Number of elements. */
-  readonly size: number;
-  /** Whether the elements are packed in row-major order. */
-  readonly isContiguous: boolean;
-  /** @internal The scope that will dispose this tensor. */
-  keeper: TensorKeeper | undefined;
+  readonly #id: number;
+  readonly #dtype: D;
+  readonly #shape: readonly number[];
+  readonly #strides: readonly number[];
+  readonly #offset: number;
+  readonly #storage: Storage;
+  readonly #base: Tensor | undefined;
+  readonly #size: number;
+  readonly #isContiguous: boolean;
+  #keeper: TensorKeeper | undefined;
   #disposed = false;
   #data: TypedArrayOf[D] | undefined;
 
-  /** @throws TesseraeError ERR_SHAPE if the layout is invalid or extends beyond the storage */
-  constructor({ dtype, shape, strides, offset = 0, storage, base }: TensorOptions<D>) {
+  static {
+    storageOf = (tensor) => tensor.#storage;
+    keeperOf = (tensor) => tensor.#keeper;
+    setKeeper = (tensor, keeper) => {
+      tensor.#keeper = keeper;
+    };
+  }
+
+  /** Only what was constructed here is a tensor, and not what has its prototype. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #storage in value;
+  }
+
+  /**
+   * @internal `engine.tensor`, ops and views make tensors.
+   * @throws TesseraeError ERR_SHAPE if the layout is invalid or extends beyond the storage
+   */
+  constructor(key: Internal, options: TensorOptions<D>) {
+    checkInternal(key, 'Tensor', 'engine.tensor');
+    const { dtype, shape, strides, offset = 0, storage, base } = options;
     const ownShape = checkShape(shape);
-    this.id = ++lastId;
-    this.dtype = dtype;
-    this.shape = Object.freeze(ownShape);
-    this.strides = Object.freeze(strides === undefined ? contiguousStrides(ownShape) : [...strides]);
-    this.offset = offset;
-    this.storage = storage;
-    this.base = base?.base ?? base;
-    this.size = elementCount(ownShape);
-    this.isContiguous = isContiguous(ownShape, this.strides);
+    this.#id = ++lastId;
+    this.#dtype = dtype;
+    this.#shape = Object.freeze(ownShape);
+    this.#strides = Object.freeze(strides === undefined ? contiguousStrides(ownShape) : [...strides]);
+    this.#offset = offset;
+    this.#storage = storage;
+    this.#base = base?.base ?? base;
+    this.#size = elementCount(ownShape);
+    this.#isContiguous = isContiguous(ownShape, this.#strides);
+    Object.preventExtensions(this);
     this.#checkLayout();
   }
 
   #checkLayout(): void {
-    let valid = isIndex(this.offset);
-    for (const stride of this.strides) valid &&= isIndex(stride);
+    let valid = isIndex(this.#offset);
+    for (const stride of this.#strides) valid &&= isIndex(stride);
     if (!valid) {
-      const got = `strides ${formatShape(this.strides)} and offset ${this.offset}`;
+      const got = `strides ${formatShape(this.#strides)} and offset ${this.#offset}`;
       throw shapeError(`strides and offset must be non-negative integers, got ${got}`);
     }
-    if (this.strides.length !== this.shape.length) {
-      throw shapeError(`strides ${formatShape(this.strides)} do not fit shape ${formatShape(this.shape)}`);
+    if (this.#strides.length !== this.#shape.length) {
+      throw shapeError(`strides ${formatShape(this.#strides)} do not fit shape ${formatShape(this.#shape)}`);
     }
     const { end } = byteExtent(this);
-    if (this.size > 0 && end > this.storage.sizeBytes) {
-      throw shapeError(`${this.toString()} reaches to byte ${end} of a storage of ${this.storage.sizeBytes}`);
+    if (this.#size > 0 && end > this.#storage.sizeBytes) {
+      throw shapeError(`${this.toString()} reaches to byte ${end} of a storage of ${this.#storage.sizeBytes}`);
     }
+  }
+
+  /** A serial number, unique in the process. */
+  get id(): number {
+    return this.#id;
+  }
+
+  get dtype(): D {
+    return this.#dtype;
+  }
+
+  get shape(): readonly number[] {
+    return this.#shape;
+  }
+
+  /** In elements. */
+  get strides(): readonly number[] {
+    return this.#strides;
+  }
+
+  /** Position of the first element, in elements from the storage's start. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The owner of the memory, if this is a view. */
+  get base(): Tensor | undefined {
+    return this.#base;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether the elements are packed in row-major order. */
+  get isContiguous(): boolean {
+    return this.#isContiguous;
   }
 
   get rank(): number {
@@ -123,12 +180,12 @@ export class Tensor<D extends DType = DType> {
 
   /** Absolute byte address of the first element; NaN while the storage has none. */
   get address(): number {
-    return this.storage.address + this.offset * dtypes[this.dtype].sizeBytes;
+    return this.#storage.address + this.offset * dtypes[this.dtype].sizeBytes;
   }
 
   /** Whether this tensor, or the owner of its memory, was disposed. */
   get disposed(): boolean {
-    return this.#disposed || this.storage.disposed || this.base?.disposed === true;
+    return this.#disposed || this.#storage.disposed || this.base?.disposed === true;
   }
 
   /**
@@ -142,7 +199,7 @@ export class Tensor<D extends DType = DType> {
       const what = this.#disposed || this.base === undefined ? 'was disposed' : 'views a tensor that was disposed';
       throw new TesseraeError('ERR_DISPOSED', `${this.toString()} ${what}`, details);
     }
-    if (pool !== undefined && this.storage.owner !== pool) {
+    if (pool !== undefined && this.#storage.owner !== pool) {
       throw new TesseraeError('ERR_FOREIGN_TENSOR', `${this.toString()} belongs to another engine`, details);
     }
   }
@@ -261,9 +318,9 @@ export class Tensor<D extends DType = DType> {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#data = undefined;
-    this.keeper?.forget(this);
-    this.keeper = undefined;
-    if (this.base === undefined && !this.storage.disposed) this.storage.release?.();
+    this.#keeper?.forget(this);
+    this.#keeper = undefined;
+    if (this.base === undefined && !this.#storage.disposed) this.#storage.release?.();
   }
 
   /** `f32 tensor [2, 3]`, as in error messages. */
@@ -272,8 +329,9 @@ export class Tensor<D extends DType = DType> {
   }
 
   #view({ shape, strides, offset }: ViewLayout): Tensor<D> {
-    const { dtype, storage } = this;
-    return new Tensor({ dtype, shape, strides, offset: this.offset + offset, storage, base: this });
+    const dtype = this.#dtype;
+    const storage = this.#storage;
+    return new Tensor(internal, { dtype, shape, strides, offset: this.offset + offset, storage, base: this });
   }
 
   /** Number of elements in memory from the first one to the last. */
@@ -284,7 +342,7 @@ export class Tensor<D extends DType = DType> {
 
   /** A typed array over the shared memory, from the first element on. */
   #elements(length: number, op: string): TypedArrayOf[D] {
-    const { storage } = this;
+    const storage = this.#storage;
     if (storage.buffer === undefined) {
       const what = storage.readOnly === true ? 'is in a mapped file' : "is a program's temporary";
       throw argumentError(`${this.toString()} ${what}, which only programs can read`, op);
@@ -293,6 +351,8 @@ export class Tensor<D extends DType = DType> {
     return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);
   }
 }
+
+seal(Tensor);
 
 function isIndex(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;

@@ -1,9 +1,10 @@
 // Workspace: named scratch tensors for repeated work of varying sizes. Each is reused from call to call and grows when a
 // call needs more; growth loses its contents. Made by Engine.workspace().
 import { TesseraeError } from '../base/errors.js';
+import { checkInternal, type Internal, internal, seal } from '../base/internal.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkShape, elementCount } from './layout/layout.js';
-import { Tensor } from './tensor.js';
+import { storageOf, Tensor } from './tensor.js';
 import type { TensorPool } from './tensor-pool.js';
 
 /** A buffer that is too small is replaced by one at least this much larger, so that steady growth reallocates rarely. */
@@ -21,7 +22,9 @@ export class Workspace {
   readonly #entries = new Map<string, Entry>();
   #disposed = false;
 
-  constructor(pool: TensorPool) {
+  /** @internal `engine.workspace` makes them. */
+  constructor(key: Internal, pool: TensorPool) {
+    checkInternal(key, 'Workspace', 'engine.workspace');
     this.#pool = pool;
   }
 
@@ -42,7 +45,7 @@ export class Workspace {
     const entry = this.#entries.get(key);
     if (entry !== undefined && isSame(entry.tensor, type, checkedShape)) return entry.tensor as Tensor<D>;
     const buffer = this.#bufferFor(key, entry, elementCount(checkedShape) * dtypes[type].sizeBytes);
-    const tensor = new Tensor({ dtype: type, shape: checkedShape, storage: buffer.storage, base: buffer });
+    const tensor = new Tensor(internal, { dtype: type, shape: checkedShape, storage: storageOf(buffer), base: buffer });
     this.#entries.set(key, { buffer, tensor });
     return tensor;
   }
@@ -76,6 +79,8 @@ export class Workspace {
     }
   }
 }
+
+seal(Workspace);
 
 function isSame(tensor: Tensor, dtype: DType, shape: readonly number[]): boolean {
   if (tensor.disposed || tensor.dtype !== dtype || tensor.rank !== shape.length) return false;

@@ -1,7 +1,9 @@
 // Pages, their numbers in the directory, and the tables that list them.
+
 import { describe, expect, test } from 'vitest';
 import { PageDirectory } from '../../src/forward/page-directory.js';
 import { Page } from '../../src/forward/page-table.js';
+import { storageOf } from '../../src/tensor/tensor.js';
 import { expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { privateTensor, stepCache } from '../support/running/step-cache.js';
@@ -109,7 +111,7 @@ describe('a table of pages', () => {
   test('is not changed while a program runs on it', async () => {
     using scope = (await engines({ threads: 1 })).scope();
     const { table } = stepCache(scope, sizes, { slots: 1, capacity: 100 });
-    const { storage } = table.table;
+    const storage = storageOf(table.table);
     storage.pin();
     storage.pin();
     await expectRejection(() => table.load(0, []), 'ERR_BUSY');

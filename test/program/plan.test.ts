@@ -1,11 +1,13 @@
 // src/program/plan.ts against naive checkers: temporaries that are alive at the same time never share bytes, steps that
 // access the same bytes are ordered, and any order of tiles that the plan allows gives the results of the recorded order.
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { internal } from '../../src/base/internal.js';
 import { planArena, planOrder, planWidth } from '../../src/program/plan.js';
 import type { Step } from '../../src/program/recorder.js';
 import { TemporaryStorage } from '../../src/program/temporary-storage.js';
-import { Tensor } from '../../src/tensor/tensor.js';
+import { storageOf, Tensor } from '../../src/tensor/tensor.js';
 import { TensorPool } from '../../src/tensor/tensor-pool.js';
 
 /** A range of bytes of a storage that a step accesses. */
@@ -51,7 +53,7 @@ function build({ sizes, external, steps }: Plan) {
   const tensorOf = ({ storage, start, length }: Piece) => {
     const owner = storages[storage % storages.length] as TemporaryStorage;
     const offset = owner.sizeBytes === 0 ? 0 : start % owner.sizeBytes;
-    return new Tensor({
+    return new Tensor(internal, {
       dtype: 'i8',
       shape: [Math.min(length % 97, owner.sizeBytes - offset)],
       offset,
@@ -74,7 +76,9 @@ function build({ sizes, external, steps }: Plan) {
 const isTemporary = (storage: unknown): storage is TemporaryStorage => storage instanceof TemporaryStorage;
 
 /** A name for each byte of a tensor; the same memory has the same name. */
-function* bytesOf({ storage, offset, size }: Tensor): Generator<string> {
+function* bytesOf(tensor: Tensor): Generator<string> {
+  const { offset, size } = tensor;
+  const storage = storageOf(tensor);
   for (let byte = offset; byte < offset + size; byte++) {
     yield isTemporary(storage) ? `arena ${storage.arenaOffset + byte}` : `${storage.address} ${byte}`;
   }
@@ -91,7 +95,8 @@ test('temporaries that are alive at the same time do not share bytes, and all ar
       const arenaBytes = planArena(steps);
       const lives = new Map<TemporaryStorage, { first: number; last: number }>();
       steps.forEach((step, index) => {
-        for (const { storage } of [...step.reads, ...step.writes]) {
+        for (const tensor of [...step.reads, ...step.writes]) {
+          const storage = storageOf(tensor);
           if (!isTemporary(storage)) continue;
           lives.set(storage, { first: lives.get(storage)?.first ?? index, last: index });
         }
@@ -218,7 +223,7 @@ test('the width is the largest number of tiles that may run at the same moment',
 
 test('a long chain of equal temporaries needs the memory of two of them', () => {
   const temporaries = Array.from({ length: 20 }, () => new TemporaryStorage(1000));
-  const tensors = temporaries.map((storage) => new Tensor({ dtype: 'i8', shape: [1000], storage }));
+  const tensors = temporaries.map((storage) => new Tensor(internal, { dtype: 'i8', shape: [1000], storage }));
   const steps = tensors.slice(1).map((tensor, index): Step => {
     return { kernel: 'copy', tiles: 1, flops: 0, reads: [tensors[index] as Tensor], writes: [tensor], params: [] };
   });

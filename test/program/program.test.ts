@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine.js';
 import type { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
-import type { Tensor } from '../../src/tensor/tensor.js';
+import { keeperOf, type Tensor } from '../../src/tensor/tensor.js';
 import { firstBitDifference, Numbers } from '../support/numbers.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { Checkpoint, checkpointOp } from '../support/running/arranged-team.js';
@@ -134,7 +134,7 @@ test('random programs give the same bits as single calls, with any number of wor
         return (engine as unknown as Record<string, (...args: unknown[]) => Promise<Tensor>>)
           [name]?.(...args)
           .then((made) => {
-            return made.keeper === undefined ? scope.track(made) : made;
+            return keeperOf(made) === undefined ? scope.track(made) : made;
           });
       });
       // When it records, nothing is awaited, so the sequence ends before `program` continues.

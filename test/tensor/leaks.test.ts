@@ -1,5 +1,8 @@
 // Tensors that are garbage-collected without being disposed give their memory back and are counted; reachable ones are kept.
+
 import { expect, test } from 'vitest';
+import { internal } from '../../src/base/internal.js';
+import { storageOf } from '../../src/tensor/tensor.js';
 import { TensorScope } from '../../src/tensor/tensor-scope.js';
 import { collectGarbage, makePool } from './support.js';
 
@@ -19,7 +22,7 @@ test('a disposed tensor is not counted as a leak', async () => {
   const pool = makePool();
   (() => {
     for (let count = 0; count < 10; count++) pool.tensor([100]).dispose();
-    using scope = new TensorScope(pool);
+    using scope = new TensorScope(internal, pool);
     scope.tensor([100]);
   })();
   await collectGarbage();
@@ -52,7 +55,7 @@ test('a view keeps its owner alive', async () => {
 
 test('the memory of a leaked tensor that a program uses returns at the last unpin', async () => {
   const pool = makePool();
-  const storage = (() => pool.tensor([100]).storage)();
+  const storage = (() => storageOf(pool.tensor([100])))();
   storage.pin();
   await collectGarbage(() => pool.stats().leaks === 1);
   expect(pool.stats()).toMatchObject({ liveTensors: 0, leaks: 1, rentedBytes: 448 });
@@ -63,7 +66,7 @@ test('the memory of a leaked tensor that a program uses returns at the last unpi
 test('a scope that is not disposed leaks its tensors', async () => {
   const pool = makePool();
   (() => {
-    const scope = new TensorScope(pool);
+    const scope = new TensorScope(internal, pool);
     scope.tensor([100]);
     scope.scope().tensor([100]);
   })();
@@ -72,7 +75,7 @@ test('a scope that is not disposed leaks its tensors', async () => {
 });
 
 test('a scope does not keep references to what was disposed early', async () => {
-  using scope = new TensorScope(makePool());
+  using scope = new TensorScope(internal, makePool());
   const gone = (() => {
     const tensor = scope.tensor([100]);
     const nested = scope.scope();

@@ -1,22 +1,24 @@
 // src/tensor/tensor-scope.ts: everything kept is disposed once, in order, even if it moved between scopes.
+
 import { describe, expect, test, vi } from 'vitest';
-import type { Tensor } from '../../src/tensor/tensor.js';
+import { internal } from '../../src/base/internal.js';
+import { storageOf, type Tensor } from '../../src/tensor/tensor.js';
 import { TensorScope } from '../../src/tensor/tensor-scope.js';
 import { expectError, makePool } from './support.js';
 
 describe('a scope', () => {
   test('disposes what was made in it in reverse order', () => {
     const pool = makePool();
-    const order: string[] = [];
-    const watch = (name: string, tensor: Tensor): void => {
-      const dispose = tensor[Symbol.dispose].bind(tensor);
-      vi.spyOn(tensor, Symbol.dispose).mockImplementation(() => {
-        order.push(name);
-        dispose();
-      });
-    };
+    const names = new Map<unknown, string>();
+    const order: (string | undefined)[] = [];
+    const watch = (name: string, tensor: Tensor) => names.set(storageOf(tensor), name);
+    const released = pool.released.bind(pool);
+    vi.spyOn(pool, 'released').mockImplementation((storage) => {
+      order.push(names.get(storage));
+      released(storage);
+    });
     {
-      using scope = new TensorScope(pool);
+      using scope = new TensorScope(internal, pool);
       watch('a', scope.tensor([2], [1, 2]));
       watch('b', scope.empty([2], 'i32'));
       watch('c', scope.scope().zeros([2], 'f16'));
@@ -28,7 +30,7 @@ describe('a scope', () => {
   });
 
   test('makes what the pool makes', () => {
-    using scope = new TensorScope(makePool());
+    using scope = new TensorScope(internal, makePool());
     expect(scope.tensor([2]).dtype).toBe('f32');
     expect([...scope.tensor([2], 'i32', [1, 2]).data]).toEqual([1, 2]);
     expect(scope.tensor([2], new Int8Array(2)).dtype).toBe('i8');
@@ -39,7 +41,7 @@ describe('a scope', () => {
 
   test('ignores what was disposed early', () => {
     const pool = makePool();
-    using scope = new TensorScope(pool);
+    using scope = new TensorScope(internal, pool);
     const x = scope.tensor([2]);
     x.dispose();
     const y = pool.tensor([2]);
@@ -52,7 +54,7 @@ describe('a scope', () => {
   test('tracks views without freeing the memory of their owners', () => {
     const pool = makePool();
     const x = pool.tensor([2]);
-    const scope = new TensorScope(pool);
+    const scope = new TensorScope(internal, pool);
     const view = scope.track(x.reshape([1, 2]));
     scope.dispose();
     expect(view.disposed).toBe(true);
@@ -61,7 +63,7 @@ describe('a scope', () => {
 
   test('takes over what another scope tracked', () => {
     const pool = makePool();
-    const [first, second] = [new TensorScope(pool), new TensorScope(pool)];
+    const [first, second] = [new TensorScope(internal, pool), new TensorScope(internal, pool)];
     const x = first.tensor([2]);
     expect(second.track(x)).toBe(x);
     expect(second.track(x)).toBe(x);
@@ -73,7 +75,7 @@ describe('a scope', () => {
 
   test('refuses to track disposed and foreign tensors', () => {
     const pool = makePool();
-    using scope = new TensorScope(pool);
+    using scope = new TensorScope(internal, pool);
     const x = pool.tensor([2]);
     x.dispose();
     expectError(() => scope.track(x), 'ERR_DISPOSED', /^track/);
@@ -84,7 +86,7 @@ describe('a scope', () => {
   test('disposes its tensors when its block throws', () => {
     const pool = makePool();
     expect(() => {
-      using scope = new TensorScope(pool);
+      using scope = new TensorScope(internal, pool);
       scope.tensor([2]);
       throw new Error('in between');
     }).toThrow('in between');
@@ -93,7 +95,7 @@ describe('a scope', () => {
 
   test('fails after disposal', () => {
     const pool = makePool();
-    const scope = new TensorScope(pool);
+    const scope = new TensorScope(internal, pool);
     const x = pool.tensor([2]);
     scope.dispose();
     expect(scope.disposed).toBe(true);
@@ -115,7 +117,7 @@ describe('a scope', () => {
 describe('nested scopes', () => {
   test('are disposed with their parent, or before it', () => {
     const pool = makePool();
-    const outer = new TensorScope(pool);
+    const outer = new TensorScope(internal, pool);
     const ended = outer.scope();
     const open = outer.scope().scope();
     const [a, b] = [ended.tensor([2]), open.tensor([2])];
@@ -130,7 +132,7 @@ describe('nested scopes', () => {
 describe('escape', () => {
   test('moves to the parent, then to the caller', () => {
     const pool = makePool();
-    const outer = new TensorScope(pool);
+    const outer = new TensorScope(internal, pool);
     const inner = outer.scope();
     const x = inner.tensor([2], [1, 2]);
     expect(inner.escape(x)).toBe(x);
@@ -147,7 +149,7 @@ describe('escape', () => {
     const pool = makePool();
     const x = pool.tensor([2], [1, 2]);
     const view = (() => {
-      using scope = new TensorScope(pool);
+      using scope = new TensorScope(internal, pool);
       return scope.escape(scope.track(x.reshape([2, 1])));
     })();
     expect([...view.data]).toEqual([1, 2]);
@@ -155,7 +157,7 @@ describe('escape', () => {
 
   test('refuses a view of a tensor in the scope, and a tensor of another scope', () => {
     const pool = makePool();
-    using scope = new TensorScope(pool);
+    using scope = new TensorScope(internal, pool);
     const x = scope.tensor([2]);
     expectError(() => scope.escape(x.reshape([1, 2])), 'ERR_ARGUMENT', /escape: .*view of a tensor in this scope/);
     expectError(() => scope.escape(scope.track(x.reshape([1, 2]))), 'ERR_ARGUMENT', /view of a tensor/);

@@ -1,7 +1,9 @@
 // src/tensor/tensor.ts: metadata, reading and writing, disposal, misuse, and tensors over memory that is not pooled.
+
 import { describe, expect, expectTypeOf, test } from 'vitest';
+import { internal } from '../../src/base/internal.js';
 import type { Storage } from '../../src/tensor/memory/storage.js';
-import { Tensor } from '../../src/tensor/tensor.js';
+import { storageOf, Tensor } from '../../src/tensor/tensor.js';
 import { expectError, makePool } from './support.js';
 
 /** A storage like that of a program's temporaries: it may have an address, but no buffer. */
@@ -33,7 +35,7 @@ describe('metadata', () => {
     });
     expect(x.isContiguous).toBe(true);
     expect(x.base).toBeUndefined();
-    expect(x.address).toBe(x.storage.address);
+    expect(x.address).toBe(storageOf(x).address);
     expect(x.address % 64).toBe(0);
     const y = x.slice([1], [1]).transpose();
     expect(y).toMatchObject({ shape: [2, 1], strides: [1, 3], offset: 4, size: 2, sizeBytes: 8 });
@@ -244,7 +246,7 @@ describe('disposal', () => {
   test('of a pinned tensor: the tensor is unusable at once, the pool gets the memory at the last unpin', () => {
     const pool = makePool();
     const x = pool.tensor([4], [1, 2, 3, 4]);
-    const { storage } = x;
+    const storage = storageOf(x);
     storage.pin();
     storage.pin();
     x.dispose();
@@ -266,8 +268,8 @@ describe('disposal', () => {
   test('a pin that ends before disposal changes nothing', () => {
     const pool = makePool();
     const x = pool.tensor([4]);
-    x.storage.pin();
-    x.storage.unpin();
+    storageOf(x).pin();
+    storageOf(x).unpin();
     expect(pool.stats().rentedBytes).toBe(64);
     x.dispose();
     expect(pool.stats().rentedBytes).toBe(0);
@@ -279,8 +281,8 @@ describe('disposal', () => {
     const view = x.reshape([2, 2]);
     x.dispose();
     const y = pool.tensor([4]);
-    expect(y.address).toBe(x.storage.address);
-    expect(x.storage.disposed).toBe(true);
+    expect(y.address).toBe(storageOf(x).address);
+    expect(storageOf(x).disposed).toBe(true);
     expectError(() => view.data, 'ERR_DISPOSED');
   });
 });
@@ -300,7 +302,7 @@ test('checkUsable refuses a tensor of another pool', () => {
 describe('over memory that is not pooled', () => {
   test('layouts and views work, reading does not', () => {
     const storage = unpooledStorage(96);
-    const x = new Tensor({ dtype: 'f32', shape: [2, 3], storage });
+    const x = new Tensor(internal, { dtype: 'f32', shape: [2, 3], storage });
     const view = x.transpose().slice([1]);
     expect(view.shape).toEqual([2, 2]);
     expect(view.address).toBeNaN();
@@ -314,7 +316,7 @@ describe('over memory that is not pooled', () => {
   });
 
   test('addresses follow the storage', () => {
-    const x = new Tensor({ dtype: 'i8', shape: [4], offset: 3, storage: unpooledStorage(7, 640) });
+    const x = new Tensor(internal, { dtype: 'i8', shape: [4], offset: 3, storage: unpooledStorage(7, 640) });
     expect(x.address).toBe(643);
     expect(x.slice([2]).address).toBe(645);
   });
@@ -323,7 +325,7 @@ describe('over memory that is not pooled', () => {
     const storage = unpooledStorage(16, 64);
     storage.buffer = new SharedArrayBuffer(24);
     storage.byteOffset = 8;
-    const x = new Tensor({ dtype: 'i32', shape: [3], offset: 1, storage });
+    const x = new Tensor(internal, { dtype: 'i32', shape: [3], offset: 1, storage });
     x.set([1, 2, 3]);
     expect([...new Int32Array(storage.buffer)]).toEqual([0, 0, 0, 1, 2, 3]);
     expect([...x.data]).toEqual([1, 2, 3]);
@@ -334,7 +336,7 @@ describe('over memory that is not pooled', () => {
 
   test('layouts that extend beyond the storage are refused', () => {
     const storage = unpooledStorage(24);
-    const make = (options: object) => () => new Tensor({ dtype: 'f32', shape: [2, 3], storage, ...options });
+    const make = (options: object) => () => new Tensor(internal, { dtype: 'f32', shape: [2, 3], storage, ...options });
     make({})();
     make({ offset: 900, shape: [0] })();
     expectError(make({ offset: 1 }), 'ERR_SHAPE', /byte 28 of a storage of 24/);

@@ -1,11 +1,14 @@
 // src/tensor/workspace.ts: the same tensor for the same request, the same memory for a smaller one, growth in large steps.
+
 import { expect, test } from 'vitest';
+import { internal } from '../../src/base/internal.js';
+import { storageOf } from '../../src/tensor/tensor.js';
 import { Workspace } from '../../src/tensor/workspace.js';
 import { expectError, makePool } from './support.js';
 
 test('the same request gives the same tensor with its contents', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   const x = workspace.tensor('x', [2, 3]);
   x.set([1, 2, 3, 4, 5, 6]);
   expect(workspace.tensor('x', [2, 3], 'f32')).toBe(x);
@@ -16,7 +19,7 @@ test('the same request gives the same tensor with its contents', () => {
 
 test('another shape or type reuses the memory and disposes the previous tensor', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   const x = workspace.tensor('x', [100]);
   const y = workspace.tensor('x', [2, 50], 'i32');
   expect(y).toMatchObject({ dtype: 'i32', shape: [2, 50], address: x.address });
@@ -29,7 +32,7 @@ test('another shape or type reuses the memory and disposes the previous tensor',
 
 test('growth is geometric: few rents, and old buffers are returned', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   for (let length = 1; length <= 10_000; length++) {
     const x = workspace.tensor('x', [length]);
     expect(x.size).toBe(length);
@@ -41,7 +44,7 @@ test('growth is geometric: few rents, and old buffers are returned', () => {
 
 test('growth takes only what is needed if the budget allows no more', () => {
   const pool = makePool({ budgetBytes: 2 ** 20 });
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   workspace.tensor('x', [200_000]);
   const x = workspace.tensor('x', [240_000]);
   expect(x.size).toBe(240_000);
@@ -53,18 +56,18 @@ test('growth takes only what is needed if the budget allows no more', () => {
 
 test('a buffer that a program runs on is not reused until it ends', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   const x = workspace.tensor('x', [100]);
-  x.storage.pin();
+  storageOf(x).pin();
   workspace.tensor('x', [1000]);
   expect(pool.rent(400).address).not.toBe(x.address);
-  x.storage.unpin();
+  storageOf(x).unpin();
   expect(pool.rent(400).address).toBe(x.address);
 });
 
 test('tensors that the caller disposed are replaced', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   const x = workspace.tensor('x', [4]);
   x.dispose();
   const y = workspace.tensor('x', [4]);
@@ -76,7 +79,7 @@ test('tensors that the caller disposed are replaced', () => {
 
 test('tensors without elements, and bad requests', () => {
   const pool = makePool();
-  using workspace = new Workspace(pool);
+  using workspace = new Workspace(internal, pool);
   expect(workspace.tensor('x', [0, 3]).data).toHaveLength(0);
   expect(workspace.tensor('x', [1, 3]).data).toHaveLength(3);
   expectError(() => workspace.tensor('x', [-1]), 'ERR_SHAPE', /workspace/);
@@ -85,7 +88,7 @@ test('tensors without elements, and bad requests', () => {
 
 test('disposal frees everything, and the workspace is unusable afterwards', () => {
   const pool = makePool();
-  const workspace = new Workspace(pool);
+  const workspace = new Workspace(internal, pool);
   const [x, y] = [workspace.tensor('x', [4]), workspace.tensor('y', [4])];
   workspace.dispose();
   expect(workspace.disposed && x.disposed && y.disposed).toBe(true);

@@ -1,6 +1,7 @@
 // Compute: ops and programs on one tensor pool and one team. A one-shot call checks, records, compiles and runs one op; a
 // program records many ops, to be run often. The engine has one, and models use it. Starts and ends no threads.
 import { TesseraeError } from '../../base/errors.js';
+import { internal } from '../../base/internal.js';
 import { checkSignal } from '../../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../../base/time-slice.js';
 import type { BlockSizes } from '../../machine/block-sizes.js';
@@ -62,7 +63,7 @@ export class Compute {
       threads: team.threads,
       blockSizes,
       products: addon.products[isa] as ProductTraits,
-      zero: new Tensor({ dtype: 'f32', shape: [1], storage }),
+      zero: new Tensor(internal, { dtype: 'f32', shape: [1], storage }),
     };
   }
 
@@ -72,7 +73,7 @@ export class Compute {
    */
   privateTensor(shape: readonly number[]): Tensor<'i32'> {
     const storage = this.#block(elementCount(shape) * Int32Array.BYTES_PER_ELEMENT);
-    return new Tensor({ dtype: 'i32', shape, storage });
+    return new Tensor(internal, { dtype: 'i32', shape, storage });
   }
 
   /** Refuses all further calls. Closing the team ends those that are running. */
@@ -99,14 +100,16 @@ export class Compute {
 
   /** See `engine.pack`. */
   async pack(b: Tensor, options: PackOptions): Promise<PackedMatrix> {
-    const image = await this.call(pack, { ...pack.args(b, options) });
-    return new PackedMatrix(packedShape(b, options.transposeB), image);
+    const args = pack.args(b, options);
+    const image = await this.call(pack, { ...args });
+    return new PackedMatrix(internal, packedShape(b, args.transposeB), image);
   }
 
   /** See `engine.packQuantized`. */
   async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
-    const image = await this.call(packQuantized, { ...packQuantized.args(blocks, options) });
-    return new QuantizedMatrix(options.type, options.shape, image as Tensor<'i8'>);
+    const args = packQuantized.args(blocks, options);
+    const image = await this.call(packQuantized, { ...args });
+    return new QuantizedMatrix(internal, args.type, args.shape, image as Tensor<'i8'>);
   }
 
   /** Makes the parameters and results of `sample` ops. */

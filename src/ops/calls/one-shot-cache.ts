@@ -3,7 +3,7 @@
 import type { CompiledProgram } from '../../program/compiled-program.js';
 import { ProgramRun } from '../../program/runner.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { MatrixImage } from '../matrix-image.js';
+import { imageOf, MatrixImage } from '../matrix-image.js';
 
 /** A program, and the call for which it was recorded. */
 class OneShot {
@@ -44,7 +44,7 @@ class OneShot {
 /** Identifies a tensor or a matrix of weights by a number, so that an entry does not keep it alive. */
 function idOf(value: unknown): number | undefined {
   if (value instanceof Tensor) return value.id;
-  return value instanceof MatrixImage ? -value.image.id : undefined;
+  return value instanceof MatrixImage ? -imageOf(value).id : undefined;
 }
 
 /** Enough for loops over a handful of ops. An entry takes a few KiB. */

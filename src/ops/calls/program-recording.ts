@@ -1,5 +1,6 @@
 // One recording of a program: its recorder and builder, the memory that the program will own, and the compilation. If it
 // fails, all memory is given back. Used by Compute alone.
+import { internal } from '../../base/internal.js';
 import type { Addon } from '../../native/addon.js';
 import { CompiledProgram } from '../../program/compiled-program.js';
 import { Program } from '../../program/program.js';
@@ -7,7 +8,7 @@ import { Recorder, type RecorderOptions } from '../../program/recorder.js';
 import type { Runner } from '../../program/runner.js';
 import type { SharedArena } from '../../program/shared-arena.js';
 import { TemporaryStorage } from '../../program/temporary-storage.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import { ProgramBuilder } from './program-builder.js';
 
@@ -38,10 +39,11 @@ export class ProgramRecording {
     const { addon, pool, runner } = this.#site;
     this.builder.finish(tensors);
     for (const tensor of tensorsIn(tensors)) {
-      if (!(tensor.storage instanceof TemporaryStorage) || tensor.storage.buffer !== undefined) continue;
-      const storage = pool.rent(tensor.storage.sizeBytes);
+      const temporary = storageOf(tensor);
+      if (!(temporary instanceof TemporaryStorage) || temporary.buffer !== undefined) continue;
+      const storage = pool.rent(temporary.sizeBytes);
       this.#owned.push(storage);
-      tensor.storage.back(storage);
+      temporary.back(storage);
     }
     yield;
     const compiled = yield* CompiledProgram.compile(addon, this.#recorder.steps);
@@ -50,7 +52,8 @@ export class ProgramRecording {
     if (own !== undefined) this.#owned.push(own);
     const arena = shared ?? own;
     const release = () => this.release();
-    return new Program(tensors, compiled, runner, { tensors: operandsOf(this.#recorder), arena, release });
+    const memory = { tensors: operandsOf(this.#recorder), arena, release };
+    return new Program(internal, { tensors, compiled, runner, memory });
   }
 
   /** Gives back all memory. Called once: after a failure, or when the program is disposed. */

@@ -3,8 +3,8 @@ import { TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { Recorder } from '../../program/recorder.js';
 import { byteExtent } from '../../tensor/layout/layout.js';
-import type { Tensor } from '../../tensor/tensor.js';
-import { type AnyOp, checkSameShape, checkTensor, type OutputSpec } from '../op.js';
+import { storageOf, type Tensor } from '../../tensor/tensor.js';
+import { type AnyOp, checkOp, checkSameShape, checkTensor, type OutputSpec } from '../op.js';
 
 /** What differs between one-shot calls and programs. */
 export interface CallSite {
@@ -18,6 +18,7 @@ export interface CallSite {
 /** Checks and records a call. Gives the output, which is `args.out` if given. If it throws, nothing was recorded. */
 // biome-ignore lint/suspicious/noExplicitAny: the arguments are the op's own, checked by its `infer`.
 export function recordCall(op: AnyOp, args: any, site: CallSite): Tensor {
+  checkOp(op);
   for (const key of Object.keys(args)) {
     if (key === 'out' || key === 'signal' || op.parameters.includes(key)) continue;
     throw unknownOption(key, op.name);
@@ -66,7 +67,7 @@ function checkWritable(
   if (out.shape.some((size, dim) => size > 1 && out.strides[dim] === 0)) {
     throw new TesseraeError('ERR_ARGUMENT', `the elements of out (${out.toString()}, expanded) share memory`, { op });
   }
-  if (out.storage.readOnly === true) {
+  if (storageOf(out).readOnly === true) {
     throw new TesseraeError('ERR_ARGUMENT', `out (${out.toString()}) is in a mapped file, which is read-only`, {
       op,
     });
@@ -80,7 +81,7 @@ function checkWritable(
 
 /** Whether the byte ranges of both tensors overlap. */
 function overlaps(a: Tensor, b: Tensor): boolean {
-  if (a.storage !== b.storage) return false;
+  if (storageOf(a) !== storageOf(b)) return false;
   const first = byteExtent(a);
   const second = byteExtent(b);
   return first.start < second.end && second.start < first.end;

@@ -3,7 +3,8 @@
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder, Step } from '../../program/recorder.js';
 import { collapse } from '../../tensor/layout/layout.js';
-import type { Tensor } from '../../tensor/tensor.js';
+import { storageOf, type Tensor } from '../../tensor/tensor.js';
+import { imageOf } from '../matrix-image.js';
 import { checkFlag } from '../op.js';
 import type { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { recordQuantizeRows } from '../quantized/quantized-rows.js';
@@ -88,8 +89,8 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
   if (last.reads[0] !== rows) return [product];
   const { w, c, bias, residual } = product;
   const shares = (tensors: readonly Tensor[], own: Tensor | undefined) =>
-    tensors.some(({ storage }) => storage === own?.storage);
-  const waits = [w.image, c, bias, residual].some((tensor) => shares(last.writes, tensor));
+    own !== undefined && tensors.some((tensor) => storageOf(tensor) === storageOf(own));
+  const waits = [imageOf(w), c, bias, residual].some((tensor) => shares(last.writes, tensor));
   if (waits || shares(last.reads, c)) return [product];
   recorder.steps.pop();
   return [...before, product];
@@ -115,14 +116,14 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
     kernel: 'matmul_quantized',
     tiles,
     flops: 2 * m * n * k,
-    reads: [rows, ...products.flatMap(({ w, bias, residual }) => [w.image, bias, residual])],
+    reads: [rows, ...products.flatMap(({ w, bias, residual }) => [imageOf(w), bias, residual])],
     writes: products.map(({ c }) => c),
   };
   recorder.emit(step, (params) => {
     params.pointer(rows).ints([m, k, tileRows, targets.length]);
     for (const { w, c, bias, residual, activation, tileColumns, firstTile } of targets) {
       params
-        .pointer(w.image)
+        .pointer(imageOf(w))
         .pointer(c)
         .pointer(bias)
         .pointer(residual)

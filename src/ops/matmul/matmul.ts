@@ -6,6 +6,7 @@ import type { Recorder } from '../../program/recorder.js';
 import { dtypes } from '../../tensor/elements/dtype.js';
 import { broadcastShapes, elementCount } from '../../tensor/layout/layout.js';
 import { Tensor } from '../../tensor/tensor.js';
+import { imageOf } from '../matrix-image.js';
 import { checkChoice, checkFlag, checkRank, checkSameShape, checkTensor, checkVector, defineOp } from '../op.js';
 import { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { recordCopy } from '../rowwise/copy.js';
@@ -27,7 +28,7 @@ export const matmul = defineOp({
   inPlace: (operand, { a, b, bias, residual }) =>
     operand === residual && operand !== a && operand !== b && operand !== bias,
   args: (a: Tensor, b: MatmulArgs['b'], options: MatmulOptions = {}): MatmulArgs => ({ a, b, ...options }),
-  operands: ({ a, b, bias, residual }) => [a, b instanceof Tensor ? b : b.image, bias, residual],
+  operands: ({ a, b, bias, residual }) => [a, b instanceof Tensor ? b : imageOf(b), bias, residual],
   infer(args) {
     const { a, b, bias, residual } = args;
     checkTensor(a, op, 'a', 'f32');
@@ -88,7 +89,7 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
   const { threads, products } = recorder;
-  const source = b instanceof PackedMatrix ? b.image : b;
+  const source = b instanceof PackedMatrix ? imageOf(b) : b;
   const size = {
     m,
     n,
@@ -150,7 +151,7 @@ function wideLayout({ m, n, aStrides, bStrides }: DenseProduct): WideLayout {
 /** The packed panels of b: those of a PackedMatrix, or made in a step before this product, for all of its tiles. */
 function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStrides }: DenseProduct) {
   const bBatch = batchStrides[1] as readonly number[];
-  if (b instanceof PackedMatrix) return { packed: b.image, batchStrides: bBatch };
+  if (b instanceof PackedMatrix) return { packed: imageOf(b), batchStrides: bBatch };
   const distinct = batch.map((size, dim) => (bBatch[dim] === 0 ? 1 : size));
   const size = imageSize(k, n);
   const packed = recorder.temporary([elementCount(distinct) * size]);

@@ -1,6 +1,7 @@
 // Weights that are packed once for many products: the panels that the kernel of matmul reads, made by `engine.pack`
 // instead of anew at each call (native/kernels/pack_b.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
+import { checkInternal, type Internal, seal } from '../../base/internal.js';
 import type { Recorder } from '../../program/recorder.js';
 import { elementCount } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -14,19 +15,32 @@ import { kBlocks, packTiles, panelColumns } from './matmul-tiles.js';
  * rounded up to a multiple of 16; the source may be disposed. Pass it to `matmul` in place of `b`.
  */
 export class PackedMatrix extends MatrixImage {
-  /** [..., k, n], after transposition. */
-  readonly shape: readonly number[];
-  /** @internal Strides over the batch dimensions, from image to image; 0 for the last two dimensions. */
-  readonly strides: readonly number[];
+  readonly #shape: readonly number[];
+  readonly #strides: readonly number[];
 
   /** @internal Made by `engine.pack`. @param image the images of all matrices, in the order of the batch */
-  constructor(shape: readonly number[], image: Tensor) {
-    super(image);
+  constructor(key: Internal, shape: readonly number[], image: Tensor) {
+    checkInternal(key, 'PackedMatrix', 'engine.pack');
+    const batch = shape.slice(0, -2);
     const [k, n] = shape.slice(-2) as [number, number];
-    this.shape = shape;
-    this.strides = [...imageStrides(shape.slice(0, -2), imageSize(k, n)), 0, 0];
+    super(key, image, elementCount(batch) * imageSize(k, n));
+    this.#shape = Object.freeze([...shape]);
+    this.#strides = Object.freeze([...imageStrides(batch, imageSize(k, n)), 0, 0]);
+    Object.preventExtensions(this);
+  }
+
+  /** [..., k, n], after transposition. */
+  get shape(): readonly number[] {
+    return this.#shape;
+  }
+
+  /** @internal Strides over the batch dimensions, from image to image; 0 for the last two dimensions. */
+  get strides(): readonly number[] {
+    return this.#strides;
   }
 }
+
+seal(PackedMatrix);
 
 /** Floats in the image of one k × n matrix. */
 export function imageSize(k: number, n: number): number {

@@ -1,6 +1,7 @@
 // Quantized weights in the layout of the kernels (native/kernels/formats/strip.h), made by `engine.packQuantized` from the
 // blocks of a GGUF file. matmul/matmul-quantized.ts records products with them.
 import { formatShape, TesseraeError } from '../../base/errors.js';
+import { checkInternal, type Internal, seal } from '../../base/internal.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { MatrixImage } from '../matrix-image.js';
 import { type CallOptions, checkTensor, defineOp } from '../op.js';
@@ -19,14 +20,24 @@ import {
  * take; the blocks may be disposed.
  */
 export class QuantizedMatrix extends MatrixImage<Tensor<'i8'>> {
-  readonly type: QuantizedType;
-  readonly shape: readonly [n: number, k: number];
+  readonly #type: QuantizedType;
+  readonly #shape: readonly [n: number, k: number];
 
   /** @internal Made by `engine.packQuantized`. */
-  constructor(type: QuantizedType, shape: readonly [number, number], image: Tensor<'i8'>) {
-    super(image);
-    this.type = type;
-    this.shape = Object.freeze([shape[0], shape[1]] as const);
+  constructor(key: Internal, type: QuantizedType, shape: readonly [number, number], image: Tensor<'i8'>) {
+    checkInternal(key, 'QuantizedMatrix', 'engine.packQuantized');
+    super(key, image, imageBytes(type, shape));
+    this.#type = type;
+    this.#shape = Object.freeze([shape[0], shape[1]] as const);
+    Object.preventExtensions(this);
+  }
+
+  get type(): QuantizedType {
+    return this.#type;
+  }
+
+  get shape(): readonly [n: number, k: number] {
+    return this.#shape;
   }
 
   /** Number of weights. */
@@ -39,6 +50,8 @@ export class QuantizedMatrix extends MatrixImage<Tensor<'i8'>> {
     return `${this.type} matrix ${formatShape(this.shape)}`;
   }
 }
+
+seal(QuantizedMatrix);
 
 export interface PackQuantizedOptions extends Pick<CallOptions, 'signal'> {
   readonly type: QuantizedType;
@@ -61,7 +74,11 @@ export const packQuantized = defineOp({
   name: op,
   parameters: ['blocks', 'type', 'shape'],
   inPlace: () => false,
-  args: (blocks: Tensor, options: PackQuantizedOptions): PackQuantizedArgs => ({ ...options, blocks }),
+  args: (blocks: Tensor, options: PackQuantizedOptions): PackQuantizedArgs => ({
+    ...options,
+    shape: copyOfShape(options.shape),
+    blocks,
+  }),
   operands: ({ blocks }) => [blocks],
   infer({ blocks, type, shape }) {
     checkTensor(blocks, op, 'blocks', 'i8');
@@ -97,6 +114,11 @@ export const packQuantized = defineOp({
     );
   },
 });
+
+/** What is checked is a copy: the caller may change its own. */
+function copyOfShape(shape: readonly [number, number]): readonly [number, number] {
+  return Array.isArray(shape) && shape.length === 2 ? [shape[0], shape[1]] : shape;
+}
 
 function isMatrixShape(shape: unknown): shape is readonly [number, number] {
   return Array.isArray(shape) && shape.length === 2 && shape.every((size) => Number.isSafeInteger(size) && size > 0);

@@ -2,7 +2,7 @@
 // (native/kernels/quantized_rows.h). They exist only inside a program.
 import type { Recorder, Step } from '../../program/recorder.js';
 import { elementCount } from '../../tensor/layout/layout.js';
-import type { Tensor } from '../../tensor/tensor.js';
+import { storageOf, type Tensor } from '../../tensor/tensor.js';
 import { rowsOf, tileRowsFor } from '../rowwise/row-layout.js';
 import { packed } from '../rowwise/rows.js';
 
@@ -37,7 +37,7 @@ function quantizedBefore({ steps }: Recorder, x: Tensor): Tensor | undefined {
     if (quantized !== undefined && isSameRun(quantized.x, x) && quantized.x.shape.at(-1) === x.shape.at(-1)) {
       return quantized.rows;
     }
-    if (step.writes.some(({ storage }) => storage === x.storage)) return undefined;
+    if (step.writes.some((written) => storageOf(written) === storageOf(x))) return undefined;
   }
   return undefined;
 }
@@ -51,7 +51,9 @@ function canQuantize({ quantizes, writes }: Step, x: Tensor): boolean {
 
 /** Whether both are the same contiguous run of elements. */
 function isSameRun(a: Tensor, b: Tensor): boolean {
-  return a.storage === b.storage && a.offset === b.offset && a.size === b.size && a.isContiguous && b.isContiguous;
+  return (
+    storageOf(a) === storageOf(b) && a.offset === b.offset && a.size === b.size && a.isContiguous && b.isContiguous
+  );
 }
 
 function emitQuantizeRows(recorder: Recorder, x: Tensor, y: Tensor): void {

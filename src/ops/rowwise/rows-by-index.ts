@@ -4,6 +4,7 @@ import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder } from '../../program/recorder.js';
 import { dtypes } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { imageOf } from '../matrix-image.js';
 import { type CallOptions, checkRank, checkTensor, defineOp } from '../op.js';
 import { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { quantizedTypes } from '../quantized/quantized-type.js';
@@ -33,7 +34,7 @@ export const embedding = defineOp({
     ids,
     ...options,
   }),
-  operands: ({ table, ids }) => [table instanceof QuantizedMatrix ? table.image : table, ids],
+  operands: ({ table, ids }) => [table instanceof QuantizedMatrix ? imageOf(table) : table, ids],
   infer({ table, ids }) {
     if (!(table instanceof QuantizedMatrix)) checkTable(table, 'embedding', 'table');
     checkTensor(ids, 'embedding', 'ids', 'i32');
@@ -72,7 +73,7 @@ export const embedding = defineOp({
 function embeddingSource(recorder: Recorder, table: Tensor | QuantizedMatrix) {
   const rows = table.shape[0] as number;
   if (table instanceof QuantizedMatrix) {
-    return { kernel: 'embedding_quantized', data: table.image, words: [quantizedTypes[table.type].code, rows] };
+    return { kernel: 'embedding_quantized', data: imageOf(table), words: [quantizedTypes[table.type].code, rows] };
   }
   const data = withUnitRows(recorder, table);
   return { kernel: 'embedding', data, words: [dtypes[data.dtype].code, rows, data.strides[0] as number] };

@@ -1,9 +1,10 @@
 // Recording of row-wise and element-wise ops as rows (row-layout.ts), and helpers that copy operands whose layout a kernel
 // does not take. The copies are steps of the op `copy`, so the statistics list them under that name.
+import { internal } from '../../base/internal.js';
 import type { ParamWriter } from '../../program/param-writer.js';
 import type { Recorder, StepDescription } from '../../program/recorder.js';
 import { broadcastStrides, collapse, elementCount } from '../../tensor/layout/layout.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import { recordCopy } from './copy.js';
 import { type Rows, rowsOf, tileRowsFor } from './row-layout.js';
 
@@ -114,11 +115,11 @@ export function withUnitOrNoStride(recorder: Recorder, bias: Tensor | undefined)
 
 /** A packed view of a run of elements that begins `start` elements after the tensor's first. */
 function window(tensor: Tensor, start: number, shape: readonly number[]): Tensor {
-  return new Tensor({
+  return new Tensor(internal, {
     dtype: tensor.dtype,
     shape,
     offset: tensor.offset + start,
-    storage: tensor.storage,
+    storage: storageOf(tensor),
     base: tensor,
   });
 }
@@ -126,12 +127,12 @@ function window(tensor: Tensor, start: number, shape: readonly number[]): Tensor
 /** The tensor broadcast to the larger shape, without a copy. */
 export function broadcastTo(tensor: Tensor, shape: readonly number[], op: string): Tensor {
   if (tensor.rank === shape.length && tensor.shape.every((size, dim) => size === shape[dim])) return tensor;
-  return new Tensor({
+  return new Tensor(internal, {
     dtype: tensor.dtype,
     shape,
     strides: broadcastStrides(tensor.shape, tensor.strides, shape, op),
     offset: tensor.offset,
-    storage: tensor.storage,
+    storage: storageOf(tensor),
     base: tensor,
   });
 }

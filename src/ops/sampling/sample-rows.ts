@@ -1,8 +1,9 @@
 // The parameters and results of the rows of a `sample` op, in shared memory, in the layout of native/kernels/sample.h. The
 // owner of the program writes the parameters before each run and reads the results afterwards; the program stays the same.
 import { TesseraeError } from '../../base/errors.js';
+import { internal } from '../../base/internal.js';
 import type { Storage } from '../../tensor/memory/storage.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 
 /** The checked sampling options of a request, as in src/sampling/sampling-options.ts. */
 export interface SampleSettings {
@@ -103,7 +104,7 @@ export class SampleRows {
     const words = memory.privateTensor([sizes.rows, rowBytes / 4]);
     this.results = memory.privateTensor([sizes.rows, this.#resultBytes / 4]);
     this.#storage = new RowStorage(words, sizes.rows);
-    this.parameters = new Tensor({ dtype: 'i32', shape: words.shape, storage: this.#storage });
+    this.parameters = new Tensor(internal, { dtype: 'i32', shape: words.shape, storage: this.#storage });
     this.#integers = words.data;
     this.#doubles = new Float64Array(words.data.buffer, words.data.byteOffset, words.data.length / 2);
     const { data } = this.results;
@@ -230,13 +231,13 @@ export class SampleRows {
 
 /** The storage of the parameters. A program that keeps it alive also keeps the arrays alive that the rows point to. */
 class RowStorage implements Storage {
-  readonly #words: Tensor<'i32'>;
+  readonly #words: Storage;
   /** Three arrays for each row. */
   readonly #kept: unknown[];
   #pins = 0;
 
   constructor(words: Tensor<'i32'>, rows: number) {
-    this.#words = words;
+    this.#words = storageOf(words);
     this.#kept = new Array(3 * rows).fill(undefined);
   }
 
@@ -251,11 +252,11 @@ class RowStorage implements Storage {
   }
 
   get sizeBytes(): number {
-    return this.#words.storage.sizeBytes;
+    return this.#words.sizeBytes;
   }
 
   get address(): number {
-    return this.#words.storage.address;
+    return this.#words.address;
   }
 
   get disposed(): boolean {
@@ -263,24 +264,24 @@ class RowStorage implements Storage {
   }
 
   get owner(): object | undefined {
-    return this.#words.storage.owner;
+    return this.#words.owner;
   }
 
   get buffer(): SharedArrayBuffer | undefined {
-    return this.#words.storage.buffer;
+    return this.#words.buffer;
   }
 
   get byteOffset(): number {
-    return this.#words.storage.byteOffset;
+    return this.#words.byteOffset;
   }
 
   pin(): void {
-    this.#words.storage.pin();
+    this.#words.pin();
     this.#pins += 1;
   }
 
   unpin(): void {
-    this.#words.storage.unpin();
+    this.#words.unpin();
     this.#pins -= 1;
   }
 }

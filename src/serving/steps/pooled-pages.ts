@@ -3,8 +3,9 @@
 import { TesseraeError } from '../../base/errors.js';
 import type { DecoderParts } from '../../forward/decoder-programs.js';
 import { Page } from '../../forward/page-table.js';
+import { imageOf } from '../../ops/matrix-image.js';
 import { type PageLayout, positionsPerPage } from '../../ops/paged/key-value-pages.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import type { PageSource } from '../scheduling/page-source.js';
 
@@ -27,7 +28,7 @@ export class PooledPages implements PageSource {
     const { compute, weights, constants, directory } = this.#parts;
     let weightBytes = 0;
     for (const weight of [...weights.values(), ...constants.values()]) {
-      const { storage } = weight instanceof Tensor ? weight : weight.image;
+      const storage = storageOf(weight instanceof Tensor ? weight : imageOf(weight));
       if (storage.owner === compute.pool) weightBytes += storage.sizeBytes;
     }
     const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.pageBytes);

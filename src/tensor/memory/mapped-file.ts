@@ -1,6 +1,7 @@
 // Files that are mapped into memory, read-only: tensors over them are no copies, and unused parts are not resident. Does
 // not open files or interpret them. The engine has one FileMappings; the bytes do not count towards the pool's budget.
 import { TesseraeError } from '../../base/errors.js';
+import { internal } from '../../base/internal.js';
 import { type DType, dtypes } from '../elements/dtype.js';
 import { argumentError, elementCount } from '../layout/layout.js';
 import { Tensor } from '../tensor.js';
@@ -112,7 +113,7 @@ export class MappedFile {
     }
     const within = Math.max(0, Math.min(sizeBytes, this.sizeBytes - position));
     const storage = new MappedStorage(this, position, within);
-    const tensor = new Tensor({ dtype, shape, storage, ...(strides && { strides }) });
+    const tensor = new Tensor(internal, { dtype, shape, storage, ...(strides && { strides }) });
     this.#users++;
     return tensor;
   }

@@ -1,6 +1,8 @@
 // Arranges the order of events in a team: programs of the diagnostic kernel (native/kernels/checkpoint.h), whose tiles
 // wait at a gate, fail, or are abandoned. Used by the tests of teams and engines in place of sleeps.
+
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { internal } from '../../../src/base/internal.js';
 import { runAtOnce } from '../../../src/base/time-slice.js';
 import type { Engine } from '../../../src/engine.js';
 import type { Addon, ProductTraits } from '../../../src/native/addon.js';
@@ -50,7 +52,7 @@ function recordCheckpoint(
 /** A tensor of one i32 in shared memory that belongs to no pool. */
 function word(addon: Addon): Tensor<'i32'> {
   const block = alignedBlock(addon, 64);
-  return new Tensor({ dtype: 'i32', shape: [1], storage: new BlockStorage(block, addon.addressOf(block)) });
+  return new Tensor(internal, { dtype: 'i32', shape: [1], storage: new BlockStorage(block, addon.addressOf(block)) });
 }
 
 /** A gate at which tiles wait, and the number of tiles that have arrived there. */

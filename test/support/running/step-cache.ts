@@ -1,5 +1,6 @@
 // A paged KV cache in the memory of an engine, for tests of the paged ops: without a model and without sequences.
 
+import { internal } from '../../../src/base/internal.js';
 import { PageDirectory } from '../../../src/forward/page-directory.js';
 import { Page, PageTable, type PageTableSizes, pagesFor } from '../../../src/forward/page-table.js';
 import { loadAddon } from '../../../src/native/load.js';
@@ -12,7 +13,7 @@ import {
 import { BlockStorage } from '../../../src/program/block-storage.js';
 import { alignedBlock } from '../../../src/team/aligned-block.js';
 import { elementCount } from '../../../src/tensor/layout/layout.js';
-import { Tensor } from '../../../src/tensor/tensor.js';
+import { storageOf, Tensor } from '../../../src/tensor/tensor.js';
 import type { TensorScope } from '../../../src/tensor/tensor-scope.js';
 
 export interface StepCache {
@@ -28,8 +29,8 @@ export interface StepCache {
 export function privateTensor(scope: TensorScope, shape: readonly number[]): Tensor<'i32'> {
   const addon = loadAddon();
   const bytes = alignedBlock(addon, 4 * elementCount(shape));
-  const { owner } = scope.tensor([1]).storage;
-  return new Tensor({ dtype: 'i32', shape, storage: new BlockStorage(bytes, addon.addressOf(bytes), owner) });
+  const { owner } = storageOf(scope.tensor([1]));
+  return new Tensor(internal, { dtype: 'i32', shape, storage: new BlockStorage(bytes, addon.addressOf(bytes), owner) });
 }
 
 /** @param scope owns the pages */

@@ -1,5 +1,6 @@
 // src/tensor/memory/mapped-file.ts: what cannot be mapped, tensors at any offset, when a file is unmapped, offsets beyond
 // 4 GB.
+
 import {
   closeSync,
   ftruncateSync,
@@ -16,6 +17,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../../src/engine.js';
 import { loadAddon } from '../../../src/native/load.js';
 import { FileMappings, type MappedFile } from '../../../src/tensor/memory/mapped-file.js';
+import { storageOf } from '../../../src/tensor/tensor.js';
 import { TensorPool } from '../../../src/tensor/tensor-pool.js';
 import { expectRejection } from '../../support/rejections.js';
 
@@ -97,15 +99,15 @@ test('a file is unmapped after its last user: the opener, tensors, running progr
   const view = a.slice([1, 2]);
   view.dispose();
   a.dispose();
-  expect(() => a.storage.pin()).toThrow(expect.objectContaining({ code: 'ERR_DISPOSED' }));
-  b.storage.pin();
-  b.storage.pin();
+  expect(() => storageOf(a).pin()).toThrow(expect.objectContaining({ code: 'ERR_DISPOSED' }));
+  storageOf(b).pin();
+  storageOf(b).pin();
   b.dispose();
-  b.storage.unpin();
+  storageOf(b).unpin();
   expect(mappings.mappedBytes).toBe(4096);
-  b.storage.unpin();
+  storageOf(b).unpin();
   expect(mappings.mappedBytes).toBe(0);
-  expect(() => b.storage.unpin()).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+  expect(() => storageOf(b).unpin()).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
 });
 
 describe('in programs', () => {
@@ -113,7 +115,7 @@ describe('in programs', () => {
   async function withEngine(use: (engine: Engine, mappings: FileMappings) => Promise<void>): Promise<void> {
     await using engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 28 });
     using probe = engine.tensor([1]);
-    await use(engine, new FileMappings(addon, probe.storage.owner as object));
+    await use(engine, new FileMappings(addon, storageOf(probe).owner as object));
   }
 
   test('tensors at any offset give the same bits as in pooled memory', () =>
