@@ -1,7 +1,7 @@
 // The programs of a step: rows of many sequences in one run, and the tokens that follow the rows that ask for it in others. One
 // program for each bucket of rows, recorded when it is met first and kept; all of them share one set of inputs and outputs.
 // One step at a time. Used by serving/steps/step-runner.ts.
-import { TesseraeError } from '../base/errors.js';
+import { AbortError, TesseraeError } from '../base/errors.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js';
 import type { RowOptions, SampledLogprobs, SampleState } from '../ops/sampling/sample-rows.js';
@@ -73,7 +73,8 @@ export class StepPrograms {
   #table: PageTable | undefined;
   #firstRows: number[] = [];
   #choosesInRun = false;
-  #isRunning = false;
+  #underWay: Program | undefined;
+  #signal: AbortSignal | undefined;
   #computeMs = 0;
   #declinedTokens = 0;
   #disposed = false;
@@ -93,27 +94,38 @@ export class StepPrograms {
    * Computes the slices' tokens: writes their keys and values, and their hidden states.
    * @param rows of the program, at least as many as the slices have
    * @param picked after which slices a token will be chosen: the memory for that is taken before anything is computed, too
+   * @param signal stops the step, and what follows it until the next one; best the same one for many steps
+   * @param meanwhile called once, as soon as this thread has nothing more to do for the step but wait
    * @throws TesseraeError ERR_BUDGET: nothing was computed, and a smaller step may fit; ERR_DISPOSED, ERR_WORKER_LOST and
-   * what a program throws
+   * what a program throws; AbortError
    */
   async run(
     slices: readonly SliceInput[],
     rows: number,
     picked: readonly PickedRow[],
-    signal?: AbortSignal,
+    signal: AbortSignal,
+    meanwhile: () => void,
   ): Promise<void> {
+    this.#watch(signal);
     const most = Math.min(mostDecodingRows, this.#mostLogitRows);
     // Where each row is followed by a token, one program does it all.
     this.#choosesInRun = rows <= most && picked.length === rows && slices.every(({ count }) => count === 1);
-    const program = this.#choosesInRun ? await this.#decoderFor(rows) : await this.#forwardFor(rows);
     const needsHead = !this.#choosesInRun && picked.length > 0;
-    const head = needsHead ? await this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined;
+    const programs = [
+      this.#choosesInRun ? this.#decoderFor(rows) : this.#forwardFor(rows),
+      needsHead ? this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined,
+    ] as const;
+    const mustWait = programs.some((program) => program instanceof Promise);
+    if (mustWait) meanwhile();
+    const [program, head] = mustWait ? await Promise.all(programs) : (programs as [Forward, Head | undefined]);
     this.#checkUsable();
     this.#memory.arena.place(Math.max(program.arenaBytes, head?.arenaBytes ?? 0));
     this.#fill(program.tensors, slices);
     if (this.#choosesInRun) this.#setSampling(picked, rows);
     this.#computeMs = 0;
-    await this.#runTwice(program, signal);
+    const run = this.#runTwice(program);
+    if (!mustWait) meanwhile();
+    await run;
   }
 
   /** How long the programs of the last step have run, its logits included. */
@@ -134,7 +146,7 @@ export class StepPrograms {
   }
 
   /** Chooses a token after the last one of some slices of the last run, for as many at once as memory allows. */
-  async sample(picked: readonly PickedRow[], visit: VisitToken, signal?: AbortSignal): Promise<void> {
+  async sample(picked: readonly PickedRow[], visit: VisitToken): Promise<void> {
     if (this.#choosesInRun) {
       this.#visit(picked, visit);
       return;
@@ -149,7 +161,7 @@ export class StepPrograms {
         const { slice, count } = group[row] ?? (group[0] as PickedRow);
         data[row] = (this.#firstRows[slice] as number) + count - 1;
       }
-      await this.#runTwice(program, signal);
+      await this.#runTwice(program);
       this.#visit(group, visit);
     }
   }
@@ -176,7 +188,7 @@ export class StepPrograms {
   dispose(): void {
     this.#disposed = true;
     this.#dropAll();
-    if (!this.#isRunning) this.#memory.arena.dispose();
+    if (this.#underWay === undefined) this.#memory.arena.dispose();
   }
 
   /** Programs, and the memory that they share. What a run needs is freed at its end. */
@@ -190,19 +202,31 @@ export class StepPrograms {
   }
 
   /** A worker that was lost has been replaced: the program is run once more, from the same inputs. */
-  async #runTwice(program: Program, signal: AbortSignal | undefined): Promise<void> {
-    this.#isRunning = true;
+  async #runTwice(program: Program): Promise<void> {
+    const signal = this.#signal;
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    this.#underWay = program;
     const started = performance.now();
     try {
-      await program.run({ signal });
+      await program.run();
     } catch (error) {
-      if (!(error instanceof TesseraeError && error.code === 'ERR_WORKER_LOST')) throw error;
-      await program.run({ signal });
+      if (!(error instanceof TesseraeError && error.code === 'ERR_WORKER_LOST') || signal?.aborted) throw error;
+      await program.run();
     } finally {
-      this.#isRunning = false;
+      this.#underWay = undefined;
       this.#computeMs += performance.now() - started;
       if (this.#disposed) this.#memory.arena.dispose();
     }
+  }
+
+  /** One listener for all the steps of a signal. */
+  #watch(signal: AbortSignal): void {
+    if (signal === this.#signal) return;
+    this.#signal = signal;
+    const stop = () => {
+      if (signal === this.#signal) this.#underWay?.stop(new AbortError(signal.reason));
+    };
+    signal.addEventListener('abort', stop, { once: true });
   }
 
   #fill({ ids, rows }: StepInputs, slices: readonly SliceInput[]): void {
@@ -252,7 +276,7 @@ export class StepPrograms {
   }
 
   /** A program of at least so many rows: exactly as many, or a little more until that one is recorded. */
-  async #forwardFor(rows: number, exactly = false): Promise<Forward> {
+  #forwardFor(rows: number, exactly = false): Promise<Forward> | Forward {
     const ready = this.#forwards.get(rows);
     if (ready !== undefined) return ready;
     const recording = this.#record(this.#forwards, rows, `rows ${rows}`, (p) => this.#recordForward(p, rows));

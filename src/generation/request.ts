@@ -20,7 +20,7 @@ export interface RequestParts {
 
 /**
  * While {@link ending} is undefined, the driver repeats: {@link prepare}, have the token chosen that follows the prompt and
- * the accepted tokens, {@link choose}, {@link accept}. Then it takes the {@link result}.
+ * the accepted tokens, {@link choose}, {@link accept}, {@link piece}. Then it takes the {@link result}.
  */
 export class GenerationRequest {
   readonly promptIds: readonly number[];
@@ -36,7 +36,7 @@ export class GenerationRequest {
   #allowed: Uint32Array | undefined;
   #text = '';
   #chosen = -1;
-  #chosenLogprobs: TokenLogprobs | undefined;
+  #chosenLogprobs: LogprobNumbers | undefined;
   #ending: StopReason | undefined;
 
   constructor({ tokenizer, promptIds, settings, constraint, capacity }: RequestParts) {
@@ -83,20 +83,37 @@ export class GenerationRequest {
     return { allowed: this.#allowed, logprobs: this.#settings.logprobs };
   }
 
+  /** Whether a stop sequence in the text of a token may end it: then {@link piece} may set {@link ending}. */
+  get endsByText(): boolean {
+    return this.#settings.stop.length > 0;
+  }
+
   /** Takes the token that was chosen, with its log probabilities where they were asked for. */
   choose(id: number, logprobs?: LogprobNumbers): void {
     this.#chosen = id;
-    this.#chosenLogprobs = logprobs && withTexts(logprobs, this.#tokenizer);
+    this.#chosenLogprobs = logprobs;
+  }
+
+  /** Accepts the chosen token, and sets {@link ending} if it is the last one. Its text is made by {@link piece}. */
+  accept(): void {
+    const id = this.#chosen;
+    if (this.#isEnd) {
+      this.#ending = 'eos';
+      return;
+    }
+    this.#tokens.push(id);
+    this.#settings.sampling.acceptChosen(id);
+    this.#constraint?.accept(id);
+    this.#ending = this.#endingAfterToken();
   }
 
   /**
-   * Accepts the chosen token, and sets {@link ending} if it is the last one.
-   * @returns its piece; undefined for an end token after which no text is left to give
+   * The piece of the token that was accepted last, to be called once for each before the next one is chosen; {@link ending}
+   * may be a stop sequence after it. Undefined for an end token after which no text is left to give.
    */
-  accept(): Piece | undefined {
+  piece(): Piece | undefined {
     const id = this.#chosen;
-    const isEnd = !this.#settings.ignoreEos && this.#tokenizer.endIds.has(id);
-    return isEnd ? this.#acceptEnd(id) : this.#acceptToken(id);
+    return this.#isEnd ? this.#pieceOfEnd(id) : this.#pieceOfToken(id);
   }
 
   result(timings: Timings): GenerationResult {
@@ -120,24 +137,24 @@ export class GenerationRequest {
     };
   }
 
+  get #isEnd(): boolean {
+    return !this.#settings.ignoreEos && this.#tokenizer.endIds.has(this.#chosen);
+  }
+
   /** Releases the text that was held back for an incomplete character or a possible stop sequence. */
-  #acceptEnd(id: number): Piece | undefined {
+  #pieceOfEnd(id: number): Piece | undefined {
     const stops = this.#stops;
     const rest = stops.push(this.#decoder.end());
-    this.#ending = stops.found === undefined ? 'eos' : 'stop';
+    if (stops.found !== undefined) this.#ending = 'stop';
     const text = stops.found === undefined ? rest + stops.end() : rest;
     this.#text += text;
     return text === '' ? undefined : { id, text };
   }
 
-  #acceptToken(id: number): Piece {
+  #pieceOfToken(id: number): Piece {
     const stops = this.#stops;
-    this.#tokens.push(id);
-    this.#settings.sampling.acceptChosen(id);
-    this.#constraint?.accept(id);
-    const logprobs = this.#chosenLogprobs;
+    const logprobs = this.#chosenLogprobs && withTexts(this.#chosenLogprobs, this.#tokenizer);
     if (logprobs !== undefined) this.#logprobs.push(logprobs);
-    this.#ending = this.#endingAfterToken();
     let text = stops.push(this.#decoder.push(id) + (this.#ending === undefined ? '' : this.#decoder.end()));
     if (stops.found !== undefined) this.#ending = 'stop';
     else if (this.#ending !== undefined) text += stops.end();

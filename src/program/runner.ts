@@ -134,6 +134,11 @@ export class Runner {
     this.#team.start(run, signal);
     return promise;
   }
+
+  /** Stops a run, if it is in progress: its promise rejects with the error. */
+  stop(run: ProgramRun, error: Error): void {
+    if (run.running) this.#team.stop(run, error);
+  }
 }
 
 /** Pins all storages; if one was released, none. */

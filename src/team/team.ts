@@ -148,6 +148,11 @@ export class Team {
     else this.#publish(run, slot);
   }
 
+  /** Stops a run that has started and has not ended: it ends with the error, between two tiles. */
+  stop(run: TeamRun, error: Error): void {
+    this.#abort(run, error);
+  }
+
   /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST if the team has given up */
   checkUsable(): void {
     if (this.#closed) throw closedError();

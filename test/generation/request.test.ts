@@ -69,13 +69,19 @@ async function drive(request: GenerationRequest, steps: readonly Float32Array[])
     expect(request.ending, `before step ${at}`).toBeUndefined();
     await request.prepare();
     choose(request, logits);
-    const piece = request.accept();
+    const piece = acceptPiece(request);
     if (piece !== undefined) pieces.push(piece);
   }
   const result = request.result(timings);
   expect(pieces.map(({ text }) => text).join('')).toBe(result.text);
   expect(result.stopReason).toBe(request.ending);
   return { ...result, pieces, texts: pieces.map(({ text }) => text) };
+}
+
+/** As a driver does: the text of a token is made after it was accepted. */
+function acceptPiece(request: GenerationRequest): Piece | undefined {
+  request.accept();
+  return request.piece();
 }
 
 /** Makes a request choose the given tokens. */
@@ -349,7 +355,7 @@ test('the text continues the prompt: the space of its first token is kept', asyn
   const given = { tokenizer: spaced, promptIds: [3], settings, constraint: undefined, capacity: 9 };
   const request = new GenerationRequest(given);
   request.choose(3);
-  expect(request.accept()).toEqual({ id: 3, text: ' a' });
+  expect(acceptPiece(request)).toEqual({ id: 3, text: ' a' });
 });
 
 describe('sampling', () => {
@@ -357,7 +363,7 @@ describe('sampling', () => {
     const request = await newRequest();
     request.choose(0x61);
     expect(request.chosen).toBe(0x61);
-    expect(request.accept()).toEqual({ id: 0x61, text: 'a' });
+    expect(acceptPiece(request)).toEqual({ id: 0x61, text: 'a' });
   });
 
   test('sees the tokens of the prompt and those that it chose', async () => {

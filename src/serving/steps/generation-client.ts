@@ -19,6 +19,8 @@ export class GenerationClient implements StepClient {
   readonly #parts: GenerationClientParts;
   #begunAt: number | undefined;
   #firstAt: number | undefined;
+  /** Whether the text of the token that was accepted last has yet to be delivered. */
+  #hasText = false;
 
   constructor(parts: GenerationClientParts) {
     this.#parts = parts;
@@ -34,14 +36,24 @@ export class GenerationClient implements StepClient {
   }
 
   choose(id: number, logprobs: SampledLogprobs | undefined): number | undefined {
-    const { request, stream } = this.#parts;
-    request.choose(id, logprobs);
+    const { request } = this.#parts;
     this.#firstAt ??= performance.now();
     // With `maxTokens: 0` it ended before it began.
     if (request.ending !== undefined) return undefined;
-    const piece = request.accept();
-    if (piece !== undefined) stream.push(piece);
+    this.deliver();
+    request.choose(id, logprobs);
+    request.accept();
+    this.#hasText = true;
+    if (request.endsByText) this.deliver();
     return request.ending === undefined ? request.chosen : undefined;
+  }
+
+  deliver(): void {
+    if (!this.#hasText) return;
+    this.#hasText = false;
+    const { request, stream } = this.#parts;
+    const piece = request.piece();
+    if (piece !== undefined) stream.push(piece);
   }
 
   prepare(): Promise<void> | undefined {
@@ -51,6 +63,7 @@ export class GenerationClient implements StepClient {
   end(error?: unknown): void {
     const { request, stream, loadMs, askedAt, onEnd } = this.#parts;
     onEnd();
+    this.deliver();
     if (error !== undefined) {
       stream.fail(error);
       return;

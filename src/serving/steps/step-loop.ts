@@ -18,6 +18,8 @@ export interface StepClient {
   sampled?(): RowSampling;
   /** Takes the token that was chosen: the one to compute next, or undefined when the request is complete. */
   choose?(id: number, logprobs: SampledLogprobs | undefined): number | undefined;
+  /** Makes text of the chosen tokens and hands it on; called when the next step is under way, or there is none. */
+  deliver?(): void;
   /** Something that the next choice needs, computed between steps; the request takes no part in steps meanwhile. */
   prepare?(): Promise<void> | undefined;
   /** Hidden states of the slice's tokens, f32 [count, dim], to be read at once; true when the request is complete. */
@@ -44,9 +46,10 @@ export interface StepRunner {
   /**
    * @param set gives by what a token is chosen after a slice that reaches the end of its request; none where it gives nothing
    * @param signal fires when nobody waits for anything of the step any more
+   * @param meanwhile called once, as soon as this thread has nothing to do for the step but wait
    * @throws TesseraeError, AbortError: nothing of the step counts then
    */
-  run(plan: StepPlan, set: SetSampling, signal: AbortSignal): Promise<StepOutput>;
+  run(plan: StepPlan, set: SetSampling, signal: AbortSignal, meanwhile: () => void): Promise<StepOutput>;
 }
 
 /** Valid until the next run. */
@@ -70,7 +73,6 @@ export interface StepLoopParts {
 
 interface StepUnderWay {
   readonly plan: StepPlan;
-  readonly stop: AbortController;
   /** Requests that wait for the token that is chosen in it. */
   readonly choosing: Set<ScheduledRequest>;
   /** Who hears of an end when the step is over. */
@@ -88,6 +90,10 @@ export class StepLoop {
   #running = false;
   #wake: (() => void) | undefined;
   #underWay: StepUnderWay | undefined;
+  /** Stops a step. One for many steps, since each costs a listener. */
+  #stop = new AbortController();
+  /** Requests that have tokens whose text was not delivered yet. */
+  readonly #undelivered = new Set<ScheduledRequest>();
   readonly #watchers: (() => void)[] = [];
   #failure: unknown;
   /** Why no requests are taken any more, though those that run are finished. */
@@ -192,6 +198,7 @@ export class StepLoop {
       // Not a failure of a step, which ends its requests alone.
       this.close(error);
     } finally {
+      this.#deliverTexts();
       this.#running = false;
       this.#starvation.idle();
       for (const watcher of this.#watchers.splice(0)) watcher();
@@ -201,13 +208,18 @@ export class StepLoop {
 
   async #turn(): Promise<void> {
     this.#endOverdue();
-    await this.#turns.acquire(this.#account);
+    const turn = this.#turns.acquire(this.#account);
+    if (turn !== undefined) {
+      this.#deliverTexts();
+      await turn;
+    }
     const started = performance.now();
     const computed = this.#computeMs;
     let shortage: Shortage | undefined;
     try {
       const plan = this.#scheduler.plan();
       const isEmpty = plan === undefined || plan.slices.length === 0;
+      if (isEmpty) this.#deliverTexts();
       shortage = isEmpty ? { lacking: plan?.outOfMemory ?? [] } : await this.#step(plan);
     } finally {
       const ms = performance.now() - started;
@@ -216,7 +228,10 @@ export class StepLoop {
     }
     if (shortage === undefined) {
       this.#starvation.end();
-      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
+      if (this.#timeSlice.isOver()) {
+        this.#deliverTexts();
+        await this.#timeSlice.yield();
+      }
       return;
     }
     const victims = this.#starvation.look(shortage);
@@ -225,7 +240,8 @@ export class StepLoop {
   }
 
   async #step(plan: StepPlan): Promise<Shortage | undefined> {
-    const step: StepUnderWay = { plan, stop: new AbortController(), choosing: new Set(), ended: [] };
+    const step: StepUnderWay = { plan, choosing: new Set(), ended: [] };
+    if (this.#stop.signal.aborted) this.#stop = new AbortController();
     this.#underWay = step;
     for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
     try {
@@ -245,7 +261,7 @@ export class StepLoop {
   }
 
   /** A failure is that of all requests of the plan; but where memory for it is short, a smaller one is tried next. */
-  async #compute({ plan, stop, choosing }: StepUnderWay): Promise<StepOutput | { shortage: Shortage | undefined }> {
+  async #compute({ plan, choosing }: StepUnderWay): Promise<StepOutput | { shortage: Shortage | undefined }> {
     const set: SetSampling = ({ request }) => {
       let sampling: RowSampling | undefined;
       this.#guard(request, () => {
@@ -255,7 +271,7 @@ export class StepLoop {
       return sampling;
     };
     try {
-      const output = await this.#runner.run(plan, set, stop.signal);
+      const output = await this.#runner.run(plan, set, this.#stop.signal, () => this.#deliverTexts());
       this.#scheduler.finish(plan);
       return output;
     } catch (error) {
@@ -297,9 +313,16 @@ export class StepLoop {
       if (next === undefined) this.#end(request);
       else {
         this.#scheduler.accept(request, next);
+        this.#undelivered.add(request);
         this.#prepare(request, client);
       }
     });
+  }
+
+  /** What nobody's next row depends on is done while the workers compute. */
+  #deliverTexts(): void {
+    for (const request of this.#undelivered) this.#guard(request, () => this.#clients.get(request)?.deliver?.());
+    this.#undelivered.clear();
   }
 
   #prepare(request: ScheduledRequest, client: StepClient): void {
@@ -334,7 +357,7 @@ export class StepLoop {
     // Nobody waits for anything of the step any more. The last one hears of its end when the step has stopped: its memory is
     // free then, and the team.
     const isUnwanted = step?.plan.slices.every((slice) => slice.request.state === 'ended') === true;
-    if (isUnwanted) step.stop.abort();
+    if (isUnwanted) this.#stop.abort();
     if (isUnwanted || (step !== undefined && request.isLent)) step.ended.push(tell);
     else tell();
   }

@@ -11,7 +11,12 @@ export class ProgramRunner implements StepRunner {
     this.#programs = programs;
   }
 
-  async run({ slices, rows }: StepPlan, set: SetSampling, signal: AbortSignal): Promise<StepOutput> {
+  async run(
+    { slices, rows }: StepPlan,
+    set: SetSampling,
+    signal: AbortSignal,
+    meanwhile: () => void,
+  ): Promise<StepOutput> {
     const programs = this.#programs;
     const inputs = slices.map(({ request, from, count }) => {
       return { ids: request.ids, from, count, pages: request.pages as Page[] };
@@ -22,13 +27,13 @@ export class ProgramRunner implements StepRunner {
       const sampling = set(slice);
       if (sampling !== undefined) picked.push({ slice: index, count: slice.count, ...sampling });
     }
-    await programs.run(inputs, rows, picked, signal);
+    await programs.run(inputs, rows, picked, signal, meanwhile);
     return {
       computeMs: () => programs.computeMs,
       hidden: (index) => programs.hidden(index, (slices[index] as StepSlice).count),
       sample: async (visit) => {
         const visitSlice: VisitToken = (index, token) => visit(slices[index] as StepSlice, token);
-        await programs.sample(picked, visitSlice, signal);
+        await programs.sample(picked, visitSlice);
       },
     };
   }
