@@ -25,12 +25,17 @@ export class TimeSlice {
     return performance.now() >= this.#sliceEnd;
   }
 
+  /** Starts a new slice: for a caller who sees that the event loop has run. */
+  restart(): void {
+    this.#sliceEnd = performance.now() + this.#sliceMs;
+  }
+
   /** Lets the event loop run, then starts a new slice. @throws AbortError when the signal has fired. */
   async yield(): Promise<void> {
     this.throwIfAborted();
     await nextTurn();
     this.throwIfAborted();
-    this.#sliceEnd = performance.now() + this.#sliceMs;
+    this.restart();
   }
 
   /** @throws AbortError when the signal has fired. */

@@ -87,6 +87,11 @@ export class StepLoop {
   readonly #starvation: Starvation;
   readonly #clients = new Map<ScheduledRequest, StepClient>();
   readonly #timeSlice = new TimeSlice();
+  /** Whether the event loop has run since the step began. */
+  #loopRan = false;
+  readonly #onLoopRan = () => {
+    this.#loopRan = true;
+  };
   #running = false;
   #wake: (() => void) | undefined;
   #underWay: StepUnderWay | undefined;
@@ -271,7 +276,13 @@ export class StepLoop {
       return sampling;
     };
     try {
-      const output = await this.#runner.run(plan, set, this.#stop.signal, () => this.#deliverTexts());
+      const output = await this.#runner.run(plan, set, this.#stop.signal, () => {
+        this.#deliverTexts();
+        this.#loopRan = false;
+        setImmediate(this.#onLoopRan);
+      });
+      // Time spent waiting for the workers does not count. A program that this thread computes ends without a wait.
+      if (this.#loopRan) this.#timeSlice.restart();
       this.#scheduler.finish(plan);
       return output;
     } catch (error) {
