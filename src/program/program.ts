@@ -66,7 +66,7 @@ export class Program<T = unknown> {
     this.#runner = runner;
     this.#memory = memory;
     const onEnd = () => {
-      if (this.#disposed) memory.release();
+      if (this.#disposed) this.#release();
     };
     this.#run = new ProgramRun(compiled, { arena: memory.arena, onEnd });
   }
@@ -162,7 +162,12 @@ export class Program<T = unknown> {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (!this.#run.running) this.#memory.release();
+    if (!this.#run.running) this.#release();
+  }
+
+  #release(): void {
+    this.#run.dispose();
+    this.#memory.release();
   }
 }
 

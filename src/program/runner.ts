@@ -3,7 +3,8 @@
 import { AbortError } from '../base/errors.js';
 import type { Team } from '../team/team.js';
 import { TeamRun } from '../team/team-run.js';
-import type { PooledStorage, Storage } from '../tensor/memory/storage.js';
+import { KeptPins, pinAll, unpinAll } from '../tensor/memory/kept-pins.js';
+import { type PooledStorage, ReleasableStorage, type Storage } from '../tensor/memory/storage.js';
 import type { TensorPool } from '../tensor/tensor-pool.js';
 import type { CompiledProgram } from './compiled-program.js';
 import { SharedArena } from './shared-arena.js';
@@ -24,6 +25,9 @@ export class ProgramRun extends TeamRun {
   /** Whether a run is in progress; no other can begin meanwhile. */
   running = false;
   readonly #options: ProgramRunOptions;
+  /** Pinned at each run: to some storages, a pin means that a run is in progress. */
+  readonly #pinned: readonly Storage[];
+  readonly #kept: KeptPins | undefined;
   #rented: PooledStorage | undefined;
   #result: unknown;
   #resolve: (result: unknown) => void = () => {};
@@ -33,13 +37,18 @@ export class ProgramRun extends TeamRun {
     super();
     this.program = program;
     this.#options = options;
+    const { externals } = program;
+    const keeps = options.arena instanceof SharedArena;
+    const mayKeep = (storage: Storage) => keeps && storage instanceof ReleasableStorage;
+    this.#pinned = keeps ? externals.filter((storage) => !mayKeep(storage)) : externals;
+    if (keeps) this.#kept = new KeptPins(externals.filter(mayKeep));
   }
 
   /** @internal Pins the operands and places the arena. If it throws, nothing has changed. */
   begin(pool: TensorPool): void {
     const { program } = this;
     const { arena } = this.#options;
-    pinAll(program.externals);
+    this.#pin();
     try {
       if (arena instanceof SharedArena) program.placeArena(arena.place(program.arenaBytes));
       else {
@@ -83,8 +92,23 @@ export class ProgramRun extends TeamRun {
   #release(): void {
     this.#rented?.release();
     this.#rented = undefined;
-    const { externals } = this.program;
-    for (let i = 0; i < externals.length; i++) (externals[i] as Storage).unpin();
+    unpinAll(this.#pinned);
+    this.#kept?.keep();
+  }
+
+  #pin(): void {
+    this.#kept?.take();
+    try {
+      pinAll(this.#pinned);
+    } catch (error) {
+      this.#kept?.keep();
+      throw error;
+    }
+  }
+
+  /** @internal The program will not be run again. */
+  dispose(): void {
+    this.#kept?.letGo();
   }
 }
 
@@ -138,16 +162,5 @@ export class Runner {
   /** Stops a run, if it is in progress: its promise rejects with the error. */
   stop(run: ProgramRun, error: Error): void {
     if (run.running) this.#team.stop(run, error);
-  }
-}
-
-/** Pins all storages; if one was released, none. */
-function pinAll(storages: readonly Storage[]): void {
-  let count = 0;
-  try {
-    for (; count < storages.length; count++) (storages[count] as Storage).pin();
-  } catch (error) {
-    for (let i = 0; i < count; i++) (storages[i] as Storage).unpin();
-    throw error;
   }
 }

@@ -3,6 +3,7 @@
 
 import { TesseraeError } from '../../base/errors.js';
 import { argumentError } from '../layout/layout.js';
+import { letGoOfIdlePins } from './kept-pins.js';
 import type { Slab } from './slab.js';
 
 /**
@@ -53,6 +54,7 @@ export abstract class ReleasableStorage {
   /** @throws TesseraeError ERR_DISPOSED if it was released before */
   release(): void {
     this.#checkAlive();
+    letGoOfIdlePins();
     this.#released = true;
     this.onRelease();
     if (this.#pins === 0) this.giveBack();
