@@ -13,6 +13,7 @@ import {
 } from './machine/block-sizes.js';
 import { ISA_NAMES, type IsaName, readEnvironment } from './machine/environment.js';
 import { usableCpus } from './machine/parallelism.js';
+import { type InspectOptions, inspectModel, type ModelInspection } from './model/inspect.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import type { Addon, ProductTraits } from './native/addon.js';
@@ -262,6 +263,17 @@ export class Engine {
     this.#checkOpen('loadModel');
     this.#models.add(model);
     return model;
+  }
+
+  /**
+   * Reports what a model is and what it takes, without loading it: architecture, tokenizer, types of the weights, context,
+   * parameters, the bytes that loading takes, and those of a token's keys and values. Reads the headers of the files alone,
+   * in time slices, and refuses what `loadModel` refuses, by the same errors; only ERR_BUDGET is left to loading.
+   * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_ARGUMENT, ERR_ENGINE_CLOSED; AbortError
+   */
+  async inspect(path: string, options: InspectOptions = {}): Promise<ModelInspection> {
+    this.#checkOpen('inspect');
+    return inspectModel(path, options);
   }
 
   /** Writes a copy of a model as a GGUF file with quantized weights. Never has the whole model in memory. */

@@ -26,9 +26,10 @@ export type {
   SettleOptions,
 } from './model/call-options.js';
 export type { EmbedOptions, Truncation } from './model/embed-options.js';
+export type { InspectOptions, ModelInspection } from './model/inspect.js';
 export type { LoadModelOptions } from './model/load.js';
 export type { Model } from './model/model.js';
-export type { ModelInfo } from './model/model-info.js';
+export type { ModelInfo, ModelSummary } from './model/model-info.js';
 export type { Perplexity, PerplexityOptions } from './model/perplexity.js';
 export type { ChatOptions } from './model/requests.js';
 export type { Session, SessionOptions, SessionStats } from './model/session.js';

@@ -106,7 +106,7 @@ interface CommonArchitecture<Config extends ModelConfig> {
   /** All tensors of the model. A checkpoint with others is refused. */
   weights(config: Config): readonly WeightSpec[];
   /**
-   * The constants that `recordHidden` reads.
+   * The constants that `recordHidden` reads. Their lengths do not depend on the weights.
    * @param capacity positions in a session, or in a text
    */
   constants(config: Config, weights: Weights, capacity: number): Readonly<Record<string, Float32Array>>;

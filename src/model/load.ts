@@ -1,27 +1,21 @@
 // Loads a model, in steps that leave the event loop free: metadata, tokenizer and weights of its checkpoint, then what serves
 // it. Called by the engine.
-import type { Architecture, ModelConfig, Weights } from '../architectures/architecture.js';
-import { architectureOf } from '../architectures/registry.js';
-import { TesseraeError } from '../base/errors.js';
 import { checkOptions, checkPositive } from '../base/options.js';
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { type LoadingMemory, type LoadProgress, loadWeights, requireSupportedTypes } from '../checkpoint/weights.js';
+import { type LoadingMemory, type LoadProgress, loadWeights } from '../checkpoint/weights.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
 import type { EncoderParts } from '../forward/encoder-programs.js';
 import { PageDirectory } from '../forward/page-directory.js';
-import { readChatTemplates } from '../generation/chat/chat.js';
-import { type KeyValueType, type PageLayout, pageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
+import { type KeyValueType, type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
 import type { ServedModel } from '../serving/served-model.js';
 import { type ServingOptions, servingOptionsOf } from '../serving/serving-options.js';
 import type { Turns } from '../serving/steps/turns.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { readPooling } from './embed-options.js';
 import { Model } from './model.js';
 import type { ModelInfo } from './model-info.js';
-import { checkKeyValueType } from './session.js';
+import { type ReadModel, readModel } from './read-model.js';
 
 export interface LoadModelOptions {
   /**
@@ -42,17 +36,6 @@ export interface LoadModelOptions {
 }
 
 const op = 'loadModel';
-const mostDefaultContext = 4096;
-
-/** What a checkpoint and the options make of a model, before its tensors are read. */
-interface ModelPlan {
-  readonly architecture: Architecture;
-  readonly config: ModelConfig;
-  /** Positions in a sequence. */
-  readonly capacity: number;
-  /** How pages hold keys and values; undefined for an encoder. */
-  readonly layout: PageLayout | undefined;
-}
 
 /**
  * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError when the signal
@@ -68,13 +51,9 @@ export async function loadModel(
   const { compute, turns } = memory;
   const serving = checkLoadOptions(options);
   await using checkpoint = await openCheckpoint(path, { signal: options.signal });
-  const { metadata } = checkpoint;
-  const plan = planOf(checkpoint, options);
-  const { architecture, config, capacity } = plan;
-  const specs = architecture.weights(config);
-  requireSupportedTypes(checkpoint);
-  const tokenizer = await checkpoint.createTokenizer(options.signal);
-  const weights = await loadWeights(memory, checkpoint, specs, options);
+  const read = await readModel(checkpoint, options, op);
+  const { architecture, config, capacity, tokenizer, chatTemplates } = read;
+  const weights = await loadWeights(memory, read.tensors, options);
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
@@ -82,9 +61,9 @@ export async function loadModel(
       constants.set(name, constant);
       constant.set(values);
     }
-    const info = infoOf(checkpoint, plan, weights, { path, loadMs: performance.now() - started });
-    const served = serve(plan, { compute, weights, constants }, serving, turns);
-    return new Model({ served, tokenizer, chatTemplates: readChatTemplates(metadata), info, onDispose });
+    const info = infoOf(read, performance.now() - started);
+    const served = serve(read, { compute, weights, constants }, serving, turns);
+    return new Model({ served, tokenizer, chatTemplates, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;
@@ -99,46 +78,9 @@ function checkLoadOptions(options: LoadModelOptions): ServingOptions {
   return serving;
 }
 
-function planOf(checkpoint: Checkpoint, { contextLength, kvType }: LoadModelOptions): ModelPlan {
-  const { metadata, tensors } = checkpoint;
-  const architecture = architectureOf(metadata);
-  const config = architecture.readConfig(metadata);
-  const made = config.contextLength;
-  const capacity = contextLength ?? Math.min(made, mostDefaultContext);
-  if (capacity > made) {
-    throw new TesseraeError('ERR_ARGUMENT', `contextLength is ${capacity}, the model was made for ${made}`, { op });
-  }
-  if (config.layers > tensors.size) {
-    const problem = `is ${config.layers}, but the file has ${tensors.size} tensors`;
-    throw metadata.error(`${architecture.name}.block_count`, problem);
-  }
-  const isEncoder = architecture.kind === 'encoder';
-  if (isEncoder && kvType !== undefined) {
-    const message = `a model of architecture ${architecture.name} keeps no keys and values`;
-    throw new TesseraeError('ERR_ARGUMENT', message, { op });
-  }
-  const layout = isEncoder ? undefined : pageLayout(config, checkKeyValueType(kvType, op));
-  return { architecture, config, capacity, layout };
-}
-
-function infoOf(
-  { metadata, tensors }: Checkpoint,
-  { config, capacity, layout }: ModelPlan,
-  weights: Weights,
-  { path, loadMs }: Pick<ModelInfo, 'path' | 'loadMs'>,
-): ModelInfo {
-  const all = [...weights.values()];
-  const tensorTypes: Record<string, number> = {};
-  for (const { type } of tensors.values()) tensorTypes[type] = (tensorTypes[type] ?? 0) + 1;
+function infoOf({ summary, layout }: ReadModel, loadMs: number): ModelInfo {
   return {
-    ...config,
-    path,
-    name: metadata.string('general.name', '') || undefined,
-    parameters: all.reduce((sum, tensor) => sum + tensor.size, 0),
-    weightBytes: all.reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
-    tensorTypes,
-    sessionCapacity: capacity,
-    pooling: readPooling(metadata),
+    ...summary,
     loadMs,
     kvType: layout?.type,
     kvBytesPerToken: layout === undefined ? 0 : layout.pageBytes / positionsPerPage,
@@ -147,7 +89,7 @@ function infoOf(
 
 /** The server takes over weights and constants. */
 function serve(
-  { architecture, config, capacity, layout }: ModelPlan,
+  { architecture, config, capacity, layout }: ReadModel,
   memory: Pick<ForwardParts, 'compute' | 'weights' | 'constants'>,
   serving: ServingOptions,
   turns: Turns,

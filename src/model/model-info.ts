@@ -1,22 +1,26 @@
-// What a loaded model reports of itself: `model.info`.
+// What a model reports of itself: `model.info` when it is loaded, and the part of it that `engine.inspect` gives, too.
 import type { ModelConfig } from '../architectures/architecture.js';
 import type { KeyValueType } from '../ops/paged/key-value-pages.js';
 import type { PoolingKind } from '../serving/pooling.js';
 
-/** What a loaded model tells of itself. */
-export interface ModelInfo extends ModelConfig {
+/** What a model's files say of it. */
+export interface ModelSummary extends ModelConfig {
   readonly path: string;
   /** The model's own name, where the file has one. */
   readonly name: string | undefined;
   readonly parameters: number;
-  /** Bytes that the weights take, in pooled memory and in the mapped file. */
+  /** Bytes that the weights take when they are loaded, in pooled memory and in the mapped file. */
   readonly weightBytes: number;
   /** How many of the file's tensors have each type, as the file names it. */
   readonly tensorTypes: Readonly<Record<string, number>>;
-  /** Positions in a session. */
+  /** Positions in a session; `contextLength` of loading, where that was given. */
   readonly sessionCapacity: number;
   /** How `embed` makes one vector of a text's tokens by default. */
   readonly pooling: PoolingKind;
+}
+
+/** What a loaded model reports of itself. */
+export interface ModelInfo extends ModelSummary {
   /** How long loading took. */
   readonly loadMs: number;
   /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */

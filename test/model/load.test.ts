@@ -28,6 +28,9 @@ async function expectRefused(path: unknown, code: ErrorCode, message: RegExp, op
   const engine = await engines({ threads: 2 });
   const before = held(engine);
   await expectRejection(engine.loadModel(path as string, options), code, message);
+  if (Object.keys(options ?? { none: true }).length === 0) {
+    await expectRejection(engine.inspect(path as string), code, message);
+  }
   expect(held(engine)).toEqual(before);
 }
 

@@ -1,11 +1,10 @@
 // `tesserae info`: describes the machine, and a model file.
 import type { Command } from 'commander';
 import { formatBytes, formatNumber, formatWorkers } from '../../base/number-text.js';
-import type { BlockSizes, Machine, Model, Roofline } from '../../index.js';
+import type { BlockSizes, KeyValueType, Machine, ModelInspection, Roofline } from '../../index.js';
 import { loadLibrary } from '../load-library.js';
 import { type CommonOptions, jsonOption, threadsOption } from '../options.js';
 import { type CommandContext, runCommand } from '../run-command.js';
-import { withModel } from '../with-model.js';
 
 interface Options extends CommonOptions {
   readonly probe?: boolean;
@@ -15,7 +14,7 @@ export function addInfo(program: Command): void {
   program
     .command('info')
     .description('describe this machine, and a model file')
-    .argument('[model]', 'a GGUF file, which is loaded to check it')
+    .argument('[model]', 'a GGUF file, or a Hugging Face folder')
     .option('--probe', 'measure the FMA peak and the read bandwidth')
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -26,18 +25,13 @@ async function info(path: string | undefined, options: Options, context: Command
   const { output, signal } = context;
   const { describeMachine, probeRoofline } = await loadLibrary();
   const machine = await describeMachine();
-  const team = await describeTeam(options.threads);
+  const { team, inspection } = await inspect(path, options.threads, signal);
   const counts = [...new Set([1, team.threads])];
   const roofline =
     options.probe === true
       ? await probeRoofline(counts, { signal, onProgress: (what) => output.progress(`probing ${what}`) })
       : null;
-  const model =
-    path === undefined
-      ? null
-      : await withModel({ ...options, model: path }, context, async (loaded) =>
-          describeModel(loaded.model, loaded.loadMs),
-        );
+  const model = inspection === undefined ? null : describeModel(inspection);
   if (options.json === true) await output.writeJson({ machine, ...team, roofline, model });
   else await output.write(formatInfo(machine, team, roofline, model));
 }
@@ -50,17 +44,27 @@ interface TeamInfo {
   readonly blockSizes: BlockSizes;
 }
 
-async function describeTeam(threads: number | undefined): Promise<TeamInfo> {
+async function inspect(
+  path: string | undefined,
+  threads: number | undefined,
+  signal: AbortSignal,
+): Promise<{ team: TeamInfo; inspection: ModelInspection | undefined }> {
   const { Engine } = await loadLibrary();
   await using engine = await Engine.create({ threads });
   const { isa, pool } = engine.stats();
-  return { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes, blockSizes: engine.blockSizes };
+  const team = { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes, blockSizes: engine.blockSizes };
+  return { team, inspection: path === undefined ? undefined : await engine.inspect(path, { signal }) };
 }
 
-function describeModel(model: Model, loadMs: number) {
-  const { kind, vocabularySize, bosId = null, eosId = null, addsBos } = model.tokenizer;
-  const { name = null, ...sizes } = model.info;
-  return { ...sizes, name, tokenizer: { kind, vocabularySize, bosId, eosId, addsBos }, loadMs };
+/** With null for what a model lacks, which JSON would leave out otherwise. */
+function describeModel({ name, tokenizer, kvBytesPerToken, ...rest }: ModelInspection) {
+  const keyValues = Object.entries(kvBytesPerToken).map(([type, bytes]) => [type, bytes ?? null]);
+  return {
+    ...rest,
+    name: name ?? null,
+    tokenizer: { ...tokenizer, bosId: tokenizer.bosId ?? null, eosId: tokenizer.eosId ?? null },
+    kvBytesPerToken: Object.fromEntries(keyValues) as Record<KeyValueType, number | null>,
+  };
 }
 
 type ModelDescription = ReturnType<typeof describeModel>;
@@ -121,8 +125,17 @@ function modelLines(model: ModelDescription): [string, string][] {
     ['attention', `${model.heads} heads of ${model.headDim}, ${model.kvHeads} KV heads`],
     ['parameters', `${model.parameters.toLocaleString('en-US')} in ${formatBytes(model.weightBytes)}`],
     ['tensors', types.join(', ')],
-    ['context', `${model.contextLength} tokens`],
+    ['context', `${model.contextLength} tokens, ${model.sessionCapacity} by default`],
     ['tokenizer', `${tokenizer.kind}, ${tokenizer.vocabularySize} tokens${tokens.join('')}`],
-    ['loaded in', `${formatNumber(model.loadMs)} ms`],
+    ['loading', `takes ${formatBytes(model.loadBytes)} of memory, and maps ${formatBytes(model.mappedBytes)} of files`],
+    ...keyValueLines(model.kvBytesPerToken),
   ];
+}
+
+/** One line with what a token's keys and values take; none for an encoder, which keeps none. */
+function keyValueLines(bytesOf: ModelDescription['kvBytesPerToken']): [string, string][] {
+  const texts = Object.entries(bytesOf)
+    .filter(([, bytes]) => bytes !== null && bytes > 0)
+    .map(([type, bytes]) => `${formatBytes(bytes as number)} in ${type}`);
+  return texts.length === 0 ? [] : [['each token', `keys and values of ${texts.join(', ')}`]];
 }

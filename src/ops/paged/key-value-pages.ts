@@ -43,10 +43,15 @@ export interface PageLayout {
   readonly keysBytes: number;
 }
 
+/** Whether keys and values can be kept in a type. */
+export function allowsKeyValueType({ headDim, vDim = headDim }: KeyValueSizes, type: KeyValueType): boolean {
+  return type !== 'q8_0' || (headDim % quantizedBlock === 0 && vDim % quantizedBlock === 0);
+}
+
 /** @throws TesseraeError ERR_UNSUPPORTED for q8_0 when the width of a head is not a multiple of the block size */
 export function pageLayout(sizes: KeyValueSizes, type: KeyValueType): PageLayout {
   const { layers, kvHeads, headDim, vDim = headDim } = sizes;
-  if (type === 'q8_0' && (headDim % quantizedBlock !== 0 || vDim % quantizedBlock !== 0)) {
+  if (!allowsKeyValueType(sizes, type)) {
     const widths = headDim === vDim ? `${headDim}` : `${headDim} and ${vDim}`;
     const message = `keys and values in q8_0 need a head width that is a multiple of ${quantizedBlock}, got ${widths}`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);

@@ -1,0 +1,106 @@
+// Which tensors of a checkpoint a model is made of, checked against what its architecture names, and where each will be: in
+// the mapped file or in pooled memory. Reads no tensor data. Called by loading and by `engine.inspect`.
+import type { WeightSpec } from '../architectures/architecture.js';
+import { formatShape, TesseraeError } from '../base/errors.js';
+import { quote } from '../base/quote.js';
+import { imageBytes, isQuantizedType, type QuantizedType } from '../ops/quantized/quantized-type.js';
+import { type DType, dtypes } from '../tensor/elements/dtype.js';
+import { elementCount } from '../tensor/layout/layout.js';
+import type { Checkpoint, CheckpointTensor } from './checkpoint.js';
+import { supportedTensorTypes } from './gguf/tensor-types.js';
+
+const dtypeOfType: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+
+interface Wanted {
+  readonly spec: WeightSpec;
+  readonly tensor: CheckpointTensor;
+}
+
+/** How a tensor is loaded, and the bytes that it then takes. */
+export type Placement =
+  /** A matrix of floats: stays in the mapped file. */
+  | { readonly kind: 'mapped'; readonly dtype: DType; readonly sizeBytes: number }
+  /** A quantized matrix: repacked from the mapped file into pooled memory; its pages of the file are released. */
+  | {
+      readonly kind: 'packed';
+      readonly type: QuantizedType;
+      readonly shape: readonly [number, number];
+      readonly sizeBytes: number;
+    }
+  /** A vector, which is widened to `dtype`, or a matrix that is misaligned in its file: read into pooled memory. */
+  | { readonly kind: 'read'; readonly fileDType: DType; readonly dtype: DType; readonly sizeBytes: number };
+
+export interface PlacedTensor extends Wanted {
+  readonly placement: Placement;
+}
+
+/** @throws TesseraeError ERR_UNSUPPORTED when a tensor has a type that no kernel computes with; names both */
+export function requireSupportedTypes(checkpoint: Checkpoint): void {
+  for (const tensor of checkpoint.tensors.values()) {
+    if (!supportedTensorTypes.has(tensor.type)) throw unsupportedType(tensor);
+  }
+}
+
+/**
+ * The tensors that the architecture names, in its order.
+ * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, ERR_UNSUPPORTED for one that
+ * the architecture does not name: computed without it, this would be another model
+ */
+export function placedTensors(checkpoint: Checkpoint, specs: readonly WeightSpec[]): PlacedTensor[] {
+  return wantedOf(checkpoint, specs).map((wanted) => ({ ...wanted, placement: placementOf(wanted) }));
+}
+
+function wantedOf(checkpoint: Checkpoint, specs: readonly WeightSpec[]): Wanted[] {
+  const wanted = specs.flatMap((spec): Wanted[] => {
+    const tensor = checkpoint.tensors.get(spec.name);
+    if (tensor === undefined && !spec.optional) {
+      throw new TesseraeError('ERR_MODEL_FILE', `${checkpoint.path}: tensor ${quote(spec.name)} is missing`);
+    }
+    if (tensor !== undefined) checkShapeOf(tensor, spec);
+    return tensor === undefined ? [] : [{ spec, tensor }];
+  });
+  if (wanted.length < checkpoint.tensors.size) refuseOthers(checkpoint, specs);
+  return wanted;
+}
+
+function refuseOthers(checkpoint: Checkpoint, specs: readonly WeightSpec[]): void {
+  const known = new Set(specs.map((spec) => spec.name));
+  for (const { name, file } of checkpoint.tensors.values()) {
+    if (known.has(name)) continue;
+    const message = `${file.path}: this architecture has no tensor ${quote(name)}`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message);
+  }
+}
+
+function checkShapeOf({ file, name, shape }: CheckpointTensor, spec: WeightSpec): void {
+  const isShape = (wanted: readonly number[]) =>
+    shape.length === wanted.length && shape.every((size, dim) => size === wanted[dim]);
+  if (isShape(spec.shape) || (spec.otherShape !== undefined && isShape(spec.otherShape))) return;
+  const shapes = `${formatShape(shape)}, the metadata asks for ${formatShape(spec.shape)}`;
+  throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is ${shapes}`);
+}
+
+function unsupportedType({ file, name, type }: CheckpointTensor): TesseraeError {
+  const supported = [...supportedTensorTypes].join(', ');
+  const message = `${file.path}: tensor ${quote(name)} has type ${type}, which is not supported; supported are ${supported}`;
+  return new TesseraeError('ERR_UNSUPPORTED', message);
+}
+
+function placementOf({ spec, tensor }: Wanted): Placement {
+  const { type, shape, position } = tensor;
+  if (isQuantizedType(type)) {
+    if (!spec.asF32 && shape.length === 2) {
+      const matrix = shape as readonly [number, number];
+      return { kind: 'packed', type, shape: matrix, sizeBytes: imageBytes(type, matrix) };
+    }
+    const message = `${tensor.file.path}: tensor ${quote(tensor.name)} has type ${type}, which only matrices may have`;
+    throw new TesseraeError('ERR_UNSUPPORTED', message);
+  }
+  const fileDType = dtypeOfType[type];
+  if (fileDType === undefined) throw unsupportedType(tensor);
+  const dtype = spec.asF32 ? 'f32' : fileDType;
+  const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;
+  const isAligned = position % dtypes[fileDType].sizeBytes === 0;
+  if (!spec.asF32 && isAligned) return { kind: 'mapped', dtype, sizeBytes };
+  return { kind: 'read', fileDType, dtype, sizeBytes };
+}
