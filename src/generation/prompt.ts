@@ -36,11 +36,13 @@ export async function tokensOf(
     addEos?: boolean;
     signal?: AbortSignal | undefined;
     most?: number | undefined;
+    /** How many of a text's tokens are wanted. */
+    limit?: number | undefined;
   },
 ): Promise<number[]> {
-  const { op, addBos = tokenizer.addsBos, addEos = false, signal, most } = options;
+  const { op, addBos = tokenizer.addsBos, addEos = false, signal, most, limit } = options;
   if (typeof prompt === 'string') {
-    return tokenizer.encodeAsync(prompt, { addBos, addEos, ...(signal === undefined ? {} : { signal }) });
+    return tokenizer.encodeAsync(prompt, { addBos, addEos, ...(signal && { signal }), ...(limit && { limit }) });
   }
   return checkIds(prompt, vocabulary, { op, most });
 }

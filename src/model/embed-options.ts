@@ -12,7 +12,10 @@ export interface EmbedOptions {
   readonly normalize?: boolean | undefined;
   /** The leading dimensions alone, for models that were trained so (Matryoshka): cut first, then normalized. */
   readonly dimensions?: number | undefined;
-  /** A text that does not fit fails with ERR_CONTEXT (`error`, the default), or is cut at the `end`. */
+  /**
+   * A text that does not fit fails with ERR_CONTEXT (`error`, the default), or is cut at the `end`: the tokenizer stops
+   * there, and what is behind costs no time.
+   */
   readonly truncate?: 'error' | 'end' | undefined;
   /** Called for each text that was cut, with its tokens, and how many of them were kept. */
   readonly onTruncated?: ((text: Truncation) => unknown) | undefined;
@@ -20,9 +23,16 @@ export interface EmbedOptions {
 
 export interface Truncation {
   readonly index: number;
+  /**
+   * How many tokens the text has. They are counted up to {@link mostCounted}, or up to one more than fits where that is
+   * more; a text with as many may have more.
+   */
   readonly tokens: number;
   readonly kept: number;
 }
+
+/** The tokens of a text that is cut are counted up to so many: a text of any length is cut in a few milliseconds. */
+export const mostCounted = 1 << 16;
 
 export const embedKeys = ['pooling', 'normalize', 'dimensions', 'truncate', 'onTruncated'] as const;
 

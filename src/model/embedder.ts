@@ -3,7 +3,7 @@ import { checkIds, checkPromptFits, isArrayOfIds, type Prompt, tokensOf } from '
 import { checkDeadline, type Turn } from '../generation/turn-options.js';
 import type { ServedModel } from '../serving/served-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { type EmbedOptions, type EmbedSettings, embedSettingsOf } from './embed-options.js';
+import { type EmbedOptions, type EmbedSettings, embedSettingsOf, mostCounted } from './embed-options.js';
 import type { ModelInfo } from './model-info.js';
 
 export interface EmbedderParts {
@@ -12,6 +12,8 @@ export interface EmbedderParts {
   readonly info: ModelInfo;
   readonly options: EmbedOptions;
   readonly op: string;
+  /** Whether the caller wants to know how many tokens were cut off. */
+  readonly counts: boolean;
 }
 
 /** One text of a call. */
@@ -25,7 +27,7 @@ export interface EmbedRun {
 
 export interface Embedded {
   readonly value: Float32Array;
-  /** How many of the text's tokens were cut off. */
+  /** How many of the text's tokens were cut off, as far as they were counted: see {@link Truncation}. */
   readonly truncatedTokens: number;
 }
 
@@ -68,16 +70,24 @@ export class Embedder {
       checkPromptFits(ids, most, op);
       return { ids, tokens: text.length };
     }
-    const all = await tokensOf(text, tokenizer, vocabulary, { op, addEos, signal, most: truncates ? undefined : most });
-    const ids = truncates && all.length > most ? cut(all, most, addEos) : all;
+    const ends = truncates ? { limit: this.#limit } : { most };
+    const all = await tokensOf(text, tokenizer, vocabulary, { op, addEos, signal, ...ends });
+    const ids = truncates && all.length > most ? cut(all, most, tokenizer) : all;
     checkPromptFits(ids, most, op);
     return { ids, tokens: all.length };
   }
+
+  /** How many tokens of a text that may be cut are looked at: one more than fits shows that it is. */
+  get #limit(): number {
+    const least = this.#parts.info.sessionCapacity + 1;
+    const counts = this.#parts.counts || this.#settings.onTruncated !== undefined;
+    return counts ? Math.max(least, mostCounted) : least;
+  }
 }
 
-/** The first ids; the last one stays where it ends the text for the model. */
-function cut(ids: readonly number[], kept: number, keepsEnd: boolean): number[] {
+/** The first ids; the last one is that which ends texts for the model, where it expects one. */
+function cut(ids: readonly number[], kept: number, tokenizer: Tokenizer): number[] {
   const cutIds = ids.slice(0, kept);
-  if (keepsEnd) cutIds[kept - 1] = ids.at(-1) as number;
+  if (tokenizer.addsEos) cutIds[kept - 1] = tokenizer.encode('', { addEos: true })[0] as number;
   return cutIds;
 }

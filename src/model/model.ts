@@ -195,7 +195,7 @@ export class Model {
     const op = 'embed';
     checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'onProgress', 'settle'], op);
     this.#checkUsable(op);
-    const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    const embedder = new Embedder({ ...this.#embedderParts(), options, op, counts: false });
     const turn = turnOf(options, op, performance.now());
     const { signal, onProgress, settle } = options;
     const settles = checkFlag(settle, false, 'settle', op);
@@ -224,7 +224,7 @@ export class Model {
     const op = 'embedEach';
     checkOptions(options, [...embedKeys, ...turnKeys, 'signal', 'ordered'], op);
     this.#checkUsable(op);
-    const embedder = new Embedder({ ...this.#embedderParts(), options, op });
+    const embedder = new Embedder({ ...this.#embedderParts(), options, op, counts: true });
     turnOf(options, op, 0);
     const run = this.#eachRun(op, options.ordered, options.signal);
     const work = (text: Prompt, signal: AbortSignal, index: number) =>
@@ -365,7 +365,7 @@ export class Model {
     return { op, lanes: this.#served.lanes, ordered, signal, checkOpen: () => this.#checkGoesOn(op) };
   }
 
-  #embedderParts(): Omit<EmbedderParts, 'options' | 'op'> {
+  #embedderParts(): Omit<EmbedderParts, 'options' | 'op' | 'counts'> {
     return { served: this.#served, tokenizer: this.tokenizer, info: this.info };
   }
 }

@@ -1,6 +1,7 @@
 // The base class of all kinds of tokenizers: special tokens in raw text, BOS and EOS, time slices, and decoding from
 // the bytes of tokens. A kind implements encodePlain, which encodes the text between special tokens.
 import { TesseraeError } from '../base/errors.js';
+import { checkPositive } from '../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
 import { TokenBuffer } from './token-buffer.js';
@@ -58,7 +59,7 @@ export abstract class BaseTokenizer implements Tokenizer {
 
   /**
    * Encodes text[start, end), which contains no special token and is at the beginning of the text or after a special
-   * token. Yields about every {@link STEP} of work.
+   * token. May stop when `ids` is full. Yields about every {@link STEP} of work.
    */
   protected abstract encodePlain(text: string, start: number, end: number, ids: TokenBuffer): Generator<void>;
 
@@ -115,12 +116,12 @@ export abstract class BaseTokenizer implements Tokenizer {
 
   *#encode(text: string, options: EncodeOptions): Generator<void, number[]> {
     if (typeof text !== 'string') throw new TesseraeError('ERR_ARGUMENT', `expected a text, got ${typeof text}`);
-    const { addBos = false, addEos = false, special = false, literals = [] } = options;
+    const { addBos = false, addEos = false, special = false, literals = [], limit } = options;
     const { stripsLeft, stripsRight, endId } = this.vocabulary;
-    const ids = new TokenBuffer();
+    const ids = new TokenBuffer(limit === undefined ? limit : checkPositive(limit, 'limit', 'encode'));
     if (addBos) ids.push(required(this.bosId, 'BOS'));
     const finder = new TokenFinder(special ? this.#specialTokens : this.#userTokens, this.#userTokens, literals);
-    for (let start = 0; start < text.length; ) {
+    for (let start = 0; start < text.length && !ids.isFull; ) {
       let end = finder.isEmpty ? text.length : start;
       while (end < text.length) {
         const stop = Math.min(end + STEP, text.length);
@@ -137,9 +138,7 @@ export abstract class BaseTokenizer implements Tokenizer {
       if (stripsRight.has(id)) start = spacesAfter(text, start);
     }
     if (addEos) ids.push(required(endId, 'EOS'));
-    const array = new Array<number>(ids.length);
-    yield* ids.copyTo(array);
-    return array;
+    return yield* ids.toArray();
   }
 }
 

@@ -9,10 +9,25 @@ export interface TokenSink {
 }
 
 export class TokenBuffer implements TokenSink {
+  /** How many ids are wanted. Appending more is harmless, and wasted. */
+  readonly limit: number;
   readonly #chunks: Int32Array[] = [];
   #last = new Int32Array(0);
   /** How many ids of the last chunk are used. */
   #used = 0;
+
+  constructor(limit = Number.POSITIVE_INFINITY) {
+    this.limit = limit;
+  }
+
+  /** How many more ids are wanted. */
+  get room(): number {
+    return Math.max(0, this.limit - this.length);
+  }
+
+  get isFull(): boolean {
+    return this.length >= this.limit;
+  }
 
   get length(): number {
     return this.#chunks.length === 0 ? 0 : (this.#chunks.length - 1) * CHUNK + this.#used;
@@ -27,13 +42,15 @@ export class TokenBuffer implements TokenSink {
     this.#last[this.#used++] = id;
   }
 
-  /** Copies all ids to `target`, which has the same length. Yields after each chunk. */
-  *copyTo(target: number[]): Generator<undefined> {
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      const count = chunk === this.#last ? this.#used : CHUNK;
-      for (let i = 0; i < count; i++) target[at++] = chunk[i] as number;
+  /** The ids that are wanted. Yields after each chunk. */
+  *toArray(): Generator<void, number[]> {
+    const array = new Array<number>(Math.min(this.length, this.limit));
+    for (let at = 0, chunk = 0; at < array.length; chunk++) {
+      const ids = this.#chunks[chunk] as Int32Array;
+      const count = Math.min(CHUNK, array.length - at);
+      for (let i = 0; i < count; i++) array[at++] = ids[i] as number;
       yield;
     }
+    return array;
   }
 }

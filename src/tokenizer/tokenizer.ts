@@ -19,6 +19,12 @@ export interface EncodeOptions {
    * the text of a user-defined token is plain text, too.
    */
   literals?: readonly Literal[];
+  /**
+   * Only the first so many tokens: exactly those with which the encoding of the whole text begins. The text behind them is
+   * not tokenized, nor checked, except for the rest of the word that they end in, since how a word is split may depend on
+   * all of it. A vocabulary whose tokens have spaces within (SentencePiece BPE alone) makes one word of the whole text.
+   */
+  limit?: number;
 }
 
 export interface DecodeOptions {

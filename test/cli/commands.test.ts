@@ -1,4 +1,6 @@
 // The output of each command: as text and as JSON, both with the same result.
+
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Prompt } from '../../src/generation/prompt.js';
 import type { EmbedBatchOptions } from '../../src/model/call-options.js';
+import type { Truncation } from '../../src/model/embed-options.js';
 import { bundledModelPath, card } from '../support/models/bundled-model.js';
 import { modelFiles, small, someIds, tiny, untilRunning } from '../support/models/model-files.js';
 import { firstBitDifference, normalisedError } from '../support/numbers.js';
@@ -69,6 +70,43 @@ test('the mean in length 1 is the default, and progress is told', async () => {
   expect(vectors).toEqual(await model.embed(texts, { pooling: 'mean', normalize: true }));
   expect(seen).toEqual([1, 2, 3].map((done) => ({ done, total: 3 })));
   expect(await model.embed([])).toEqual([]);
+});
+
+test('a text is cut where the context ends, and what is behind is not tokenized', async () => {
+  const engine = await engines({ threads: 2 });
+  using model = await engine.loadModel(await write(tiny), { contextLength: 12 });
+  const text = 'a text of some words, '.repeat(40);
+  const ids = model.tokenizer.encode(text, { addBos: true });
+  const cut: Truncation[] = [];
+  const embed = (texts: Prompt[]) => model.embed(texts, { truncate: 'end', onTruncated: (one) => cut.push(one) });
+  const [expected] = await model.embed([ids.slice(0, 12)]);
+  expect(await embed(['a', text, ids])).toEqual([...(await model.embed(['a'])), expected, expected]);
+  const tokens = ids.length;
+  expect(cut.sort((a, b) => a.index - b.index)).toEqual([1, 2].map((index) => ({ index, tokens, kept: 12 })));
+  // Nothing would take a lone surrogate.
+  const endless = `${text.repeat(4000)}\ud800`;
+  expect(await model.embed(endless, { truncate: 'end' })).toEqual(expected);
+  await embed([endless]);
+  expect(cut.at(-1)).toEqual({ index: 0, tokens: 65_536, kept: 12 });
+  for await (const { value, truncatedTokens } of model.embedEach([text, endless], { truncate: 'end', ordered: true })) {
+    expect(value).toEqual(expected);
+    expect([tokens - 12, 65_536 - 12]).toContain(truncatedTokens);
+  }
+});
+
+test('a text that ends for the model is cut before its end', async () => {
+  const engine = await engines({ threads: 2 });
+  const ends = await write(tiny, ({ metadata }) => {
+    metadata.set('tokenizer.ggml.add_eos_token', { type: 'bool', value: true });
+  });
+  using model = await engine.loadModel(ends, { contextLength: 12 });
+  const text = 'a text of some words, '.repeat(40);
+  const ids = model.tokenizer.encode(text, { addBos: true, addEos: true });
+  const kept = [...ids.slice(0, 11), ids.at(-1) as number];
+  const cut: object[] = [];
+  const vector = await model.embed(text, { truncate: 'end', onTruncated: (one) => cut.push(one) });
+  expect(vector).toEqual((await model.embed([kept]))[0]);
+  expect(cut).toEqual([{ index: 0, tokens: ids.length, kept: 12 }]);
 });
 
 test('what cannot be is refused', async () => {

@@ -101,5 +101,6 @@ test('is refused for wrong options, and ends with its signal', async () => {
   const path = await write({ architecture: 'llama' });
   await expectRejection(engine.inspect(path, { kvType: 'f16' } as object), 'ERR_ARGUMENT', /no option kvType/);
   await expectRejection(engine.inspect(path, { signal: 1 } as object), 'ERR_ARGUMENT', /AbortSignal/);
-  await expectAbort(engine.inspect(path, { signal: AbortSignal.abort() }));
+  const reason = new Error('enough');
+  await expectAbort(engine.inspect(path, { signal: AbortSignal.abort(reason) }), reason);
 });

@@ -10,7 +10,7 @@ import type { Tokenizer } from '../tokenizer.js';
 import { spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
 import { readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { type PreTokenizer, readPreTokenizer } from '../words/pre-tokenizers.js';
-import { normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
+import { normalizedInPieces, normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
 import { codePointIn } from '../words/text-scan.js';
 import { WordCache } from '../words/word-cache.js';
 import { WordWalker } from '../words/word-walker.js';
@@ -92,7 +92,7 @@ class ByteLevelBpe extends BaseTokenizer {
 
   protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
     const { rules, normalizer } = this.#encoding;
-    const text = normalizer === undefined ? given : normalizer(given.slice(from, to));
+    const text = normalizer === undefined ? given : yield* normalizedInPieces(given, from, to, normalizer);
     const [start, end] = normalizer === undefined ? [from, to] : [0, text.length];
     const words = new WordWalker(text, start, end, rules);
     let pauseAt = start + STEP;
@@ -103,6 +103,7 @@ class ByteLevelBpe extends BaseTokenizer {
       }
       if (words.end - words.start > LONG_WORD) yield* this.#encodeLongWord(text, words.start, words.end, ids);
       else this.#cache.append(text.slice(words.start, words.end), ids, this.#mergeWord);
+      if (ids.isFull) return;
       if (words.end < pauseAt) continue;
       pauseAt = words.end + STEP;
       yield;
@@ -152,7 +153,7 @@ class ByteLevelBpe extends BaseTokenizer {
       yield;
     }
     while (!merger.run(STEP)) yield;
-    while (!merger.collect(STEP, ids)) yield;
+    while (!merger.collect(STEP, ids) && !ids.isFull) yield;
   }
 
   /** Appends the byte tokens of text[start, end). @returns its end, or after the surrogate pair that crosses its end */

@@ -15,6 +15,8 @@ export class CharactersMap {
   /** Their replacement: replacements[start, end). */
   start = 0;
   end = 0;
+  /** Whether {@link match} has looked at all bytes that there are, and might have found a longer sequence in more. */
+  reachedEnd = false;
 
   private constructor(units: Uint32Array, replacements: Uint8Array) {
     this.#units = units;
@@ -50,7 +52,8 @@ export class CharactersMap {
     this.length = 0;
     let value = 0;
     let node = baseOf(this.#unit(0));
-    for (let at = from; at < bytes.length; at++) {
+    let at = from;
+    for (; at < bytes.length; at++) {
       const byte = bytes[at] as number;
       if (byte === 0) break;
       node = (node ^ byte) >>> 0;
@@ -62,6 +65,7 @@ export class CharactersMap {
       this.length = at - from + 1;
       value = this.#unit(node) & 0x7fffffff;
     }
+    this.reachedEnd = at === bytes.length;
     if (this.length === 0) return false;
     this.start = Math.min(value, this.#replacements.length);
     this.end = this.#replacements.indexOf(0, this.start);

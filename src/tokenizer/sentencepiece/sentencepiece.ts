@@ -11,7 +11,7 @@ import type { Tokenizer } from '../tokenizer.js';
 import { BYTE } from '../vocabulary/special-ids.js';
 import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
 import { isControlType, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
-import { checkWellFormed } from '../words/text-scan.js';
+import { checkWellFormedFrom } from '../words/text-scan.js';
 import { WordCache } from '../words/word-cache.js';
 import { type ScoredTokens, ScoreMerger } from './score-merger.js';
 
@@ -110,17 +110,20 @@ class SentencePiece extends BaseTokenizer {
     this.#shortWords = new ScoreMerger(tokens, LONG_WORD * MOST_BYTES_PER_UNIT);
   }
 
-  protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
-    checkWellFormed(given, from, to);
-    const text = (this.#hasPrefix(given, from) ? ' ' : '') + given.slice(from, to);
-    for (let start = 0; start < text.length; ) {
-      let end = this.#tokens.endsAtSpaces ? start + 1 : text.length;
-      while (end < text.length && !(isSpace(text, end) && !isSpace(text, end - 1))) {
+  protected override *encodePlain(text: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
+    let prefix = this.#hasPrefix(text, from) ? ' ' : '';
+    let checkedTo = from;
+    for (let start = from; start < to && !ids.isFull; ) {
+      let end = this.#tokens.endsAtSpaces ? start + 1 : to;
+      while (end < to && !(isSpace(text, end) && !isSpace(text, end - 1))) {
         end += 1;
         if (end % STEP === 0) yield;
       }
-      if (end - start > LONG_WORD) yield* this.#encodeLongWord(text.slice(start, end), ids);
-      else this.#cache.append(text.slice(start, end), ids, this.#mergeWord);
+      if (end > checkedTo) checkedTo = checkWellFormedFrom(text, checkedTo, end, to);
+      const word = prefix + text.slice(start, end);
+      prefix = '';
+      if (word.length > LONG_WORD) yield* this.#encodeLongWord(word, ids);
+      else this.#cache.append(word, ids, this.#mergeWord);
       if (Math.floor(start / STEP) !== Math.floor(end / STEP)) yield;
       start = end;
     }
@@ -139,7 +142,7 @@ class SentencePiece extends BaseTokenizer {
     this.#shortWords.collect(bytes.length, ids, this.#speller(ids));
   };
 
-  *#encodeLongWord(word: string, ids: TokenSink): Generator<void> {
+  *#encodeLongWord(word: string, ids: TokenBuffer): Generator<void> {
     const bytes = utf8Of(word);
     yield;
     const merger = new ScoreMerger(this.#tokens, bytes.length);
@@ -150,7 +153,7 @@ class SentencePiece extends BaseTokenizer {
     }
     while (!merger.run(STEP)) yield;
     const spell = this.#speller(ids);
-    while (!merger.collect(STEP, ids, spell)) yield;
+    while (!merger.collect(STEP, ids, spell) && !ids.isFull) yield;
   }
 
   /** Encodes a character without a token as byte tokens, or as the unknown token if one of these is missing. */

@@ -11,6 +11,7 @@ import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } fr
 import { PrefixWalk, TokenPrefixes } from '../vocabulary/token-prefixes.js';
 import { isControlType, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { classOf, MARK, PUNCTUATION, patternTest, SPACE, SYMBOL } from '../words/character-classes.js';
+import { normalizedPieces } from '../words/text-normalizer.js';
 import { codePointIn, widthOf } from '../words/text-scan.js';
 import { CACHED_WORD, WordCache } from '../words/word-cache.js';
 
@@ -79,6 +80,7 @@ interface WordPieceModel {
 }
 
 const isControl = patternTest(/[\p{Cc}\p{Cf}\p{Co}]/u);
+const decompose = (text: string) => text.normalize('NFD');
 const isPlainSpace = (c: number) => c === 0x09 || c === 0x0a || c === 0x0d;
 const isNonspacing = patternTest(/\p{Mn}/u);
 
@@ -91,12 +93,24 @@ class WordPiece extends BaseTokenizer {
     this.#model = model;
   }
 
-  protected override *encodePlain(given: string, from: number, to: number, ids: TokenBuffer): Generator<void> {
+  protected override *encodePlain(text: string, start: number, end: number, ids: TokenBuffer): Generator<void> {
     const { stripAccents, decomposesFully } = this.#model;
-    const isWhole = stripAccents && decomposesFully;
-    const text = isWhole ? given.slice(from, to).normalize('NFD') : given;
-    const [start, end] = isWhole ? [0, text.length] : [from, to];
     let word = '';
+    if (stripAccents && decomposesFully) {
+      for (const piece of normalizedPieces(text, start, end, decompose)) {
+        word = yield* this.#encodeWords(word, piece, 0, piece.length, ids);
+        if (ids.isFull) return;
+      }
+    } else word = yield* this.#encodeWords(word, text, start, end, ids);
+    yield* this.#encodeWord(word, ids);
+  }
+
+  /**
+   * Encodes the words of text[start, end), of which the first begins with `begun`.
+   * @returns the last word, which may go on behind `end`
+   */
+  *#encodeWords(begun: string, text: string, start: number, end: number, ids: TokenBuffer): Generator<void, string> {
+    let word = begun;
     let pauseAt = start + STEP;
     for (let at = start; at < end; ) {
       const c = codePointIn(text, at, end);
@@ -106,6 +120,7 @@ class WordPiece extends BaseTokenizer {
         yield* this.#encodeWord(word, ids);
         word = '';
         if (kept !== undefined) yield* this.#encodeWord(kept.text, ids);
+        if (ids.isFull) break;
       } else {
         word += kept.text;
       }
@@ -113,7 +128,7 @@ class WordPiece extends BaseTokenizer {
       pauseAt = at + STEP;
       yield;
     }
-    yield* this.#encodeWord(word, ids);
+    return word;
   }
 
   /** The text that a character becomes, and whether it is a word of its own; undefined for white space. */

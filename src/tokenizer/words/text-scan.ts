@@ -94,7 +94,7 @@ export function widthOf(codePoint: number): number {
   return codePoint > 0xffff ? 2 : 1;
 }
 
-function isHighSurrogate(unit: number): boolean {
+export function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit < 0xdc00;
 }
 
@@ -108,6 +108,21 @@ export function codePointIn(text: string, at: number, end: number): number {
     'ERR_TOKENIZER',
     `the text contains a lone surrogate, U+${unit.toString(16).toUpperCase()}, at index ${at}: it is not valid Unicode`,
   );
+}
+
+/** How many code units are checked for surrogates at once. */
+const CHECKED = 1 << 14;
+
+/**
+ * Checks a text from `start` to at least `end`, at most to `limit`; more than that, so that it is called rarely.
+ * @returns how far the text is checked
+ * @throws TesseraeError ERR_TOKENIZER at a lone surrogate
+ */
+export function checkWellFormedFrom(text: string, start: number, end: number, limit: number): number {
+  let to = Math.min(limit, Math.max(end, start + CHECKED));
+  if (to < limit && isHighSurrogate(text.charCodeAt(to - 1))) to += 1;
+  checkWellFormed(text, start, to);
+  return to;
 }
 
 /** @throws TesseraeError ERR_TOKENIZER when text[start, end) contains a lone surrogate */
