@@ -12,9 +12,13 @@ const sources = ['CMakeLists.txt', 'llama-api.h', 'llama-probe.cpp'];
 
 /**
  * Installs and builds what is missing, and returns how to start the probe.
+ * @param options `install`: whether what is not installed is fetched from the registry; true by default
  * @throws MissingPeerError with one clear line when this is no checkout, or when a tool or the network is missing
  */
-export async function prepareLlama(onProgress: (text: string) => void): Promise<LineCommand> {
+export async function prepareLlama(
+  onProgress: (text: string) => void,
+  { install = true }: { readonly install?: boolean } = {},
+): Promise<LineCommand> {
   const folder = join(packageRoot(), 'bench/llama');
   if (!existsSync(join(folder, 'package.json'))) {
     throw new MissingPeerError(
@@ -23,6 +27,7 @@ export async function prepareLlama(onProgress: (text: string) => void): Promise<
   }
   const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
   if (!existsSync(libraries)) {
+    if (!install) throw new MissingPeerError('llama.cpp is not installed: the option --peers installs it');
     onProgress('installing the libraries of llama.cpp');
     await installPackage(folder);
     if (!existsSync(libraries)) throw new MissingPeerError('llama.cpp can be measured only on Linux on x64');

@@ -31,7 +31,10 @@ export const llamaPoolings = { unspecified: -1, none: 0, mean: 1, cls: 2, last: 
 const cacheTypes = { f32: 0, f16: 1, q8_0: 8 } as const;
 
 export interface LlamaContextOptions {
+  /** Of all sequences together. */
   readonly positions: number;
+  /** How many sequences have positions of their own; 1 by default. */
+  readonly sequences?: number | undefined;
   /** How many tokens are computed at once; 512 by default. */
   readonly batch?: number | undefined;
   readonly threads?: number | undefined;
@@ -47,6 +50,18 @@ export interface LlamaGeneration {
   /** The sum over all steps. */
   readonly decodeMs: number;
   readonly tokens: readonly number[];
+}
+
+/** Prompts of one length, and what is computed after them: a token of each sequence in every step. */
+export interface LlamaLoad {
+  readonly prompts: readonly (readonly number[])[];
+  readonly followers: readonly (readonly number[])[];
+}
+
+export interface LlamaServed {
+  readonly prefillMs: number;
+  /** Of each step. */
+  readonly stepMs: readonly number[];
 }
 
 const defaultThreads = 2;
@@ -105,17 +120,18 @@ export class LlamaProcess {
       eos: number('eos'),
       addsBos: number('addsBos') === 1,
       addsEos: number('addsEos') === 1,
-      ends: tokensOf(got.get('ends')),
-      controls: tokensOf(got.get('controls')),
+      ends: numbersOf(got.get('ends')),
+      controls: numbersOf(got.get('controls')),
     };
   }
 
   /** Creates a context of the loaded model, in place of one of the same name. */
   async context(name: string, options: LlamaContextOptions): Promise<void> {
     const { positions, batch = defaultBatch, threads = defaultThreads, flash = false, embeddings = false } = options;
+    const { sequences = 1 } = options;
     const { cacheType = 'f32', pooling = 'unspecified' } = options;
     const types = { cacheType: cacheTypes[cacheType], pooling: llamaPoolings[pooling] };
-    await this.#ask('context', { name, positions, batch, threads, flash, embeddings, ...types });
+    await this.#ask('context', { name, positions, sequences, batch, threads, flash, embeddings, ...types });
   }
 
   async closeContext(name: string): Promise<void> {
@@ -129,7 +145,7 @@ export class LlamaProcess {
       parseSpecial = false,
     }: { readonly addSpecial?: boolean; readonly parseSpecial?: boolean } = {},
   ): Promise<number[]> {
-    return tokensOf((await this.#ask('tokenize', { text: hex(text), addSpecial, parseSpecial })).get('tokens'));
+    return numbersOf((await this.#ask('tokenize', { text: hex(text), addSpecial, parseSpecial })).get('tokens'));
   }
 
   async detokenize(tokens: readonly number[], special = false): Promise<Buffer> {
@@ -153,7 +169,7 @@ export class LlamaProcess {
 
   /** `count` tokens after a prompt, each the most likely one. Goes on after end tokens. */
   async greedy(name: string, tokens: readonly number[], count: number): Promise<number[]> {
-    return tokensOf((await this.#ask('greedy', { name, tokens: tokens.join(), count })).get('tokens'));
+    return numbersOf((await this.#ask('greedy', { name, tokens: tokens.join(), count })).get('tokens'));
   }
 
   /** The sum of the negative log likelihoods of all tokens but the first, in nats. */
@@ -170,8 +186,20 @@ export class LlamaProcess {
     return {
       prefillMs: Number(answer.get('prefillMs')),
       decodeMs: Number(answer.get('decodeMs')),
-      tokens: tokensOf(answer.get('tokens')),
+      tokens: numbersOf(answer.get('tokens')),
     };
+  }
+
+  /** Computes all sequences at once, in the way of llama-batched-bench: prompts first, then steps of one row for each. */
+  async serve(name: string, { prompts, followers }: LlamaLoad): Promise<LlamaServed> {
+    const sequences = prompts.length;
+    const answer = await this.#ask('serve', {
+      name,
+      sequences,
+      prompts: prompts.flat().join(),
+      followers: followers.flat().join(),
+    });
+    return { prefillMs: Number(answer.get('prefillMs')), stepMs: numbersOf(answer.get('stepMs')) };
   }
 
   /** A request whose answer is written to a file. */
@@ -190,7 +218,7 @@ export class LlamaProcess {
   }
 }
 
-function tokensOf(list: string | undefined): number[] {
+function numbersOf(list: string | undefined): number[] {
   return list === undefined || list === '' ? [] : list.split(',').map(Number);
 }
 

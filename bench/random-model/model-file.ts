@@ -1,11 +1,9 @@
-// Writes GGUF files of known shapes with random weights: as fast as trained models of the same shape. Used by
-// `tesserae bench model --shape`.
+// Writes GGUF files of the llama architecture with random weights: as fast as trained models of the same shape. Used by
+// `tesserae bench model --shape` and by the suite serving.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GgufTensorSource, writeGguf } from '../../src/checkpoint/gguf/write-gguf.js';
-import { StringList } from '../../src/metadata/string-list.js';
-import type { MetadataValue } from '../../src/metadata/value-types.js';
-import { byteCharacters } from '../../src/tokenizer/bpe/byte-alphabet.js';
+import { f32, type MetadataEntry, string, tokenizerMetadata, u32 } from './metadata-values.js';
 import { type ModelShapeName, type ModelSizes, type ModelTypeName, modelShapes, modelTypes } from './model-shapes.js';
 import { fits, randomMatrix, randomVector, type WeightType } from './random-weights.js';
 
@@ -18,26 +16,30 @@ export async function modelFile(
   type: ModelTypeName,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const path = join(folder, `random-${shape}-${type}.gguf`);
+  return modelFileOf(folder, { name: shape, sizes: modelShapes[shape], type }, signal);
+}
+
+/** What a file is made of. Its name stands for its sizes. */
+export interface NamedModel {
+  readonly name: string;
+  readonly sizes: ModelSizes;
+  readonly type: ModelTypeName;
+}
+
+/** The same for sizes that have no name in the list. */
+export async function modelFileOf(
+  folder: string,
+  { name, sizes, type }: NamedModel,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const path = join(folder, `random-${name}-${type}.gguf`);
   if (existsSync(path)) return path;
-  const sizes = modelShapes[shape];
-  const content = { metadata: metadataOf(`random ${shape}`, sizes), tensors: tensorsOf(sizes, modelTypes[type]) };
+  const content = { metadata: metadataOf(`random ${name}`, sizes), tensors: tensorsOf(sizes, modelTypes[type]) };
   await writeGguf(path, content, signal === undefined ? {} : { signal });
   return path;
 }
 
-function metadataOf(name: string, sizes: ModelSizes): (readonly [string, MetadataValue])[] {
-  const u32 = (value: number): MetadataValue => ({ type: 'u32', value });
-  const f32 = (value: number): MetadataValue => ({ type: 'f32', value: Math.fround(value) });
-  const string = (value: string): MetadataValue => ({ type: 'string', value });
-  const strings = (values: string[]): MetadataValue => ({
-    type: 'array',
-    element: 'string',
-    value: StringList.from(values),
-  });
-  const { tokens, merges } = vocabularyOf(sizes.vocabulary);
-  const control = 3;
-  const normal = 1;
+function metadataOf(name: string, sizes: ModelSizes): MetadataEntry[] {
   return [
     ['general.architecture', string('llama')],
     ['general.name', string(name)],
@@ -51,42 +53,8 @@ function metadataOf(name: string, sizes: ModelSizes): (readonly [string, Metadat
     ['llama.rope.freq_base', f32(10_000)],
     ['llama.rope.dimension_count', u32(sizes.dim / sizes.heads)],
     ['llama.vocab_size', u32(sizes.vocabulary)],
-    ['tokenizer.ggml.model', string('gpt2')],
-    ['tokenizer.ggml.pre', string('gpt-2')],
-    ['tokenizer.ggml.tokens', strings(tokens)],
-    [
-      'tokenizer.ggml.token_type',
-      { type: 'array', element: 'i32', value: Int32Array.from(tokens, (_, id) => (id === 0 ? control : normal)) },
-    ],
-    ['tokenizer.ggml.merges', strings(merges)],
-    ['tokenizer.ggml.bos_token_id', u32(0)],
-    ['tokenizer.ggml.eos_token_id', u32(0)],
-    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
+    ...tokenizerMetadata(sizes.vocabulary),
   ];
-}
-
-/**
- * The end-of-text token, the bytes, then all words over a to z by length; each is merged from a shorter word and a
- * letter.
- */
-function vocabularyOf(size: number): { tokens: string[]; merges: string[] } {
-  const tokens = ['<|endoftext|>', ...byteCharacters];
-  const merges: string[] = [];
-  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
-  let beginnings = letters;
-  while (tokens.length < size) {
-    const words: string[] = [];
-    for (const beginning of beginnings) {
-      for (const letter of letters) {
-        if (tokens.length === size) return { tokens, merges };
-        tokens.push(beginning + letter);
-        merges.push(`${beginning} ${letter}`);
-        words.push(beginning + letter);
-      }
-    }
-    beginnings = words;
-  }
-  return { tokens, merges };
 }
 
 /** The type of a matrix. Rows that are not whole blocks get Q5_0, as llama.cpp's quantize gives them. */

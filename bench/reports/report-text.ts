@@ -8,10 +8,8 @@ import type { ModelPeerRow, ModelPeersReport } from '../suites/model-peers.js';
 import type { ModelProfile, ModelProfileRow } from '../suites/model-profile.js';
 import type { BenchReport, SuiteReport } from '../suites/run-suites.js';
 import type { ThroughputRow } from '../suites/throughput.js';
-import { type Column, renderTable } from './table.js';
-
-const left = <Row>(title: string, cell: (row: Row) => string): Column<Row> => ({ title, align: 'left', cell });
-const right = <Row>(title: string, cell: (row: Row) => string): Column<Row> => ({ title, align: 'right', cell });
+import { renderServing } from './serving-text.js';
+import { type Column, left, renderTable, right } from './table.js';
 
 const rooflineColumns: Column<Roofline>[] = [
   right('workers', (row) => String(row.workers)),
@@ -108,6 +106,8 @@ function renderSuite(report: SuiteReport): string {
       return renderPeers(report);
     case 'model profile':
       return report.rows.map(renderProfile).join('\n');
+    case 'serving':
+      return renderServing(report);
     default:
       return renderTable(throughputColumns, report.rows, '  ') + legend(firstOfEach(report.rows));
   }

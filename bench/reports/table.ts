@@ -6,6 +6,9 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
 }
 
+export const left = <Row>(title: string, cell: (row: Row) => string): Column<Row> => ({ title, align: 'left', cell });
+export const right = <Row>(title: string, cell: (row: Row) => string): Column<Row> => ({ title, align: 'right', cell });
+
 /** Columns two spaces apart, as wide as they need to be. */
 export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], indent = ''): string {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)));

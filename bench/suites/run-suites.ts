@@ -8,6 +8,8 @@ import { benchLatency, type LatencyRow } from './latency.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchModelPeers, type ModelPeersReport } from './model-peers.js';
 import { type ModelProfile, profileModel } from './model-profile.js';
+import { benchServing, type ServingBenchOptions, servingRounds } from './serving/serving.js';
+import type { ServingReport } from './serving/serving-report.js';
 import type { SuiteName } from './suite-names.js';
 import { benchAttention, benchMatmul, benchScaling, type ThroughputRow } from './throughput.js';
 import { recordTimeline, type Timeline } from './timeline.js';
@@ -17,6 +19,8 @@ export interface SuiteOptions extends BenchOptions {
   readonly shapes?: readonly string[] | undefined;
   /** For the suite model. */
   readonly model?: ModelBenchOptions | undefined;
+  /** For the suite serving, which needs it. */
+  readonly serving?: ServingBenchOptions | undefined;
   /** For the suite model: compare with llama.cpp, instead of several worker counts. */
   readonly peers?: boolean | undefined;
   /** For the suite model: the time of each op, instead of tokens per second. */
@@ -29,7 +33,8 @@ export type SuiteReport =
   | { readonly suite: 'latency'; readonly rows: readonly LatencyRow[] }
   | { readonly suite: 'model'; readonly rows: readonly ModelRow[] }
   | ({ readonly suite: 'model peers' } & ModelPeersReport)
-  | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] };
+  | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] }
+  | ({ readonly suite: 'serving' } & ServingReport);
 
 export interface BenchReport {
   readonly machine: Machine;
@@ -41,9 +46,10 @@ export interface BenchReport {
 
 /** Runs one suite. */
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
-  // The rows of these two suites are no shares of a peak.
-  const probe = suite !== 'allocations' && suite !== 'latency';
-  await using context = await BenchContext.open({ ...options, probe, everyCount: suite === 'scaling' });
+  // The rows of these suites are no shares of a peak.
+  const probe = suite !== 'allocations' && suite !== 'latency' && suite !== 'serving';
+  const rounds = options.rounds ?? (suite === 'serving' ? servingRounds : undefined);
+  await using context = await BenchContext.open({ ...options, rounds, probe, everyCount: suite === 'scaling' });
   return reportOf(context, [await reportSuite(context, suite, options)]);
 }
 
@@ -80,6 +86,8 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
       if (options.profile === true) return { suite: 'model profile', rows: await profileModel(context, options.model) };
       if (options.peers === true) return { suite: 'model peers', ...(await benchModelPeers(context, options.model)) };
       return { suite, rows: await benchModel(context, options.model) };
+    case 'serving':
+      return { suite, ...(await benchServing(context, options.serving as ServingBenchOptions)) };
   }
 }
 
@@ -94,7 +102,9 @@ export interface PageReport {
 }
 
 /** Runs all suites but allocations, and profiles a transformer layer. */
-export async function runForPage(options: BenchOptions = {}): Promise<PageReport> {
+export async function runForPage(
+  options: BenchOptions & { readonly serving: ServingBenchOptions },
+): Promise<PageReport> {
   await using context = await BenchContext.open(options);
   const suites: SuiteReport[] = [
     { suite: 'matmul', rows: await benchMatmul(context) },
@@ -102,6 +112,7 @@ export async function runForPage(options: BenchOptions = {}): Promise<PageReport
     { suite: 'scaling', rows: await scale(context, options) },
     { suite: 'latency', rows: await benchLatency(context) },
     { suite: 'model', rows: await benchModel(context) },
+    { suite: 'serving', ...(await benchServing(context, options.serving)) },
   ];
   const timeline = await recordTimeline(context);
   const { machine, origin, rooflines } = context;

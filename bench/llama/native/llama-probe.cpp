@@ -55,34 +55,50 @@ void check_layout(const llama::Library& library) {
   require(context.n_ctx == 512 && context.n_batch == 2048 && context.n_ubatch == 512 && context.outputs_per_sequence == 1 &&
               context.threads_batch == 4 && context.pooling == -1 && context.flash_attention == -1 &&
               context.defragment == -1.0f && context.type_k == llama::kTypeF16 && context.type_v == llama::kTypeF16 &&
-              !context.embeddings && context.offload_attention && context.no_perf && context.swa_full &&
-              context.other == nullptr,
+              context.sequences == 1 && !context.kv_unified && !context.embeddings && context.offload_attention &&
+              context.no_perf && context.swa_full && context.other == nullptr,
           "the context parameters are laid out differently");
 }
 
-/** A batch: consecutive tokens of one sequence. */
-class Sequence {
+/** A batch: rows of any sequences, each a token at a position. */
+class Rows {
  public:
-  Sequence(const Tokens& tokens, int32_t first, bool all_wanted)
-      : tokens_(tokens), positions_(tokens.size()), counts_(tokens.size(), 1), ids_(tokens.size(), &id_),
-        wanted_(tokens.size(), all_wanted ? 1 : 0) {
-    for (size_t i = 0; i < tokens.size(); i++) positions_[i] = first + static_cast<int32_t>(i);
-    if (!wanted_.empty()) wanted_.back() = 1;
+  /** @param wanted whether the logits after the row are computed */
+  void add(int32_t sequence, Token token, int32_t position, bool wanted) {
+    sequences_.push_back(sequence);
+    tokens_.push_back(token);
+    positions_.push_back(position);
+    wanted_.push_back(wanted ? 1 : 0);
   }
 
+  /** Consecutive tokens of a sequence, from a position on. The logits of the last one are wanted in any case. */
+  void add_all(int32_t sequence, const Token* tokens, size_t count, int32_t first, bool all_wanted) {
+    for (size_t i = 0; i < count; i++) add(sequence, tokens[i], first + static_cast<int32_t>(i), all_wanted || i + 1 == count);
+  }
+
+  int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
+
   llama::Batch batch() {
-    return {static_cast<int32_t>(tokens_.size()), tokens_.data(), nullptr, positions_.data(), counts_.data(), ids_.data(),
-            wanted_.data()};
+    counts_.assign(tokens_.size(), 1);
+    ids_.clear();
+    for (int32_t& sequence : sequences_) ids_.push_back(&sequence);
+    return {size(), tokens_.data(), nullptr, positions_.data(), counts_.data(), ids_.data(), wanted_.data()};
   }
 
  private:
-  int32_t id_ = 0;
+  std::vector<int32_t> sequences_;
   Tokens tokens_;
   std::vector<int32_t> positions_;
+  std::vector<int8_t> wanted_;
   std::vector<int32_t> counts_;
   std::vector<int32_t*> ids_;
-  std::vector<int8_t> wanted_;
 };
+
+Rows rows_of(const Tokens& tokens, int32_t first, bool all_wanted) {
+  Rows rows;
+  rows.add_all(0, tokens.data(), tokens.size(), first, all_wanted);
+  return rows;
+}
 
 /** The words of a request: NAME=VALUE, in any order. */
 class Words {
@@ -148,6 +164,7 @@ class Probe {
         {"close", &Probe::close},       {"tokenize", &Probe::tokenize},   {"detokenize", &Probe::detokenize},
         {"piece", &Probe::piece},       {"logits", &Probe::logits},       {"greedy", &Probe::greedy},
         {"embed", &Probe::embed},       {"losses", &Probe::losses},       {"generate", &Probe::generate},
+        {"serve", &Probe::serve},
     };
     std::istringstream input(line);
     std::string command;
@@ -198,7 +215,9 @@ class Probe {
     params.n_ctx = static_cast<uint32_t>(words.number("positions"));
     params.n_batch = static_cast<uint32_t>(words.number("batch"));
     params.n_ubatch = params.n_batch;
-    params.outputs_per_sequence = 0;
+    params.sequences = static_cast<uint32_t>(words.number("sequences"));
+    // Of many sequences, only the logits after their last rows are asked for; of one, those of any row.
+    params.outputs_per_sequence = params.sequences > 1 ? 1 : 0;
     params.threads = params.threads_batch = words.number("threads");
     params.flash_attention = words.number("flash");
     params.pooling = words.number("pooling");
@@ -316,8 +335,8 @@ class Probe {
     if (library_->pooling(context) == kNoPooling) {
       each_output(context, tokens, [&](int32_t index, size_t) { write(library_->token_embedding(context, index)); });
     } else {
-      Sequence sequence(tokens, 0, true);
-      run(context, sequence);
+      Rows rows = rows_of(tokens, 0, true);
+      run(context, rows);
       write(library_->sequence_embedding(context, 0));
     }
     file.close();
@@ -339,12 +358,55 @@ class Probe {
     return answer.str();
   }
 
+  /**
+   * The times of many sequences at once, as llama-batched-bench takes them: all prompts, as many whole ones in a batch as fit,
+   * then steps of one row for each sequence. `prompts` has those of all sequences, of one length; `followers` the tokens to
+   * compute after them, those of a step together. No token is chosen: the logits are there, and that is the end of a step.
+   */
+  std::string serve(const Words& words) {
+    llama::Context* context = fresh(words);
+    const Tokens prompts = words.tokens("prompts");
+    const Tokens followers = words.tokens("followers");
+    const auto sequences = static_cast<size_t>(words.number("sequences"));
+    require(sequences > 0 && prompts.size() % sequences == 0 && followers.size() % sequences == 0, "uneven sequences");
+    const size_t length = prompts.size() / sequences;
+    require(length <= library_->n_batch(context), "the prompts do not fit into a batch");
+    const double started = now_ms();
+    Rows rows;
+    for (size_t i = 0; i < sequences; i++) {
+      rows.add_all(static_cast<int32_t>(i), &prompts[i * length], length, 0, false);
+      if (i + 1 < sequences && static_cast<size_t>(rows.size()) + length <= library_->n_batch(context)) continue;
+      run_to_end(context, rows);
+      rows = Rows();
+    }
+    std::ostringstream answer;
+    double before = now_ms();
+    answer << "prefillMs=" << before - started << " stepMs=";
+    for (size_t step = 0; step < followers.size() / sequences; step++) {
+      rows = Rows();
+      for (size_t i = 0; i < sequences; i++) {
+        rows.add(static_cast<int32_t>(i), followers[step * sequences + i], static_cast<int32_t>(length + step), true);
+      }
+      run_to_end(context, rows);
+      const double now = now_ms();
+      answer << (step == 0 ? "" : ",") << now - before;
+      before = now;
+    }
+    return answer.str();
+  }
+
+  /** Waits for the logits of the last row. */
+  void run_to_end(llama::Context* context, Rows& rows) {
+    run(context, rows);
+    require(library_->logits(context, rows.size() - 1) != nullptr, "there are no logits");
+  }
+
   /** The greedy continuation: its first token comes from the prompt's logits, each later one from a decode. */
   Tokens continued(llama::Context* context, size_t position, int32_t count) {
     Tokens tokens{best(context, -1)};
     while (static_cast<int32_t>(tokens.size()) < count) {
-      Sequence sequence({tokens.back()}, static_cast<int32_t>(position + tokens.size() - 1), true);
-      run(context, sequence);
+      Rows rows = rows_of({tokens.back()}, static_cast<int32_t>(position + tokens.size() - 1), true);
+      run(context, rows);
       tokens.push_back(best(context, -1));
     }
     return tokens;
@@ -362,15 +424,15 @@ class Probe {
     for (size_t from = 0; from < tokens.size(); from += most) {
       const size_t count = std::min(most, tokens.size() - from);
       const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(from);
-      Sequence sequence(Tokens(first, first + static_cast<std::ptrdiff_t>(count)), static_cast<int32_t>(from), use != nullptr);
-      run(context, sequence);
+      Rows rows = rows_of(Tokens(first, first + static_cast<std::ptrdiff_t>(count)), static_cast<int32_t>(from), use != nullptr);
+      run(context, rows);
       for (size_t i = 0; use && i < count; i++) use(static_cast<int32_t>(i), from + i);
     }
   }
 
-  void run(llama::Context* context, Sequence& sequence) {
+  void run(llama::Context* context, Rows& rows) {
     first_error.clear();
-    require(library_->decode(context, sequence.batch()) == 0, "llama.cpp does not compute");
+    require(library_->decode(context, rows.batch()) == 0, "llama.cpp does not compute");
   }
 
   /** The named context, after removing all that it computed. */

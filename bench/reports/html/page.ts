@@ -6,6 +6,7 @@ import { modelChapter } from './chapters/model-table.js';
 import { peersChapter } from './chapters/peers-table.js';
 import { rooflineChapter } from './chapters/roofline-plot.js';
 import { scalingChapter } from './chapters/scaling-plot.js';
+import { servingChapter } from './chapters/serving-plot.js';
 import { timelineChapter } from './chapters/timeline-plot.js';
 import { table } from './drawing/html-table.js';
 import { element, Markup } from './drawing/markup.js';
@@ -19,6 +20,7 @@ const chapters = [
   scalingChapter,
   latencyChapter,
   modelChapter,
+  servingChapter,
   timelineChapter,
 ];
 

@@ -31,6 +31,8 @@ interface Options extends ModelOptions {
   readonly profile?: boolean;
   readonly type?: ModelTypeName;
   readonly folder?: string;
+  readonly concurrency?: number[];
+  readonly quick?: boolean;
 }
 
 const matmulNames = matmulShapes.map(({ name }) => name);
@@ -42,6 +44,7 @@ const shapesOf: Readonly<Partial<Record<SuiteName, readonly string[]>>> = {
   attention: attentionNames,
   scaling: [...matmulNames, ...attentionNames],
   model: modelShapeNames,
+  serving: modelShapeNames,
 };
 
 export function addBench(program: Command): void {
@@ -51,24 +54,31 @@ export function addBench(program: Command): void {
     .addArgument(new Argument('[suite]', 'what to measure').choices(suiteNames))
     .option(
       '--shape <names...>',
-      'for matmul, attention, scaling: only these shapes; for model: a file of random weights in this shape',
+      'for matmul, attention, scaling: only these shapes; for model and serving: random weights in this shape',
     )
-    .option('--rounds <n>', 'turns that each worker count takes (default: 5)', wholeNumber(1))
+    .option('--rounds <n>', 'turns that each worker count takes (default: 5; for serving: 3)', wholeNumber(1))
     .addOption(modelOption())
     .addOption(
-      new Option('--type <type>', 'for model --shape: the tensor type (default: q8_0)').choices(modelTypeNames),
+      new Option('--type <type>', 'for random weights: the tensor type (default: q8_0)').choices(modelTypeNames),
     )
     .option(
       '--folder <folder>',
-      'for model --shape: keep the file in this folder (default: the file is removed afterwards)',
+      'for random weights: keep the files in this folder (default: they are removed afterwards)',
     )
+    .option(
+      '--concurrency <n...>',
+      'for serving: how many requests at once (default: 1 2 4 … 256)',
+      (text: string, before?: number[]) => [...(before ?? []), wholeNumber(1)(text)],
+    )
+    .option('--quick', 'for serving: a first look, in less time')
     .option('--prompt-tokens <n>', 'for model: tokens of the prompt (default: 256)', wholeNumber(1))
     .option('--max-tokens <n>', 'for model: tokens to generate (default: 64)', wholeNumber(1))
     .option('--profile', 'for model: the time of each op, for a prompt and for a token')
     .option('--report <file>', 'also write an HTML page with plots; without a suite, of every suite that it can show')
     .option(
       '--peers [file]',
-      'for model: compare with llama.cpp; with --report: a file that `pnpm bench:peers --json` printed',
+      'for model: compare with llama.cpp; for serving: install it where it is missing; with --report: a file that ' +
+        '`pnpm bench:peers --json` printed',
     )
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -109,29 +119,51 @@ async function measure(
   const { threads, rounds, shape: shapes, profile, promptTokens, maxTokens } = options;
   const { output, signal } = context;
   const common = { threads, rounds, signal, onProgress: (text: string) => output.progress(text) };
-  if (suite === undefined && options.report !== undefined) return benchmarks.runForPage(common);
+  if (suite === undefined && options.report !== undefined) {
+    const serving = (folder: string | undefined) => ({ ...servingOf(options, folder), quick: true });
+    return withFolder('serving', options, (folder) => benchmarks.runForPage({ ...common, serving: serving(folder) }));
+  }
   if (suite === undefined) return { report: await benchmarks.runSelection(common), timeline: undefined };
-  const report = await withModelFile(suite, options, { ...context, ...benchmarks }, (path) => {
+  const peers = options.peers === true;
+  const report = await withFolder(suite, options, async (folder) => {
+    if (suite === 'serving') return benchmarks.runSuite(suite, { ...common, serving: servingOf(options, folder) });
+    const path = await modelOf(folder, options, context, benchmarks);
     const model = { path, promptTokens, maxTokens };
-    return benchmarks.runSuite(suite, { ...common, shapes, peers: options.peers === true, profile, model });
+    return benchmarks.runSuite(suite, { ...common, shapes, peers, profile, model });
   });
   return { report, timeline: undefined };
 }
 
-/** Calls `use` with the model to measure: the given file, or for `--shape` a file of random weights, written first. */
-async function withModelFile<T>(
+function servingOf({ model: path, shape, type, concurrency, quick, peers }: Options, folder: string | undefined) {
+  const [name] = (shape ?? []) as ModelShapeName[];
+  const peer = peers === true ? ('installed first' as const) : ('where installed' as const);
+  return { folder: folder as string, path, shape: name, type, concurrency, quick, peer };
+}
+
+/** The model to measure: the given file, or with a folder one of random weights, written first. */
+async function modelOf(
+  folder: string | undefined,
+  { model, shape, type = 'q8_0' }: Options,
+  { output, signal }: CommandContext,
+  { modelFile }: Benchmarks,
+): Promise<string | undefined> {
+  if (folder === undefined) return model;
+  const name = shape?.[0] as ModelShapeName;
+  output.progress(`random weights: ${name} in ${type}`);
+  return modelFile(folder, name, type, signal);
+}
+
+/** Calls `use` with a folder for random weights where the suite has some. It is removed afterwards, unless it is to be kept. */
+async function withFolder<T>(
   suite: SuiteName,
-  { model, shape, type = 'q8_0', folder: kept }: Options,
-  { output, signal, modelFile }: CommandContext & Pick<Benchmarks, 'modelFile'>,
-  use: (path: string | undefined) => Promise<T>,
+  { shape, folder: kept }: Options,
+  use: (folder: string | undefined) => Promise<T>,
 ): Promise<T> {
-  const name = suite === 'model' ? (shape?.[0] as ModelShapeName | undefined) : undefined;
-  if (name === undefined) return use(model);
+  if (suite !== 'serving' && (suite !== 'model' || shape === undefined)) return use(undefined);
   const folder = kept ?? (await mkdtemp(join(tmpdir(), 'tesserae-bench-')));
   try {
     await mkdir(folder, { recursive: true });
-    output.progress(`random weights: ${name} in ${type}`);
-    return await use(await modelFile(folder, name, type, signal));
+    return await use(folder);
   } finally {
     if (kept === undefined) await rm(folder, { recursive: true, force: true });
   }
@@ -163,28 +195,38 @@ function checkOptions(suite: SuiteName | undefined, options: Options): void {
   if (typeof options.peers === 'string' && options.report === undefined) {
     throw new UsageError('--peers with a file goes with --report');
   }
-  if (options.peers === true && suite !== 'model')
-    throw new UsageError('--peers without a file goes with the suite model');
+  const takesRandom = suite === 'model' || suite === 'serving';
+  if (options.peers === true && !takesRandom)
+    throw new UsageError('--peers without a file goes with the suite model or serving');
   if (options.profile === true && suite !== 'model') throw new UsageError('--profile goes with the suite model');
   if (options.profile === true && options.peers === true)
     throw new UsageError('--profile and --peers exclude each other');
-  if (suite === 'model' && options.shape !== undefined) {
+  if (takesRandom && options.shape !== undefined) {
     if (options.model !== undefined) throw new UsageError('--shape and --model exclude each other');
-    if (options.shape.length > 1) throw new UsageError('model takes one --shape at a time');
+    if (options.shape.length > 1) throw new UsageError(`${suite} takes one --shape at a time`);
   }
-  for (const [flag, value] of [
-    ['--type', options.type],
-    ['--folder', options.folder],
-  ]) {
-    const isShape = suite === 'model' && options.shape !== undefined;
-    if (value !== undefined && !isShape) throw new UsageError(`${flag} goes with the suite model and --shape`);
-  }
+  if (suite === 'serving' && options.model !== undefined && options.type !== undefined)
+    throw new UsageError('--type and --model exclude each other');
+  const hasRandom = suite === 'serving' || (suite === 'model' && options.shape !== undefined);
   if (options.rounds !== undefined && suite === 'allocations') throw new UsageError('allocations has no --rounds');
-  for (const [flag, value] of [
-    ['--model', options.model],
-    ['--prompt-tokens', options.promptTokens],
-    ['--max-tokens', options.maxTokens],
-  ]) {
-    if (value !== undefined && suite !== 'model') throw new UsageError(`${flag} goes with the suite model`);
+  refuse(!hasRandom, 'goes with the suite model and --shape, or the suite serving', {
+    '--type': options.type,
+    '--folder': options.folder,
+  });
+  refuse(!takesRandom, 'goes with the suite model or serving', { '--model': options.model });
+  refuse(suite !== 'model', 'goes with the suite model', {
+    '--prompt-tokens': options.promptTokens,
+    '--max-tokens': options.maxTokens,
+  });
+  refuse(suite !== 'serving', 'goes with the suite serving', {
+    '--concurrency': options.concurrency,
+    '--quick': options.quick,
+  });
+}
+
+/** Refuses the options that are given. */
+function refuse(isOutOfPlace: boolean, why: string, options: Readonly<Record<string, unknown>>): void {
+  for (const [flag, value] of Object.entries(options)) {
+    if (isOutOfPlace && value !== undefined) throw new UsageError(`${flag} ${why}`);
   }
 }

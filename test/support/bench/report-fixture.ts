@@ -1,6 +1,7 @@
 // A report with plausible figures that were not measured. Used by the tests of the HTML page and of `bench --report`.
 import type { ReportData } from '../../../bench/reports/html/page-data.js';
 import { parsePeers } from '../../../bench/reports/html/peers-document.js';
+import type { ServingPoint, ServingRow } from '../../../bench/suites/serving/serving-report.js';
 import type { ThroughputRow } from '../../../bench/suites/throughput.js';
 import type { ProgramProfile, TileSpan } from '../../../src/index.js';
 
@@ -72,6 +73,30 @@ function latencyRow(name: string, median: number, below?: number) {
   const holds = below === undefined ? null : median < below;
   const figures = { median, p99: 2.2 * median, max: 9 * median, samples: 99 };
   return { ...origin, ...figures, name, what: `what ${name} is`, workers: 2, unit: 'µs' as const, limit, holds };
+}
+
+/** So many requests at once; llama.cpp beside the first ones alone. */
+function servingPoint(concurrency: number, type = 'Q8_0'): ServingPoint {
+  const tokensPerSecond = concurrency === 32 ? 1234 : 200 * concurrency ** 0.5;
+  const spread = (p50: number) => ({ p50, p99: 2.1 * p50 });
+  const peer = {
+    ...{ tokensPerSecond: tokensPerSecond / 3, prefillMs: 9 * concurrency, betweenMs: spread(20 + concurrency) },
+    ...{ attention: 'flash' as const, ratio: 3.02 },
+  };
+  return {
+    ...origin,
+    ...{ type, concurrency, workers: 2, promptTokens: 32, newTokens: 32, rounds: 3 },
+    ...{ tokensPerSecond, oneByOne: 200, ratio: tokensPerSecond / 200 },
+    ...{ firstMs: spread(7 * concurrency), betweenMs: spread(7 + concurrency) },
+    peer: concurrency > 64 ? null : peer,
+  };
+}
+
+function servingRow(name: string, value: number, least: number | undefined): ServingRow {
+  const target = least === undefined ? null : ({ bound: 'at least', value: least } as const);
+  const holds = least === undefined ? null : value >= least;
+  const about = { name, what: `what ${name} is`, detail: 'this over that', workers: 2, unit: '×' as const, samples: 3 };
+  return { ...origin, ...about, value, target, holds };
 }
 
 /** Two workers that take tiles of twelve steps in turn. */
@@ -174,6 +199,18 @@ export function reportFixture(): ReportData {
             latencyRow('replay_200_inline', 0.18),
             latencyRow('replay_200_shared', 1.4),
           ],
+        },
+        {
+          suite: 'serving',
+          ...{
+            model: '/models/some.gguf',
+            parameters: 1.3e8,
+            workers: 2,
+            stepMs: 40,
+            peer: { about: 'llama.cpp <1>' },
+          },
+          points: [...[1, 8, 32, 64, 256].map((count) => servingPoint(count)), servingPoint(32, 'F32')],
+          rows: [servingRow('q8_0_32_at_once', 6.17, 6), servingRow('other', 1, undefined)],
         },
       ],
     },

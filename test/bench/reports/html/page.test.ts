@@ -35,13 +35,14 @@ describe('the page', () => {
   });
 
   test('has a chapter with a plot and a table for each suite, and the links to them', () => {
-    const ids = ['matmul', 'peers', 'roofline', 'scaling', 'latency', 'timeline'];
+    const ids = ['matmul', 'peers', 'roofline', 'scaling', 'latency', 'serving', 'timeline'];
+    const plots: Readonly<Record<string, number>> = { peers: 0, serving: 2 };
     expect([...page.matchAll(/<section id="([^"]+)"/g)].map(([, id]) => id)).toEqual(ids);
     for (const id of ids) {
       const chapter = page.split(`<section id="${id}">`)[1]?.split('</section>')[0] ?? '';
       expect(chapter).toContain('<table>');
-      // The plot is drawn twice: for wide windows and for phones.
-      expect([...chapter.matchAll(/<svg viewBox="0 0 (960|360) /g)]).toHaveLength(id === 'peers' ? 0 : 2);
+      // Each plot is drawn twice: for wide windows and for phones.
+      expect([...chapter.matchAll(/<svg viewBox="0 0 (960|360) /g)]).toHaveLength(2 * (plots[id] ?? 1));
       expect(page).toContain(`href="#${id}"`);
     }
   });
@@ -75,6 +76,8 @@ describe('the page', () => {
       'pack_b',
       '(1.33×)',
       'missed',
+      '200 (6.17×)',
+      'at least 6.00×',
       '2026-01-02 03:04',
     ]) {
       expect(page).toContain(text);
