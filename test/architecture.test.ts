@@ -58,7 +58,7 @@ const ROOMS: Rooms = {
   // The commands `bench` and `demo` run benchmarks. The rule `command-imports` keeps bench/ out of every other file of
   // the command, and limits all of them to the public names and base.
   cli: ['index', 'bench'],
-  workers: ['native'],
+  workers: ['native', 'generation'],
 };
 
 const findViolations = (file: string, text: string) => findViolationsOf(file, text, ROOMS);

@@ -12,6 +12,8 @@ import type { Format } from './format.js';
 import { type Term, Terms } from './term.js';
 import { createTokenTrie, type TokenTrie } from './token-trie.js';
 
+/** The default of the option `formatTimeoutMs`. */
+export const defaultFormatTimeoutMs = 2000;
 const CONSTRAINTS_KEPT = 8;
 
 export class ConstraintCompiler {

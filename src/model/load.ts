@@ -1,11 +1,13 @@
 // Loads a model, in steps that leave the event loop free: metadata, tokenizer and weights of its checkpoint, then what serves
 // it. Called by the engine.
-import { checkOptions, checkPositive } from '../base/options.js';
+import { checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type LoadingMemory, type LoadProgress, loadWeights } from '../checkpoint/weights.js';
+import { defaultFormatTimeoutMs } from '../constraint/constraint-compiler.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
 import type { EncoderParts } from '../forward/encoder-programs.js';
 import { PageDirectory } from '../forward/page-directory.js';
+import { defaultTemplateTimeoutMs } from '../generation/chat/chat-template.js';
 import { type KeyValueType, type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
@@ -16,6 +18,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { Model } from './model.js';
 import type { ModelInfo } from './model-info.js';
 import { type ReadModel, readModel } from './read-model.js';
+import type { TextLimits } from './requests.js';
 
 export interface LoadModelOptions {
   /**
@@ -29,6 +32,10 @@ export interface LoadModelOptions {
    * what is computed with, in prompts too, so that results depend on the type but on nothing else.
    */
   readonly kvType?: KeyValueType | undefined;
+  /** The time that rendering a chat template may take, in milliseconds; 250 by default. */
+  readonly templateTimeoutMs?: number | undefined;
+  /** The time that compiling a format may take, in milliseconds; 2000 by default. */
+  readonly formatTimeoutMs?: number | undefined;
   /** How requests share the model. */
   readonly serving?: Partial<ServingOptions> | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -36,6 +43,17 @@ export interface LoadModelOptions {
 }
 
 const op = 'loadModel';
+const loadKeys = [
+  'contextLength',
+  'kvType',
+  'templateTimeoutMs',
+  'formatTimeoutMs',
+  'serving',
+  'signal',
+  'onProgress',
+] as const;
+/** What a timer takes. */
+const MOST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
  * @throws TesseraeError ERR_FILE, ERR_MODEL_FILE, ERR_UNSUPPORTED, ERR_BUDGET, ERR_ARGUMENT; AbortError when the signal
@@ -49,7 +67,7 @@ export async function loadModel(
 ): Promise<Model> {
   const started = performance.now();
   const { compute, turns } = memory;
-  const serving = checkLoadOptions(options);
+  const { serving, limits } = checkLoadOptions(options);
   await using checkpoint = await openCheckpoint(path, { signal: options.signal });
   const read = await readModel(checkpoint, options, op);
   const { architecture, config, capacity, tokenizer, chatTemplates } = read;
@@ -63,7 +81,7 @@ export async function loadModel(
     }
     const info = infoOf(read, performance.now() - started);
     const served = serve(read, { compute, weights, constants }, serving, turns);
-    return new Model({ served, tokenizer, chatTemplates, info, onDispose });
+    return new Model({ served, tokenizer, chatTemplates, limits, info, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;
@@ -71,11 +89,16 @@ export async function loadModel(
 }
 
 /** @returns how requests share the model. The type of keys and values is checked where there are any. */
-function checkLoadOptions(options: LoadModelOptions): ServingOptions {
-  checkOptions(options, ['contextLength', 'kvType', 'serving', 'signal', 'onProgress'], op);
+function checkLoadOptions(options: LoadModelOptions): { serving: ServingOptions; limits: TextLimits } {
+  checkOptions(options, loadKeys, op);
   const serving = servingOptionsOf(options.serving, op);
   if (options.contextLength !== undefined) checkPositive(options.contextLength, 'contextLength', op);
-  return serving;
+  const { templateTimeoutMs = defaultTemplateTimeoutMs, formatTimeoutMs = defaultFormatTimeoutMs } = options;
+  const limits = {
+    templateTimeoutMs: checkRange(templateTimeoutMs, 'templateTimeoutMs', op, 1, MOST_TIMEOUT_MS) as number,
+    formatTimeoutMs: checkRange(formatTimeoutMs, 'formatTimeoutMs', op, 1, MOST_TIMEOUT_MS) as number,
+  };
+  return { serving, limits };
 }
 
 function infoOf({ summary, layout }: ReadModel, loadMs: number): ModelInfo {

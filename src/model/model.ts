@@ -27,7 +27,7 @@ import { Embedder, type EmbedderParts, isOneText } from './embedder.js';
 import { logitsOf } from './logits.js';
 import type { ModelInfo } from './model-info.js';
 import { type Perplexity, type PerplexityOptions, perplexityOf } from './perplexity.js';
-import { type ChatOptions, type GenerateRun, type PromptStart, Requests } from './requests.js';
+import { type ChatOptions, type GenerateRun, type PromptStart, Requests, type TextLimits } from './requests.js';
 import { Session, type SessionOptions } from './session.js';
 
 const defaultWindow = 256;
@@ -38,6 +38,7 @@ export interface ModelMake {
   readonly tokenizer: Tokenizer;
   /** Jinja templates of conversations, by name. */
   readonly chatTemplates: ReadonlyMap<string, string>;
+  readonly limits: TextLimits;
   readonly info: ModelInfo;
   /** Called once, when the model is disposed. */
   readonly onDispose: (model: Model) => void;
@@ -58,12 +59,12 @@ export class Model {
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
-  constructor({ served, tokenizer, chatTemplates, info, onDispose }: ModelMake) {
+  constructor({ served, tokenizer, chatTemplates, limits, info, onDispose }: ModelMake) {
     this.tokenizer = tokenizer;
     this.info = info;
     this.#served = served;
     const decoder = (op: string) => this.#decoder(op);
-    this.#requests = new Requests({ tokenizer, info, chatTemplates, decoder, calls: this.#calls });
+    this.#requests = new Requests({ tokenizer, info, chatTemplates, limits, decoder, calls: this.#calls });
     this.#onDispose = onDispose;
   }
 
@@ -170,7 +171,7 @@ export class Model {
   }
 
   /** The prompt that {@link chat} makes of messages, as text. @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
-  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): string {
+  async chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): Promise<string> {
     checkOptions(options, chatPromptKeys, 'chatPrompt');
     return this.#requests.chatPrompt(messages, options);
   }

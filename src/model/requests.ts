@@ -19,11 +19,18 @@ import type { ModelInfo } from './model-info.js';
 /** How a conversation becomes a prompt, and how it is continued. */
 export interface ChatOptions extends GenerateOptions, ChatPromptOptions {}
 
+/** How long the work on untrusted text may take. */
+export interface TextLimits {
+  readonly templateTimeoutMs: number;
+  readonly formatTimeoutMs: number;
+}
+
 export interface RequestsParts {
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
   /** Jinja templates of conversations, by name. */
   readonly chatTemplates: ReadonlyMap<string, string>;
+  readonly limits: TextLimits;
   /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
   readonly decoder: (op: string) => DecoderService;
   readonly calls: Calls;
@@ -57,7 +64,7 @@ export class Requests {
   constructor(parts: RequestsParts) {
     this.#parts = parts;
     this.#constraints = new ConstraintCompiler(parts.tokenizer, parts.info.vocabulary);
-    this.#chat = new Chat(parts.chatTemplates, parts.tokenizer);
+    this.#chat = new Chat(parts.chatTemplates, parts.tokenizer, parts.limits.templateTimeoutMs);
   }
 
   settings(options: GenerateOptions, op: string): GenerateSettings {
@@ -112,12 +119,13 @@ export class Requests {
     options: ChatPromptOptions,
     signal: AbortSignal | undefined,
   ): Promise<number[]> {
-    return encodeChat(this.#chat.render(messages, options, 'chat'), this.#parts.tokenizer, signal);
+    const prompt = await this.#chat.render(messages, options, { op: 'chat', signal });
+    return encodeChat(prompt, this.#parts.tokenizer, signal);
   }
 
   /** The prompt of a conversation as text. @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
-  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions): string {
-    return this.#chat.render(messages, options, 'chatPrompt').text;
+  async chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions): Promise<string> {
+    return (await this.#chat.render(messages, options, { op: 'chatPrompt' })).text;
   }
 
   async #begin(

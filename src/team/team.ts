@@ -3,12 +3,12 @@
 // protocol.
 import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
+import { findWorkerFile } from '../base/worker-file.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
 import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
 import { Seats } from './seats.js';
 import type { TeamProgram, TeamRun } from './team-run.js';
 import { TurnBudget } from './turn-budget.js';
-import { findWorkerFile } from './worker-file.js';
 
 export interface TeamOptions {
   readonly addon: Addon;

@@ -5,7 +5,7 @@ import { checkPositive } from '../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
 import { TokenBuffer } from './token-buffer.js';
-import type { DecodeOptions, EncodeOptions, Literal, TokenDecoder, Tokenizer } from './tokenizer.js';
+import type { DecodeOptions, EncodeOptions, PlainPlaces, TokenDecoder, Tokenizer } from './tokenizer.js';
 import { USER_DEFINED } from './vocabulary/special-ids.js';
 import { SpecialTokens } from './vocabulary/special-tokens.js';
 import type { TokenBytes } from './vocabulary/token-bytes.js';
@@ -23,6 +23,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly addsBos: boolean;
   readonly addsEos: boolean;
   readonly userTexts: readonly string[];
+  readonly controlBeginnings: ReadonlySet<string>;
   protected readonly vocabulary: Vocabulary;
   readonly #spelled: TokenBytes;
   /** Whether encoding adds a space in front of a text, which decoding then removes. */
@@ -31,7 +32,6 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly #userTokens: SpecialTokens;
   /** The user-defined and the control tokens, which are matched with the option `special`. */
   readonly #specialTokens: SpecialTokens;
-  readonly #controlTokens: SpecialTokens;
 
   constructor(kind: string, vocabulary: Vocabulary, spelled: TokenBytes, hasSpaceInFront: boolean) {
     const { texts, types } = vocabulary;
@@ -54,7 +54,7 @@ export abstract class BaseTokenizer implements Tokenizer {
     this.userTexts = user.map(([, text]) => text);
     this.#userTokens = new SpecialTokens(user);
     this.#specialTokens = new SpecialTokens([...user, ...control]);
-    this.#controlTokens = new SpecialTokens(control);
+    this.controlBeginnings = new Set(control.map(([, text]) => beginningOf(text)).filter((one) => one !== ''));
   }
 
   /**
@@ -92,18 +92,6 @@ export abstract class BaseTokenizer implements Tokenizer {
     return isControlType(this.vocabulary.types[checkTokenId(id, this.vocabularySize)]);
   }
 
-  controlTexts(text: string): Literal[] {
-    const places: Literal[] = [];
-    for (let at = 0; at < text.length; ) {
-      const start = this.#controlTokens.find(text, at, text.length);
-      if (start === text.length) break;
-      this.#controlTokens.match(text, start);
-      at = start + this.#controlTokens.matchedLength;
-      places.push({ start, end: at });
-    }
-    return places;
-  }
-
   #source({ special = false, continues = false }: DecodeOptions) {
     const bytesOf = (id: number) => this.#bytesOf(id, special);
     return this.#hasSpaceInFront && !continues ? withoutFirstSpace(bytesOf) : { bytesOf, reset: () => {} };
@@ -116,11 +104,11 @@ export abstract class BaseTokenizer implements Tokenizer {
 
   *#encode(text: string, options: EncodeOptions): Generator<void, number[]> {
     if (typeof text !== 'string') throw new TesseraeError('ERR_ARGUMENT', `expected a text, got ${typeof text}`);
-    const { addBos = false, addEos = false, special = false, literals = [], limit } = options;
+    const { addBos = false, addEos = false, special = false, plain = nowhere, limit } = options;
     const { stripsLeft, stripsRight, endId } = this.vocabulary;
     const ids = new TokenBuffer(limit === undefined ? limit : checkPositive(limit, 'limit', 'encode'));
     if (addBos) ids.push(required(this.bosId, 'BOS'));
-    const finder = new TokenFinder(special ? this.#specialTokens : this.#userTokens, this.#userTokens, literals);
+    const finder = new TokenFinder(special ? this.#specialTokens : this.#userTokens, this.#userTokens, plain);
     for (let start = 0; start < text.length && !ids.isFull; ) {
       let end = finder.isEmpty ? text.length : start;
       while (end < text.length) {
@@ -142,21 +130,28 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 }
 
-/** Finds special tokens in a text: within literals only user-defined ones, unless such a token is the whole literal. */
+const nowhere: PlainPlaces = { places: [], marks: new Set() };
+
+/** The first character of a token's text; empty for a token without text. */
+export function beginningOf(text: string): string {
+  return text === '' ? '' : String.fromCodePoint(text.codePointAt(0) as number);
+}
+
+/** Finds special tokens in a text: at plain places only user-defined ones, but for marks. */
 class TokenFinder {
   readonly #tokens: SpecialTokens;
   readonly #userTokens: SpecialTokens;
-  readonly #literals: readonly Literal[];
-  #nextLiteral = 0;
+  readonly #plain: PlainPlaces;
+  #nextPlace = 0;
   /** The token that {@link find} found last, or -1. */
   id = -1;
   /** The length of that token's text. */
   length = 0;
 
-  constructor(tokens: SpecialTokens, userTokens: SpecialTokens, literals: readonly Literal[]) {
+  constructor(tokens: SpecialTokens, userTokens: SpecialTokens, plain: PlainPlaces) {
     this.#tokens = tokens;
     this.#userTokens = userTokens;
-    this.#literals = literals;
+    this.#plain = plain;
   }
 
   get isEmpty(): boolean {
@@ -170,28 +165,19 @@ class TokenFinder {
       if (at >= to) break;
       this.id = this.#tokens.match(text, at);
       this.length = this.#tokens.matchedLength;
-      if (!this.#touchesLiteral(at, at + this.length)) return at;
+      if (!this.#isPlain(at)) return at;
       this.id = this.#userTokens.match(text, at);
       this.length = this.#userTokens.matchedLength;
-      if (this.id >= 0 && !this.#isLiteral(at, at + this.length)) return at;
+      if (this.id >= 0 && !this.#plain.marks.has(text.slice(at, at + this.length))) return at;
     }
     this.id = -1;
     return to;
   }
 
-  #touchesLiteral(start: number, end: number): boolean {
-    const literals = this.#literals;
-    while (this.#nextLiteral < literals.length && (literals[this.#nextLiteral] as Literal).end <= start) {
-      this.#nextLiteral += 1;
-    }
-    const next = literals[this.#nextLiteral];
-    return next !== undefined && next.start < end;
-  }
-
-  /** Whether text[start, end) is exactly the next literal. */
-  #isLiteral(start: number, end: number): boolean {
-    const next = this.#literals[this.#nextLiteral];
-    return next !== undefined && next.start === start && next.end === end;
+  #isPlain(at: number): boolean {
+    const { places } = this.#plain;
+    while (this.#nextPlace < places.length && (places[this.#nextPlace] as number) < at) this.#nextPlace += 1;
+    return places[this.#nextPlace] === at;
   }
 }
 

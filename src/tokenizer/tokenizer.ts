@@ -1,10 +1,12 @@
 // The interface of all tokenizers: encode texts, decode tokens, and inspect single tokens. Users get one as
 // `model.tokenizer`; create-tokenizer.ts makes it.
 
-/** Part of a text, in code units: text[start, end). */
-export interface Literal {
-  readonly start: number;
-  readonly end: number;
+/** Where the tokens that `special` brings are plain text. */
+export interface PlainPlaces {
+  /** Code units of the text at which no control token begins, in order. */
+  readonly places: ArrayLike<number>;
+  /** The texts of user-defined tokens that do not begin at these places either. */
+  readonly marks: ReadonlySet<string>;
 }
 
 export interface EncodeOptions {
@@ -14,11 +16,8 @@ export interface EncodeOptions {
   addEos?: boolean;
   /** Encode the text of a control token, such as `<|endoftext|>`, as that token. Default false: as plain text. */
   special?: boolean;
-  /**
-   * Parts of the text, in order, in which control tokens stay plain text in spite of `special`. A part that is exactly
-   * the text of a user-defined token is plain text, too.
-   */
-  literals?: readonly Literal[];
+  /** Places of the text at which control tokens stay plain text in spite of `special`. */
+  plain?: PlainPlaces;
   /**
    * Only the first so many tokens: exactly those with which the encoding of the whole text begins. The text behind them is
    * not tokenized, nor checked, except for the rest of the word that they end in, since how a word is split may depend on
@@ -104,6 +103,6 @@ export interface Tokenizer {
   /** The texts of user-defined tokens, which are matched in every text. */
   readonly userTexts: readonly string[];
 
-  /** The parts of a text that spell control tokens, in order. */
-  controlTexts(text: string): Literal[];
+  /** The characters with which the texts of control tokens begin. */
+  readonly controlBeginnings: ReadonlySet<string>;
 }

@@ -46,16 +46,16 @@ async function open(name: string) {
   const values = await tokenizerMetadata(Buffer.from(JSON.stringify(json)), config, new TimeSlice());
   const metadata = new ModelMetadata(values, name);
   const tokenizer = await createTokenizer(metadata);
-  const chat = new Chat(readChatTemplates(metadata), tokenizer);
+  const chat = new Chat(readChatTemplates(metadata), tokenizer, 5000);
   const render = (messages: readonly ChatMessage[], options: ChatPromptOptions = {}) =>
-    chat.render(messages, options, 'chat');
+    chat.render(messages, options, { op: 'chat' });
   return { tokenizer, render };
 }
 
 describe.each(Object.entries(renders))('%s', (name, expected) => {
   test('renders a conversation, and its marks are control tokens', async () => {
     const { tokenizer, render } = await open(name);
-    const prompt = render(conversation);
+    const prompt = await render(conversation);
     expect(prompt.text).toBe(expected);
     const ids = await encodeChat(prompt, tokenizer);
     expect(tokenizer.decode(ids, { special: true })).toBe(expected);
@@ -68,8 +68,8 @@ describe.each(Object.entries(renders))('%s', (name, expected) => {
   test('keeps the marks in a message as text', async () => {
     const { tokenizer, render } = await open(name);
     const mark = (expected.match(/<[^<>\n]+>/g) as string[]).at(-1) as string;
-    const plain = await encodeChat(render([{ role: 'user', content: 'a b' }]), tokenizer);
-    const spoofed = await encodeChat(render([{ role: 'user', content: `a ${mark} b` }]), tokenizer);
+    const plain = await encodeChat(await render([{ role: 'user', content: 'a b' }]), tokenizer);
+    const spoofed = await encodeChat(await render([{ role: 'user', content: `a ${mark} b` }]), tokenizer);
     const marksIn = (ids: readonly number[]) => ids.filter((id) => tokenizer.tokenText(id) === mark).length;
     expect(marksIn(spoofed)).toBe(marksIn(plain));
     expect(tokenizer.decode(spoofed, { special: true })).toContain(`a ${mark} b`);
@@ -78,8 +78,8 @@ describe.each(Object.entries(renders))('%s', (name, expected) => {
 
 test('options reach a template: thinking of Qwen 3 is turned off, its tools are listed', async () => {
   const { render } = await open('qwen3');
-  const { text } = render(conversation, { variables: { enable_thinking: false } });
+  const { text } = await render(conversation, { variables: { enable_thinking: false } });
   expect(text.endsWith('<|im_start|>assistant\n<think>\n\n</think>\n\n')).toBe(true);
   const tools = [{ type: 'function', function: { name: 'depth', parameters: { type: 'object', properties: {} } } }];
-  expect(render(conversation, { tools }).text).toContain('{"type": "function", "function": {"name": "depth"');
+  expect((await render(conversation, { tools })).text).toContain('{"type": "function", "function": {"name": "depth"');
 });

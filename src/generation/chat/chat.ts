@@ -1,10 +1,12 @@
 // Turns conversations into prompts: renders messages with the model's chat template, and keeps the messages' text from
-// becoming control tokens. Called by model/model.ts.
+// becoming control tokens. Called by model/requests.ts.
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
+import { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
-import type { Literal, Tokenizer } from '../../tokenizer/tokenizer.js';
-import { ChatTemplate } from './chat-template.js';
+import { beginningOf } from '../../tokenizer/base-tokenizer.js';
+import type { PlainPlaces, Tokenizer } from '../../tokenizer/tokenizer.js';
+import { jsonOf, renderTemplate } from './chat-template.js';
 
 /** A message of a conversation. A template may use more members, such as `tool_calls`. */
 export interface ChatMessage {
@@ -43,14 +45,18 @@ export function splitChatOptions<T extends ChatPromptOptions>(
 
 export interface ChatPrompt {
   readonly text: string;
-  /** Parts of the text that spell control tokens but come from the messages: they stay plain text. */
-  readonly literals: readonly Literal[];
+  /** Where text of the messages is, and not the beginning of a control token. */
+  readonly plain: PlainPlaces;
+}
+
+export interface RenderOptions {
+  readonly op: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const templateKey = 'tokenizer.chat_template';
-const deepest = 64;
-/** Noncharacters of Unicode. Two that the messages do not contain mark text of the messages. */
-const marks = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
+const MOST_MESSAGES = 100_000;
+const TEMPLATES_KEPT = 8;
 
 /** The chat templates of a model by name; the main one is `default`. */
 export function readChatTemplates(metadata: ModelMetadata): ReadonlyMap<string, string> {
@@ -67,66 +73,85 @@ export function readChatTemplates(metadata: ModelMetadata): ReadonlyMap<string, 
 export class Chat {
   readonly #templates: ReadonlyMap<string, string>;
   readonly #tokenizer: Tokenizer;
-  /** Compiled templates by their source. */
-  readonly #compiled = new Map<string, ChatTemplate>();
+  readonly #timeoutMs: number;
+  /** The marks of templates by their source, the one used last at the end. */
+  readonly #marks = new Map<string, ReadonlySet<string>>();
 
-  constructor(templates: ReadonlyMap<string, string>, tokenizer: Tokenizer) {
+  /** @param timeoutMs the time that rendering may take */
+  constructor(templates: ReadonlyMap<string, string>, tokenizer: Tokenizer, timeoutMs: number) {
     this.#templates = templates;
     this.#tokenizer = tokenizer;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
-  render(messages: readonly ChatMessage[], options: ChatPromptOptions, op: string): ChatPrompt {
+  /** @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT; AbortError */
+  async render(
+    messages: readonly ChatMessage[],
+    options: ChatPromptOptions,
+    { op, signal }: RenderOptions,
+  ): Promise<ChatPrompt> {
     checkMessages(messages, op);
-    const { tools, addGenerationPrompt = true, variables = {} } = options;
-    const template = this.#template(options, op);
-    const guard = new MessageGuard({ messages, tools, variables }, { tokenizer: this.#tokenizer, template, op });
-    const given = guard.guarded as { messages: unknown; tools: unknown; variables: Record<string, unknown> };
-    const text = template.render(
-      {
-        ...given.variables,
-        messages: given.messages,
-        ...(tools === undefined ? {} : { tools: given.tools }),
-        add_generation_prompt: addGenerationPrompt,
-        bos_token: tokenTextOf(this.#tokenizer, this.#tokenizer.bosId),
-        eos_token: tokenTextOf(this.#tokenizer, this.#tokenizer.eosId),
-      },
-      guard.inputUnits,
-    );
-    return guard.unguard(text);
+    const { tools = null, addGenerationPrompt = true, variables = {} } = options;
+    const source = this.#source(options, op);
+    const json = await jsonOf({ documents: null, ...variables, messages, tools }, op, signal);
+    const marks = await this.#marksOf(source, signal);
+    const tokenizer = this.#tokenizer;
+    const firsts = new Set([...tokenizer.controlBeginnings, ...[...marks].map(beginningOf)]);
+    const trusted = {
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: tokenTextOf(tokenizer, tokenizer.bosId),
+      eos_token: tokenTextOf(tokenizer, tokenizer.eosId),
+    };
+    const run = { op, timeoutMs: this.#timeoutMs, signal };
+    const { text, places } = await renderTemplate(source, { firsts: [...firsts], json, trusted }, run);
+    return { text, plain: { places, marks } };
   }
 
-  #template({ template, templateName, tools }: ChatPromptOptions, op: string): ChatTemplate {
+  #source({ template, templateName, tools }: ChatPromptOptions, op: string): string {
     for (const [name, value] of Object.entries({ template, templateName })) {
       if (value === undefined || typeof value === 'string') continue;
       throw new TesseraeError('ERR_ARGUMENT', `${name} must be a string, got ${typeof value}`, { op });
     }
-    const name = templateName ?? (tools !== undefined && this.#templates.has('tool_use') ? 'tool_use' : 'default');
+    const hasTools = tools !== undefined && tools !== null;
+    const name = templateName ?? (hasTools && this.#templates.has('tool_use') ? 'tool_use' : 'default');
     const source = template ?? this.#templates.get(name);
-    if (source === undefined) {
-      const known = [...this.#templates.keys()].map((key) => quote(key)).join(', ');
-      const message =
-        known === ''
-          ? 'the model has no chat template: give one as the option template'
-          : `the model has no chat template ${quote(name)}, but ${known}`;
-      throw new TesseraeError('ERR_CHAT_TEMPLATE', message, { op });
+    if (source !== undefined) return source;
+    const known = [...this.#templates.keys()].map((key) => quote(key)).join(', ');
+    const message =
+      known === ''
+        ? 'the model has no chat template: give one as the option template'
+        : `the model has no chat template ${quote(name)}, but ${known}`;
+    throw new TesseraeError('ERR_CHAT_TEMPLATE', message, { op });
+  }
+
+  /**
+   * The user-defined tokens that the template writes: some models, such as DeepSeek, use these like control tokens. They
+   * are plain text where messages spell them.
+   */
+  async #marksOf(source: string, signal: AbortSignal | undefined): Promise<ReadonlySet<string>> {
+    const known = this.#marks.get(source);
+    if (known !== undefined) return known;
+    const marks = new Set<string>();
+    const timeSlice = new TimeSlice(signal);
+    for (const [i, text] of this.#tokenizer.userTexts.entries()) {
+      if (i % 32 === 0 && timeSlice.isOver()) await timeSlice.yield();
+      if (/^[<[].*[>\]]$/.test(text) && source.includes(text)) marks.add(text);
     }
-    const compiled = this.#compiled.get(source) ?? new ChatTemplate(source);
-    if (this.#compiled.size === 8) this.#compiled.clear();
-    this.#compiled.set(source, compiled);
-    return compiled;
+    if (this.#marks.size === TEMPLATES_KEPT) this.#marks.delete(this.#marks.keys().next().value as string);
+    this.#marks.set(source, marks);
+    return marks;
   }
 }
 
 /** The token ids of a rendered conversation. Adds BOS if the model expects it and the template has not written it. */
 export async function encodeChat(
-  { text, literals }: ChatPrompt,
+  { text, plain }: ChatPrompt,
   tokenizer: Tokenizer,
   signal?: AbortSignal,
 ): Promise<number[]> {
   const ids = await tokenizer.encodeAsync(text, {
     special: true,
-    literals,
+    plain,
     ...(signal === undefined ? {} : { signal }),
   });
   const { bosId, addsBos } = tokenizer;
@@ -142,108 +167,21 @@ function checkMessages(messages: unknown, op: string): void {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new TesseraeError('ERR_ARGUMENT', 'expected an array of messages, with at least one', { op });
   }
-  messages.forEach((message: unknown, i) => {
-    const role: unknown = typeof message === 'object' && message !== null ? Reflect.get(message, 'role') : undefined;
-    if (typeof role !== 'string') {
-      throw new TesseraeError('ERR_ARGUMENT', `message ${i} must be an object with a role`, { op });
-    }
-  });
+  if (messages.length > MOST_MESSAGES) {
+    throw new TesseraeError('ERR_ARGUMENT', `expected at most ${MOST_MESSAGES} messages, got ${messages.length}`, {
+      op,
+    });
+  }
+  for (const [i, message] of messages.entries()) {
+    if (typeof roleOf(message) === 'string') continue;
+    throw new TesseraeError('ERR_ARGUMENT', `message ${i} must be an object with a role`, { op });
+  }
 }
 
-/**
- * Marks the places in the given strings that spell control tokens, or tokens that the template writes, and finds these
- * places again in the rendered text.
- */
-class MessageGuard {
-  /** The given data with marks in its strings. */
-  readonly guarded: unknown;
-  /** The code units of all given strings. */
-  inputUnits = 0;
-  readonly #tokenizer: Tokenizer;
-  readonly #open: string;
-  readonly #close: string;
-  readonly #op: string;
-  /** User-defined tokens that the template writes: some models, such as DeepSeek, use these like control tokens. */
-  readonly #userTokens: RegExp | undefined;
-
-  constructor(
-    given: unknown,
-    { tokenizer, template, op }: { tokenizer: Tokenizer; template: ChatTemplate; op: string },
-  ) {
-    this.#tokenizer = tokenizer;
-    this.#op = op;
-    const texts = tokenizer.userTexts
-      .filter((text) => /^[<[].*[>\]]$/.test(text) && template.source.includes(text))
-      .sort((a, b) => b.length - a.length);
-    const escaped = texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-    this.#userTokens = texts.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
-    let all = '';
-    this.#mapStrings(given, 0, (text) => {
-      this.inputUnits += text.length;
-      // Only noncharacters are kept, to choose marks among the others.
-      all += text.replace(/[^\ufdd0-\ufdef]+/g, '');
-      return text;
-    });
-    const [open, close] = marks.filter((mark) => !all.includes(mark));
-    if (open === undefined || close === undefined) {
-      throw new TesseraeError('ERR_ARGUMENT', 'the messages contain all noncharacters from U+FDD0 to U+FDEF', { op });
-    }
-    this.#open = open;
-    this.#close = close;
-    this.guarded = this.#mapStrings(given, 0, (text) => this.#mark(text));
-  }
-
-  /** Removes the marks from the rendered text. The text between two marks becomes a literal. */
-  unguard(rendered: string): ChatPrompt {
-    const literals: Literal[] = [];
-    let text = '';
-    let start = -1;
-    for (const part of rendered.split(new RegExp(`([${this.#open}${this.#close}])`))) {
-      if (part === this.#open) {
-        start = text.length;
-      } else if (part !== this.#close) {
-        text += part;
-      } else if (start >= 0) {
-        literals.push({ start, end: text.length });
-        start = -1;
-      }
-    }
-    return { text, literals };
-  }
-
-  #mark(text: string): string {
-    let marked = '';
-    let end = 0;
-    for (const place of this.#tokenizer.controlTexts(text)) {
-      marked += this.#markUserTokens(text.slice(end, place.start)) + this.#enclose(text.slice(place.start, place.end));
-      end = place.end;
-    }
-    return marked + this.#markUserTokens(text.slice(end));
-  }
-
-  #markUserTokens(text: string): string {
-    return this.#userTokens === undefined ? text : text.replace(this.#userTokens, (token) => this.#enclose(token));
-  }
-
-  #enclose(text: string): string {
-    return `${this.#open}${text}${this.#close}`;
-  }
-
-  /** A copy of plain data with every string replaced. */
-  #mapStrings(value: unknown, depth: number, replace: (text: string) => string): unknown {
-    if (typeof value === 'string') return replace(value);
-    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-      throw new TesseraeError('ERR_ARGUMENT', `a template takes only plain data, got a ${typeof value}`, {
-        op: this.#op,
-      });
-    }
-    if (typeof value !== 'object' || value === null) return value;
-    if (depth > deepest) {
-      throw new TesseraeError('ERR_ARGUMENT', `the messages are nested more than ${deepest} deep`, { op: this.#op });
-    }
-    if (Array.isArray(value)) return value.map((element) => this.#mapStrings(element, depth + 1, replace));
-    return Object.fromEntries(
-      Object.entries(value).map(([key, member]) => [key, this.#mapStrings(member, depth + 1, replace)]),
-    );
+function roleOf(message: unknown): unknown {
+  try {
+    return typeof message === 'object' && message !== null ? Reflect.get(message, 'role') : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// Finds the built worker entry. This file runs from dist/ or, in the tests, from the sources; a worker thread cannot
+// Finds the built entry of a worker thread. Called by team/team.ts and background-worker.ts. This file runs from dist/ or, in the tests, from the sources; a worker thread cannot
 // start from a .ts file on every Node.js version that we support.
 import { existsSync } from 'node:fs';
 

@@ -1,0 +1,22 @@
+// The entry of the threads for untrusted text (src/base/background-worker.ts): renders chat templates and compiles formats.
+// Uses neither the addon nor memory that is shared.
+import { parentPort } from 'node:worker_threads';
+import type { JobAnswer } from '../src/base/background-worker.js';
+import { renderTemplate, type TemplateJob } from '../src/generation/jinja/job.js';
+
+type Job = TemplateJob;
+
+parentPort?.on('message', (job: Job) => {
+  try {
+    const { value, transfer } = renderTemplate(job);
+    answer({ value }, transfer);
+  } catch (error) {
+    const { code, message } = error as { code?: string; message?: string };
+    answer({ problem: String(message ?? error), code: typeof code === 'string' ? code : undefined });
+  }
+});
+parentPort?.postMessage('ready');
+
+function answer(message: JobAnswer, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
+}
