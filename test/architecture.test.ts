@@ -53,6 +53,11 @@ const ROOMS: Rooms = {
   // What the machine is, and its peaks; probed through engines.
   hardware: ['engine'],
   index: ['hardware'],
+  // Adapters. The rule `adapter-imports` limits them to the public names, base, and each other.
+  jobs: ['index'],
+  bullmq: ['jobs'],
+  // The package's models, by their paths.
+  models: ['base'],
   // The benchmarks measure the parts as well as the whole, so they may import every room.
   bench: ['index'],
   // The commands `bench` and `demo` run benchmarks. The rule `command-imports` keeps bench/ out of every other file of
@@ -132,6 +137,14 @@ describe('the checker refuses', () => {
     ['a test imported by the library', 'room-order', 'src/model/a.ts', "import '../../test/support/b.js';"],
     ['a tensor in the text wing', 'room-order', 'src/generation/a.ts', "import '../tensor/tensor.js';"],
     ['an internal of the library in a command', 'command-imports', 'src/cli/a.ts', "import '../ops/op.js';"],
+    ['an internal of the library in an adapter', 'adapter-imports', 'src/jobs/a.ts', "import '../model/model.js';"],
+    [
+      'a type of an internal in an adapter',
+      'adapter-imports',
+      'src/bullmq/a.ts',
+      "import type { X } from '../engine.js';",
+    ],
+    ['an adapter in the library', 'room-order', 'src/model/a.ts', "import '../jobs/index.js';"],
     ['a benchmark in generate', 'command-imports', 'src/cli/commands/generate.ts', "import '../../../bench/index.js';"],
     [
       'a type of a benchmark in embed',
@@ -240,6 +253,7 @@ describe('the checker refuses', () => {
         "import '../../../bench/index.js'; import '../../base/a.js'; import '../output.js';",
       ],
       ['src/cli/commands/demo.ts', "import '../../../bench/index.js'; import { Engine } from '../../index.js';"],
+      ['src/bullmq/a.ts', "import '../index.js'; import '../base/a.js'; import '../jobs/index.js'; import './b.js';"],
       ['src/cli/main.ts', "import './commands/bench.js'; import './commands/demo.js';"],
       ['native/binding/a.cpp', '#include <napi.h>\n#include "core/executor.h"'],
       ['native/kernels/avx2/a.cpp', '#include <immintrin.h>\n#include "kernels/a.h"'],

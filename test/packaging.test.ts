@@ -23,6 +23,9 @@ let installed: string;
 interface Manifest {
   scripts: Record<string, string>;
   dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
+  peerDependenciesMeta: Record<string, { optional: boolean }>;
+  exports: Record<string, { types: string; default: string }>;
   bin: Record<string, string>;
 }
 
@@ -35,7 +38,8 @@ beforeAll(() => {
   if (pack.status !== 0) throw new Error(`npm pack failed: ${pack.stdout}${pack.stderr}`);
   const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz')) as string;
   execFileSync('tar', ['-xzf', join(folder, tarball), '-C', installed, '--strip-components=1']);
-  for (const name of Object.keys(manifest().dependencies)) {
+  const { dependencies, peerDependencies } = manifest();
+  for (const name of Object.keys({ ...dependencies, ...peerDependencies })) {
     mkdirSync(dirname(join(app, 'node_modules', name)), { recursive: true });
     symlinkSync(realpathSync(join(root, 'node_modules', name)), join(app, 'node_modules', name));
   }
@@ -74,6 +78,18 @@ test('is imported and multiplies', () => {
   expect(runNode(['--input-type=module', '--eval', `import { Engine } from 'tesserae'; ${multiply}`])).toBe(
     '4 5 10 11\n',
   );
+});
+
+test('has every entry of its exports, and needs no peer for the main one', () => {
+  const { exports, peerDependencies, peerDependenciesMeta } = manifest();
+  for (const { types, default: file } of Object.values(exports)) {
+    expect({ types, exists: existsSync(join(installed, types)) }).toEqual({ types, exists: true });
+    expect({ file, exists: existsSync(join(installed, file)) }).toEqual({ file, exists: true });
+  }
+  const names = Object.keys(exports).map((entry) => entry.replace(/^\./, 'tesserae'));
+  const program = `${names.map((name) => `await import('${name}');`).join('')}console.log('imported');`;
+  expect(runNode(['--input-type=module', '--eval', program])).toBe('imported\n');
+  for (const name of Object.keys(peerDependencies)) expect(peerDependenciesMeta[name]).toEqual({ optional: true });
 });
 
 test('is required by a CommonJS program and multiplies', () => {

@@ -54,6 +54,7 @@ export interface ErrorDetails {
   /** The operation, as it is spelled in the API. */
   op?: string;
   cause?: unknown;
+  neverFits?: boolean;
 }
 
 /** The class of all errors that the library throws on purpose, except for {@link AbortError}. */
@@ -62,6 +63,8 @@ export class TesseraeError extends Error {
   readonly op: string | undefined;
   /** Of a call with many items: the place of the item that failed. */
   readonly index?: number;
+  /** Of ERR_BUDGET: more is needed than the budget would give if nothing else took of it, so repeating cannot help. */
+  readonly neverFits?: true;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(
@@ -71,13 +74,14 @@ export class TesseraeError extends Error {
     this.name = 'TesseraeError';
     this.code = code;
     this.op = details.op;
+    if (details.neverFits === true) this.neverFits = true;
   }
 }
 
 /** The same error as that of one item of many. An error may be shared by several items, so this is a copy. */
 export function indexed(error: unknown, index: number): unknown {
   if (!(error instanceof TesseraeError) || error.index !== undefined) return error;
-  const copy = new TesseraeError(error.code, '', { cause: error.cause });
+  const copy = new TesseraeError(error.code, '', { cause: error.cause, neverFits: error.neverFits === true });
   // Where it arose is made a text only for who looks at it: hundreds of items may fail at once.
   const stack = { get: () => error.stack, configurable: true };
   return Object.defineProperty(Object.assign(copy, { message: error.message, op: error.op, index }), 'stack', stack);

@@ -86,11 +86,16 @@ describe('what never fits', () => {
     const bytes = (16 * 10 * pageBytes).toString();
     const message = new RegExp(`500 tokens take ${bytes} bytes, 16 pages; beside its weights .* has room for \\d+$`);
     const steps = observeSteps();
-    await expectRejection(model.generate(someIds(500, vocab), { maxTokens: 1 }).result, 'ERR_BUDGET', message);
+    const refused = await expectRejection(
+      model.generate(someIds(500, vocab), { maxTokens: 1 }).result,
+      'ERR_BUDGET',
+      message,
+    );
+    expect(refused.neverFits).toBe(true);
     await expectRejection(model.embed(someIds(500, vocab)), 'ERR_BUDGET', message);
     expect(steps).toEqual([]);
     const batch = model.generateBatch([[1], someIds(500, vocab)], { maxTokens: 1 });
-    expect(await expectRejection(batch, 'ERR_BUDGET', message)).toMatchObject({ index: 1 });
+    expect(await expectRejection(batch, 'ERR_BUDGET', message)).toMatchObject({ index: 1, neverFits: true });
   });
 
   test('ends alone where it grows too large, and others go on', async () => {

@@ -282,7 +282,7 @@ export class Scheduler {
     const message =
       `${tokens} tokens take ${needed * pageBytes} bytes, ${needed} pages; ` +
       `beside its weights the memory budget has room for ${most}`;
-    return new TesseraeError('ERR_BUDGET', message);
+    return new TesseraeError('ERR_BUDGET', message, { neverFits: true });
   }
 
   /** A request has ended, and its memory is free: others may be admitted, and steps be larger again. */

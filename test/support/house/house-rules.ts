@@ -14,6 +14,7 @@ export interface Violation {
 export type Rule =
   | 'room-order'
   | 'command-imports'
+  | 'adapter-imports'
   | 'no-room'
   | 'import-circle'
   | 'absent-import'
@@ -37,6 +38,9 @@ const SOLE_ENVIRONMENT_READER = 'src/machine/environment.ts';
 /** The commands that run benchmarks, and the file that registers all commands. */
 const BENCHMARK_COMMANDS = ['src/cli/commands/bench.ts', 'src/cli/commands/demo.ts'];
 const COMMAND_ENTRY = 'src/cli/main.ts';
+
+/** Rooms that use the library as its users do. */
+const ADAPTERS = ['jobs', 'bullmq'];
 
 const MAX_LINES_TYPESCRIPT = 400;
 const MAX_LINES_CPP = 500;
@@ -114,6 +118,7 @@ function* checkTypeScript(file: string, text: string, rooms: Rooms): Generator<[
   for (const specifier of importsOf(source)) {
     yield* checkRoomOrder(file, specifier, rooms);
     yield* checkCommandImports(file, specifier);
+    yield* checkAdapterImports(file, specifier);
     const mayImport = file === SOLE_PISCINA_IMPORTER || file.startsWith(PEERS_PACKAGE);
     if (/^piscina(\/|$)/.test(specifier) && !mayImport) {
       yield ['piscina-in-one-file', `only ${SOLE_PISCINA_IMPORTER} may import ${specifier}`];
@@ -156,6 +161,15 @@ function* checkCommandImports(file: string, specifier: string): Generator<[Rule,
   if (BENCHMARK_COMMANDS.includes(target) && file !== COMMAND_ENTRY) {
     yield ['command-imports', `only ${COMMAND_ENTRY} may import ${target}`];
   }
+}
+
+function* checkAdapterImports(file: string, specifier: string): Generator<[Rule, string]> {
+  if (!ADAPTERS.includes(roomOf(file) ?? '') || !specifier.startsWith('.')) return;
+  const target = targetOf(file, specifier);
+  const to = roomOf(target) ?? '';
+  if (target === 'src/index.ts' || to === 'base' || ADAPTERS.includes(to) || !target.startsWith('src/')) return;
+  // What no adapter may import at all is another rule's.
+  yield ['adapter-imports', `an adapter may import src/index.ts, src/base and adapters, not ${target}`];
 }
 
 function targetOf(file: string, specifier: string): string {
