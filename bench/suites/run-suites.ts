@@ -48,7 +48,7 @@ export interface BenchReport {
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
   // The rows of these suites are no shares of a peak.
   const probe = suite !== 'allocations' && suite !== 'latency' && suite !== 'serving';
-  const rounds = options.rounds ?? (suite === 'serving' ? servingRounds : undefined);
+  const rounds = options.rounds ?? (suite === 'serving' ? servingRounds(options.serving ?? {}) : undefined);
   await using context = await BenchContext.open({ ...options, rounds, probe, everyCount: suite === 'scaling' });
   return reportOf(context, [await reportSuite(context, suite, options)]);
 }

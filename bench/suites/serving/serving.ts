@@ -33,7 +33,7 @@ export interface ServingBenchOptions {
 }
 
 /** Medians of so many rounds, where the command is not told otherwise. */
-export const servingRounds = 3;
+export const servingRounds = ({ quick = false }: Pick<ServingBenchOptions, 'quick'>): number => (quick ? 2 : 3);
 
 /** What is asked is asked of this shape, with these weights. */
 const askedShape = '135m';

@@ -52,7 +52,8 @@ export const quickSizes: ServingSizes = {
   concurrency: [1, 8, 32],
   concurrencyF32: [],
   oneByOne: 2,
-  decoding: { ...fullSizes.decoding, newTokens: 16 },
+  // As many keys on average.
+  decoding: { ...fullSizes.decoding, sessionTokens: 280, newTokens: 16 },
   prefix: { ...fullSizes.prefix, pairs: 3 },
   mixedCalls: { ...fullSizes.mixedCalls, calls: 64 },
   mainThread: [8, 32],

@@ -56,7 +56,11 @@ export function addBench(program: Command): void {
       '--shape <names...>',
       'for matmul, attention, scaling: only these shapes; for model and serving: random weights in this shape',
     )
-    .option('--rounds <n>', 'turns that each worker count takes (default: 5; for serving: 3)', wholeNumber(1))
+    .option(
+      '--rounds <n>',
+      'turns that each worker count takes (default: 5; for serving 3, or 2 with --quick)',
+      wholeNumber(1),
+    )
     .addOption(modelOption())
     .addOption(
       new Option('--type <type>', 'for random weights: the tensor type (default: q8_0)').choices(modelTypeNames),
