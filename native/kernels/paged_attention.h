@@ -4,8 +4,8 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/attention_blocks.h"
 #include "kernels/key_value_pages.h"
-#include "kernels/quantized_rows.h"
 
 namespace tesserae {
 
@@ -87,21 +87,6 @@ static inline bool read_item(const PagedAttentionParams& p, const AttentionItem&
   return true;
 }
 
-// If p.blocks is not null, calls quantize(row, columns, blocks) for these rows of `out`, and the heads of kv_head.
-template <typename Quantize>
-static inline void quantize_outputs(const PagedAttentionParams& p, int64_t kv_head, int64_t first_query,
-                                    int64_t queries, Quantize quantize) {
-  if (p.blocks == nullptr) return;
-  const AttentionParams& a = p.attention;
-  const int64_t group = a.heads / a.kv_heads;
-  for (int64_t query = first_query; query < first_query + queries; ++query) {
-    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      const float* row = a.out + query * a.out_row + head * a.out_head;
-      quantize(row, a.v_dim, p.blocks + (query * a.heads + head) * (a.v_dim / kActivationBlock));
-    }
-  }
-}
-
 // Sets the outputs of padding rows to 0. Each list has a fixed share of the rows to look after.
 template <typename Quantize>
 static inline KernelStatus clear_padding(const PagedAttentionParams& p, int64_t list, int64_t kv_head,
@@ -117,7 +102,7 @@ static inline KernelStatus clear_padding(const PagedAttentionParams& p, int64_t 
       float* out = a.out + query * a.out_row + head * a.out_head;
       std::fill(out, out + a.v_dim, 0.0f);
     }
-    quantize_outputs(p, kv_head, query, 1, quantize);
+    quantize_outputs(a, p.blocks, kv_head, query, 1, quantize);
   }
   return KernelStatus::ok;
 }
@@ -138,7 +123,7 @@ static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t t
     const AttentionItem listed = p.items[index];
     if (!read_item(p, listed, kv_head, &item)) return KernelStatus::index_out_of_range;
     attend(item);
-    quantize_outputs(p, kv_head, listed.first_query, listed.queries, quantize);
+    quantize_outputs(p.attention, p.blocks, kv_head, listed.first_query, listed.queries, quantize);
   }
   return KernelStatus::ok;
 }

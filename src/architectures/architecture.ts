@@ -79,19 +79,20 @@ export interface ForwardInputs {
   readonly constants: Constants;
 }
 
-/** The tensors of one forward pass over `batch` sequences of an encoder, all padded to the same number of tokens. */
+/**
+ * Records the attention of an encoder's layer: each token's query against all keys of its text. The result is f32
+ * [tokens, heads · headDim].
+ * @param slopes f32 [heads]: subtracted from a score for each position between query and key
+ */
+export type AttendWhole = (heads: QueriesKeysValues, slopes?: Tensor) => Tensor;
+
+/** The tensors of one forward pass of an encoder over the tokens of many texts, one text after the other. */
 export interface EncoderInputs {
-  readonly batch: number;
-  /** i32 [batch · tokens]. */
+  /** i32 [tokens]. */
   readonly ids: Tensor;
-  /** i32 [batch · tokens]: the position of each token in its sequence. */
+  /** i32 [tokens]: the position of each token in its text. */
   readonly positions: Tensor;
-  /** i32 [batch]: the number of tokens of each sequence, without the padding. */
-  readonly lengths: Tensor;
-  /**
-   * f32 [batch · tokens, heads · headDim]: the memory for the output of attention, used by one layer after the other.
-   */
-  readonly mixed: Tensor;
+  readonly attend: AttendWhole;
   readonly constants: Constants;
 }
 
@@ -127,7 +128,7 @@ export interface DecoderArchitecture<Config extends ModelConfig = ModelConfig> e
 /** An encoder: the state of a token depends on the whole text. It gives embeddings, but no logits. */
 export interface EncoderArchitecture<Config extends ModelConfig = ModelConfig> extends CommonArchitecture<Config> {
   readonly kind: 'encoder';
-  /** The hidden states after the last layer, f32 [batch · tokens, dim]. Yields after each layer. */
+  /** The hidden states after the last layer, f32 [tokens, dim]. Yields after each layer. */
   recordHidden(p: ProgramBuilder, config: Config, weights: Weights, inputs: EncoderInputs): Generator<void, Tensor>;
 }
 

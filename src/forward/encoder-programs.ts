@@ -1,113 +1,231 @@
-// The recorded forward passes of an encoder: many texts side by side, those of about one length in one program, kept for
-// replay. It has token ids and no text; serving/served-encoder.ts makes vectors of the hidden states.
-
-import type { EncoderArchitecture } from '../architectures/architecture.js';
+// The programs of an encoder: the tokens of many texts, one text after the other, and the vectors of the texts. One program
+// for each bucket of tokens, recorded when it is met first and kept; all of them share one set of inputs and outputs. One
+// group of texts at a time. Knows token ids and no text. Used by serving/served-encoder.ts.
+import type { EncoderArchitecture, QueriesKeysValues } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';
-import { TimeSlice } from '../base/time-slice.js';
+import { sequenceItemFields } from '../ops/attention/sequence-attention.js';
+import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import { type Pooling, poolItemFields, writePoolItem } from '../ops/rowwise/pool-rows.js';
 import type { Program } from '../program/program.js';
+import { SharedArena } from '../program/shared-arena.js';
+import type { DType } from '../tensor/elements/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ForwardParts } from './decoder-programs.js';
-import { ProgramCache } from './program-cache.js';
+import { encoderBucketFor, groupRows, groupTexts } from './encoder-buckets.js';
+import { planSequences, type SequenceCut, sequenceCut } from './sequence-work.js';
 
 /** Everything of a loaded encoder. */
 export type EncoderParts = ForwardParts<EncoderArchitecture>;
 
-interface Pass {
+/** A text of a group. */
+export interface TextInput {
+  readonly ids: readonly number[];
+  readonly pooling: Pooling;
+}
+
+/** What all programs read and write. */
+interface GroupTensors {
+  /** i32 [rows]. */
   readonly ids: Tensor<'i32'>;
   readonly positions: Tensor<'i32'>;
-  readonly lengths: Tensor<'i32'>;
-  /** f32 [batch · tokens, dim]. */
-  readonly hidden: Tensor<'f32'>;
+  /** i32: the work list of attention. */
+  readonly starts: Tensor<'i32'>;
+  readonly items: Tensor<'i32'>;
+  /** i32 [texts, poolItemFields]: how each text is pooled. */
+  readonly pooling: Tensor<'i32'>;
+  /** f32 [texts, dim]. */
+  readonly vectors: Tensor<'f32'>;
 }
 
-/** Texts that are computed together. */
-export interface TextGroup {
-  /** Where they stand among all texts. */
-  readonly indices: readonly number[];
-  /** Tokens that each of them is padded to. */
-  readonly tokens: number;
+interface GroupProgram {
+  readonly rows: number;
+  readonly cut: SequenceCut;
 }
 
-/** Rows of a program: enough that its products are as fast as they get; more would only cost memory. */
-const mostRows = 512;
-/** Lengths are rounded up to a multiple, so that programs are met again. */
-const lengthStep = 16;
-/** Programs kept for replay. */
-const programsKept = 8;
-
-/** What a text of so many tokens is padded to. */
-export function paddedLength(tokens: number): number {
-  return Math.ceil(tokens / lengthStep) * lengthStep;
-}
-
-/** How many texts of a padded length are computed together. */
-export function textsOfOneLength(tokens: number): number {
-  return Math.max(1, Math.floor(mostRows / tokens));
-}
+/** Until the program of a number of rows is recorded, one of at most so many times the rows serves. */
+const mostPadding = 1.5;
 
 export class EncoderPrograms {
   readonly #parts: EncoderParts;
-  readonly #cache = new ProgramCache<Program<Pass>>(programsKept);
-  readonly #timeSlice = new TimeSlice();
+  readonly #arena: SharedArena;
+  readonly #programs = new Map<number, Program<GroupProgram>>();
+  readonly #recording = new Map<number, Promise<Program<GroupProgram>>>();
+  #tensors: GroupTensors | undefined;
+  #isRunning = false;
+  #disposed = false;
 
   constructor(parts: EncoderParts) {
     this.#parts = parts;
+    this.#arena = new SharedArena(parts.compute.pool);
   }
 
-  /** Computes a group; `visit` sees the hidden states of each of its texts, f32 [length, dim], before they are overwritten. */
-  async forward(
-    texts: readonly ArrayLike<number>[],
-    { indices, tokens }: TextGroup,
-    signal: AbortSignal | undefined,
-    visit: (index: number, rows: Float32Array) => void,
-  ): Promise<void> {
-    const key = `${indices.length} × ${tokens}`;
-    const program = await this.#cache.borrow(key, () => this.#record(indices.length, tokens, signal));
+  /** Whether a group is computed. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /**
+   * The vectors of texts, at most {@link groupTexts}, each as long as its pooling wants.
+   * @throws TesseraeError ERR_BUDGET: a smaller group may fit; ERR_DISPOSED and what a program throws; AbortError
+   */
+  async compute(texts: readonly TextInput[], signal: AbortSignal | undefined): Promise<Float32Array[]> {
+    this.#isRunning = true;
+    let rows = 0;
     try {
-      const { ids, positions, lengths, hidden } = program.tensors;
-      ids.data.fill(0);
-      for (const [row, index] of indices.entries()) {
-        const text = texts[index] as ArrayLike<number>;
-        lengths.data[row] = text.length;
-        for (let i = 0; i < tokens; i++) positions.data[row * tokens + i] = i < text.length ? i : 0;
-        ids.data.set(text, row * tokens);
-      }
+      const program = await this.#programFor(texts.reduce((sum, { ids }) => sum + ids.length, 0));
+      this.#checkUsable();
+      rows = program.tensors.rows;
+      this.#arena.place(program.arenaBytes);
+      this.#fill(texts, program.tensors);
       await program.run({ signal });
-      this.#cache.checkUsable('embed');
+      this.#checkUsable();
+      const { data } = this.#shared().vectors;
       const { dim } = this.#parts.config;
-      for (const [row, index] of indices.entries()) {
-        const start = row * tokens * dim;
-        visit(index, hidden.data.subarray(start, start + (texts[index] as ArrayLike<number>).length * dim));
-      }
-      if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
+      return texts.map(({ pooling }, index) => data.slice(index * dim, index * dim + pooling.dimensions));
     } catch (error) {
-      if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#cache.checkUsable('embed');
+      if (error instanceof TesseraeError && error.code === 'ERR_DISPOSED') this.#checkUsable();
       throw error;
     } finally {
-      this.#cache.giveBack(key, program);
+      this.#isRunning = false;
+      // A text that is longer than a group may take much memory, which the groups after it do not need.
+      if (this.#disposed || rows > groupRows) this.#arena.dispose();
     }
   }
 
-  /** Gives up a program that nobody uses, for whoever needs memory. @returns whether there was one */
-  dropIdle(): boolean {
-    return this.#cache.dropIdle();
+  /** Records the programs for up to so many tokens. */
+  async warmup(rows: number): Promise<void> {
+    for (let bucket = encoderBucketFor(1); ; bucket = encoderBucketFor(bucket + 1)) {
+      await (this.#programs.get(bucket) ?? this.#record(bucket));
+      if (bucket >= rows) return;
+    }
+  }
+
+  /** Gives up memory for whoever needs it, a part at each call. @returns whether there was any that is not in use */
+  freeMemory(): boolean {
+    if (this.#isRunning || this.#recording.size > 0) return false;
+    if (this.#arena.isHeld) this.#arena.dispose();
+    else if (this.#tensors !== undefined) this.#dropAll();
+    else return false;
+    return true;
   }
 
   /** Frees the programs. What is running fails with ERR_DISPOSED. */
   dispose(): void {
-    this.#cache.dispose();
+    this.#disposed = true;
+    this.#dropAll();
+    if (!this.#isRunning) this.#arena.dispose();
   }
 
-  #record(batch: number, tokens: number, signal: AbortSignal | undefined): Promise<Program<Pass>> {
-    const { compute, architecture, config, weights, constants } = this.#parts;
-    return compute.programInSlices(function* (p): Generator<void, Pass> {
-      const ids = p.input([batch * tokens], 'i32');
-      const positions = p.input([batch * tokens], 'i32');
-      const lengths = p.input([batch], 'i32');
-      const mixed = p.input([batch * tokens, config.heads * config.headDim]);
-      const inputs = { batch, ids, positions, lengths, mixed, constants };
-      const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
-      return { ids, positions, lengths, hidden: hidden as Tensor<'f32'> };
-    }, signal);
+  /** Programs, and the memory that they share. What a run needs is freed at its end. */
+  #dropAll(): void {
+    for (const program of this.#programs.values()) program.dispose();
+    this.#programs.clear();
+    if (this.#tensors === undefined) return;
+    for (const tensor of Object.values(this.#tensors) as Tensor[]) tensor.dispose();
+    this.#tensors = undefined;
+  }
+
+  #fill(texts: readonly TextInput[], { rows, cut }: GroupProgram): void {
+    const tensors = this.#shared();
+    const ids = tensors.ids.data;
+    const positions = tensors.positions.data;
+    const pooling = tensors.pooling.data;
+    let row = 0;
+    for (const [index, text] of texts.entries()) {
+      const total = text.ids.length;
+      writePoolItem(pooling, index, { firstRow: row, rows: total, from: 0, total, ...text.pooling });
+      for (let position = 0; position < total; position++, row++) {
+        ids[row] = text.ids[position] as number;
+        positions[row] = position;
+      }
+    }
+    for (let index = texts.length; index < groupTexts; index++) writePoolItem(pooling, index, undefined);
+    // Padding: a token and a position that every op can look up.
+    ids.fill(0, row, rows);
+    positions.fill(0, row, rows);
+    const lengths = texts.map((text) => text.ids.length);
+    planSequences(lengths, rows, cut, { starts: tensors.starts.data, items: tensors.items.data });
+  }
+
+  /** A program of at least so many rows: of their bucket, or of a larger one until that is recorded. */
+  async #programFor(rows: number): Promise<Program<GroupProgram>> {
+    this.#checkUsable();
+    const bucket = encoderBucketFor(rows);
+    const ready = this.#programs.get(bucket);
+    if (ready !== undefined) return ready;
+    const recording = this.#record(bucket);
+    const larger = [...this.#programs.keys()].filter((key) => key > bucket && key <= mostPadding * rows);
+    if (larger.length === 0) return recording;
+    // What went wrong comes up again when the program is needed.
+    recording.catch(() => {});
+    return this.#programs.get(Math.min(...larger)) as Program<GroupProgram>;
+  }
+
+  /** Records a program, once even where it is asked for again meanwhile. */
+  async #record(rows: number): Promise<Program<GroupProgram>> {
+    const underWay = this.#recording.get(rows);
+    if (underWay !== undefined) return underWay;
+    const tensors = this.#shared();
+    const record = (p: ProgramBuilder) => this.#recordGroup(p, rows, tensors);
+    const recording = this.#parts.compute.programInSlices(record, undefined, { arena: this.#arena });
+    this.#recording.set(rows, recording);
+    try {
+      const program = await recording;
+      if (this.#disposed) program.dispose();
+      this.#checkUsable();
+      this.#programs.set(rows, program);
+      return program;
+    } finally {
+      this.#recording.delete(rows);
+    }
+  }
+
+  *#recordGroup(p: ProgramBuilder, rows: number, tensors: GroupTensors): Generator<void, GroupProgram> {
+    const { architecture, config, weights, constants, compute } = this.#parts;
+    const cut = sequenceCut(config, rows, compute.threads);
+    const work = { starts: tensors.starts.slice([0, cut.lists + 1]), items: tensors.items.slice([0, rows]) };
+    const attend = ({ q, k, v }: QueriesKeysValues, slopes?: Tensor) =>
+      p.sequenceAttention(q, k, v, { work, ...(slopes && { slopes }) });
+    const ids = tensors.ids.slice([0, rows]);
+    const positions = tensors.positions.slice([0, rows]);
+    const hidden = yield* architecture.recordHidden(p, config, weights, { ids, positions, attend, constants });
+    p.poolRows(hidden, { items: tensors.pooling, out: tensors.vectors });
+    return { rows, cut };
+  }
+
+  /** Taken at the first call: a model may be loaded and never asked. @throws TesseraeError ERR_BUDGET */
+  #shared(): GroupTensors {
+    this.#checkUsable();
+    this.#tensors ??= this.#allocate();
+    return this.#tensors;
+  }
+
+  #allocate(): GroupTensors {
+    const { compute, config, capacity } = this.#parts;
+    const rows = Math.max(groupRows, encoderBucketFor(capacity));
+    const { lists } = sequenceCut(config, rows, compute.threads);
+    const made: Tensor[] = [];
+    const make = <D extends DType>(shape: readonly number[], dtype: D): Tensor<D> => {
+      const tensor = compute.pool.zeros(shape, dtype);
+      made.push(tensor);
+      return tensor;
+    };
+    try {
+      return {
+        ids: make([rows], 'i32'),
+        positions: make([rows], 'i32'),
+        starts: make([lists + 1], 'i32'),
+        items: make([rows, sequenceItemFields], 'i32'),
+        pooling: make([groupTexts, poolItemFields], 'i32'),
+        vectors: make([groupTexts, config.dim], 'f32'),
+      };
+    } catch (error) {
+      for (const tensor of made) tensor.dispose();
+      throw error;
+    }
+  }
+
+  #checkUsable(): void {
+    if (this.#disposed) throw new TesseraeError('ERR_DISPOSED', 'the model was disposed', { op: 'embed' });
   }
 }

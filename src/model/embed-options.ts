@@ -2,7 +2,7 @@
 import { TesseraeError } from '../base/errors.js';
 import { checkFlag, checkRange, checkWord } from '../base/options.js';
 import type { ModelMetadata } from '../metadata/model-metadata.js';
-import { type Pooling, type PoolingKind, poolingKinds } from '../serving/pooling.js';
+import { type Pooling, type PoolingKind, poolingKinds } from '../ops/rowwise/pool-rows.js';
 import type { ModelInfo } from './model-info.js';
 
 export interface EmbedOptions {

@@ -1,7 +1,7 @@
 // What a model reports of itself: `model.info` when it is loaded, and the part of it that `engine.inspect` gives, too.
 import type { ModelConfig } from '../architectures/architecture.js';
 import type { KeyValueType } from '../ops/paged/key-value-pages.js';
-import type { PoolingKind } from '../serving/pooling.js';
+import type { PoolingKind } from '../ops/rowwise/pool-rows.js';
 
 /** What a model's files say of it. */
 export interface ModelSummary extends ModelConfig {

@@ -1,6 +1,6 @@
 // The texts that wait for an encoder, in the order of their lengths, and the choice of those that are computed together: the
-// one whose turn it is, with those of about its length. Pure. Used by ServedEncoder.
-import { paddedLength, textsOfOneLength } from '../forward/encoder-programs.js';
+// one whose turn it is, and those that fill its group. Pure. Used by ServedEncoder.
+import { encoderBucketFor, groupRows, groupTexts } from '../forward/encoder-buckets.js';
 import type { Turn } from '../generation/turn-options.js';
 
 export interface QueuedText {
@@ -16,9 +16,10 @@ interface Entry<T> {
   readonly number: number;
 }
 
-/** Texts to be computed together, each padded to a number of tokens. */
+/** Texts to be computed together. */
 export interface TakenTexts<T> {
   readonly entries: readonly Entry<T>[];
+  /** Tokens of all of them. */
   readonly tokens: number;
 }
 
@@ -79,30 +80,32 @@ export class EncoderQueue<T extends QueuedText> {
   }
 
   /**
-   * Takes the text whose turn it is, and its neighbours by length as long as they fit into one program.
-   * @param most texts to take
+   * Takes the text whose turn it is, and fills its group: the longest text that still fits, again and again, so that few
+   * tokens are missing at the end.
+   * @param mostTokens of a group; the first text may have more. Less than {@link groupRows} where memory is short.
    */
-  take(now: number, most = Number.POSITIVE_INFINITY): TakenTexts<T> | undefined {
-    const all = this.#byLength;
+  take(now: number, mostTokens: number): TakenTexts<T> | undefined {
     const first = this.#next(now);
     if (first === -1) return undefined;
-    const lengthAt = (index: number) => (all[index] as Entry<T>).text.ids.length;
-    const textsOf = (tokens: number) => Math.min(most, textsOfOneLength(tokens));
-    let from = first;
-    let end = first + 1;
-    for (;;) {
-      // Towards the longer ones as long as that pads nothing more, else towards the shorter ones.
-      const tokens = paddedLength(lengthAt(end - 1));
-      const count = end - from + 1;
-      if (end < all.length && paddedLength(lengthAt(end)) === tokens && count <= textsOf(tokens)) end++;
-      else if (from > 0 && count <= textsOf(tokens)) from--;
-      else if (end < all.length && count <= textsOf(paddedLength(lengthAt(end)))) end++;
-      else break;
+    const entries = this.#cut(first, 1);
+    let tokens = (entries[0] as Entry<T>).text.ids.length;
+    // Where memory is short nothing is added to a text that has more.
+    const most = mostTokens < groupRows ? mostTokens : Math.max(mostTokens, encoderBucketFor(tokens));
+    while (entries.length < groupTexts) {
+      const next = this.#longestWithin(most - tokens);
+      if (next === -1) break;
+      const [entry] = this.#cut(next, 1) as [Entry<T>];
+      entries.push(entry);
+      tokens += entry.text.ids.length;
     }
-    const tokens = paddedLength(lengthAt(end - 1));
-    const entries = this.#cut(from, end - from);
     for (const { text } of entries) this.#serve(text.turn.tenant, text.ids.length);
     return { entries, tokens };
+  }
+
+  /** Of the longest texts of at most so many tokens the one that came first; -1 where all are longer. */
+  #longestWithin(tokens: number): number {
+    const longest = this.#indexOf(tokens + 1, -1) - 1;
+    return longest < 0 ? -1 : this.#indexOf((this.#byLength[longest] as Entry<T>).text.ids.length, -1);
   }
 
   #next(now: number): number {
@@ -162,14 +165,18 @@ export class EncoderQueue<T extends QueuedText> {
     return least ?? 0;
   }
 
-  /** Where an entry is, or belongs: behind all texts that are shorter, or as long and came before it. */
   #placeOf({ text: { ids }, number }: Entry<T>): number {
+    return this.#indexOf(ids.length, number);
+  }
+
+  /** How many texts are shorter than `tokens`, or as long and came before the one of this number. */
+  #indexOf(tokens: number, number: number): number {
     let low = 0;
     let high = this.#byLength.length;
     while (low < high) {
       const middle = (low + high) >> 1;
       const other = this.#byLength[middle] as Entry<T>;
-      if ((other.text.ids.length - ids.length || other.number - number) < 0) low = middle + 1;
+      if ((other.text.ids.length - tokens || other.number - number) < 0) low = middle + 1;
       else high = middle;
     }
     return low;

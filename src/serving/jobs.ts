@@ -4,7 +4,7 @@ import type { GenerationStream } from '../generation/generation.js';
 import type { GenerationRequest } from '../generation/request.js';
 import type { Turn } from '../generation/turn-options.js';
 import type { PageLayout } from '../ops/paged/key-value-pages.js';
-import type { Pooling } from './pooling.js';
+import type { Pooling } from '../ops/rowwise/pool-rows.js';
 
 /** A session's tokens, whose keys and values are lent to a generation that goes on from them. */
 export interface LentSequence {

@@ -1,15 +1,6 @@
 // Pooling: the hidden states of a text's tokens become one vector. Called by ServedDecoder and ServedEncoder.
 
-export const poolingKinds = ['mean', 'last', 'first'] as const;
-export type PoolingKind = (typeof poolingKinds)[number];
-
-export interface Pooling {
-  readonly pooling: PoolingKind;
-  /** Scale the vector to length 1. */
-  readonly normalize: boolean;
-  /** How many of the leading dimensions are wanted: cut first, then scaled. */
-  readonly dimensions: number;
-}
+import type { Pooling } from '../ops/rowwise/pool-rows.js';
 
 /** Sums up the states of a text's tokens, as far as its pooling looks at them. */
 export class PooledStates {

@@ -1,11 +1,11 @@
-// Serves an encoder: the texts of all callers wait in one queue, and those of about one length are computed together. Owns
-// programs and weights.
+// Serves an encoder: the texts of all callers wait in one queue, and are computed in groups, without padding. Owns programs
+// and weights.
 import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, type ErrorCode, TesseraeError } from '../base/errors.js';
+import { encoderBucketFor, groupRows } from '../forward/encoder-buckets.js';
 import { type EncoderParts, EncoderPrograms } from '../forward/encoder-programs.js';
 import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
-import { PooledStates } from './pooling.js';
 import { QueueRoom } from './queue-room.js';
 import type { ServedModel } from './served-model.js';
 import { type DrainKind, noServing, type ServingOptions, type ServingStats } from './serving-options.js';
@@ -14,7 +14,7 @@ import type { Account, Turns } from './steps/turns.js';
 
 /** Groups that are computed side by side: one program is filled and emptied while the other computes. */
 const groupsAtOnce = 2;
-/** Texts that one call brings at the same time: enough to make full groups of one length from. */
+/** Texts that one call brings at the same time: enough to make full groups from. */
 const lanes = 512;
 
 /** Texts that are computed together. */
@@ -44,7 +44,8 @@ interface Starvation {
 export class ServedEncoder implements ServedModel {
   readonly lanes = lanes;
   readonly #parts: EncoderParts;
-  readonly #programs: EncoderPrograms;
+  /** Those of each group that is computed at the same time. */
+  readonly #programs: readonly EncoderPrograms[];
   readonly #options: ServingOptions;
   readonly #turns: Turns;
   readonly #account: Account;
@@ -57,8 +58,9 @@ export class ServedEncoder implements ServedModel {
   readonly #inGroups = new Set<Waiting>();
   /** Why no texts are taken any more. */
   #refusal: Error | undefined;
-  /** Texts of a group: fewer where memory is short. */
-  #mostTexts = Number.POSITIVE_INFINITY;
+  /** Groups at a time, and tokens of a group: fewer where memory is short. */
+  #mostGroups = groupsAtOnce;
+  #mostTokens = groupRows;
   #starvation: Starvation | undefined;
   #groups = 0;
   #rowsPerGroup = 0;
@@ -66,13 +68,14 @@ export class ServedEncoder implements ServedModel {
 
   constructor(parts: EncoderParts, options: ServingOptions, turns: Turns) {
     this.#parts = parts;
-    this.#programs = new EncoderPrograms(parts);
+    this.#programs = Array.from({ length: groupsAtOnce }, () => new EncoderPrograms(parts));
     this.#options = options;
     this.#turns = turns;
     this.#account = turns.open();
     const hasRoom = () => this.#queue.patient < options.maxQueued;
     this.#room = new QueueRoom(hasRoom, () => this.#change());
-    this.#unregister = parts.compute.pool.onShortage('programs', () => this.#programs.dropIdle());
+    const freeMemory = () => this.#programs.some((programs) => programs.freeMemory());
+    this.#unregister = parts.compute.pool.onShortage('programs', freeMemory);
   }
 
   decoder(op: string): never {
@@ -113,8 +116,9 @@ export class ServedEncoder implements ServedModel {
   /** Nothing is cached. */
   clearCache(): void {}
 
-  /** Nothing to do: which programs are needed depends on the lengths of the texts. */
-  async warmup(): Promise<void> {}
+  async warmup(): Promise<void> {
+    for (const programs of this.#programs) await programs.warmup(groupRows);
+  }
 
   /** Frees programs and weights. What waits or runs fails with ERR_DISPOSED. */
   dispose(): void {
@@ -123,7 +127,7 @@ export class ServedEncoder implements ServedModel {
     clearTimeout(this.#starvation?.timer);
     this.#turns.close(this.#account);
     this.#unregister();
-    this.#programs.dispose();
+    for (const programs of this.#programs) programs.dispose();
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
   }
 
@@ -157,19 +161,21 @@ export class ServedEncoder implements ServedModel {
     if (this.#starvation?.timer !== undefined) return;
     const now = performance.now();
     for (const text of this.#queue.overdue(now)) this.#end(text, overdueError());
-    while (this.#running < groupsAtOnce) {
-      const taken = this.#queue.take(now, this.#mostTexts);
+    while (this.#running < this.#mostGroups) {
+      const taken = this.#queue.take(now, this.#mostTokens);
       if (taken === undefined) break;
       void this.#run(taken);
     }
     this.#account.activity = this.#running > 0 ? 'working' : 'idle';
-    if (this.#running === 0) this.#mostTexts = Number.POSITIVE_INFINITY;
+    if (this.#running > 0) return;
+    this.#mostGroups = groupsAtOnce;
+    this.#mostTokens = groupRows;
   }
 
   async #run(taken: TakenTexts<Waiting>): Promise<void> {
     const started = performance.now();
     const texts = taken.entries.map(({ text }) => text);
-    const rows = texts.length * taken.tokens;
+    const { tokens } = taken;
     const group: Group = { texts, stop: new AbortController(), ended: [] };
     this.#running++;
     for (const text of texts) {
@@ -178,17 +184,17 @@ export class ServedEncoder implements ServedModel {
     }
     let failure: unknown;
     try {
-      const vectors = await this.#compute(group, taken.tokens).catch((error: unknown) => {
+      const vectors = await this.#compute(group).catch((error: unknown) => {
         if (!isCode(error, 'ERR_WORKER_LOST')) throw error;
         // It has been replaced.
-        return this.#compute(group, taken.tokens);
+        return this.#compute(group);
       });
       // The program has been given back: who hears of its vector may dispose the model and find all memory free.
       for (const [index, text] of texts.entries()) this.#endInTime(text, vectors[index]);
       this.#starvation = undefined;
-      this.#rowsPerGroup += this.#groups === 0 ? rows : 0.1 * (rows - this.#rowsPerGroup);
+      this.#rowsPerGroup += this.#groups === 0 ? tokens : 0.1 * (tokens - this.#rowsPerGroup);
       this.#groups++;
-      this.#msPerRow = (performance.now() - started) / rows;
+      this.#msPerRow = (performance.now() - started) / tokens;
     } catch (error) {
       failure = error;
     }
@@ -204,19 +210,10 @@ export class ServedEncoder implements ServedModel {
     this.#start();
   }
 
-  async #compute({ texts, stop }: Group, tokens: number): Promise<Float32Array[]> {
-    const ids = texts.map((text) => text.ids);
-    const all = { indices: texts.map((_, index) => index), tokens };
-    const vectors: Float32Array[] = [];
-    await this.#programs.forward(ids, all, stop.signal, (index, states) => {
-      const { isOver, job } = texts[index] as Waiting;
-      if (isOver) return;
-      const { dim } = this.#parts.config;
-      const pooled = new PooledStates(dim, states.length / dim, job.pooling);
-      pooled.add(states);
-      vectors[index] = pooled.vector();
-    });
-    return vectors;
+  #compute({ texts, stop }: Group): Promise<Float32Array[]> {
+    const programs = this.#programs.find(({ isRunning }) => !isRunning) as EncoderPrograms;
+    const inputs = texts.map(({ ids, job }) => ({ ids, pooling: job.pooling }));
+    return programs.compute(inputs, stop.signal);
   }
 
   /** There was no memory for a group: a smaller one is tried, and the smallest one again as long as any may become free. */
@@ -234,8 +231,12 @@ export class ServedEncoder implements ServedModel {
       return;
     }
     this.#queue.putBack({ ...taken, entries: left });
+    if (this.#running > 0) {
+      this.#mostGroups = 1;
+      return;
+    }
     if (left.length > 1) {
-      this.#mostTexts = Math.max(1, left.length >> 1);
+      this.#mostTokens = Math.min(groupRows, encoderBucketFor(taken.tokens)) >> 1;
       return;
     }
     this.#account.activity = 'starved';

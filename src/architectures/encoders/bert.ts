@@ -6,14 +6,7 @@ import type { EncoderArchitecture } from '../architecture.js';
 import { addSizes, type MetadataBuilder, type TensorNames } from '../huggingface-mapping.js';
 import { feedForward, layerNorm, layersOf, project, queriesKeysValues, tensorOf } from '../stages.js';
 import { biased, layerNormVectors, matrix } from '../weight-specs.js';
-import {
-  addEncoderMetadata,
-  attendWhole,
-  type EncoderConfig,
-  embedTyped,
-  encoderWeights,
-  readEncoderConfig,
-} from './encoder.js';
+import { addEncoderMetadata, type EncoderConfig, embedTyped, encoderWeights, readEncoderConfig } from './encoder.js';
 
 export const bertTensorNames: TensorNames = {
   prefix: 'bert.',
@@ -89,7 +82,7 @@ export const bert: EncoderArchitecture<EncoderConfig> = {
     const pass = { p, config, weights, inputs, prefix: '' };
     const x = embedTyped(pass, p.embedding(tensorOf(pass, 'position_embd'), inputs.positions));
     for (const at of layersOf(pass)) {
-      const mixed = attendWhole(at, queriesKeysValues(at, x));
+      const mixed = inputs.attend(queriesKeysValues(at, x));
       project(at, 'attn_output', mixed, { residual: x, out: x });
       layerNorm(at, 'attn_output_norm', x, { out: x });
       feedForward(at, x, { activation: 'gelu', residual: x, out: x });

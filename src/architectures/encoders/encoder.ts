@@ -1,10 +1,10 @@
-// What the encoders share (BERT and its relatives): their configuration, the embedding of their tokens, and attention
-// over whole sequences, a batch of them at a time. What the layers of each compute is in its own file.
+// What the encoders share (BERT and its relatives): their configuration, and the embedding of their tokens. What the layers
+// of each compute is in its own file.
 
 import type { JsonView } from '../../base/json-view.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { EncoderInputs, ModelConfig, QueriesKeysValues, WeightSpec } from '../architecture.js';
+import type { EncoderInputs, ModelConfig, WeightSpec } from '../architecture.js';
 import { type BaseConfig, ConfigReader, readSizes } from '../config-reader.js';
 import type { MetadataBuilder } from '../huggingface-mapping.js';
 import { embed, type Layer, layerNorm, type Pass, tensorOf } from '../stages.js';
@@ -58,7 +58,7 @@ export function encoderWeights(
 }
 
 /**
- * The embedding of the tokens, all of type 0, normalised. f32 [batch · tokens, dim].
+ * The embedding of the tokens, all of type 0, normalised. f32 [tokens, dim].
  * @param positions the embedding of their positions, which is added; none for other kinds of positions
  */
 export function embedTyped(pass: EncoderPass, positions?: Tensor): Tensor {
@@ -69,19 +69,6 @@ export function embedTyped(pass: EncoderPass, positions?: Tensor): Tensor {
   }
   if (positions !== undefined) p.add(x, positions, { out: x });
   return layerNorm(pass, 'token_embd_norm', x, { out: x });
-}
-
-/**
- * Every query against all keys of its own sequence. f32 [batch · tokens, heads · headDim].
- * @param slopes f32 [heads]: subtracted from a score for each position between query and key
- */
-export function attendWhole({ p, inputs }: EncoderLayer, { q, k, v }: QueriesKeysValues, slopes?: Tensor): Tensor {
-  const { batch, mixed, lengths } = inputs;
-  // [batch · tokens, heads, headDim] -> [batch, heads, tokens, headDim]
-  const byHead = (x: Tensor) => x.reshape([batch, -1, ...x.shape.slice(1)]).transpose(0, 2, 1, 3);
-  const out = byHead(mixed.reshape(q.shape));
-  p.attention(byHead(q), byHead(k), byHead(v), { kvLengths: lengths, out, ...(slopes && { slopes }) });
-  return mixed;
 }
 
 /** ALiBi (Press et al. 2022) for any number of heads, as llama.cpp computes it. */

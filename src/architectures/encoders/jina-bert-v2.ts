@@ -21,7 +21,6 @@ import { biased, layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { addBertMetadata, bertTensorNames, hasAlibi } from './bert.js';
 import {
   alibiSlopes,
-  attendWhole,
   type EncoderConfig,
   type EncoderLayer,
   embedTyped,
@@ -92,7 +91,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
     const slopes = inputs.constants.get('slopes') as Tensor;
     let x = embedTyped(pass);
     for (const at of layersOf(pass)) {
-      const attended = project(at, 'attn_output', attendWhole(at, normedQueries(at, x), slopes), { residual: x });
+      const attended = project(at, 'attn_output', inputs.attend(normedQueries(at, x), slopes), { residual: x });
       layerNorm(at, 'attn_output_norm', attended, { out: attended });
       if (hasWeight(at, 'attn_norm_2')) {
         p.add(attended, x, { out: attended });

@@ -9,14 +9,7 @@ import { type RopeConfig, readRope, ropeConstants } from '../rope-scaling.js';
 import { fusedQueriesKeysValues, gatedFeedForward, layerNorm, layersOf, project, rotate } from '../stages.js';
 import { layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { bertTensorNames } from './bert.js';
-import {
-  addEncoderMetadata,
-  attendWhole,
-  type EncoderConfig,
-  embedTyped,
-  encoderWeights,
-  readEncoderConfig,
-} from './encoder.js';
+import { addEncoderMetadata, type EncoderConfig, embedTyped, encoderWeights, readEncoderConfig } from './encoder.js';
 
 export interface NomicConfig extends EncoderConfig {
   readonly rope: RopeConfig;
@@ -84,7 +77,7 @@ export const nomicBert: EncoderArchitecture<NomicConfig> = {
     for (const at of layersOf(pass)) {
       const heads = fusedQueriesKeysValues(at, x);
       rotate(at, heads);
-      project(at, 'attn_output', attendWhole(at, heads), { residual: x, out: x });
+      project(at, 'attn_output', inputs.attend(heads), { residual: x, out: x });
       layerNorm(at, 'attn_output_norm', x, { out: x });
       gatedFeedForward(at, x, { activation: 'silu', residual: x, out: x });
       layerNorm(at, 'layer_output_norm', x, { out: x });

@@ -4,6 +4,7 @@ import type { Recorder } from '../../program/recorder.js';
 import type { DType } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
+import { type SequenceAttentionOptions, sequenceAttention } from '../attention/sequence-attention.js';
 import type { AnyOp } from '../op.js';
 import {
   type PagedAttentionOptions,
@@ -11,6 +12,7 @@ import {
   type StoreKeyValuesOptions,
   storeKeyValues,
 } from '../paged/paged-attention.js';
+import { type PoolRowsOptions, poolRows } from '../rowwise/pool-rows.js';
 import { type SampleOptions, sample } from '../sampling/sample.js';
 import { type BuilderMethods, defineOpMethods } from './methods.js';
 import { recordCall } from './record-call.js';
@@ -50,6 +52,19 @@ export class ProgramBuilder {
    */
   pagedAttention(q: Tensor, options: PagedAttentionOptions): Tensor {
     return this.record(pagedAttention, pagedAttention.args(q, options));
+  }
+
+  /**
+   * @internal Attention of rows of many sequences, one after the other: q f32 [rows, heads, dim], k and v f32 [rows, kvHeads,
+   * dim]. Each row sees all rows of its own sequence. The result is f32 [rows, heads · vDim].
+   */
+  sequenceAttention(q: Tensor, k: Tensor, v: Tensor, options: SequenceAttentionOptions): Tensor {
+    return this.record(sequenceAttention, sequenceAttention.args(q, k, v, options));
+  }
+
+  /** @internal The vectors of texts, f32 [items, dim], from the states of their tokens, f32 [rows, dim]. */
+  poolRows(x: Tensor, options: PoolRowsOptions): Tensor {
+    return this.record(poolRows, poolRows.args(x, options));
   }
 
   /** @internal Chooses a token for each row of logits, f32 [rows, vocabulary], with the parameters in `options.rows`. */

@@ -1,6 +1,7 @@
 // Drives the embedding of one text in the steps of a decoder: pools the hidden states of its tokens as they are computed.
 // Made by ServedDecoder.
-import { PooledStates, type Pooling } from '../pooling.js';
+import type { Pooling } from '../../ops/rowwise/pool-rows.js';
+import { PooledStates } from '../pooling.js';
 import type { StepSlice } from '../scheduling/step-planner.js';
 import type { StepClient } from './step-loop.js';
 
