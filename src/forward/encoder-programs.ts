@@ -8,7 +8,6 @@ import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import { type Pooling, poolItemFields, writePoolItem } from '../ops/rowwise/pool-rows.js';
 import type { Program } from '../program/program.js';
 import { SharedArena } from '../program/shared-arena.js';
-import type { DType } from '../tensor/elements/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ForwardParts } from './decoder-programs.js';
 import { encoderBucketFor, groupRows, groupTexts } from './encoder-buckets.js';
@@ -25,6 +24,8 @@ export interface TextInput {
 
 /** What all programs read and write. */
 interface GroupTensors {
+  /** i32: the memory of all inputs. */
+  readonly all: Tensor<'i32'>;
   /** i32 [rows]. */
   readonly ids: Tensor<'i32'>;
   readonly positions: Tensor<'i32'>;
@@ -121,7 +122,8 @@ export class EncoderPrograms {
     for (const program of this.#programs.values()) program.dispose();
     this.#programs.clear();
     if (this.#tensors === undefined) return;
-    for (const tensor of Object.values(this.#tensors) as Tensor[]) tensor.dispose();
+    this.#tensors.all.dispose();
+    this.#tensors.vectors.dispose();
     this.#tensors = undefined;
   }
 
@@ -204,23 +206,25 @@ export class EncoderPrograms {
     const { compute, config, capacity } = this.#parts;
     const rows = Math.max(groupRows, encoderBucketFor(capacity));
     const { lists } = sequenceCut(config, rows, compute.threads);
-    const made: Tensor[] = [];
-    const make = <D extends DType>(shape: readonly number[], dtype: D): Tensor<D> => {
-      const tensor = compute.pool.zeros(shape, dtype);
-      made.push(tensor);
-      return tensor;
-    };
+    const sizes = [rows, rows, lists + 1, rows * sequenceItemFields, groupTexts * poolItemFields];
+    const all = compute.pool.zeros([sizes.reduce((sum, size) => sum + size, 0)], 'i32');
     try {
+      let end = 0;
+      const [ids, positions, starts, items, pooling] = sizes.map((size) => {
+        end += size;
+        return all.slice([end - size, end]);
+      }) as [Tensor<'i32'>, Tensor<'i32'>, Tensor<'i32'>, Tensor<'i32'>, Tensor<'i32'>];
       return {
-        ids: make([rows], 'i32'),
-        positions: make([rows], 'i32'),
-        starts: make([lists + 1], 'i32'),
-        items: make([rows, sequenceItemFields], 'i32'),
-        pooling: make([groupTexts, poolItemFields], 'i32'),
-        vectors: make([groupTexts, config.dim], 'f32'),
+        all,
+        ids,
+        positions,
+        starts,
+        items: items.reshape([rows, sequenceItemFields]),
+        pooling: pooling.reshape([groupTexts, poolItemFields]),
+        vectors: compute.pool.zeros([groupTexts, config.dim], 'f32'),
       };
     } catch (error) {
-      for (const tensor of made) tensor.dispose();
+      all.dispose();
       throw error;
     }
   }

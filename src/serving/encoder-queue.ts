@@ -1,5 +1,5 @@
-// The texts that wait for an encoder, in the order of their lengths, and the choice of those that are computed together: the
-// one whose turn it is, and those that fill its group. Pure. Used by ServedEncoder.
+// The texts that wait for an encoder, and the choice of those that are computed together: those whose turn it is, and one or
+// two of the right length to fill the group. Pure. Used by ServedEncoder.
 import { encoderBucketFor, groupRows, groupTexts } from '../forward/encoder-buckets.js';
 import type { Turn } from '../generation/turn-options.js';
 
@@ -29,6 +29,11 @@ interface Tenant {
   served: number;
 }
 
+/** Texts of one tenant and one priority: it is always the turn of the one that came first. */
+type Line<T> = Set<Entry<T>>;
+
+/** Beginnings of lines that are looked at for a group: with many lines, fewer of its texts are chosen by their turn. */
+const mostLooks = 1024;
 /** Waiting for so long raises a text by one step of priority. */
 const agingMs = 1000;
 
@@ -36,6 +41,8 @@ export class EncoderQueue<T extends QueuedText> {
   /** Shortest first; of one length the first to come first. */
   readonly #byLength: Entry<T>[] = [];
   readonly #entries = new Map<T, Entry<T>>();
+  /** By tenant and priority, each in the order of arrival. */
+  readonly #lines = new Map<string, Line<T>>();
   readonly #tenants = new Map<string, Tenant>();
   #arrivals = 0;
   #tokens = 0;
@@ -63,11 +70,17 @@ export class EncoderQueue<T extends QueuedText> {
   /** Puts texts back that were taken, to where they were. */
   putBack({ entries }: TakenTexts<T>): void {
     for (const entry of entries) this.#add(entry);
+    // They came before those that wait.
+    for (const line of new Set(entries.map(({ text }) => this.#lines.get(lineOf(text)) as Line<T>))) {
+      const inOrder = [...line].sort((a, b) => a.number - b.number);
+      line.clear();
+      for (const entry of inOrder) line.add(entry);
+    }
   }
 
   remove(text: T): void {
     const entry = this.#entries.get(text);
-    if (entry !== undefined) this.#cut(this.#placeOf(entry), 1);
+    if (entry !== undefined) this.#cut(entry);
   }
 
   values(): T[] {
@@ -80,41 +93,54 @@ export class EncoderQueue<T extends QueuedText> {
   }
 
   /**
-   * Takes the text whose turn it is, and fills its group: the longest text that still fits, again and again, so that few
-   * tokens are missing at the end.
+   * Takes texts in their turn as long as they fit into a group, then the longest ones that still fit, so that few tokens are
+   * missing.
    * @param mostTokens of a group; the first text may have more. Less than {@link groupRows} where memory is short.
    */
   take(now: number, mostTokens: number): TakenTexts<T> | undefined {
-    const first = this.#next(now);
-    if (first === -1) return undefined;
-    const entries = this.#cut(first, 1);
-    let tokens = (entries[0] as Entry<T>).text.ids.length;
-    // Where memory is short nothing is added to a text that has more.
-    const most = mostTokens < groupRows ? mostTokens : Math.max(mostTokens, encoderBucketFor(tokens));
-    while (entries.length < groupTexts) {
-      const next = this.#longestWithin(most - tokens);
-      if (next === -1) break;
-      const [entry] = this.#cut(next, 1) as [Entry<T>];
+    let next = this.#next(now);
+    if (next === undefined) return undefined;
+    const entries: Entry<T>[] = [];
+    let tokens = 0;
+    const take = (entry: Entry<T>) => {
+      const { ids, turn } = entry.text;
+      // Before it is cut: its tenant is forgotten with its last text.
+      (this.#tenants.get(turn.tenant) as Tenant).served += ids.length;
+      this.#cut(entry);
       entries.push(entry);
-      tokens += entry.text.ids.length;
+      tokens += ids.length;
+    };
+    // Where memory is short nothing is added to a text that has more.
+    const bucket = mostTokens < groupRows ? mostTokens : encoderBucketFor(next.text.ids.length);
+    const most = Math.max(mostTokens, bucket);
+    let looks = 0;
+    do {
+      take(next);
+      looks += this.#lines.size;
+      next = looks < mostLooks ? this.#next(now) : undefined;
+    } while (next !== undefined && entries.length < groupTexts && tokens + next.text.ids.length <= most);
+    while (entries.length < groupTexts) {
+      const longest = this.#longestWithin(most - tokens);
+      if (longest === undefined) break;
+      take(longest);
     }
-    for (const { text } of entries) this.#serve(text.turn.tenant, text.ids.length);
     return { entries, tokens };
   }
 
-  /** Of the longest texts of at most so many tokens the one that came first; -1 where all are longer. */
-  #longestWithin(tokens: number): number {
-    const longest = this.#indexOf(tokens + 1, -1) - 1;
-    return longest < 0 ? -1 : this.#indexOf((this.#byLength[longest] as Entry<T>).text.ids.length, -1);
+  /** Of the longest texts of at most so many tokens the one that came first; undefined where all are longer. */
+  #longestWithin(tokens: number): Entry<T> | undefined {
+    const longest = this.#byLength[this.#indexOf(tokens + 1, -1) - 1];
+    return longest && this.#byLength[this.#indexOf(longest.text.ids.length, -1)];
   }
 
-  #next(now: number): number {
-    const all = this.#byLength;
-    let first = -1;
-    for (let index = 0; index < all.length; index++) {
-      if (first === -1 || this.#isBefore(all[index] as Entry<T>, all[first] as Entry<T>, now)) first = index;
+  /** The text whose turn it is. */
+  #next(now: number): Entry<T> | undefined {
+    let next: Entry<T> | undefined;
+    for (const line of this.#lines.values()) {
+      const [first] = line as Iterable<Entry<T>> as [Entry<T>];
+      if (next === undefined || this.#isBefore(first, next, now)) next = first;
     }
-    return first;
+    return next;
   }
 
   /** By priority, raised with time; then fair between tenants; then in the order of arrival. */
@@ -129,16 +155,22 @@ export class EncoderQueue<T extends QueuedText> {
     const { text } = entry;
     this.#byLength.splice(this.#placeOf(entry), 0, entry);
     this.#entries.set(text, entry);
+    const key = lineOf(text);
+    const line = this.#lines.get(key);
+    if (line === undefined) this.#lines.set(key, new Set([entry]));
+    else line.add(entry);
     this.#count(text, 1);
   }
 
-  #cut(from: number, count: number): Entry<T>[] {
-    const cut = this.#byLength.splice(from, count);
-    for (const { text } of cut) {
-      this.#entries.delete(text);
-      this.#count(text, -1);
-    }
-    return cut;
+  #cut(entry: Entry<T>): void {
+    const { text } = entry;
+    this.#byLength.splice(this.#placeOf(entry), 1);
+    this.#entries.delete(text);
+    const key = lineOf(text);
+    const line = this.#lines.get(key) as Line<T>;
+    line.delete(entry);
+    if (line.size === 0) this.#lines.delete(key);
+    this.#count(text, -1);
   }
 
   #count({ ids, isPatient, turn }: T, by: 1 | -1): void {
@@ -152,11 +184,6 @@ export class EncoderQueue<T extends QueuedText> {
       // It makes up for nothing, and owes nothing, when it comes back.
       if (tenant.waiting === 0) this.#tenants.delete(turn.tenant);
     }
-  }
-
-  #serve(name: string, tokens: number): void {
-    const tenant = this.#tenants.get(name);
-    if (tenant !== undefined) tenant.served += tokens;
   }
 
   #leastServed(): number {
@@ -181,4 +208,8 @@ export class EncoderQueue<T extends QueuedText> {
     }
     return low;
   }
+}
+
+function lineOf({ turn }: QueuedText): string {
+  return `${turn.priority} ${turn.tenant}`;
 }

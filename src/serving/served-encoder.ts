@@ -2,7 +2,7 @@
 // and weights.
 import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, type ErrorCode, TesseraeError } from '../base/errors.js';
-import { encoderBucketFor, groupRows } from '../forward/encoder-buckets.js';
+import { groupRows } from '../forward/encoder-buckets.js';
 import { type EncoderParts, EncoderPrograms } from '../forward/encoder-programs.js';
 import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
@@ -236,7 +236,7 @@ export class ServedEncoder implements ServedModel {
       return;
     }
     if (left.length > 1) {
-      this.#mostTokens = Math.min(groupRows, encoderBucketFor(taken.tokens)) >> 1;
+      this.#mostTokens = Math.min(groupRows, taken.tokens) >> 1;
       return;
     }
     this.#account.activity = 'starved';
