@@ -239,6 +239,34 @@ TEST_CASE("matmul_quantized: float64, the same bits with every set, any tiles, r
   }
 }
 
+TEST_CASE("matmul_quantized: each number of rows has the bits that its rows have alone") {
+  for (QuantizedType type : quantized_types()) {
+    CAPTURE(static_cast<int64_t>(type));
+    const int64_t k = quantized_format(type).block_elements * (quantized_format(type).block_elements == 32 ? 11 : 2);
+    const QuantizedWeights w = random_weights(type, 37, k, 21);
+    const std::vector<ActivationBlock> x = quantize(random_floats(19 * k, 22), k, Isa::ref);
+    const std::vector<float> plain = Product{w, x, 19}.run(Isa::ref, 19, 37);
+    for (Isa isa : instruction_sets()) {
+      for (int64_t m = 1; m <= 19; ++m) {
+        CAPTURE(m);
+        CHECK(same_bits(Product{w, x, m}.run(isa, m, 37), std::vector<float>(plain.begin(), plain.begin() + m * 37)));
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul_quantized: many rows, whose sums and activations do not fit into scratch at once") {
+  struct Shape {
+    int64_t m, n, k;
+  };
+  for (const Shape& s : {Shape{256, 1100, 32}, {200, 40, 1312}}) {
+    const QuantizedWeights w = random_weights(QuantizedType::q8_0, s.n, s.k, 31);
+    const Product product{w, quantize(random_floats(s.m * s.k, 32), s.k, Isa::ref), s.m};
+    const std::vector<float> plain = product.run(Isa::ref, s.m, s.n);
+    for (Isa isa : instruction_sets()) CHECK(same_bits(product.run(isa, s.m, s.n), plain));
+  }
+}
+
 TEST_CASE("matmul_quantized: codes and activations at their limits do not overflow") {
   for (QuantizedType type : quantized_types()) {
     CAPTURE(static_cast<int64_t>(type));

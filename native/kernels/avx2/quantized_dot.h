@@ -71,18 +71,11 @@ TESSERAE_QUANTIZED_INLINE __m256i broadcast_quad(const ActivationBlock& block, i
 // to the stack, and adds them as a tree (measured: half the speed).
 TESSERAE_QUANTIZED_INLINE void keep(__m256i& sum) { asm("" : "+x"(sum)); }
 
-// Computes the dot products of one group. quad(q, s) returns the codes of quad q of strip s, biased if K::is_biased.
-// `block` is, for each row, the activation block of the group; for groups of 16, `half` is the half of it.
-template <typename K, int Rows, int Strips, typename Quad>
-TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[Rows], int half, Quad quad,
-                                         __m256i (&dot)[Rows][Strips]) {
+// Adds the dot products of one group to `dot`. quad(q, s) returns the codes of quad q of strip s, biased if
+// K::is_biased; values(r, q) the activations of quad q of row r in each lane.
+template <typename K, int Rows, int Strips, typename Values, typename Quad>
+TESSERAE_QUANTIZED_INLINE void dot_group(Values values, Quad quad, __m256i (&dot)[Rows][Strips]) {
   const __m256i ones = _mm256_set1_epi16(1);
-  const int first_quad = K::group == 16 ? half * 4 : 0;
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-    for (int s = 0; s < Strips; ++s) dot[r][s] = _mm256_setzero_si256();
-  }
   if constexpr (kHasDotInstruction) {
 #pragma GCC unroll 8
     for (int q = 0; q < K::quads; ++q) {
@@ -91,7 +84,7 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
       for (int s = 0; s < Strips; ++s) w[s] = quad(q, s);
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; ++r) {
-        const __m256i x = broadcast_quad(*block[r], first_quad + q);
+        const __m256i x = values(r, q);
 #pragma GCC unroll 2
         for (int s = 0; s < Strips; ++s) dot[r][s] = dot_quad(dot[r][s], w[s], x);
       }
@@ -107,7 +100,7 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
       }
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; ++r) {
-        const __m256i x = broadcast_quad(*block[r], first_quad + q);
+        const __m256i x = values(r, q);
 #pragma GCC unroll 2
         for (int s = 0; s < Strips; ++s) {
           const __m256i pairs = _mm256_maddubs_epi16(magnitude[s], _mm256_sign_epi8(x, w[s]));
@@ -128,7 +121,7 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
         for (int s = 0; s < Strips; ++s) w[s] = quad(q, s);
 #pragma GCC unroll 4
         for (int r = 0; r < Rows; ++r) {
-          const __m256i x = broadcast_quad(*block[r], first_quad + q);
+          const __m256i x = values(r, q);
 #pragma GCC unroll 2
           for (int s = 0; s < Strips; ++s) {
             const __m256i product = _mm256_maddubs_epi16(w[s], x);
@@ -152,18 +145,16 @@ TESSERAE_QUANTIZED_INLINE void dot_group(const ActivationBlock* const (&block)[R
 // negative, else 0). For negative w, x ^ m is -x - 1, so that the sum of |w| · (x ^ m) is too small by |w|, for any x:
 // the caller initialises `dot` with the sum of these |w|. (vpsignb is not used, since it runs on the multipliers'
 // ports.) With |w| <= 128 and x ^ m in [-128, 127] the sum of two products fits into 16 bits.
-template <typename K, int Rows, typename Plane>
-TESSERAE_QUANTIZED_INLINE void dot_split_group(const ActivationBlock* const (&block)[Rows], int half, Plane plane,
-                                               __m256i (&dot)[Rows][2]) {
+template <typename K, int Rows, typename Values, typename Plane>
+TESSERAE_QUANTIZED_INLINE void dot_split_group(Values values, Plane plane, __m256i (&dot)[Rows][2]) {
   const __m256i ones = _mm256_set1_epi16(1);
-  const int first_quad = K::group == 16 ? half * 4 : 0;
 #pragma GCC unroll 8
   for (int q = 0; q < K::quads; ++q) {
     const __m256i magnitude[2] = {plane(q, 0, 0), plane(q, 1, 0)};
     const __m256i mask[2] = {plane(q, 0, 1), plane(q, 1, 1)};
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
-      const __m256i x = broadcast_quad(*block[r], first_quad + q);
+      const __m256i x = values(r, q);
 #pragma GCC unroll 2
       for (int s = 0; s < 2; ++s) {
         const __m256i pairs = _mm256_maddubs_epi16(magnitude[s], _mm256_xor_si256(x, mask[s]));

@@ -1,5 +1,5 @@
-// matmul_quantized for few rows of activations (decoding): each strip of weights is read in order from the image and
-// decoded in registers. The same for every vector instruction set, except for dot_strip_group, which the set's
+// matmul_quantized for one row of activations (decoding), or a few: each strip of weights is read in order from the image
+// and decoded in registers. The same for every vector instruction set, except for dot_strip_group, which the set's
 // quantized_group.h defines and which must be included before this file.
 #pragma once
 
@@ -9,8 +9,15 @@ namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
 
 // Up to this many rows the image is not decoded to panels. A strip is multiplied with four rows at a time; for rows 5
-// to 8 it is read from the caches.
-constexpr int64_t kFewRows = 8;
+// to 8 it is read from the caches. Decoding to panels costs most where signed codes are split or a scale is for 16 weights.
+constexpr int64_t kMostFewRows = 8;
+#ifdef __AVX512F__
+template <typename K>
+constexpr int64_t kFewRows = 1;
+#else
+template <typename K>
+constexpr int64_t kFewRows = kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);
+#endif
 
 // Distance of the prefetches of codes.
 constexpr int64_t kPrefetchBytes = 4096;

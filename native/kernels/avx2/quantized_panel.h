@@ -1,5 +1,5 @@
-// A panel: a block of k of a few strips of weights, decoded to bytes and f32 scales in scratch, and used for many rows
-// of activations. Included by the quantized kernels of each vector instruction set.
+// A panel: a block of k of a few strips of weights, decoded to bytes and f32 scales in scratch, and used for all rows of
+// activations of a tile. Included by the quantized kernels of each vector instruction set.
 #pragma once
 
 #include <algorithm>
@@ -16,67 +16,96 @@ constexpr int kPanelStrips = 2;
 #endif
 constexpr int64_t kPanelRows = kPanelStrips * kStripRows;
 
-// Splits k: 16 KiB of codes and their scales stay in L1 while the rows of activations pass. kPanelK is a multiple of
-// the block of every type.
-constexpr int64_t kPanelBytes = 16384;
+// Splits k: the codes of a panel and their scales stay in L1 while the rows of activations pass. A multiple of the block
+// of every type.
+constexpr int64_t kPanelK = 256;
 template <typename K>
 constexpr int64_t kPlanes = K::is_split ? 2 : 1;
-template <typename K>
-constexpr int64_t kPanelK = kPanelBytes / kPanelRows / kPlanes<K>;
+constexpr int64_t kMostPlanes = 2;
 
 // codes is, for each group, [quads][strips][planes][32 bytes], with two planes if codes are split. The other arrays,
 // with a value for each group and row, are [groups][kPanelRows].
 struct Panel {
-  alignas(64) unsigned char codes[kPanelBytes];
-  alignas(64) float scales[kPanelBytes / 16];
-  alignas(64) float mins[kPanelBytes / 16];
-  alignas(64) int32_t negatives[kPanelBytes / 16];  // if split: the sum of the magnitudes of negative codes
+  alignas(64) unsigned char codes[kPanelK * kPanelRows * (kPanelStrips == 2 ? kMostPlanes : 1)];
+  alignas(64) float scales[kPanelK / 16 * kPanelRows];
+  alignas(64) float mins[kPanelK / 16 * kPanelRows];
+  alignas(64) int32_t negatives[kPanelK / 16 * kPanelRows];  // if split: the sum of the magnitudes of negative codes
 };
-
-// Stores a quad of strip `strip`; `codes` is the start of the quad's vectors. If codes are split, adds the magnitudes
-// of negative codes to `negatives`.
-template <typename K>
-TESSERAE_QUANTIZED_INLINE void store_quad(unsigned char* codes, int strip, __m256i quad, __m256i& negatives) {
-  auto* to = reinterpret_cast<__m256i*>(codes) + strip * kPlanes<K>;
-  if constexpr (K::is_split) {
-    const __m256i magnitude = _mm256_abs_epi8(quad);
-    const __m256i mask = _mm256_cmpgt_epi8(_mm256_setzero_si256(), quad);
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_and_si256(magnitude, mask), _mm256_set1_epi8(1));
-    negatives = _mm256_add_epi32(negatives, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    _mm256_store_si256(to, magnitude);
-    _mm256_store_si256(to + 1, mask);
-  } else {
-    _mm256_store_si256(to, quad);
-  }
-}
 
 template <typename K>
 constexpr int64_t kQuadBytes = kPanelStrips * kPlanes<K> * 32;
 
+// The weights of a panel in the image: some bytes of each strip, from one unit on. The matrix has `existing` strips from
+// the first one on; the others repeat its last one.
+struct PanelSource {
+  const unsigned char* strips[kPanelStrips];
+  int64_t existing;
+  int64_t blocks;
+  int64_t bytes;
+};
+
 constexpr int64_t kMostUnitBytes = 1680;
 alignas(64) inline constexpr unsigned char kZeroUnit[kMostUnitBytes] = {};
 
-// Decodes `units` units of one strip, from `first` on. null means that the strip does not exist: it becomes zeros.
+// Decodes one block of k, number `block` of the source, with store_scales and store_quads of the set's quantized_group.h:
+// two strips at a time, since the CPU writes two vectors at once if they are halves of one cache line. A strip that does
+// not exist becomes zeros.
 template <QuantizedType type>
-void decode_strip(const unsigned char* first, int64_t units, int strip, Panel& panel) {
+TESSERAE_QUANTIZED_INLINE void decode_block(const PanelSource& source, int64_t block, Panel& panel) {
   using U = Unit<type>;
   using K = typename U::K;
   static_assert(U::layout.unit_bytes <= kMostUnitBytes, "a unit of zeros");
-  unsigned char* codes = panel.codes;
-  int64_t at = strip * kStripRows;
-  for (int64_t u = 0; u < units; ++u) {
-    const unsigned char* data = first == nullptr ? kZeroUnit : first + u * U::layout.unit_bytes;
-    const U unit(data);
-    for (int64_t g = 0; g < U::layout.groups; ++g, at += kPanelRows) {
-      __m256i negatives = _mm256_setzero_si256();
-      _mm256_store_ps(panel.scales + at, unit.scale(g));
-      if constexpr (U::has_min) _mm256_store_ps(panel.mins + at, unit.min(g));
-#pragma GCC unroll 8
-      for (int q = 0; q < K::quads; ++q, codes += kQuadBytes<K>) store_quad<K>(codes, strip, unit.quad(g, q), negatives);
-      if constexpr (K::is_split) _mm256_store_si256(reinterpret_cast<__m256i*>(panel.negatives + at), negatives);
+  constexpr int64_t kHalves = 32 / K::group, kUnitBlocks = U::format.block_elements / 32;
+  const int64_t of_unit = block % kUnitBlocks;
+  const int64_t byte = block / kUnitBlocks * U::layout.unit_bytes;
+#pragma GCC unroll 2
+  for (int strip = 0; strip < kPanelStrips; strip += 2) {
+    const U first(strip < source.existing ? source.strips[strip] + byte : kZeroUnit);
+    const U second(strip + 1 < source.existing ? source.strips[strip + 1] + byte : kZeroUnit);
+    int64_t at = block * kHalves * kPanelRows + strip * kStripRows;
+    if (of_unit == 0) {
+      store_scales(first, panel.scales + at, panel.mins + at);
+      store_scales(second, panel.scales + at + kStripRows, panel.mins + at + kStripRows);
+    }
+    unsigned char* codes = panel.codes + block * kHalves * K::quads * kQuadBytes<K> + strip * 32 * kPlanes<K>;
+#pragma GCC unroll 2
+    for (int64_t half = 0; half < kHalves; ++half, at += kPanelRows, codes += K::quads * kQuadBytes<K>) {
+      store_quads(first, second, of_unit * kHalves + half, codes, panel.negatives + at);
     }
   }
 }
+
+// Prepares the panels to come while rows are multiplied with one: in `steps` equal steps decodes the next panel and
+// prefetches the one after that, so that memory is read at an even rate.
+template <QuantizedType type>
+class Ahead {
+ public:
+  Ahead(const PanelSource& next, const PanelSource& after, Panel& panel, int64_t steps)
+      : next_(next), after_(after), panel_(panel), decode_rate_(rate(next.blocks, steps)), fetch_rate_(rate(after.bytes, steps)) {}
+
+  TESSERAE_QUANTIZED_INLINE void step() {
+    ++steps_;
+    const int64_t bytes = steps_ * fetch_rate_ >> kShift;
+    for (; fetched_ < bytes; fetched_ += 64) {
+#pragma GCC unroll 4
+      for (int s = 0; s < kPanelStrips; ++s) {
+        _mm_prefetch(reinterpret_cast<const char*>(after_.strips[s] + fetched_), _MM_HINT_T0);
+      }
+    }
+    const int64_t blocks = std::min(steps_ * decode_rate_ >> kShift, next_.blocks);
+    for (; decoded_ < blocks; ++decoded_) decode_block<type>(next_, decoded_, panel_);
+  }
+
+ private:
+  static constexpr int kShift = 16;
+  static int64_t rate(int64_t all, int64_t steps) { return ((all << kShift) + steps - 1) / steps; }
+
+  const PanelSource& next_;
+  const PanelSource& after_;
+  Panel& panel_;  // receives the next one
+  const int64_t decode_rate_, fetch_rate_;  // blocks and bytes of each strip in a step, times 2^kShift
+  int64_t steps_ = 0, decoded_ = 0, fetched_ = 0;
+};
 
 }  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized

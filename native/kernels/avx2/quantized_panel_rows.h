@@ -1,7 +1,8 @@
-// multiply_panel_rows with vectors of 8 lanes: rows of activations with a panel of two strips. Included by the AVX2 and
-// AVX-VNNI quantized kernels.
+// multiply_panel with vectors of 8 lanes: a group of rows of activations with a panel of two strips, 4 rows x 16 weight
+// rows. Included by the AVX2 and AVX-VNNI quantized kernels.
 #pragma once
 
+#include "kernels/avx2/quantized_ordered.h"
 #include "kernels/avx2/quantized_panel.h"
 
 namespace tesserae::quantized {
@@ -9,30 +10,40 @@ inline namespace TESSERAE_ISA {
 
 static_assert(kPanelStrips == 2, "the kernels hold two vectors of 8 weight rows");
 
-// Adds the products with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. `x` is the first row's activation
-// block at the panel's start.
-template <typename K, int Rows>
-void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, float* sums) {
+constexpr int kMicroRows = 4;
+
+// Adds the products of `blocks` blocks with a panel to the sums of Rows rows: sums[r · kPanelRows + j]. Each block is
+// a step of `ahead`.
+template <QuantizedType type, int Rows, typename K = typename Unit<type>::K>
+void multiply_panel(const Panel& panel, int64_t blocks, const OrderedBlock<K, Rows>* x, float* sums,
+                    Ahead<type>& ahead) {
   constexpr int kHalves = 32 / K::group;
   const unsigned char* codes = panel.codes;
   const float* scales = panel.scales;
   const float* mins = panel.mins;
   const int32_t* negatives = panel.negatives;
-  for (int64_t b = 0; b < panel_k / kActivationBlock; ++b) {
-    const ActivationBlock* block[Rows];
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) block[r] = x + r * x_stride + b;
+  for (int64_t b = 0; b < blocks; ++b, ++x) {
+    ahead.step();
 #pragma GCC unroll 2
     for (int half = 0; half < kHalves; ++half) {
       __m256i dot[Rows][2];
-      if constexpr (K::is_split) {
+      const auto quad = [&](int row, int q) __attribute__((always_inline)) {
+        return _mm256_set1_epi32(x->quad(row, half, q));
+      };
 #pragma GCC unroll 4
-        for (int r = 0; r < Rows; ++r) dot[r][0] = load_vector(negatives), dot[r][1] = load_vector(negatives + 8);
-        dot_split_group<K, Rows>(block, half, [&](int q, int s, int plane) __attribute__((always_inline)) {
+      for (int r = 0; r < Rows; ++r) {
+        if constexpr (K::is_split) {
+          dot[r][0] = load_vector(negatives), dot[r][1] = load_vector(negatives + 8);
+        } else {
+          dot[r][0] = dot[r][1] = K::offset_shift > 0 ? _mm256_set1_epi32(x->start(r, half)) : _mm256_setzero_si256();
+        }
+      }
+      if constexpr (K::is_split) {
+        dot_split_group<K, Rows>(quad, [&](int q, int s, int plane) __attribute__((always_inline)) {
           return load_vector(codes + (q * 4 + s * 2 + plane) * 32);
         }, dot);
       } else {
-        dot_group<K, Rows, 2>(block, half, [&](int q, int s) __attribute__((always_inline)) {
+        dot_group<K, Rows, 2>(quad, [&](int q, int s) __attribute__((always_inline)) {
           return load_vector(codes + (q * 2 + s) * 32);
         }, dot);
       }
@@ -41,33 +52,20 @@ void multiply_panel(const Panel& panel, int64_t panel_k, const ActivationBlock* 
       if constexpr (K::has_min) min[0] = _mm256_load_ps(mins), min[1] = _mm256_load_ps(mins + 8);
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; ++r) {
-        float* to = sums + r * kPanelRows;
-        __m256 sum[2] = {_mm256_loadu_ps(to), _mm256_loadu_ps(to + 8)};
-        add_group<K, 2>(*block[r], half, dot[r], scale, min, sum);
-        _mm256_storeu_ps(to, sum[0]);
-        _mm256_storeu_ps(to + 8, sum[1]);
+        const __m256 factor = _mm256_set1_ps(x->scale(r));
+#pragma GCC unroll 2
+        for (int s = 0; s < 2; ++s) {
+          float* to = sums + r * kPanelRows + s * 8;
+          __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r][s]), _mm256_mul_ps(scale[s], factor), _mm256_load_ps(to));
+          if constexpr (K::has_min) sum = _mm256_fmadd_ps(min[s], _mm256_set1_ps(x->min_factor(r, half)), sum);
+          _mm256_store_ps(to, sum);
+        }
       }
-      codes += K::quads * 64 * (K::is_split ? 2 : 1);
+      codes += K::quads * kQuadBytes<K>;
       scales += kPanelRows;
       mins += kPanelRows;
       negatives += kPanelRows;
     }
-  }
-}
-
-template <typename K>
-void multiply_panel_rows(const Panel& panel, int64_t panel_k, const ActivationBlock* x, int64_t x_stride, int64_t rows,
-                         float* sums) {
-  // LOOP 1: split the rows into groups of four.
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) multiply_panel<K, 4>(panel, panel_k, x + r * x_stride, x_stride, sums + r * kPanelRows);
-  x += r * x_stride;
-  sums += r * kPanelRows;
-  switch (rows - r) {
-    case 1: return multiply_panel<K, 1>(panel, panel_k, x, x_stride, sums);
-    case 2: return multiply_panel<K, 2>(panel, panel_k, x, x_stride, sums);
-    case 3: return multiply_panel<K, 3>(panel, panel_k, x, x_stride, sums);
-    default: return;
   }
 }
 

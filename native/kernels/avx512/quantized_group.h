@@ -1,9 +1,9 @@
-// dot_strip_group with vectors of 16 lanes: one group of one strip with some rows, for decoding
-// (avx2/quantized_few.h). A vector is two consecutive quads of the 8 rows of weights; the halves of the sums are added
-// at the end. Included by the AVX-512 quantized kernels.
+// Groups of one strip with vectors of 16 lanes: dot_strip_group for one row (avx2/quantized_one.h), store_scales and
+// store_quads for panels (avx2/quantized_panel.h). A vector is two consecutive quads of the 8 rows of weights. Included by
+// the AVX-512 quantized kernels.
 #pragma once
 
-#include "kernels/avx2/quantized_unit.h"
+#include "kernels/avx2/quantized_panel.h"
 
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
@@ -51,7 +51,8 @@ TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t grou
   return with_high(low, turned(twice(high_codes), 4 - 2 * i * width, 4 - (2 * i + 1) * width), bits == 6 ? 48 : 16);
 }
 
-// dot[r] receives the exact sums of row r with the 8 rows of weights. `half` as in dot_group.
+// dot[r] receives the exact sums of row r with the 8 rows of weights: the halves of the vectors' sums are added. For
+// groups of 16, `half` is the half of the activation block.
 template <QuantizedType type, int Rows>
 TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t group,
                                                const ActivationBlock* const (&block)[Rows], int half,
@@ -74,6 +75,64 @@ TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t g
 #pragma GCC unroll 4
   for (int r = 0; r < Rows; ++r) {
     dot[r][0] = _mm256_add_epi32(_mm512_castsi512_si256(sum[r]), _mm512_extracti64x4_epi64(sum[r], 1));
+  }
+}
+
+// Stores the lower half at `to`, the upper half at `above`.
+TESSERAE_QUANTIZED_INLINE void store_halves(void* to, void* above, __m512i v) {
+  _mm256_store_si256(static_cast<__m256i*>(to), _mm512_castsi512_si256(v));
+  _mm256_store_si256(static_cast<__m256i*>(above), _mm512_extracti64x4_epi64(v, 1));
+}
+
+// Stores the scales and minima of a unit: those of group g at g · kPanelRows.
+template <QuantizedType type>
+TESSERAE_QUANTIZED_INLINE void store_scales(const Unit<type>& unit, float* scales, float* mins) {
+  using U = Unit<type>;
+  if constexpr (!U::layout.has_sub_scales) {
+    _mm256_store_ps(scales, unit.d);
+    if constexpr (U::has_min) _mm256_store_ps(mins, unit.dmin);
+    return;
+  }
+  // Two groups at a time; the products are those of Unit::scale and Unit::min.
+  const auto store_two = [](__m256 d, __m512i subs, float* to) __attribute__((always_inline)) {
+    const __m512 twice_d = _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(d)));
+    const __m512 product = _mm512_mul_ps(twice_d, _mm512_cvtepi32_ps(subs));
+    store_halves(to, to + kPanelRows, _mm512_castps_si512(product));
+  };
+  const auto* sub_scales = reinterpret_cast<const __m128i*>(unit.data + U::layout.sub_scales);
+  const auto* sub_mins = reinterpret_cast<const __m128i*>(unit.data + U::layout.sub_mins);
+#pragma GCC unroll 8
+  for (int64_t g = 0; g < U::layout.groups; g += 2, scales += 2 * kPanelRows, mins += 2 * kPanelRows) {
+    const __m512i joint = _mm512_cvtepu8_epi32(_mm_loadu_si128(sub_scales + g / 2));
+    if constexpr (U::layout.has_joint_subs) {
+      store_two(unit.d, _mm512_and_si512(joint, _mm512_set1_epi32(15)), scales);
+      store_two(unit.dmin, _mm512_srli_epi32(joint, 4), mins);
+    } else {
+      store_two(unit.d, _mm512_cvtepi8_epi32(_mm_loadu_si128(sub_scales + g / 2)), scales);
+      if constexpr (U::has_min) store_two(unit.dmin, _mm512_cvtepu8_epi32(_mm_loadu_si128(sub_mins + g / 2)), mins);
+    }
+  }
+}
+
+// Stores the quads of a group of two strips side by side, kQuadBytes apart.
+template <QuantizedType type>
+TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group,
+                                           unsigned char* codes, int32_t*) {
+  using K = typename Unit<type>::K;
+#pragma GCC unroll 4
+  for (int i = 0; i < K::quads / 2; ++i, codes += 2 * kQuadBytes<K>) {
+    const __m512i a = quad_pair(first, group, i), b = quad_pair(second, group, i);
+#if STORE_SHUFFLE
+    _mm512_store_si512(codes, _mm512_inserti64x4(a, _mm512_castsi512_si256(b), 1));
+    _mm512_store_si512(codes + kQuadBytes<K>, _mm512_shuffle_i64x2(a, b, 0xee));
+#else
+    auto* to = reinterpret_cast<__m256i*>(codes);
+    auto* above = reinterpret_cast<__m256i*>(codes + kQuadBytes<K>);
+    _mm256_store_si256(to, _mm512_castsi512_si256(a));
+    _mm256_store_si256(to + 1, _mm512_castsi512_si256(b));
+    _mm256_store_si256(above, _mm512_extracti64x4_epi64(a, 1));
+    _mm256_store_si256(above + 1, _mm512_extracti64x4_epi64(b, 1));
+#endif
   }
 }
 

@@ -76,7 +76,7 @@ static constexpr int64_t high_place(const StripLayout& layout, int64_t group) {
   return layout.codes + group / layout.together * (layout.together * layout.group_bytes + layout.high_bytes);
 }
 static constexpr int64_t group_place(const StripLayout& layout, int64_t group) {
-  return high_place(layout, group) + layout.high_bytes + group % layout.together * layout.group_bytes;
+  return high_place(layout, group) + layout.high_bytes + (group & (layout.together - 1)) * layout.group_bytes;
 }
 
 // Where the code of one weight is stored within a unit.
@@ -97,7 +97,7 @@ static inline CodePlace code_place(const QuantizedFormat& format, const StripLay
   if (format.bits == 8) return {first + quad * 32 + lane_byte, 8, 0, 0, 0};
   const int64_t high_byte = high_place(layout, group) + lane_byte;
   if (format.bits < 4) {
-    const auto high_shift = static_cast<int>(group % layout.together * 4 + quad);
+    const auto high_shift = static_cast<int>((group & (layout.together - 1)) * 4 + quad);
     return {first + lane_byte, 2, static_cast<int>(2 * quad), high_byte, high_shift};
   }
   const int64_t half = layout.quads / 2;

@@ -1,7 +1,9 @@
 // Times the quantized matmul kernels on one and two threads: multiply-adds per second with many rows of activations,
 // bytes of weights per second with few. Not a test; run by hand:
-//   tesserae_native_quantized_bench [prefill|decode|pack|all] [repeats]
-// TESSERAE_ISA chooses the kernel set (default: the best one); TYPES chooses types, for example Q8_0,Q4_K.
+//   tesserae_native_quantized_bench [prefill|decode|rows|pack|all] [repeats]
+// TESSERAE_ISA chooses the kernel set (default: the best one); TYPES chooses types, for example Q8_0,Q4_K. For rows:
+// ROWS chooses numbers of rows (8,64), SHAPE the weights (k,n), MIB how much of them there
+// is, THREADS is 1 (default) or 2.
 #include <immintrin.h>
 #include <sys/mman.h>
 
@@ -25,12 +27,17 @@ using namespace tesserae;
 
 namespace {
 
-Kernel kernel_named(const char* name) {
+Isa chosen_isa() {
   const char* wanted = std::getenv("TESSERAE_ISA");
   Isa chosen = Isa::ref;
   for (const Isa isa : kAllIsas) {
     if (isa_supported(isa) && (wanted == nullptr || std::strcmp(kernel_set(isa).isa, wanted) == 0)) chosen = isa;
   }
+  return chosen;
+}
+
+Kernel kernel_named(const char* name) {
+  const Isa chosen = chosen_isa();
   for (uint32_t opcode = 0; opcode < kernel_count(); ++opcode) {
     if (std::strcmp(kernel_info(opcode).name, name) == 0) return kernel_set(chosen).kernels[opcode];
   }
@@ -81,6 +88,53 @@ struct Aligned {
   for (int v = 0; v < 4; ++v) asm volatile("" : "+x"(sum[v]));
 }
 
+// Multiply-adds of the dot instruction of a set, in twelve independent sums. AVX2: vpmaddubsw and vpaddw.
+constexpr int64_t kPeakSteps = 200'000;
+constexpr int kPeakSums = 12;
+
+[[gnu::noinline, gnu::target("avx512f,avx512vnni")]] void dot_avx512() {
+  __m512i sum[kPeakSums] = {};
+  __m512i codes = _mm512_set1_epi32(0x01020304);
+  for (int64_t i = 0; i < kPeakSteps; ++i) {
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) sum[s] = _mm512_dpbusd_epi32(sum[s], codes, codes);
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) asm volatile("" : "+v"(sum[s]));
+  }
+}
+
+[[gnu::noinline, gnu::target("avx2,avxvnni")]] void dot_avx_vnni() {
+  __m256i sum[kPeakSums] = {};
+  __m256i codes = _mm256_set1_epi32(0x01020304);
+  for (int64_t i = 0; i < kPeakSteps; ++i) {
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) sum[s] = _mm256_dpbusd_avx_epi32(sum[s], codes, codes);
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) asm volatile("" : "+x"(sum[s]));
+  }
+}
+
+[[gnu::noinline, gnu::target("avx2")]] void dot_avx2() {
+  __m256i sum[kPeakSums] = {};
+  __m256i codes = _mm256_set1_epi32(0x01020304);
+  for (int64_t i = 0; i < kPeakSteps; ++i) {
+    asm volatile("" : "+x"(codes));
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) sum[s] = _mm256_add_epi16(sum[s], _mm256_maddubs_epi16(codes, codes));
+#pragma GCC unroll 12
+    for (int s = 0; s < kPeakSums; ++s) asm volatile("" : "+x"(sum[s]));
+  }
+}
+
+// Runs the dot instruction of the chosen set; returns the multiply-adds done.
+double dot_many() {
+  const Isa isa = chosen_isa();
+  if (isa == Isa::avx512) dot_avx512();
+  else if (isa == Isa::avx_vnni) dot_avx_vnni();
+  else dot_avx2();
+  return static_cast<double>(kPeakSteps * kPeakSums * (isa == Isa::avx512 ? 64 : 32));
+}
+
 // The seconds that work(worker) takes on `threads` threads (1 or 2).
 template <typename Work>
 double timed(int threads, Work work) {
@@ -106,6 +160,7 @@ double timed(int threads, Work work) {
 struct Shape {
   int64_t m, k, n;
   int64_t copies;  // of the weights, with one product each, so that decoding reads them from memory, not from a cache
+  int64_t tile_n = std::max<int64_t>(16, n / 16 / 32 * 32);
 };
 
 class Runner {
@@ -131,7 +186,7 @@ class Runner {
       QuantizedTarget& t = p.target[0];
       t.image = image_.data + copy * image_bytes_, t.c = reinterpret_cast<float*>(c_.data);
       t.type = static_cast<int64_t>(type), t.n = shape.n, t.c_rs = shape.n;
-      t.tile_n = std::max<int64_t>(16, shape.n / 16 / 32 * 32);
+      t.tile_n = shape.tile_n;
       tiles_ = (shape.m + p.tile_m - 1) / p.tile_m * ((shape.n + t.tile_n - 1) / t.tile_n);
       ops_.push_back(op);
     }
@@ -166,7 +221,8 @@ constexpr struct {
   QuantizedType type;
 } kTypes[] = {{"Q8_0", QuantizedType::q8_0}, {"Q4_0", QuantizedType::q4_0}, {"Q4_K", QuantizedType::q4_k},
               {"Q5_K", QuantizedType::q5_k}, {"Q6_K", QuantizedType::q6_k}, {"Q5_0", QuantizedType::q5_0},
-              {"IQ4_XS", QuantizedType::iq4_xs}, {"Q3_K", QuantizedType::q3_k}, {"Q2_K", QuantizedType::q2_k}};
+              {"IQ4_XS", QuantizedType::iq4_xs}, {"Q3_K", QuantizedType::q3_k}, {"Q2_K", QuantizedType::q2_k},
+              {"Q4_1", QuantizedType::q4_1}, {"Q5_1", QuantizedType::q5_1}, {"IQ4_NL", QuantizedType::iq4_nl}};
 
 template <typename Measure>
 double best_of(int repeats, Measure measure) {
@@ -212,6 +268,63 @@ void decode(int repeats) {
   }
 }
 
+double median_of(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+std::vector<int64_t> numbers_of(const char* name, const char* otherwise) {
+  const char* text = std::getenv(name);
+  std::vector<int64_t> numbers;
+  for (const char* at = text == nullptr ? otherwise : text; at != nullptr; at = std::strchr(at, ',')) {
+    numbers.push_back(std::atoll(*at == ',' ? ++at : at));
+  }
+  return numbers;
+}
+
+// Products of 1 to 64 rows with weights in memory: medians of the speed, its share of the read bandwidth B and of the
+// int8 peak, both probed beside each product, and of min(0.85 B, 0.62 of the peak), or 0.48 in types with a scale for 16
+// weights.
+void rows(int repeats) {
+  const int64_t bytes = int64_t{128} << 20;
+  Aligned memory(bytes);
+  const std::vector<int64_t> shape = numbers_of("SHAPE", "2048,2048");
+  const auto threads = static_cast<int>(numbers_of("THREADS", "1")[0]);
+  for (const auto& [name, type] : kTypes) {
+    if (!is_wanted(name)) continue;
+    const QuantizedFormat& format = quantized_format(type);
+    const int64_t k = shape[0] / format.block_elements * format.block_elements, n = shape[1];
+    const int64_t weights = numbers_of("MIB", "128")[0] << 20;
+    const int64_t copies = std::max<int64_t>(1, weights / (strip_count(n) * strip_bytes(format, k)));
+    for (const int64_t m : numbers_of("ROWS", "1,2,3,4,6,8,12,16,24,32,48,64")) {
+      Runner runner(type, {m, k, n, copies, std::max<int64_t>(32, n / 4 / 32 * 32)});
+      std::vector<double> speed, of_bandwidth, of_peak, of_wanted;
+      for (int i = 0; i < repeats; ++i) {
+        const double plain = timed(threads, [&](int worker) {
+          read_all(memory.data + worker * bytes / threads, bytes / threads);
+        });
+        double dots = 0;
+        const double dotting = timed(threads, [&](int worker) {
+          const double done = dot_many();
+          if (worker == 0) dots = done * threads;
+        });
+        const double time = runner.run(threads);
+        const double read = runner.bytes() / time / (static_cast<double>(bytes) / plain);
+        const double computed = runner.macs() / time / (dots / dotting);
+        speed.push_back(runner.macs() / time * 1e-9);
+        of_bandwidth.push_back(read);
+        of_peak.push_back(computed);
+        of_wanted.push_back(std::max(read / 0.85, computed / (format.group == 16 ? 0.48 : 0.62)));
+      }
+      std::printf("%-6s %2lld x %4lld -> %5lld   %d thread%s %6.1f GMAC/s   %.2f of B   %.2f of the peak   %.2f of what is wanted\n", name,
+                  static_cast<long long>(m), static_cast<long long>(k), static_cast<long long>(n), threads,
+                  threads == 1 ? " " : "s", median_of(speed), median_of(of_bandwidth), median_of(of_peak),
+                  median_of(of_wanted));
+      std::fflush(stdout);
+    }
+  }
+}
+
 void pack(int repeats) {
   for (const auto& [name, type] : kTypes) {
     if (!is_wanted(name)) continue;
@@ -240,6 +353,7 @@ int main(int argc, char** argv) {
   const int repeats = argc > 2 ? std::atoi(argv[2]) : 5;
   if (kind == "prefill" || kind == "all") prefill(repeats);
   if (kind == "decode" || kind == "all") decode(repeats);
+  if (kind == "rows" || kind == "all") rows(repeats);
   if (kind == "pack" || kind == "all") pack(repeats);
   return 0;
 }

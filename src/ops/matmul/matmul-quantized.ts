@@ -100,14 +100,15 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
 function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
   const m = rows.shape[0] as number;
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
-  const tileRows = chooseTileRows(m);
+  const { threads } = recorder;
+  const tileRows = m <= fewRows ? m : chooseTileRows(m, n, threads);
   const rowBlocks = Math.ceil(m / tileRows);
   const matrices = products.map(({ w }) => ({ columns: w.shape[0], columnBytes: w.sizeBytes / w.shape[0] }));
-  const { threads } = recorder;
-  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads) : undefined;
+  const preparation = m === 1 ? 0 : Math.min(m, readingRows) * k * bytesToOrder;
+  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads, preparation) : undefined;
   let tiles = 0;
   const targets = products.map(({ w, c, bias, residual, activation }, index) => {
-    const tileColumns = fewRowTiles?.[index] ?? chooseTileColumns({ m, n, k, threads });
+    const tileColumns = fewRowTiles?.[index] ?? chooseTileColumns({ m, n, k, threads, tileRows });
     const firstTile = tiles;
     tiles += rowBlocks * Math.ceil(w.shape[0] / tileColumns);
     return { w, c, bias, residual, activation, tileColumns, firstTile };
@@ -140,20 +141,33 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
   productsOf.set(recorder.steps.at(-1) as Step, products);
 }
 
-/** Up to this many rows, weights are read once, directly from memory: kFewRows in native/kernels/avx2/quantized_few.h. */
-const fewRows = 8;
+/** Up to this many rows, all rows are in one tile, and tiles are cut for reading the weights from memory once. */
+const fewRows = 64;
+/** Up to about this many rows a product takes the time of reading the weights. */
+const readingRows = 16;
+/**
+ * A tile of several rows begins by writing its activations in another order (native/kernels/avx2/quantized_ordered.h): the
+ * time for one activation, as a number of bytes that could be read in that time.
+ */
+const bytesToOrder = 0.7;
 /** The most rows of a tile: their sums fit into the workers' scratch. */
 const mostTileRows = 256;
+/** The fewest rows of a tile, if there are more: the weights are decoded in each tile. */
+const leastTileRows = 32;
+/** The columns for which ordering the activations takes little of a tile's time. */
+const wideColumns = 256;
 /** Weight rows of a panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
 const panelColumns = 32;
 const tilesPerWorker = 8;
 /** The most operations of a tile, so that it takes about a millisecond. */
 const mostTileFlops = 2.5e8;
 
-/** Rows of a tile: all of them if they fit, else blocks of about equal size. */
-function chooseTileRows(m: number): number {
-  const blocks = Math.ceil(m / mostTileRows);
-  return blocks === 1 ? m : Math.ceil(m / blocks / 4) * 4;
+/** Rows of a tile: as many as fit, but fewer if tiles would be narrow then; blocks of about equal size. */
+function chooseTileRows(m: number, n: number, threads: number): number {
+  const fitting = Math.ceil(m / mostTileRows);
+  const forWide = Math.ceil((wideColumns * threads * tilesPerWorker) / n);
+  const blocks = Math.max(fitting, Math.min(forWide, Math.floor(m / leastTileRows)));
+  return blocks === 1 ? m : Math.ceil(m / blocks / 8) * 8;
 }
 
 interface ColumnChoice {
@@ -162,12 +176,12 @@ interface ColumnChoice {
   readonly n: number;
   readonly k: number;
   readonly threads: number;
+  readonly tileRows: number;
 }
 
 /** Columns of a tile for more than {@link fewRows} rows: tiles of equal work. */
-function chooseTileColumns({ m, n, k, threads }: ColumnChoice): number {
-  const rows = chooseTileRows(m);
-  const shared = (n * Math.ceil(m / rows)) / (threads * tilesPerWorker);
-  const columns = Math.min(shared, mostTileFlops / (2 * rows * k));
+function chooseTileColumns({ m, n, k, threads, tileRows }: ColumnChoice): number {
+  const shared = (n * Math.ceil(m / tileRows)) / (threads * tilesPerWorker);
+  const columns = Math.min(shared, mostTileFlops / (2 * tileRows * k));
   return Math.max(1, Math.floor(columns / panelColumns)) * panelColumns;
 }

@@ -16,8 +16,11 @@ const bytesToBegin = 12_288;
 /** The number of tile sizes that are compared. */
 const triedCuts = 8;
 
-/** For each matrix the columns of its tiles, such that the workers finish first if each takes the next tile when it is free. */
-export function readingTiles(matrices: readonly ReadMatrix[], threads: number): number[] {
+/**
+ * For each matrix the columns of its tiles, such that the workers finish first if each takes the next tile when it is free.
+ * `preparation`: other work at the beginning of each tile, as a number of bytes that could be read in that time.
+ */
+export function readingTiles(matrices: readonly ReadMatrix[], threads: number, preparation = 0): number[] {
   const bytes = matrices.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
   const fewest = Math.ceil(bytes / threads / mostTileBytes);
   let best: number[] = [];
@@ -25,7 +28,7 @@ export function readingTiles(matrices: readonly ReadMatrix[], threads: number): 
   for (let cut = 0; cut < triedCuts; cut++) {
     const tileBytes = bytes / threads / (fewest + cut);
     const tiles = matrices.map((matrix) => columnsOfBytes(matrix, tileBytes));
-    const end = endOf(matrices, tiles, threads);
+    const end = endOf(matrices, tiles, threads, bytesToBegin + preparation);
     if (end < bestEnd) [best, bestEnd] = [tiles, end];
   }
   return best;
@@ -38,14 +41,14 @@ function columnsOfBytes({ columns, columnBytes }: ReadMatrix, tileBytes: number)
 }
 
 /** The time until the last worker has finished, as a number of bytes read. */
-function endOf(matrices: readonly ReadMatrix[], tiles: readonly number[], threads: number): number {
+function endOf(matrices: readonly ReadMatrix[], tiles: readonly number[], threads: number, beginning: number): number {
   const ends = new Array<number>(threads).fill(0);
   matrices.forEach(({ columns, columnBytes }, index) => {
     const step = tiles[index] as number;
     for (let column = 0; column < columns; column += step) {
       const first = ends.indexOf(Math.min(...ends));
       const size = Math.min(step, columns - column) * columnBytes;
-      ends[first] = (ends[first] as number) + size + bytesToBegin;
+      ends[first] = (ends[first] as number) + size + beginning;
     }
   });
   return Math.max(...ends);
