@@ -1,4 +1,4 @@
-// Groups of one strip with vectors of 8 lanes: dot_strip_group for one row (quantized_one.h), store_scales and
+// Groups of one strip with vectors of 8 lanes: dot_strip_group for one row (quantized_few.h), store_scales and
 // store_quads for panels (quantized_panel.h). Included by the AVX2 and AVX-VNNI quantized kernels.
 #pragma once
 

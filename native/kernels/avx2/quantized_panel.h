@@ -81,7 +81,11 @@ template <QuantizedType type>
 class Ahead {
  public:
   Ahead(const PanelSource& next, const PanelSource& after, Panel& panel, int64_t steps)
-      : next_(next), after_(after), panel_(panel), decode_rate_(rate(next.blocks, steps)), fetch_rate_(rate(after.bytes, steps)) {}
+      : next_(next),
+        after_(after),
+        panel_(panel),
+        decode_rate_(rate(next.blocks, steps)),
+        fetch_rate_(rate(after.bytes, steps)) {}
 
   TESSERAE_QUANTIZED_INLINE void step() {
     ++steps_;

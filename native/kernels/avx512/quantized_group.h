@@ -1,4 +1,4 @@
-// Groups of one strip with vectors of 16 lanes: dot_strip_group for one row (avx2/quantized_one.h), store_scales and
+// Groups of one strip with vectors of 16 lanes: dot_strip_group for one row (avx2/quantized_few.h), store_scales and
 // store_quads for panels (avx2/quantized_panel.h). A vector is two consecutive quads of the 8 rows of weights. Included by
 // the AVX-512 quantized kernels.
 #pragma once

@@ -1,9 +1,6 @@
-// Times the quantized matmul kernels on one and two threads: multiply-adds per second with many rows of activations,
-// bytes of weights per second with few. Not a test; run by hand:
-//   tesserae_native_quantized_bench [prefill|decode|rows|pack|all] [repeats]
+// Times the quantized matmul kernels, by hand: tesserae_native_quantized_bench [prefill|decode|rows|pack|all] [repeats]
 // TESSERAE_ISA chooses the kernel set (default: the best one); TYPES chooses types, for example Q8_0,Q4_K. For rows:
-// ROWS chooses numbers of rows (8,64), SHAPE the weights (k,n), MIB how much of them there
-// is, THREADS is 1 (default) or 2.
+// ROWS are numbers of rows (8,64), SHAPE the weights (k,n), MIB how much of them there is, THREADS 1 (default) or 2.
 #include <immintrin.h>
 #include <sys/mman.h>
 
@@ -316,8 +313,8 @@ void rows(int repeats) {
         of_peak.push_back(computed);
         of_wanted.push_back(std::max(read / 0.85, computed / (format.group == 16 ? 0.48 : 0.62)));
       }
-      std::printf("%-6s %2lld x %4lld -> %5lld   %d thread%s %6.1f GMAC/s   %.2f of B   %.2f of the peak   %.2f of what is wanted\n", name,
-                  static_cast<long long>(m), static_cast<long long>(k), static_cast<long long>(n), threads,
+      std::printf("%-6s %2lld x %4lld -> %5lld   %d thread%s %6.1f GMAC/s   %.2f of B   %.2f of the peak   "
+                  "%.2f of what is wanted\n", name, static_cast<long long>(m), static_cast<long long>(k), static_cast<long long>(n), threads,
                   threads == 1 ? " " : "s", median_of(speed), median_of(of_bandwidth), median_of(of_peak),
                   median_of(of_wanted));
       std::fflush(stdout);
