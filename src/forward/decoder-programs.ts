@@ -37,6 +37,7 @@ export class ForwardProgram {
 
   dispose(): void {
     this.program.dispose();
+    this.table.dispose();
   }
 }
 

@@ -73,19 +73,21 @@ export interface PageTableSizes {
 export class PageTable implements PageTensors {
   /** i32 [slots, pages]. Internal memory. */
   readonly table: Tensor<'i32'>;
+  readonly #compute: Pick<Compute, 'privateTensor' | 'giveBackPrivate'>;
   readonly #directory: PageDirectory;
   readonly #pageBytes: number;
   /** How many pages each slot lists. */
   readonly #counts: Int32Array;
 
   constructor(
-    compute: Pick<Compute, 'privateTensor'>,
+    compute: Pick<Compute, 'privateTensor' | 'giveBackPrivate'>,
     directory: PageDirectory,
     layout: PageLayout,
     { slots, capacity }: PageTableSizes,
   ) {
     this.table = compute.privateTensor([slots, pagesFor(capacity)]);
     this.table.data.fill(noPage);
+    this.#compute = compute;
     this.#directory = directory;
     this.#pageBytes = layout.pageBytes;
     this.#counts = new Int32Array(slots);
@@ -120,6 +122,11 @@ export class PageTable implements PageTensors {
     }
     data.fill(noPage, first + pages.length, first + Math.max(pages.length, this.#counts[slot] as number));
     this.#counts[slot] = pages.length;
+  }
+
+  /** There are no more programs on it. */
+  dispose(): void {
+    this.#compute.giveBackPrivate(this.table);
   }
 
   /** Lists no pages in a slot. */

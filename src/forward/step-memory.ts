@@ -58,6 +58,12 @@ export class StepMemory {
     this.#tensors = undefined;
   }
 
+  /** As {@link free}, and gives back what is kept otherwise: there are no more steps. */
+  dispose(): void {
+    this.free();
+    if (this.#sampling !== undefined) this.#parts.compute.giveBackPrivate(this.#sampling.results);
+  }
+
   #allocate(): StepTensors {
     const { compute, config } = this.#parts;
     const { pool } = compute;

@@ -188,6 +188,8 @@ export class StepPrograms {
   dispose(): void {
     this.#disposed = true;
     this.#dropAll();
+    this.#memory.dispose();
+    this.#table?.dispose();
     if (this.#underWay === undefined) this.#memory.arena.dispose();
   }
 

@@ -73,8 +73,8 @@ export class GenerationStream {
 
   /** Who serves the request from now on. */
   attach(control: StreamControl): void {
-    this.#control = control;
     if (this.isOver) control.cancel(new AbortError('the generation was left early'));
+    else this.#control = control;
   }
 
   push(piece: Piece): void {
@@ -92,14 +92,14 @@ export class GenerationStream {
 
   finish(result: GenerationResult): void {
     if (this.isOver) return;
-    this.#outcome = { result };
+    this.#end({ result });
     this.#settle.resolve(result);
     for (const reader of this.#readers.splice(0)) reader.resolve({ done: true, value: result });
   }
 
   fail(error: unknown): void {
     if (this.isOver) return;
-    this.#outcome = { error };
+    this.#end({ error });
     // Who aborts does not wait for what was computed before.
     if (error instanceof AbortError) this.#pieces.length = 0;
     this.#settle.reject(error);
@@ -136,6 +136,12 @@ export class GenerationStream {
     this.#delivered = true;
     this.fail(error);
     control?.cancel(error);
+  }
+
+  /** A stream that has ended keeps no server, and so no model, in memory. */
+  #end(outcome: { readonly result: GenerationResult } | { readonly error: unknown }): void {
+    this.#outcome = outcome;
+    this.#control = undefined;
   }
 
   #unpark(): void {

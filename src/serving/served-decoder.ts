@@ -159,12 +159,13 @@ export class ServedDecoder implements ServedModel, DecoderService {
   }
 
   dispose(): void {
-    const { programs, weights, constants } = this.parts;
+    const { compute, directory, programs, weights, constants } = this.parts;
     const error = new TesseraeError('ERR_DISPOSED', 'the model was disposed');
     this.#unregister();
     for (const lane of this.#lanes.values()) lane.dispose(error);
     for (const sequence of this.#lent) sequence.dispose();
     programs.dispose();
+    compute.giveBackPrivate(directory.tensor);
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
   }
 

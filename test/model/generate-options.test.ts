@@ -49,16 +49,27 @@ describe('a stop sequence', () => {
   });
 
   test('is found in what an end token leaves behind', async () => {
-    using model = await bundled();
-    const { tokens, text } = await generate(model, card.greedy.prompt, { ...options, maxTokens: 6 });
-    const [eos] = model.tokenizer.endIds;
-    // The end token becomes likely once its rival, the next token, is banned.
-    const next = (await generate(model, card.greedy.prompt, { ...options, maxTokens: 7 })).tokens[6] as number;
-    expect(tokens).not.toContain(next);
-    const logitBias = { [next]: Number.NEGATIVE_INFINITY, [eos as number]: 0 };
-    const result = await generate(model, card.greedy.prompt, { ...options, logitBias, stop: [`${text.slice(-2)}~~`] });
-    expect(result.text.startsWith(text)).toBe(true);
-    expect(result.pieces.map((piece) => piece.text).join('')).toBe(result.text);
+    const engine = await engines({ threads: 2 });
+    // A byte that begins a character is held back until the character is complete, and becomes U+FFFD at the end.
+    using model = await engine.loadModel(await write(tiny));
+    const { tokenizer } = model;
+    const [begun] = tokenizer.encode('é');
+    const end = [...tokenizer.endIds][0] as number;
+    const always = (id: number) => ({ maxTokens: 2, logitBias: { [id]: 1000 } });
+    // The first token begins a character, the second one ends the text.
+    const prompt = tokenizer.encode('a text');
+    const first = await generate(model, prompt, { ...always(begun as number), maxTokens: 1 });
+    expect(first).toMatchObject({ tokens: [begun], text: '\ufffd', stopReason: 'maxTokens' });
+    const second = await generate(model, [...prompt, begun as number], always(end));
+    expect(second).toMatchObject({ text: '', stopReason: 'eos' });
+    // Both in one generation: what was held back is looked at when the end token has come.
+    const both = { maxTokens: 5, logitBias: { [begun as number]: 300, [end]: 250 }, presencePenalty: 100 };
+    const plain = await generate(model, prompt, both);
+    expect(plain).toMatchObject({ text: '\ufffd', stopReason: 'eos' });
+    expect(plain.tokens[0]).toBe(begun);
+    const stopped = await generate(model, prompt, { ...both, stop: ['\ufffd'] });
+    expect(stopped).toMatchObject({ text: '', stopReason: 'stop', stopSequence: '\ufffd' });
+    expect(stopped.pieces.map(({ text }) => text).join('')).toBe('');
   });
 });
 

@@ -16,7 +16,7 @@ import type { SharedArena } from '../../program/shared-arena.js';
 import { alignedBlock } from '../../team/aligned-block.js';
 import type { Team } from '../../team/team.js';
 import { elementCount } from '../../tensor/layout/layout.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from '../matmul/pack.js';
 import type { AnyOp } from '../op.js';
@@ -74,6 +74,11 @@ export class Compute {
   privateTensor(shape: readonly number[]): Tensor<'i32'> {
     const storage = this.#block(elementCount(shape) * Int32Array.BYTES_PER_ELEMENT);
     return new Tensor(internal, { dtype: 'i32', shape, storage });
+  }
+
+  /** Gives the memory of a private tensor back to the system, when no program runs on it. It reads as zeros then. */
+  giveBackPrivate(tensor: Tensor): void {
+    (storageOf(tensor) as BlockStorage).giveBack();
   }
 
   /** Refuses all further calls. Closing the team ends those that are running. */
@@ -161,7 +166,8 @@ export class Compute {
 
   #block(sizeBytes: number): BlockStorage {
     const bytes = alignedBlock(this.#addon, sizeBytes);
-    return new BlockStorage(bytes, this.#addon.addressOf(bytes), this.pool);
+    const giveBack = (given: Uint8Array) => this.#addon.releasePages(given);
+    return new BlockStorage(bytes, this.#addon.addressOf(bytes), this.pool, giveBack);
   }
 
   #beginRecording(): ProgramRecording {
