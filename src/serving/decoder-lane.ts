@@ -20,7 +20,7 @@ export class DecoderLane {
   readonly #unregister: readonly (() => void)[];
 
   constructor(parts: DecoderParts, layout: PageLayout, { stepMs, maxQueued }: ServingOptions, turns: Turns) {
-    const pages = new PooledPages(parts, layout);
+    const pages = new PooledPages(parts, layout, () => this.loop.wake());
     const clock = () => performance.now();
     const scheduler = new Scheduler({ clock, pages, stepMs, maxQueued, maxRunning });
     const programs = new StepPrograms(parts, layout, maxRunning);

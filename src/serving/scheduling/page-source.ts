@@ -21,4 +21,9 @@ export interface PageSource {
   readonly most: number;
   /** One page, with one user; undefined when the budget is used up. */
   rent(): Page | undefined;
+  /**
+   * Begins to copy what a page holds into another one. Both stay in use until `done` is called, which is never at once: with
+   * whether the copy is there.
+   */
+  copy(from: Page, to: Page, done: (isCopied: boolean) => void): void;
 }

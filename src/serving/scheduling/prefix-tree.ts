@@ -2,6 +2,9 @@
 // compared token by token, so that a collision can never give one prompt the keys of another. Pure; used by the scheduler.
 import type { Page } from './page-source.js';
 
+/** A page is worth copying where this part of it or more matches: nearly all prompts begin with the same few tokens. */
+const leastShare = 4;
+
 interface Node {
   readonly parent: Node | undefined;
   /** Those of the page, in order; empty in a root. */
@@ -13,6 +16,20 @@ interface Node {
   /** Neighbours in the order of use: the node used longest ago is first. */
   older: Node | undefined;
   newer: Node | undefined;
+}
+
+/** A page of which only the first tokens are those that were looked for. */
+export interface PartlyMatching {
+  readonly page: Page;
+  /** How many. */
+  readonly tokens: number;
+}
+
+export interface Found {
+  /** The pages of all leading tokens that are in full pages of the tree. */
+  readonly pages: Page[];
+  /** The page after them that matches longest; undefined where none matches a quarter of a page. */
+  readonly partly: PartlyMatching | undefined;
 }
 
 export class PrefixTree {
@@ -46,10 +63,13 @@ export class PrefixTree {
   }
 
   /** The pages of as many leading tokens as the tree has, at most `most`: each is used by the caller, too, from now on. */
-  take(salt: string, ids: readonly number[], most: number): Page[] {
+  take(salt: string, ids: readonly number[], most: number): Found {
     const nodes = this.#walk(salt, ids, most);
+    const next = this.#longestMatch(nodes.at(-1) ?? this.#roots.get(salt), ids, nodes.length * this.#positions, most);
+    if (next !== undefined) this.#touch(next.node);
     for (const node of [...nodes].reverse()) this.#touch(node);
-    return nodes.map((node) => (node.page as Page).share());
+    const pages = nodes.map((node) => (node.page as Page).share());
+    return { pages, partly: next && { page: (next.node.page as Page).share(), tokens: next.tokens } };
   }
 
   /**
@@ -129,6 +149,26 @@ export class PrefixTree {
   #childOf(node: Node, ids: readonly number[], from: number): Node | undefined {
     const isNext = ({ tokens }: Node) => tokens.every((token, index) => token === ids[from + index]);
     return node.children.get(ids[from] as number)?.find(isNext);
+  }
+
+  /** The child with the most leading tokens of `ids` from `from` on, where these are at least a quarter of a page. */
+  #longestMatch(
+    parent: Node | undefined,
+    ids: readonly number[],
+    from: number,
+    most: number,
+  ): { readonly node: Node; readonly tokens: number } | undefined {
+    let found: Node | undefined;
+    let longest = Math.ceil(this.#positions / leastShare) - 1;
+    const end = Math.min(most - from, this.#positions);
+    for (const node of parent?.children.get(ids[from] as number) ?? []) {
+      let tokens = 0;
+      while (tokens < end && node.tokens[tokens] === ids[from + tokens]) tokens++;
+      if (tokens <= longest) continue;
+      longest = tokens;
+      found = node;
+    }
+    return found && { node: found, tokens: longest };
   }
 
   #drop(node: Node): void {

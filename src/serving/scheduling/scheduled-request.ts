@@ -53,6 +53,8 @@ export class ScheduledRequest {
   /** How many of `computed` were found in the prefix tree, and computed a second time after a preemption. */
   cachedTokens = 0;
   recomputedTokens = 0;
+  /** Identifies the copy of a page of the prefix tree that is being made for it, if there is one. */
+  copying: object | undefined;
   /** The highest `computed` that it ever had. */
   reached = 0;
   /** For how many reasons it takes part in no step for a while: something is prepared for it. */
@@ -107,5 +109,6 @@ export class ScheduledRequest {
     for (const page of this.pages.splice(0)) page.release();
     this.computed = 0;
     this.published = 0;
+    this.copying = undefined;
   }
 }

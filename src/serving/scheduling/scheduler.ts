@@ -55,14 +55,13 @@ export class Scheduler {
   /** Steps since then. */
   #stepsSinceRetreat = 0;
   #arrivals = 0;
-  #prefixTokens = 0;
   #preemptions = 0;
   #recomputedTokens = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#queue = new WaitingQueue(options.maxQueued);
-    this.#prefixes = new SharedPrefixes(options.pages.positions);
+    this.#prefixes = new SharedPrefixes(options.pages);
     this.#tree = this.#prefixes.tree;
     this.#planner = new StepPlanner(this.rate, options.stepMs);
   }
@@ -115,7 +114,7 @@ export class Scheduler {
       pagesUsed: used.size,
       pagesCached: this.#tree.evictable,
       pagesFree: this.#options.pages.free,
-      prefixTokens: this.#prefixTokens,
+      prefixTokens: this.#prefixes.foundTokens,
       preemptions: this.#preemptions,
       recomputedTokens: this.#recomputedTokens,
     };
@@ -311,7 +310,7 @@ export class Scheduler {
   /** Rents all pages of the prompt, beside one in hand for each request that runs. */
   #admitOne(request: ScheduledRequest): boolean {
     const { pages, clock } = this.#options;
-    this.#prefixes.take(request);
+    const partly = this.#prefixes.take(request);
     const missing = Math.ceil(request.ids.length / pages.positions) - request.pages.length;
     const fits = () => {
       const needed = missing + (this.#running.length === 0 ? 0 : this.#running.length + 1);
@@ -320,14 +319,14 @@ export class Scheduler {
     const isAdmitted = () => fits() && this.#rentFor(request, request.ids.length);
     if (!isAdmitted() && !this.#untilParkedAreGone(isAdmitted)) {
       if (request.pages.length > request.computed / pages.positions) this.#shrink(request);
-      this.#prefixes.giveBack(request);
+      this.#prefixes.giveBack(request, partly);
       return false;
     }
     this.#queue.remove(request);
     request.state = 'running';
     request.admittedAt ??= clock();
-    this.#prefixTokens += request.cachedTokens;
     this.#running.push(request);
+    this.#prefixes.admit(request, partly);
     return true;
   }
 

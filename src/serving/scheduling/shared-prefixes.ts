@@ -1,32 +1,69 @@
-// What requests share of their beginnings: takes pages from the prefix tree for a request, publishes those that it has
-// computed, and says when it is worth waiting for another one's. Pure; used by the scheduler.
-import type { Page } from './page-source.js';
-import { PrefixTree } from './prefix-tree.js';
+// What requests share of their beginnings: takes pages from the prefix tree for a request, has a page that matches in part
+// copied for it, publishes those that it has computed, and says when it is worth waiting for another one's. Pure; used by
+// the scheduler.
+import type { Page, PageSource } from './page-source.js';
+import { type PartlyMatching, PrefixTree } from './prefix-tree.js';
 import type { ScheduledRequest } from './scheduled-request.js';
 
 export class SharedPrefixes {
   readonly tree: PrefixTree;
   readonly #positions: number;
+  readonly #source: PageSource;
+  #foundTokens = 0;
 
-  /** @param positions of a page */
-  constructor(positions: number) {
-    this.#positions = positions;
-    this.tree = new PrefixTree(positions);
+  constructor(source: PageSource) {
+    this.#source = source;
+    this.#positions = source.positions;
+    this.tree = new PrefixTree(source.positions);
   }
 
-  /** Uses what the tree has of a request that has computed nothing; at least one token is left to compute. */
-  take(request: ScheduledRequest): void {
+  /** Tokens that requests did not compute, since the tree had them. */
+  get foundTokens(): number {
+    return this.#foundTokens;
+  }
+
+  /**
+   * Uses what the tree has of a request that has computed nothing; at least one token is left to compute.
+   * @returns a page that begins as the next one of the request; to be given to {@link admit} or {@link giveBack}
+   */
+  take(request: ScheduledRequest): PartlyMatching | undefined {
     const { salt, ids } = request;
-    if (salt === undefined || request.computed > 0) return;
-    const found = this.tree.take(salt, ids, ids.length - 1);
-    request.pages.push(...found);
-    request.computed = found.length * this.#positions;
+    if (salt === undefined || request.computed > 0) return undefined;
+    const { pages, partly } = this.tree.take(salt, ids, ids.length - 1);
+    request.pages.push(...pages);
+    request.computed = pages.length * this.#positions;
     request.cachedTokens = request.computed;
-    request.published = found.length;
+    request.published = pages.length;
+    return partly;
+  }
+
+  /**
+   * The request has pages for its whole prompt. Of a page that begins as its next one, a copy is made into that, once: the
+   * request is held until it is there, and then computes the rest. The page itself is full, and so never written again.
+   */
+  admit(request: ScheduledRequest, partly: PartlyMatching | undefined): void {
+    this.#foundTokens += request.cachedTokens;
+    if (partly === undefined) return;
+    const copying = {};
+    request.copying = copying;
+    request.holds++;
+    const own = request.pages[request.computed / this.#positions] as Page;
+    this.#source.copy(partly.page, own, (isCopied) => {
+      partly.page.release();
+      request.holds--;
+      // It may have ended, or been preempted.
+      if (request.copying !== copying) return;
+      request.copying = undefined;
+      if (!isCopied) return;
+      request.computed += partly.tokens;
+      request.cachedTokens += partly.tokens;
+      this.#foundTokens += partly.tokens;
+    });
   }
 
   /** Gives back what was taken, and whatever else the request has. */
-  giveBack(request: ScheduledRequest): void {
+  giveBack(request: ScheduledRequest, partly: PartlyMatching | undefined): void {
+    partly?.page.release();
     if (request.salt === undefined || request.cachedTokens === 0) return;
     request.cachedTokens = 0;
     request.releasePages();
@@ -48,7 +85,8 @@ export class SharedPrefixes {
     if (salt === undefined || computed > 0) return false;
     let found: number | undefined;
     for (const other of running) {
-      if (other.salt !== salt || other.pending <= 1 || !other.isReady) continue;
+      const goesOn = other.isReady || other.copying !== undefined;
+      if (other.salt !== salt || other.pending <= 1 || !goesOn) continue;
       const common = this.#commonLength(ids, other.ids);
       if (common <= other.published * this.#positions) continue;
       found ??= this.tree.lookUp(salt, ids, ids.length - 1);

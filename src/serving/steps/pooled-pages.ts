@@ -5,6 +5,7 @@ import type { DecoderParts } from '../../forward/decoder-programs.js';
 import { Page } from '../../forward/page-table.js';
 import { imageOf } from '../../ops/matrix-image.js';
 import { type PageLayout, positionsPerPage } from '../../ops/paged/key-value-pages.js';
+import { copy } from '../../ops/rowwise/copy.js';
 import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import type { PageSource } from '../scheduling/page-source.js';
@@ -13,9 +14,12 @@ export class PooledPages implements PageSource {
   readonly positions = positionsPerPage;
   readonly pageBytes: number;
   readonly #parts: DecoderParts;
+  readonly #onCopied: () => void;
 
-  constructor(parts: DecoderParts, layout: PageLayout) {
+  /** @param onCopied called after each copy */
+  constructor(parts: DecoderParts, layout: PageLayout, onCopied: () => void) {
     this.#parts = parts;
+    this.#onCopied = onCopied;
     this.pageBytes = layout.pageBytes;
   }
 
@@ -33,6 +37,20 @@ export class PooledPages implements PageSource {
     }
     const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.pageBytes);
     return Math.max(0, Math.min(fitting, directory.capacity));
+  }
+
+  /** By the workers: a page holds all layers, and may have megabytes. */
+  copy(from: Page, to: Page, done: (isCopied: boolean) => void): void {
+    const pages = [from.share(), to.share()];
+    const end = (isCopied: boolean) => {
+      for (const page of pages) page.release();
+      done(isCopied);
+      this.#onCopied();
+    };
+    this.#parts.compute.call(copy, { x: from.bytes, out: to.bytes }).then(
+      () => end(true),
+      () => end(false),
+    );
   }
 
   rent(): Page | undefined {

@@ -43,6 +43,7 @@ describe('10,000 random plans', () => {
         const abortsWithin = draw(25) === 0;
         simulator.step({
           fails: draw(30) === 0,
+          copies: (['end', 'end', 'go on', 'go on', 'fail'] as const)[draw(5)] ?? 'end',
           during: () => {
             const within = [...simulator.open.keys()].find(({ inStep }) => inStep);
             if (abortsWithin && within !== undefined) simulator.abort(within);
@@ -56,6 +57,7 @@ describe('10,000 random plans', () => {
         if (outcome === 'complete') expect(request.ids).toEqual(alone(ids, newTokens));
         expect(['complete', 'aborted', 'overdue']).toContain(outcome);
       }
+      pages.endCopies();
       simulator.scheduler.clearCache();
       expect(pages.live).toBe(0);
       expect(pages.peak).toBeLessThanOrEqual(pages.most);
@@ -172,7 +174,63 @@ describe('prefixes', () => {
     simulator.run();
     const again = simulator.submit(prompt(8), 1);
     simulator.run();
-    expect(again.request.cachedTokens).toBe(4);
+    expect(again.request.cachedTokens).toBe(7);
+  });
+
+  test('of which a part of a page matches are copied once, and only the rest is computed', () => {
+    const pages = new FakePages(32, 1000);
+    const simulator = new Simulator({ pages });
+    const first = prompt(100, 3);
+    simulator.submit(first, 4);
+    simulator.run();
+    for (const [common, cached] of [
+      [72, 72],
+      [71, 64],
+      [64 + 31, 64 + 31],
+      [40, 40],
+      [39, 32],
+      [8, 8],
+      [7, 0],
+    ] as const) {
+      const ids = [...first.slice(0, common), 1000, ...prompt(30, 900 + common)];
+      const made = simulator.submit(ids, 5);
+      const before = pages.copies;
+      simulator.run();
+      expect(made.request.cachedTokens).toBe(cached);
+      expect(pages.copies - before).toBe(cached % 32 === 0 ? 0 : 1);
+      expect(made.request.ids).toEqual(alone(ids, 5));
+    }
+    // The page of the first prompt is as it was.
+    const again = simulator.submit(first, 4);
+    simulator.run();
+    expect(again.request.ids).toEqual(alone(first, 4));
+    simulator.scheduler.clearCache();
+    expect(pages.live).toBe(0);
+  });
+
+  test('that are copied for a request that ends, is preempted, or whose copy fails, harm nobody', () => {
+    for (const what of ['abort', 'preempt', 'fail'] as const) {
+      const pages = new FakePages(8, 1000);
+      const simulator = new Simulator({ pages });
+      const first = prompt(30, 3);
+      simulator.submit(first, 1);
+      simulator.run();
+      const ids = [...first.slice(0, 20), 49, 48, 47];
+      const made = simulator.submit(ids, 5);
+      simulator.step({ copies: 'go on' });
+      expect(made.request.computed).toBe(16);
+      if (what === 'abort') simulator.abort(made.request);
+      if (what === 'preempt') simulator.scheduler.preempt();
+      // Whoever takes the page meanwhile must not find the copy in it.
+      const other = simulator.submit(prompt(30, 77), 5);
+      for (let i = 0; i < 3; i++) simulator.step({ copies: 'go on' });
+      if (what === 'fail') pages.endCopies(false);
+      simulator.run();
+      expect(other.request.ids).toEqual(alone(prompt(30, 77), 5));
+      if (what !== 'abort') expect(made.request.ids).toEqual(alone(ids, 5));
+      simulator.scheduler.clearCache();
+      expect(pages.live).toBe(0);
+    }
   });
 
   test('are not shared without a salt, nor between salts', () => {

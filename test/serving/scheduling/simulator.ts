@@ -7,6 +7,8 @@ import type { RequestSpec, ScheduledRequest } from '../../../src/serving/schedul
 import { Scheduler, type SchedulerOptions } from '../../../src/serving/scheduling/scheduler.js';
 import type { StepPlan } from '../../../src/serving/scheduling/step-planner.js';
 
+type Done = (isCopied: boolean) => void;
+
 class FakePage implements Page {
   /** For each position the hash of the tokens up to there. */
   readonly cells: number[] = [];
@@ -40,6 +42,8 @@ export class FakePages implements PageSource {
   readonly most: number;
   live = 0;
   peak = 0;
+  copies = 0;
+  #copying: { readonly from: FakePage; readonly to: FakePage; readonly cells: number[]; readonly done: Done }[] = [];
 
   constructor(positions: number, most: number) {
     this.positions = positions;
@@ -55,6 +59,23 @@ export class FakePages implements PageSource {
     this.live++;
     this.peak = Math.max(this.peak, this.live);
     return new FakePage(this);
+  }
+
+  copy(from: Page, to: Page, done: Done): void {
+    const [source, target] = [from.share() as FakePage, to.share() as FakePage];
+    this.#copying.push({ from: source, to: target, cells: [...source.cells], done });
+  }
+
+  /** Ends the copies that were begun. */
+  endCopies(areCopied = true): void {
+    for (const { from, to, cells, done } of this.#copying.splice(0)) {
+      if (String(from.cells) !== String(cells)) throw new Error('a page was written while it was copied');
+      if (areCopied) to.cells.splice(0, Number.POSITIVE_INFINITY, ...cells);
+      from.release();
+      to.release();
+      this.copies++;
+      done(areCopied);
+    }
   }
 }
 
@@ -85,6 +106,13 @@ export interface SimulatorOptions extends Partial<SchedulerOptions> {
   readonly pages: FakePages;
   /** How long a step of so many rows takes. */
   readonly stepTime?: (rows: number) => number;
+}
+
+export interface SimulatedStep {
+  readonly fails?: boolean;
+  readonly during?: () => void;
+  /** What becomes of the copies that were begun in earlier steps. */
+  readonly copies?: 'end' | 'fail' | 'go on';
 }
 
 export class Simulator {
@@ -132,7 +160,8 @@ export class Simulator {
   }
 
   /** One step, or a while without one. @returns whether anything was computed */
-  step({ fails = false, during = () => {} }: { fails?: boolean; during?: () => void } = {}): boolean {
+  step({ fails = false, during = () => {}, copies = 'end' }: SimulatedStep = {}): boolean {
+    if (copies !== 'go on') this.pages.endCopies(copies === 'end');
     for (const request of this.scheduler.overdue()) this.#end(request, 'overdue');
     const plan = this.scheduler.plan();
     if (plan === undefined || plan.slices.length === 0) {
