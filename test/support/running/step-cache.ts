@@ -42,7 +42,10 @@ export function stepCache(
 ): StepCache {
   const layout = pageLayout(sizes, type);
   const directory = new PageDirectory(privateTensor(scope, [256, 2]));
-  const memory = { privateTensor: (shape: readonly number[]) => privateTensor(scope, shape), giveBackPrivate: () => {} };
+  const memory = {
+    privateTensor: (shape: readonly number[]) => privateTensor(scope, shape),
+    giveBackPrivate: () => {},
+  };
   const table = new PageTable(memory, directory, layout, tableSizes);
   const layers = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
   const empty = (shape: readonly number[], dtype: 'i8') => scope.tensor([...shape], dtype);
