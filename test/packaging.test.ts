@@ -52,6 +52,7 @@ test('holds the prebuilt addon and the built files, and neither sources nor test
     'dist/src/index.js',
     'dist/src/index.d.ts',
     'dist/workers/shift.js',
+    'dist/workers/text.js',
     'LICENSE',
   ]) {
     expect({ file, exists: existsSync(join(installed, file)) }).toEqual({ file, exists: true });

@@ -2,16 +2,15 @@
 // Uses neither the addon nor memory that is shared.
 import { parentPort } from 'node:worker_threads';
 import type { JobAnswer } from '../src/base/background-worker.js';
+import { compileFormat, type FormatJob } from '../src/constraint/compile/job.js';
 import { renderTemplate, type TemplateJob } from '../src/generation/jinja/job.js';
 
-type Job = TemplateJob;
-
-parentPort?.on('message', (job: Job) => {
+parentPort?.on('message', (job: TemplateJob | FormatJob) => {
   try {
-    const { value, transfer } = renderTemplate(job);
+    const { value, transfer } = job.kind === 'template' ? renderTemplate(job) : compileFormat(job);
     answer({ value }, transfer);
   } catch (error) {
-    const { code, message } = error as { code?: string; message?: string };
+    const { code, message } = error as { code?: unknown; message?: unknown };
     answer({ problem: String(message ?? error), code: typeof code === 'string' ? code : undefined });
   }
 });

@@ -1,5 +1,6 @@
 // The automaton of a constraint: its states are terms, each with a table of the next state after every byte. States are
 // made when first reached; above a limit all are forgotten and made again as needed. Called by constraint.ts.
+import { runAtOnce } from '../base/time-slice.js';
 import { byteClasses, type Term, type Terms, tooComplex } from './term.js';
 
 /** The state from which no text can match. */
@@ -64,22 +65,32 @@ export class Automaton {
     this.#tableCount = 0;
   }
 
-  /** Whether no byte may follow. */
-  isFinal(state: number): boolean {
-    return this.table(state).every((next) => next === DEAD);
+  /** The next state after each byte, where it is known. */
+  knownTable(state: number): Int32Array | undefined {
+    return this.#tables[state];
   }
 
   /** The next state after each byte. @throws TesseraeError ERR_FORMAT when there are too many states */
   table(state: number): Int32Array {
-    const known = this.#tables[state];
-    if (known !== undefined) return known;
+    return this.#tables[state] ?? runAtOnce(this.tableOf(this.termOf(state)));
+  }
+
+  /**
+   * The same, of the state of a term, in steps. Between them the automaton may be reset.
+   * @throws TesseraeError ERR_FORMAT when there are too many states
+   */
+  *tableOf(term: Term): Generator<void, Int32Array> {
     if (++this.#tableCount > MOST_TABLES) throw tooComplex(`one step needs more than ${MOST_TABLES} states`);
-    const term = this.termOf(state);
     const { classOf, examples } = byteClasses(term);
-    const next = examples.map((byte) => this.stateOf(this.#terms.derive(term, byte)));
+    const derived: Term[] = [];
+    for (const byte of examples) {
+      derived.push(this.#terms.derive(term, byte));
+      yield;
+    }
+    const next = derived.map((one) => this.stateOf(one));
     const table = new Int32Array(256);
     for (let byte = 0; byte < 256; byte++) table[byte] = next[classOf[byte] as number] as number;
-    this.#tables[state] = table;
+    this.#tables[this.stateOf(term)] = table;
     return table;
   }
 }

@@ -69,15 +69,25 @@ export class Constraint {
     // The states on the path from the root to the node.
     const states = new Int32Array(deepest + 1);
     states[0] = automaton.stateOf(from);
+    const pause = async (depth: number) => {
+      // Kept as terms meanwhile: another generation may reset the automaton, which ends the states' numbers.
+      const terms = Array.from(states.subarray(0, depth + 1), (state) => automaton.termOf(state));
+      await timeSlice.yield();
+      for (const [at, term] of terms.entries()) states[at] = automaton.stateOf(term);
+    };
+    const newTable = async (depth: number) => {
+      const steps = automaton.tableOf(automaton.termOf(states[depth] as number));
+      for (;;) {
+        const step = steps.next();
+        if (step.done === true) return step.value;
+        if (timeSlice.isOver()) await pause(depth);
+      }
+    };
     for (let node = 0, looked = 0; node < bytes.length; ) {
       const depth = depths[node] as number;
-      if (++looked % NODES_PER_LOOK === 0 && timeSlice.isOver()) {
-        // Kept as terms meanwhile: another generation may reset the automaton, which ends the states' numbers.
-        const terms = Array.from(states.subarray(0, depth + 1), (state) => automaton.termOf(state));
-        await timeSlice.yield();
-        for (const [at, term] of terms.entries()) states[at] = automaton.stateOf(term);
-      }
-      const next = automaton.table(states[depth] as number)[bytes[node] as number] as number;
+      if (++looked % NODES_PER_LOOK === 0 && timeSlice.isOver()) await pause(depth);
+      const table = automaton.knownTable(states[depth] as number) ?? (await newTable(depth));
+      const next = table[bytes[node] as number] as number;
       if (next === DEAD) {
         node = ends[node] as number;
         continue;
@@ -111,8 +121,8 @@ export class ConstraintState {
 
   /** Whether the text so far matches and nothing may follow. */
   get isFinal(): boolean {
-    const { automaton } = this.#constraint;
-    return this.isComplete && automaton.isFinal(automaton.stateOf(this.#at));
+    // No part of a term matches nothing, so that something may follow all terms but this.
+    return this.#at.kind === 'end';
   }
 
   /** The tokens that may come next, a bit each: end tokens only where the text so far matches. */

@@ -37,9 +37,28 @@ type Shape<T> = T extends unknown ? Omit<T, 'id'> : never;
 /** Makes terms; equal terms are the same object. Each constraint has its own. */
 export class Terms {
   readonly #made = new Map<string, Term>();
+  readonly #most: number;
+  /** The terms of single bytes. */
+  readonly #single: Term[] = [];
   #ids = 0;
   readonly empty = this.#make('empty', { kind: 'empty', nullable: false });
   readonly end = this.#make('end', { kind: 'end', nullable: true });
+
+  /** @param most the number of terms that there may be */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+  }
+
+  /** One byte of a set, which has a flag for each byte. */
+  ofSet(set: Uint8Array): Term {
+    return this.#byteSet(set);
+  }
+
+  /** One certain byte. */
+  byte(byte: number): Term {
+    this.#single[byte] ??= this.bytes([byte, byte]);
+    return this.#single[byte] as Term;
+  }
 
   /** One byte of any of the inclusive ranges. */
   bytes(...ranges: readonly (readonly [from: number, to: number])[]): Term {
@@ -55,7 +74,31 @@ export class Terms {
 
   /** The bytes of a text, one after the other. */
   literal(text: string): Term {
-    return this.sequence(...Array.from(Buffer.from(text), (byte) => this.bytes([byte, byte])));
+    return this.sequence(...Array.from(Buffer.from(text), (byte) => this.byte(byte)));
+  }
+
+  /** Any of many texts. Their common beginnings are shared, so that no state has more than 256 alternatives. */
+  words(texts: readonly string[]): Term {
+    const sorted = texts.map((text) => Buffer.from(text)).sort(Buffer.compare);
+    return this.#words(sorted, 0, sorted.length, 0);
+  }
+
+  /** The texts from `from` to `to`, from a byte on. */
+  #words(sorted: readonly Buffer[], from: number, to: number, at: number): Term {
+    if (to - from === 1)
+      return this.sequence(...Array.from((sorted[from] as Buffer).subarray(at), (byte) => this.byte(byte)));
+    const alternatives: Term[] = [];
+    let start = from;
+    while (start < to && (sorted[start] as Buffer).length === at) start += 1;
+    if (start > from) alternatives.push(this.end);
+    while (start < to) {
+      const byte = (sorted[start] as Buffer)[at] as number;
+      let end = start + 1;
+      while (end < to && (sorted[end] as Buffer)[at] === byte) end += 1;
+      alternatives.push(this.#pair(this.byte(byte), this.#words(sorted, start, end, at + 1)));
+      start = end;
+    }
+    return this.either(...alternatives);
   }
 
   sequence(...terms: readonly Term[]): Term {
@@ -118,6 +161,7 @@ export class Terms {
     if (known !== undefined) return known;
     const term = { ...shape, id: this.#ids++ } as Term;
     this.#made.set(key, term);
+    if (this.#made.size > this.#most) throw tooComplex(`it has more than ${this.#most} parts`);
     return term;
   }
 
@@ -129,6 +173,7 @@ export class Terms {
   /** Forgets all terms. Terms in use stay valid, but terms made from now on are other objects than equal older ones. */
   forget(): void {
     this.#made.clear();
+    this.#single.length = 0;
     for (const term of [this.empty, this.end]) this.#made.set(term.kind, term);
   }
 

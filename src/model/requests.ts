@@ -63,7 +63,7 @@ export class Requests {
 
   constructor(parts: RequestsParts) {
     this.#parts = parts;
-    this.#constraints = new ConstraintCompiler(parts.tokenizer, parts.info.vocabulary);
+    this.#constraints = new ConstraintCompiler(parts.tokenizer, parts.info.vocabulary, parts.limits.formatTimeoutMs);
     this.#chat = new Chat(parts.chatTemplates, parts.tokenizer, parts.limits.templateTimeoutMs);
   }
 

@@ -95,9 +95,9 @@ test('a JSON schema holds, and unsupported keywords are refused by name', async 
   }
   const self = { type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] };
   for (const [schema, message] of [
-    [{ type: 'string', format: 'date' }, /uses format/],
-    [{ type: 'integer', minimum: 3 }, /uses minimum/],
-    [{ oneOf: [] }, /uses oneOf/],
+    [{ type: 'string', not: { const: 'a' } }, /uses not/],
+    [{ type: 'integer', multipleOf: 3 }, /uses multipleOf/],
+    [{ oneOf: [] }, /non-empty list as oneOf/],
     [self, /no finite value/],
     [{ $ref: '#/$defs/x' }, /not exist/],
   ] as const) {

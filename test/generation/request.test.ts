@@ -46,7 +46,7 @@ interface Given {
 
 async function newRequest(options: GenerateOptions = {}, { promptIds = [1], capacity = 1000, format }: Given = {}) {
   const settings = settingsOf({ ...options, format }, 'generate', vocabulary);
-  const compiler = new ConstraintCompiler(tokenizer, vocabulary);
+  const compiler = new ConstraintCompiler(tokenizer, vocabulary, 10_000);
   const constraint = format === undefined ? undefined : await compiler.compile(format, undefined);
   const request = new GenerationRequest({ tokenizer, promptIds, settings, constraint, capacity });
   choosers.set(request, new RequestChooser(request, settings.sampling.settings, vocabulary, tokenizer));
@@ -334,7 +334,7 @@ describe('a constraint', () => {
     ['an end token', { 'tokenizer.ggml.eos_token_id': { type: 'u32', value: 0x61 } }],
   ])('fails where no token can go on: %s is no text', async (_what, overrides) => {
     const withoutA = await smallTokenizer([], [], overrides);
-    const constraint = await new ConstraintCompiler(withoutA, 256).compile({ regex: 'a' }, undefined);
+    const constraint = await new ConstraintCompiler(withoutA, 256, 10_000).compile({ regex: 'a' }, undefined);
     const settings = settingsOf({}, 'generate', 256);
     const request = new GenerationRequest({ tokenizer: withoutA, promptIds: [1], settings, constraint, capacity: 9 });
     await expectRejection(request.prepare(), 'ERR_FORMAT', /no token/);

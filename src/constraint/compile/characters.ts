@@ -33,7 +33,7 @@ function within(set: CharacterSet, least: number, most: number): [number, number
  * The numbers from `from` to `to` as alternatives, each a sequence of ranges of digits, the highest digit first.
  * @param radices the radix of each digit
  */
-function digitRanges(from: number, to: number, radices: readonly number[]): [number, number][][] {
+export function digitRanges(from: number, to: number, radices: readonly number[]): [number, number][][] {
   const [, ...lower] = radices;
   if (radices.length === 0) return [[]];
   const size = lower.reduce((product, radix) => product * radix, 1);

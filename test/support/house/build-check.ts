@@ -50,7 +50,7 @@ function nativeSources(root: string): string[] {
 /** Checks the files that a worker loads, following their imports: most tests run nothing else of dist/. */
 function describeStaleWorker(root: string): string | undefined {
   const compiledAt = latest([join(root, 'dist/.built')]);
-  const queue = ['workers/shift.js'];
+  const queue = ['workers/shift.js', 'workers/text.js'];
   const seen = new Set(queue);
   for (const file of queue) {
     const built = join(root, 'dist', file);

@@ -1,0 +1,299 @@
+// JSON schemas before they become terms: references are followed, and what several schemas ask of one value (`allOf`, keywords
+// beside `$ref` or `anyOf`) is merged into one schema. Called by json-schema.ts.
+import { TesseraeError } from '../../base/errors.js';
+
+export type Schema = Readonly<Record<string, unknown>>;
+
+/** Keywords that may forbid a value and are not supported. All other unknown keywords are annotations. */
+const unsupported = [
+  'not',
+  'if',
+  'then',
+  'else',
+  'contains',
+  'minContains',
+  'maxContains',
+  'propertyNames',
+  'dependencies',
+  'dependentRequired',
+  'dependentSchemas',
+  'unevaluatedItems',
+  'prefixItems',
+  'additionalItems',
+  '$dynamicRef',
+  '$recursiveRef',
+] as const;
+/** Keywords that ask something of a value, by the type to which they apply. */
+export const keywords = {
+  object: ['properties', 'required', 'additionalProperties', 'patternProperties', 'minProperties', 'maxProperties'],
+  array: ['items', 'minItems', 'maxItems', 'uniqueItems'],
+  string: ['minLength', 'maxLength', 'pattern', 'format'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+} as const;
+const anyType = ['type', 'enum', 'const'];
+const asserting: readonly string[] = [...anyType, ...Object.values(keywords).flat()];
+const combining = ['$ref', 'allOf', 'anyOf', 'oneOf'];
+const MOST_BRANCHES = 64;
+const MOST_NESTING = 100;
+
+export class SchemaParts {
+  readonly #root: unknown;
+  readonly #id: string;
+
+  constructor(root: unknown) {
+    this.#root = root;
+    const id = isObject(root) ? root.$id : undefined;
+    this.#id = typeof id === 'string' ? id.replace(/#$/, '') : '';
+  }
+
+  /** The schema at a reference. @throws TesseraeError ERR_FORMAT */
+  find(path: string, from: string): unknown {
+    let at = this.#root;
+    for (const part of path.split('/').slice(1)) {
+      const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
+      const isThere = typeof at === 'object' && at !== null && Object.hasOwn(at, name);
+      if (!isThere) throw refusal(from, `refers to ${path}, which does not exist`);
+      at = (at as Schema)[name];
+    }
+    return at;
+  }
+
+  /** A reference as a path within the schema, such as `#/$defs/x`. @throws TesseraeError ERR_FORMAT */
+  pathOf(reference: unknown, from: string): string {
+    if (typeof reference !== 'string') throw refusal(from, 'has a $ref that is no text');
+    const isOwn = this.#id !== '' && reference.startsWith(`${this.#id}#`);
+    const path = isOwn ? reference.slice(this.#id.length) : reference;
+    if (path !== '#' && !path.startsWith('#/')) {
+      throw refusal(from, `refers to ${reference}, which is not within the schema`);
+    }
+    try {
+      return decodeURIComponent(path);
+    } catch {
+      throw refusal(from, `refers to ${reference}, which is not encoded correctly`);
+    }
+  }
+
+  /**
+   * The schemas, without references and combinations, of which a value must match one.
+   * @throws TesseraeError ERR_FORMAT
+   */
+  alternatives(schema: unknown, path: string, depth = 0): Schema[] {
+    if (depth > MOST_NESTING) throw refusal(path, `nests deeper than ${MOST_NESTING}`);
+    if (schema === true) return [{}];
+    if (schema === false) return [];
+    const given = checkSchema(schema, path);
+    const own = Object.fromEntries(Object.entries(given).filter(([key]) => asserting.includes(key)));
+    let found: Schema[] = [own];
+    if (given.$ref !== undefined) {
+      const target = this.pathOf(given.$ref, path);
+      found = this.#merged(found, this.alternatives(this.find(target, path), target, depth + 1), path);
+    }
+    for (const [i, part] of listOf(given, 'allOf', path).entries()) {
+      found = this.#merged(found, this.alternatives(part, `${path}/allOf/${i}`, depth + 1), path);
+    }
+    for (const word of ['anyOf', 'oneOf'] as const) {
+      if (given[word] === undefined) continue;
+      const branches = listOf(given, word, path).map((one, i) =>
+        this.alternatives(one, `${path}/${word}/${i}`, depth + 1),
+      );
+      if (word === 'oneOf') this.checkExclusive(branches, path);
+      found = this.#merged(found, branches.flat(), path);
+    }
+    return found;
+  }
+
+  #merged(a: readonly Schema[], b: readonly Schema[], path: string): Schema[] {
+    if (a.length * b.length > Math.max(MOST_BRANCHES, a.length, b.length)) {
+      throw refusal(path, `combines more than ${MOST_BRANCHES} alternatives`);
+    }
+    return a.flatMap((one) => b.map((other) => merge(one, other, path)).filter((both) => both !== undefined));
+  }
+
+  /** @throws TesseraeError ERR_FORMAT unless a value that one branch gives never matches another */
+  checkExclusive(branches: readonly (readonly Schema[])[], path: string): void {
+    for (const [i, branch] of branches.entries()) {
+      for (const [j, other] of branches.entries()) {
+        if (i === j || branch.every((a) => other.every((b) => this.#excludes(a, b, path, 0)))) continue;
+        throw refusal(
+          path,
+          `has a oneOf whose branches ${i} and ${j} may match the same value, which is not supported`,
+        );
+      }
+    }
+  }
+
+  /** Whether no value that is made for `made` matches `other`. Made objects have the listed properties only. */
+  #excludes(made: Schema, other: Schema, path: string, depth: number): boolean {
+    const [mine, theirs] = [valuesOf(made), valuesOf(other)];
+    if (mine !== undefined && theirs !== undefined)
+      return mine.every((value) => !theirs.some((one) => isSame(value, one)));
+    if (mine !== undefined) return mine.every((value) => !typesOf(other, true).some((type) => isOfType(value, type)));
+    if (theirs !== undefined)
+      return theirs.every((value) => !typesOf(made, false).some((type) => isOfType(value, type)));
+    const common = typesOf(made, false).filter((a) => typesOf(other, true).some((b) => a === b || isNumbers(a, b)));
+    if (common.length === 0) return true;
+    if (common.some((type) => type !== 'object') || depth > 3) return false;
+    const [myProperties, theirProperties] = [propertiesOf(made, path), propertiesOf(other, path)];
+    const isOpen = made.additionalProperties !== undefined || made.patternProperties !== undefined;
+    const isFree = isOpen || (Object.keys(myProperties).length === 0 && made.required === undefined);
+    const names = (schema: Schema) => (Array.isArray(schema.required) ? schema.required.map(String) : []);
+    if (!isFree && names(other).some((name) => !Object.hasOwn(myProperties, name) && !names(made).includes(name)))
+      return true;
+    return names(made).some((name) => {
+      if (!Object.hasOwn(theirProperties, name)) {
+        return other.additionalProperties === false && other.patternProperties === undefined;
+      }
+      const mineOf = this.alternatives(myProperties[name] ?? true, path, 1);
+      const theirsOf = this.alternatives(theirProperties[name], path, 1);
+      return mineOf.every((a) => theirsOf.every((b) => this.#excludes(a, b, path, depth + 1)));
+    });
+  }
+}
+
+function checkSchema(schema: unknown, path: string): Schema {
+  if (!isObject(schema)) throw refusal(path, 'is neither an object nor a boolean');
+  for (const key of unsupported) {
+    if (schema[key] !== undefined) throw refusal(path, `uses ${key}, which is not supported`);
+  }
+  return schema;
+}
+
+/** Whether a schema only refers to another one. */
+export function isReference(schema: unknown): schema is { readonly $ref: unknown } {
+  if (!isObject(schema) || schema.$ref === undefined) return false;
+  return !Object.keys(schema).some(
+    (key) => key !== '$ref' && [...asserting, ...combining, ...unsupported].includes(key as never),
+  );
+}
+
+/** One schema for what two ask; undefined where no value can match both. @throws TesseraeError ERR_FORMAT */
+function merge(a: Schema, b: Schema, path: string): Schema | undefined {
+  const merged: Record<string, unknown> = { ...a, ...b };
+  const both = (key: string) => a[key] !== undefined && b[key] !== undefined;
+  if (both('type')) {
+    const types = [a.type].flat().flatMap((one) => [b.type].flat().flatMap((two) => narrower(one, two) ?? []));
+    if (types.length === 0) return undefined;
+    merged.type = types;
+  }
+  const [mine, theirs] = [valuesOf(a), valuesOf(b)];
+  if (mine !== undefined && theirs !== undefined) {
+    delete merged.const;
+    merged.enum = mine.filter((value) => theirs.some((one) => isSame(value, one)));
+    if ((merged.enum as unknown[]).length === 0) return undefined;
+  }
+  if ([a, b].some((one) => typeof one.exclusiveMinimum === 'boolean' || typeof one.exclusiveMaximum === 'boolean')) {
+    throw refusal(path, 'combines a bound that is exclusive by a boolean, which is not supported');
+  }
+  for (const key of ['minItems', 'minLength', 'minimum', 'exclusiveMinimum', 'minProperties']) {
+    if (both(key)) merged[key] = Math.max(a[key] as number, b[key] as number);
+  }
+  for (const key of ['maxItems', 'maxLength', 'maximum', 'exclusiveMaximum', 'maxProperties']) {
+    if (both(key)) merged[key] = Math.min(a[key] as number, b[key] as number);
+  }
+  for (const key of ['pattern', 'format', 'multipleOf', 'uniqueItems']) {
+    if (both(key) && a[key] !== b[key]) throw refusal(path, `combines two of ${key}, which is not supported`);
+  }
+  if (both('items')) merged.items = { allOf: [a.items, b.items] };
+  if (both('required')) merged.required = [...new Set([a.required, b.required].flat() as unknown[])];
+  mergeProperties(a, b, merged, path);
+  return merged;
+}
+
+function mergeProperties(a: Schema, b: Schema, merged: Record<string, unknown>, path: string): void {
+  const restricts = (schema: Schema) => schema.properties !== undefined || schema.additionalProperties !== undefined;
+  if (!restricts(a) || !restricts(b)) {
+    const isMixed = [a, b].some((one) => one.patternProperties !== undefined);
+    if (isMixed && (restricts(a) || restricts(b)) && a.patternProperties !== b.patternProperties) {
+      const holder = a.patternProperties === undefined ? b : a;
+      if (restricts(holder === a ? b : a)) throw refusal(path, 'combines patternProperties, which is not supported');
+    }
+    return;
+  }
+  if (a.patternProperties !== undefined || b.patternProperties !== undefined) {
+    throw refusal(path, 'combines patternProperties, which is not supported');
+  }
+  const [mine, theirs] = [propertiesOf(a, path), propertiesOf(b, path)];
+  const properties: Record<string, unknown> = Object.create(null);
+  for (const name of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
+    const parts = [a, b].map((one, i) => {
+      const own = i === 0 ? mine : theirs;
+      return Object.hasOwn(own, name) ? own[name] : (one.additionalProperties ?? true);
+    });
+    const asked = parts.filter((one) => one !== true);
+    properties[name] = asked.length === 1 ? asked[0] : { allOf: asked };
+  }
+  merged.properties = properties;
+  const additional = [a, b].map((one) => one.additionalProperties).filter((one) => one !== undefined && one !== true);
+  if (additional.length === 0) return;
+  merged.additionalProperties = additional.includes(false)
+    ? false
+    : additional.length === 1
+      ? additional[0]
+      : { allOf: additional };
+}
+
+export function propertiesOf(schema: Schema, path: string): Schema {
+  const { properties = {} } = schema;
+  if (!isObject(properties)) throw refusal(path, 'must have an object as properties');
+  return properties;
+}
+
+function narrower(a: unknown, b: unknown): unknown {
+  if (a === b) return a;
+  return isNumbers(a, b) ? 'integer' : undefined;
+}
+
+function isNumbers(a: unknown, b: unknown): boolean {
+  return (a === 'integer' && b === 'number') || (a === 'number' && b === 'integer');
+}
+
+/** The values of `const` or `enum`. */
+export function valuesOf(schema: Schema): readonly unknown[] | undefined {
+  const choices = Array.isArray(schema.enum) ? (schema.enum as unknown[]) : undefined;
+  if (!Object.hasOwn(schema, 'const')) return choices;
+  return choices === undefined || choices.some((one) => isSame(one, schema.const)) ? [schema.const] : [];
+}
+
+const allTypes = ['object', 'array', 'string', 'number', 'boolean', 'null'];
+
+/**
+ * The types of a schema. Without `type`, its keywords tell for which types it is made; it allows all others, too.
+ * @param allowed all that it allows, rather than those that are made for it
+ */
+export function typesOf(schema: Schema, allowed: boolean): string[] {
+  if (schema.type !== undefined) return [schema.type].flat().map(String);
+  const values = valuesOf(schema);
+  if (values !== undefined) return allTypes.filter((type) => values.some((value) => isOfType(value, type)));
+  const implied = Object.entries(keywords).filter(([, words]) => words.some((word) => schema[word] !== undefined));
+  return allowed || implied.length === 0 ? allTypes : implied.map(([type]) => type);
+}
+
+export function isOfType(value: unknown, type: unknown): boolean {
+  if (type === 'null') return value === null;
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'object') return isObject(value);
+  return type === 'integer' ? Number.isInteger(value) : typeof value === type;
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((one, i) => isSame(one, b[i]));
+  if (!isObject(a) || !isObject(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isSame(a[key], b[key]));
+}
+
+function listOf(schema: Schema, word: string, path: string): readonly unknown[] {
+  const list = schema[word];
+  if (list === undefined) return [];
+  if (!Array.isArray(list) || list.length === 0) throw refusal(path, `must have a non-empty list as ${word}`);
+  return list;
+}
+
+export function isObject(value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function refusal(path: string, problem: string): TesseraeError {
+  return new TesseraeError('ERR_FORMAT', `the JSON schema at ${path} ${problem}`);
+}
