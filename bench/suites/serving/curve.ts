@@ -26,9 +26,8 @@ interface Round {
   readonly peer: LlamaServed | undefined;
 }
 
-/** Runs that take longer than this get fewer rounds. */
-const longMs = 5000;
-const roundsOfLongRuns = 2;
+/** No further round begins after so long: large numbers of requests at once get fewer rounds. */
+const enoughMs = 20_000;
 
 /** Measures one number of requests at once. @throws WrongResultError where tokens differ from those alone */
 export async function measurePoint(parts: CurveParts, concurrency: number): Promise<ServingPoint> {
@@ -37,15 +36,15 @@ export async function measurePoint(parts: CurveParts, concurrency: number): Prom
   const { signal } = context;
   const say = (what: string) => context.progress(`serving ${type}, ${concurrency} at once, ${what}`);
   say('first run');
-  const first = await requests.stream(model, concurrency, newTokens, signal);
+  await requests.stream(model, concurrency, newTokens, signal);
   const load = loadOf(requests, concurrency, newTokens);
   const attention = await peer?.begin(load);
-  const isLong = wholeMs(first) > longMs;
-  const count = isLong ? Math.min(context.rounds, roundsOfLongRuns) : context.rounds;
   const rounds: Round[] = [];
+  const started = performance.now();
   try {
-    for (let round = 0; round < count; round++) {
-      say(`round ${round + 1} of ${count}`);
+    for (let round = 0; round < context.rounds; round++) {
+      if (round > 0 && performance.now() - started > enoughMs) break;
+      say(`round ${round + 1} of ${context.rounds}`);
       await rest(context);
       const streams = await requests.stream(model, concurrency, newTokens, signal);
       await rest(context);
@@ -67,7 +66,7 @@ export async function measurePoint(parts: CurveParts, concurrency: number): Prom
     concurrency,
     promptTokens,
     newTokens,
-    rounds: count,
+    rounds: rounds.length,
     tokensPerSecond: (1000 * tokens) / median(rounds.map(({ ms }) => ms)),
     oneByOne: (1000 * newTokens) / median(rounds.map(({ oneMs }) => oneMs)),
     ratio: median(rounds.map(({ ms, oneMs }) => (concurrency * oneMs) / ms)),

@@ -22,10 +22,13 @@ const comparedTokens = 8;
 
 /** Steps that show which kind of attention is faster. */
 const stepsToChoose = 4;
+/** More sequences than this take too long to try both: they get the kind that was faster before. */
+const mostToChoose = 32;
 
 export class LlamaPeer {
   readonly #llama: LlamaProcess;
   readonly #threads: number;
+  #chosen: Attention | undefined;
 
   private constructor(llama: LlamaProcess, threads: number) {
     this.#llama = llama;
@@ -68,30 +71,30 @@ export class LlamaPeer {
 
   /** Makes a context for as many sequences, with the attention that is faster for them. The caller closes it. */
   async begin(load: LlamaLoad): Promise<Attention> {
-    const [first] = load.prompts;
-    const sequences = load.prompts.length;
-    const positions = sequences * ((first?.length ?? 0) + load.followers.length + 1);
+    if (this.#chosen === undefined || load.prompts.length <= mostToChoose) return this.#choose(load);
+    await this.#open(this.#chosen, load);
+    return this.#chosen;
+  }
+
+  async #choose(load: LlamaLoad): Promise<Attention> {
+    const some = { ...load, followers: load.followers.slice(0, stepsToChoose) };
     const times: number[] = [];
     for (const attention of flavours) {
-      await this.#llama.awake(async () => {
-        const options = {
-          positions,
-          sequences,
-          threads: this.#threads,
-          cacheType: 'f16',
-          flash: attention === 'flash',
-        };
-        await this.#llama.context(attention, { ...options, cacheType: 'f16' });
-        const { stepMs } = await this.#llama.serve(attention, {
-          ...load,
-          followers: load.followers.slice(0, stepsToChoose),
-        });
-        times.push(Math.min(...stepMs));
-      });
+      await this.#open(attention, load);
+      const { stepMs } = await this.run(attention, some);
+      times.push(Math.min(...stepMs));
     }
-    const chosen = (times[0] as number) <= (times[1] as number) ? 'plain' : 'flash';
-    for (const other of flavours) if (other !== chosen) await this.end(other);
+    const [chosen, other] = (times[0] as number) <= (times[1] as number) ? flavours : (['flash', 'plain'] as const);
+    await this.end(other);
+    this.#chosen = chosen;
     return chosen;
+  }
+
+  async #open(attention: Attention, { prompts, followers }: LlamaLoad): Promise<void> {
+    const sequences = prompts.length;
+    const positions = sequences * ((prompts[0]?.length ?? 0) + followers.length + 1);
+    const options = { positions, sequences, threads: this.#threads, flash: attention === 'flash' };
+    await this.#llama.awake(() => this.#llama.context(attention, { ...options, cacheType: 'f16' }));
   }
 
   run(attention: Attention, load: LlamaLoad): Promise<LlamaServed> {
