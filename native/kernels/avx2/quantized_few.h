@@ -12,8 +12,9 @@ inline namespace TESSERAE_ISA {
 // to 8 it is read from the caches. Decoding to panels costs most where signed codes are split or a scale is for 16 weights.
 constexpr int64_t kMostFewRows = 8;
 #ifdef __AVX512F__
+// Codes of 2 and 3 bits are decoded faster to panels, even for one row.
 template <typename K>
-constexpr int64_t kFewRows = 1;
+constexpr int64_t kFewRows = K::bits < 4 ? 0 : 1;
 #else
 template <typename K>
 constexpr int64_t kFewRows = kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);

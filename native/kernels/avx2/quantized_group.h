@@ -34,7 +34,7 @@ TESSERAE_QUANTIZED_INLINE void store_scales(const Unit<type>& unit, float* scale
 // Stores the quads of a group of two strips side by side, kQuadBytes apart. Split codes: also the sums of the magnitudes
 // of negative codes.
 template <QuantizedType type>
-TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group,
+TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group, int,
                                            unsigned char* codes, int32_t* negatives) {
   using K = typename Unit<type>::K;
   __m256i negative[2] = {};

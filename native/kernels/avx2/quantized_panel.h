@@ -69,8 +69,8 @@ TESSERAE_QUANTIZED_INLINE void decode_block(const PanelSource& source, int64_t b
     }
     unsigned char* codes = panel.codes + block * kHalves * K::quads * kQuadBytes<K> + strip * 32 * kPlanes<K>;
 #pragma GCC unroll 2
-    for (int64_t half = 0; half < kHalves; ++half, at += kPanelRows, codes += K::quads * kQuadBytes<K>) {
-      store_quads(first, second, of_unit * kHalves + half, codes, panel.negatives + at);
+    for (int half = 0; half < kHalves; ++half, at += kPanelRows, codes += K::quads * kQuadBytes<K>) {
+      store_quads(first, second, of_unit * kHalves + half, half, codes, panel.negatives + at);
     }
   }
 }

@@ -78,12 +78,16 @@ void multiply_panel_rows(const Panel& panel, int64_t blocks, const unsigned char
   }
 }
 
-// How a part of k is split into panels of about equal size, at most kPanelK, so that memory is read at an even rate.
+// How a part of k is split into panels of about equal size, at most kPanelK, so that memory is read at an even rate: the
+// first `larger` panels have one block more.
 struct PanelSplit {
-  int64_t blocks, count;
-  explicit PanelSplit(int64_t part_k) : blocks(part_k / kActivationBlock), count((part_k + kPanelK - 1) / kPanelK) {}
-  int64_t first_block(int64_t panel) const { return blocks * panel / count; }
-  int64_t panel_blocks(int64_t panel) const { return first_block(panel + 1) - first_block(panel); }
+  int64_t count, least, larger;
+  explicit PanelSplit(int64_t part_k)
+      : count((part_k + kPanelK - 1) / kPanelK),
+        least(part_k / kActivationBlock / count),
+        larger(part_k / kActivationBlock % count) {}
+  int64_t first_block(int64_t panel) const { return panel * least + std::min(panel, larger); }
+  int64_t panel_blocks(int64_t panel) const { return least + (panel < larger ? 1 : 0); }
 };
 
 // Writes the activations of a tile from first_k on in the order of multiply_panel_rows: panel after panel, in each of them
@@ -124,7 +128,7 @@ struct PanelWalk {
   }
   PanelSource source() const {
     constexpr int64_t kUnitBlocks = U::format.block_elements / kActivationBlock;
-    const int64_t strip_size = tile->p.k / U::format.block_elements * U::layout.unit_bytes;
+    const int64_t strip_size = strip_bytes(U::format, tile->p.k);
     const int64_t strip = (tile->first_column + column) / kStripRows, strips = strip_count(tile->t.n);
     const int64_t unit = part / U::format.block_elements + first_block() / kUnitBlocks;
     PanelSource from = {{}, strips - strip, blocks(), blocks() / kUnitBlocks * U::layout.unit_bytes};

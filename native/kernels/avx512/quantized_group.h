@@ -114,25 +114,48 @@ TESSERAE_QUANTIZED_INLINE void store_scales(const Unit<type>& unit, float* scale
   }
 }
 
-// Stores the quads of a group of two strips side by side, kQuadBytes apart.
+// The vectors of two strips side by side.
+TESSERAE_QUANTIZED_INLINE __m512i side_by_side(const unsigned char* first, const unsigned char* second) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(load_vector(first)), load_vector(second), 1);
+}
+
+// Moves the bits of each byte to the left by `places`, or to the right if negative; bits of neighbours come in.
+TESSERAE_QUANTIZED_INLINE __m512i shifted(__m512i bits, int places) {
+  if (places == 0) return bits;
+  return places > 0 ? _mm512_slli_epi16(bits, static_cast<unsigned>(places))
+                    : _mm512_srli_epi16(bits, static_cast<unsigned>(-places));
+}
+
+// Stores the quads of a group of two strips side by side, kQuadBytes apart. For groups of 16, `half` is the half of the
+// activation block.
 template <QuantizedType type>
-TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group,
+TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group, int half,
                                            unsigned char* codes, int32_t*) {
-  using K = typename Unit<type>::K;
+  using U = Unit<type>;
+  using K = typename U::K;
+  if constexpr (U::format.bits < 4) {
+    // One vector of each strip has all quads of the group.
+    const int64_t place = group_place(U::layout, group), high_at = high_place(U::layout, group);
+    const __m512i packed = side_by_side(first.data + place, second.data + place);
+    const __m512i high = side_by_side(first.data + high_at, second.data + high_at);
+    const int first_bit = U::layout.together == 2 ? half * 4 : 0;
+#pragma GCC unroll 4
+    for (int q = 0; q < K::quads; ++q, codes += kQuadBytes<K>) {
+      __m512i quad = _mm512_and_si512(shifted(packed, -2 * q), _mm512_set1_epi8(3));
+      if constexpr (U::format.bits == 3) quad = with_high(quad, shifted(high, 2 - first_bit - q), 4);
+      _mm512_store_si512(codes, quad);
+    }
+    return;
+  }
 #pragma GCC unroll 4
   for (int i = 0; i < K::quads / 2; ++i, codes += 2 * kQuadBytes<K>) {
     const __m512i a = quad_pair(first, group, i), b = quad_pair(second, group, i);
-#if STORE_SHUFFLE
-    _mm512_store_si512(codes, _mm512_inserti64x4(a, _mm512_castsi512_si256(b), 1));
-    _mm512_store_si512(codes + kQuadBytes<K>, _mm512_shuffle_i64x2(a, b, 0xee));
-#else
     auto* to = reinterpret_cast<__m256i*>(codes);
     auto* above = reinterpret_cast<__m256i*>(codes + kQuadBytes<K>);
     _mm256_store_si256(to, _mm512_castsi512_si256(a));
     _mm256_store_si256(to + 1, _mm512_castsi512_si256(b));
     _mm256_store_si256(above, _mm512_extracti64x4_epi64(a, 1));
     _mm256_store_si256(above + 1, _mm512_extracti64x4_epi64(b, 1));
-#endif
   }
 }
 
