@@ -1,6 +1,8 @@
 // Engine: the public entry of the library. Owns the tensor pool, the team and the loaded models; its other methods pass
 // their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
+
 import { totalmem } from 'node:os';
+import { describe } from './base/describe.js';
 import { TesseraeError } from './base/errors.js';
 import { checkInternal, type Internal, internal, seal } from './base/internal.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.js';
@@ -31,7 +33,6 @@ import { type DrainKind, type ServingStats, sumOfStats } from './serving/serving
 import { Turns } from './serving/steps/turns.js';
 import { Team, type TeamStats } from './team/team.js';
 import type { DType } from './tensor/elements/dtype.js';
-import { FileMappings } from './tensor/memory/mapped-file.js';
 import type { Tensor } from './tensor/tensor.js';
 import { type PoolStats, TensorPool } from './tensor/tensor-pool.js';
 import { TensorScope } from './tensor/tensor-scope.js';
@@ -62,8 +63,6 @@ export interface EngineStats {
   readonly isa: IsaName;
   readonly threads: number;
   readonly pool: PoolStats;
-  /** Bytes of model files that are mapped. They do not count as the pool's, and the system decides which are resident. */
-  readonly mappedBytes: number;
   readonly team: TeamStats;
   /** What the models have to do, and have done, all of them together. */
   readonly serving: ServingStats;
@@ -119,7 +118,6 @@ export class Engine {
   readonly #blockSizes: BlockSizes;
   readonly #team: Team;
   readonly #pool: TensorPool;
-  readonly #mappings: FileMappings;
   readonly #compute: Compute;
   readonly #models = new Set<Model>();
   readonly #turns = new Turns();
@@ -135,7 +133,6 @@ export class Engine {
     this.#blockSizes = Object.freeze(blockSizes);
     this.#team = team;
     this.#pool = pool;
-    this.#mappings = new FileMappings(addon, pool);
     this.#compute = new Compute({ addon, isa, blockSizes, team, pool });
   }
 
@@ -248,16 +245,13 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file (all parts of a split one) or a Hugging Face folder without blocking the event loop. Float matrices
-   * stay in the mapped files, which nobody may shorten while the model is loaded; quantized matrices are repacked.
+   * Loads a GGUF file (all parts of a split one) or a Hugging Face folder without blocking the event loop. All weights are
+   * read into the pool's memory, so that the model does not need its files afterwards.
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
-    const model = await loadModel(
-      { compute: this.#compute, mappings: this.#mappings, turns: this.#turns },
-      path,
-      options,
-      (disposed) => this.#models.delete(disposed),
+    const model = await loadModel({ compute: this.#compute, turns: this.#turns }, path, options, (disposed) =>
+      this.#models.delete(disposed),
     );
     if (this.#closing !== undefined || this.#isDraining) model.dispose();
     this.#checkOpen('loadModel');
@@ -287,7 +281,6 @@ export class Engine {
       isa: this.isa,
       threads: this.threads,
       pool: this.#pool.stats(),
-      mappedBytes: this.#mappings.mappedBytes,
       team: this.#team.stats(),
       serving: this.#serving(),
     };
@@ -373,7 +366,9 @@ export class Engine {
   }
 }
 
-defineOpMethods(Engine.prototype, (engine, op, args) => engine.call(op, args as Record<string, unknown>));
+defineOpMethods(Engine.prototype, (engine, op, args) =>
+  args instanceof Error ? Promise.reject(args) : engine.call(op, args as Record<string, unknown>),
+);
 seal(Engine);
 
 function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
@@ -384,7 +379,7 @@ function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
 function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {
   if (wanted === undefined) return addon.isas.at(-1) as IsaName;
   if (!ISA_NAMES.includes(wanted)) {
-    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${ISA_NAMES.join(', ')}, got ${String(wanted)}`);
+    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${ISA_NAMES.join(', ')}, got ${describe(wanted)}`);
   }
   if (addon.isas.includes(wanted)) return wanted;
   throw new TesseraeError('ERR_NATIVE', `this CPU cannot run the ${wanted} kernels`);

@@ -1,8 +1,9 @@
 // A file of a model, open for reading at any position, in bounded chunks, into memory that the caller owns. It does not
-// depend on the file's format. Opened by the readers of both formats; weights are mapped through its descriptor.
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { TesseraeError } from '../base/errors.js';
+// depend on the file's format. Opened by the readers of both formats.
+import type { FileHandle } from 'node:fs/promises';
+import { messageOf as messageOfAny } from '../base/describe.js';
+import { AbortError, TesseraeError } from '../base/errors.js';
+import { openRegularFile } from '../base/regular-file.js';
 import { TimeSlice } from '../base/time-slice.js';
 
 /** Data is read in chunks of this size; an abort takes effect between two of them. */
@@ -22,17 +23,14 @@ export class ModelFile {
   }
 
   /** @throws TesseraeError ERR_FILE when there is no such file, or it is a directory, a pipe or a device */
-  static async open(path: string): Promise<ModelFile> {
+  static async open(path: string, signal?: AbortSignal | undefined): Promise<ModelFile> {
     let handle: FileHandle | undefined;
     try {
-      // Before opening, since opening a named pipe would wait for its writer.
-      const stats = await stat(path);
-      if (stats.isDirectory()) throw new Error('it is a directory');
-      if (!stats.isFile()) throw new Error('it is not a regular file');
-      handle = await open(path, constants.O_RDONLY);
+      handle = await openRegularFile(path, signal);
       return new ModelFile(path, (await handle.stat()).size, handle);
     } catch (error) {
       await handle?.close();
+      if (error instanceof AbortError) throw error;
       throw new TesseraeError('ERR_FILE', `${path}: cannot be opened: ${messageOf(error)}`, { cause: error });
     }
   }
@@ -87,5 +85,5 @@ export class ModelFile {
 
 /** The text of a system error without the system call and the path, for one line of a message. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
+  return messageOfAny(error).replace(/, \w+( '.*')?$/s, '');
 }

@@ -1,5 +1,5 @@
-// Which tensors of a checkpoint a model is made of, checked against what its architecture names, and where each will be: in
-// the mapped file or in pooled memory. Reads no tensor data. Called by loading and by `engine.inspect`.
+// Which tensors of a checkpoint a model is made of, checked against what its architecture names, and how each is loaded.
+// Reads no tensor data. Called by loading and by `engine.inspect`.
 import type { WeightSpec } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
@@ -18,16 +18,14 @@ interface Wanted {
 
 /** How a tensor is loaded, and the bytes that it then takes. */
 export type Placement =
-  /** A matrix of floats: stays in the mapped file. */
-  | { readonly kind: 'mapped'; readonly dtype: DType; readonly sizeBytes: number }
-  /** A quantized matrix: repacked from the mapped file into pooled memory; its pages of the file are released. */
+  /** A quantized matrix: read into staging memory, and repacked from there. */
   | {
       readonly kind: 'packed';
       readonly type: QuantizedType;
       readonly shape: readonly [number, number];
       readonly sizeBytes: number;
     }
-  /** A vector, which is widened to `dtype`, or a matrix that is misaligned in its file: read into pooled memory. */
+  /** A matrix of floats, or a vector, which is widened to `dtype`. */
   | { readonly kind: 'read'; readonly fileDType: DType; readonly dtype: DType; readonly sizeBytes: number };
 
 export interface PlacedTensor extends Wanted {
@@ -87,7 +85,7 @@ function unsupportedType({ file, name, type }: CheckpointTensor): TesseraeError 
 }
 
 function placementOf({ spec, tensor }: Wanted): Placement {
-  const { type, shape, position } = tensor;
+  const { type, shape } = tensor;
   if (isQuantizedType(type)) {
     if (!spec.asF32 && shape.length === 2) {
       const matrix = shape as readonly [number, number];
@@ -100,7 +98,5 @@ function placementOf({ spec, tensor }: Wanted): Placement {
   if (fileDType === undefined) throw unsupportedType(tensor);
   const dtype = spec.asF32 ? 'f32' : fileDType;
   const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;
-  const isAligned = position % dtypes[fileDType].sizeBytes === 0;
-  if (!spec.asF32 && isAligned) return { kind: 'mapped', dtype, sizeBytes };
   return { kind: 'read', fileDType, dtype, sizeBytes };
 }

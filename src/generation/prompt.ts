@@ -1,5 +1,6 @@
 // Prompts and stop sequences as callers give them: checked, copied, and encoded to token ids. Called by
 // generate-options.ts, and by the model for prompts and for texts to embed.
+import { describe, unreadable } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 
@@ -12,7 +13,7 @@ export type Prompt = string | ArrayLike<number>;
 export function checkStops(value: unknown, op: string): readonly string[] {
   if (value === undefined) return [];
   const fail = (problem: string) => new TesseraeError('ERR_ARGUMENT', `stop ${problem}`, { op });
-  if (!Array.isArray(value)) throw fail(`must be an array of texts, got ${String(value)}`);
+  if (!Array.isArray(value)) throw fail(`must be an array of texts, got ${describe(value)}`);
   if (value.length > MOST_STOPS) throw fail(`has ${value.length} sequences, more than ${MOST_STOPS}`);
   for (const stop of value) {
     if (typeof stop !== 'string' || stop === '') throw fail('must be an array of texts that are not empty');
@@ -67,6 +68,18 @@ export function checkIds(
   vocabulary: number,
   options: { readonly op: string; readonly most?: number | undefined; readonly cutAt?: number },
 ): number[] {
+  try {
+    return copyIds(ids, vocabulary, options);
+  } catch (cause) {
+    throw unreadable(cause, 'the token ids', options.op);
+  }
+}
+
+function copyIds(
+  ids: ArrayLike<number>,
+  vocabulary: number,
+  options: { readonly op: string; readonly most?: number | undefined; readonly cutAt?: number },
+): number[] {
   const { op, most = MOST_IDS, cutAt = most } = options;
   if (!Array.isArray(ids) && !(ArrayBuffer.isView(ids) && 'length' in ids)) {
     throw new TesseraeError('ERR_ARGUMENT', 'expected a string or an array of token ids', { op });
@@ -81,7 +94,7 @@ export function checkIds(
   for (let index = 0; index < count; index++) {
     const id = ids[index] as number;
     if (!(Number.isSafeInteger(id) && id >= 0 && id < vocabulary)) {
-      throw new TesseraeError('ERR_TOKENIZER', `${String(id)} is not a token of this vocabulary`, { op });
+      throw new TesseraeError('ERR_TOKENIZER', `${describe(id)} is not a token of this vocabulary`, { op });
     }
     copy[index] = id;
   }

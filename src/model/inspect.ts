@@ -2,7 +2,6 @@
 // tensor data and takes no pooled memory.
 import { checkOptions } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import type { PlacedTensor } from '../checkpoint/placed-tensors.js';
 import {
   allowsKeyValueType,
   type KeyValueType,
@@ -27,8 +26,6 @@ export interface ModelInspection extends ModelSummary {
    * `engine.stats().pool.rentedBytes` then. Its first request takes more, for the memory of its steps.
    */
   readonly loadBytes: number;
-  /** Bytes of files that stay mapped while the model is loaded. They do not count towards the memory budget. */
-  readonly mappedBytes: number;
   /**
    * Bytes that a token's keys and values take, by the `kvType` of loading. Undefined for a type that the model's heads do
    * not allow; 0 for an encoder, which keeps none. They are taken in pages of 32 tokens.
@@ -51,24 +48,16 @@ export async function inspectModel(path: string, options: InspectOptions): Promi
     ...model.summary,
     tokenizer: { kind, vocabularySize, bosId, eosId, addsBos, addsEos },
     loadBytes: loadBytesOf(model),
-    mappedBytes: mappedBytesOf(model.tensors),
     kvBytesPerToken: keyValueBytesOf(model),
   };
 }
 
 function loadBytesOf({ architecture, config, capacity, tensors }: ReadModel): number {
-  const weights = tensors.map(({ placement }) => (placement.kind === 'mapped' ? 0 : placement.sizeBytes));
+  const weights = tensors.map(({ placement }) => placement.sizeBytes);
   // Their values need weights, their lengths do not.
   const constants = Object.values(architecture.constants(config, new Map(), capacity));
   const blocks = [...weights, ...constants.map(({ byteLength }) => byteLength)];
   return blocks.reduce((sum, sizeBytes) => sum + classBytesFor(sizeBytes), 0);
-}
-
-function mappedBytesOf(tensors: readonly PlacedTensor[]): number {
-  const files = new Set(
-    tensors.filter(({ placement }) => placement.kind === 'mapped').map(({ tensor }) => tensor.file),
-  );
-  return [...files].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 function keyValueBytesOf({ config, layout }: ReadModel): Record<KeyValueType, number | undefined> {

@@ -2,12 +2,13 @@
 // it. Called by the engine.
 import { checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { type LoadingMemory, type LoadProgress, loadWeights } from '../checkpoint/weights.js';
+import { type LoadProgress, loadWeights } from '../checkpoint/weights.js';
 import { defaultFormatTimeoutMs } from '../constraint/constraint-compiler.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
 import type { EncoderParts } from '../forward/encoder-programs.js';
 import { PageDirectory } from '../forward/page-directory.js';
 import { defaultTemplateTimeoutMs } from '../generation/chat/chat-template.js';
+import type { Compute } from '../ops/calls/compute.js';
 import { type KeyValueType, type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
@@ -60,7 +61,7 @@ const MOST_TIMEOUT_MS = 2 ** 31 - 1;
  * fires. After a failure nothing of the model is left in memory.
  */
 export async function loadModel(
-  memory: LoadingMemory & { readonly turns: Turns },
+  memory: { readonly compute: Compute; readonly turns: Turns },
   path: string,
   options: LoadModelOptions,
   onDispose: (model: Model) => void,
@@ -71,7 +72,7 @@ export async function loadModel(
   await using checkpoint = await openCheckpoint(path, { signal: options.signal });
   const read = await readModel(checkpoint, options, op);
   const { architecture, config, capacity, tokenizer, chatTemplates } = read;
-  const weights = await loadWeights(memory, read.tensors, options);
+  const weights = await loadWeights(compute, read.tensors, options);
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {

@@ -9,7 +9,7 @@ export interface ModelSummary extends ModelConfig {
   /** The model's own name, where the file has one. */
   readonly name: string | undefined;
   readonly parameters: number;
-  /** Bytes that the weights take when they are loaded, in pooled memory and in the mapped file. */
+  /** Bytes that the weights take in pooled memory. */
   readonly weightBytes: number;
   /** How many of the file's tensors have each type, as the file names it. */
   readonly tensorTypes: Readonly<Record<string, number>>;

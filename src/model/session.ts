@@ -1,5 +1,6 @@
 // Session: the public face of one sequence. Checks what callers pass; the tokens, pages and computing are the sequence's
 // (src/forward/sequence.ts). Knows nothing of text. Made by `model.session()`.
+import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkOptions, checkPositive, checkWord } from '../base/options.js';
 import type { DecoderParts, Forward } from '../forward/decoder-programs.js';
@@ -133,7 +134,10 @@ export class Session {
   rewind(length: number): void {
     this.#sequence.checkIdle('rewind');
     if (!Number.isSafeInteger(length) || length < 0 || length > this.length) {
-      throw new TesseraeError('ERR_ARGUMENT', `cannot rewind a session of ${this.length} tokens to ${String(length)}`);
+      throw new TesseraeError(
+        'ERR_ARGUMENT',
+        `cannot rewind a session of ${this.length} tokens to ${describe(length)}`,
+      );
     }
     this.#sequence.cut(length);
   }

@@ -1,6 +1,7 @@
 // What an op is: its name, its arguments with all their checks, and how it records its steps. Also the checks that ops
 // share. Ops use tensors and the recorder, which says for how many workers they cut tiles; they have no access to the
 // team, to engines, or to addresses.
+import { describe } from '../base/describe.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import type { Recorder } from '../program/recorder.js';
 import type { DType } from '../tensor/elements/dtype.js';
@@ -104,13 +105,13 @@ export function checkNumber(
 ): asserts value is number {
   if (typeof value === 'number' && Number.isFinite(value) && (!positive || value > 0)) return;
   const wanted = positive ? 'a positive number' : 'a finite number';
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${wanted}, got ${String(value)}`, { op });
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${wanted}, got ${describe(value)}`, { op });
 }
 
 /** A boolean; undefined counts as false. @throws TesseraeError ERR_ARGUMENT for any other value */
 export function checkFlag(value: unknown, op: string, name: string): boolean {
   if (value === undefined || typeof value === 'boolean') return value === true;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be true or false, got ${String(value)}`, { op });
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be true or false, got ${describe(value)}`, { op });
 }
 
 /** The number of a key in a table; undefined gives that of the fallback. @throws TesseraeError ERR_ARGUMENT */
@@ -125,7 +126,7 @@ export function checkChoice<T extends Record<string, number>>(
   if (typeof key === 'string' && Object.hasOwn(table, key)) return table[key] as number;
   throw new TesseraeError(
     'ERR_ARGUMENT',
-    `${name} must be one of ${Object.keys(table).join(', ')}, got ${String(value)}`,
+    `${name} must be one of ${Object.keys(table).join(', ')}, got ${describe(value)}`,
     { op },
   );
 }

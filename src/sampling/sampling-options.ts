@@ -1,6 +1,7 @@
 // The options by which a token is chosen from logits, and their check. Chooses nothing: see the kernel
 // `sample`. Called by generation/generate-options.ts
 // and sampling-state.ts.
+import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { MAX_SEED } from './random.js';
 
@@ -130,7 +131,7 @@ function readBias(bias: unknown, vocabulary: number): [number, number][] {
     const isToken = Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary;
     check('a key of logitBias', key, isToken, 'the id of a token');
     const isBias = typeof value === 'number' && (Math.abs(value) <= MOST || value === Number.NEGATIVE_INFINITY);
-    check(`logitBias of ${String(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
+    check(`logitBias of ${describe(id)}`, value, isBias, `a number from -${MOST} to ${MOST}, or -Infinity`);
     return [id as number, value as number];
   });
 }
@@ -142,7 +143,7 @@ function checkOption(name: string, value: unknown, isValid: boolean, expected: s
 
 function check(name: string, value: unknown, isValid: boolean, expected: string): void {
   if (isValid) return;
-  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${expected}, got ${String(value)}`);
+  throw new TesseraeError('ERR_ARGUMENT', `${name} must be ${expected}, got ${describe(value)}`);
 }
 
 function randomSeed(): number {

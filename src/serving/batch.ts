@@ -1,6 +1,8 @@
 // Runs one piece of work for each of many items, some at a time: for lists, whose results come in order, and for anything
 // that can be iterated, whose results come as they are wanted. Called by the methods of a model that take many items.
+
 import { AbortWatch } from '../base/abort-watch.js';
+import { unreadable } from '../base/describe.js';
 import { AbortError, indexed, TesseraeError } from '../base/errors.js';
 
 export interface BatchProgress {
@@ -75,6 +77,14 @@ export async function settleEachItem<I, T>(
 
 /** A copy. Its length is looked at first: an array may have billions of holes. */
 function itemsOf<I>(given: readonly I[], op: string): I[] {
+  try {
+    return copyItems(given, op);
+  } catch (cause) {
+    throw unreadable(cause, 'the items', op);
+  }
+}
+
+function copyItems<I>(given: readonly I[], op: string): I[] {
   if (!Array.isArray(given)) throw new TesseraeError('ERR_ARGUMENT', 'expected an array of texts', { op });
   if (given.length > mostItems) {
     const message = `an array of ${given.length} items is longer than ${mostItems}; iterate larger sources item by item`;

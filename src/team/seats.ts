@@ -10,10 +10,8 @@ export interface SeatsOptions {
   readonly threads: number;
   /** URL of the built worker entry. */
   readonly workerFile: string;
-  /** Called once for each worker that died, with its seat. */
+  /** Called once for each worker that died after it had taken its seat. */
   readonly onLoss: (seat: number, cause: unknown) => void;
-  /** Called when the last worker died and cannot be replaced. */
-  readonly onEmpty: () => void;
 }
 
 export class Seats {
@@ -23,16 +21,18 @@ export class Seats {
   readonly #pool: WorkerPool;
   /** The addon writes here which seats it called. */
   readonly #called: Uint8Array;
+  /** Seats without a worker. They count as on shift: their workers will begin with a shift. */
+  readonly #empty = new Set<number>();
   #shifts = 0;
 
-  constructor({ addon, block, threads, workerFile, onLoss, onEmpty }: SeatsOptions) {
+  constructor({ addon, block, threads, workerFile, onLoss }: SeatsOptions) {
     this.#addon = addon;
     this.#block = block;
     this.#threads = threads;
     this.#called = new Uint8Array(threads);
     // The workers find the scratch memory through the control block; it is posted to keep it alive as long as they live.
     const workerData = { control: block.bytes, scratch: block.scratch };
-    this.#pool = new WorkerPool({ workerFile, threads, workerData, onLoss, onEmpty });
+    this.#pool = new WorkerPool({ workerFile, workerData, onLoss });
   }
 
   /** Shifts begun so far. */
@@ -49,19 +49,28 @@ export class Seats {
     return count;
   }
 
-  /**
-   * Lets a worker without a seat take this one; resolves when it has. The worker begins with a shift: the seat counts as
-   * on shift from now on.
-   */
-  async give(seat: number): Promise<void> {
+  /** Seats that have a worker. */
+  get occupied(): number {
+    return this.#threads - this.#empty.size;
+  }
+
+  /** The seat has no worker, and must not be called to a shift, until {@link give} has resolved. */
+  vacate(seat: number): void {
     Atomics.store(this.#block.words, this.#stateIndex(seat), SeatState.onShift);
-    this.#shifts += 1;
+    this.#empty.add(seat);
+  }
+
+  /** Starts a worker that takes this vacant seat; resolves when it has. The worker begins with a shift. */
+  async give(seat: number): Promise<void> {
     await this.#pool.giveSeat(seat);
+    this.#empty.delete(seat);
+    this.#shifts += 1;
   }
 
   /** Calls workers until `wanted` are on shift. `next` is a CallerNext: which workers to prefer. */
   callToShift(wanted: number, next: number): void {
-    const count = this.#addon.callToShift(this.#block.bytes, this.#called, wanted, next);
+    const most = Math.min(this.#threads, wanted + this.#empty.size);
+    const count = this.#addon.callToShift(this.#block.bytes, this.#called, most, next);
     this.#shifts += count;
     for (let i = 0; i < count; i++) Atomics.notify(this.#block.words, this.#stateIndex(this.#called[i] as number));
   }

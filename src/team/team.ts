@@ -2,6 +2,7 @@
 // runs end, cancels runs, and recovers from a worker's death. Does not depend on which ops exist. README.md describes the
 // protocol.
 import { AbortWatch } from '../base/abort-watch.js';
+import { messageOf } from '../base/describe.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { findWorkerFile } from '../base/worker-file.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
@@ -42,8 +43,12 @@ export interface TeamStats {
   readonly onShift: number;
   /** Shifts so far. */
   readonly shifts: number;
-  /** Workers that died so far. */
+  /** Workers that are there; the others died and are about to be replaced. */
+  readonly workers: number;
+  /** Workers that died so far, or did not start. */
   readonly workersLost: number;
+  /** Workers that were started in place of lost ones. */
+  readonly workersReplaced: number;
   /** How often a worker slept on the futex. */
   readonly sleeps: number;
   /** How often a worker that waited found work before it had to sleep. */
@@ -57,8 +62,12 @@ const defaultLingerUs = 10_000;
 /** What {@link TurnBudget} is charged for noticing the end of a run without waiting for a turn of the event loop. */
 const endingNs = 10_000;
 
-/** Consecutive deaths of workers, per seat, after which the team gives up. */
+/** Consecutive losses of workers, per seat, after which what is to be run fails until a worker is there again. */
 const lossesTolerated = 3;
+
+/** How long a seat stays vacant after its second loss in a row; twice as long after each further one, up to the most. */
+const backOffMs = 10;
+const mostBackOffMs = 1000;
 
 const teams = new Set<Team>();
 
@@ -73,6 +82,7 @@ export class Team {
   readonly #addon: Addon;
   readonly #control: Uint8Array;
   readonly #endings: Int32Array;
+  readonly #scratch: Uint8Array;
   readonly #seats: Seats;
   readonly #runs: TeamRun[] = [];
   readonly #queue: TeamRun[] = [];
@@ -81,11 +91,15 @@ export class Team {
   /** Keeps the process alive while there are runs; the workers do not. */
   readonly #hold = setInterval(() => {}, 2 ** 31 - 1).unref();
   readonly #aborts = new AbortWatch<TeamRun>((run, signal) => this.#abort(run, new AbortError(signal.reason)));
-  readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, lost: 0 };
+  readonly #counts = { started: 0, finished: 0, failed: 0, aborted: 0, inline: 0, lost: 0, replaced: 0 };
+  /** Since the last run that finished: of all seats, and of each. */
   #lossesInARow = 0;
+  readonly #seatLosses: number[];
+  readonly #restarts = new Set<NodeJS.Timeout>();
   readonly #turnBudget = new TurnBudget();
   #listening = false;
   #closed = false;
+  /** Why nothing can be run, until a worker has taken a seat again. */
   #broken: TesseraeError | undefined;
 
   private constructor(options: TeamOptions, block: ControlBlock) {
@@ -95,17 +109,16 @@ export class Team {
     this.#addon = addon;
     this.#control = block.bytes;
     this.#endings = block.endings;
+    this.#scratch = block.scratch;
     this.#slotPrograms = new Array(addon.layout.slots).fill(undefined);
     this.#seats = new Seats({
       addon,
       block,
       threads,
       workerFile: options.workerFile ?? findWorkerFile(),
-      onLoss: (seat, cause) => this.#loseWorker(seat, cause),
-      onEmpty: () => {
-        this.#giveUp(new TesseraeError('ERR_WORKER_LOST', 'the worker threads died and cannot be started again'));
-      },
+      onLoss: (seat, cause) => this.#loseWorker(seat, `a worker thread died: ${messageOf(cause)}`, cause),
     });
+    this.#seatLosses = new Array(threads).fill(0);
     if (teams.size === 0) process.on('exit', closeAllTeams);
     teams.add(this);
   }
@@ -114,9 +127,9 @@ export class Team {
   static async create(options: TeamOptions): Promise<Team> {
     const { addon, isa, threads, cpus, lingerUs = defaultLingerUs } = options;
     const team = new Team(options, makeControlBlock(addon, { isa, threads, cpus, lingerUs }));
-    const seats = Array.from({ length: threads }, (_, seat) => team.#seats.give(seat));
+    for (let seat = 0; seat < threads; seat++) team.#seats.vacate(seat);
     try {
-      await Promise.all(seats);
+      await Promise.all(Array.from({ length: threads }, (_, seat) => team.#seats.give(seat)));
     } catch (cause) {
       await team.close();
       throw new TesseraeError('ERR_WORKER_START', `the worker threads did not start: ${messageOf(cause)}`, { cause });
@@ -153,7 +166,7 @@ export class Team {
     this.#abort(run, error);
   }
 
-  /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST if the team has given up */
+  /** @throws TesseraeError ERR_ENGINE_CLOSED, or ERR_WORKER_LOST while workers keep dying or cannot be started */
   checkUsable(): void {
     if (this.#closed) throw closedError();
     if (this.#broken !== undefined) throw this.#broken;
@@ -176,7 +189,7 @@ export class Team {
 
   stats(): TeamStats {
     const native = this.#addon.teamStats(this.#control);
-    const { started, finished, failed, aborted, inline, lost } = this.#counts;
+    const { started, finished, failed, aborted, inline, lost, replaced } = this.#counts;
     return {
       threads: this.threads,
       runs: { started, finished, failed, aborted, inline },
@@ -184,7 +197,9 @@ export class Team {
       queued: this.#queue.length,
       onShift: this.#seats.onShift,
       shifts: this.#seats.shifts,
+      workers: this.#seats.occupied,
       workersLost: lost,
+      workersReplaced: replaced,
       sleeps: native.sleeps,
       spinsWon: native.spinsWon,
       kernels: native.ops,
@@ -195,12 +210,15 @@ export class Team {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    for (const restart of this.#restarts) clearTimeout(restart);
     for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, closedError());
     this.#addon.closeTeam(this.#control);
     await this.#seats.destroy();
     // No worker is left that could be in a program or report an ending.
     for (let seat = 0; seat < this.threads; seat++) this.#addon.bury(this.#control, seat);
     this.#collect();
+    // V8 does not count shared memory when it decides about a garbage collection, and would keep it resident for long.
+    this.#addon.releasePages(this.#scratch);
     clearInterval(this.#hold);
     this.#forget();
   }
@@ -262,29 +280,47 @@ export class Team {
     this.#seats.callToShift(Math.max(0, Math.min(useful, most)), next);
   }
 
-  #loseWorker(seat: number, cause: unknown): void {
+  /** The worker of a seat is dead, or did not start. */
+  #loseWorker(seat: number, message: string, cause: unknown): void {
     if (this.#closed) return;
     this.#counts.lost += 1;
     this.#lossesInARow += 1;
+    const error = new TesseraeError('ERR_WORKER_LOST', message, { cause });
     const slot = this.#addon.bury(this.#control, seat);
     const run = this.#runs.find((candidate) => candidate.slot === slot);
-    if (run !== undefined && run.error === undefined) {
-      run.error = new TesseraeError('ERR_WORKER_LOST', `a worker thread died: ${messageOf(cause)}`, { cause });
-    }
-    // Give the seat to a new worker before it can be called. If that fails, this function is called for it again.
-    if (this.#broken === undefined) this.#seats.give(seat).catch(() => {});
+    if (run !== undefined) run.error ??= error;
+    this.#seats.vacate(seat);
+    this.#replaceLater(seat);
     // Finds an ending that the worker did not live to report.
     this.#collect();
-    if (this.#lossesInARow > lossesTolerated * this.threads) {
-      this.#giveUp(new TesseraeError('ERR_WORKER_LOST', `worker threads keep dying: ${messageOf(cause)}`, { cause }));
-    }
+    if (this.#lossesInARow <= lossesTolerated * this.threads) return;
+    this.#broken = error;
+    for (const waiting of [...this.#queue, ...this.#runs]) this.#abort(waiting, error);
   }
 
-  /** Ends all runs, and every later one, with this error. */
-  #giveUp(error: TesseraeError): void {
-    if (this.#closed) return;
-    this.#broken ??= error;
-    for (const run of [...this.#queue, ...this.#runs]) this.#abort(run, this.#broken);
+  /** At once after the first loss of a seat; later after each further one in a row. Goes on as long as the team is open. */
+  #replaceLater(seat: number): void {
+    const losses = (this.#seatLosses[seat] as number) + 1;
+    this.#seatLosses[seat] = losses;
+    const delayMs = losses === 1 ? 0 : Math.min(mostBackOffMs, backOffMs * 2 ** (losses - 2));
+    const replace = async () => {
+      try {
+        await this.#seats.give(seat);
+        this.#counts.replaced += 1;
+        this.#broken = undefined;
+      } catch (cause) {
+        this.#loseWorker(seat, `a worker thread cannot be started again: ${messageOf(cause)}`, cause);
+      }
+    };
+    if (delayMs === 0) {
+      void replace();
+      return;
+    }
+    const restart = setTimeout(() => {
+      this.#restarts.delete(restart);
+      void replace();
+    }, delayMs).unref();
+    this.#restarts.add(restart);
   }
 
   #abort(run: TeamRun, error: Error): void {
@@ -348,6 +384,7 @@ export class Team {
     if (error === undefined) {
       this.#counts.finished += 1;
       this.#lossesInARow = 0;
+      this.#seatLosses.fill(0);
     } else if (error instanceof AbortError || !wasPublished) this.#counts.aborted += 1;
     else this.#counts.failed += 1;
     run.ended(error);
@@ -356,8 +393,4 @@ export class Team {
 
 function closedError(): TesseraeError {
   return new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,11 @@
 // TensorPool: rents out blocks of shared memory by size class within a byte budget, reuses them, and counts them. Does
 // not depend on what computes on the tensors. Each engine has one.
+import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { internal } from '../base/internal.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
-import { argumentError, checkShape, describe, elementCount } from './layout/layout.js';
+import { argumentError, checkShape, elementCount } from './layout/layout.js';
 import { ALIGNMENT, Slab } from './memory/slab.js';
 import { PooledStorage, type StorageOwner } from './memory/storage.js';
 import { storageOf, Tensor } from './tensor.js';

@@ -1,10 +1,11 @@
 // TensorScope: disposes all tensors and scopes that were made in it. The memory belongs to TensorPool. Made by
 // Engine.scope(), for short-lived tensors.
+import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkInternal, type Internal, internal, seal } from '../base/internal.js';
 import type { DType } from './elements/dtype.js';
 import type { DTypeOfData, TensorData } from './elements/elements.js';
-import { argumentError, describe } from './layout/layout.js';
+import { argumentError } from './layout/layout.js';
 import { keeperOf, setKeeper, Tensor, type TensorKeeper } from './tensor.js';
 import type { TensorPool } from './tensor-pool.js';
 

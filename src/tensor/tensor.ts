@@ -1,5 +1,6 @@
 // Tensor: an element type, a shape, and strides over a storage. Views share the storage and never copy. Computes nothing.
-// Made by TensorPool, by mapped files, by programs for their temporaries, and by its own view methods.
+// Made by TensorPool, by programs for their temporaries, and by its own view methods.
+import { unreadable } from '../base/describe.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { checkInternal, type Internal, internal, seal } from '../base/internal.js';
 import { type DType, dtypes, type TypedArrayOf } from './elements/dtype.js';
@@ -57,6 +58,8 @@ const tensorOfData = new WeakMap<object, Tensor>();
 
 /** The memory of a tensor. Not a property: callers could release memory that is in use. */
 export let storageOf: (tensor: Tensor) => Storage;
+/** Part of the memory of a contiguous tensor as bytes: a typed array cannot be as long as a tensor may be. */
+export let bytesOf: (tensor: Tensor, from: number, length: number) => Uint8Array;
 /** The scope that will dispose a tensor. */
 export let keeperOf: (tensor: Tensor) => TensorKeeper | undefined;
 export let setKeeper: (tensor: Tensor, keeper: TensorKeeper | undefined) => void;
@@ -83,6 +86,14 @@ export class Tensor<D extends DType = DType> {
 
   static {
     storageOf = (tensor) => tensor.#storage;
+    bytesOf = (tensor, from, length) => {
+      tensor.checkUsable('data');
+      const { buffer, byteOffset } = tensor.#storage;
+      if (buffer === undefined || !tensor.isContiguous || from < 0 || from + length > tensor.sizeBytes) {
+        throw argumentError(`bytes ${from} to ${from + length} of ${tensor.toString()} cannot be accessed`, 'data');
+      }
+      return new Uint8Array(buffer, byteOffset + tensor.offset * dtypes[tensor.dtype].sizeBytes + from, length);
+    };
     keeperOf = (tensor) => tensor.#keeper;
     setKeeper = (tensor, keeper) => {
       tensor.#keeper = keeper;
@@ -208,8 +219,7 @@ export class Tensor<D extends DType = DType> {
    * The elements as a typed array over the shared memory, f16 and bf16 as their bits; the same object on each access. As
    * long as it is reachable, the memory is kept, even if the tensor is dropped without being disposed; other arrays over
    * its buffer (`subarray`) do not keep it. After {@link dispose}, its contents are undefined.
-   * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, for a program's temporary, and for a tensor in a
-   * mapped file
+   * @throws TesseraeError ERR_ARGUMENT for a view that is not contiguous, and for a program's temporary
    */
   get data(): TypedArrayOf[D] {
     this.checkUsable('data');
@@ -263,7 +273,7 @@ export class Tensor<D extends DType = DType> {
    */
   reshape(shape: readonly number[]): Tensor<D> {
     this.checkUsable('reshape');
-    return this.#view(reshapedLayout(this, shape));
+    return this.#view(layoutFor(reshapedLayout, this, shape, 'reshape'));
   }
 
   /**
@@ -272,7 +282,7 @@ export class Tensor<D extends DType = DType> {
    */
   transpose(...axes: number[]): Tensor<D> {
     this.checkUsable('transpose');
-    return this.#view(transposedLayout(this, axes));
+    return this.#view(layoutFor(transposedLayout, this, axes, 'transpose'));
   }
 
   /**
@@ -283,13 +293,13 @@ export class Tensor<D extends DType = DType> {
    */
   slice(...ranges: SliceRange[]): Tensor<D> {
     this.checkUsable('slice');
-    return this.#view(slicedLayout(this, ranges));
+    return this.#view(layoutFor(slicedLayout, this, ranges, 'slice'));
   }
 
   /** Broadcasts to a larger shape without a copy: dimensions of size 1 are repeated, new ones are added in front. */
   expand(shape: readonly number[]): Tensor<D> {
     this.checkUsable('expand');
-    return this.#view(expandedLayout(this, shape));
+    return this.#view(layoutFor(expandedLayout, this, shape, 'expand'));
   }
 
   /** Drops one dimension of size 1; without an axis, all of them. */
@@ -344,8 +354,7 @@ export class Tensor<D extends DType = DType> {
   #elements(length: number, op: string): TypedArrayOf[D] {
     const storage = this.#storage;
     if (storage.buffer === undefined) {
-      const what = storage.readOnly === true ? 'is in a mapped file' : "is a program's temporary";
-      throw argumentError(`${this.toString()} ${what}, which only programs can read`, op);
+      throw argumentError(`${this.toString()} is a program's temporary, which only programs can read`, op);
     }
     const byteOffset = storage.byteOffset + this.offset * dtypes[this.dtype].sizeBytes;
     return sharedView(this.dtype, storage.buffer, length === 0 ? storage.byteOffset : byteOffset, length);
@@ -353,6 +362,20 @@ export class Tensor<D extends DType = DType> {
 }
 
 seal(Tensor);
+
+/** The layout of a view; an argument that throws when it is read gives a typed error. */
+function layoutFor<Argument>(
+  layoutOf: (source: Tensor, argument: Argument) => ViewLayout,
+  source: Tensor,
+  argument: Argument,
+  op: string,
+): ViewLayout {
+  try {
+    return layoutOf(source, argument);
+  } catch (cause) {
+    throw unreadable(cause, 'the argument', op);
+  }
+}
 
 function isIndex(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;

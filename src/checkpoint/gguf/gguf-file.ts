@@ -1,7 +1,7 @@
 // Opens GGUF files: parses the header without blocking the event loop, and keeps the file open. Reads no tensor data:
 // the checkpoint's users do, by position. Called by gguf-checkpoint.ts, and by tests and benchmarks for single files.
-import { TesseraeError } from '../../base/errors.js';
-import { quote } from '../../base/quote.js';
+
+import { checkPath } from '../../base/regular-file.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import { ModelMetadata } from '../../metadata/model-metadata.js';
 import { ModelFile } from '../model-file.js';
@@ -50,11 +50,9 @@ export class GgufFile {
  * ERR_UNSUPPORTED when a tensor's type is unknown; AbortError when the signal fires.
  */
 export async function openGguf(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<GgufFile> {
-  if (typeof path !== 'string' || path === '') {
-    throw new TesseraeError('ERR_ARGUMENT', `expected the path of a GGUF file, got ${quote(String(path))}`);
-  }
+  checkPath(path, 'a GGUF file');
   const timeSlice = new TimeSlice(options.signal);
-  const file = await ModelFile.open(path);
+  const file = await ModelFile.open(path, options.signal);
   try {
     return new GgufFile(file, await parseHeader(new HeaderCursor(file), file.sizeBytes, timeSlice));
   } catch (error) {

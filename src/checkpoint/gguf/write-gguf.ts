@@ -1,8 +1,8 @@
 // Writes GGUF files, version 3, little-endian, one tensor at a time, so that memory never holds all of them. Converts
 // nothing. Called by quantize.ts, and by tests and benchmarks to make models.
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
+import { replaceFile } from '../../base/regular-file.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import {
   DEFAULT_ALIGNMENT,
@@ -59,23 +59,18 @@ export async function writeGguf(
   const metadata = new Map(content.metadata);
   const alignment = alignmentOf(metadata);
   const tensors = placeTensors(content.tensors, alignment);
-  const partPath = `${path}.part`;
-  let handle: FileHandle | undefined;
   try {
-    handle = await open(partPath, 'w');
-    const sink = new FileSink(handle);
-    await writeHeader(sink, metadata, tensors, timeSlice);
-    for (const tensor of tensors) {
+    await replaceFile(path, async (handle) => {
+      const sink = new FileSink(handle);
+      await writeHeader(sink, metadata, tensors, timeSlice);
+      for (const tensor of tensors) {
+        await sink.pad(alignment);
+        await writeTensor(sink, tensor, timeSlice);
+      }
       await sink.pad(alignment);
-      await writeTensor(sink, tensor, timeSlice);
-    }
-    await sink.pad(alignment);
-    await sink.flush();
-    await handle.close();
-    await rename(partPath, path);
+      await sink.flush();
+    });
   } catch (error) {
-    await handle?.close();
-    if (handle !== undefined) await rm(partPath, { force: true });
     if (isSystemError(error)) {
       throw new TesseraeError('ERR_FILE', `${path}: cannot be written: ${messageOf(error)}`, { cause: error });
     }

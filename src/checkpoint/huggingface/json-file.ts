@@ -28,7 +28,7 @@ export async function readSmallFile(
   const path = join(folder, name);
   let file: ModelFile;
   try {
-    file = await ModelFile.open(path);
+    file = await ModelFile.open(path, signal);
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
     if (cause?.code === 'ENOENT') return undefined;

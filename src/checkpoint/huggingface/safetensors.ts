@@ -57,7 +57,7 @@ export interface SafetensorsFile {
 
 /** @throws TesseraeError ERR_FILE, ERR_MODEL_FILE for a header that is damaged or does not fit the file; AbortError */
 export async function openSafetensors(path: string, signal?: AbortSignal | undefined): Promise<SafetensorsFile> {
-  const file = await ModelFile.open(path);
+  const file = await ModelFile.open(path, signal);
   try {
     return { file, tensors: await readHeader(file, new TimeSlice(signal), signal) };
   } catch (error) {

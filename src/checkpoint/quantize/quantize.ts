@@ -1,9 +1,12 @@
 // Quantizes a GGUF file into another: reads the tensors in chunks, encodes them on all workers, and writes them.
 // quantize-rules.ts chooses the types. Called by the engine.
+
 import { stat } from 'node:fs/promises';
+import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { checkFlag, checkOptions } from '../../base/options.js';
 import { quote } from '../../base/quote.js';
+import { checkPath } from '../../base/regular-file.js';
 import type { MetadataValue } from '../../metadata/value-types.js';
 import type { Compute } from '../../ops/calls/compute.js';
 import {
@@ -66,7 +69,7 @@ export async function quantizeModel(
   const force = checkFlag(options.force, false, 'force', op);
   if (!Object.hasOwn(quantizeTypes, type)) {
     const known = Object.keys(quantizeTypes).join(', ');
-    throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${quote(String(type))}`, { op });
+    throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${known}, got ${describe(type)}`, { op });
   }
   const signalOption = signal === undefined ? {} : { signal };
   await using checkpoint = await openGgufCheckpoint(input, { signal });
@@ -96,9 +99,7 @@ export async function quantizeModel(
 }
 
 async function checkOutput(inputs: readonly string[], output: string, force: boolean): Promise<void> {
-  if (typeof output !== 'string' || output === '') {
-    throw new TesseraeError('ERR_ARGUMENT', `expected the path of the output, got ${quote(String(output))}`, { op });
-  }
+  checkPath(output, 'the output', op);
   const there = await stat(output).catch((error: NodeJS.ErrnoException) => {
     // Where the folder is absent, opening the file for writing fails.
     if (error.code === 'ENOENT') return undefined;

@@ -127,7 +127,7 @@ function modelLines(model: ModelDescription): [string, string][] {
     ['tensors', types.join(', ')],
     ['context', `${model.contextLength} tokens, ${model.sessionCapacity} by default`],
     ['tokenizer', `${tokenizer.kind}, ${tokenizer.vocabularySize} tokens${tokens.join('')}`],
-    ['loading', `takes ${formatBytes(model.loadBytes)} of memory, and maps ${formatBytes(model.mappedBytes)} of files`],
+    ['loading', `takes ${formatBytes(model.loadBytes)} of memory`],
     ...keyValueLines(model.kvBytesPerToken),
   ];
 }

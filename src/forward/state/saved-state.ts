@@ -2,8 +2,10 @@
 // Little-endian. Written and read in slices that leave the event loop free; what does not fit is refused before memory is
 // taken for it. Used by sessions.
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
-import { TesseraeError } from '../../base/errors.js';
+import type { FileHandle } from 'node:fs/promises';
+import { messageOf } from '../../base/describe.js';
+import { AbortError, TesseraeError } from '../../base/errors.js';
+import { checkPath, openRegularFile, replaceFile } from '../../base/regular-file.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import {
   clearPositions,
@@ -81,23 +83,13 @@ export async function saveStateTo(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const op = 'saveTo';
-  const partPath = `${path}.${process.pid}.part`;
-  const file = await inFile(op, path, () => open(partPath, 'w'));
-  try {
-    try {
-      for await (const piece of pieces(state, fingerprint, signal)) {
-        for (let at = 0; at < piece.length; ) {
-          at += (await inFile(op, path, () => file.write(piece, at, piece.length - at))).bytesWritten;
-        }
-      }
-    } finally {
-      await file.close();
+  checkPath(path, 'the file to write', op);
+  const write = async (file: FileHandle) => {
+    for await (const piece of pieces(state, fingerprint, signal)) {
+      for (let at = 0; at < piece.length; ) at += (await file.write(piece, at, piece.length - at)).bytesWritten;
     }
-    await inFile(op, path, () => rename(partPath, path));
-  } catch (error) {
-    await unlink(partPath).catch(() => {});
-    throw error;
-  }
+  };
+  await inFile(op, path, () => replaceFile(path, write));
 }
 
 function sizeBytes({ ids, keyValues }: SequenceState): number {
@@ -232,10 +224,10 @@ class StateReader {
     if (typeof source !== 'string') {
       throw new TesseraeError('ERR_ARGUMENT', 'expected a saved session: its bytes, or the path of a file', { op });
     }
-    const file = await inFile(op, source, () => open(source, 'r'));
+    checkPath(source, 'a saved session', op);
+    const file = await inFile(op, source, () => openRegularFile(source, signal));
     try {
       const stats = await inFile(op, source, () => file.stat());
-      if (!stats.isFile()) throw new TesseraeError('ERR_FILE', `${source}: not a file`, { op });
       return new StateReader(file, stats.size, timeSlice);
     } catch (error) {
       await file.close();
@@ -291,8 +283,8 @@ async function inFile<T>(op: string, path: string, work: () => Promise<T>): Prom
   try {
     return await work();
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new TesseraeError('ERR_FILE', `${path}: ${message}`, { op, cause });
+    if (cause instanceof TesseraeError || cause instanceof AbortError) throw cause;
+    throw new TesseraeError('ERR_FILE', `${path}: ${messageOf(cause)}`, { op, cause });
   }
 }
 

@@ -1,5 +1,6 @@
 // Turns conversations into prompts: renders messages with the model's chat template, and keeps the messages' text from
 // becoming control tokens. Called by model/requests.ts.
+import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';
@@ -37,7 +38,7 @@ export function splitChatOptions<T extends ChatPromptOptions>(
   op: string,
 ): [ChatPromptOptions, Omit<T, keyof ChatPromptOptions>] {
   if (typeof options !== 'object' || options === null) {
-    throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${String(options)}`, { op });
+    throw new TesseraeError('ERR_ARGUMENT', `the options must be an object, got ${describe(options)}`, { op });
   }
   const { template, templateName, tools, addGenerationPrompt, variables, ...rest } = options;
   return [{ template, templateName, tools, addGenerationPrompt, variables }, rest];

@@ -1,5 +1,6 @@
 // Compute: ops and programs on one tensor pool and one team. A one-shot call checks, records, compiles and runs one op; a
 // program records many ops, to be run often. The engine has one, and models use it. Starts and ends no threads.
+import { unreadable } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { internal } from '../../base/internal.js';
 import { checkSignal } from '../../base/options.js';
@@ -43,6 +44,15 @@ export interface ProgramOptions {
 
 /** Length of a slice of recording: short, because recording makes many objects whose garbage collection takes time, too. */
 const recordingSliceMs = 1;
+
+/** A copy of the arguments. @throws TesseraeError ERR_ARGUMENT if they throw when they are read */
+function readArgs<Args>(op: string, read: () => Args): Args {
+  try {
+    return read();
+  } catch (cause) {
+    throw unreadable(cause, 'the arguments', op);
+  }
+}
 
 export class Compute {
   readonly threads: number;
@@ -105,14 +115,14 @@ export class Compute {
 
   /** See `engine.pack`. */
   async pack(b: Tensor, options: PackOptions): Promise<PackedMatrix> {
-    const args = pack.args(b, options);
+    const args = readArgs(pack.name, () => pack.args(b, options));
     const image = await this.call(pack, { ...args });
     return new PackedMatrix(internal, packedShape(b, args.transposeB), image);
   }
 
   /** See `engine.packQuantized`. */
   async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
-    const args = packQuantized.args(blocks, options);
+    const args = readArgs(packQuantized.name, () => packQuantized.args(blocks, options));
     const image = await this.call(packQuantized, { ...args });
     return new QuantizedMatrix(internal, args.type, args.shape, image as Tensor<'i8'>);
   }

@@ -1,5 +1,6 @@
 // The argument of a program's recording function: every op is a method of it, which records instead of computing.
 import { TesseraeError } from '../../base/errors.js';
+import { seal } from '../../base/internal.js';
 import type { Recorder } from '../../program/recorder.js';
 import type { DType } from '../../tensor/elements/dtype.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -103,4 +104,8 @@ export class ProgramBuilder {
   }
 }
 
-defineOpMethods(ProgramBuilder.prototype, (builder, op, args) => builder.record(op, args));
+defineOpMethods(ProgramBuilder.prototype, (builder, op, args) => {
+  if (args instanceof Error) throw args;
+  return builder.record(op, args);
+});
+seal(ProgramBuilder);

@@ -67,11 +67,6 @@ function checkWritable(
   if (out.shape.some((size, dim) => size > 1 && out.strides[dim] === 0)) {
     throw new TesseraeError('ERR_ARGUMENT', `the elements of out (${out.toString()}, expanded) share memory`, { op });
   }
-  if (storageOf(out).readOnly === true) {
-    throw new TesseraeError('ERR_ARGUMENT', `out (${out.toString()}) is in a mapped file, which is read-only`, {
-      op,
-    });
-  }
   for (const operand of operands) {
     if (!overlaps(out, operand) || (inPlace(operand) && sameLayout(out, operand))) continue;
     const hint = inPlace(operand) ? '; in place, it must be exactly the same elements' : '';

@@ -1,5 +1,6 @@
 // Quantized weights in the layout of the kernels (native/kernels/formats/strip.h), made by `engine.packQuantized` from the
 // blocks of a GGUF file. matmul/matmul-quantized.ts records products with them.
+import { describe } from '../../base/describe.js';
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { checkInternal, type Internal, seal } from '../../base/internal.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -84,12 +85,12 @@ export const packQuantized = defineOp({
     checkTensor(blocks, op, 'blocks', 'i8');
     if (!isQuantizedType(type)) {
       const names = Object.keys(quantizedTypes).join(', ');
-      throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${names}, got ${String(type)}`, { op });
+      throw new TesseraeError('ERR_ARGUMENT', `type must be one of ${names}, got ${describe(type)}`, { op });
     }
     const { blockElements } = quantizedTypes[type];
     if (!isMatrixShape(shape) || shape[1] % blockElements !== 0) {
       const rule = `shape must be [n, k] with k a multiple of ${blockElements} for ${type}`;
-      throw new TesseraeError('ERR_SHAPE', `${rule}, got ${JSON.stringify(shape)}`, { op });
+      throw new TesseraeError('ERR_SHAPE', `${rule}, got ${describe(shape)}`, { op });
     }
     const expected = fileBytes(type, shape);
     if (blocks.size !== expected || !blocks.isContiguous) {

@@ -1,5 +1,6 @@
 // rope: rotary position embedding (Su et al. 2021; native/kernels/rope.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
+import { checkPositive } from '../../base/options.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkChoice, checkNumber, checkRank, checkTensor, defineOp } from '../op.js';
 import { recordCopy } from './copy.js';
@@ -23,8 +24,20 @@ export interface RopeArgs extends RopeOptions {
   readonly positions: Tensor;
 }
 
-/** The unscaled frequencies: base^(-2i / rotaryDim) for each pair i. */
+/** The widest rotated part of a head that the kernel takes: native/kernels/rope.h. */
+const mostRotaryDim = 65_536;
+
+/**
+ * The unscaled frequencies: base^(-2i / rotaryDim) for each pair i.
+ * @throws TesseraeError ERR_ARGUMENT unless `rotaryDim` is even, from 2 to 65536, and `base` positive
+ */
 export function ropeFrequencies(rotaryDim: number, base = 10_000): Float32Array {
+  const op = 'ropeFrequencies';
+  if (checkPositive(rotaryDim, 'rotaryDim', op) % 2 !== 0 || rotaryDim > mostRotaryDim) {
+    const message = `rotaryDim must be even and at most ${mostRotaryDim}, got ${rotaryDim}`;
+    throw new TesseraeError('ERR_ARGUMENT', message, { op });
+  }
+  checkNumber(base, op, 'base', { positive: true });
   return Float32Array.from({ length: rotaryDim / 2 }, (_, pair) => base ** ((-2 * pair) / rotaryDim));
 }
 

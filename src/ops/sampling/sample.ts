@@ -1,5 +1,6 @@
 // sample: chooses a token for each row of logits (native/kernels/sample.h). Not in the registry: only recorded programs of
 // models use it. Its parameters and results are SampleRows, which change from run to run.
+import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -38,7 +39,7 @@ export const sample = defineOp({
     }
     const end = firstRow + (logits.shape[0] as number);
     if (!Number.isSafeInteger(firstRow) || firstRow < 0 || end > rows.sizes.rows) {
-      const message = `rows ${String(firstRow)} to ${end - 1} are not all of ${rows.sizes.rows} rows`;
+      const message = `rows ${describe(firstRow)} to ${end - 1} are not all of ${rows.sizes.rows} rows`;
       throw new TesseraeError('ERR_SHAPE', message, { op });
     }
     return { shape: rows.results.shape, dtype: 'i32' };

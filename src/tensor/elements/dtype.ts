@@ -1,4 +1,5 @@
 // The element types of tensors. native/core/op.h uses the same codes.
+import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 
 /** f32: IEEE single; f16: IEEE half; bf16: bfloat16; i8 and i32: two's complement. */
@@ -30,7 +31,7 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
 /** @throws TesseraeError ERR_DTYPE unless the value is the name of an element type */
 export function checkDType(value: unknown, op?: string): DType {
   if (typeof value === 'string' && Object.hasOwn(dtypes, value)) return value as DType;
-  throw new TesseraeError('ERR_DTYPE', `expected one of ${Object.keys(dtypes).join(', ')}, got ${String(value)}`, {
+  throw new TesseraeError('ERR_DTYPE', `expected one of ${Object.keys(dtypes).join(', ')}, got ${describe(value)}`, {
     ...(op === undefined ? {} : { op }),
   });
 }

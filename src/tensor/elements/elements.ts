@@ -1,15 +1,8 @@
 // Copies elements between callers' arrays and tensor memory: checks values, converts f16 and bf16, follows strides.
 // Works on layouts and typed arrays, not on tensors. Called by Tensor and TensorPool.
+import { describe } from '../../base/describe.js';
 import { formatShape, TesseraeError } from '../../base/errors.js';
-import {
-  argumentError,
-  collapse,
-  describe,
-  elementCount,
-  isContiguous,
-  type Layout,
-  shapeError,
-} from '../layout/layout.js';
+import { argumentError, collapse, elementCount, isContiguous, type Layout, shapeError } from '../layout/layout.js';
 import { type DType, dtypes, type TypedArrayOf } from './dtype.js';
 import { narrowAll, sixteenBitFormats, widenAll } from './half.js';
 
@@ -71,7 +64,12 @@ function formatOf(dtype: DType) {
 
 /** The name of an array's type. Works for arrays of another realm, unlike instanceof. */
 function arrayTypeOf(data: unknown): string {
-  return Object.prototype.toString.call(data).slice(8, -1);
+  try {
+    return Object.prototype.toString.call(data).slice(8, -1);
+  } catch {
+    // A proxy, or a getter of its tag, has thrown.
+    return 'Object';
+  }
 }
 
 /** @throws TesseraeError ERR_DTYPE if the array's type does not decide it, ERR_ARGUMENT unless it is an array of numbers */

@@ -1,5 +1,6 @@
 // Pure functions on shapes and strides; no tensors, no memory. Strides count elements and are never negative. Called by
 // Tensor for its views, and by ops to check and flatten their operands.
+import { describe, unreadable } from '../../base/describe.js';
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { type DType, dtypes } from '../elements/dtype.js';
 
@@ -62,6 +63,14 @@ export function isContiguous(shape: readonly number[], strides: readonly number[
  * @throws TesseraeError ERR_SHAPE for anything else, and for more elements than can be addressed
  */
 export function checkShape(value: unknown, op?: string): number[] {
+  try {
+    return copyShape(value, op);
+  } catch (cause) {
+    throw unreadable(cause, 'the shape', op);
+  }
+}
+
+function copyShape(value: unknown, op: string | undefined): number[] {
   if (!Array.isArray(value)) throw shapeError(`expected a shape (an array of sizes), got ${describe(value)}`, op);
   if (value.length > MAX_RANK) throw shapeError(`at most ${MAX_RANK} dimensions, got ${value.length}`, op);
   const shape: number[] = [];
@@ -74,7 +83,7 @@ export function checkShape(value: unknown, op?: string): number[] {
     shape.push(size);
     // Sizes of 0 count as 1: strides are computed the same way and must be safe integers, too.
     elements *= Math.max(size, 1);
-    if (elements > MAX_ELEMENTS) throw shapeError(`too many elements in ${formatShape(value)}`, op);
+    if (elements > MAX_ELEMENTS) throw shapeError(`too many elements in ${formatShape(value as number[])}`, op);
   }
   return shape;
 }
@@ -178,13 +187,4 @@ export function byteExtent(layout: Layout): { start: number; end: number } {
     last += (size - 1) * (layout.strides[dim] as number);
   }
   return { start, end: (last + 1) * sizeBytes };
-}
-
-/** A short description of any value for error messages. Never throws. */
-export function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  if (Array.isArray(value)) return 'an array';
-  return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`;
 }

@@ -1,11 +1,11 @@
 // Pure functions that check the arguments of views and compute their layouts: reshape, transpose, slice, expand, squeeze,
 // unsqueeze. Called by Tensor alone.
+import { describe } from '../../base/describe.js';
 import { formatShape } from '../../base/errors.js';
 import {
   argumentError,
   broadcastStrides,
   checkShape,
-  describe,
   elementCount,
   MAX_RANK,
   reshapeStrides,

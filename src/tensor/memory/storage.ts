@@ -7,25 +7,23 @@ import { letGoOfIdlePins } from './kept-pins.js';
 import type { Slab } from './slab.js';
 
 /**
- * A run of bytes with an address. Implemented by {@link PooledStorage}, by mapped files (mapped-file.ts), by blocks
+ * A run of bytes with an address. Implemented by {@link PooledStorage}, by blocks
  * and by the temporaries of programs (src/program).
  */
 export interface Storage {
   readonly sizeBytes: number;
-  /** Absolute byte address, a multiple of 64 except in a mapped file; NaN for a temporary without a place. */
+  /** Absolute byte address, a multiple of 64; NaN for a temporary without a place. */
   readonly address: number;
   readonly disposed: boolean;
   /** The pool that the bytes belong to, as an identity; undefined for a program's temporaries. */
   readonly owner: object | undefined;
-  /** The buffer through which JavaScript reads the bytes; undefined for a program's temporaries and for a mapped file. */
+  /** The buffer through which JavaScript reads the bytes; undefined for a program's temporaries. */
   readonly buffer: SharedArrayBuffer | undefined;
   /** Offset of the first byte in {@link buffer}. */
   readonly byteOffset: number;
   /** Keeps the bytes in place while a program runs on them, until the same number of {@link unpin} calls. */
   pin(): void;
   unpin(): void;
-  /** True if programs may read the bytes but not write them. */
-  readonly readOnly?: boolean;
   /** Gives the bytes back. Called once, by the tensor that owns them when it is disposed. */
   release?(): void;
 }

@@ -1,5 +1,6 @@
 // The vocabulary of a model: texts and types of its tokens, and the special ids, read from the `tokenizer.ggml.*` keys
 // and checked. It does not split text. Shared by all kinds of tokenizers.
+import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
@@ -157,6 +158,6 @@ export function checkTokenId(id: number, vocabularySize: number): number {
   if (Number.isInteger(id) && id >= 0 && id < vocabularySize) return id;
   throw new TesseraeError(
     'ERR_TOKENIZER',
-    `token id ${String(id)} is not in the vocabulary of ${vocabularySize} tokens`,
+    `token id ${describe(id)} is not in the vocabulary of ${vocabularySize} tokens`,
   );
 }
