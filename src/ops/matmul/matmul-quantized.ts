@@ -104,8 +104,12 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
   const tileRows = m <= fewRows ? m : chooseTileRows(m, n, threads);
   const rowBlocks = Math.ceil(m / tileRows);
   const matrices = products.map(({ w }) => ({ columns: w.shape[0], columnBytes: w.sizeBytes / w.shape[0] }));
-  const preparation = m === 1 ? 0 : Math.min(m, readingRows) * k * bytesToOrder;
-  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads, preparation) : undefined;
+  const bytes = matrices.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
+  const work = {
+    preparation: m === 1 ? 0 : Math.min(m, readingRows) * k * bytesToOrder,
+    mostBytes: (mostTileFlops / (2 * m * n * k)) * bytes,
+  };
+  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads, work) : undefined;
   let tiles = 0;
   const targets = products.map(({ w, c, bias, residual, activation }, index) => {
     const tileColumns = fewRowTiles?.[index] ?? chooseTileColumns({ m, n, k, threads, tileRows });

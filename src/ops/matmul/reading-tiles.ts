@@ -16,19 +16,26 @@ const bytesToBegin = 12_288;
 /** The number of tile sizes that are compared. */
 const triedCuts = 8;
 
-/**
- * For each matrix the columns of its tiles, such that the workers finish first if each takes the next tile when it is free.
- * `preparation`: other work at the beginning of each tile, as a number of bytes that could be read in that time.
- */
-export function readingTiles(matrices: readonly ReadMatrix[], threads: number, preparation = 0): number[] {
+/** What several rows add to the work of a tile. */
+export interface RowWork {
+  /** Work at the beginning of each tile, as a number of bytes that could be read in that time. */
+  readonly preparation: number;
+  /** The bytes of weights that a tile may have, so that it does not take long; at most {@link mostTileBytes} count. */
+  readonly mostBytes: number;
+}
+
+const oneRow: RowWork = { preparation: 0, mostBytes: mostTileBytes };
+
+/** For each matrix the columns of its tiles, such that the workers finish first if each takes the next tile when it is free. */
+export function readingTiles(matrices: readonly ReadMatrix[], threads: number, work: RowWork = oneRow): number[] {
   const bytes = matrices.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
-  const fewest = Math.ceil(bytes / threads / mostTileBytes);
+  const fewest = Math.ceil(bytes / threads / Math.min(work.mostBytes, mostTileBytes));
   let best: number[] = [];
   let bestEnd = Number.POSITIVE_INFINITY;
   for (let cut = 0; cut < triedCuts; cut++) {
     const tileBytes = bytes / threads / (fewest + cut);
     const tiles = matrices.map((matrix) => columnsOfBytes(matrix, tileBytes));
-    const end = endOf(matrices, tiles, threads, bytesToBegin + preparation);
+    const end = endOf(matrices, tiles, threads, bytesToBegin + work.preparation);
     if (end < bestEnd) [best, bestEnd] = [tiles, end];
   }
   return best;
