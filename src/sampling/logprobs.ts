@@ -27,7 +27,7 @@ export interface LogprobNumbers {
 export function withTexts({ logprob, ids, logprobs }: LogprobNumbers, tokenizer: Tokenizer): TokenLogprobs {
   const top = Array.from(ids, (id, rank) => ({
     id,
-    text: tokenizer.decode([id], { special: true }),
+    text: tokenizer.decode([id], { special: true, cleanUp: false }),
     logprob: logprobs[rank] as number,
   }));
   return { logprob, top };

@@ -4,6 +4,7 @@ import { TesseraeError } from '../base/errors.js';
 import { checkPositive } from '../base/options.js';
 import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
+import { TextCleanup } from './text-cleanup.js';
 import { TokenBuffer } from './token-buffer.js';
 import type { DecodeOptions, EncodeOptions, PlainPlaces, TokenDecoder, Tokenizer } from './tokenizer.js';
 import { USER_DEFINED } from './vocabulary/special-ids.js';
@@ -72,12 +73,14 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
-    return decodeBytes(ids, this.#source(options).bytesOf);
+    const text = decodeBytes(ids, this.#source(options).bytesOf);
+    const cleanup = this.#cleanup(options);
+    return cleanup === undefined ? text : cleanup.push(text) + cleanup.end();
   }
 
   decoder(options: DecodeOptions = {}): TokenDecoder {
     const { bytesOf, reset } = this.#source(options);
-    return new ByteDecoder(bytesOf, reset);
+    return new ByteDecoder(bytesOf, reset, this.#cleanup(options));
   }
 
   tokenText(id: number): string {
@@ -90,6 +93,10 @@ export abstract class BaseTokenizer implements Tokenizer {
 
   isControl(id: number): boolean {
     return isControlType(this.vocabulary.types[checkTokenId(id, this.vocabularySize)]);
+  }
+
+  #cleanup({ continues = false, cleanUp = this.vocabulary.cleansUp && !continues }: DecodeOptions) {
+    return cleanUp ? new TextCleanup() : undefined;
   }
 
   #source({ special = false, continues = false }: DecodeOptions) {

@@ -1,5 +1,6 @@
 // Decodes the bytes of tokens to text, all at once or as a stream. Invalid UTF-8 becomes U+FFFD, as in TextDecoder; a
 // byte order mark is kept. Called by base-tokenizer.ts.
+import type { TextCleanup } from './text-cleanup.js';
 import type { TokenDecoder } from './tokenizer.js';
 
 /** Returns the bytes of a token, undefined if it has no text. Throws for an id that is not in the vocabulary. */
@@ -35,20 +36,25 @@ export function withoutFirstSpace(bytesOf: BytesOf): { bytesOf: BytesOf; reset()
 export class ByteDecoder implements TokenDecoder {
   readonly #bytesOf: BytesOf;
   readonly #reset: () => void;
+  readonly #cleanup: TextCleanup | undefined;
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-  constructor(bytesOf: BytesOf, reset: () => void = () => {}) {
+  constructor(bytesOf: BytesOf, reset: () => void = () => {}, cleanup?: TextCleanup) {
     this.#bytesOf = bytesOf;
     this.#reset = reset;
+    this.#cleanup = cleanup;
   }
 
   push(id: number): string {
     const bytes = this.#bytesOf(id);
-    return bytes === undefined ? '' : this.#utf8.decode(bytes, { stream: true });
+    if (bytes === undefined) return '';
+    const text = this.#utf8.decode(bytes, { stream: true });
+    return this.#cleanup === undefined ? text : this.#cleanup.push(text);
   }
 
   end(): string {
     this.#reset();
-    return this.#utf8.decode();
+    const rest = this.#utf8.decode();
+    return this.#cleanup === undefined ? rest : this.#cleanup.push(rest) + this.#cleanup.end();
   }
 }

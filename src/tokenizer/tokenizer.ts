@@ -34,6 +34,11 @@ export interface DecodeOptions {
    * front of a text is removed.
    */
   continues?: boolean;
+  /**
+   * Remove the spaces in front of punctuation and English endings that tokenizing has left. Default: what the model's
+   * files say (`clean_up_tokenization_spaces`) for a whole text, and false for one that continues another.
+   */
+  cleanUp?: boolean;
 }
 
 /** Decodes a stream of tokens. The joined texts are what `decode` gives for all tokens at once. */

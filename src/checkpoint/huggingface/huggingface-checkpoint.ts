@@ -22,6 +22,8 @@ const configName = 'config.json';
 const weightsName = 'model.safetensors';
 const indexName = 'model.safetensors.index.json';
 const tokenizerName = 'tokenizer.json';
+const modulesName = 'modules.json';
+const poolingFolder = '1_Pooling';
 const MAX_FILES = 1000;
 /** The largest tokenizer.json in use has about 35 MB. */
 const MAX_TOKENIZER_BYTES = 128 << 20;
@@ -47,6 +49,7 @@ export async function openHuggingFaceCheckpoint(path: string, { signal }: OpenCh
   const tokenizerConfig = (await readJsonFile(path, 'tokenizer_config.json', signal)) ?? {};
   const translated = await tokenizerMetadata(tokenizer, tokenizerConfig, new TimeSlice(signal));
   for (const [key, value] of translated) metadata.set(key, value);
+  await checkModules(path, signal);
   await addPooling(path, architecture, metadata, signal);
   const files: SafetensorsFile[] = [];
   try {
@@ -171,6 +174,32 @@ function padTokens(metadata: Map<string, MetadataValue>, embedding: CheckpointTe
   metadata.set('tokenizer.ggml.scores', { type: 'array', element: 'f32', value: paddedScores });
 }
 
+/** The modules of sentence-transformers that are computed; `Normalize` is what `embed` does by default. */
+const knownModules = ['Transformer', 'Pooling', 'Normalize'];
+
+/** @throws TesseraeError ERR_UNSUPPORTED where the folder names a module that is not computed */
+async function checkModules(path: string, signal: AbortSignal | undefined): Promise<void> {
+  const document = await readJsonFile(path, modulesName, signal);
+  if (document === undefined) return;
+  const types = new JsonView(document, join(path, modulesName)).list().map((module) => {
+    const type = module.at('type').string();
+    const name = type.split('.').at(-1) ?? '';
+    if (!knownModules.includes(name)) throw module.unsupported(`the module ${quote(type)}`);
+    const folder = module.at('path').string('');
+    if (name === 'Pooling' && folder !== poolingFolder)
+      throw module.unsupported(`a pooling in the folder ${quote(folder)}`);
+    return name;
+  });
+  for (const [i, name] of types.entries()) {
+    if (knownModules.indexOf(name) < knownModules.indexOf(types[i - 1] ?? 'Transformer') || types.indexOf(name) < i) {
+      throw new TesseraeError(
+        'ERR_UNSUPPORTED',
+        `${path}: the modules ${types.join(', ')} are not supported in this order`,
+      );
+    }
+  }
+}
+
 /** Adds how sentence-transformers pools the states, where the folder says so. */
 async function addPooling(
   path: string,
@@ -178,7 +207,7 @@ async function addPooling(
   metadata: Map<string, MetadataValue>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const pooling = await readJsonFile(join(path, '1_Pooling'), configName, signal);
+  const pooling = await readJsonFile(join(path, poolingFolder), configName, signal);
   if (!isObject(pooling)) return;
   const chosen = Object.keys(pooling).filter((key) => key.startsWith('pooling_mode_') && pooling[key] === true);
   const mode = poolingModes.indexOf(chosen[0] ?? '');

@@ -52,6 +52,10 @@ export async function tokenizerMetadata(
   addStrings(metadata, 'tokens', kind === 'bert' ? await markWords(tokens, timeSlice) : tokens.texts);
   metadata.set('tokenizer.ggml.token_type', { type: 'array', element: 'i32', value: tokens.types });
   addEndings(root, config, tokens, metadata);
+  const decoder = root.at('decoder');
+  const isCleaned = decoder.at('type').value === 'WordPiece' && decoder.at('cleanup').boolean(true);
+  const cleansUp = config.at('clean_up_tokenization_spaces').boolean(isCleaned);
+  if (cleansUp) metadata.set('tesserae.tokenizer.clean_up_spaces', { type: 'bool', value: true });
   return metadata;
 }
 

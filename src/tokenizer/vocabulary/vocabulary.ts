@@ -26,6 +26,8 @@ export interface Vocabulary extends SpecialIds {
   /** Special tokens that remove the white space before them, or after them, from the text. */
   readonly stripsLeft: ReadonlySet<number>;
   readonly stripsRight: ReadonlySet<number>;
+  /** Whether spaces in front of punctuation are removed when a text is decoded. */
+  readonly cleansUp: boolean;
   /** An error about a token of the file. */
   readonly errorAt: (id: number, problem: string) => TesseraeError;
 }
@@ -71,6 +73,7 @@ export async function readVocabulary(
     addsBos: adds('bos', special.bosId, defaults.addsBos),
     addsEos: adds(defaults.endsWithSeparator === true ? 'sep' : 'eos', endId, defaults.addsEos),
     ...readStrips(metadata, types, ids),
+    cleansUp: metadata.boolean('tesserae.tokenizer.clean_up_spaces', false),
     errorAt: (id, problem) => metadata.error(tokensKey, `at ${id} ${problem}`),
   };
 }

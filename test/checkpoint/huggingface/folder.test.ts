@@ -148,3 +148,60 @@ describe('refuses', () => {
     await expectRejection(openSafetensors(path), 'ERR_MODEL_FILE', message);
   });
 });
+
+describe('modules of sentence-transformers', () => {
+  const encoder = pairs.find(([name]) => name === 'bert') as [string, Pair];
+  const modules = (...names: string[]) =>
+    names.map((name, idx) => ({
+      idx,
+      name: String(idx),
+      path: name === 'Transformer' ? '' : `${idx}_${name}`,
+      type: `sentence_transformers.models.${name}`,
+    }));
+  const homeWith = async (name: string, files: Readonly<Record<string, unknown>>) => {
+    const [, pair] = encoder;
+    const home = folder.file(name);
+    const tensors = await translated(await write(pair.model), pair);
+    writeFolder(home, { config: pair.config, files: new Map([['model.safetensors', safetensorsBytes(tensors)]]) });
+    mkdirSync(join(home, '1_Pooling'), { recursive: true });
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(home, file), JSON.stringify(content));
+    return home;
+  };
+
+  test('that are computed are taken', async () => {
+    const engine = await engines({ threads: 2 });
+    const home = await homeWith('modules', { 'modules.json': modules('Transformer', 'Pooling', 'Normalize') });
+    using model = await engine.loadModel(home);
+    expect(model.info.pooling).toBe('mean');
+  });
+
+  test.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
+    [
+      'a dense layer',
+      { 'modules.json': modules('Transformer', 'Pooling', 'Dense') },
+      /module "sentence_transformers.models.Dense" is not supported/,
+    ],
+    [
+      'two poolings',
+      { 'modules.json': [...modules('Transformer', 'Pooling'), ...modules('Transformer', 'Pooling')] },
+      /not supported in this order/,
+    ],
+    [
+      'weighted pooling',
+      { '1_Pooling/config.json': { pooling_mode_weightedmean_tokens: true } },
+      /pooling "pooling_mode_weightedmean_tokens" is not supported/,
+    ],
+    [
+      'two modes of pooling',
+      { '1_Pooling/config.json': { pooling_mode_mean_tokens: true, pooling_mode_cls_token: true } },
+      /is not supported/,
+    ],
+  ])('%s is refused by name', async (what, files, message) => {
+    const engine = await engines({ threads: 2 });
+    await expectRejection(
+      engine.loadModel(await homeWith(what.replaceAll(' ', '-'), files)),
+      'ERR_UNSUPPORTED',
+      message,
+    );
+  });
+});

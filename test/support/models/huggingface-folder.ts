@@ -105,7 +105,7 @@ function gemmaTokenizer(): object {
   };
 }
 
-function bertTokenizer(): object {
+export function bertTokenizer() {
   const vocab = numbered(['[PAD]', '[UNK]', '[CLS]', '[SEP]', ...letters, 'the', '##nd', 'band', '##s']);
   return {
     added_tokens: added('[PAD]', '[UNK]', '[CLS]', '[SEP]'),
