@@ -8,6 +8,7 @@ import { attentionCut } from './attention-work.js';
 import type { ForwardParts } from './decoder-programs.js';
 import { mostRows, rowBuckets } from './row-buckets.js';
 import { RowInputs } from './row-inputs.js';
+import { TextPooling } from './text-pooling.js';
 
 /** Log probabilities of a row, at most: what `logprobs` of a generation allows. */
 const mostAlternatives = 100;
@@ -31,6 +32,7 @@ export class StepMemory {
   readonly #logitRows: number;
   #tensors: StepTensors | undefined;
   #sampling: SampleRows | undefined;
+  #pooling: TextPooling | undefined;
 
   /** @param logitRows rows of logits that are computed at once, at most */
   constructor(parts: ForwardParts, logitRows: number) {
@@ -48,6 +50,13 @@ export class StepMemory {
   get tensors(): StepTensors {
     this.#tensors ??= this.#allocate();
     return this.#tensors;
+  }
+
+  /** For texts to be embedded; made at the first call. */
+  get pooling(): TextPooling {
+    const { compute, config } = this.#parts;
+    this.#pooling ??= new TextPooling(compute, config.dim);
+    return this.#pooling;
   }
 
   /** Gives all of it back, at the end of the program that runs. Programs that were recorded cannot be run any more. */

@@ -13,6 +13,7 @@ import { type Page, PageTable } from './page-table.js';
 import { bucketFor, mostRows } from './row-buckets.js';
 import { RowInputs } from './row-inputs.js';
 import { StepMemory, type StepTensors } from './step-memory.js';
+import { type PooledSlice, textsAtOnce, type VisitPooled } from './text-pooling.js';
 
 /** Consecutive tokens of one sequence. */
 export interface SliceInput {
@@ -67,6 +68,8 @@ export class StepPrograms {
   /** Forward passes that choose a token after each of their rows. */
   readonly #decoders = new Map<number, Forward>();
   readonly #heads = new Map<number, Head>();
+  /** The one that pools hidden states, by 0. */
+  readonly #poolers = new Map<number, Program<void>>();
   readonly #recording = new Map<string, Promise<Program<unknown>>>();
   /** Counts how often the shared memory was given up: programs recorded before are of no use. */
   #epoch = 0;
@@ -138,11 +141,15 @@ export class StepPrograms {
     return this.#declinedTokens;
   }
 
-  /** The hidden states of a slice of the last run, f32 [count, dim], valid until the next one. */
-  hidden(slice: number, count: number): Float32Array {
-    const { dim } = this.#parts.config;
-    const first = this.#firstRows[slice] as number;
-    return this.#shared().hidden.data.subarray(first * dim, (first + count) * dim);
+  /** Pools hidden states of slices of the last run. */
+  async pool(texts: readonly PooledSlice[], visit: VisitPooled): Promise<void> {
+    for (let from = 0; from < texts.length; from += textsAtOnce) {
+      const group = texts.slice(from, from + textsAtOnce);
+      const program = await this.#pooler();
+      const { pooling } = this.#memory;
+      await this.#runTwice(program, () => pooling.fill(group, this.#firstRows));
+      pooling.read(group, visit);
+    }
   }
 
   /** Chooses a token after the last one of some slices of the last run, for as many at once as memory allows. */
@@ -196,23 +203,25 @@ export class StepPrograms {
   /** Programs, and the memory that they share. What a run needs is freed at its end. */
   #dropAll(): void {
     this.#epoch++;
-    for (const programs of [this.#forwards, this.#decoders, this.#heads]) {
+    for (const programs of [this.#forwards, this.#decoders, this.#heads, this.#poolers]) {
       for (const program of programs.values()) program.dispose();
       programs.clear();
     }
     this.#memory.free();
   }
 
-  /** A worker that was lost has been replaced: the program is run once more, from the same inputs. */
-  async #runTwice(program: Program): Promise<void> {
+  /** A worker that was lost has been replaced: the program is run once more, from the same inputs, which `fill` writes. */
+  async #runTwice(program: Program, fill = () => {}): Promise<void> {
     const signal = this.#signal;
     if (signal?.aborted) throw new AbortError(signal.reason);
     this.#underWay = program;
     const started = performance.now();
+    fill();
     try {
       await program.run();
     } catch (error) {
       if (!(error instanceof TesseraeError && error.code === 'ERR_WORKER_LOST') || signal?.aborted) throw error;
+      fill();
       await program.run();
     } finally {
       this.#underWay = undefined;
@@ -295,6 +304,11 @@ export class StepPrograms {
     return ready ?? this.#record(this.#heads, bucket, `logits ${bucket}`, (p) => this.#recordHead(p, bucket));
   }
 
+  #pooler(): Promise<Program<void>> | Program<void> {
+    const record = (p: ProgramBuilder) => this.#recordPooling(p);
+    return this.#poolers.get(0) ?? this.#record(this.#poolers, 0, 'pool', record);
+  }
+
   /** Records a program, once even where it is asked for again meanwhile. */
   async #record<T>(
     programs: Map<number, Program<T>>,
@@ -343,6 +357,11 @@ export class StepPrograms {
     if (chooses) p.sample(architecture.recordLogits(p, config, weights, hidden), { rows: shared.sampling });
     else p.copy(hidden, { out: shared.hidden.slice([0, count]) });
     return { ids, rows };
+  }
+
+  *#recordPooling(p: ProgramBuilder): Generator<void, void> {
+    this.#memory.pooling.record(p, this.#shared().hidden);
+    yield;
   }
 
   *#recordHead(p: ProgramBuilder, rows: number): Generator<void, { readonly rows: number }> {

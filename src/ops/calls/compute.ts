@@ -91,6 +91,12 @@ export class Compute {
     (storageOf(tensor) as BlockStorage).giveBack();
   }
 
+  /** As {@link privateTensor}, of f32 zeros. */
+  privateFloats(shape: readonly number[]): Tensor<'f32'> {
+    const storage = this.#block(elementCount(shape) * Float32Array.BYTES_PER_ELEMENT);
+    return new Tensor(internal, { dtype: 'f32', shape, storage });
+  }
+
   /** Refuses all further calls. Closing the team ends those that are running. */
   close(): void {
     this.#closed = true;

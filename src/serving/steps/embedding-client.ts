@@ -1,7 +1,7 @@
-// Drives the embedding of one text in the steps of a decoder: pools the hidden states of its tokens as they are computed.
-// Made by ServedDecoder.
+// Drives the embedding of one text in the steps of a decoder: says which of its tokens' states are to be pooled, and keeps
+// their sums between two steps. Made by ServedDecoder.
+import type { PooledSlice } from '../../forward/text-pooling.js';
 import type { Pooling } from '../../ops/rowwise/pool-rows.js';
-import { PooledStates } from '../pooling.js';
 import type { StepSlice } from '../scheduling/step-planner.js';
 import type { StepClient } from './step-loop.js';
 
@@ -15,23 +15,29 @@ export interface EmbeddingClientParts {
 
 export class EmbeddingClient implements StepClient {
   readonly #parts: EmbeddingClientParts;
-  #pooled: PooledStates;
+  readonly #sums: Float64Array;
   /** Tokens that were pooled; after a preemption those before are computed again, and not pooled again. */
   #length = 0;
+  #vector: Float32Array = new Float32Array(0);
 
   constructor(parts: EmbeddingClientParts) {
     this.#parts = parts;
-    this.#pooled = new PooledStates(parts.dim, parts.tokens, parts.pooling);
+    this.#sums = new Float64Array(parts.dim);
   }
 
-  visitHidden(rows: Float32Array, { from, count, reachesEnd }: StepSlice): boolean {
-    const known = Math.min(count, Math.max(0, this.#length - from));
-    this.#pooled.add(rows.subarray(known * this.#parts.dim));
-    this.#length = Math.max(this.#length, from + count);
-    return reachesEnd;
+  pooled({ from, count }: StepSlice): Omit<PooledSlice, 'slice'> | undefined {
+    const skipped = Math.min(count, Math.max(0, this.#length - from));
+    if (skipped === count) return undefined;
+    this.#length = from + count;
+    const { tokens: total, pooling } = this.#parts;
+    return { skipped, rows: count - skipped, from: from + skipped, total, sums: this.#sums, ...pooling };
+  }
+
+  takeVector(vector: Float32Array): void {
+    this.#vector = vector;
   }
 
   end(error?: unknown): void {
-    this.#parts.onEnd(error, error === undefined ? this.#pooled.vector() : new Float32Array(0));
+    this.#parts.onEnd(error, this.#vector);
   }
 }

@@ -3,6 +3,7 @@
 import { TesseraeError } from '../../base/errors.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import type { SampledToken } from '../../forward/step-programs.js';
+import type { PooledSlice } from '../../forward/text-pooling.js';
 import type { RowOptions, SampledLogprobs, SampleState } from '../../ops/sampling/sample-rows.js';
 import type { PageSource } from '../scheduling/page-source.js';
 import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
@@ -22,8 +23,10 @@ export interface StepClient {
   deliver?(): void;
   /** Something that the next choice needs, computed between steps; the request takes no part in steps meanwhile. */
   prepare?(): Promise<void> | undefined;
-  /** Hidden states of the slice's tokens, f32 [count, dim], to be read at once; true when the request is complete. */
-  visitHidden?(rows: Float32Array, slice: StepSlice): boolean;
+  /** Which hidden states of the slice's tokens are to be pooled, and how; undefined: none of them. */
+  pooled?(slice: StepSlice): Omit<PooledSlice, 'slice'> | undefined;
+  /** They have been pooled. @param vector given at the end of the text: the request is complete */
+  takeVector?(vector: Float32Array): void;
   /** The request takes part in the step that begins. */
   begun?(): void;
   /** Called once, at the end: without an error when the request was complete. */
@@ -56,8 +59,8 @@ export interface StepRunner {
 export interface StepOutput {
   /** Chooses the tokens, unless that is done, and visits each; to be read at once. */
   sample(visit: VisitSampled): Promise<void>;
-  /** The hidden states of a slice, f32 [count, dim]. */
-  hidden(index: number): Float32Array;
+  /** Pools hidden states. @param visit gets the vector of a text that ends with its slice */
+  pool(texts: readonly PooledSlice[], visit: (slice: StepSlice, vector?: Float32Array) => void): Promise<void>;
   /** How long its programs have run so far. */
   computeMs(): number;
 }
@@ -73,7 +76,7 @@ export interface StepLoopParts {
 
 interface StepUnderWay {
   readonly plan: StepPlan;
-  /** Requests that wait for the token that is chosen in it. */
+  /** Requests whose token is chosen in it, or whose states are pooled. */
   readonly choosing: Set<ScheduledRequest>;
   /** Who hears of an end when the step is over. */
   readonly ended: (() => void)[];
@@ -251,7 +254,7 @@ export class StepLoop {
     for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
     try {
       const output = await this.#compute(step);
-      if (!('hidden' in output)) return output.shortage;
+      if (!('pool' in output)) return output.shortage;
       await this.#deliver(step, output);
       const computeMs = output.computeMs();
       this.#scheduler.rate.observe(plan.rows, computeMs);
@@ -296,16 +299,19 @@ export class StepLoop {
     }
   }
 
-  async #deliver({ plan, choosing }: StepUnderWay, output: StepOutput): Promise<void> {
-    for (const [index, slice] of plan.slices.entries()) {
-      const { request } = slice;
-      const client = this.#clients.get(request);
-      if (client === undefined) continue;
-      this.#guard(request, () => {
-        if (client.visitHidden?.(output.hidden(index), slice) === true) this.#end(request);
-      });
-    }
+  async #deliver({ plan: { slices }, choosing }: StepUnderWay, output: StepOutput): Promise<void> {
+    const texts = slices.flatMap((slice, index) => {
+      const rows = this.#clients.get(slice.request)?.pooled?.(slice);
+      if (rows !== undefined) choosing.add(slice.request);
+      return rows === undefined ? [] : [{ slice: index, ...rows }];
+    });
     try {
+      await output.pool(texts, ({ request }, vector) => {
+        choosing.delete(request);
+        if (vector === undefined) return;
+        this.#clients.get(request)?.takeVector?.(vector);
+        this.#end(request);
+      });
       await output.sample(({ request }, token) => {
         choosing.delete(request);
         this.#choose(request, token);

@@ -30,7 +30,7 @@ export class ProgramRunner implements StepRunner {
     await programs.run(inputs, rows, picked, signal, meanwhile);
     return {
       computeMs: () => programs.computeMs,
-      hidden: (index) => programs.hidden(index, (slices[index] as StepSlice).count),
+      pool: (texts, visit) => programs.pool(texts, (index, vector) => visit(slices[index] as StepSlice, vector)),
       sample: async (visit) => {
         const visitSlice: VisitToken = (index, token) => visit(slices[index] as StepSlice, token);
         await programs.sample(picked, visitSlice);

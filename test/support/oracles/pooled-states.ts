@@ -1,6 +1,6 @@
-// Pooling: the hidden states of a text's tokens become one vector. Called by ServedDecoder and ServedEncoder.
+// Pooling by its definition, in doubles and in the order of the tokens: the oracle of the op poolRows.
 
-import type { Pooling } from '../ops/rowwise/pool-rows.js';
+import type { Pooling } from '../../../src/ops/rowwise/pool-rows.js';
 
 /** Sums up the states of a text's tokens, as far as its pooling looks at them. */
 export class PooledStates {
