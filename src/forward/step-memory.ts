@@ -71,6 +71,7 @@ export class StepMemory {
   dispose(): void {
     this.free();
     if (this.#sampling !== undefined) this.#parts.compute.giveBackPrivate(this.#sampling.results);
+    this.#pooling?.giveBack(this.#parts.compute);
   }
 
   #allocate(): StepTensors {

@@ -59,6 +59,11 @@ export class TextPooling {
     }
   }
 
+  /** Gives the memory back to the system: there are no more runs. */
+  giveBack(compute: Compute): void {
+    for (const tensor of [this.#items, this.#sums, this.#vectors]) compute.giveBackPrivate(tensor);
+  }
+
   #sumsOf(index: number): Float64Array {
     const { data, shape } = this.#sums;
     const dim = (shape[1] as number) / 2;
