@@ -18,7 +18,7 @@ struct SequenceItem {
 };
 
 // tile_count = kv_heads · lists. Tile t computes the items starts[l] .. starts[l + 1] - 1 of list l = t / kv_heads, for
-// key-value head t % kv_heads. As in paged_attention.h, the work list is data: src/forward/sequence-work.ts writes it
+// key-value head t % kv_heads. As in paged_attention.h, the work list is data: src/forward/encoder/sequence-work.ts writes it
 // before each run. The items cover each row once; the bits of a result do not depend on how they cut the rows.
 struct SequenceAttentionParams {
   // batch is 1; q_len and kv_len are the number of rows; k and v are f32. No mask, positions, lengths or causal limit.

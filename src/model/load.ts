@@ -5,7 +5,7 @@ import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type LoadProgress, loadWeights } from '../checkpoint/weights.js';
 import { defaultFormatTimeoutMs } from '../constraint/constraint-compiler.js';
 import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forward/decoder-programs.js';
-import type { EncoderParts } from '../forward/encoder-programs.js';
+import type { EncoderParts } from '../forward/encoder/encoder-programs.js';
 import { PageDirectory } from '../forward/page-directory.js';
 import { defaultTemplateTimeoutMs } from '../generation/chat/chat-template.js';
 import type { Compute } from '../ops/calls/compute.js';

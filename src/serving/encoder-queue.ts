@@ -1,6 +1,6 @@
 // The texts that wait for an encoder, and the choice of those that are computed together: those whose turn it is, and one or
 // two of the right length to fill the group. Pure. Used by ServedEncoder.
-import { encoderBucketFor, groupRows, groupTexts } from '../forward/encoder-buckets.js';
+import { encoderBucketFor, groupRows, groupTexts } from '../forward/encoder/encoder-buckets.js';
 import type { Turn } from '../generation/turn-options.js';
 
 export interface QueuedText {

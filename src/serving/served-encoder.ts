@@ -2,8 +2,8 @@
 // and weights.
 import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, type ErrorCode, TesseraeError } from '../base/errors.js';
-import { groupRows } from '../forward/encoder-buckets.js';
-import { type EncoderParts, EncoderPrograms } from '../forward/encoder-programs.js';
+import { groupRows } from '../forward/encoder/encoder-buckets.js';
+import { type EncoderParts, EncoderPrograms } from '../forward/encoder/encoder-programs.js';
 import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
 import { QueueRoom } from './queue-room.js';

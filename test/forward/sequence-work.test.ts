@@ -1,7 +1,7 @@
 // The plan of attention's work for whole sequences, made at random: each row once, with the keys of its own sequence, in even
 // lists.
 import { describe, expect, test } from 'vitest';
-import { planSequences, type SequenceCut, sequenceCut } from '../../src/forward/sequence-work.js';
+import { planSequences, type SequenceCut, sequenceCut } from '../../src/forward/encoder/sequence-work.js';
 import { sequenceItemFields } from '../../src/ops/attention/sequence-attention.js';
 import { Numbers } from '../support/numbers.js';
 

@@ -1,7 +1,7 @@
 // sequenceAttention, recorded in programs: the bits of `attention` of each sequence alone, in any layout of the operands; what
 // does not fit is refused. (native/test/sequence_attention_test.cpp has the shapes.)
 import { describe, expect, test } from 'vitest';
-import { planSequences, sequenceCut } from '../../src/forward/sequence-work.js';
+import { planSequences, sequenceCut } from '../../src/forward/encoder/sequence-work.js';
 import { sequenceItemFields } from '../../src/ops/attention/sequence-attention.js';
 import type { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
 import type { Tensor } from '../../src/tensor/tensor.js';

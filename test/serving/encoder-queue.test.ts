@@ -1,6 +1,6 @@
 // The queue of an encoder: whose turn it is, how groups are filled, and that texts that are put back keep their place.
 import { describe, expect, test } from 'vitest';
-import { encoderBucketFor, groupRows, groupTexts } from '../../src/forward/encoder-buckets.js';
+import { encoderBucketFor, groupRows, groupTexts } from '../../src/forward/encoder/encoder-buckets.js';
 import { EncoderQueue, type QueuedText } from '../../src/serving/encoder-queue.js';
 import { Numbers } from '../support/numbers.js';
 

@@ -1,15 +1,15 @@
 // The programs of an encoder: the tokens of many texts, one text after the other, and the vectors of the texts. One program
 // for each bucket of tokens, recorded when it is met first and kept; all of them share one set of inputs and outputs. One
 // group of texts at a time. Knows token ids and no text. Used by serving/served-encoder.ts.
-import type { EncoderArchitecture, QueriesKeysValues } from '../architectures/architecture.js';
-import { TesseraeError } from '../base/errors.js';
-import { sequenceItemFields } from '../ops/attention/sequence-attention.js';
-import type { ProgramBuilder } from '../ops/calls/program-builder.js';
-import { type Pooling, poolItemFields, writePoolItem } from '../ops/rowwise/pool-rows.js';
-import type { Program } from '../program/program.js';
-import { SharedArena } from '../program/shared-arena.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { ForwardParts } from './decoder-programs.js';
+import type { EncoderArchitecture, QueriesKeysValues } from '../../architectures/architecture.js';
+import { TesseraeError } from '../../base/errors.js';
+import { sequenceItemFields } from '../../ops/attention/sequence-attention.js';
+import type { ProgramBuilder } from '../../ops/calls/program-builder.js';
+import { type Pooling, poolItemFields, writePoolItem } from '../../ops/rowwise/pool-rows.js';
+import type { Program } from '../../program/program.js';
+import { SharedArena } from '../../program/shared-arena.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ForwardParts } from '../decoder-programs.js';
 import { encoderBucketFor, groupRows, groupTexts } from './encoder-buckets.js';
 import { planSequences, type SequenceCut, sequenceCut } from './sequence-work.js';
 

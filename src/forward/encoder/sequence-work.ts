@@ -1,7 +1,7 @@
 // Shares out the attention of whole sequences among tiles: cuts their rows into items, and these into lists of about the
 // same cost. Pure. The bits of the result do not depend on it. Called before each run of an encoder's program.
-import { sequenceItemFields } from '../ops/attention/sequence-attention.js';
-import type { AttentionHeads } from './attention-work.js';
+import { sequenceItemFields } from '../../ops/attention/sequence-attention.js';
+import type { AttentionHeads } from '../attention-work.js';
 
 /** How a program's work is cut; fixed when it is recorded. */
 export interface SequenceCut {
