@@ -2,6 +2,7 @@
 // The `tesserae` command: registers the commands, each a file of commands/, and reports bad usage in one line.
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../base/package-files.js';
+import { addBatch } from './commands/batch.js';
 import { addBench } from './commands/bench.js';
 import { addDemo } from './commands/demo.js';
 import { addEmbed } from './commands/embed.js';
@@ -19,7 +20,8 @@ const program = new Command('tesserae')
   .exitOverride()
   // The error is printed below instead, in one line.
   .configureOutput({ outputError: () => {} });
-for (const add of [addDemo, addBench, addGenerate, addEmbed, addPerplexity, addQuantize, addInfo]) add(program);
+for (const add of [addDemo, addBench, addGenerate, addEmbed, addBatch, addPerplexity, addQuantize, addInfo])
+  add(program);
 for (const command of program.commands) {
   command.copyInheritedSettings(program).helpOption('--help', 'show help').allowExcessArguments(false);
 }

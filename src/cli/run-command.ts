@@ -9,8 +9,15 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** 0 success, 1 failure, 2 bad usage, 128 plus the signal's number when a signal ended the command. */
-export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+/** 0 success, 1 failure, 2 bad usage, 3 a batch whose lines have errors, 128 plus the signal's number when a signal ended the command. */
+export const exitCodes = {
+  success: 0,
+  failure: 1,
+  usage: 2,
+  lineErrors: 3,
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 /** A mistake in how the command was called: exit code 2. */
 export class UsageError extends Error {

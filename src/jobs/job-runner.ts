@@ -1,5 +1,6 @@
 // Runs the jobs of a queue on one model: what all queues have in common. Knows no queue: `tesserae/bullmq` is an end for one,
 // and users write others. Jobs of one process share the steps of the model, so many at once are the batch.
+import { AbortWatch } from '../base/abort-watch.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from '../base/options.js';
 import type { Model } from '../index.js';
@@ -75,6 +76,9 @@ const defaultProgressMs = 1000;
 const defaultGraceMs = 10_000;
 const longestMs = 2 ** 31 - 1;
 
+/** Many jobs may have one signal. */
+const cancellations = new AbortWatch<AbortController>((stop, { reason }) => stop.abort(reason));
+
 /** Made by {@link createJobRunner}. */
 export class JobRunner<K extends JobKind = JobKind> {
   readonly kind: K;
@@ -125,9 +129,8 @@ export class JobRunner<K extends JobKind = JobKind> {
     checkPositive(attempt, 'attempt', 'run');
     if (this.#isDraining) throw drained();
     const stop = new AbortController();
-    const abort = () => stop.abort(signal?.reason);
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort);
+    if (signal?.aborted === true) stop.abort(signal.reason);
+    else if (signal !== undefined) cancellations.add(signal as AbortSignal, stop);
     this.#running.add(stop);
     const progress = onProgress === undefined ? undefined : new ThrottledProgress(onProgress, this.#progressMs);
     const context = {
@@ -145,7 +148,7 @@ export class JobRunner<K extends JobKind = JobKind> {
       throw stop.signal.reason === givenBack ? drained() : error;
     } finally {
       progress?.end();
-      signal?.removeEventListener('abort', abort);
+      if (signal !== undefined) cancellations.remove(signal as AbortSignal, stop);
       this.#running.delete(stop);
       this.#room.wakeOne();
       if (this.#running.size === 0) this.#whenIdle?.();

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { bundledModelPath } from '../support/models/bundled-model.js';
 import { RedisServer } from '../support/running/redis-server.js';
@@ -48,6 +48,12 @@ test(`${jobs} jobs`, { timeout: isNightly ? 240_000 : 90_000 }, async () => {
   const redis = await RedisServer.start();
   const queue = new Queue('storm', { connection: redis.connection });
   queue.on('error', () => {});
+  // Also where the time of the test is over.
+  onTestFinished(async () => {
+    for (const worker of workers) await worker.end('SIGKILL');
+    await queue.close();
+    await redis.stop();
+  });
   const settings = { queue: 'storm', connection: redis.connection, concurrency: 64, ...locks };
   const workers: WorkerProcess[] = [];
   const open = () => {
@@ -55,48 +61,40 @@ test(`${jobs} jobs`, { timeout: isNightly ? 240_000 : 90_000 }, async () => {
     workers.push(worker);
     return worker;
   };
-  try {
-    await queue.addBulk(Array.from({ length: jobs }, (_, i) => ({ name: 'job', data: { text: textOf(i) } })));
-    const completed = async (share: number) => {
-      for (; (await queue.getCompletedCount()) < share * jobs; await sleep(5)) {
-        if (workers.every(({ isOver }) => isOver)) throw new Error('all workers have ended');
-      }
-    };
-    const [first, second] = [open(), open()] as const;
-    await completed(0.15);
-    expect(await first.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
-    await completed(0.3);
-    const third = open();
-    await third.ready;
-    expect(await second.end('SIGTERM')).toEqual({ code: 0, signal: null });
-    await redis.restart();
-    await completed(1);
-    expect(await third.end('SIGTERM')).toEqual({ code: 0, signal: null });
-
-    expect(await queue.getJobCounts()).toMatchObject({ completed: jobs, failed: 0, active: 0, waiting: 0, delayed: 0 });
-    const stored = await queue.getCompleted(0, jobs);
-    const client = new Redis(redis.connection);
-    const events = await client.xrange('bull:storm:events', '-', '+');
-    client.disconnect();
-    const completions = events.filter(([, fields]) => fields.includes('completed'));
-    const ids = completions.map(([, fields]) => fields[fields.indexOf('jobId') + 1]);
-    expect(new Set(ids).size).toBe(ids.length);
-    await using engine = await Engine.create({ threads: 1 });
-    const model = await engine.loadModel(bundledModelPath);
-    const vectors = await model.embed(stored.map(({ data }) => data.text as string));
-    for (const [index, job] of stored.entries()) {
-      expect(job.returnvalue).toEqual({
-        vector: Buffer.from((vectors[index] as Float32Array).buffer).toString('base64'),
-      });
+  await queue.addBulk(Array.from({ length: jobs }, (_, i) => ({ name: 'job', data: { text: textOf(i) } })));
+  const completed = async (share: number) => {
+    for (; (await queue.getCompletedCount()) < share * jobs; await sleep(5)) {
+      if (workers.every(({ isOver }) => isOver)) throw new Error('all workers have ended');
     }
-    // Interrupted where it was killed, a worker has printed nothing.
-    const delays = [second, third].map(
-      ({ output }) => JSON.parse(output.split('\n')[1] as string).loopDelayMs as number,
-    );
-    if (isNightly) for (const delay of delays) expect(delay).toBeLessThan(10);
-  } finally {
-    for (const worker of workers) await worker.end('SIGKILL');
-    await queue.close();
-    await redis.stop();
+  };
+  const [first, second] = [open(), open()] as const;
+  await completed(0.15);
+  expect(await first.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
+  await completed(0.3);
+  const third = open();
+  await third.ready;
+  expect(await second.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  await redis.restart();
+  await completed(1);
+  expect(await third.end('SIGTERM')).toEqual({ code: 0, signal: null });
+
+  expect(await queue.getJobCounts()).toMatchObject({ completed: jobs, failed: 0, active: 0, waiting: 0, delayed: 0 });
+  const stored = await queue.getCompleted(0, jobs);
+  const client = new Redis(redis.connection);
+  const events = await client.xrange('bull:storm:events', '-', '+');
+  client.disconnect();
+  const completions = events.filter(([, fields]) => fields.includes('completed'));
+  const ids = completions.map(([, fields]) => fields[fields.indexOf('jobId') + 1]);
+  expect(new Set(ids).size).toBe(ids.length);
+  await using engine = await Engine.create({ threads: 1 });
+  const model = await engine.loadModel(bundledModelPath);
+  const vectors = await model.embed(stored.map(({ data }) => data.text as string));
+  for (const [index, job] of stored.entries()) {
+    expect(job.returnvalue).toEqual({
+      vector: Buffer.from((vectors[index] as Float32Array).buffer).toString('base64'),
+    });
   }
+  // Interrupted where it was killed, a worker has printed nothing.
+  const delays = [second, third].map(({ output }) => JSON.parse(output.split('\n')[1] as string).loopDelayMs as number);
+  if (isNightly) for (const delay of delays) expect(delay).toBeLessThan(10);
 });

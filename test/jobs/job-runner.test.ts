@@ -1,4 +1,5 @@
 // The runner of jobs on a real model: results, options, waiting for room, progress, draining, and what errors mean.
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { AbortError, type ErrorCode, TesseraeError } from '../../src/base/errors.js';
@@ -221,6 +222,17 @@ test('a signal of another class cancels a job', async () => {
   }, 5);
   await expectAbort(job, 'enough');
   await expectAbort(runner.run({ prompt: 'The whale' }, { signal }), 'enough');
+  model.dispose();
+});
+
+test('one signal for many jobs is listened to once', async () => {
+  const model = await loadModel();
+  const runner = createJobRunner(model, { kind: 'embed' });
+  const { signal } = new AbortController();
+  const jobs = Array.from({ length: 20 }, (_, i) => runner.run({ text: `text ${i}` }, { signal }));
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  await Promise.all(jobs);
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   model.dispose();
 });
 

@@ -1,0 +1,100 @@
+// A request body of OpenAI's API as a job of this library. Called by `tesserae batch`.
+import type { ChatMessage, ChatOptions, EmbedOptions, GenerateOptions, Prompt } from '../index.js';
+import type { ChatJob, EmbedJob, GenerateJob } from '../jobs/index.js';
+import { BodyFields, wrong } from './body-fields.js';
+import { formatOf, samplingOf } from './sampling-fields.js';
+
+export type BodyRequest =
+  | { readonly kind: 'chat'; readonly job: ChatJob }
+  | { readonly kind: 'generate'; readonly job: GenerateJob; readonly echo: string }
+  | { readonly kind: 'embed'; readonly job: EmbedJob & { texts: readonly Prompt[] }; readonly encoding: FloatEncoding };
+
+export type FloatEncoding = 'float' | 'base64';
+
+const mostAlternatives = 20;
+const mostInputs = 2048;
+
+/** A body of any of the three endpoints: they differ in their fields. @throws TesseraeError ERR_ARGUMENT */
+export function readBody(body: unknown): BodyRequest {
+  const fields = new BodyFields(body);
+  fields.only('stream', false);
+  if (fields.has('messages')) return readChat(fields);
+  if (fields.has('prompt')) return readCompletion(fields);
+  if (fields.has('input')) return readEmbedding(fields);
+  throw wrong('body', 'must have messages, prompt or input');
+}
+
+function readChat(fields: BodyFields): BodyRequest {
+  const messages = messagesOf(fields.take('messages'));
+  const format = formatOf(fields);
+  const options: ChatOptions = {
+    ...samplingOf(fields),
+    ...logprobsOf(fields),
+    ...(format === undefined ? {} : { format }),
+  };
+  fields.only('n', 1);
+  fields.only('tools', []);
+  fields.only('tool_choice', 'none');
+  fields.only('parallel_tool_calls', true);
+  fields.end();
+  return { kind: 'chat', job: { messages, options } };
+}
+
+/** The messages with texts as contents. The model checks the rest. */
+function messagesOf(value: unknown): ChatMessage[] {
+  if (!Array.isArray(value) || value.length === 0)
+    throw wrong('messages', 'must be an array with at least one message');
+  return value.map((message: unknown) => {
+    if (typeof message !== 'object' || message === null) throw wrong('messages', 'must contain objects');
+    const { content } = message as { content?: unknown };
+    if (!Array.isArray(content)) return message as ChatMessage;
+    const parts = content as { type?: unknown; text?: unknown }[];
+    if (parts.every((part) => part?.type === 'text' && typeof part.text === 'string')) {
+      return { ...message, content: parts.map(({ text }) => text).join('') } as ChatMessage;
+    }
+    throw wrong('messages', 'may have contents of texts alone');
+  });
+}
+
+function logprobsOf(fields: BodyFields): GenerateOptions {
+  const wanted = fields.flag('logprobs') === true;
+  const alternatives = fields.integer('top_logprobs', 0, mostAlternatives);
+  if (!wanted && alternatives !== undefined) throw wrong('top_logprobs', 'needs logprobs');
+  return wanted ? { logprobs: alternatives ?? 0 } : {};
+}
+
+function readCompletion(fields: BodyFields): BodyRequest {
+  const prompt = fields.take('prompt');
+  const [first] = Array.isArray(prompt) && prompt.length === 1 ? prompt : [prompt];
+  const isText = typeof first === 'string';
+  const ids = Array.isArray(prompt) && typeof prompt[0] === 'number' ? prompt : first;
+  if (!isText && !isIds(ids)) throw wrong('prompt', 'must be one text, or the ids of one');
+  const options = samplingOf(fields);
+  const echoes = fields.flag('echo') === true;
+  if (echoes && !isText) throw wrong('echo', 'needs a prompt that is a text');
+  fields.only('n', 1);
+  fields.only('best_of', 1);
+  fields.only('suffix', '');
+  fields.only('logprobs', 0);
+  fields.end();
+  return { kind: 'generate', job: { prompt: (isText ? first : ids) as Prompt, options }, echo: echoes ? first : '' };
+}
+
+function readEmbedding(fields: BodyFields): BodyRequest {
+  const input = fields.take('input');
+  const texts: unknown = typeof input === 'string' || isIds(input) ? [input] : input;
+  const isList = Array.isArray(texts) && texts.length > 0 && texts.length <= mostInputs;
+  if (!isList || !texts.every((text) => typeof text === 'string' || isIds(text))) {
+    throw wrong('input', `must be a text, the ids of one, or an array of 1 to ${mostInputs} of them`);
+  }
+  const dimensions = fields.integer('dimensions', 1);
+  const options: EmbedOptions = dimensions === undefined ? {} : { dimensions };
+  const encoding = fields.take('encoding_format') ?? 'float';
+  if (encoding !== 'float' && encoding !== 'base64') throw wrong('encoding_format', 'must be float or base64');
+  fields.end();
+  return { kind: 'embed', job: { texts, options }, encoding };
+}
+
+function isIds(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length > 0 && value.every((id) => typeof id === 'number');
+}

@@ -1,0 +1,88 @@
+// The result of a job as a response body of OpenAI's API, without times. Called by `tesserae batch`.
+import type { Tokenizer, TokenLogprobs } from '../index.js';
+import type { EmbedJobResult, GenerateJobResult } from '../jobs/index.js';
+import type { BodyRequest } from './requests.js';
+
+export interface ResponseContext {
+  /** Part of the body's id. */
+  readonly id: string;
+  /** The model's name, as the body is to give it. */
+  readonly model: string;
+  readonly tokenizer: Tokenizer;
+}
+
+/** The body for a request and the result of its job. */
+export async function bodyOf(request: BodyRequest, result: object, context: ResponseContext): Promise<object> {
+  if (request.kind === 'embed') return embeddingBody(request, result as EmbedJobResult, context);
+  const generated = result as GenerateJobResult;
+  return request.kind === 'chat' ? chatBody(generated, context) : completionBody(generated, request.echo, context);
+}
+
+function chatBody(result: GenerateJobResult, { id, model, tokenizer }: ResponseContext): object {
+  const { tokens, logprobs } = result;
+  const content = logprobs?.map((place, i) => logprobOf(tokens[i] as number, place, tokenizer));
+  const choice = {
+    index: 0,
+    message: { role: 'assistant', content: result.text, refusal: null },
+    logprobs: content === undefined ? null : { content, refusal: null },
+    finish_reason: finishReasonOf(result),
+  };
+  return {
+    id: `chatcmpl-${id}`,
+    object: 'chat.completion',
+    created: 0,
+    model,
+    choices: [choice],
+    usage: usageOf(result),
+  };
+}
+
+function completionBody(result: GenerateJobResult, echo: string, { id, model }: ResponseContext): object {
+  const choice = { text: echo + result.text, index: 0, logprobs: null, finish_reason: finishReasonOf(result) };
+  return { id: `cmpl-${id}`, object: 'text_completion', created: 0, model, choices: [choice], usage: usageOf(result) };
+}
+
+async function embeddingBody(
+  { job, encoding }: BodyRequest & { kind: 'embed' },
+  { vectors = [] }: EmbedJobResult,
+  { model, tokenizer }: ResponseContext,
+): Promise<object> {
+  let tokens = 0;
+  for (const text of job.texts) {
+    const { addsBos, addsEos } = tokenizer;
+    const ids = typeof text === 'string' ? tokenizer.encodeAsync(text, { addBos: addsBos, addEos: addsEos }) : text;
+    tokens += (await ids).length;
+  }
+  const data = vectors.map((vector, index) => {
+    const embedding = encoding === 'float' ? vector : base64Of(vector as readonly number[]);
+    return { object: 'embedding', index, embedding };
+  });
+  return { object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
+}
+
+function base64Of(vector: readonly number[]): string {
+  const bytes = Buffer.alloc(4 * vector.length);
+  for (const [i, value] of vector.entries()) bytes.writeFloatLE(value, 4 * i);
+  return bytes.toString('base64');
+}
+
+function finishReasonOf({ stopReason }: GenerateJobResult): 'stop' | 'length' {
+  return stopReason === 'eos' || stopReason === 'stop' ? 'stop' : 'length';
+}
+
+function usageOf({ promptTokens, tokens }: GenerateJobResult): object {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: tokens.length,
+    total_tokens: promptTokens + tokens.length,
+  };
+}
+
+function logprobOf(id: number, { logprob, top }: TokenLogprobs, tokenizer: Tokenizer): object {
+  const alternatives = top.map((one) => ({ ...spellingOf(one.id, tokenizer), logprob: one.logprob }));
+  return { ...spellingOf(id, tokenizer), logprob, top_logprobs: alternatives };
+}
+
+function spellingOf(id: number, tokenizer: Tokenizer): { token: string; bytes: number[] } {
+  return { token: tokenizer.decode([id], { special: true }), bytes: Array.from(tokenizer.tokenBytes(id)) };
+}
