@@ -3,6 +3,9 @@
 import { AbortError, TesseraeError } from './errors.js';
 import { quote } from './quote.js';
 
+/** Arrays of more numbers are described by their length. */
+const mostNumbers = 8;
+
 /** A short description of any value. Never throws. */
 export function describe(value: unknown): string {
   switch (typeof value) {
@@ -25,9 +28,16 @@ function quoteDigits(value: bigint): string {
   return value > -(10n ** 40n) && value < 10n ** 40n ? String(value) : 'a long';
 }
 
+/** A few numbers as they are, such as a shape. */
+function describeArray(values: readonly unknown[]): string {
+  const { length } = values;
+  const isShort = length <= mostNumbers && values.every((value) => typeof value === 'number');
+  return isShort ? `[${values.join(', ')}]` : `an array of ${length}`;
+}
+
 function describeObject(value: object): string {
   try {
-    if (Array.isArray(value)) return `an array of ${value.length}`;
+    if (Array.isArray(value)) return describeArray(value);
     const tag: unknown = Object.prototype.toString.call(value).slice(8, -1);
     return tag === 'Object' ? 'an object' : `an object (${quote(String(tag)).slice(1, -1)})`;
   } catch {

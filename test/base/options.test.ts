@@ -37,10 +37,10 @@ test.each<[string, () => unknown, string]>([
   ],
   ['zero', () => checkPositive(0, 'n', 'op'), 'op: n must be a positive integer, got 0'],
   ['less than the least', () => checkPositive(1, 'n', 'op', 2), 'op: n must be an integer of at least 2, got 1'],
-  ['a number as a string', () => checkPositive('3', 'n', 'op'), 'op: n must be a positive integer, got 3'],
+  ['a number as a string', () => checkPositive('3', 'n', 'op'), 'op: n must be a positive integer, got "3"'],
   ['out of range', () => checkRange(6, 'n', 'op', 1, 5), 'op: n must be an integer from 1 to 5, got 6'],
   ['no boolean', () => checkFlag(1, true, 'f', 'op'), 'op: f must be true or false, got 1'],
-  ['another word', () => checkWord('z', ['x', 'y'], 'w', 'op'), 'op: w must be one of x, y, got z'],
+  ['another word', () => checkWord('z', ['x', 'y'], 'w', 'op'), 'op: w must be one of x, y, got "z"'],
 ])('%s is refused', async (_what, check, message) => {
   const error = await expectRejection(check, 'ERR_ARGUMENT');
   expect(error.message).toBe(message);

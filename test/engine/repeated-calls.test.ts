@@ -95,3 +95,30 @@ test('a disposed packed matrix is refused in a new call and in a repeated one', 
   await expectRejection(engine.matmul(a, packed), 'ERR_DISPOSED', /^matmul/);
   await expectRejection(() => packed.dispose(), 'ERR_DISPOSED');
 });
+
+test('a repeated call refuses an operand that was disposed meanwhile, and a view whose owner lives on', async () => {
+  const engine = await start();
+  using scope = engine.scope();
+  const owner = scope.tensor([4, 4]);
+  const packed = await engine.pack(owner);
+  for (const make of [
+    () => {
+      const x = engine.tensor([2, 4]);
+      return { x, out: scope.tensor([2, 4]), gone: x };
+    },
+    () => {
+      const x = owner.slice([0, 2]);
+      return { x, out: scope.tensor([2, 4]), gone: x };
+    },
+    () => {
+      const out = scope.tensor([4, 4]).slice([1, 3]);
+      return { x: owner.slice([0, 2]), out, gone: out };
+    },
+    () => ({ x: owner.slice([0, 2]), out: scope.tensor([2, 4]), gone: packed }),
+  ]) {
+    const { x, out, gone } = make();
+    for (let round = 0; round < 3; round++) await engine.matmul(x, packed, { out });
+    gone.dispose();
+    await expectRejection(engine.matmul(x, packed, { out }), 'ERR_DISPOSED');
+  }
+});

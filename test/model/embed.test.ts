@@ -113,7 +113,7 @@ test('what cannot be is refused', async () => {
   const engine = await engines({ threads: 2 });
   using model = await engine.loadModel(await write(tiny), { contextLength: 12 });
   const wrong: [object | null, RegExp][] = [
-    [{ pooling: 'max' }, /pooling must be one of mean, last, first, got max/],
+    [{ pooling: 'max' }, /pooling must be one of mean, last, first, got "max"/],
     [{ normalize: 1 }, /normalize/],
     [{ pool: 'mean' }, /no option pool/],
     [{ signal: 1 }, /AbortSignal/],

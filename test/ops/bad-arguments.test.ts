@@ -64,13 +64,13 @@ const refusals: readonly Refusal[] = [
   [
     'activation',
     'ERR_ARGUMENT',
-    /activation must be one of none, relu, .*, got swish/,
+    /activation must be one of none, relu, .*, got "swish"/,
     (h, t) => h.matmul(t(3, 4), t(4, 5), { activation: any('swish') }),
   ],
   [
     'activation of a prototype',
     'ERR_ARGUMENT',
-    /got toString/,
+    /got "toString"/,
     (h, t) => h.matmul(t(3, 4), t(4, 5), { activation: any('toString') }),
   ],
   [
@@ -252,7 +252,7 @@ const refusals: readonly Refusal[] = [
   [
     'rope style',
     'ERR_ARGUMENT',
-    /one of interleaved, halfSplit, got neox/,
+    /one of interleaved, halfSplit, got "neox"/,
     (h, t) => h.rope(t(3, 1, 4), t.ints(3), { frequencies: t(2), style: any('neox') }),
   ],
   [

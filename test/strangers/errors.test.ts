@@ -37,7 +37,9 @@ test('text of any value is short, and making it does not throw', () => {
   expect(messageOf(error)).toBe('an error without a message');
   expect(messageOf(new Proxy(error, traps))).toBeTypeOf('string');
   expect(describeValue('a\nb')).toBe('"a\\nb"');
-  expect(describeValue([1, 2])).toBe('an array of 2');
+  expect(describeValue([1, 2])).toBe('[1, 2]');
+  expect(describeValue(['a', 2])).toBe('an array of 2');
+  expect(describeValue(new Array(9).fill(0))).toBe('an array of 9');
   expect(describeValue(new Float32Array(1))).toBe('an object (Float32Array)');
 });
 

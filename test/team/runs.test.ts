@@ -2,6 +2,7 @@
 import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { loadAddon } from '../../src/native/load.js';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { Checkpoint, createTeam, runOn, until } from '../support/running/arranged-team.js';
@@ -231,4 +232,40 @@ test('close rejects running and waiting runs, and ends the threads', async () =>
   await expectRejection(runOn(team, gate.program()), 'ERR_ENGINE_CLOSED');
   await expectRejection(() => team.runInline(gate.program()), 'ERR_ENGINE_CLOSED');
   await team.close();
+});
+
+test('a run does not overtake those that wait, even if a slot has become free meanwhile', async () => {
+  const addon = loadAddon();
+  let hasFreeSlot = true;
+  const team = await makeTeam({
+    addon: { ...addon, slotIsFree: (control, slot) => hasFreeSlot && addon.slotIsFree(control, slot) },
+  });
+  const held = makeCheckpoint();
+  const running = runOn(team, held.program());
+  await held.reached(1);
+  hasFreeSlot = false;
+  const [first, second] = [makeCheckpoint(), makeCheckpoint()];
+  const waiting = runOn(team, first.program());
+  expect(team.stats()).toMatchObject({ running: 1, queued: 1 });
+  hasFreeSlot = true;
+  const later = runOn(team, second.program());
+  expect(team.stats()).toMatchObject({ running: 1, queued: 2 });
+  held.open();
+  await running;
+  first.open();
+  second.open();
+  await Promise.all([waiting, later]);
+});
+
+test('the first reason why a run does not finish is the one that it ends with', async () => {
+  const team = await makeTeam();
+  const checkpoint = makeCheckpoint();
+  const controller = new AbortController();
+  const run = runOn(team, checkpoint.program({ tiles: 2 }), controller.signal);
+  await checkpoint.reached(1);
+  const reason = new Error('enough');
+  controller.abort(reason);
+  const closed = team.close();
+  checkpoint.open();
+  await Promise.all([expectAbort(run, reason), closed]);
 });

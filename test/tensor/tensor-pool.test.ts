@@ -327,3 +327,16 @@ describe('any sequence of rents, releases, pins and trims', () => {
     expect(refusals).toBeGreaterThan(0);
   });
 });
+
+test('room is made by dropping the buffer first that has been idle the longest', () => {
+  const pool = makePool({ budgetBytes: 5 * MiB });
+  // Two sizes, and so two buffers; the first one is used again last.
+  const [early, late] = [pool.rent(MiB), pool.rent(2 * MiB)];
+  early.release();
+  late.release();
+  pool.rent(MiB).release();
+  const held = () => pool.stats().classes.map(({ classBytes }) => classBytes);
+  expect(held()).toEqual([MiB, 2 * MiB]);
+  pool.rent(3 * MiB);
+  expect(held()).toEqual([MiB, 3 * MiB]);
+});

@@ -209,8 +209,8 @@ test('refuses arguments that do not fit', async () => {
   );
   await refuse('ERR_INDEX', /outside/, () => engine.embedding(w, scope.tensor([1], Int32Array.of(8))));
   const pairs: [ErrorCode, RegExp, unknown][] = [
-    ['ERR_ARGUMENT', /type must be one of Q4_0.*got Q9_9/, { type: 'Q9_9', shape: [8, 64] }],
-    ['ERR_SHAPE', /multiple of 256 for Q4_K, got \[8,64\]/, { type: 'Q4_K', shape: [8, 64] }],
+    ['ERR_ARGUMENT', /type must be one of Q4_0.*got "Q9_9"/, { type: 'Q9_9', shape: [8, 64] }],
+    ['ERR_SHAPE', /multiple of 256 for Q4_K, got \[8, 64\]/, { type: 'Q4_K', shape: [8, 64] }],
     ['ERR_SHAPE', /got \[8\]/, { type: 'Q8_0', shape: [8] }],
     [
       'ERR_SHAPE',
