@@ -64,6 +64,8 @@ export interface EngineStats {
   readonly threads: number;
   readonly pool: PoolStats;
   readonly team: TeamStats;
+  /** Programs that were recorded so far. Once its models are warm, serving records no more. */
+  readonly programs: number;
   /** What the models have to do, and have done, all of them together. */
   readonly serving: ServingStats;
 }
@@ -282,6 +284,7 @@ export class Engine {
       threads: this.threads,
       pool: this.#pool.stats(),
       team: this.#team.stats(),
+      programs: this.#compute.recorded,
       serving: this.#serving(),
     };
   }

@@ -49,7 +49,11 @@ describe('a budget that holds four requests', () => {
     await using engine = await engineOf(budget);
     using model = await engine.loadModel(path, { serving: { prefixCache } });
     const steps = observeSteps();
-    const results = await Promise.all(prompts.map((prompt) => model.generate(prompt, options).result));
+    const order: number[] = [];
+    const begin = (prompt: number[], index: number) =>
+      model.generate(prompt, { ...options, tenant: `tenant ${index % 2}` }).result.finally(() => order.push(index));
+    const results = await Promise.all(prompts.map(begin));
+    expectFair(order);
     const most = Math.max(...steps.map(({ slices }) => slices.length));
     expect(most).toBeGreaterThan(1);
     expect(most).toBeLessThanOrEqual(24);
@@ -62,6 +66,18 @@ describe('a budget that holds four requests', () => {
     expect(engine.stats().serving.pagesCached).toBe(0);
   });
 });
+
+/** Requests that came together have waited within twice of their turn, and so has either tenant. */
+function expectFair(order: readonly number[]): void {
+  const servedAtOnce = 24;
+  const waited: [number, number] = [0, 0];
+  for (const [place, index] of order.entries()) {
+    expect(place).toBeLessThanOrEqual(2 * index + servedAtOnce);
+    expect(index).toBeLessThanOrEqual(2 * place + servedAtOnce);
+    waited[index % 2 === 0 ? 0 : 1] += place;
+  }
+  expect(Math.max(...waited) / Math.min(...waited)).toBeLessThan(2);
+}
 
 test.each([16, 5, 3, 2, 1.5])('every way to choose tokens in %d MiB', { timeout: 60_000 }, async (mebibytes) => {
   const path = await write(small);

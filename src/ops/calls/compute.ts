@@ -61,6 +61,7 @@ export class Compute {
   readonly #runner: Runner;
   readonly #recording: RecorderOptions;
   readonly #oneShots = new OneShotCache();
+  #recorded = 0;
   #closed = false;
 
   constructor({ addon, isa, blockSizes, team, pool }: ComputeParts) {
@@ -75,6 +76,11 @@ export class Compute {
       products: addon.products[isa] as ProductTraits,
       zero: new Tensor(internal, { dtype: 'f32', shape: [1], storage }),
     };
+  }
+
+  /** Programs that were recorded so far, one-shot calls left out. */
+  get recorded(): number {
+    return this.#recorded;
   }
 
   /**
@@ -187,6 +193,7 @@ export class Compute {
   }
 
   #beginRecording(): ProgramRecording {
+    this.#recorded++;
     return new ProgramRecording({ addon: this.#addon, pool: this.pool, runner: this.#runner, ...this.#recording });
   }
 

@@ -94,6 +94,11 @@ export class ScheduledRequest {
     return this.pending === 1 && this.computed > 0;
   }
 
+  /** Whether its pages are being written: by the step under way, or by a copy. To take them from it would free nothing yet. */
+  get isWritten(): boolean {
+    return this.inStep || this.copying !== undefined;
+  }
+
   /** Whether its owner takes its pages back at the end. */
   get isLent(): boolean {
     return this.#onRelease !== undefined;

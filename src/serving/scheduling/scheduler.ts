@@ -264,7 +264,7 @@ export class Scheduler {
 
   /** Takes the memory of the parked request admitted last, for whoever needs it. @returns whether there was one */
   preemptParked(): boolean {
-    const parked = this.#running.findLast(({ isParked, inStep }) => isParked && !inStep);
+    const parked = this.#running.findLast(({ isParked, isWritten }) => isParked && !isWritten);
     if (parked !== undefined) this.#preempt(parked);
     return parked !== undefined;
   }
@@ -370,7 +370,7 @@ export class Scheduler {
     for (let index = this.#running.length - 1; index >= 0; index--) {
       const request = this.#running[index] as ScheduledRequest;
       if (request === except) return false;
-      if (request.inStep || request.pages.length === 0) continue;
+      if (request.isWritten || request.pages.length === 0) continue;
       this.#preempt(request);
       return true;
     }

@@ -51,7 +51,7 @@ export class SharedPrefixes {
     this.#source.copy(partly.page, own, (isCopied) => {
       partly.page.release();
       request.holds--;
-      // It may have ended, or been preempted.
+      // It may have ended.
       if (request.copying !== copying) return;
       request.copying = undefined;
       if (!isCopied) return;

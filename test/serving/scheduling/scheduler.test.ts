@@ -208,7 +208,7 @@ describe('prefixes', () => {
     expect(pages.live).toBe(0);
   });
 
-  test('that are copied for a request that ends, is preempted, or whose copy fails, harm nobody', () => {
+  test('that are copied for a request that ends, or whose copy fails, harm nobody', () => {
     for (const what of ['abort', 'preempt', 'fail'] as const) {
       const pages = new FakePages(8, 1000);
       const simulator = new Simulator({ pages });
@@ -220,7 +220,8 @@ describe('prefixes', () => {
       simulator.step({ copies: 'go on' });
       expect(made.request.computed).toBe(16);
       if (what === 'abort') simulator.abort(made.request);
-      if (what === 'preempt') simulator.scheduler.preempt();
+      // It would give nothing back yet.
+      if (what === 'preempt') expect(simulator.scheduler.preempt()).toBe(false);
       // Whoever takes the page meanwhile must not find the copy in it.
       const other = simulator.submit(prompt(30, 77), 5);
       for (let i = 0; i < 3; i++) simulator.step({ copies: 'go on' });
