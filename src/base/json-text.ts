@@ -1,7 +1,7 @@
-// JSON of what callers pass, written in time slices and within limits: it may be of any size, cyclic, or full of getters. Used
+// JSON of what callers pass, written in turns (text-turns.ts) and within limits: it may be of any size, cyclic, or full of getters. Used
 // for what is sent to the threads for untrusted text.
 import { AbortError, type ErrorDetails, TesseraeError } from './errors.js';
-import { runInSlices, TimeSlice } from './time-slice.js';
+import { runInTurns } from './text-turns.js';
 
 export interface JsonLimits {
   readonly op?: string | undefined;
@@ -14,6 +14,9 @@ export interface JsonLimits {
 
 /** So many code units are written at once. */
 const STEP = 1 << 16;
+/** Texts of so many code units are written with other values. */
+const SHORT = 1 << 10;
+const VALUES_PER_LOOK = 128;
 
 /**
  * JSON of plain data. Members that are undefined are left out.
@@ -21,7 +24,7 @@ const STEP = 1 << 16;
  */
 export async function jsonText(data: unknown, limits: JsonLimits, signal: AbortSignal | undefined): Promise<string> {
   try {
-    return await runInSlices(new JsonWriter(limits).write(data), new TimeSlice(signal));
+    return await runInTurns(new JsonWriter(limits).write(data), signal);
   } catch (error) {
     if (error instanceof TesseraeError || error instanceof AbortError) throw error;
     // A getter or a trap of the caller's own has thrown.
@@ -45,17 +48,11 @@ class JsonWriter {
   }
 
   *#value(value: unknown, depth: number): Generator<void> {
-    this.#values += 1;
-    if (this.#values > this.#limits.mostValues) throw this.#error(`hold more than ${this.#limits.mostValues} values`);
-    if (this.#values % 256 === 0) yield;
+    const isWritten = this.#isWritten(value);
+    if (this.#values % VALUES_PER_LOOK === 0) yield;
+    if (isWritten) return;
     if (typeof value === 'string') {
       yield* this.#text(value);
-    } else if (typeof value === 'number') {
-      // JSON has no Infinity, but a number that is read as Infinity.
-      const infinity = value > 0 ? '1e999' : '-1e999';
-      this.#parts.push(Number.isFinite(value) ? String(value) : Number.isNaN(value) ? 'null' : infinity);
-    } else if (typeof value === 'boolean' || value === null || value === undefined) {
-      this.#parts.push(String(value ?? null));
     } else if (typeof value !== 'object') {
       throw this.#error(`hold a ${typeof value}, which is no plain data`);
     } else if (depth > this.#limits.deepest) {
@@ -69,6 +66,28 @@ class JsonWriter {
     } else {
       yield* this.#object(value as Readonly<Record<string, unknown>>, depth);
     }
+  }
+
+  /** Counts a value, and writes it at once where it is short. */
+  #isWritten(value: unknown): boolean {
+    this.#values += 1;
+    if (this.#values > this.#limits.mostValues) throw this.#error(`hold more than ${this.#limits.mostValues} values`);
+    if (typeof value === 'string' && value.length <= SHORT) {
+      this.#count(value);
+      this.#parts.push(JSON.stringify(value));
+    } else if (typeof value === 'number') {
+      // JSON has no Infinity, but a number that is read as Infinity.
+      const infinity = value > 0 ? '1e999' : '-1e999';
+      this.#parts.push(Number.isFinite(value) ? String(value) : Number.isNaN(value) ? 'null' : infinity);
+    } else if (typeof value === 'boolean' || value === null || value === undefined) {
+      this.#parts.push(String(value ?? null));
+    } else return false;
+    return true;
+  }
+
+  #count(text: string): void {
+    this.#units += text.length;
+    if (this.#units > this.#limits.mostUnits) throw this.#error(`hold more than ${this.#limits.mostUnits} characters`);
   }
 
   *#object(value: Readonly<Record<string, unknown>>, depth: number): Generator<void> {
@@ -86,8 +105,7 @@ class JsonWriter {
   }
 
   *#text(text: string): Generator<void> {
-    this.#units += text.length;
-    if (this.#units > this.#limits.mostUnits) throw this.#error(`hold more than ${this.#limits.mostUnits} characters`);
+    this.#count(text);
     if (text.length <= STEP) {
       this.#parts.push(JSON.stringify(text));
       return;

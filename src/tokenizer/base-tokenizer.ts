@@ -2,7 +2,8 @@
 // the bytes of tokens. A kind implements encodePlain, which encodes the text between special tokens.
 import { TesseraeError } from '../base/errors.js';
 import { checkPositive } from '../base/options.js';
-import { runAtOnce, runInSlices, TimeSlice } from '../base/time-slice.js';
+import { runInTurns } from '../base/text-turns.js';
+import { runAtOnce } from '../base/time-slice.js';
 import { ByteDecoder, decodeBytes, withoutFirstSpace } from './byte-decoder.js';
 import { TextCleanup } from './text-cleanup.js';
 import { TokenBuffer } from './token-buffer.js';
@@ -69,7 +70,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   }
 
   async encodeAsync(text: string, options: EncodeOptions & { signal?: AbortSignal } = {}): Promise<number[]> {
-    return runInSlices(this.#encode(text, options), new TimeSlice(options.signal));
+    return runInTurns(this.#encode(text, options), options.signal);
   }
 
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {

@@ -9,7 +9,7 @@ import type { Rendered } from '../jinja/template.js';
 export const defaultTemplateTimeoutMs = 250;
 const HEAP_MB = 64;
 /** What a template may be given. The heap of its thread must hold all strings several times. */
-const limits = { name: 'messages', mostUnits: 6 * 2 ** 20, mostValues: 500_000, deepest: 64 };
+const limits = { name: 'messages', mostUnits: 6 * 2 ** 20, mostValues: 250_000, deepest: 64 };
 
 /** One thread for all models of the process. */
 const worker = new BackgroundWorker({ file: 'workers/text.js', heapMb: HEAP_MB });

@@ -10,6 +10,8 @@ const spaces = [
 ] as const;
 /** So many characters are replaced one after the other, which is faster than all at once. */
 const mostReplacedSingly = 8;
+/** Code units that are replaced at once. */
+const replaceStep = 1 << 16;
 
 export class Twins {
   readonly #twinOf = new Map<string, string>();
@@ -62,9 +64,23 @@ export class Twins {
 
 function replaced(text: string, by: ReadonlyMap<string, string>, pattern: RegExp | undefined): string {
   if (pattern === undefined) return text;
+  if (text.length <= replaceStep) return replacedAtOnce(text, by, pattern);
+  // What is replaced at once takes several times its memory meanwhile.
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    let end = Math.min(at + replaceStep, text.length);
+    if (/[\udc00-\udfff]/.test(text[end] ?? '')) end -= 1;
+    parts.push(replacedAtOnce(text.slice(at, end), by, pattern));
+    at = end;
+  }
+  return parts.join('');
+}
+
+function replacedAtOnce(text: string, by: ReadonlyMap<string, string>, pattern: RegExp): string {
   if (by.size > mostReplacedSingly) return text.replace(pattern, (character) => by.get(character) as string);
   let result = text;
-  for (const [character, other] of by) result = result.replaceAll(character, other);
+  // Not replaceAll, which makes a tree of all parts.
+  for (const [character, other] of by) result = result.split(character).join(other);
   return result;
 }
 
