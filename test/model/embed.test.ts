@@ -1,5 +1,5 @@
 // Embeddings: every pooling against the oracle, the same bits alone and in a batch, misuse and cancellation.
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Prompt } from '../../src/generation/prompt.js';
 import type { EmbedBatchOptions } from '../../src/model/call-options.js';
 import type { Truncation } from '../../src/model/embed-options.js';
@@ -9,9 +9,12 @@ import { firstBitDifference, normalisedError } from '../support/numbers.js';
 import { ModelOracle } from '../support/oracles/model-oracle.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
+import { cutAnywhere, preemptOften } from '../support/running/serving.js';
 
 const engines = sharedEngines();
 const write = modelFiles();
+
+afterEach(() => vi.restoreAllMocks());
 
 const poolings = ['mean', 'last', 'first'] as const;
 
@@ -59,6 +62,25 @@ describe.each(poolings)('pooling %s', (pooling) => {
       }
     }
   });
+});
+
+test.each([1, 2])('a decoder gives the same bits however texts are cut and preempted, seed %d', async (seed) => {
+  const path = await write(small);
+  const engine = await engines({ threads: 2 });
+  using model = await engine.loadModel(path);
+  const texts = Array.from({ length: 30 }, (_, index) => someIds(1 + index * 13, small.vocab));
+  const calls = poolings.map((pooling) => ({ pooling, normalize: pooling !== 'last', dimensions: 20 }));
+  const expected: Float32Array[][] = [];
+  for (const options of calls) {
+    const vectors: Float32Array[] = [];
+    for (const text of texts) vectors.push(await model.embed(text, options));
+    expected.push(vectors);
+  }
+  cutAnywhere(seed, 8);
+  const preempted = preemptOften(seed, 3);
+  const actual = await Promise.all(calls.map((options) => model.embed(texts, options)));
+  expect(preempted.count).toBeGreaterThan(3);
+  expect(actual).toEqual(expected);
 });
 
 test('the mean in length 1 is the default, and progress is told', async () => {
