@@ -152,6 +152,21 @@ describe('the unigram tokenizer', () => {
     expect(split('   ')).toEqual([]);
   });
 
+  test('of splits with the same sum takes that whose last token begins first', async () => {
+    const ties = [
+      ...['c', 'd', 'e'].map((text, i) => ({ text, score: -2 - i })),
+      { text: 'cd', score: -5 },
+      { text: 'de', score: -7 },
+      { text: 'cde', score: -9 },
+    ];
+    const tokenizer = await createTokenizer(tokenizerMetadata('t5', [...tokens, ...ties], joined));
+    const split = (text: string) => textsOf(tokenizer, tokenizer.encode(text));
+    expect(split('cd')).toEqual(['▁', 'cd']);
+    expect(split('cde')).toEqual(['▁', 'cde']);
+    expect(split('dede')).toEqual(['▁', 'de', 'de']);
+    expect(await tokenizer.encodeAsync('cd'.repeat(3000))).toEqual(tokenizer.encode('cd'.repeat(3000)));
+  });
+
   test('agrees with the best of all splits', async () => {
     const tokenizer = await unigram();
     const scores = new Map(tokens.filter(({ score }) => score !== undefined).map((t) => [t.text, t.score as number]));
