@@ -205,7 +205,9 @@ describe('closing', () => {
       return { next: async () => ({ done: true, value: await result }), result };
     };
     const processor = createProcessor({ generate } as never, { kind: 'generate', options: { maxTokens: 8 } });
-    const worker = openWorker(name, processor, { engine: own, graceMs: 3000, concurrency: 4 });
+    // BullMQ may renew the lock of a job while it is given back, which fails: not within the time of this test.
+    const lockDuration = 30_000;
+    const worker = openWorker(name, processor, { engine: own, graceMs: 3000, concurrency: 4, lockDuration });
     await queue.addBulk(['blocked', 'short', 'blocked', 'short'].map((prompt) => ({ name: 'job', data: { prompt } })));
     await until(() => begun === 4);
     await queue.addBulk(Array.from({ length: 20 }, () => ({ name: 'job', data: { prompt: 'blocked' } })));
