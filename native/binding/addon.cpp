@@ -8,8 +8,8 @@
 
 #include "core/executor.h"
 #include "kernels/block_sizes.h"
+#include "kernels/program_check.h"
 #include "kernels/table.h"
-#include "binding/mapped_file.h"
 
 namespace {
 
@@ -54,6 +54,16 @@ ProgramHeader& program_of(const Napi::Value& value) {
   return *program;
 }
 
+// A Float64Array of regions, three numbers each.
+const Region* regions_of(const Napi::Value& value, size_t* count) {
+  const Napi::Env env = value.Env();
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    throw Napi::TypeError::New(env, "the regions must be a Float64Array");
+  }
+  *count = value.As<Napi::TypedArray>().ElementLength() / 3;
+  return reinterpret_cast<const Region*>(address_of(value, "the regions"));
+}
+
 // A number from 0 to limit - 1.
 uint32_t index_of(const Napi::Value& value, uint32_t limit, const char* what) {
   if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string(what) + " must be a number");
@@ -84,6 +94,19 @@ void control_init_call(const Napi::CallbackInfo& info) {
   team.scratch = block(options.Get("scratch"), size_t{team.seats + 1} * kScratchBytes, "the scratch memory");
   auto* control = block(info[0], control_bytes(team.seats), "the control block");
   control_init(*reinterpret_cast<Control*>(control), team);
+}
+
+// checkProgram(program, regions): { op, problem }, or undefined if every tile stays within the regions.
+Napi::Value check_program_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  size_t count = 0;
+  const Region* regions = regions_of(info[1], &count);
+  const ProgramFault fault = check_program(program_of(info[0]), regions, count);
+  if (fault.problem == nullptr) return env.Undefined();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("op", static_cast<double>(fault.op));
+  result.Set("problem", fault.problem);
+  return result;
 }
 
 void publish_call(const Napi::CallbackInfo& info) {
@@ -298,6 +321,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("blockSizesValid", Napi::Function::New<block_sizes_valid_call>(env));
   exports.Set("addressOf", Napi::Function::New<address_of_call>(env));
   exports.Set("controlInit", Napi::Function::New<control_init_call>(env));
+  exports.Set("checkProgram", Napi::Function::New<check_program_call>(env));
   exports.Set("publish", Napi::Function::New<publish_call>(env));
   exports.Set("assist", Napi::Function::New<assist_call>(env));
   exports.Set("slotIsFree", Napi::Function::New<slot_is_free_call>(env));
@@ -314,7 +338,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
   exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));
   exports.Set("releasePages", Napi::Function::New<release_pages_call>(env));
-  export_mapped_files(env, exports);
   return exports;
 }
 

@@ -1,4 +1,4 @@
-// Includes the declarations and parameters of every kernel. Included by table.cpp only.
+// Includes the declarations and parameters of every kernel. Included by table.cpp and program_check.cpp only.
 #pragma once
 
 #include "kernels/checkpoint.h"

@@ -1,6 +1,7 @@
-// Builds the kernel sets from table.def. The only file that includes every kernel's header (all.h).
+// Builds the kernel sets from table.def.
 #include "kernels/table.h"
 
+#include "core/control.h"
 #include "kernels/all.h"
 
 namespace tesserae {
@@ -11,6 +12,8 @@ constexpr KernelInfo kInfo[] = {
 #include "kernels/table.def"
 #undef KERNEL
 };
+
+static_assert(sizeof(kInfo) / sizeof(kInfo[0]) <= kMaxOpcodes, "a seat counts the tiles and the time of each op");
 
 constexpr Kernel kRef[] = {
 #define KERNEL(name, Name) name##_ref,

@@ -73,9 +73,6 @@ export interface NativeTeamStats {
   readonly spinsWon: number;
 }
 
-/** A read-only mapping of a file. When this object is garbage-collected, the file is unmapped if it still is mapped. */
-export type NativeMapping = object;
-
 /** The functions of the addon. Every `control`, `program` and `scratch` is a 64-byte aligned view of shared memory. */
 export interface Addon {
   readonly kernels: readonly { readonly name: string; readonly paramWords: number }[];
@@ -95,22 +92,16 @@ export interface Addon {
   /** Gives the whole pages in this range back to the system at once; they read as zeros afterwards. */
   releasePages(bytes: Uint8Array): void;
 
-  /** Maps the first `sizeBytes` of an open regular file. Throws the system's error if it cannot be mapped. */
-  mapFile(fd: number, sizeBytes: number): NativeMapping;
-  /** The address of the first byte. */
-  mappingAddress(mapping: NativeMapping): number;
-  /** Call it once: the address is invalid afterwards. The unmapping itself is done on a libuv thread. */
-  unmapFile(mapping: NativeMapping): void;
-  /** Reads a range from the disk on a libuv thread. Rejects if the file has become shorter. */
-  pageIn(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
-  /** Gives the whole pages in a range back to the system, on a libuv thread; a later access reads them again. */
-  releaseMapped(mapping: NativeMapping, position: number, sizeBytes: number): Promise<void>;
-
   /** Initialises the memory of a team. The calls below are described in src/team/README.md. */
   controlInit(
     control: Uint8Array,
     options: { isa: string; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
   ): void;
+  /**
+   * Checks the records of a program: three numbers for each region that its tiles may access, the address, the size, and 1
+   * if they may write to it. Gives the first op that does more, and what it does.
+   */
+  checkProgram(program: Uint8Array, regions: Float64Array): { op: number; problem: string } | undefined;
   /** Puts a program into a free slot and wakes at most `mostWorkers` workers; which ones depends on `next`, a CallerNext. */
   publish(control: Uint8Array, slot: number, program: Uint8Array, mostWorkers: number, next: number): void;
   /** Computes tiles of a published program until it is finished or the time is up. Returns whether it is finished. */

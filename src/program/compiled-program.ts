@@ -9,6 +9,7 @@ import type { Storage } from '../tensor/memory/storage.js';
 import { storageOf } from '../tensor/tensor.js';
 import { planArena, planOrder, planWidth } from './plan.js';
 import { type StepSummary, summarize } from './profile.js';
+import { arenaOfCheck, checkProgram } from './program-check.js';
 import type { Step } from './recorder.js';
 import { TemporaryStorage } from './temporary-storage.js';
 
@@ -103,6 +104,9 @@ export class CompiledProgram implements TeamProgram {
       program.#writeRecord(addon, steps[index] as Step, index, order[index] as number);
       if (index % recordsPerSlice === recordsPerSlice - 1) yield;
     }
+    program.placeArena(arenaOfCheck);
+    const { block, kernels, externals } = program;
+    checkProgram(addon, { block, kernels, externals, arenaBytes, written: writtenBy(steps) });
     return program;
   }
 
@@ -175,6 +179,12 @@ function externalsOf(steps: readonly Step[]): Storage[] {
     for (const tensor of writes) if (!isInArena(storageOf(tensor))) externals.add(storageOf(tensor));
   }
   return [...externals];
+}
+
+function writtenBy(steps: readonly Step[]): Set<Storage> {
+  const written = new Set<Storage>();
+  for (const { writes } of steps) for (const tensor of writes) written.add(storageOf(tensor));
+  return written;
 }
 
 function isInArena(storage: Storage): boolean {
