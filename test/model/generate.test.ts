@@ -276,7 +276,7 @@ test('options that are unknown or out of their range are refused before anything
     [{ minP: 2 }, /minP/],
     [{ typicalP: 0 }, /typicalP/],
     [{ repetitionPenalty: -1 }, /repetitionPenalty/],
-    [{ logitBias: { [tiny.vocab]: 1 } }, /logitBias .* got 300/],
+    [{ logitBias: { [tiny.vocab]: 1 } }, /logitBias .* got "300"/],
     [{ stop: 'end' }, /stop must be an array/],
     [{ stop: [''] }, /stop .* not empty/],
     [{ stop: [3] }, /stop/],
