@@ -8,7 +8,7 @@
 
 #include "core/executor.h"
 #include "kernels/block_sizes.h"
-#include "kernels/program_check.h"
+#include "core/program_check.h"
 #include "kernels/table.h"
 
 namespace {

@@ -1,7 +1,6 @@
-// Builds the kernel sets from table.def.
+// Builds the kernel sets from table.def. The only file that includes every kernel's header (all.h).
 #include "kernels/table.h"
 
-#include "core/control.h"
 #include "kernels/all.h"
 
 namespace tesserae {
@@ -12,8 +11,6 @@ constexpr KernelInfo kInfo[] = {
 #include "kernels/table.def"
 #undef KERNEL
 };
-
-static_assert(sizeof(kInfo) / sizeof(kInfo[0]) <= kMaxOpcodes, "a seat counts the tiles and the time of each op");
 
 constexpr Kernel kRef[] = {
 #define KERNEL(name, Name) name##_ref,

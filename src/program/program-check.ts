@@ -1,5 +1,5 @@
 // Lets native code check a program that has been compiled, once: opcodes, counts, and that every tile stays within the
-// storages that the program names and its arena (native/kernels/program_check.h). Called by compiled-program.ts.
+// storages that the program names and its arena (native/core/program_check.h). Called by compiled-program.ts.
 import { TesseraeError } from '../base/errors.js';
 import type { Addon } from '../native/addon.js';
 import type { Storage } from '../tensor/memory/storage.js';

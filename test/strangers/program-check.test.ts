@@ -1,4 +1,4 @@
-// The native check of compiled programs (native/kernels/program_check.h): takes every op as it is recorded, and refuses
+// The native check of compiled programs (native/core/program_check.h): takes every op as it is recorded, and refuses
 // records in which one word was changed so that a tile would leave its operands. What it takes is run, with guards around
 // every operand: the check must not let through what the kernels then do.
 import { describe, expect, test } from 'vitest';

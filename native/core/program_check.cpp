@@ -1,11 +1,11 @@
 // The checks of each op's parameters; see program_check.h. A record mirrors its struct in kernels/<op>.h: what the
 // comment there asks of sizes, types and tiles is what is checked here. A kernel without a check does not compile.
-#include "kernels/program_check.h"
+#include "core/program_check.h"
 
 #include <initializer_list>
 
 #include "kernels/all.h"
-#include "kernels/operand_check.h"
+#include "core/operand_check.h"
 #include "kernels/table.h"
 
 namespace tesserae {
@@ -434,6 +434,8 @@ constexpr Check kChecks[] = {
 #include "kernels/table.def"
 #undef KERNEL
 };
+
+static_assert(sizeof(kChecks) / sizeof(kChecks[0]) <= kMaxOpcodes, "a seat counts the tiles and the time of each op");
 
 }  // namespace
 

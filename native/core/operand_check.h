@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/program_check.h"
+#include "core/program_check.h"
 #include "kernels/rows.h"
 
 namespace tesserae {
