@@ -15,6 +15,8 @@ const CLASSES_PER_OCTAVE = 8;
 
 /** Size of a buffer that small blocks share: those up to an eighth of it. Larger blocks have a buffer each. */
 const SLAB_BYTES = 256 * 1024;
+/** A slab of several blocks takes at most such a part of the budget. */
+const LEAST_SLABS = 64;
 const LARGEST_SHARED_BYTES = SLAB_BYTES / 8;
 
 /** The longest typed array that every supported Node.js version can make. */
@@ -301,7 +303,10 @@ export class TensorPool implements StorageOwner {
     this.#makeRoom(leastBytes);
     // Near the budget, a slab gets fewer blocks, so that a rent fails only if its own block does not fit.
     const fitting = Math.floor((budgetBytes - this.#heldBytes - ALIGNMENT) / classBytes);
-    const wanted = classBytes > LARGEST_SHARED_BYTES ? 1 : Math.floor((SLAB_BYTES - ALIGNMENT) / classBytes);
+    // In a small budget slabs are small, too: an idle block in a slab in use serves no other size.
+    const slabBytes = Math.min(SLAB_BYTES, budgetBytes / LEAST_SLABS);
+    const sharing = Math.max(1, Math.floor((slabBytes - ALIGNMENT) / classBytes));
+    const wanted = classBytes > LARGEST_SHARED_BYTES ? 1 : sharing;
     const slab = this.#allocate(classBytes, Math.min(wanted, fitting), addressOf);
     this.#slabs.add(slab);
     sizeClass.available.push(slab);
