@@ -27,6 +27,8 @@ export interface StepPlan {
 const leastPromptShare = 1 / 4;
 /** While others decode or wait, one prompt gets at most this share of a step. */
 const mostShareOfOnePrompt = 1 / 2;
+/** Of the rows for prompts, the prompt that was admitted first gets at least this share. */
+const shareOfOldest = 1 / 4;
 
 export class StepPlanner {
   readonly #rate: StepRate;
@@ -80,15 +82,9 @@ export class StepPlanner {
     const isAlone = ready.length === 1 && !othersWait;
     const budget = isAlone ? most : Math.min(most - rows, Math.max(forPrompts, within - rows));
     const share = isAlone ? most : Math.max(1, Math.floor(within * mostShareOfOnePrompt));
-    const end = rows + budget;
-    const lengths = new Map<ScheduledRequest, number>();
+    const lengths = divide(prompts, budget, share);
     let planned = rows;
-    for (const request of prompts) {
-      const count = Math.min(request.pending, share, end - planned);
-      if (count <= 0) break;
-      lengths.set(request, count);
-      planned += count;
-    }
+    for (const count of lengths.values()) planned += count;
     // The rows that the program has anyway are given to prompts, as long as there are tokens.
     let left = planned === 0 ? 0 : Math.min(most, bucketFor(planned)) - planned;
     for (const [request, count] of lengths) {
@@ -100,4 +96,25 @@ export class StepPlanner {
     if (slices.length === 0 && outOfMemory.length === 0) return undefined;
     return { slices, rows: rows === 0 ? 0 : bucketFor(rows), outOfMemory };
   }
+}
+
+/**
+ * How many rows of a step each prompt gets, in the order of admission. The oldest has a quarter for certain; of the rest, what is
+ * computed soonest comes first: a short prompt does not wait for a long one, and no prompt waits for ever.
+ */
+function divide(prompts: readonly ScheduledRequest[], budget: number, share: number): Map<ScheduledRequest, number> {
+  const [oldest] = prompts;
+  const counts = new Map<ScheduledRequest, number>();
+  if (oldest === undefined) return counts;
+  const certain = Math.min(oldest.pending, share, Math.ceil(budget * shareOfOldest));
+  let left = budget - certain;
+  const soonest = [...prompts].sort((a, b) => b.priority - a.priority || a.pending - b.pending);
+  for (const request of soonest) {
+    const own = request === oldest ? certain : 0;
+    const more = Math.min(request.pending - own, share - own, left);
+    counts.set(request, own + more);
+    left -= more;
+  }
+  const isServed = (request: ScheduledRequest) => (counts.get(request) ?? 0) > 0;
+  return new Map(prompts.filter(isServed).map((request) => [request, counts.get(request) as number]));
 }

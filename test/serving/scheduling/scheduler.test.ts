@@ -81,6 +81,16 @@ describe('steps', () => {
     expect(simulator.ended.every(({ outcome }) => outcome === 'complete')).toBe(true);
   });
 
+  test('a long prompt is computed in the end while short ones keep coming', () => {
+    const simulator = new Simulator({ pages: new FakePages(32, 10_000), stepTime: (rows) => 2 + rows * 0.5 });
+    const long = simulator.submit(prompt(2000, 77), 1);
+    for (let i = 0; long.request.state !== 'ended' && i < 300; i++) {
+      for (let k = 0; k < 4; k++) simulator.submit(prompt(24, 4 * i + k), 1);
+      simulator.step();
+    }
+    expect(long.request.state).toBe('ended');
+  });
+
   test('a prompt that is alone is cut into slices of the most rows', () => {
     const simulator = new Simulator({ pages: new FakePages(32, 1000) });
     simulator.submit(prompt(1000), 1);
@@ -88,14 +98,18 @@ describe('steps', () => {
     expect(simulator.steps).toBe(Math.ceil(1000 / mostRows));
   });
 
-  test('a long prompt leaves room for others: their tokens go on, and a late prompt is not kept waiting', () => {
-    const simulator = new Simulator({ pages: new FakePages(32, 10_000), stepTime: (rows) => 2 + rows * 0.3 });
+  // On a fast machine, and on one that is busy with the rows that decode alone.
+  test.each([
+    [0.3, 24],
+    [1.1, 8],
+  ])('a long prompt leaves room: others go on, and a late prompt is soon served, at %d ms a row', (rowMs, length) => {
+    const simulator = new Simulator({ pages: new FakePages(32, 10_000), stepTime: (rows) => 2 + rows * rowMs });
     const decoding = Array.from({ length: 32 }, (_, i) => simulator.submit(prompt(8, i), 400));
     while (decoding.some(({ request, promptLength }) => request.ids.length === promptLength)) simulator.step();
     for (let i = 0; i < 20; i++) simulator.step();
     simulator.submit(prompt(2000, 77), 1);
     simulator.step();
-    const late = simulator.submit(prompt(24, 99), 4);
+    const late = simulator.submit(prompt(length, 99), 4);
     let gap = 0;
     let steps = 0;
     while (late.request.ids.length === late.promptLength) {
