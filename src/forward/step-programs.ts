@@ -175,6 +175,7 @@ export class StepPrograms {
 
   /** Records the programs that steps of up to so many rows need, and those for as many rows of logits. */
   async warmup(rows: number): Promise<void> {
+    await this.#pooler();
     for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
       await this.#forwardFor(bucket, true);
       if (bucket <= mostDecodingRows) await this.#decoderFor(bucket);
