@@ -13,9 +13,11 @@ beforeEach(() => {
   place('native/CMakeLists.txt', 10);
   place('native/kernels/ref/add.cpp', 10);
   place('workers/shift.ts', 10);
+  place('workers/text.ts', 10);
   place('src/native/load.ts', 10);
   place('build/Release/tesserae.node', 20);
   place('dist/workers/shift.js', 20, "import { loadAddon } from '../src/native/load.js';\n");
+  place('dist/workers/text.js', 20);
   place('dist/src/native/load.js', 20);
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));

@@ -57,7 +57,7 @@ describe('chooseBlockSizes', () => {
     ['mc that is not a multiple of 6', { mc: 10 }, /mc 10/],
     ['more than the scratch holds', { kc: 4096 }, /fit into scratch/],
     ['far more than that', { kc: 2 ** 40 }, /fit into scratch/],
-    ['a string', { kc: '8' }, /kc must be a positive integer, got 8/],
+    ['a string', { kc: '8' }, /kc must be a positive integer, got "8"/],
     ['zero', { nc: 0 }, /nc must be a positive integer, got 0/],
     ['an unknown name', { kd: 8 }, /no block size kd/],
     ['a number', 7, /must be an object/],

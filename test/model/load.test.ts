@@ -199,7 +199,7 @@ describe('memory', () => {
     await using roomy = await Engine.create({ threads: 1, memoryBudget: total });
     const teamBytes = total - roomy.stats().pool.budgetBytes;
     using model = await roomy.loadModel(path);
-    const needed = roomy.stats().pool.heldBytes;
+    const needed = roomy.stats().pool.rentedBytes;
     await using engine = await Engine.create({ threads: 1, memoryBudget: teamBytes + 512 });
     const onProgress = () => expect.unreachable();
     await expectRejection(engine.loadModel(path, { onProgress }), 'ERR_BUDGET', /budget/);

@@ -51,10 +51,13 @@ function expectNothingLeft(engine: Engine): void {
 }
 
 describe('while 500 wait', () => {
-  test('at once: all of them end by the same error', async () => {
+  test('at once: all that are not complete end by the same error', async () => {
     const { engine, model, outcomes, calls } = await load();
     await engine.close();
-    expect(await outcomes).toEqual({ complete: 0, failed: { ERR_ENGINE_CLOSED: calls } });
+    const { complete, failed } = await outcomes;
+    // Some may have been complete before more than half were seen to wait.
+    expect(complete).toBeLessThan(calls / 2);
+    expect(failed).toEqual({ ERR_ENGINE_CLOSED: calls - complete });
     expectNothingLeft(engine);
     await expectRejection(model.generate([1]).result, 'ERR_DISPOSED');
   });

@@ -104,7 +104,7 @@ describe('in little memory', () => {
     const path = await write(shape);
     await using large = await Engine.create({ threads });
     using _ = await large.loadModel(path);
-    const bytes = large.stats().pool.heldBytes + (kibibytes << 10);
+    const bytes = large.stats().pool.rentedBytes + (kibibytes << 10);
     await using engine = await Engine.create({ threads, memoryBudget: Team.sizeBytes(loadAddon(), threads) + bytes });
     using model = await engine.loadModel(path);
     await use(engine, model, bytes);
