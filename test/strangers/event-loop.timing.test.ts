@@ -77,10 +77,11 @@ test('a schema of 3,000 properties', async () => {
 test('fifty callers at once', async () => {
   const text = 'some words, and <s>more of them. '.repeat(1000);
   await expectFreeLoop(async () => {
-    const callers = Array.from({ length: 50 }, async () => {
+    const call = async () => {
       const prompt = await render([user(text)], '{{ messages[0].content }}', 20_000);
       return encodeChat(prompt, tokenizer);
-    });
-    await Promise.all(callers);
+    };
+    // Once takes too short for a percentile.
+    for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: 50 }, call));
   });
 });
