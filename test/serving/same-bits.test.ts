@@ -207,6 +207,14 @@ describe('a batch of any size', () => {
     for (const size of sizes) {
       expect(await atOnce(model, all.slice(0, size)), `${size} at once`).toEqual(expected.slice(0, size));
     }
+    // Formats are compiled in another thread, so that some requests above come a step later: plain ones come together.
+    const plain = Array.from({ length: mostRows }, (_, seed) => {
+      return { name: 'plain', prompt: [seed % 300], options: { temperature: 1, maxTokens: 3, ignoreEos: true, seed } };
+    });
+    const alone = await oneByOne(model, plain);
+    for (const size of [7, 8, 12, 32, 64, 128, 256]) {
+      expect(await atOnce(model, plain.slice(0, size)), `${size} plain`).toEqual(alone.slice(0, size));
+    }
     // Programs of all sizes were met, the largest among them.
     const rows = new Set(steps.map((step) => step.rows));
     for (const size of [7, 8, 12, 32, 64, 128, 256]) expect([...rows]).toContain(size);
