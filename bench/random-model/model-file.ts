@@ -19,7 +19,7 @@ export async function modelFile(
   return modelFileOf(folder, { name: shape, sizes: modelShapes[shape], type }, signal);
 }
 
-/** What a file is made of. Its name stands for its sizes. */
+/** A model file to write. Two models of the same name have the same sizes. */
 export interface NamedModel {
   readonly name: string;
   readonly sizes: ModelSizes;

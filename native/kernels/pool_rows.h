@@ -63,7 +63,7 @@ template <typename Add, typename Divide>
 static inline KernelStatus pool_items(const PoolRowsParams& p, int64_t tile, Scratch& scratch, Add add, Divide divide) {
   double* sums = reinterpret_cast<double*>(scratch.data);
   for (int64_t index = tile; index < p.count; index += p.tiles) {
-    // A copy: what is checked is what is used.
+    // Copied before it is checked, so that nothing can change it between the check and its use.
     const PoolItem item = p.items[index];
     if (item.rows == 0) continue;
     if (!is_valid(p, item)) return KernelStatus::index_out_of_range;

@@ -1,5 +1,5 @@
-// sequence_attention: attention (kernels/attention.h) of rows of many sequences that stand one after the other, without
-// padding between them: each row sees all rows of its own sequence. It gives the same bits as `attention` of each
+// sequence_attention: attention (kernels/attention.h) of rows of many sequences. The sequences follow each other
+// without padding, and each row sees all rows of its own sequence. It gives the same bits as `attention` of each
 // sequence alone. Recorded by src/ops/attention/sequence-attention.ts.
 #pragma once
 
@@ -63,7 +63,7 @@ static inline KernelStatus attend_sequences(const SequenceAttentionParams& p, in
   const int64_t end = p.starts[list + 1];
   if (begin < 0 || begin > end || end > p.attention.q_len) return KernelStatus::index_out_of_range;
   for (int64_t index = begin; index < end; ++index) {
-    // A copy: what is checked is what is used.
+    // Copied before it is checked, so that nothing can change it between the check and its use.
     const SequenceItem item = p.items[index];
     if (!is_valid(item, p.attention.q_len)) return KernelStatus::index_out_of_range;
     attend(attention_of(p.attention, item), AttentionTile{0, kv_head, kv_head * group, group, 0, item.queries});

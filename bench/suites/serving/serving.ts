@@ -32,7 +32,7 @@ export interface ServingBenchOptions {
   readonly sizes?: Partial<ServingSizes> | undefined;
 }
 
-/** Medians of so many rounds, where the command is not told otherwise. */
+/** Each figure is the median of so many rounds, unless the command is given another number. */
 export const servingRounds = ({ quick = false }: Pick<ServingBenchOptions, 'quick'>): number => (quick ? 2 : 3);
 
 /** What is asked is asked of this shape, with these weights. */

@@ -1,4 +1,4 @@
-// attention of sequences that stand one after the other: each item is an attention of its own. Included by the
+// Attention of sequences that follow each other: each item of the work list is an attention of its own. Included by the
 // sequence_attention.cpp of each vector instruction set.
 #pragma once
 
