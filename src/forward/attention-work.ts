@@ -1,5 +1,6 @@
-// Shares out the work of paged attention among tiles: cuts the rows of a step into items and these into lists of about
-// the same cost. Pure. The bits of the result do not depend on it. Called before each run of a step's program.
+// Shares out the work of attention among tiles: how finely it is cut; and, for paged attention, cuts the rows of a step into
+// items and these into lists of about the same cost. Pure. The bits of the result do not depend on it. Called before each
+// run of a step's program; encoder/sequence-work.ts does the same for whole sequences.
 import { itemFields, mostItemRows } from '../ops/paged/step-rows.js';
 
 export interface AttentionHeads {
@@ -17,18 +18,33 @@ export interface WorkCut {
   readonly least: number;
 }
 
-/** Queries times the heads that share their keys: so many are computed with one packing of the keys. */
-const mostQueries = 512;
-const leastQueries = 48;
-const tilesPerThread = 4;
+/** How finely work is cut. */
+export interface CutLimits {
+  /** Queries times the heads that share their keys: so many are computed with one packing of the keys, at most. */
+  readonly mostQueries: number;
+  readonly leastQueries: number;
+  readonly tilesPerThread: number;
+}
 
-export function attentionCut({ heads, kvHeads }: AttentionHeads, rows: number, threads: number): WorkCut {
+export function workCut(
+  { heads, kvHeads }: AttentionHeads,
+  rows: number,
+  threads: number,
+  { mostQueries, leastQueries, tilesPerThread }: CutLimits,
+): WorkCut {
   const group = heads / kvHeads;
   return {
     lists: Math.min(rows, Math.ceil((tilesPerThread * threads) / kvHeads)),
-    most: Math.min(mostItemRows, Math.max(1, Math.floor(mostQueries / group))),
+    most: Math.max(1, Math.floor(mostQueries / group)),
     least: Math.max(1, Math.floor(leastQueries / group)),
   };
+}
+
+const pagedLimits: CutLimits = { mostQueries: 512, leastQueries: 48, tilesPerThread: 4 };
+
+export function attentionCut(heads: AttentionHeads, rows: number, threads: number): WorkCut {
+  const cut = workCut(heads, rows, threads, pagedLimits);
+  return { ...cut, most: Math.min(mostItemRows, cut.most) };
 }
 
 /** The rows of a step: the slot of each one's sequence, negative for padding, and its position. */
@@ -37,11 +53,11 @@ export interface PlacedRows {
   readonly positions: Int32Array;
 }
 
-/** What is written: see AttentionWork in src/ops/paged/step-rows.ts. */
+/** What is written: see AttentionWork in src/ops/paged/step-rows.ts, and SequenceWork in src/ops/attention. */
 export interface WorkLists {
   /** [lists + 1] */
   readonly starts: Int32Array;
-  /** [rows · itemFields] */
+  /** [rows · fields of an item] */
   readonly items: Int32Array;
 }
 

@@ -1,5 +1,5 @@
 // Recorded programs that are kept for replay and lent to one user at a time, by a key that says what was recorded. A
-// program belongs to no user. Used by the programs of decoders and of encoders.
+// program belongs to no user. Used for what is computed outside of steps: decoder-programs.ts.
 import { TesseraeError } from '../base/errors.js';
 
 /** What is kept: it frees its memory when it is disposed. */

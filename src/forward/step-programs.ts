@@ -8,6 +8,7 @@ import type { RowOptions, SampledLogprobs, SampleState } from '../ops/sampling/s
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { attentionCut } from './attention-work.js';
+import { BucketPrograms } from './bucket-programs.js';
 import type { DecoderParts } from './decoder-programs.js';
 import { type Page, PageTable } from './page-table.js';
 import { bucketFor, mostRows } from './row-buckets.js';
@@ -46,9 +47,6 @@ const mostLogitBytes = 16 << 20;
 
 /** Up to so many rows, a forward pass that chooses tokens is a program of its own: one dispatch less for each token. */
 const mostDecodingRows = 8;
-/** Until the program of a number of rows is recorded, one of at most so many times the rows serves. */
-const mostPadding = 1.5;
-
 /** What a program of so many rows is filled with before each run. */
 interface StepInputs {
   readonly ids: Tensor<'i32'>;
@@ -64,13 +62,12 @@ export class StepPrograms {
   readonly #mostLogitRows: number;
   readonly #slots: number;
   readonly #memory: StepMemory;
-  readonly #forwards = new Map<number, Forward>();
+  readonly #forwards = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows)));
   /** Forward passes that choose a token after each of their rows. */
-  readonly #decoders = new Map<number, Forward>();
-  readonly #heads = new Map<number, Head>();
-  /** The one that pools hidden states, by 0. */
-  readonly #poolers = new Map<number, Program<void>>();
-  readonly #recording = new Map<string, Promise<Program<unknown>>>();
+  readonly #decoders = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows, true)));
+  readonly #heads = new BucketPrograms((rows) => this.#record((p) => this.#recordHead(p, rows)));
+  /** One program, for any number of texts. */
+  readonly #poolers = new BucketPrograms(() => this.#record((p) => this.#recordPooling(p)));
   /** Counts how often the shared memory was given up: programs recorded before are of no use. */
   #epoch = 0;
   #table: PageTable | undefined;
@@ -115,7 +112,7 @@ export class StepPrograms {
     this.#choosesInRun = rows <= most && picked.length === rows && slices.every(({ count }) => count === 1);
     const needsHead = !this.#choosesInRun && picked.length > 0;
     const programs = [
-      this.#choosesInRun ? this.#decoderFor(rows) : this.#forwardFor(rows),
+      this.#choosesInRun ? this.#decoders.exactly(rows) : this.#forwards.atLeast(rows),
       needsHead ? this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined,
     ] as const;
     const mustWait = programs.some((program) => program instanceof Promise);
@@ -145,7 +142,7 @@ export class StepPrograms {
   async pool(texts: readonly PooledSlice[], visit: VisitPooled): Promise<void> {
     for (let from = 0; from < texts.length; from += textsAtOnce) {
       const group = texts.slice(from, from + textsAtOnce);
-      const program = await this.#pooler();
+      const program = await this.#poolers.exactly(textsAtOnce);
       const { pooling } = this.#memory;
       await this.#runTwice(program, () => pooling.fill(group, this.#firstRows));
       pooling.read(group, visit);
@@ -175,10 +172,10 @@ export class StepPrograms {
 
   /** Records the programs that steps of up to so many rows need, and those for as many rows of logits. */
   async warmup(rows: number): Promise<void> {
-    await this.#pooler();
+    await this.#poolers.exactly(textsAtOnce);
     for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
-      await this.#forwardFor(bucket, true);
-      if (bucket <= mostDecodingRows) await this.#decoderFor(bucket);
+      await this.#forwards.exactly(bucket);
+      if (bucket <= mostDecodingRows) await this.#decoders.exactly(bucket);
       await this.#headFor(Math.min(bucket, this.#mostLogitRows));
       if (bucket >= rows) return;
     }
@@ -205,8 +202,7 @@ export class StepPrograms {
   #dropAll(): void {
     this.#epoch++;
     for (const programs of [this.#forwards, this.#decoders, this.#heads, this.#poolers]) {
-      for (const program of programs.values()) program.dispose();
-      programs.clear();
+      programs.drop();
     }
     this.#memory.free();
   }
@@ -282,56 +278,12 @@ export class StepPrograms {
     }
   }
 
-  #decoderFor(rows: number): Promise<Forward> | Forward {
-    const ready = this.#decoders.get(rows);
-    return ready ?? this.#record(this.#decoders, rows, `decode ${rows}`, (p) => this.#recordForward(p, rows, true));
-  }
-
-  /** A program of at least so many rows: exactly as many, or a little more until that one is recorded. */
-  #forwardFor(rows: number, exactly = false): Promise<Forward> | Forward {
-    const ready = this.#forwards.get(rows);
-    if (ready !== undefined) return ready;
-    const recording = this.#record(this.#forwards, rows, `rows ${rows}`, (p) => this.#recordForward(p, rows));
-    const larger = [...this.#forwards.keys()].filter((key) => key > rows && key <= mostPadding * rows);
-    if (exactly || larger.length === 0) return recording;
-    // What went wrong comes up again when the program is needed.
-    recording.catch(() => {});
-    return this.#forwards.get(Math.min(...larger)) as Forward;
-  }
-
   #headFor(rows: number): Promise<Head> | Head {
-    const bucket = Math.min(bucketFor(rows), this.#mostLogitRows);
-    const ready = this.#heads.get(bucket);
-    return ready ?? this.#record(this.#heads, bucket, `logits ${bucket}`, (p) => this.#recordHead(p, bucket));
+    return this.#heads.exactly(Math.min(bucketFor(rows), this.#mostLogitRows));
   }
 
-  #pooler(): Promise<Program<void>> | Program<void> {
-    const record = (p: ProgramBuilder) => this.#recordPooling(p);
-    return this.#poolers.get(0) ?? this.#record(this.#poolers, 0, 'pool', record);
-  }
-
-  /** Records a program, once even where it is asked for again meanwhile. */
-  async #record<T>(
-    programs: Map<number, Program<T>>,
-    rows: number,
-    key: string,
-    record: (p: ProgramBuilder) => Generator<void, T>,
-  ): Promise<Program<T>> {
-    const underWay = this.#recording.get(key);
-    if (underWay !== undefined) return underWay as Promise<Program<T>>;
-    const recording = this.#recordAgain(record);
-    this.#recording.set(key, recording);
-    try {
-      const program = await recording;
-      programs.set(rows, program);
-      return program;
-    } finally {
-      this.#recording.delete(key);
-    }
-  }
-
-  /** Until the shared memory is still the same at the end. */
-  async #recordAgain<T>(record: (p: ProgramBuilder) => Generator<void, T>): Promise<Program<T>> {
+  /** Records a program, again until the shared memory is still the same at the end. */
+  async #record<T>(record: (p: ProgramBuilder) => Generator<void, T>): Promise<Program<T>> {
     for (;;) {
       const epoch = this.#epoch;
       this.#checkUsable();

@@ -1,12 +1,13 @@
 // The plan of attention's work for whole sequences, made at random: each row once, with the keys of its own sequence, in even
 // lists.
 import { describe, expect, test } from 'vitest';
-import { planSequences, type SequenceCut, sequenceCut } from '../../src/forward/encoder/sequence-work.js';
+import type { WorkCut } from '../../src/forward/attention-work.js';
+import { planSequences, sequenceCut } from '../../src/forward/encoder/sequence-work.js';
 import { sequenceItemFields } from '../../src/ops/attention/sequence-attention.js';
 import { Numbers } from '../support/numbers.js';
 
 /** Checks a plan; gives the cost of each list, in keys. */
-function check(lengths: readonly number[], padding: number, cut: SequenceCut): number[] {
+function check(lengths: readonly number[], padding: number, cut: WorkCut): number[] {
   const rows = lengths.reduce((sum, length) => sum + length, padding);
   const starts = new Int32Array(cut.lists + 1).fill(-7);
   const items = new Int32Array(rows * sequenceItemFields).fill(-7);

@@ -9,9 +9,11 @@ import { type Pooling, poolItemFields, writePoolItem } from '../../ops/rowwise/p
 import type { Program } from '../../program/program.js';
 import { SharedArena } from '../../program/shared-arena.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { WorkCut } from '../attention-work.js';
+import { BucketPrograms } from '../bucket-programs.js';
 import type { ForwardParts } from '../decoder-programs.js';
 import { encoderBucketFor, groupRows, groupTexts } from './encoder-buckets.js';
-import { planSequences, type SequenceCut, sequenceCut } from './sequence-work.js';
+import { planSequences, sequenceCut } from './sequence-work.js';
 
 /** Everything of a loaded encoder. */
 export type EncoderParts = ForwardParts<EncoderArchitecture>;
@@ -40,17 +42,13 @@ interface GroupTensors {
 
 interface GroupProgram {
   readonly rows: number;
-  readonly cut: SequenceCut;
+  readonly cut: WorkCut;
 }
-
-/** Until the program of a number of rows is recorded, one of at most so many times the rows serves. */
-const mostPadding = 1.5;
 
 export class EncoderPrograms {
   readonly #parts: EncoderParts;
   readonly #arena: SharedArena;
-  readonly #programs = new Map<number, Program<GroupProgram>>();
-  readonly #recording = new Map<number, Promise<Program<GroupProgram>>>();
+  readonly #programs = new BucketPrograms((rows) => this.#record(rows));
   #tensors: GroupTensors | undefined;
   #isRunning = false;
   #disposed = false;
@@ -73,7 +71,9 @@ export class EncoderPrograms {
     this.#isRunning = true;
     let rows = 0;
     try {
-      const program = await this.#programFor(texts.reduce((sum, { ids }) => sum + ids.length, 0));
+      this.#checkUsable();
+      const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0);
+      const program = await this.#programs.atLeast(encoderBucketFor(tokens), tokens);
       this.#checkUsable();
       rows = program.tensors.rows;
       this.#arena.place(program.arenaBytes);
@@ -96,14 +96,14 @@ export class EncoderPrograms {
   /** Records the programs for up to so many tokens. */
   async warmup(rows: number): Promise<void> {
     for (let bucket = encoderBucketFor(1); ; bucket = encoderBucketFor(bucket + 1)) {
-      await (this.#programs.get(bucket) ?? this.#record(bucket));
+      await this.#programs.exactly(bucket);
       if (bucket >= rows) return;
     }
   }
 
   /** Gives up memory for whoever needs it, a part at each call. @returns whether there was any that is not in use */
   freeMemory(): boolean {
-    if (this.#isRunning || this.#recording.size > 0) return false;
+    if (this.#isRunning || this.#programs.isRecording) return false;
     if (this.#arena.isHeld) this.#arena.dispose();
     else if (this.#tensors !== undefined) this.#dropAll();
     else return false;
@@ -119,8 +119,7 @@ export class EncoderPrograms {
 
   /** Programs, and the memory that they share. What a run needs is freed at its end. */
   #dropAll(): void {
-    for (const program of this.#programs.values()) program.dispose();
-    this.#programs.clear();
+    this.#programs.drop();
     if (this.#tensors === undefined) return;
     this.#tensors.all.dispose();
     this.#tensors.vectors.dispose();
@@ -149,37 +148,13 @@ export class EncoderPrograms {
     planSequences(lengths, rows, cut, { starts: tensors.starts.data, items: tensors.items.data });
   }
 
-  /** A program of at least so many rows: of their bucket, or of a larger one until that is recorded. */
-  async #programFor(rows: number): Promise<Program<GroupProgram>> {
-    this.#checkUsable();
-    const bucket = encoderBucketFor(rows);
-    const ready = this.#programs.get(bucket);
-    if (ready !== undefined) return ready;
-    const recording = this.#record(bucket);
-    const larger = [...this.#programs.keys()].filter((key) => key > bucket && key <= mostPadding * rows);
-    if (larger.length === 0) return recording;
-    // What went wrong comes up again when the program is needed.
-    recording.catch(() => {});
-    return this.#programs.get(Math.min(...larger)) as Program<GroupProgram>;
-  }
-
-  /** Records a program, once even where it is asked for again meanwhile. */
   async #record(rows: number): Promise<Program<GroupProgram>> {
-    const underWay = this.#recording.get(rows);
-    if (underWay !== undefined) return underWay;
     const tensors = this.#shared();
     const record = (p: ProgramBuilder) => this.#recordGroup(p, rows, tensors);
-    const recording = this.#parts.compute.programInSlices(record, undefined, { arena: this.#arena });
-    this.#recording.set(rows, recording);
-    try {
-      const program = await recording;
-      if (this.#disposed) program.dispose();
-      this.#checkUsable();
-      this.#programs.set(rows, program);
-      return program;
-    } finally {
-      this.#recording.delete(rows);
-    }
+    const program = await this.#parts.compute.programInSlices(record, undefined, { arena: this.#arena });
+    if (this.#disposed) program.dispose();
+    this.#checkUsable();
+    return program;
   }
 
   *#recordGroup(p: ProgramBuilder, rows: number, tensors: GroupTensors): Generator<void, GroupProgram> {

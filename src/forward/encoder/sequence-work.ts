@@ -1,38 +1,12 @@
 // Shares out the attention of whole sequences among tiles: cuts their rows into items, and these into lists of about the
 // same cost. Pure. The bits of the result do not depend on it. Called before each run of an encoder's program.
 import { sequenceItemFields } from '../../ops/attention/sequence-attention.js';
-import type { AttentionHeads } from '../attention-work.js';
+import { type AttentionHeads, type CutLimits, type WorkCut, type WorkLists, workCut } from '../attention-work.js';
 
-/** How a program's work is cut; fixed when it is recorded. */
-export interface SequenceCut {
-  /** Lists of items, each of which is a tile for each key-value head. */
-  readonly lists: number;
-  /** Rows of an item, at most: they share one packing of the keys. */
-  readonly most: number;
-  /** A sequence's rows are not cut to fewer than this: the keys would be packed too often. */
-  readonly least: number;
-}
+const limits: CutLimits = { mostQueries: 256, leastQueries: 48, tilesPerThread: 6 };
 
-/** Queries times the heads that share their keys. */
-const mostQueries = 256;
-const leastQueries = 48;
-const tilesPerThread = 6;
-
-export function sequenceCut({ heads, kvHeads }: AttentionHeads, rows: number, threads: number): SequenceCut {
-  const group = heads / kvHeads;
-  return {
-    lists: Math.min(rows, Math.ceil((tilesPerThread * threads) / kvHeads)),
-    most: Math.max(1, Math.floor(mostQueries / group)),
-    least: Math.max(1, Math.floor(leastQueries / group)),
-  };
-}
-
-/** What is written: see SequenceWork in src/ops/attention/sequence-attention.ts. */
-export interface SequenceLists {
-  /** [lists + 1] */
-  readonly starts: Int32Array;
-  /** [rows · sequenceItemFields] */
-  readonly items: Int32Array;
+export function sequenceCut(heads: AttentionHeads, rows: number, threads: number): WorkCut {
+  return workCut(heads, rows, threads, limits);
 }
 
 /** Packing the keys and values of a sequence takes about as long as computing so many rows with them. */
@@ -48,8 +22,8 @@ const rowKeys = 16;
 export function planSequences(
   lengths: readonly number[],
   rows: number,
-  { lists, most, least }: SequenceCut,
-  { starts, items }: SequenceLists,
+  { lists, most, least }: WorkCut,
+  { starts, items }: WorkLists,
 ): void {
   let total = 0;
   for (const length of lengths) total += packingRows * length + length * (length + rowKeys);
