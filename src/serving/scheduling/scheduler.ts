@@ -50,6 +50,8 @@ export class Scheduler {
   readonly #running: ScheduledRequest[] = [];
   /** Those that are parked, and whose memory went to others. They come back into the queue when they go on. */
   readonly #aside = new Set<ScheduledRequest>();
+  /** All of them that have a deadline, looked at before each step. */
+  readonly #withDeadline = new Set<ScheduledRequest>();
   /** Memory for a step was short: until a request has ended, no other one is admitted beside those that run. */
   #isClosed = false;
   /** Steps since then. */
@@ -86,7 +88,7 @@ export class Scheduler {
   /** Whether something happens with time alone: memory may become free for those that wait, or a deadline pass. */
   get needsTime(): boolean {
     if (this.#queue.size > 0 || this.#running.some(({ isReady }) => isReady)) return true;
-    return [...this.#running, ...this.#aside].some(({ deadlineAt }) => deadlineAt !== undefined);
+    return this.#withDeadline.size > 0;
   }
 
   /** Whether requests are admitted that go on without anybody's doing, those that lack memory left out. */
@@ -130,14 +132,14 @@ export class Scheduler {
     const request = new ScheduledRequest(spec, this.#arrivals, this.#options.clock());
     this.#queue.push(request);
     this.#arrivals++;
+    if (request.deadlineAt !== undefined) this.#withDeadline.add(request);
     return request;
   }
 
   /** Those whose deadline has passed. They stay until {@link end}. */
   overdue(): ScheduledRequest[] {
     const now = this.#options.clock();
-    const isOver = ({ deadlineAt }: ScheduledRequest) => deadlineAt !== undefined && deadlineAt <= now;
-    return [...this.#running, ...this.#queue.values(), ...this.#aside].filter(isOver);
+    return [...this.#withDeadline].filter(({ deadlineAt }) => (deadlineAt as number) <= now);
   }
 
   /**
@@ -243,6 +245,7 @@ export class Scheduler {
       this.#reopen();
     } else if (!this.#aside.delete(request)) this.#queue.remove(request);
     request.state = 'ended';
+    this.#withDeadline.delete(request);
     if (!this.#running.some(({ tenant }) => tenant === request.tenant)) this.#queue.forget(request.tenant);
     if (!request.inStep) request.leave();
   }
