@@ -3,7 +3,7 @@
 // the first job and does not keep the process alive while it is idle. Used by generation/chat and constraint.
 import { Worker } from 'node:worker_threads';
 import { AbortError, TesseraeError } from './errors.js';
-import { findWorkerFile } from './worker-file.js';
+import { findWorkerFile } from './package-files.js';
 
 export interface BackgroundWorkerOptions {
   /** The built entry, relative to dist/. */

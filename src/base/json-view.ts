@@ -78,6 +78,6 @@ export function describeJson(value: unknown): string {
   return isObject(value) ? 'an object' : String(value);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

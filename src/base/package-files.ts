@@ -1,5 +1,5 @@
-// Where this package's files are: its folder, its version, the model that it carries. Used by the loader of the addon,
-// the command and the benchmarks. Loads none of them.
+// Where this package's files are: its folder, its version, the model that it carries, the entries of its worker threads. Used
+// by the loader of the addon, the team, the command and the benchmarks. Loads none of them.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,4 +26,17 @@ export function packageVersion(): string {
 /** The GGUF file that comes with the package. */
 export function bundledModelPath(): string {
   return join(packageRoot(), 'models/tesserae-tiny-f16.gguf');
+}
+
+/**
+ * The URL of the built entry of a worker thread. This file may run from its source, as in the tests, but a thread cannot start
+ * from a .ts file on every version of Node.js that we support.
+ * @param name relative to dist/
+ */
+export function findWorkerFile(name = 'workers/shift.js'): string {
+  for (const root of ['../../', '../../dist/']) {
+    const url = new URL(root + name, import.meta.url);
+    if (existsSync(url)) return url.href;
+  }
+  throw new Error(`the built file ${name} is missing: run the build`);
 }

@@ -3,6 +3,7 @@
 import { BackgroundWorker } from '../base/background-worker.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { jsonText } from '../base/json-text.js';
+import { RecentlyUsed } from '../base/recently-used.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { Automaton } from './automaton.js';
@@ -34,8 +35,8 @@ export class ConstraintCompiler {
   readonly #vocabulary: number;
   readonly #timeoutMs: number;
   #trie: TokenTrie | undefined;
-  /** By the format's JSON, the one used last at the end. */
-  readonly #constraints = new Map<string, Constraint>();
+  /** By the format's JSON. */
+  readonly #constraints = new RecentlyUsed<string, Constraint>(CONSTRAINTS_KEPT);
   readonly #pending = new Map<string, Pending>();
 
   /**
@@ -56,10 +57,7 @@ export class ConstraintCompiler {
   async compile(format: Format, signal: AbortSignal | undefined): Promise<Constraint> {
     const json = await jsonText(format, limits, signal);
     const known = this.#constraints.get(json);
-    if (known !== undefined) {
-      this.#keep(json, known);
-      return known;
-    }
+    if (known !== undefined) return known;
     return this.#wait(json, this.#pending.get(json) ?? this.#begin(json), signal);
   }
 
@@ -102,15 +100,7 @@ export class ConstraintCompiler {
     const automaton = new Automaton(terms, await readTerms(compiled, terms, new TimeSlice(signal)));
     this.#trie ??= await createTokenTrie(this.#tokenizer, signal);
     const constraint = new Constraint(automaton, this.#trie, this.#tokenizer, this.#vocabulary);
-    this.#keep(json, constraint);
-    return constraint;
-  }
-
-  #keep(json: string, constraint: Constraint): void {
-    this.#constraints.delete(json);
-    if (this.#constraints.size === CONSTRAINTS_KEPT) {
-      this.#constraints.delete(this.#constraints.keys().next().value as string);
-    }
     this.#constraints.set(json, constraint);
+    return constraint;
   }
 }

@@ -1,6 +1,7 @@
 // Runs the jobs of a queue on one model: what all queues have in common. Knows no queue: `tesserae/bullmq` is an end for one,
 // and users write others. Jobs of one process share the steps of the model, so many at once are the batch.
 import { AbortWatch } from '../base/abort-watch.js';
+import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from '../base/options.js';
 import type { Model } from '../index.js';
@@ -102,7 +103,7 @@ export class JobRunner<K extends JobKind = JobKind> {
       throw new TesseraeError('ERR_ARGUMENT', 'vectors is an option of embed jobs alone', { op });
     }
     if (typeof options !== 'object' || options === null) {
-      throw new TesseraeError('ERR_ARGUMENT', `options must be an object, got ${String(options)}`, { op });
+      throw new TesseraeError('ERR_ARGUMENT', `options must be an object, got ${describe(options)}`, { op });
     }
     this.#model = model;
     this.#options = { ...options };

@@ -139,7 +139,7 @@ function optionsOf(data: unknown, { options, signal, startedAt }: WorkContext): 
 }
 
 /** A vector as plain JSON; base64 takes about a quarter of the bytes. */
-export function encodeVector(vector: Float32Array, encoding: VectorEncoding): EncodedVector {
+export function encodeVector(vector: ArrayLike<number>, encoding: VectorEncoding): EncodedVector {
   if (encoding === 'numbers') return Array.from(vector);
   const bytes = Buffer.alloc(4 * vector.length);
   for (let i = 0; i < vector.length; i++) bytes.writeFloatLE(vector[i] as number, 4 * i);

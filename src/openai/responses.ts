@@ -1,6 +1,7 @@
 // The result of a job as a response body of OpenAI's API, without times. Called by `tesserae batch`.
 import type { Tokenizer, TokenLogprobs } from '../index.js';
 import type { EmbedJobResult, GenerateJobResult } from '../jobs/index.js';
+import { encodeVector } from '../jobs/job-work.js';
 import type { BodyRequest } from './requests.js';
 
 export interface ResponseContext {
@@ -54,16 +55,10 @@ async function embeddingBody(
     tokens += (await ids).length;
   }
   const data = vectors.map((vector, index) => {
-    const embedding = encoding === 'float' ? vector : base64Of(vector as readonly number[]);
+    const embedding = encoding === 'float' ? vector : encodeVector(vector as readonly number[], 'base64');
     return { object: 'embedding', index, embedding };
   });
   return { object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
-}
-
-function base64Of(vector: readonly number[]): string {
-  const bytes = Buffer.alloc(4 * vector.length);
-  for (const [i, value] of vector.entries()) bytes.writeFloatLE(value, 4 * i);
-  return bytes.toString('base64');
 }
 
 function finishReasonOf({ stopReason }: GenerateJobResult): 'stop' | 'length' {

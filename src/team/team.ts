@@ -4,7 +4,7 @@
 import { AbortWatch } from '../base/abort-watch.js';
 import { messageOf } from '../base/describe.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
-import { findWorkerFile } from '../base/worker-file.js';
+import { findWorkerFile } from '../base/package-files.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
 import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
 import { Seats } from './seats.js';

@@ -1,7 +1,7 @@
 // src/team: what a team does when its workers die: in a tile, between programs, at their start, repeatedly.
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findWorkerFile } from '../../src/base/worker-file.js';
+import { findWorkerFile } from '../../src/base/package-files.js';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { expectRejection } from '../support/rejections.js';
 import { Checkpoint, createTeam, runOn, until } from '../support/running/arranged-team.js';

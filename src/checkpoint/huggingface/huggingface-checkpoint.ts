@@ -3,7 +3,7 @@
 import { basename, join } from 'node:path';
 import type { TensorRule } from '../../architectures/huggingface-mapping.js';
 import { TesseraeError } from '../../base/errors.js';
-import { describeJson, JsonView } from '../../base/json-view.js';
+import { describeJson, isObject, JsonView } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import { ModelMetadata } from '../../metadata/model-metadata.js';
@@ -14,7 +14,7 @@ import { tokenizerMetadata } from '../../tokenizer/huggingface/huggingface.js';
 import type { Tokenizer } from '../../tokenizer/tokenizer.js';
 import type { Checkpoint, CheckpointTensor, OpenCheckpointOptions } from '../checkpoint.js';
 import { translateConfig } from './config.js';
-import { isObject, readJsonFile, readSmallFile } from './json-file.js';
+import { readJsonFile, readSmallFile } from './json-file.js';
 import { openSafetensors, type SafetensorsFile } from './safetensors.js';
 import { translateName } from './tensor-names.js';
 

@@ -45,7 +45,3 @@ export async function readSmallFile(
     await file.close();
   }
 }
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

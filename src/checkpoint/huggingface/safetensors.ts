@@ -1,11 +1,10 @@
 // Opens safetensors files: eight bytes with the length of a JSON header, the header, and the tensors' bytes. The header
 // is untrusted, and checked as a whole. Reads no tensor data. Called by huggingface-checkpoint.ts.
 import { formatShape, TesseraeError } from '../../base/errors.js';
-import { describeJson } from '../../base/json-view.js';
+import { describeJson, isObject } from '../../base/json-view.js';
 import { quote } from '../../base/quote.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import { ModelFile } from '../model-file.js';
-import { isObject } from './json-file.js';
 
 /**
  * A header of ten thousand tensors has about one MiB. Larger ones than this would block the event loop while they are

@@ -1,9 +1,10 @@
 // What must be the same when a batch is resumed, kept in a file beside the output: the input, the model, the options and the
 // seed. Called by commands/batch.ts.
 import { createHash } from 'node:crypto';
-import { open, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { packageVersion } from '../../base/package-files.js';
+import { openRegularFile, replaceFile } from '../../base/regular-file.js';
 import { CommandError } from '../run-command.js';
 
 export interface BatchState {
@@ -63,16 +64,11 @@ async function readState(path: string): Promise<BatchState | undefined> {
 
 /** All at once: whoever reads it finds the whole of it or nothing. */
 async function writeState(path: string, state: BatchState): Promise<void> {
-  const partial = `${path}.partial`;
   try {
-    const file = await open(partial, 'w');
-    try {
+    await replaceFile(path, async (file) => {
       await file.writeFile(`${JSON.stringify(state, undefined, 2)}\n`);
       await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
+    });
   } catch (error) {
     throw new CommandError(`${path}: ${(error as Error).message}`);
   }
@@ -87,7 +83,7 @@ export async function fingerprintOf(path: string): Promise<string> {
   for (const file of await filesOf(path)) {
     const { size } = await stat(file);
     hash.update(`${size}\n`);
-    const handle = await open(file);
+    const handle = await openRegularFile(file);
     try {
       const buffer = Buffer.alloc(sampleBytes);
       const step = Math.max(sampleBytes, Math.floor((size - sampleBytes) / (samples - 1)));

@@ -1,12 +1,12 @@
 // Compiles JSON schemas (draft 2020-12, and what older drafts have in common with it) to terms. What is made is always valid;
 // not all that is valid is made: an object has the schema's properties in their order, and there is no white space.
 // Unsupported keywords are refused by name. Called by job.ts.
+import { isObject } from '../../base/json-view.js';
 import type { Rule, Term, Terms } from '../term.js';
 import { complement, everyCharacter, jsonString } from './characters.js';
 import { anyJsonValue } from './json-value.js';
 import { compileRegex } from './regex.js';
 import {
-  isObject,
   isOfType,
   isReference,
   keywords,

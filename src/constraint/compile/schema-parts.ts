@@ -1,6 +1,7 @@
 // JSON schemas before they become terms: references are followed, and what several schemas ask of one value (`allOf`, keywords
 // beside `$ref` or `anyOf`) is merged into one schema. Called by json-schema.ts.
 import { TesseraeError } from '../../base/errors.js';
+import { isObject } from '../../base/json-view.js';
 
 export type Schema = Readonly<Record<string, unknown>>;
 
@@ -288,10 +289,6 @@ function listOf(schema: Schema, word: string, path: string): readonly unknown[] 
   if (list === undefined) return [];
   if (!Array.isArray(list) || list.length === 0) throw refusal(path, `must have a non-empty list as ${word}`);
   return list;
-}
-
-export function isObject(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function refusal(path: string, problem: string): TesseraeError {

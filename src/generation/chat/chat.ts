@@ -3,6 +3,7 @@
 import { describe } from '../../base/describe.js';
 import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
+import { RecentlyUsed } from '../../base/recently-used.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import { beginningOf } from '../../tokenizer/base-tokenizer.js';
@@ -75,8 +76,8 @@ export class Chat {
   readonly #templates: ReadonlyMap<string, string>;
   readonly #tokenizer: Tokenizer;
   readonly #timeoutMs: number;
-  /** The marks of templates by their source, the one used last at the end. */
-  readonly #marks = new Map<string, ReadonlySet<string>>();
+  /** The marks of templates by their source. */
+  readonly #marks = new RecentlyUsed<string, ReadonlySet<string>>(TEMPLATES_KEPT);
 
   /** @param timeoutMs the time that rendering may take */
   constructor(templates: ReadonlyMap<string, string>, tokenizer: Tokenizer, timeoutMs: number) {
@@ -138,7 +139,6 @@ export class Chat {
       if (i % 32 === 0 && timeSlice.isOver()) await timeSlice.yield();
       if (/^[<[].*[>\]]$/.test(text) && source.includes(text)) marks.add(text);
     }
-    if (this.#marks.size === TEMPLATES_KEPT) this.#marks.delete(this.#marks.keys().next().value as string);
     this.#marks.set(source, marks);
     return marks;
   }
