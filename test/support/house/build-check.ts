@@ -38,10 +38,10 @@ function describeStaleAddon(root: string): string | undefined {
 
 function nativeSources(root: string): string[] {
   const files = ['CMakeLists.txt', 'native/CMakeLists.txt'];
-  for (const folder of ['native/binding', 'native/core', 'native/kernels']) {
+  for (const folder of ['native/abi', 'native/binding', 'native/core', 'native/kernels']) {
     if (!existsSync(join(root, folder))) continue;
     for (const entry of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-      if (/\.(cpp|h|def)$/.test(entry)) files.push(join(folder, entry));
+      if (/\.(cpp|h|def|cmake|map|txt)$/.test(entry)) files.push(join(folder, entry));
     }
   }
   return files;

@@ -1,0 +1,73 @@
+# Links the addon so that one file loads with glibc 2.28 and newer and with musl: libstdc++'s language support and libgcc are
+# linked in, and the C library is a stub with the symbols of libc_symbols.txt. Included by ../CMakeLists.txt.
+
+set(TESSERAE_ABI_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+# Sets `result` to the path of a static library of the compiler, or to an empty string.
+function(tesserae_compiler_library name result)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_FLAGS} -print-file-name=${name}
+    OUTPUT_VARIABLE path OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(NOT EXISTS "${path}")
+    set(path "")
+  endif()
+  set(${result} "${path}" PARENT_SCOPE)
+endfunction()
+
+# Adds the stub of a library: a shared object that defines its symbols with their versions, and nothing behind them.
+function(tesserae_add_libc_stub library soname)
+  file(STRINGS ${TESSERAE_ABI_DIR}/libc_symbols.txt lines REGEX "^[a-z_0-9]+ ${library} ")
+  set(source "// Generated from libc_symbols.txt.\n")
+  set(versions "")
+  foreach(line IN LISTS lines)
+    string(REPLACE " " ";" fields "${line}")
+    list(GET fields 0 symbol)
+    list(GET fields 2 version)
+    string(APPEND source "asm(\".globl ${symbol}\\n.type ${symbol}, %function\\n${symbol}:\\n.long 0\\n\");\n")
+    if(version STREQUAL "-")
+      continue()
+    endif()
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" AND version VERSION_LESS 2.17)
+      set(version 2.17)
+    endif()
+    list(APPEND versions ${version})
+    list(APPEND symbols_${version} ${symbol})
+  endforeach()
+  list(REMOVE_DUPLICATES versions)
+  set(script "")
+  foreach(version IN LISTS versions)
+    list(JOIN symbols_${version} "; " symbols)
+    string(APPEND script "GLIBC_${version} { ${symbols}; };\n")
+  endforeach()
+  set(stub ${CMAKE_CURRENT_BINARY_DIR}/abi/${library})
+  file(CONFIGURE OUTPUT ${stub}.cpp CONTENT "${source}" @ONLY)
+  file(CONFIGURE OUTPUT ${stub}.map CONTENT "${script}" @ONLY)
+  add_library(tesserae_${library}_stub SHARED ${stub}.cpp)
+  set_target_properties(tesserae_${library}_stub PROPERTIES
+    NO_SONAME ON LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/abi LINK_DEPENDS ${stub}.map)
+  target_link_options(tesserae_${library}_stub PRIVATE -nostdlib -Wl,-soname,${soname} -Wl,--version-script=${stub}.map)
+endfunction()
+
+# Exports nothing from the addon but its entry. On Linux with GCC's libraries, links it as said above.
+function(tesserae_link_addon target)
+  if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    return()
+  endif()
+  target_link_options(${target} PRIVATE
+    -Wl,--version-script=${TESSERAE_ABI_DIR}/exports.map -Wl,--build-id=sha1 -Wl,--gc-sections -Wl,-z,now)
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${TESSERAE_ABI_DIR}/exports.map)
+  tesserae_compiler_library(libsupc++.a supcxx)
+  tesserae_compiler_library(libgcc_eh.a gcc_eh)
+  tesserae_compiler_library(libgcc.a gcc)
+  if(NOT supcxx OR NOT gcc_eh OR NOT gcc)
+    message(WARNING "GCC's static libraries are missing: the addon will need this machine's C and C++ libraries")
+    return()
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${TESSERAE_ABI_DIR}/libc_symbols.txt)
+  tesserae_add_libc_stub(libc libc.so.6)
+  tesserae_add_libc_stub(libm libm.so.6)
+  target_sources(${target} PRIVATE ${TESSERAE_ABI_DIR}/runtime.cpp)
+  set_source_files_properties(${TESSERAE_ABI_DIR}/runtime.cpp PROPERTIES COMPILE_OPTIONS -ffunction-sections)
+  target_link_options(${target} PRIVATE -nodefaultlibs -Wl,--as-needed)
+  target_link_libraries(${target} PRIVATE
+    -Wl,--start-group ${supcxx} ${gcc_eh} ${gcc} -Wl,--end-group tesserae_libm_stub tesserae_libc_stub)
+endfunction()
