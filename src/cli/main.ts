@@ -10,6 +10,7 @@ import { addGenerate } from './commands/generate.js';
 import { addInfo } from './commands/info.js';
 import { addPerplexity } from './commands/perplexity.js';
 import { addQuantize } from './commands/quantize.js';
+import { addServe } from './commands/serve.js';
 import { exitCodes, oneLine } from './run-command.js';
 
 const program = new Command('tesserae')
@@ -20,8 +21,9 @@ const program = new Command('tesserae')
   .exitOverride()
   // The error is printed below instead, in one line.
   .configureOutput({ outputError: () => {} });
-for (const add of [addDemo, addBench, addGenerate, addEmbed, addBatch, addPerplexity, addQuantize, addInfo])
+for (const add of [addDemo, addBench, addGenerate, addEmbed, addBatch, addServe, addPerplexity, addQuantize, addInfo]) {
   add(program);
+}
 for (const command of program.commands) {
   command.copyInheritedSettings(program).helpOption('--help', 'show help').allowExcessArguments(false);
 }

@@ -37,6 +37,11 @@ export class CommandError extends Error {
 
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
+export interface RunOptions {
+  /** Being asked to end is how the command is meant to end: with success. A second time ends it at once, with failure. */
+  readonly endsWell?: boolean;
+}
+
 /**
  * Runs a command to its end and sets the process's exit code.
  * @param expected classes of errors that this command reports in one line with exit code 1, besides the library's
@@ -44,14 +49,15 @@ export type ErrorClass = abstract new (...args: never[]) => Error;
 export async function runCommand(
   command: (context: CommandContext) => Promise<void>,
   expected: readonly ErrorClass[] = [],
+  { endsWell = false }: RunOptions = {},
 ): Promise<void> {
   const output = new Output();
   const controller = new AbortController();
   let endedBy: number | undefined;
   const end = (code: number) => {
     // The second Ctrl-C does not wait for the tiles that are being computed.
-    if (endedBy !== undefined) process.exit(code);
-    endedBy = code;
+    if (endedBy !== undefined) process.exit(endsWell ? exitCodes.failure : code);
+    endedBy = endsWell ? exitCodes.success : code;
     controller.abort();
   };
   const onInterrupt = () => end(exitCodes.interrupted);

@@ -25,6 +25,17 @@ export function readBody(body: unknown): BodyRequest {
 }
 
 function readChat(fields: BodyFields): BodyRequest {
+  const job = chatJobOf(fields);
+  fields.only('n', 1);
+  fields.only('tools', []);
+  fields.only('tool_choice', 'none');
+  fields.only('parallel_tool_calls', true);
+  fields.end();
+  return { kind: 'chat', job };
+}
+
+/** The messages of a body of chat completions, and how they are answered. @throws TesseraeError ERR_ARGUMENT */
+export function chatJobOf(fields: BodyFields): ChatJob & { readonly options: ChatOptions } {
   const messages = messagesOf(fields.take('messages'));
   const format = formatOf(fields);
   const options: ChatOptions = {
@@ -32,12 +43,7 @@ function readChat(fields: BodyFields): BodyRequest {
     ...logprobsOf(fields),
     ...(format === undefined ? {} : { format }),
   };
-  fields.only('n', 1);
-  fields.only('tools', []);
-  fields.only('tool_choice', 'none');
-  fields.only('parallel_tool_calls', true);
-  fields.end();
-  return { kind: 'chat', job: { messages, options } };
+  return { messages, options };
 }
 
 /** The messages with texts as contents. The model checks the rest. */

@@ -73,7 +73,8 @@ function usageOf({ promptTokens, tokens }: GenerateJobResult): object {
   };
 }
 
-function logprobOf(id: number, { logprob, top }: TokenLogprobs, tokenizer: Tokenizer): object {
+/** What a body says of one token. */
+export function logprobOf(id: number, { logprob, top }: TokenLogprobs, tokenizer: Tokenizer): object {
   const alternatives = top.map((one) => ({ ...spellingOf(one.id, tokenizer), logprob: one.logprob }));
   return { ...spellingOf(id, tokenizer), logprob, top_logprobs: alternatives };
 }

@@ -1,0 +1,102 @@
+// The tools of a request: what a body says of them, and the calls that an answer makes of them. Called by
+// chat-requests.ts and by the server, which finds the calls.
+import type { ChatMessage, Format } from '../index.js';
+import { type BodyFields, wrong } from './body-fields.js';
+
+/** A function that the model may call. */
+export interface Tool {
+  readonly type: 'function';
+  readonly function: { readonly name: string; readonly [member: string]: unknown };
+}
+
+/** A call that an answer makes, as chat completions write it. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  /** `arguments` is JSON. */
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** The tools that an answer may call, or must. */
+export interface ToolUse {
+  readonly tools: readonly Tool[];
+  /** What holds the answer to calls alone; undefined where the model chooses. */
+  readonly forced: Format | undefined;
+}
+
+const mostTools = 128;
+const mostForced = 16;
+
+/** Undefined where there is nothing to call. @throws TesseraeError ERR_ARGUMENT */
+export function toolUseOf(fields: BodyFields): ToolUse | undefined {
+  const tools = toolsOf(fields.take('tools'));
+  const choice = fields.take('tool_choice') ?? (tools.length === 0 ? 'none' : 'auto');
+  const isParallel = fields.flag('parallel_tool_calls');
+  if (choice === 'none') return undefined;
+  if (tools.length === 0) throw wrong('tool_choice', 'needs tools');
+  if (choice === 'auto') {
+    const strict = tools.findIndex((tool) => tool.function.strict === true);
+    if (strict >= 0) throw wrong(`tools[${strict}].function.strict`, 'needs a tool_choice that forces a call');
+    if (isParallel === false) throw wrong('parallel_tool_calls', 'may be false only where tool_choice forces a call');
+    return { tools, forced: undefined };
+  }
+  if (choice === 'required') return { tools, forced: { jsonSchema: callsSchema(tools, isParallel !== false) } };
+  const { type, function: named } = choice as { type?: unknown; function?: { name?: unknown } };
+  const tool = tools.find((one) => one.function.name === named?.name);
+  if (type !== 'function' || tool === undefined) {
+    throw wrong('tool_choice', 'must be none, auto, required, or a function of tools by its name');
+  }
+  return { tools, forced: { jsonSchema: callsSchema([tool], false) } };
+}
+
+function toolsOf(value: unknown): Tool[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > mostTools) throw wrong('tools', `must be an array of up to ${mostTools}`);
+  return value.map((tool: Tool | null | undefined, index) => {
+    const { type, function: described } = tool ?? {};
+    const name: unknown = described?.name;
+    if (type !== 'function' || typeof name !== 'string' || !/^[\w.-]{1,128}$/.test(name)) {
+      throw wrong(`tools[${index}]`, 'must be a function with a name of letters, digits, _, - and .');
+    }
+    const { parameters } = described as { parameters?: unknown };
+    if (parameters !== undefined && (typeof parameters !== 'object' || parameters === null)) {
+      throw wrong(`tools[${index}].function.parameters`, 'must be a JSON schema');
+    }
+    return tool as Tool;
+  });
+}
+
+/** An array of calls, of at least one and of no more than one where they are not parallel. */
+function callsSchema(tools: readonly Tool[], isParallel: boolean): Record<string, unknown> {
+  const calls = tools.map(({ function: { name, parameters } }) => ({
+    type: 'object',
+    properties: { name: { const: name }, arguments: parameters ?? { type: 'object' } },
+    required: ['name', 'arguments'],
+    additionalProperties: false,
+  }));
+  const items = calls.length === 1 ? calls[0] : { anyOf: calls };
+  return { type: 'array', items, minItems: 1, maxItems: isParallel ? mostForced : 1 };
+}
+
+/**
+ * Messages as templates expect them: arguments of earlier calls as objects, where bodies have them as JSON, and `system`
+ * for `developer`.
+ */
+export function templateMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+  return messages.map((message) => {
+    const role = message.role === 'developer' ? 'system' : message.role;
+    const { tool_calls: calls } = message;
+    if (!Array.isArray(calls)) return { ...message, role };
+    return { ...message, role, tool_calls: calls.map(withParsedArguments) };
+  });
+}
+
+function withParsedArguments(call: unknown): unknown {
+  const { function: named } = (call ?? {}) as { function?: { arguments?: unknown } };
+  if (typeof named?.arguments !== 'string') return call;
+  try {
+    return { ...(call as object), function: { ...named, arguments: JSON.parse(named.arguments) } };
+  } catch {
+    return call;
+  }
+}

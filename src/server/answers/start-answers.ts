@@ -1,0 +1,95 @@
+// Starts the generations of a request in places of the server, and reads them as a whole or as they come. Called by the
+// endpoints that generate.
+import type { GenerateOptions, Generation } from '../../index.js';
+import type { ToolCall } from '../../openai/index.js';
+import type { EndpointContext } from '../endpoints/context.js';
+import { RequestError } from '../error-replies.js';
+import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart, type RatedToken } from './answer.js';
+
+/** The most that the server's limits leave of a request's options. @throws RequestError 400 */
+export function limited<T extends GenerateOptions>(options: T, context: EndpointContext, mostTokens: number): T {
+  const { settings, signal, tenant } = context;
+  const limit = Math.min(settings.maxTokens ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  if (options.maxTokens !== undefined && options.maxTokens > limit) {
+    throw new RequestError(400, 'max_tokens', `max_tokens may be ${limit} at most on this server`);
+  }
+  const deadlineMs = Math.min(
+    options.deadlineMs ?? Number.POSITIVE_INFINITY,
+    settings.deadlineMs ?? Number.POSITIVE_INFINITY,
+  );
+  return {
+    ...options,
+    maxTokens: options.maxTokens ?? Math.min(limit, mostTokens),
+    signal,
+    ...(Number.isFinite(deadlineMs) ? { deadlineMs } : {}),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
+}
+
+const seeds = 2n ** 53n;
+
+/** The seed of one of several answers: consecutive ones, as `model.complete` has them. */
+export function seedOf(seed: number | undefined, index: number): { readonly seed?: number } {
+  return seed === undefined ? {} : { seed: Number((BigInt(seed) + BigInt(index)) % seeds) };
+}
+
+/** The parts of all answers as they come. The places are given back at the end, or when the client goes away. */
+export async function* partsOf(
+  count: number,
+  context: EndpointContext,
+  options: AnswerOptions,
+  start: (index: number) => Generation | Promise<Generation>,
+): AsyncGenerator<NumberedPart, void, void> {
+  const release = context.places.take(count, context.signal);
+  try {
+    const generations = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
+    yield* answersOf(generations, options);
+  } finally {
+    release();
+  }
+}
+
+/** An answer as a whole. */
+export interface WholeAnswer {
+  readonly content: string;
+  readonly reasoning: string;
+  readonly calls: readonly ToolCall[];
+  readonly rated: readonly RatedToken[];
+  readonly end: AnswerEnd;
+}
+
+export async function wholeAnswers(count: number, parts: AsyncIterable<NumberedPart>): Promise<WholeAnswer[]> {
+  const answers = Array.from({ length: count }, () => ({
+    content: '',
+    reasoning: '',
+    calls: [] as ToolCall[],
+    rated: [] as RatedToken[],
+    end: undefined as AnswerEnd | undefined,
+  }));
+  for await (const item of parts) {
+    const answer = answers[item.index] as (typeof answers)[number];
+    if ('end' in item) {
+      answer.end = item.end;
+      continue;
+    }
+    answer.content += item.part.content;
+    answer.reasoning += item.part.reasoning;
+    answer.calls.push(...item.part.calls);
+    answer.rated.push(...item.part.rated);
+  }
+  return answers as WholeAnswer[];
+}
+
+/** The usage of a request. Answers to one prompt count it once. */
+export function usageOf(ends: readonly AnswerEnd[]): object {
+  const sum = (of: (end: AnswerEnd) => number) => ends.reduce((total, end) => total + of(end), 0);
+  const prompt = ends[0]?.promptTokens ?? 0;
+  const completion = sum((end) => end.tokens);
+  const reasoning = sum((end) => end.reasoningTokens);
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    ...(reasoning === 0 ? {} : { completion_tokens_details: { reasoning_tokens: reasoning } }),
+  };
+}

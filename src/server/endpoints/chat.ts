@@ -1,0 +1,103 @@
+// POST /v1/chat/completions: a conversation is answered, as a whole or as a stream.
+import { randomUUID } from 'node:crypto';
+import type { Tokenizer } from '../../index.js';
+import { logprobOf, readChatRequest } from '../../openai/index.js';
+import type { AnswerEnd, AnswerPart, NumberedPart, RatedToken } from '../answers/answer.js';
+import { limited, partsOf, seedOf, usageOf, type WholeAnswer, wholeAnswers } from '../answers/start-answers.js';
+import { eventOf, streamReply } from '../event-stream.js';
+import { type HttpReply, jsonReply } from '../http.js';
+import { nowSeconds } from '../served-models.js';
+import type { EndpointContext } from './context.js';
+
+/** What all chunks of a stream have in common. */
+interface Frame {
+  readonly base: { readonly id: string; readonly created: number; readonly model: string };
+  readonly tokenizer: Tokenizer;
+  readonly hasLogprobs: boolean;
+  readonly includesUsage: boolean;
+}
+
+export async function chat(body: unknown, context: EndpointContext): Promise<HttpReply> {
+  const served = context.models.of(body);
+  const request = readChatRequest(body);
+  const { n, toolUse, messages, isStream, includesUsage } = request;
+  const { tokenizer, info } = served.model;
+  const options = limited(request.options, context, info.sessionCapacity);
+  // A format leaves no room for reasoning.
+  const isOpen = options.format === undefined && (await served.opensReasoning(options.variables));
+  const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
+  const start = (index: number) => served.chat(messages, { ...options, ...seedOf(options.seed, index) });
+  const parts = partsOf(n, context, { tokenizer, toolUse, reasoning }, start);
+  const base = { id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, created: nowSeconds(), model: served.id };
+  const hasLogprobs = options.logprobs !== undefined;
+  if (isStream) {
+    const frame = { base, tokenizer, hasLogprobs, includesUsage };
+    return streamReply(chunksOf(parts, n, frame), context.settings.keepAliveMs);
+  }
+  const answers = await wholeAnswers(n, parts);
+  return jsonReply({
+    ...base,
+    object: 'chat.completion',
+    choices: answers.map((answer, index) => choiceOf(answer, index, hasLogprobs ? tokenizer : undefined)),
+    usage: usageOf(answers.map(({ end }) => end)),
+  });
+}
+
+function choiceOf(
+  { content, reasoning, calls, rated, end }: WholeAnswer,
+  index: number,
+  tokenizer: Tokenizer | undefined,
+): object {
+  const message = {
+    role: 'assistant',
+    content: content === '' && calls.length > 0 ? null : content,
+    refusal: null,
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+  const logprobs = tokenizer === undefined ? null : logprobsOf(rated, tokenizer);
+  return { index, message, logprobs, finish_reason: end.finishReason };
+}
+
+async function* chunksOf(
+  parts: AsyncGenerator<NumberedPart, void, void>,
+  n: number,
+  { base, tokenizer, hasLogprobs, includesUsage }: Frame,
+): AsyncGenerator<string, void, void> {
+  const shared = { ...base, object: 'chat.completion.chunk', ...(includesUsage ? { usage: null } : {}) };
+  const chunk = (index: number, delta: object, logprobs: object | null, finishReason: string | null) =>
+    eventOf({ ...shared, choices: [{ index, delta, logprobs, finish_reason: finishReason }] });
+  const calls = new Array<number>(n).fill(-1);
+  const ends: AnswerEnd[] = [];
+  for await (const item of parts) {
+    const { index } = item;
+    let before = '';
+    if (calls[index] === -1) {
+      calls[index] = 0;
+      before = chunk(index, { role: 'assistant', content: '' }, null, null);
+    }
+    if ('end' in item) {
+      ends[index] = item.end;
+      yield before + chunk(index, {}, null, item.end.finishReason);
+      continue;
+    }
+    const logprobs = hasLogprobs && item.part.rated.length > 0 ? logprobsOf(item.part.rated, tokenizer) : null;
+    yield before + chunk(index, deltaOf(item.part, calls[index] as number), logprobs, null);
+    (calls[index] as number) += item.part.calls.length;
+  }
+  if (includesUsage) yield eventOf({ ...shared, choices: [], usage: usageOf(ends) });
+  yield 'data: [DONE]\n\n';
+}
+
+/** @param firstCall the number of the part's first call among those of its answer */
+function deltaOf({ content, reasoning, calls }: AnswerPart, firstCall: number): object {
+  return {
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(content === '' ? {} : { content }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call, i) => ({ index: firstCall + i, ...call })) }),
+  };
+}
+
+function logprobsOf(rated: readonly RatedToken[], tokenizer: Tokenizer): object {
+  return { content: rated.map(({ id, logprobs }) => logprobOf(id, logprobs, tokenizer)), refusal: null };
+}

@@ -1,0 +1,66 @@
+// `tesserae serve` as a child process: where it listens, signals, exit codes, mistakes.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+import { runCli } from '../cli/run-cli.js';
+import { post } from './running-server.js';
+
+const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+async function serve(...args: string[]) {
+  const child = spawn(process.execPath, [main, 'serve', '--threads', '1', '--port', '0', '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const exit = once(child, 'exit').then(([code]) => code as number | null);
+  return { child, exit, ...(JSON.parse(String(line)) as { url: string; model: string }) };
+}
+
+const messages = [{ role: 'user', content: 'The sea' }];
+const long = { messages, stream: true, max_tokens: 480, temperature: 0 };
+
+test('serves the bundled model, finishes at SIGTERM, and exits with 0', async () => {
+  const { child, exit, url, model } = await serve('--api-key', 'secret');
+  expect(model).toBe('tesserae-tiny-f16');
+  const key = { authorization: 'Bearer secret' };
+  expect((await fetch(`${url}/v1/models`)).status).toBe(401);
+  const reply = await post(`${url}/v1/chat/completions`, { ...long, max_tokens: 50 }, key);
+  child.kill('SIGTERM');
+  expect(await reply.text()).toContain('data: [DONE]');
+  expect(await exit).toBe(0);
+});
+
+test('exits with 1 at once at the second signal', async () => {
+  const { child, exit, url } = await serve('--grace-ms', '60000');
+  const replies = await Promise.all(Array.from({ length: 16 }, () => post(`${url}/v1/chat/completions`, long)));
+  expect(replies.every(({ status }) => status === 200)).toBe(true);
+  child.kill('SIGTERM');
+  await expect.poll(async () => (await fetch(`${url}/ready`)).status).toBe(503);
+  child.kill('SIGTERM');
+  expect(await exit).toBe(1);
+  await Promise.allSettled(replies.map((reply) => reply.body?.cancel()));
+});
+
+test('reports mistakes in one line', async () => {
+  const busy = createServer().listen(0, '127.0.0.1');
+  await once(busy, 'listening');
+  const port = String((busy.address() as { port: number }).port);
+  const wrong = [
+    [['--host', '0.0.0.0', '--port', '0'], 2, /can be reached by other machines: give an API key/],
+    [['--port', port], 1, /cannot listen at 127\.0\.0\.1:[0-9]+: EADDRINUSE/],
+    [['--chat-template', '/nowhere'], 1, /nowhere/],
+  ] as const;
+  for (const [args, code, message] of wrong) {
+    const result = await runCli(['serve', '--threads', '1', ...args]);
+    expect({ code: result.code, lines: result.stderr.split('\n').length }).toEqual({ code, lines: 2 });
+    expect(result.stderr).toMatch(message);
+  }
+  busy.close();
+});
