@@ -2,23 +2,20 @@
 // their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
 
 import { totalmem } from 'node:os';
-import { describe } from './base/describe.js';
 import { TesseraeError } from './base/errors.js';
 import { checkInternal, type Internal, internal, seal } from './base/internal.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.js';
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
-import {
-  type BlockSizeLimits,
-  type BlockSizeOptions,
-  type BlockSizes,
-  chooseBlockSizes,
-} from './machine/block-sizes.js';
-import { ISA_NAMES, type IsaName, readEnvironment } from './machine/environment.js';
+import { type BlockSizeOptions, type BlockSizes, chooseBlockSizes } from './machine/block-sizes.js';
+import { type IsaName, readEnvironment } from './machine/environment.js';
 import { usableCpus } from './machine/parallelism.js';
+import { EngineMetrics } from './metrics/engine-metrics.js';
+import { traceRequests } from './metrics/spans.js';
 import { type InspectOptions, inspectModel, type ModelInspection } from './model/inspect.js';
 import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
-import type { Addon, ProductTraits } from './native/addon.js';
+import type { Addon } from './native/addon.js';
+import { blockSizeLimits, chooseIsa } from './native/kernel-set.js';
 import { loadAddon } from './native/load.js';
 import { Compute } from './ops/calls/compute.js';
 import { defineOpMethods, type EngineMethods } from './ops/calls/methods.js';
@@ -123,6 +120,7 @@ export class Engine {
   readonly #compute: Compute;
   readonly #models = new Set<Model>();
   readonly #turns = new Turns();
+  readonly #metrics = new EngineMetrics();
   #peakGflops: number | undefined;
   #isDraining = false;
   #stopDraining: (() => void) | undefined;
@@ -162,7 +160,7 @@ export class Engine {
       const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
       throw new TesseraeError('ERR_BUDGET', message);
     }
-    const team = await Team.create({ addon, threads, isa, cpus });
+    const [team] = await Promise.all([Team.create({ addon, threads, isa, cpus }), traceRequests()]);
     const pool = new TensorPool({
       budgetBytes: budgetBytes - teamBytes,
       addressOf: (bytes) => addon.addressOf(bytes),
@@ -252,9 +250,10 @@ export class Engine {
    */
   async loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
     this.#checkOpen('loadModel');
-    const model = await loadModel({ compute: this.#compute, turns: this.#turns }, path, options, (disposed) =>
-      this.#models.delete(disposed),
-    );
+    const shared = { compute: this.#compute, turns: this.#turns, metrics: this.#metrics };
+    const model = await loadModel(shared, path, options, (disposed) => {
+      if (this.#models.delete(disposed)) this.#metrics.retire(disposed.serving);
+    });
     if (this.#closing !== undefined || this.#isDraining) model.dispose();
     this.#checkOpen('loadModel');
     this.#models.add(model);
@@ -287,6 +286,14 @@ export class Engine {
       programs: this.#compute.recorded,
       serving: this.#serving(),
     };
+  }
+
+  /**
+   * The metrics of the engine and all of its models in Prometheus' text format, to be served as
+   * `text/plain; version=0.0.4`. Counts begin with the engine; the delay of the event loop is measured from the first call on.
+   */
+  async metrics(): Promise<string> {
+    return this.#metrics.text({ ...this.stats(), models: [...this.#models].map((model) => model.serving) });
   }
 
   /** Frees the idle memory of the pool, and what models keep for later prompts. Returns the number of bytes freed. */
@@ -341,6 +348,7 @@ export class Engine {
   }
 
   async #end(): Promise<void> {
+    this.#metrics.close();
     this.#compute.close();
     const error = new TesseraeError('ERR_ENGINE_CLOSED', 'the engine is closed');
     for (const model of this.#models) model.end(error);
@@ -373,20 +381,6 @@ defineOpMethods(Engine.prototype, (engine, op, args) =>
   args instanceof Error ? Promise.reject(args) : engine.call(op, args as Record<string, unknown>),
 );
 seal(Engine);
-
-function blockSizeLimits(addon: Addon, isa: IsaName): BlockSizeLimits {
-  const { mr, nr } = addon.products[isa] as ProductTraits;
-  return { mr, nr, defaults: addon.defaultBlockSizes, valid: (sizes) => addon.blockSizesValid(sizes) };
-}
-
-function chooseIsa(addon: Addon, wanted: IsaName | undefined): IsaName {
-  if (wanted === undefined) return addon.isas.at(-1) as IsaName;
-  if (!ISA_NAMES.includes(wanted)) {
-    throw new TesseraeError('ERR_ARGUMENT', `isa must be one of ${ISA_NAMES.join(', ')}, got ${describe(wanted)}`);
-  }
-  if (addon.isas.includes(wanted)) return wanted;
-  throw new TesseraeError('ERR_NATIVE', `this CPU cannot run the ${wanted} kernels`);
-}
 
 function defaultBudget(): number {
   const constrained = process.constrainedMemory();

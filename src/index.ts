@@ -17,6 +17,13 @@ export { probeRoofline, type Roofline, type RooflineOptions } from './hardware/r
 export type { BlockSizeOptions, BlockSizes } from './machine/block-sizes.js';
 export type { IsaName } from './machine/environment.js';
 export type {
+  EndMessage,
+  FirstTokenMessage,
+  ObservedRequest,
+  RequestMessage,
+  WorkerLostMessage,
+} from './metrics/channels.js';
+export type {
   BatchOptions,
   CompleteOptions,
   EachOptions,

@@ -33,6 +33,7 @@ export class GenerationStream {
   readonly #pieces: Piece[] = [];
   readonly #readers: Reader[] = [];
   readonly #settled: Promise<GenerationResult>;
+  readonly #onFail: ((error: unknown) => void) | undefined;
   #settle!: Settle;
   #control: StreamControl | undefined;
   #outcome: { readonly result: GenerationResult } | { readonly error: unknown } | undefined;
@@ -42,7 +43,9 @@ export class GenerationStream {
   /** Somebody awaits the result: then it is computed whether pieces are read or not. */
   #resultWanted = false;
 
-  constructor() {
+  /** @param onFail is told of the error that it ends with */
+  constructor(onFail?: (error: unknown) => void) {
+    this.#onFail = onFail;
     this.#settled = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -100,6 +103,7 @@ export class GenerationStream {
   fail(error: unknown): void {
     if (this.isOver) return;
     this.#end({ error });
+    this.#onFail?.(error);
     // Who aborts does not wait for what was computed before.
     if (error instanceof AbortError) this.#pieces.length = 0;
     this.#settle.reject(error);

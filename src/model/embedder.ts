@@ -1,6 +1,7 @@
 // Embeds the texts of one call: tokenized, cut where that is asked for, and handed to what serves the model. Used by Model.
 import { checkIds, checkPromptFits, isArrayOfIds, type Prompt, tokensOf } from '../generation/prompt.js';
 import { checkDeadline, type Turn } from '../generation/turn-options.js';
+import type { ModelRecorder } from '../metrics/model-recorder.js';
 import type { ServedModel } from '../serving/served-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type EmbedOptions, type EmbedSettings, embedSettingsOf, mostCounted } from './embed-options.js';
@@ -10,6 +11,7 @@ export interface EmbedderParts {
   readonly served: ServedModel;
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
+  readonly recorder: ModelRecorder;
   readonly options: EmbedOptions;
   readonly op: string;
   /** Whether the caller wants to know how many tokens were cut off. */
@@ -46,15 +48,25 @@ export class Embedder {
     this.#settings = embedSettingsOf(parts.options, parts.info, parts.op);
   }
 
-  async embed(text: Prompt, { signal, index, turn, isPatient }: EmbedRun): Promise<Embedded> {
+  async embed(text: Prompt, run: EmbedRun): Promise<Embedded> {
+    try {
+      return await this.#embed(text, run);
+    } catch (error) {
+      this.#parts.recorder.failed(error);
+      throw error;
+    }
+  }
+
+  async #embed(text: Prompt, { signal, index, turn, isPatient }: EmbedRun): Promise<Embedded> {
     const { served, op } = this.#parts;
+    const askedAt = performance.now();
     const { pooling, onTruncated } = this.#settings;
     const { ids, tokens } = await this.#tokens(text, signal);
     const kept = ids.length;
     // A callback that rejects fails its text, and never the process.
     if (kept < tokens) await onTruncated?.({ index, tokens, kept });
     checkDeadline(turn, op);
-    const value = await served.embed({ ids, pooling, turn, signal, isPatient });
+    const value = await served.embed({ ids, pooling, turn, askedAt, signal, isPatient });
     return { value, truncatedTokens: tokens - kept };
   }
 

@@ -1,5 +1,6 @@
 // Loads a model, in steps that leave the event loop free: metadata, tokenizer and weights of its checkpoint, then what serves
 // it. Called by the engine.
+import { basename } from 'node:path';
 import { checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type LoadProgress, loadWeights } from '../checkpoint/weights.js';
@@ -8,11 +9,12 @@ import { type DecoderParts, DecoderPrograms, type ForwardParts } from '../forwar
 import type { EncoderParts } from '../forward/encoder/encoder-programs.js';
 import { PageDirectory } from '../forward/page-directory.js';
 import { defaultTemplateTimeoutMs } from '../generation/chat/chat-template.js';
+import type { EngineMetrics } from '../metrics/engine-metrics.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { type KeyValueType, type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
-import type { ServedModel } from '../serving/served-model.js';
+import type { ServedModel, Shared } from '../serving/served-model.js';
 import { type ServingOptions, servingOptionsOf } from '../serving/serving-options.js';
 import type { Turns } from '../serving/steps/turns.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -61,13 +63,13 @@ const MOST_TIMEOUT_MS = 2 ** 31 - 1;
  * fires. After a failure nothing of the model is left in memory.
  */
 export async function loadModel(
-  memory: { readonly compute: Compute; readonly turns: Turns },
+  engine: { readonly compute: Compute; readonly turns: Turns; readonly metrics: EngineMetrics },
   path: string,
   options: LoadModelOptions,
   onDispose: (model: Model) => void,
 ): Promise<Model> {
   const started = performance.now();
-  const { compute, turns } = memory;
+  const { compute, turns, metrics } = engine;
   const { serving, limits } = checkLoadOptions(options);
   await using checkpoint = await openCheckpoint(path, { signal: options.signal });
   const read = await readModel(checkpoint, options, op);
@@ -81,8 +83,9 @@ export async function loadModel(
       constant.set(values);
     }
     const info = infoOf(read, performance.now() - started);
-    const served = serve(read, { compute, weights, constants }, serving, turns);
-    return new Model({ served, tokenizer, chatTemplates, limits, info, onDispose });
+    const recorder = metrics.recorder(info.name ?? basename(path));
+    const served = serve(read, { compute, weights, constants }, serving, { turns, recorder });
+    return new Model({ served, tokenizer, chatTemplates, limits, info, recorder, onDispose });
   } catch (error) {
     for (const tensor of [...weights.values(), ...constants.values()]) tensor.dispose();
     throw error;
@@ -116,11 +119,11 @@ function serve(
   { architecture, config, capacity, layout }: ReadModel,
   memory: Pick<ForwardParts, 'compute' | 'weights' | 'constants'>,
   serving: ServingOptions,
-  turns: Turns,
+  shared: Shared,
 ): ServedModel {
   const parts = { ...memory, architecture, config, capacity };
-  if (layout === undefined) return new ServedEncoder(parts as EncoderParts, serving, turns);
-  return new ServedDecoder(decoderParts(parts as ForwardParts, layout), serving, turns);
+  if (layout === undefined) return new ServedEncoder(parts as EncoderParts, serving, shared);
+  return new ServedDecoder(decoderParts(parts as ForwardParts, layout), serving, shared);
 }
 
 function decoderParts(parts: ForwardParts, layout: PageLayout): DecoderParts {

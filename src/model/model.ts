@@ -7,6 +7,7 @@ import type { Generation } from '../generation/generation.js';
 import type { GenerationResult } from '../generation/generation-result.js';
 import { type Prompt, tokensOf } from '../generation/prompt.js';
 import { turnKeys, turnOf } from '../generation/turn-options.js';
+import type { ModelRecorder } from '../metrics/model-recorder.js';
 import { nthSeed } from '../sampling/random.js';
 import { type EachOutcome, type EachRun, eachItem, forEachItem, settleEachItem } from '../serving/batch.js';
 import type { DecoderService, ServedModel } from '../serving/served-model.js';
@@ -40,6 +41,7 @@ export interface ModelMake {
   readonly chatTemplates: ReadonlyMap<string, string>;
   readonly limits: TextLimits;
   readonly info: ModelInfo;
+  readonly recorder: ModelRecorder;
   /** Called once, when the model is disposed. */
   readonly onDispose: (model: Model) => void;
 }
@@ -54,17 +56,19 @@ export class Model {
   readonly #served: ServedModel;
   readonly #requests: Requests;
   readonly #onDispose: (model: Model) => void;
+  readonly #recorder: ModelRecorder;
   readonly #calls = new Calls();
   #completions = 0;
   #disposed = false;
 
   /** @internal `engine.loadModel` makes them. */
-  constructor({ served, tokenizer, chatTemplates, limits, info, onDispose }: ModelMake) {
+  constructor({ served, tokenizer, chatTemplates, limits, info, recorder, onDispose }: ModelMake) {
     this.tokenizer = tokenizer;
     this.info = info;
     this.#served = served;
     const decoder = (op: string) => this.#decoder(op);
-    this.#requests = new Requests({ tokenizer, info, chatTemplates, limits, decoder, calls: this.#calls });
+    this.#requests = new Requests({ tokenizer, info, chatTemplates, limits, decoder, calls: this.#calls, recorder });
+    this.#recorder = recorder;
     this.#onDispose = onDispose;
   }
 
@@ -167,7 +171,7 @@ export class Model {
       this.#checkUsable('chat');
       return { prompt: await this.#requests.chatIds(messages, promptOptions, rest.signal) };
     };
-    return this.#requests.generate(start, rest, { op: 'generate' });
+    return this.#requests.generate(start, rest, { op: 'generate', isChat: true });
   }
 
   /** The prompt that {@link chat} makes of messages, as text. @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_ARGUMENT */
@@ -367,6 +371,6 @@ export class Model {
   }
 
   #embedderParts(): Omit<EmbedderParts, 'options' | 'op' | 'counts'> {
-    return { served: this.#served, tokenizer: this.tokenizer, info: this.info };
+    return { served: this.#served, tokenizer: this.tokenizer, info: this.info, recorder: this.#recorder };
   }
 }

@@ -10,6 +10,7 @@ import type { GenerationResult } from '../generation/generation-result.js';
 import { checkPromptFits, type Prompt, tokensOf } from '../generation/prompt.js';
 import { GenerationRequest } from '../generation/request.js';
 import { checkDeadline, type Turn, turnOf } from '../generation/turn-options.js';
+import type { ModelRecorder } from '../metrics/model-recorder.js';
 import type { LentSequence } from '../serving/jobs.js';
 import type { DecoderService } from '../serving/served-model.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
@@ -34,6 +35,7 @@ export interface RequestsParts {
   /** @throws TesseraeError ERR_UNSUPPORTED for an encoder, ERR_DISPOSED */
   readonly decoder: (op: string) => DecoderService;
   readonly calls: Calls;
+  readonly recorder: ModelRecorder;
 }
 
 /** What a generation goes on from. */
@@ -52,6 +54,8 @@ export interface GenerateRun {
   /** See {@link GenerationJob}. */
   readonly salt?: string | undefined;
   readonly isPatient?: boolean;
+  /** It answers a conversation. */
+  readonly isChat?: boolean;
   /** Of a call of many items; otherwise that of the options, counted from now. */
   readonly turn?: Turn;
 }
@@ -60,9 +64,11 @@ export class Requests {
   readonly #parts: RequestsParts;
   readonly #constraints: ConstraintCompiler;
   readonly #chat: Chat;
+  readonly #onFail: (error: unknown) => void;
 
   constructor(parts: RequestsParts) {
     this.#parts = parts;
+    this.#onFail = (error) => parts.recorder.failed(error);
     this.#constraints = new ConstraintCompiler(parts.tokenizer, parts.info.vocabulary, parts.limits.formatTimeoutMs);
     this.#chat = new Chat(parts.chatTemplates, parts.tokenizer, parts.limits.templateTimeoutMs);
   }
@@ -78,7 +84,7 @@ export class Requests {
 
   /** Begins to continue a prompt. Every failure is found in the generation. */
   generate(start: () => PromptStart | Promise<PromptStart>, options: GenerateOptions, run: GenerateRun): Generation {
-    const stream = new GenerationStream();
+    const stream = new GenerationStream(this.#onFail);
     this.#begin(start, options, run, stream).catch((error: unknown) => stream.fail(error));
     void this.#parts.calls.track(stream.over);
     return new Generation(stream);
@@ -86,7 +92,7 @@ export class Requests {
 
   /** Continues a prompt to its end. */
   async result(prompt: Prompt, options: GenerateOptions, run: GenerateRun): Promise<GenerationResult> {
-    const stream = new GenerationStream();
+    const stream = new GenerationStream(this.#onFail);
     const { result } = stream;
     this.#begin(() => ({ prompt }), options, run, stream).catch((error: unknown) => stream.fail(error));
     return result;
@@ -146,10 +152,10 @@ export class Requests {
       checkDeadline(turn, op);
       if (!stream.isOver) lent = await lend?.();
       if (stream.isOver) throw new AbortError('the generation was left early');
-      const { salt, isPatient } = run;
+      const { salt, isPatient, isChat = false } = run;
       const { loadMs } = this.#parts.info;
       const service = this.#parts.decoder('session');
-      await service.generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient });
+      await service.generate({ request, stream, turn, isChat, loadMs, askedAt, salt, lent, isPatient });
     } catch (error) {
       if (lent === undefined) abandon?.();
       else lent.giveBack(prompt as readonly number[], lent.pages, lent.computed, false);

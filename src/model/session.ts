@@ -185,7 +185,7 @@ export class Session {
       while (kept < Math.min(own.length, ids.length - 1) && own[kept] === ids[kept]) kept++;
       return { ids, kept };
     };
-    return this.#requests.generate(() => this.#start(op, prepare), rest, { op });
+    return this.#requests.generate(() => this.#start(op, prepare), rest, { op, isChat: true });
   }
 
   /**

@@ -22,6 +22,8 @@ export interface GenerationJob {
   readonly request: GenerationRequest;
   readonly stream: GenerationStream;
   readonly turn: Turn;
+  /** It answers a conversation. */
+  readonly isChat: boolean;
   readonly loadMs: number;
   /** When it was asked for, by performance.now(). */
   readonly askedAt: number;
@@ -34,6 +36,8 @@ export interface GenerationJob {
 }
 
 export interface EmbeddingJob {
+  /** When it was asked for, by performance.now(). */
+  readonly askedAt: number;
   /** Checked to fit into the context. */
   readonly ids: readonly number[];
   readonly pooling: Pooling;

@@ -11,12 +11,11 @@ import { DecoderLane, maxRunning } from './decoder-lane.js';
 import type { EmbeddingJob, GenerationJob } from './jobs.js';
 import { QueueRoom } from './queue-room.js';
 import type { RequestSpec, ScheduledRequest } from './scheduling/scheduled-request.js';
-import type { DecoderService, ServedModel } from './served-model.js';
+import type { DecoderService, ServedModel, Shared } from './served-model.js';
 import { addStats, type DrainKind, type ServingOptions, type ServingStats } from './serving-options.js';
 import { EmbeddingClient } from './steps/embedding-client.js';
 import { GenerationClient } from './steps/generation-client.js';
-import type { StepClient } from './steps/step-loop.js';
-import type { Turns } from './steps/turns.js';
+import type { StepClient } from './steps/step-client.js';
 
 /** A request, and the lane that computes it. */
 interface Submitted {
@@ -27,7 +26,7 @@ interface Submitted {
 export class ServedDecoder implements ServedModel, DecoderService {
   readonly parts: DecoderParts;
   readonly #options: ServingOptions;
-  readonly #turns: Turns;
+  readonly #shared: Shared;
   /** By how keys and values are kept. */
   readonly #lanes = new Map<KeyValueType, DecoderLane>();
   readonly #own: DecoderLane;
@@ -38,11 +37,11 @@ export class ServedDecoder implements ServedModel, DecoderService {
     lane.loop.cancel(request, new AbortError(signal.reason)),
   );
 
-  constructor(parts: DecoderParts, options: ServingOptions, turns: Turns) {
+  constructor(parts: DecoderParts, options: ServingOptions, shared: Shared) {
     this.parts = parts;
     this.#unregister = parts.compute.pool.onShortage('programs', () => parts.programs.dropIdle());
     this.#options = options;
-    this.#turns = turns;
+    this.#shared = shared;
     const own = this.#lane(parts.pageLayout);
     this.#own = own;
     const hasRoom = () => own.scheduler.patientQueued < options.maxQueued;
@@ -86,12 +85,14 @@ export class ServedDecoder implements ServedModel, DecoderService {
     else submit();
   }
 
-  #generate({ request, stream, turn, loadMs, askedAt, salt, lent, isPatient }: GenerationJob): void {
+  #generate({ request, stream, turn, isChat, loadMs, askedAt, salt, lent, isPatient }: GenerationJob): void {
     const { signal } = request;
     const ids = request.promptIds;
     let submitted: Submitted | undefined;
     const onEnd = () => this.#unwatch(submitted, signal);
-    const client = new GenerationClient({ request, stream, loadMs, askedAt, onEnd });
+    const observed = { kind: isChat ? 'chat' : 'generate', promptTokens: ids.length, ...turn } as const;
+    const record = this.#shared.recorder.request(observed, askedAt);
+    const client = new GenerationClient({ request, stream, record, loadMs, onEnd });
     const onRelease =
       lent &&
       ((own: ScheduledRequest) => {
@@ -110,6 +111,7 @@ export class ServedDecoder implements ServedModel, DecoderService {
       isPatient,
     };
     submitted = this.#submit(spec, client, signal, lent?.layout);
+    record.queued();
     const { lane, request: scheduled } = submitted;
     stream.attach({
       cancel: (error) => lane.loop.cancel(scheduled, error),
@@ -123,7 +125,7 @@ export class ServedDecoder implements ServedModel, DecoderService {
     return job.isPatient === true ? this.#room.enter(job.signal, submit) : submit();
   }
 
-  #embed({ ids, pooling, turn, signal, isPatient }: EmbeddingJob): Promise<Float32Array> {
+  #embed({ ids, pooling, turn, askedAt, signal, isPatient }: EmbeddingJob): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       let submitted: Submitted | undefined;
       const onEnd = (error: unknown, vector: Float32Array) => {
@@ -131,9 +133,12 @@ export class ServedDecoder implements ServedModel, DecoderService {
         if (error === undefined) resolve(vector);
         else reject(error);
       };
-      const client = new EmbeddingClient({ dim: this.parts.config.dim, tokens: ids.length, pooling, onEnd });
+      const { recorder } = this.#shared;
+      const record = recorder.request({ kind: 'embed', promptTokens: ids.length, ...turn }, askedAt);
+      const client = new EmbeddingClient({ dim: this.parts.config.dim, tokens: ids.length, pooling, record, onEnd });
       const spec: RequestSpec = { ids: [...ids], ...turn, salt: undefined, output: 'hidden', isPatient };
       submitted = this.#submit(spec, client, signal);
+      record.queued();
     });
   }
 
@@ -172,7 +177,7 @@ export class ServedDecoder implements ServedModel, DecoderService {
   #lane(layout: PageLayout): DecoderLane {
     let lane = this.#lanes.get(layout.type);
     if (lane === undefined) {
-      lane = new DecoderLane(this.parts, layout, this.#options, this.#turns);
+      lane = new DecoderLane(this.parts, layout, this.#options, this.#shared);
       this.#lanes.set(layout.type, lane);
     }
     return lane;

@@ -4,10 +4,12 @@ import { AbortWatch } from '../base/abort-watch.js';
 import { AbortError, type ErrorCode, TesseraeError } from '../base/errors.js';
 import { groupRows } from '../forward/encoder/encoder-buckets.js';
 import { type EncoderParts, EncoderPrograms } from '../forward/encoder/encoder-programs.js';
+import type { ModelRecorder } from '../metrics/model-recorder.js';
+import type { RequestRecord } from '../metrics/request-record.js';
 import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
 import { QueueRoom } from './queue-room.js';
-import type { ServedModel } from './served-model.js';
+import type { ServedModel, Shared } from './served-model.js';
 import { type DrainKind, noServing, type ServingOptions, type ServingStats } from './serving-options.js';
 import { patienceMs, retryMs } from './steps/starvation.js';
 import type { Account, Turns } from './steps/turns.js';
@@ -27,6 +29,7 @@ interface Group {
 
 interface Waiting extends QueuedText {
   readonly job: EmbeddingJob;
+  readonly record: RequestRecord;
   readonly resolve: (vector: Float32Array) => void;
   readonly reject: (error: unknown) => void;
   isOver: boolean;
@@ -48,6 +51,7 @@ export class ServedEncoder implements ServedModel {
   readonly #programs: readonly EncoderPrograms[];
   readonly #options: ServingOptions;
   readonly #turns: Turns;
+  readonly #recorder: ModelRecorder;
   readonly #account: Account;
   readonly #queue = new EncoderQueue<Waiting>();
   readonly #room: QueueRoom;
@@ -66,11 +70,12 @@ export class ServedEncoder implements ServedModel {
   #rowsPerGroup = 0;
   #msPerRow = 0;
 
-  constructor(parts: EncoderParts, options: ServingOptions, turns: Turns) {
+  constructor(parts: EncoderParts, options: ServingOptions, { turns, recorder }: Shared) {
     this.#parts = parts;
     this.#programs = Array.from({ length: groupsAtOnce }, () => new EncoderPrograms(parts));
     this.#options = options;
     this.#turns = turns;
+    this.#recorder = recorder;
     this.#account = turns.open();
     const hasRoom = () => this.#queue.patient < options.maxQueued;
     this.#room = new QueueRoom(hasRoom, () => this.#change());
@@ -141,8 +146,11 @@ export class ServedEncoder implements ServedModel {
         const message = `${others} texts are waiting, as many as serving.maxQueued allows`;
         throw new TesseraeError('ERR_QUEUE_FULL', message);
       }
-      const text = { job, ids, turn, isPatient, resolve, reject, isOver: false, group: undefined };
+      const observed = { kind: 'embed', promptTokens: ids.length, ...turn } as const;
+      const record = this.#recorder.request(observed, job.askedAt);
+      const text = { job, record, ids, turn, isPatient, resolve, reject, isOver: false, group: undefined };
       this.#queue.push(text);
+      record.queued();
       if (signal !== undefined) this.#aborts.add(signal, text);
       // Texts that come together are grouped together.
       queueMicrotask(() => this.#start());
@@ -180,6 +188,7 @@ export class ServedEncoder implements ServedModel {
     this.#running++;
     for (const text of texts) {
       text.group = group;
+      text.record.begun(0);
       this.#inGroups.add(text);
     }
     let failure: unknown;
@@ -194,7 +203,9 @@ export class ServedEncoder implements ServedModel {
       this.#starvation = undefined;
       this.#rowsPerGroup += this.#groups === 0 ? tokens : 0.1 * (tokens - this.#rowsPerGroup);
       this.#groups++;
-      this.#msPerRow = (performance.now() - started) / tokens;
+      const ms = performance.now() - started;
+      this.#msPerRow = ms / tokens;
+      this.#recorder.step(tokens, ms);
     } catch (error) {
       failure = error;
     }
@@ -256,6 +267,7 @@ export class ServedEncoder implements ServedModel {
   #end(text: Waiting, error: unknown, vector?: Float32Array): void {
     if (text.isOver) return;
     text.isOver = true;
+    text.record.end({ error });
     this.#queue.remove(text);
     const { signal } = text.job;
     if (signal !== undefined) this.#aborts.remove(signal, text);

@@ -1,8 +1,16 @@
 // What serves a loaded model, whether decoder or encoder: one of the two files beside this one. Model calls it with ids.
 import type { DecoderParts } from '../forward/decoder-programs.js';
 import type { Sequence } from '../forward/sequence.js';
+import type { ModelRecorder } from '../metrics/model-recorder.js';
 import type { EmbeddingJob, GenerationJob } from './jobs.js';
 import type { DrainKind, ServingStats } from './serving-options.js';
+import type { Turns } from './steps/turns.js';
+
+/** What the server of a model is given of its engine. */
+export interface Shared {
+  readonly turns: Turns;
+  readonly recorder: ModelRecorder;
+}
 
 /** What only decoders do. */
 export interface DecoderService {

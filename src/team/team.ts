@@ -5,6 +5,7 @@ import { AbortWatch } from '../base/abort-watch.js';
 import { messageOf } from '../base/describe.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { findWorkerFile } from '../base/package-files.js';
+import { channels } from '../metrics/channels.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
 import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
 import { Seats } from './seats.js';
@@ -291,6 +292,7 @@ export class Team {
     if (run !== undefined) run.error ??= error;
     this.#seats.vacate(seat);
     this.#replaceLater(seat);
+    if (channels.workerLost.hasSubscribers) channels.workerLost.publish({ error });
     // Finds an ending that the worker did not live to report.
     this.#collect();
     if (this.#lossesInARow <= lossesTolerated * this.threads) return;

@@ -1,4 +1,5 @@
 // src/team: what a team does when its workers die: in a tile, between programs, at their start, repeatedly.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findWorkerFile } from '../../src/base/package-files.js';
@@ -68,6 +69,9 @@ test.each(deaths)(
     const unharmed = runOn(team, other.program());
     await other.reached(1);
     const program = new Checkpoint().program({ mode: 'abandon', tiles: 5 });
+    const told: unknown[] = [];
+    const listener = (message: unknown) => told.push(message);
+    subscribe('tesserae:worker:lost', listener);
     for (let round = 1; round <= 4; round++) {
       const error = await expectRejection(runOn(team, program), 'ERR_WORKER_LOST', /a worker thread died: /);
       expect(error.cause).toBeInstanceOf(Error);
@@ -78,6 +82,9 @@ test.each(deaths)(
       await runOn(team, next.program({ tiles: 3 }));
       expect(next.arrivals).toBe(3);
     }
+    unsubscribe('tesserae:worker:lost', listener);
+    const lost = { error: expect.objectContaining({ code: 'ERR_WORKER_LOST' }) };
+    expect(told).toEqual([lost, lost, lost, lost]);
     other.open();
     await unharmed;
     await expectWorks(team);

@@ -21,6 +21,8 @@ export interface SchedulerOptions {
   readonly maxQueued: number;
   /** Requests that are computed at the same time, at most. */
   readonly maxRunning: number;
+  /** Called when the memory of a request was given to others. */
+  readonly onPreempt?: (request: ScheduledRequest) => void;
 }
 
 export interface SchedulerStats {
@@ -388,5 +390,6 @@ export class Scheduler {
     if (request.isParked) this.#aside.add(request);
     else this.#queue.push(request);
     this.#preemptions++;
+    this.#options.onPreempt?.(request);
   }
 }

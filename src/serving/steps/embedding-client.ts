@@ -1,14 +1,16 @@
 // Drives the embedding of one text in the steps of a decoder: says which of its tokens' states are to be pooled, and keeps
 // their sums between two steps. Made by ServedDecoder.
 import type { PooledSlice } from '../../forward/text-pooling.js';
+import type { RequestRecord } from '../../metrics/request-record.js';
 import type { Pooling } from '../../ops/rowwise/pool-rows.js';
 import type { StepSlice } from '../scheduling/step-planner.js';
-import type { StepClient } from './step-loop.js';
+import type { StepClient } from './step-client.js';
 
 export interface EmbeddingClientParts {
   readonly dim: number;
   readonly tokens: number;
   readonly pooling: Pooling;
+  readonly record: RequestRecord;
   /** Called once, with the vector or with why there is none. */
   readonly onEnd: (error: unknown, vector: Float32Array) => void;
 }
@@ -25,6 +27,14 @@ export class EmbeddingClient implements StepClient {
     this.#sums = new Float64Array(parts.dim);
   }
 
+  begun(): void {
+    this.#parts.record.begun(0);
+  }
+
+  preempted(): void {
+    this.#parts.record.preempted();
+  }
+
   pooled({ from, count }: StepSlice): Omit<PooledSlice, 'slice'> | undefined {
     const skipped = Math.min(count, Math.max(0, this.#length - from));
     if (skipped === count) return undefined;
@@ -38,6 +48,7 @@ export class EmbeddingClient implements StepClient {
   }
 
   end(error?: unknown): void {
+    this.#parts.record.end({ error });
     this.#parts.onEnd(error, this.#vector);
   }
 }

@@ -2,23 +2,22 @@
 // how it ended. Made by ServedDecoder.
 import type { GenerationStream } from '../../generation/generation.js';
 import type { GenerationRequest } from '../../generation/request.js';
+import type { RequestRecord } from '../../metrics/request-record.js';
 import type { SampledLogprobs } from '../../ops/sampling/sample-rows.js';
-import type { RowSampling, StepClient } from './step-loop.js';
+import type { StepSlice } from '../scheduling/step-planner.js';
+import type { RowSampling, StepClient } from './step-client.js';
 
 export interface GenerationClientParts {
   readonly request: GenerationRequest;
   readonly stream: GenerationStream;
+  readonly record: RequestRecord;
   readonly loadMs: number;
-  /** When it was asked for, by performance.now(). */
-  readonly askedAt: number;
   /** Called once at the end, before the stream hears of it. */
   readonly onEnd: () => void;
 }
 
 export class GenerationClient implements StepClient {
   readonly #parts: GenerationClientParts;
-  #begunAt: number | undefined;
-  #firstAt: number | undefined;
   /** Whether the text of the token that was accepted last has yet to be delivered. */
   #hasText = false;
 
@@ -26,8 +25,12 @@ export class GenerationClient implements StepClient {
     this.#parts = parts;
   }
 
-  begun(): void {
-    this.#begunAt ??= performance.now();
+  begun({ request }: StepSlice): void {
+    this.#parts.record.begun(request.cachedTokens);
+  }
+
+  preempted(): void {
+    this.#parts.record.preempted();
   }
 
   sampled(): RowSampling {
@@ -36,10 +39,10 @@ export class GenerationClient implements StepClient {
   }
 
   choose(id: number, logprobs: SampledLogprobs | undefined): number | undefined {
-    const { request } = this.#parts;
-    this.#firstAt ??= performance.now();
+    const { request, record } = this.#parts;
     // With `maxTokens: 0` it ended before it began.
     if (request.ending !== undefined) return undefined;
+    record.token();
     this.deliver();
     request.choose(id, logprobs);
     request.accept();
@@ -61,19 +64,21 @@ export class GenerationClient implements StepClient {
   }
 
   end(error?: unknown): void {
-    const { request, stream, loadMs, askedAt, onEnd } = this.#parts;
+    const { request, stream, record, loadMs, onEnd } = this.#parts;
     onEnd();
     this.deliver();
+    const stopReason = error === undefined ? request.ending : undefined;
+    record.end({ generatedTokens: request.tokens.length, stopReason, error });
     if (error !== undefined) {
       stream.fail(error);
       return;
     }
     const now = performance.now();
-    const firstAt = this.#firstAt ?? now;
+    const { askedAt, begunAt = askedAt, firstTokenAt: firstAt = now } = record;
     stream.finish(
       request.result({
         loadMs,
-        prefillMs: firstAt - (this.#begunAt ?? askedAt),
+        prefillMs: firstAt - begunAt,
         decodeMs: now - firstAt,
         timeToFirstTokenMs: firstAt - askedAt,
       }),

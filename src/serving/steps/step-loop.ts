@@ -4,40 +4,15 @@ import { TesseraeError } from '../../base/errors.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import type { SampledToken } from '../../forward/step-programs.js';
 import type { PooledSlice } from '../../forward/text-pooling.js';
-import type { RowOptions, SampledLogprobs, SampleState } from '../../ops/sampling/sample-rows.js';
+import type { ModelRecorder } from '../../metrics/model-recorder.js';
 import type { PageSource } from '../scheduling/page-source.js';
 import type { RequestSpec, ScheduledRequest } from '../scheduling/scheduled-request.js';
 import type { Scheduler } from '../scheduling/scheduler.js';
 import type { StepPlan, StepSlice } from '../scheduling/step-planner.js';
 import type { DrainKind, ServingStats } from '../serving-options.js';
 import { retryMs, type Shortage, Starvation } from './starvation.js';
+import type { RowSampling, StepClient } from './step-client.js';
 import type { Account, Turns } from './turns.js';
-
-/** What the owner of a request does in its steps. Whatever it throws fails its own request. */
-export interface StepClient {
-  /** By what the token after the request's last one is to be chosen. */
-  sampled?(): RowSampling;
-  /** Takes the token that was chosen: the one to compute next, or undefined when the request is complete. */
-  choose?(id: number, logprobs: SampledLogprobs | undefined): number | undefined;
-  /** Makes text of the chosen tokens and hands it on; called when the next step is under way, or there is none. */
-  deliver?(): void;
-  /** Something that the next choice needs, computed between steps; the request takes no part in steps meanwhile. */
-  prepare?(): Promise<void> | undefined;
-  /** Which hidden states of the slice's tokens are to be pooled, and how; undefined: none of them. */
-  pooled?(slice: StepSlice): Omit<PooledSlice, 'slice'> | undefined;
-  /** They have been pooled. @param vector given at the end of the text: the request is complete */
-  takeVector?(vector: Float32Array): void;
-  /** The request takes part in the step that begins. */
-  begun?(): void;
-  /** Called once, at the end: without an error when the request was complete. */
-  end(error?: unknown): void;
-}
-
-/** By what a token is chosen. */
-export interface RowSampling {
-  readonly state: SampleState;
-  readonly options: RowOptions;
-}
 
 export type SetSampling = (slice: StepSlice) => RowSampling | undefined;
 
@@ -71,6 +46,7 @@ export interface StepLoopParts {
   readonly pages: PageSource;
   readonly runner: StepRunner;
   readonly turns: Turns;
+  readonly recorder: ModelRecorder;
   readonly clock: () => number;
 }
 
@@ -85,6 +61,7 @@ interface StepUnderWay {
 export class StepLoop {
   readonly #scheduler: Scheduler;
   readonly #runner: StepRunner;
+  readonly #recorder: ModelRecorder;
   readonly #turns: Turns;
   readonly #account: Account;
   readonly #starvation: Starvation;
@@ -111,10 +88,11 @@ export class StepLoop {
   #computeMs = 0;
   #overheadMs = 0;
 
-  constructor({ scheduler, pages, runner, turns, clock }: StepLoopParts) {
+  constructor({ scheduler, pages, runner, turns, recorder, clock }: StepLoopParts) {
     const account = turns.open();
     this.#scheduler = scheduler;
     this.#runner = runner;
+    this.#recorder = recorder;
     this.#turns = turns;
     this.#account = account;
     this.#starvation = new Starvation({ scheduler, pages, turns, account, clock });
@@ -162,6 +140,11 @@ export class StepLoop {
   unpark(request: ScheduledRequest): void {
     this.#scheduler.unpark(request);
     this.wake();
+  }
+
+  /** The memory of the request was given to others. */
+  preempted(request: ScheduledRequest): void {
+    this.#clients.get(request)?.preempted?.();
   }
 
   /** Ends all requests, and refuses new ones. */
@@ -251,7 +234,7 @@ export class StepLoop {
     const step: StepUnderWay = { plan, choosing: new Set(), ended: [] };
     if (this.#stop.signal.aborted) this.#stop = new AbortController();
     this.#underWay = step;
-    for (const { request } of plan.slices) this.#clients.get(request)?.begun?.();
+    for (const slice of plan.slices) this.#clients.get(slice.request)?.begun?.(slice);
     try {
       const output = await this.#compute(step);
       if (!('pool' in output)) return output.shortage;
@@ -261,6 +244,7 @@ export class StepLoop {
       this.#computeMs += computeMs;
       this.#rowsPerStep += this.#steps === 0 ? plan.rows : 0.1 * (plan.rows - this.#rowsPerStep);
       this.#steps++;
+      this.#recorder.step(plan.rows, computeMs);
       return undefined;
     } finally {
       this.#underWay = undefined;

@@ -1,0 +1,36 @@
+// Records what one model's server does. One for each loaded model; what it counts goes to the counts of the engine.
+import type { ObservedRequest } from './channels.js';
+import { RequestRecord } from './request-record.js';
+import type { ServingCounts } from './serving-counts.js';
+
+/** Of all engines of the process. */
+let requests = 0;
+
+export class ModelRecorder {
+  readonly #counts: ServingCounts;
+  readonly #model: string;
+
+  constructor(counts: ServingCounts, model: string) {
+    this.#counts = counts;
+    this.#model = model;
+  }
+
+  /** @param askedAt when it was asked for, by performance.now() */
+  request(request: Omit<ObservedRequest, 'id' | 'model'>, askedAt: number): RequestRecord {
+    requests++;
+    const { kind, promptTokens, priority, tenant } = request;
+    const observed = { id: requests, kind, model: this.#model, promptTokens, priority, tenant };
+    return new RequestRecord(this.#counts, observed, askedAt);
+  }
+
+  /** A step was computed. */
+  step(rows: number, computeMs: number): void {
+    this.#counts.stepRows.observe(rows);
+    this.#counts.stepTime.observe(computeMs / 1000);
+  }
+
+  /** A call has failed, wherever. */
+  failed(error: unknown): void {
+    this.#counts.failed(error);
+  }
+}

@@ -1,0 +1,118 @@
+// `engine.metrics()`: what it counts of requests that complete, are aborted and fail, of decoders and encoders; read by a strict
+// reader of the format.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { Engine } from '../../src/engine.js';
+import { modelFiles, modelPaths, someIds, tiny } from '../support/models/model-files.js';
+import { readPrometheusText } from '../support/prometheus.js';
+import { expectAbort, expectRejection } from '../support/rejections.js';
+import { preemptOften } from '../support/running/serving.js';
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const write = modelFiles();
+const writeAny = modelPaths();
+const encoder = { architecture: 'bert', context: 512, vocab: 300 } as const;
+
+/** The value of a sample, by its name and labels: `tesserae_requests{state="queued"}`. */
+async function reader(engine: Engine): Promise<(key: string) => number | undefined> {
+  const metrics = readPrometheusText(await engine.metrics());
+  return (key) => {
+    for (const { samples } of metrics.values()) if (samples.has(key)) return samples.get(key);
+    return undefined;
+  };
+}
+
+test('counts what requests and steps did, and keeps it when models are disposed', async () => {
+  await using engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 28 });
+  const before = await reader(engine);
+  expect(before('tesserae_requests_total{kind="generate",outcome="completed"}')).toBe(0);
+  expect(before('tesserae_team_threads')).toBe(2);
+  expect(before('tesserae_models')).toBe(0);
+  expect(before(`tesserae_info{isa="${engine.isa}"}`)).toBe(1);
+
+  const decoder = await engine.loadModel(await write(tiny), { serving: { maxQueued: 4 } });
+  const embedder = await engine.loadModel(await writeAny(encoder));
+  const prompt = someIds(70, tiny.vocab);
+  const options = { maxTokens: 12, ignoreEos: true };
+  await decoder.generate(prompt, options).result;
+  await decoder.generate(prompt, options).result;
+  await embedder.embed([someIds(20, encoder.vocab), someIds(30, encoder.vocab)]);
+  await decoder.embed(someIds(10, tiny.vocab));
+  const stop = new AbortController();
+  const aborted = decoder.generate(prompt, { ...options, maxTokens: 100, signal: stop.signal });
+  await aborted.next();
+  stop.abort('enough');
+  await expectAbort(aborted.result, 'enough');
+  await expectRejection(decoder.generate(someIds(5000, tiny.vocab), options).result, 'ERR_CONTEXT');
+  await expectRejection(decoder.generate(prompt, { ...options, deadlineMs: 1, maxTokens: 200 }).result, 'ERR_DEADLINE');
+  const many = await Promise.allSettled(Array.from({ length: 20 }, () => decoder.generate([1, 2], options).result));
+  const refused = many.filter(({ status }) => status === 'rejected').length;
+  expect(refused).toBe(16);
+  await expectRejection(embedder.embed(someIds(600, encoder.vocab)), 'ERR_CONTEXT');
+
+  const read = await reader(engine);
+  expect(read('tesserae_models')).toBe(2);
+  expect(read('tesserae_requests_total{kind="generate",outcome="completed"}')).toBe(6);
+  expect(read('tesserae_requests_total{kind="generate",outcome="aborted"}')).toBe(1);
+  expect(read('tesserae_requests_total{kind="embed",outcome="completed"}')).toBe(3);
+  expect(read('tesserae_errors_total{code="ERR_CONTEXT"}')).toBe(2);
+  expect(read('tesserae_errors_total{code="ERR_DEADLINE"}')).toBe(1);
+  expect(read('tesserae_errors_total{code="ERR_QUEUE_FULL"}')).toBe(16);
+  expect(read('tesserae_tokens_total{kind="embedded"}')).toBe(60);
+  // Two pages and a part of the third are found by the second and the third request.
+  expect(read('tesserae_prefix_hits_total')).toBeGreaterThanOrEqual(2);
+  expect(read('tesserae_tokens_total{kind="cached"}')).toBeGreaterThanOrEqual(128);
+  expect(read('tesserae_tokens_total{kind="cached"}')).toBe(engine.stats().serving.prefixTokens);
+  expect(read('tesserae_tokens_total{kind="prompt"}')).toBeGreaterThanOrEqual(3 * 70 + 4 * 2);
+  const generated = read('tesserae_tokens_total{kind="generated"}') as number;
+  const firsts = read('tesserae_time_to_first_token_seconds_count') as number;
+  expect(generated).toBeGreaterThanOrEqual(6 * 12 + 1);
+  expect(firsts).toBeGreaterThanOrEqual(7);
+  expect(read('tesserae_time_between_tokens_seconds_count')).toBe(generated - firsts);
+  expect(read('tesserae_queue_wait_seconds_count{kind="embed"}')).toBe(3);
+  expect(read('tesserae_request_duration_seconds_count{kind="embed"}')).toBe(3);
+  expect(read('tesserae_step_rows_count')).toBe(engine.stats().serving.steps);
+  expect(read('tesserae_step_duration_seconds_count')).toBe(engine.stats().serving.steps);
+  expect(read('tesserae_step_rows_sum')).toBeGreaterThan(generated);
+  expect(read('tesserae_requests{state="running"}')).toBe(0);
+  expect(read('tesserae_pages{state="free"}')).toBeGreaterThan(0);
+  expect(read('tesserae_pages{state="cached"}')).toBeGreaterThan(0);
+  expect(read('tesserae_pool_bytes{state="rented"}')).toBe(engine.stats().pool.rentedBytes);
+  expect(read('tesserae_programs_recorded_total')).toBe(engine.stats().programs);
+
+  const counted = /^tesserae_(tokens|requests|prefix_hits|errors|preemptions|step_overhead_seconds)_total/;
+  const totals = async () => (await engine.metrics()).split('\n').filter((line) => counted.test(line));
+  const last = await totals();
+  decoder.dispose();
+  embedder.dispose();
+  expect(await totals()).toEqual(last);
+  expect((await reader(engine))('tesserae_models')).toBe(0);
+});
+
+test('counts preemptions and what is computed again', async () => {
+  await using engine = await Engine.create({ threads: 1, memoryBudget: 2 ** 26 });
+  const model = await engine.loadModel(await write(tiny), { serving: { prefixCache: false } });
+  const made = preemptOften(5, 6);
+  const prompts = Array.from({ length: 6 }, (_, index) => someIds(30 + index, tiny.vocab));
+  await model.generateBatch(prompts, { maxTokens: 40, ignoreEos: true });
+  const read = await reader(engine);
+  expect(made.count).toBeGreaterThan(0);
+  expect(read('tesserae_preemptions_total')).toBe(made.count);
+  expect(read('tesserae_tokens_total{kind="recomputed"}')).toBeGreaterThan(0);
+  expect(read('tesserae_tokens_total{kind="recomputed"}')).toBe(engine.stats().serving.recomputedTokens);
+});
+
+test('measures the delay of the event loop once it is asked', async () => {
+  await using engine = await Engine.create({ threads: 1, memoryBudget: 2 ** 26 });
+  await engine.metrics();
+  await sleep(100);
+  const end = performance.now() + 120;
+  while (performance.now() < end);
+  await sleep(50);
+  const read = await reader(engine);
+  expect(read('tesserae_event_loop_delay_seconds_count')).toBeGreaterThan(3);
+  expect(read('tesserae_event_loop_delay_seconds_sum')).toBeGreaterThan(0.09);
+});
