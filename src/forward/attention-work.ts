@@ -40,7 +40,7 @@ export function workCut(
   };
 }
 
-const pagedLimits: CutLimits = { mostQueries: 512, leastQueries: 48, tilesPerThread: 4 };
+const pagedLimits: CutLimits = { mostQueries: 512, leastQueries: 36, tilesPerThread: 4 };
 
 export function attentionCut(heads: AttentionHeads, rows: number, threads: number): WorkCut {
   const cut = workCut(heads, rows, threads, pagedLimits);

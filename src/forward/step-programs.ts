@@ -45,8 +45,12 @@ export type VisitToken = (slice: number, token: () => SampledToken) => void;
 /** The logits that are computed at once take at most so many bytes, or one row. */
 const mostLogitBytes = 16 << 20;
 
-/** Up to so many rows, a forward pass that chooses tokens is a program of its own: one dispatch less for each token. */
-const mostDecodingRows = 8;
+/**
+ * Up to so many rows, a step whose slices are all one token long, and all followed by a choice, is one program: a dispatch less
+ * for each token.
+ */
+const mostDecodingRows = 64;
+
 /** What a program of so many rows is filled with before each run. */
 interface StepInputs {
   readonly ids: Tensor<'i32'>;
@@ -108,11 +112,12 @@ export class StepPrograms {
   ): Promise<void> {
     this.#watch(signal);
     const most = Math.min(mostDecodingRows, this.#mostLogitRows);
-    // Where each row is followed by a token, one program does it all.
-    this.#choosesInRun = rows <= most && picked.length === rows && slices.every(({ count }) => count === 1);
+    // Row, slice and pick have the same index then.
+    const decodesOnly = picked.length === slices.length && slices.every(({ count }) => count === 1);
+    this.#choosesInRun = rows <= most && decodesOnly;
     const needsHead = !this.#choosesInRun && picked.length > 0;
     const programs = [
-      this.#choosesInRun ? this.#decoders.exactly(rows) : this.#forwards.atLeast(rows),
+      this.#choosesInRun ? this.#decoders.atLeast(rows) : this.#forwards.atLeast(rows),
       needsHead ? this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined,
     ] as const;
     const mustWait = programs.some((program) => program instanceof Promise);
@@ -121,7 +126,7 @@ export class StepPrograms {
     this.#checkUsable();
     this.#memory.arena.place(Math.max(program.arenaBytes, head?.arenaBytes ?? 0));
     this.#fill(program.tensors, slices);
-    if (this.#choosesInRun) this.#setSampling(picked, rows);
+    if (this.#choosesInRun) this.#setSampling(picked, program.tensors.ids.size);
     this.#computeMs = 0;
     const run = this.#runTwice(program);
     if (!mustWait) meanwhile();
@@ -175,7 +180,7 @@ export class StepPrograms {
     await this.#poolers.exactly(textsAtOnce);
     for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
       await this.#forwards.exactly(bucket);
-      if (bucket <= mostDecodingRows) await this.#decoders.exactly(bucket);
+      if (bucket <= Math.min(mostDecodingRows, this.#mostLogitRows)) await this.#decoders.exactly(bucket);
       await this.#headFor(Math.min(bucket, this.#mostLogitRows));
       if (bucket >= rows) return;
     }

@@ -135,7 +135,7 @@ describe('each way to choose tokens', () => {
   });
 
   test.each([1, 2])('after lost workers, seed %d', async (seed) => {
-    const lost = loseWorkers(seed, 4);
+    const lost = loseWorkers(seed, 3);
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(path);
     await expectSame(model);
