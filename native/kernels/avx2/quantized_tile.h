@@ -81,9 +81,10 @@ void multiply_panel_rows(const Panel& panel, int64_t blocks, const unsigned char
 // How a part of k is split into panels of about equal size, at most kPanelK, so that memory is read at an even rate: the
 // first `larger` panels have one block more.
 struct PanelSplit {
-  int64_t count, least, larger;
+  int64_t k, count, least, larger;
   explicit PanelSplit(int64_t part_k)
-      : count((part_k + kPanelK - 1) / kPanelK),
+      : k(part_k),
+        count((part_k + kPanelK - 1) / kPanelK),
         least(part_k / kActivationBlock / count),
         larger(part_k / kActivationBlock % count) {}
   int64_t first_block(int64_t panel) const { return panel * least + std::min(panel, larger); }
@@ -139,12 +140,16 @@ struct PanelWalk {
   }
 };
 
-// Adds the products of a run of columns and a part of k to `sums`: [columns / kPanelRows][rows][kPanelRows]. LOOP 2: split
-// both into panels. Each one is decoded while rows are multiplied with the one before.
+// Adds the products of a run of columns and a part of k to `all_sums`: [columns / kPanelRows][rows][kPanelRows]. In the
+// first part they begin with 0, in the last one they are written, both while they are in L1. LOOP 2: split columns and k into
+// panels. Each one is decoded while rows are multiplied with the one before.
 template <QuantizedType type>
-void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned char* ordered, Panel* panels, float* sums) {
+void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned char* ordered, Panel* panels,
+                  float* all_sums) {
   using K = typename Unit<type>::K;
-  const int64_t rows = at.tile->rows, first = at.column;
+  const Tile& tile = *at.tile;
+  const int64_t rows = tile.rows, first = at.column;
+  const bool is_first = at.part == 0, is_last = at.part + at.split->k >= tile.p.k;
   PanelWalk<type> to_decode = at, to_fetch = at;
   PanelSource next = to_decode.source();
   for (int64_t b = 0; b < next.blocks; ++b) decode_block<type>(next, b, panels[0]);
@@ -157,7 +162,14 @@ void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned ch
     if (to_decode.ends()) next.blocks = 0;
     Ahead<type> ahead(next, after, panels[parity ^ 1], at.blocks() * groups.count);
     const unsigned char* x = ordered + at.first_block() * rows * kOrderedBytes<K>;
-    multiply_panel_rows<type>(panels[parity], at.blocks(), x, groups, sums + (at.column - first) * rows, ahead);
+    // With a single part, the sums of one panel are kept.
+    float* sums = all_sums + (is_first && is_last ? 0 : (at.column - first) * rows);
+    if (is_first && at.panel == 0) std::fill_n(sums, rows * kPanelRows, 0.0f);
+    multiply_panel_rows<type>(panels[parity], at.blocks(), x, groups, sums, ahead);
+    if (is_last && at.panel == at.split->count - 1) {
+      const int64_t count = std::min(tile.columns - at.column, kPanelRows);
+      for (int64_t r = 0; r < rows; ++r) tile.write(sums + r * kPanelRows, r, tile.first_column + at.column, count);
+    }
     to_decode = to_fetch;
     next = after;
   }
@@ -176,18 +188,12 @@ void panel_tile(const Tile& tile, Scratch& scratch) {
   // LOOP 4: split the rows of weights into runs whose sums fit.
   for (int64_t first = 0; first < tile.columns; first += cut.columns) {
     const int64_t last = std::min(first + cut.columns, tile.columns);
-    std::fill_n(all_sums, (last - first + kPanelRows - 1) / kPanelRows * kPanelRows * tile.rows, 0.0f);
     // LOOP 3: split k into parts whose activations fit. Cannot run in parallel: each part continues the sums of the one
     // before, and so does each panel.
     for (int64_t part = 0; part < tile.p.k; part += cut.k) {
       const PanelSplit split(std::min(cut.k, tile.p.k - part));
       if (first == 0 || cut.k < tile.p.k) order_rows<K>(tile, part, split, groups, ordered);
       multiply_run<type>({&tile, &split, part, last, first, 0}, groups, ordered, panels, all_sums);
-    }
-    for (int64_t j = first; j < last; j += kPanelRows) {
-      const float* sums = all_sums + (j - first) * tile.rows;
-      const int64_t count = std::min(tile.columns - j, kPanelRows);
-      for (int64_t r = 0; r < tile.rows; ++r) tile.write(sums + r * kPanelRows, r, tile.first_column + j, count);
     }
   }
 }
