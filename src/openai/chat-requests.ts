@@ -1,25 +1,15 @@
 // A body of chat completions as the server answers it: besides what a batch computes, with choices, streams and tools.
 import type { ChatMessage, ChatOptions } from '../index.js';
 import { BodyFields, wrong } from './body-fields.js';
+import { type Delivery, deliveryOf, turnOf } from './delivery.js';
 import { chatJobOf } from './requests.js';
 import { type ToolUse, templateMessages, toolUseOf } from './tools.js';
-
-/** How the answers of a request are delivered. */
-export interface Delivery {
-  /** How many answers. */
-  readonly n: number;
-  readonly isStream: boolean;
-  /** Whether a stream ends with the usage. */
-  readonly includesUsage: boolean;
-}
 
 export interface ChatRequest extends Delivery {
   readonly messages: readonly ChatMessage[];
   readonly options: ChatOptions;
   readonly toolUse: ToolUse | undefined;
 }
-
-const mostChoices = 128;
 
 /** @throws TesseraeError ERR_ARGUMENT */
 export function readChatRequest(body: unknown): ChatRequest {
@@ -42,27 +32,6 @@ export function readChatRequest(body: unknown): ChatRequest {
     options: { temperature: 1, ...options, ...turn, ...variables, ...tools, ...forced },
     toolUse,
   };
-}
-
-/** @throws TesseraeError ERR_ARGUMENT */
-export function deliveryOf(fields: BodyFields): Delivery {
-  const n = fields.integer('n', 1, mostChoices) ?? 1;
-  const isStream = fields.flag('stream') === true;
-  const given = fields.take('stream_options');
-  if (given === undefined) return { n, isStream, includesUsage: false };
-  if (!isStream) throw wrong('stream_options', 'needs stream');
-  const options = new BodyFields(given);
-  const includesUsage = options.flag('include_usage') === true;
-  options.only('include_obfuscation', false);
-  options.end();
-  return { n, isStream, includesUsage };
-}
-
-/** When a request has its turn: fields that OpenAI's API does not have. @throws TesseraeError ERR_ARGUMENT */
-export function turnOf(fields: BodyFields): Pick<ChatOptions, 'priority' | 'deadlineMs'> {
-  const priority = fields.integer('priority', -100, 100);
-  const deadlineMs = fields.integer('deadline_ms', 1);
-  return { ...(priority === undefined ? {} : { priority }), ...(deadlineMs === undefined ? {} : { deadlineMs }) };
 }
 
 /** More variables for the template, under the name that other servers have for them. */

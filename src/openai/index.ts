@@ -1,5 +1,8 @@
 // What other adapters use of this room. See README.md.
-export { type ChatRequest, type Delivery, readChatRequest } from './chat-requests.js';
+export { BodyFields, wrong } from './body-fields.js';
+export { type ChatRequest, readChatRequest } from './chat-requests.js';
+export { type CompletionRequest, readCompletionRequest, readEmbeddingRequest } from './completion-requests.js';
+export type { Delivery } from './delivery.js';
 export { type BodyRequest, readBody } from './requests.js';
-export { bodyOf, logprobOf, type ResponseContext } from './responses.js';
+export { bodyOf, embeddingItem, logprobOf, type ResponseContext } from './responses.js';
 export type { Tool, ToolCall, ToolUse } from './tools.js';

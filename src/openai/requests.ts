@@ -70,23 +70,36 @@ function logprobsOf(fields: BodyFields): GenerateOptions {
 }
 
 function readCompletion(fields: BodyFields): BodyRequest {
-  const prompt = fields.take('prompt');
-  const [first] = Array.isArray(prompt) && prompt.length === 1 ? prompt : [prompt];
-  const isText = typeof first === 'string';
-  const ids = Array.isArray(prompt) && typeof prompt[0] === 'number' ? prompt : first;
-  if (!isText && !isIds(ids)) throw wrong('prompt', 'must be one text, or the ids of one');
+  const { prompts, echoes } = promptsOf(fields, 1);
   const options = samplingOf(fields);
-  const echoes = fields.flag('echo') === true;
-  if (echoes && !isText) throw wrong('echo', 'needs a prompt that is a text');
   fields.only('n', 1);
   fields.only('best_of', 1);
   fields.only('suffix', '');
   fields.only('logprobs', 0);
   fields.end();
-  return { kind: 'generate', job: { prompt: (isText ? first : ids) as Prompt, options }, echo: echoes ? first : '' };
+  const [prompt] = prompts as [Prompt];
+  return { kind: 'generate', job: { prompt, options }, echo: echoes ? (prompt as string) : '' };
 }
 
-function readEmbedding(fields: BodyFields): BodyRequest {
+/** The prompts of a body of completions, and whether their texts begin with them. @throws TesseraeError ERR_ARGUMENT */
+export function promptsOf(fields: BodyFields, most: number): { prompts: Prompt[]; echoes: boolean } {
+  const given = fields.take('prompt');
+  const prompts: unknown = typeof given === 'string' || isIds(given) ? [given] : given;
+  const isList = Array.isArray(prompts) && prompts.length > 0 && prompts.length <= most;
+  if (!isList || !prompts.every((prompt) => typeof prompt === 'string' || isIds(prompt))) {
+    const several = most === 1 ? '' : `, or an array of up to ${most} of them`;
+    throw wrong('prompt', `must be one text, or the ids of one${several}`);
+  }
+  const echoes = fields.flag('echo') === true;
+  if (echoes && !prompts.every((prompt) => typeof prompt === 'string')) {
+    throw wrong('echo', 'needs a prompt that is a text');
+  }
+  return { prompts, echoes };
+}
+
+export type EmbeddingRequest = BodyRequest & { readonly kind: 'embed' };
+
+export function readEmbedding(fields: BodyFields): EmbeddingRequest {
   const input = fields.take('input');
   const texts: unknown = typeof input === 'string' || isIds(input) ? [input] : input;
   const isList = Array.isArray(texts) && texts.length > 0 && texts.length <= mostInputs;

@@ -2,7 +2,7 @@
 import type { Tokenizer, TokenLogprobs } from '../index.js';
 import type { EmbedJobResult, GenerateJobResult } from '../jobs/index.js';
 import { encodeVector } from '../jobs/job-work.js';
-import type { BodyRequest } from './requests.js';
+import type { BodyRequest, FloatEncoding } from './requests.js';
 
 export interface ResponseContext {
   /** Part of the body's id. */
@@ -54,11 +54,13 @@ async function embeddingBody(
     const ids = typeof text === 'string' ? tokenizer.encodeAsync(text, { addBos: addsBos, addEos: addsEos }) : text;
     tokens += (await ids).length;
   }
-  const data = vectors.map((vector, index) => {
-    const embedding = encoding === 'float' ? vector : encodeVector(vector as readonly number[], 'base64');
-    return { object: 'embedding', index, embedding };
-  });
+  const data = vectors.map((vector, index) => embeddingItem(vector as readonly number[], index, encoding));
   return { object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
+}
+
+/** A vector as an embedding of a body. */
+export function embeddingItem(vector: ArrayLike<number>, index: number, encoding: FloatEncoding): object {
+  return { object: 'embedding', index, embedding: encodeVector(vector, encoding === 'float' ? 'numbers' : 'base64') };
 }
 
 function finishReasonOf({ stopReason }: GenerateJobResult): 'stop' | 'length' {

@@ -3,8 +3,11 @@
 
 import { ApiKeys } from './api-keys.js';
 import { chat } from './endpoints/chat.js';
+import { completions } from './endpoints/completions.js';
 import type { EndpointContext } from './endpoints/context.js';
+import { embeddings } from './endpoints/embeddings.js';
 import { health, listModels, pressure, ready, showModel } from './endpoints/status.js';
+import { detokenize, tokenize } from './endpoints/tokens.js';
 import { errorReply, RequestError } from './error-replies.js';
 import { type HttpHead, type HttpReply, type HttpRequest, headerOf } from './http.js';
 import { Places } from './places.js';
@@ -27,6 +30,10 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/pressure', { method: 'GET', answer: pressure }],
   ['/v1/models', { method: 'GET', answer: listModels }],
   ['/v1/chat/completions', { method: 'POST', answer: chat }],
+  ['/v1/completions', { method: 'POST', answer: completions }],
+  ['/v1/embeddings', { method: 'POST', answer: embeddings }],
+  ['/tokenize', { method: 'POST', answer: tokenize }],
+  ['/detokenize', { method: 'POST', answer: detokenize }],
 ]);
 const modelPath = /^\/v1\/models\/(.+)$/;
 

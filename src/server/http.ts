@@ -1,6 +1,12 @@
 // What a handler gets and gives: a request and a reply of HTTP, as little of them as the handlers need. Knows no framework:
 // fastify-end.ts is the end for one, and tests call handlers with plain objects.
 
+import { jsonText } from '../base/json-text.js';
+
+const jsonType = 'application/json; charset=utf-8';
+/** The server itself writes it. */
+const unlimited = { name: 'results', mostUnits: Infinity, mostValues: Infinity, deepest: 8 };
+
 export interface HttpHead {
   readonly method: string;
   /** Without the query. */
@@ -29,8 +35,13 @@ export function headerOf({ headers }: HttpHead, name: string): string | undefine
   return typeof value === 'string' ? value : value?.[0];
 }
 
+/** A reply with a body of any size, written in turns with all other work on texts. */
+export async function largeJsonReply(body: unknown, signal: AbortSignal): Promise<HttpReply> {
+  return textReply(await jsonText(body, unlimited, signal), jsonType);
+}
+
 export function jsonReply(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): HttpReply {
-  return textReply(JSON.stringify(body), 'application/json; charset=utf-8', status, headers);
+  return textReply(JSON.stringify(body), jsonType, status, headers);
 }
 
 export function textReply(

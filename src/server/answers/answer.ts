@@ -52,7 +52,7 @@ async function* answerOf(generation: Generation, options: AnswerOptions): Answer
 }
 
 class PieceReader {
-  readonly #markers: MarkerText;
+  readonly #markers: MarkerText | undefined;
   readonly #reasoning: ReasoningSplitter | undefined;
   readonly #finder: ToolCallFinder | undefined;
   #rated: RatedToken[] = [];
@@ -60,14 +60,15 @@ class PieceReader {
   #reasoningTokens = 0;
 
   constructor({ tokenizer, toolUse, reasoning = 'none' }: AnswerOptions) {
-    this.#markers = new MarkerText(tokenizer);
+    const isPlain = reasoning === 'none' && toolUse === undefined;
+    this.#markers = isPlain ? undefined : new MarkerText(tokenizer);
     this.#reasoning = reasoning === 'none' ? undefined : new ReasoningSplitter(reasoning === 'open');
     this.#finder = toolUse === undefined ? undefined : new ToolCallFinder(toolUse);
   }
 
   /** What became certain with a piece; undefined for nothing. */
   push(piece: Piece): AnswerPart | undefined {
-    const { reasoning, content } = this.#split(this.#markers.textOf(piece));
+    const { reasoning, content } = this.#split(this.#markers?.textOf(piece) ?? piece.text);
     if (reasoning !== '') this.#reasoningTokens++;
     else if (piece.logprobs !== undefined) this.#rated.push({ id: piece.id, logprobs: piece.logprobs });
     return this.#partOf(reasoning, this.#finder?.push(content) ?? { content, calls: [] });

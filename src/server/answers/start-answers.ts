@@ -1,6 +1,6 @@
 // Starts the generations of a request in places of the server, and reads them as a whole or as they come. Called by the
 // endpoints that generate.
-import type { GenerateOptions, Generation } from '../../index.js';
+import type { GenerateOptions, Generation, TurnOptions } from '../../index.js';
 import type { ToolCall } from '../../openai/index.js';
 import type { EndpointContext } from '../endpoints/context.js';
 import { RequestError } from '../error-replies.js';
@@ -8,20 +8,20 @@ import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart, type 
 
 /** The most that the server's limits leave of a request's options. @throws RequestError 400 */
 export function limited<T extends GenerateOptions>(options: T, context: EndpointContext, mostTokens: number): T {
-  const { settings, signal, tenant } = context;
-  const limit = Math.min(settings.maxTokens ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  const { settings, signal } = context;
+  const limit = settings.maxTokens ?? Infinity;
   if (options.maxTokens !== undefined && options.maxTokens > limit) {
     throw new RequestError(400, 'max_tokens', `max_tokens may be ${limit} at most on this server`);
   }
-  const deadlineMs = Math.min(
-    options.deadlineMs ?? Number.POSITIVE_INFINITY,
-    settings.deadlineMs ?? Number.POSITIVE_INFINITY,
-  );
+  const maxTokens = options.maxTokens ?? Math.min(limit, mostTokens);
+  return { ...options, maxTokens, ...turnLimits(options, context), signal };
+}
+
+/** When a request has its turn: the server's deadline, and the client as tenant. */
+export function turnLimits({ deadlineMs }: TurnOptions, { settings, tenant }: EndpointContext): TurnOptions {
+  const deadline = Math.min(deadlineMs ?? Infinity, settings.deadlineMs ?? Infinity);
   return {
-    ...options,
-    maxTokens: options.maxTokens ?? Math.min(limit, mostTokens),
-    signal,
-    ...(Number.isFinite(deadlineMs) ? { deadlineMs } : {}),
+    ...(deadline === Infinity ? {} : { deadlineMs: deadline }),
     ...(tenant === undefined ? {} : { tenant }),
   };
 }
@@ -80,10 +80,11 @@ export async function wholeAnswers(count: number, parts: AsyncIterable<NumberedP
   return answers as WholeAnswer[];
 }
 
-/** The usage of a request. Answers to one prompt count it once. */
-export function usageOf(ends: readonly AnswerEnd[]): object {
-  const sum = (of: (end: AnswerEnd) => number) => ends.reduce((total, end) => total + of(end), 0);
-  const prompt = ends[0]?.promptTokens ?? 0;
+/** The usage of a request. The `n` answers to one prompt count it once. */
+export function usageOf(ends: readonly AnswerEnd[], n: number): object {
+  const sum = (of: (end: AnswerEnd, index: number) => number) =>
+    ends.reduce((total, end, index) => total + of(end, index), 0);
+  const prompt = sum((end, index) => (index % n === 0 ? end.promptTokens : 0));
   const completion = sum((end) => end.tokens);
   const reasoning = sum((end) => end.reasoningTokens);
   return {

@@ -29,6 +29,10 @@ export class ToolCallFinder {
   #held = '';
   /** Within calls: where they began, and what ends one. */
   #within: (typeof markers)[number] | undefined;
+  /** White space before that: text only if no call follows. */
+  #gap = '';
+  /** White space after a call is no text. */
+  #trims = false;
   /** Whether anything but white space has come. */
   #hasBegun = false;
   /** The answer begins as JSON, which may be a call without a marker. */
@@ -66,7 +70,7 @@ export class ToolCallFinder {
     this.#held = '';
     const calls = callsOf(held, this.#names);
     if (calls.length > 0) return { content: '', calls };
-    return { content: (this.#within?.open ?? '') + held, calls: [] };
+    return { content: this.#gap + (this.#within?.open ?? '') + held, calls: [] };
   }
 
   /** Takes one piece of what is held; undefined where nothing is certain. */
@@ -76,30 +80,35 @@ export class ToolCallFinder {
     const end = close === undefined ? -1 : this.#held.indexOf(close);
     if (close === undefined || end < 0) return undefined;
     const inner = this.#held.slice(0, end);
-    // White space between calls is no text.
-    this.#held = this.#held.slice(end + close.length).trimStart();
+    this.#held = this.#held.slice(end + close.length);
     this.#within = undefined;
     const calls = callsOf(inner, this.#names);
-    return calls.length > 0 ? { content: '', calls } : { content: open + inner + close, calls };
+    this.#trims = calls.length > 0;
+    const content = this.#trims ? '' : this.#gap + open + inner + close;
+    this.#gap = '';
+    return { content, calls };
   }
 
   #stepOfText(): CallsAndText | undefined {
+    if (this.#trims) this.#held = this.#held.trimStart();
+    if (this.#held === '') return undefined;
+    this.#trims = false;
     const found = markers
       .map((marker) => ({ marker, at: this.#held.indexOf(marker.open) }))
       .filter(({ at }) => at >= 0)
       .sort((a, b) => a.at - b.at)[0];
-    if (found === undefined) {
-      const held = Math.max(...markers.map(({ open }) => heldLength(this.#held, open)));
-      const certain = this.#held.length - held;
-      if (certain === 0) return undefined;
-      const content = this.#held.slice(0, certain);
-      this.#held = this.#held.slice(certain);
+    const marked = Math.max(...markers.map(({ open }) => heldLength(this.#held, open)));
+    const text = this.#held.slice(0, found?.at ?? this.#held.length - marked);
+    // White space may be that before a call.
+    const content = text.trimEnd();
+    if (found !== undefined) {
+      this.#gap = text.slice(content.length);
+      this.#held = this.#held.slice(text.length + found.marker.open.length);
+      this.#within = found.marker;
       return { content, calls: [] };
     }
-    const content = this.#held.slice(0, found.at).trimEnd();
-    this.#held = this.#held.slice(found.at + found.marker.open.length);
-    this.#within = found.marker;
-    return { content, calls: [] };
+    this.#held = this.#held.slice(content.length);
+    return content === '' ? undefined : { content, calls: [] };
   }
 }
 

@@ -39,7 +39,10 @@ export async function chat(body: unknown, context: EndpointContext): Promise<Htt
     ...base,
     object: 'chat.completion',
     choices: answers.map((answer, index) => choiceOf(answer, index, hasLogprobs ? tokenizer : undefined)),
-    usage: usageOf(answers.map(({ end }) => end)),
+    usage: usageOf(
+      answers.map(({ end }) => end),
+      n,
+    ),
   });
 }
 
@@ -85,7 +88,7 @@ async function* chunksOf(
     yield before + chunk(index, deltaOf(item.part, calls[index] as number), logprobs, null);
     (calls[index] as number) += item.part.calls.length;
   }
-  if (includesUsage) yield eventOf({ ...shared, choices: [], usage: usageOf(ends) });
+  if (includesUsage) yield eventOf({ ...shared, choices: [], usage: usageOf(ends, n) });
   yield 'data: [DONE]\n\n';
 }
 
