@@ -1,5 +1,5 @@
 // Adds one listener to each AbortSignal, for any number of runs that it can stop: Node warns of a leak from the eleventh
-// listener on. Used by the team and by serving.
+// listener on. Used by all rooms that listen to a signal of the user.
 export class AbortWatch<Item extends object> {
   readonly #onAbort: (item: Item, signal: AbortSignal) => void;
   /** A single item as it is, several in a set: most signals serve one run at a time. */
@@ -39,4 +39,16 @@ export class AbortWatch<Item extends object> {
     this.#items.delete(signal);
     signal.removeEventListener('abort', this.#listener);
   }
+}
+
+const actions = new AbortWatch<() => void>((action) => action());
+
+/**
+ * Calls `action` when the signal fires; not if it has fired already.
+ * @returns ends that; to be called when the action is not wanted any more, or was called
+ */
+export function whenAborted(signal: AbortSignal | undefined, action: () => void): () => void {
+  if (signal === undefined) return () => {};
+  actions.add(signal, action);
+  return () => actions.remove(signal, action);
 }

@@ -2,6 +2,7 @@
 // all with a heap limit. What is over a limit ends with its thread, and the next job gets a new one. The thread starts with
 // the first job and does not keep the process alive while it is idle. Used by generation/chat and constraint.
 import { Worker } from 'node:worker_threads';
+import { whenAborted } from './abort-watch.js';
 import { AbortError, TesseraeError } from './errors.js';
 import { findWorkerFile } from './package-files.js';
 
@@ -26,7 +27,8 @@ interface Job extends JobOptions {
   readonly data: unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  readonly onAbort: () => void;
+  /** Ends listening to the signal. */
+  leave: () => void;
 }
 
 export class BackgroundWorker {
@@ -49,8 +51,8 @@ export class BackgroundWorker {
     return new Promise((resolve, reject) => {
       const { signal } = options;
       if (signal?.aborted) throw new AbortError(signal.reason);
-      const job: Job = { ...options, data, resolve, reject, onAbort: () => this.#abort(job) };
-      signal?.addEventListener('abort', job.onAbort, { once: true });
+      const job: Job = { ...options, data, resolve, reject, leave: () => {} };
+      job.leave = whenAborted(signal, () => this.#abort(job));
       this.#waiting.push(job);
       this.#next();
     });
@@ -104,7 +106,7 @@ export class BackgroundWorker {
       cause,
     });
     for (const job of this.#waiting.splice(0)) {
-      this.#leave(job);
+      job.leave();
       job.reject(error);
     }
   }
@@ -129,7 +131,10 @@ export class BackgroundWorker {
   #abort(job: Job): void {
     job.reject(new AbortError(job.signal?.reason));
     if (job === this.#running) this.#stop('was aborted');
-    else this.#waiting.splice(this.#waiting.indexOf(job), 1);
+    else {
+      job.leave();
+      this.#waiting.splice(this.#waiting.indexOf(job), 1);
+    }
   }
 
   /** @returns the job that ran */
@@ -137,12 +142,8 @@ export class BackgroundWorker {
     const job = this.#running;
     this.#running = undefined;
     clearTimeout(this.#deadline);
-    if (job !== undefined) this.#leave(job);
+    job?.leave();
     if (this.#waiting.length === 0) this.#worker?.unref();
     return job;
-  }
-
-  #leave(job: Job): void {
-    job.signal?.removeEventListener('abort', job.onAbort);
   }
 }

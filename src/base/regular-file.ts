@@ -2,6 +2,7 @@
 // such waits would stop all of the process's files. Called by every room that opens a path.
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { whenAborted } from './abort-watch.js';
 import { describe } from './describe.js';
 import { AbortError, TesseraeError } from './errors.js';
 
@@ -50,8 +51,8 @@ function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(new AbortError(signal.reason));
     if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    const leave = whenAborted(signal, abort);
+    work.then(resolve, reject).finally(leave);
   });
 }
 

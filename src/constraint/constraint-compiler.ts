@@ -1,5 +1,6 @@
 // Compiles the option `format` to a constraint on a model's tokens, in a worker thread: a format is untrusted. A model owns one
 // compiler, which keeps the trie of the model's tokens and the constraints used last. Called by model/requests.ts.
+import { whenAborted } from '../base/abort-watch.js';
 import { BackgroundWorker } from '../base/background-worker.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { jsonText } from '../base/json-text.js';
@@ -77,6 +78,7 @@ export class ConstraintCompiler {
     pending.waiting += 1;
     return new Promise((resolve, reject) => {
       const onAbort = () => {
+        leave();
         pending.waiting -= 1;
         if (pending.waiting === 0) {
           this.#pending.delete(json);
@@ -84,9 +86,8 @@ export class ConstraintCompiler {
         }
         reject(new AbortError(signal?.reason));
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const leave = whenAborted(signal, onAbort);
       if (signal?.aborted) onAbort();
-      const leave = () => signal?.removeEventListener('abort', onAbort);
       pending.compiled.finally(leave).then(resolve, reject);
     });
   }

@@ -1,4 +1,5 @@
 // Lets a job wait for room in the model's queue, where a single call would fail with ERR_QUEUE_FULL. Used by job-runner.ts.
+import { whenAborted } from '../base/abort-watch.js';
 import { AbortError } from '../base/errors.js';
 
 const firstWaitMs = 25;
@@ -32,12 +33,12 @@ export class RoomWaiting {
       const wake = () => {
         clearTimeout(timer);
         this.#waiting.delete(wake);
-        signal.removeEventListener('abort', wake);
+        leave();
         resolve();
       };
       const timer = setTimeout(wake, waitMs);
       this.#waiting.add(wake);
-      signal.addEventListener('abort', wake);
+      const leave = whenAborted(signal, wake);
       if (signal.aborted) wake();
     });
   }

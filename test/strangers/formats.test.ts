@@ -1,4 +1,5 @@
 // Formats from outside: large ones are compiled without blocking the event loop, within limits, and can be cancelled.
+import { getEventListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Constraint } from '../../src/constraint/constraint.js';
@@ -61,6 +62,26 @@ test('a signal ends compiling for its caller alone', async () => {
   await expect(cancelled).rejects.toMatchObject({ code: 'ABORT_ERR' });
   expect(performance.now() - started).toBeLessThan(1000);
   expect(await other).toBeInstanceOf(Constraint);
+});
+
+test('many formats that wait on one signal listen to it once, and all end with it', async () => {
+  const compiler = compilerOf();
+  const stop = new AbortController();
+  const compiling = Array.from({ length: 20 }, (_, index) =>
+    compiler.compile({ regex: `a{${index + 1}}` }, stop.signal),
+  );
+  const outcomes = Promise.allSettled(compiling);
+  let most = 0;
+  const isListening = () => {
+    most = Math.max(most, getEventListeners(stop.signal, 'abort').length);
+    return most > 0;
+  };
+  await expect.poll(isListening, { interval: 1, timeout: 20_000 }).toBe(true);
+  expect(most).toBe(1);
+  stop.abort();
+  for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: { code: 'ABORT_ERR' } });
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+  expect(await compiler.compile({ regex: 'a' }, undefined)).toBeInstanceOf(Constraint);
 });
 
 test('equal formats share what is compiled', async () => {
