@@ -11,6 +11,7 @@ import { addInfo } from './commands/info.js';
 import { addPerplexity } from './commands/perplexity.js';
 import { addQuantize } from './commands/quantize.js';
 import { addServe } from './commands/serve.js';
+import { addTop } from './commands/top.js';
 import { exitCodes, oneLine } from './run-command.js';
 
 const program = new Command('tesserae')
@@ -21,7 +22,8 @@ const program = new Command('tesserae')
   .exitOverride()
   // The error is printed below instead, in one line.
   .configureOutput({ outputError: () => {} });
-for (const add of [addDemo, addBench, addGenerate, addEmbed, addBatch, addServe, addPerplexity, addQuantize, addInfo]) {
+const commands = [addDemo, addBench, addGenerate, addEmbed, addBatch, addServe, addTop];
+for (const add of [...commands, addPerplexity, addQuantize, addInfo]) {
   add(program);
 }
 for (const command of program.commands) {
