@@ -1,25 +1,37 @@
-// Builds the native addon (cmake-js) and the TypeScript (tsc), both incrementally; `native` or `ts` as argument builds
-// that half alone. Called by the scripts of package.json. Each finished half writes a stamp, by which
+// Builds the native addon (cmake-js) and the TypeScript (tsc, esbuild), both incrementally; `native` or `ts` as argument
+// builds that half alone. Called by the scripts of package.json. Each finished half writes a stamp, by which
 // test/support/house/build-check.ts recognises a stale build.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+const commonJs = {
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20.19',
+  logLevel: 'warning',
+  define: { 'import.meta.url': 'undefined' },
+};
 
 const halves = {
   native() {
     needTool('CMake', ['cmake']);
     needTool('A C++17 compiler', [process.env.CXX ?? 'c++', 'g++', 'clang++']);
     say('building the native addon');
-    run([installed('cmake-js/bin/cmake-js'), 'compile', '--log-level', 'error']);
+    run(process.execPath, [installed('cmake-js/bin/cmake-js'), 'compile', '--log-level', 'error']);
+    strip('strip', join(root, 'build/Release/tesserae.node'), `${process.platform}-${process.arch}`);
     stamp('build');
   },
-  ts() {
+  async ts() {
     say('compiling the TypeScript');
     removeOrphans();
-    run([installed('typescript/bin/tsc'), '--project', 'tsconfig.json']);
+    run(process.execPath, [installed('typescript/bin/tsc'), '--project', 'tsconfig.json']);
+    await bundleWorker();
+    await writeCommonJs();
     stamp('dist');
   },
 };
@@ -28,7 +40,7 @@ const chosen = process.argv.length > 2 ? process.argv.slice(2) : ['native', 'ts'
 for (const name of chosen) {
   if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native or ts`, 2);
 }
-for (const name of chosen) halves[name]();
+for (const name of chosen) await halves[name]();
 
 function needTool(what, commands) {
   if (commands.some((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0)) return;
@@ -39,10 +51,60 @@ function installed(module) {
   return fileURLToPath(import.meta.resolve(module));
 }
 
-function run(args) {
-  const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
   if (error) fail(error.message, 1);
   if (status !== 0) process.exit(status ?? 1);
+}
+
+// Copies an addon without its symbol table to where the package has it. macOS and Windows keep the file as it is.
+function strip(command, addon, platform) {
+  const target = join(root, 'prebuilds', platform, 'tesserae.node');
+  mkdirSync(dirname(target), { recursive: true });
+  if (platform.startsWith('linux')) run(command, ['--strip-unneeded', '-o', target, addon]);
+  else copyFileSync(addon, target);
+}
+
+// Writes dist/worker.cjs, the one file of all worker threads, with Piscina and its worker inside. Piscina looks for its worker
+// in a file beside its own; here that is the bundle itself.
+async function bundleWorker() {
+  const place = "(0, node_path_1.resolve)(__dirname, 'worker.js')";
+  const plugin = {
+    name: 'piscina-in-one-file',
+    setup(bundle) {
+      bundle.onLoad({ filter: /[\\/]piscina[\\/]dist[\\/]index\.js$/ }, ({ path }) => {
+        const [before, after, ...more] = readFileSync(path, 'utf8').split(place);
+        if (after === undefined || more.length > 0) fail(`${path} does not start its worker as expected`, 1);
+        return { contents: `${before}__filename${after}` };
+      });
+    },
+  };
+  await build({
+    ...commonJs,
+    entryPoints: [join(root, 'workers/worker.cjs')],
+    outfile: join(root, 'dist/worker.cjs'),
+    bundle: true,
+    external: ['@napi-rs/nice'], // for an option of Piscina's that is not used
+    legalComments: 'inline',
+    plugins: [plugin],
+  });
+}
+
+// Writes dist/cjs, the library as CommonJS: for test runners and compilers that cannot require ES modules.
+async function writeCommonJs() {
+  const modules = join(root, 'dist/src');
+  const output = join(root, 'dist/cjs');
+  const files = readdirSync(modules, { recursive: true, encoding: 'utf8' }).filter((file) => !/^cli\b/.test(file));
+  rmSync(output, { recursive: true, force: true });
+  await build({
+    ...commonJs,
+    entryPoints: files.filter((file) => file.endsWith('.js')).map((file) => join(modules, file)),
+    outbase: modules,
+    outdir: output,
+  });
+  for (const file of files.filter((name) => name.endsWith('.d.ts')))
+    copyFileSync(join(modules, file), join(output, file));
+  writeFileSync(join(output, 'package.json'), '{ "type": "commonjs" }\n');
 }
 
 // Removes the output of deleted sources, which would still be run and packed.
@@ -50,6 +112,7 @@ function removeOrphans() {
   const dist = join(root, 'dist');
   if (!existsSync(dist)) return;
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (/^cjs\b/.test(file)) continue;
     const source = file.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
     if (source !== file && !existsSync(join(root, source))) rmSync(join(dist, file));
   }

@@ -1,15 +1,47 @@
-// Builds, and copies the native addon to prebuilds/<platform>-<arch>/tesserae.node, where the published package has it.
-// npm and pnpm run this before they pack, so that installing the package runs no script and needs no compiler.
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
+// Prepares `npm pack`, which runs it: refuses a build that is missing or older than its sources, and writes what the package
+// says about its contents, prebuilds/SHA256SUMS and sbom.json. Compiles nothing: `pnpm build:all` does.
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeContents } from './sbom.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const prebuild = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
 
-const build = spawnSync(process.execPath, [join(root, 'scripts/build.mjs')], { stdio: 'inherit' });
-if (build.status !== 0) process.exit(build.status ?? 1);
+const addons = listFiles('prebuilds').filter((file) => file.endsWith('.node'));
+if (addons.length === 0) fail('there is no addon in prebuilds');
+// A stripped copy is as new as its build: the build writes both.
+for (const addon of addons) {
+  for (const file of listFiles('native')) {
+    if (/\.(cpp|h|def|cmake|map|txt)$/.test(file) && !file.startsWith('native/test/')) refuseOlder(addon, file);
+  }
+}
+for (const file of [...listFiles('src'), ...listFiles('workers')]) {
+  if (/\.(ts|cjs)$/.test(file)) refuseOlder('dist/.built', file);
+}
 
-mkdirSync(prebuild, { recursive: true });
-copyFileSync(join(root, 'build/Release/tesserae.node'), join(prebuild, 'tesserae.node'));
+const sums = addons.map(
+  (file) =>
+    `${createHash('sha256')
+      .update(readFileSync(join(root, file)))
+      .digest('hex')}  ${file}\n`,
+);
+writeFileSync(join(root, 'prebuilds/SHA256SUMS'), sums.join(''));
+writeFileSync(join(root, 'sbom.json'), `${JSON.stringify(describeContents(root, addons), null, 2)}\n`);
+
+function listFiles(folder) {
+  if (!existsSync(join(root, folder))) return [];
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return files.map((file) => file.slice(root.length + 1)).sort();
+}
+
+function refuseOlder(built, source) {
+  const builtAt = statSync(join(root, built), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (statSync(join(root, source)).mtimeMs > builtAt) fail(`${built} is older than ${source}`);
+}
+
+function fail(problem) {
+  process.stderr.write(`tesserae: ${problem}: run \`pnpm build:all\`\n`);
+  process.exit(1);
+}

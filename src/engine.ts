@@ -16,7 +16,7 @@ import { type LoadModelOptions, loadModel } from './model/load.js';
 import type { Model } from './model/model.js';
 import type { Addon } from './native/addon.js';
 import { blockSizeLimits, chooseIsa } from './native/kernel-set.js';
-import { loadAddon } from './native/load.js';
+import { type FileOptions, loadFiles } from './native/load.js';
 import { Compute } from './ops/calls/compute.js';
 import { defineOpMethods, type EngineMethods } from './ops/calls/methods.js';
 import type { ProgramBuilder } from './ops/calls/program-builder.js';
@@ -35,7 +35,7 @@ import { type PoolStats, TensorPool } from './tensor/tensor-pool.js';
 import { TensorScope } from './tensor/tensor-scope.js';
 import { Workspace } from './tensor/workspace.js';
 
-export interface EngineOptions {
+export interface EngineOptions extends FileOptions {
   /**
    * Number of worker threads; by default `TESSERAE_THREADS`, else the number of CPUs that the affinity mask and the control
    * groups of this process allow. With one worker per CPU, each worker is pinned to its CPU.
@@ -139,13 +139,13 @@ export class Engine {
   /**
    * Starts the worker threads.
    * @throws TesseraeError ERR_ARGUMENT; ERR_NATIVE without a usable addon; ERR_BUDGET if the workers' scratch memory alone
-   * exceeds the budget; ERR_WORKER_START
+   * exceeds the budget; ERR_WORKER_START, also for a wrong `workerPath`
    */
   static async create(options: EngineOptions = {}): Promise<Engine> {
     const op = 'Engine.create';
-    checkKeys(options, ['threads', 'memoryBudget', 'isa', 'blockSizes'], op);
+    checkKeys(options, ['threads', 'memoryBudget', 'isa', 'blockSizes', 'addonPath', 'workerPath'], op);
     const environment = readEnvironment();
-    const addon = loadAddon();
+    const { addon, addonPath } = loadFiles(options, op);
     const cpus = usableCpus();
     const { maxSeats } = addon.layout;
     const threads = checkPositive(options.threads ?? environment.threads ?? Math.min(cpus, maxSeats), 'threads', op);
@@ -160,7 +160,7 @@ export class Engine {
       const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
       throw new TesseraeError('ERR_BUDGET', message);
     }
-    const [team] = await Promise.all([Team.create({ addon, threads, isa, cpus }), traceRequests()]);
+    const [team] = await Promise.all([Team.create({ addon, addonPath, threads, isa, cpus }), traceRequests()]);
     const pool = new TensorPool({
       budgetBytes: budgetBytes - teamBytes,
       addressOf: (bytes) => addon.addressOf(bytes),

@@ -1,4 +1,5 @@
 // The public names of the package.
+import './machine/dispose-symbols.js';
 
 export { AbortError, type ErrorCode, TesseraeError } from './base/errors.js';
 export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './checkpoint/quantize/quantize.js';

@@ -1,11 +1,11 @@
-// The Piscina entry, which runs in each worker thread: the worker takes a seat of its team, keeps it until it dies, and
+// The task of the threads of Piscina (workers/worker.cjs): the worker takes a seat of its team, keeps it until it dies, and
 // serves a shift whenever it is called. Uses nothing but the addon. The protocol is in src/team/README.md.
 import { threadId, workerData } from 'node:worker_threads';
 import { SeatState, seatStateIndex, WorkResult } from '../src/native/addon.js';
 import { loadAddon } from '../src/native/load.js';
 
-const addon = loadAddon();
-const { control } = workerData as { control: Uint8Array };
+const { control, addonPath } = workerData as { control: Uint8Array; addonPath: string | undefined };
+const addon = loadAddon({ addonPath });
 const words = new Int32Array(control.buffer, control.byteOffset, control.byteLength / Int32Array.BYTES_PER_ELEMENT);
 const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 

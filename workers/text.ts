@@ -1,4 +1,4 @@
-// The entry of the threads for untrusted text (src/base/background-worker.ts): renders chat templates and compiles formats.
+// The threads for untrusted text (workers/worker.cjs, src/base/background-worker.ts): renders chat templates and compiles formats.
 // Uses neither the addon nor memory that is shared.
 import { parentPort } from 'node:worker_threads';
 import type { JobAnswer } from '../src/base/background-worker.js';

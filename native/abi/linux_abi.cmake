@@ -68,6 +68,7 @@ function(tesserae_link_addon target)
   target_sources(${target} PRIVATE ${TESSERAE_ABI_DIR}/runtime.cpp)
   set_source_files_properties(${TESSERAE_ABI_DIR}/runtime.cpp PROPERTIES COMPILE_OPTIONS -ffunction-sections)
   target_link_options(${target} PRIVATE -nodefaultlibs -Wl,--as-needed)
+  set_target_properties(${target} PROPERTIES SKIP_BUILD_RPATH ON)
   target_link_libraries(${target} PRIVATE
     -Wl,--start-group ${supcxx} ${gcc_eh} ${gcc} -Wl,--end-group tesserae_libm_stub tesserae_libc_stub)
 endfunction()

@@ -7,8 +7,6 @@ import { AbortError, TesseraeError } from './errors.js';
 import { findWorkerFile } from './package-files.js';
 
 export interface BackgroundWorkerOptions {
-  /** The built entry, relative to dist/. */
-  readonly file: string;
   readonly heapMb: number;
 }
 
@@ -71,8 +69,9 @@ export class BackgroundWorker {
   }
 
   #start(): void {
-    const { file, heapMb } = this.#options;
-    const worker = new Worker(new URL(findWorkerFile(file)), {
+    const { heapMb } = this.#options;
+    const worker = new Worker(findWorkerFile(), {
+      workerData: { tesserae: 'text' },
       execArgv: [],
       env: {},
       resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 16 },

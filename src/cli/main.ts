@@ -16,7 +16,7 @@ import { exitCodes, oneLine } from './run-command.js';
 
 const program = new Command('tesserae')
   .description('Tensor and transformer compute on all CPU cores')
-  .version(packageVersion(), '--version')
+  .version(packageVersion, '--version')
   .helpOption('--help', 'show help')
   .helpCommand(false)
   .exitOverride()

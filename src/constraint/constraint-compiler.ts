@@ -22,7 +22,7 @@ const CONSTRAINTS_KEPT = 8;
 const limits = { name: 'members of the format', mostUnits: 4 * 2 ** 20, mostValues: 500_000, deepest: 512 };
 
 /** One thread for all models of the process. */
-const worker = new BackgroundWorker({ file: 'workers/text.js', heapMb: HEAP_MB });
+const worker = new BackgroundWorker({ heapMb: HEAP_MB });
 
 /** A format that is compiled, for all who wait for it. */
 interface Pending {

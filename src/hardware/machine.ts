@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { packageRoot, packageVersion } from '../base/package-files.js';
+import { findPackageRoot, packageVersion } from '../base/package-files.js';
 import { type Cache, cacheName, readCaches } from '../machine/caches.js';
 import type { IsaName } from '../machine/environment.js';
 import { loadAddon } from '../native/load.js';
@@ -48,16 +48,16 @@ export async function describeMachine(): Promise<Machine> {
     memoryBytes: totalmem(),
     platform: `${process.platform}-${process.arch}`,
     node: process.version,
-    tesserae: packageVersion(),
-    commit: await commitOf(packageRoot()),
+    tesserae: packageVersion,
+    commit: await commitOf(findPackageRoot()),
     kernelSets: isas as readonly IsaName[],
     caches: readCaches().map((cache) => ({ name: cacheName(cache), ...cache })),
   };
 }
 
 /** Null unless the folder itself is a checkout: an installed package may be inside somebody else's. */
-async function commitOf(root: string): Promise<string | null> {
-  if (!existsSync(join(root, '.git'))) return null;
+async function commitOf(root: string | undefined): Promise<string | null> {
+  if (root === undefined || !existsSync(join(root, '.git'))) return null;
   try {
     const args = ['-C', root, 'describe', '--always', '--dirty', '--abbrev=9', '--exclude=*'];
     const { stdout } = await promisify(execFile)('git', args, { timeout: 5000 });

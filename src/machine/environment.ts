@@ -16,6 +16,8 @@ export interface Environment {
   readonly isa: IsaName | undefined;
   /** `TESSERAE_THREADS`: the number of workers to start if the caller does not set it. */
   readonly threads: number | undefined;
+  /** `TESSERAE_ADDON`: the file of the native addon. */
+  readonly addon: string | undefined;
 }
 
 /**
@@ -26,6 +28,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   return {
     isa: read(variables, 'TESSERAE_ISA', `one of ${ISA_NAMES.join(', ')}`, parseIsa),
     threads: read(variables, 'TESSERAE_THREADS', 'a positive whole number', parseThreads),
+    addon: read(variables, 'TESSERAE_ADDON', 'a path', (path) => path),
   };
 }
 

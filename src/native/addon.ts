@@ -128,3 +128,27 @@ export interface Addon {
   /** For workers: computes tiles until there is a reason to return, a WorkResult. */
   work(control: Uint8Array, seat: number): number;
 }
+
+/** The names of its functions, by which the loader recognises it. */
+export const addonFunctions: readonly (keyof Addon)[] = [
+  'blockSizesValid',
+  'addressOf',
+  'adviseHugePages',
+  'releasePages',
+  'controlInit',
+  'checkProgram',
+  'publish',
+  'assist',
+  'slotIsFree',
+  'runState',
+  'failure',
+  'cancel',
+  'retire',
+  'bury',
+  'callToShift',
+  'closeTeam',
+  'runInline',
+  'teamStats',
+  'takeSeat',
+  'work',
+];

@@ -8,8 +8,8 @@ export interface SeatsOptions {
   readonly addon: Addon;
   readonly block: ControlBlock;
   readonly threads: number;
-  /** URL of the built worker entry. */
-  readonly workerFile: string;
+  readonly addonPath: string | undefined;
+  readonly workerFile: string | undefined;
   /** Called once for each worker that died after it had taken its seat. */
   readonly onLoss: (seat: number, cause: unknown) => void;
 }
@@ -25,13 +25,13 @@ export class Seats {
   readonly #empty = new Set<number>();
   #shifts = 0;
 
-  constructor({ addon, block, threads, workerFile, onLoss }: SeatsOptions) {
+  constructor({ addon, block, threads, addonPath, workerFile, onLoss }: SeatsOptions) {
     this.#addon = addon;
     this.#block = block;
     this.#threads = threads;
     this.#called = new Uint8Array(threads);
     // The workers find the scratch memory through the control block; it is posted to keep it alive as long as they live.
-    const workerData = { control: block.bytes, scratch: block.scratch };
+    const workerData = { tesserae: 'seat', control: block.bytes, scratch: block.scratch, addonPath };
     this.#pool = new WorkerPool({ workerFile, workerData, onLoss });
   }
 

@@ -4,7 +4,6 @@
 import { AbortWatch } from '../base/abort-watch.js';
 import { messageOf } from '../base/describe.js';
 import { AbortError, TesseraeError } from '../base/errors.js';
-import { findWorkerFile } from '../base/package-files.js';
 import { channels } from '../metrics/channels.js';
 import { type Addon, CallerNext, RunState } from '../native/addon.js';
 import { type ControlBlock, controlBlockBytes, makeControlBlock } from './control-block.js';
@@ -22,7 +21,9 @@ export interface TeamOptions {
   readonly lingerUs?: number;
   /** CPUs that this process may use: idle workers may spin only if there are more CPUs than workers. */
   readonly cpus: number;
-  /** Another worker entry, for tests. */
+  /** The file of the addon, for the workers. By default they find it by themselves. */
+  readonly addonPath?: string | undefined;
+  /** Another file with the workers' task, for tests. */
   readonly workerFile?: string;
 }
 
@@ -116,7 +117,8 @@ export class Team {
       addon,
       block,
       threads,
-      workerFile: options.workerFile ?? findWorkerFile(),
+      addonPath: options.addonPath,
+      workerFile: options.workerFile,
       onLoss: (seat, cause) => this.#loseWorker(seat, `a worker thread died: ${messageOf(cause)}`, cause),
     });
     this.#seatLosses = new Array(threads).fill(0);

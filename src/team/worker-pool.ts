@@ -1,10 +1,13 @@
-// The worker threads: the only file that uses Piscina. Starts a thread for each seat, whose only task is to take that seat,
-// reports its death, and ends all of them. seats.ts decides when a seat is given; workers/shift.ts is the worker's side.
-import { Piscina } from 'piscina';
+// The worker threads: the only file that uses Piscina, which it takes from the built file of the workers, so that a bundle finds
+// both together. Starts a thread for each seat, whose only task is to take that seat, reports its death, and ends all of them.
+// seats.ts decides when a seat is given; workers/shift.ts is the worker's side.
+import type * as piscinaModule from 'piscina';
+import { findWorkerFile } from '../base/package-files.js';
+import { loadWorkerFile } from '../native/load.js';
 
 export interface WorkerPoolOptions {
-  /** URL of the built worker entry. */
-  readonly workerFile: string;
+  /** The file with the workers' task; by default the one of workers/shift.ts. */
+  readonly workerFile: string | undefined;
   readonly workerData: unknown;
   /** Called once for each worker that dies, with its seat, which must be given again; not for one that took no seat. */
   readonly onLoss: (seat: number, cause: unknown) => void;
@@ -13,7 +16,7 @@ export interface WorkerPoolOptions {
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   /** A pool of one thread for each seat that has one: Piscina replaces dead threads by rules of its own, the team by others. */
-  readonly #threads = new Map<number, Piscina>();
+  readonly #threads = new Map<number, piscinaModule.Piscina>();
   #ending = false;
 
   constructor(options: WorkerPoolOptions) {
@@ -23,8 +26,10 @@ export class WorkerPool {
   /** Resolves when a new worker has taken the seat, which it keeps until it dies; rejects if it dies before. */
   async giveSeat(seat: number): Promise<void> {
     const { workerFile, workerData, onLoss } = this.#options;
+    const file = findWorkerFile();
+    const { Piscina } = loadWorkerFile(file) as typeof piscinaModule;
     const piscina = new Piscina({
-      filename: workerFile,
+      filename: workerFile ?? file,
       minThreads: 1,
       maxThreads: 1,
       idleTimeout: Number.POSITIVE_INFINITY,

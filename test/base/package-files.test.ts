@@ -1,15 +1,45 @@
-// src/base/package-files.ts: the folder, the version and the model of this package.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { bundledModelPath, packageRoot, packageVersion } from '../../src/base/package-files.js';
+// src/base/package-files.ts: the folder and the model of this package, and where a bundle finds them; the version.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import {
+  bundledModelPath,
+  findWorkerFile,
+  packageRoot,
+  packageVersion,
+  searchFrom,
+} from '../../src/base/package-files.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
 
 test('packageRoot is the folder of package.json', () => {
   expect(existsSync(join(packageRoot(), 'package.json'))).toBe(true);
   expect(existsSync(join(packageRoot(), 'native/CMakeLists.txt'))).toBe(true);
 });
 
-test('the version and the model are those of that folder', () => {
-  expect(packageVersion()).toMatch(/^\d+\.\d+\.\d+$/);
+test('the version, the model and the file of the workers are those of that folder', () => {
+  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+  expect(packageVersion).toBe(manifest.version);
   expect(existsSync(bundledModelPath())).toBe(true);
+  expect(findWorkerFile()).toBe(join(packageRoot(), 'dist/worker.cjs'));
+});
+
+test('a bundle finds the package in a node_modules folder above, and no other package', () => {
+  const place = (file: string, text: string) => {
+    mkdirSync(dirname(folder.file(file)), { recursive: true });
+    writeFileSync(folder.file(file), text);
+  };
+  place('app/package.json', '{ "name": "app" }');
+  place('app/dist/server/main.js', '');
+  const bundle = folder.file('app/dist/server/main.js');
+  expect(searchFrom([bundle])).toBeUndefined();
+  place('node_modules/tesserae/package.json', '{ "name": "tesserae" }');
+  expect(searchFrom([bundle])).toBe(folder.file('node_modules/tesserae'));
+  place('app/node_modules/tesserae/package.json', 'not JSON');
+  expect(searchFrom([bundle])).toBe(folder.file('node_modules/tesserae'));
+  place('app/node_modules/tesserae/package.json', '{ "name": "tesserae" }');
+  expect(searchFrom([bundle])).toBe(folder.file('app/node_modules/tesserae'));
+  expect(searchFrom(['/nowhere/main.js', bundle])).toBe(folder.file('app/node_modules/tesserae'));
 });

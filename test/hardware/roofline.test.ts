@@ -34,7 +34,7 @@ describe.each(loadAddon().isas as IsaName[])('the probes, %s', (isa) => {
 
 test('the machine, and its kernel sets', async () => {
   const machine = await describeMachine();
-  expect(machine).toMatchObject({ node: process.version, tesserae: packageVersion(), kernelSets: loadAddon().isas });
+  expect(machine).toMatchObject({ node: process.version, tesserae: packageVersion, kernelSets: loadAddon().isas });
   for (const { name, level } of machine.caches) expect(name).toMatch(new RegExp(`^L${level}[di]?$`));
 });
 

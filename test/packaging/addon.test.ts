@@ -42,6 +42,10 @@ describe('the addon', () => {
     expect(exported.toSorted()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1']);
   });
 
+  test('has no path of this machine in it', () => {
+    expect(readFileSync(addon).includes(root)).toBe(false);
+  });
+
   test('has every symbol of libc_symbols.txt once, in a version that is not too new', () => {
     const lines = readFileSync(join(root, 'native/abi/libc_symbols.txt'), 'utf8').split('\n');
     const entries = lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(' '));

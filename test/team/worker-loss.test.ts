@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findWorkerFile } from '../../src/base/package-files.js';
+import { builtFile } from '../../src/base/package-files.js';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { expectRejection } from '../support/rejections.js';
 import { Checkpoint, createTeam, runOn, until } from '../support/running/arranged-team.js';
@@ -41,7 +41,7 @@ function setDeath(death: Death | undefined): void {
   else process.env.TESSERAE_TEST_DEATH = death;
 }
 
-const mortal = { workerFile: findWorkerFile('test/support/running/mortal-worker.js') };
+const mortal = { workerFile: builtFile('test/support/running/mortal-worker.js') };
 
 async function expectWorks(team: Team): Promise<void> {
   const checkpoint = new Checkpoint();

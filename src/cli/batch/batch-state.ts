@@ -42,7 +42,7 @@ export const statePathOf = (output: string) => `${output}.state.json`;
  */
 export async function enterState(output: string, given: Omit<BatchState, 'version'>, lines: number): Promise<void> {
   const path = statePathOf(output);
-  const state: BatchState = { version: packageVersion(), ...given };
+  const state: BatchState = { version: packageVersion, ...given };
   const kept = await readState(path);
   if (lines === 0) return writeState(path, state);
   if (kept === undefined) throw new CommandError(`${output} cannot be resumed: ${path} is missing`);

@@ -12,7 +12,7 @@ const HEAP_MB = 64;
 const limits = { name: 'messages', mostUnits: 6 * 2 ** 20, mostValues: 250_000, deepest: 64 };
 
 /** One thread for all models of the process. */
-const worker = new BackgroundWorker({ file: 'workers/text.js', heapMb: HEAP_MB });
+const worker = new BackgroundWorker({ heapMb: HEAP_MB });
 
 /** @throws TesseraeError ERR_CHAT_TEMPLATE, ERR_WORKER_START; AbortError */
 export async function renderTemplate(
