@@ -9,7 +9,7 @@ import {
 } from '../work/encoder-operands.js';
 import { sideBySide } from '../work/matrices.js';
 import type { EncoderWork } from '../work/work.js';
-import type { Formulation, OnnxGraph, OnnxNode } from './onnx-model.js';
+import type { FixedGraph, Formulation, OnnxGraph, OnnxNode } from './onnx-model.js';
 
 type Initializer = NonNullable<OnnxGraph['initializers']>[number];
 
@@ -27,10 +27,10 @@ export function encoder(work: EncoderWork): Formulation[] {
   }));
 }
 
-function graphOf(work: EncoderWork, isJoined: boolean): OnnxGraph {
+function graphOf(work: EncoderWork, isJoined: boolean): FixedGraph {
   const { batch, tokens, width } = work;
   const dims = [batch, tokens, width];
-  const layers = encoderLayers(work).map((layer, index) => layerOf(layer, index, work, isJoined));
+  const layers = encoderLayers(work).map((layer, index) => layerOf(layer, index, { ...work, isJoined }));
   return {
     nodes: layers.flatMap(({ nodes }) => nodes),
     inputs: [{ name: 'x0', dims }],
@@ -39,12 +39,21 @@ function graphOf(work: EncoderWork, isJoined: boolean): OnnxGraph {
   };
 }
 
+export interface LayerOptions {
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  /** Attention and the projections before it are one node. */
+  readonly isJoined: boolean;
+  /** An input, i32 [batch]: the keys of each sequence, where they differ. */
+  readonly lengths?: string;
+}
+
 /** The nodes of a layer, from `x<index>` to the input of the next layer, or to `y`. */
-function layerOf(
+export function layerOf(
   { matrices, norms }: EncoderLayer,
   index: number,
-  { layers, width, heads }: EncoderWork,
-  isJoined: boolean,
+  { layers, width, heads, isJoined, lengths = '' }: LayerOptions,
 ): { nodes: OnnxNode[]; initializers: Initializer[] } {
   const nodes: OnnxNode[] = [];
   const initializers: Initializer[] = [];
@@ -77,11 +86,16 @@ function layerOf(
       x,
       constant('w_qkv_', [width, 3 * width], sideBySide(weights, width)),
       constant('b_qkv_', [3 * width], sideBySide(biases, width)),
+      ...(lengths === '' ? [] : [lengths]),
     ];
+  };
+  const separateInputs = () => {
+    const projected = [project('q', x), project('k', x), project('v', x)];
+    return lengths === '' ? projected : [...projected, '', lengths];
   };
   const joined = isJoined
     ? node('Attention', joinedInputs(), at('joined'), attention)
-    : node('MultiHeadAttention', [project('q', x), project('k', x), project('v', x)], at('joined'), attention);
+    : node('MultiHeadAttention', separateInputs(), at('joined'), attention);
   const first = node('Add', [project('o', joined), x], at('sum'));
   const attended = norm('attentionNorm', first, at('attended'));
   const gelu = node('Gelu', [project('up', attended)], at('gelu'));

@@ -13,7 +13,7 @@ import {
   type Work,
 } from '../work/work.js';
 import { encoder } from './onnx-encoder.js';
-import type { Formulation, OnnxGraph, OnnxNode } from './onnx-model.js';
+import type { FixedGraph, Formulation, OnnxNode } from './onnx-model.js';
 
 const asItIs = (y: Float32Array) => y;
 const microsoft = 'com.microsoft';
@@ -30,6 +30,7 @@ export function formulationsOf(work: Work): readonly Formulation[] {
       return encoder(work);
     case 'negate':
       return [negate(work)];
+    case 'texts':
     case 'roundtrip':
       return [];
   }
@@ -97,7 +98,7 @@ function attention(work: AttentionWork): Formulation[] {
 function multiHeadAttention(
   { batch, heads, tokens, dim, causal }: AttentionWork,
   { isSplit = false, by = 'attribute' }: { readonly isSplit?: boolean; readonly by?: 'attribute' | 'mask' } = {},
-): OnnxGraph {
+): FixedGraph {
   const joined = [batch, tokens, heads * dim];
   const kvDims = isSplit ? [batch, heads, tokens, dim] : joined;
   const unidirectional = causal && by === 'attribute' ? { unidirectional: { int: 1 } } : {};
@@ -121,7 +122,7 @@ function multiHeadAttention(
 }
 
 /** The Attention node of ai.onnx 23, over [batch, heads, tokens, dim]. */
-function standardAttention({ batch, heads, tokens, dim, causal }: AttentionWork): OnnxGraph {
+function standardAttention({ batch, heads, tokens, dim, causal }: AttentionWork): FixedGraph {
   const dims = [batch, heads, tokens, dim];
   const attributes: OnnxNode['attributes'] = causal ? { is_causal: { int: 1 } } : {};
   return {

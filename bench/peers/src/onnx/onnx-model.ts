@@ -16,12 +16,27 @@ export interface OnnxValue {
   readonly dims: readonly number[];
 }
 
+/** An input or output. */
+export interface OnnxPort {
+  readonly name: string;
+  /** A name stands for a size that may differ from run to run. */
+  readonly dims: readonly (number | string)[];
+  /** f32 by default. */
+  readonly type?: 'i32';
+}
+
 export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
-  readonly inputs: readonly OnnxValue[];
-  readonly outputs: readonly OnnxValue[];
+  readonly inputs: readonly OnnxPort[];
+  readonly outputs: readonly OnnxPort[];
   /** Constants. */
   readonly initializers?: readonly (OnnxValue & { readonly data: Float32Array | BigInt64Array })[];
+}
+
+/** A graph whose inputs and outputs have the same sizes in every run. */
+export interface FixedGraph extends OnnxGraph {
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
 }
 
 /** A graph whose one output is `y`, its inputs, and how its output is brought into our layout. */
@@ -29,7 +44,7 @@ export interface Formulation {
   readonly how: string;
   /** Uses the newer node of ai.onnx instead of those of com.microsoft; it is measured as a peer of its own. */
   readonly isStandard?: boolean;
-  readonly graph: OnnxGraph;
+  readonly graph: FixedGraph;
   readonly feeds: Readonly<Record<string, Float32Array>>;
   /** Brings the output into our layout. */
   readonly toOurs: (y: Float32Array) => Float32Array;
@@ -40,6 +55,7 @@ const opset = 23;
 const irVersion = 10;
 
 const float = 1;
+const int32 = 6;
 const int64 = 7;
 const attributeInt = 2;
 const attributeInts = 7;
@@ -96,11 +112,13 @@ function encodeTensor(name: string, dims: readonly number[], data: Float32Array 
 }
 
 /**
- * ValueInfoProto: name 1, type 2 (TypeProto: tensor_type 1, of elem_type 1 and shape 2, whose dim 1 has dim_value 1).
+ * ValueInfoProto: name 1, type 2 (TypeProto: tensor_type 1, of elem_type 1 and shape 2, whose dim 1 has dim_value 1 or
+ * dim_param 2).
  */
-function encodeValue({ name, dims }: OnnxValue): Buffer {
-  const shape = Buffer.concat(dims.map((size) => bytes(1, integer(1, size))));
-  const tensor = Buffer.concat([integer(1, float), bytes(2, shape)]);
+function encodeValue({ name, dims, type }: OnnxPort): Buffer {
+  const size = (dim: number | string) => (typeof dim === 'number' ? integer(1, dim) : text(2, dim));
+  const shape = Buffer.concat(dims.map((dim) => bytes(1, size(dim))));
+  const tensor = Buffer.concat([integer(1, type === 'i32' ? int32 : float), bytes(2, shape)]);
   return Buffer.concat([text(1, name), bytes(2, bytes(1, tensor))]);
 }
 

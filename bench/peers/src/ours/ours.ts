@@ -16,6 +16,7 @@ import {
   type Work,
 } from '../work/work.js';
 import { encoderProgram } from './ours-encoder.js';
+import { textsModel } from './ours-texts.js';
 
 export interface Ours {
   run(): Promise<unknown>;
@@ -34,7 +35,8 @@ export interface OursOptions {
 export async function prepareOurs(engine: Engine, work: Work, { asProgram = false }: OursOptions = {}): Promise<Ours> {
   const scope = engine.scope();
   const owned: Disposable[] = [];
-  const context = { engine, scope, own: <T extends Disposable>(entry: T) => owned[owned.push(entry) - 1] as T };
+  const own = <T extends Disposable>(entry: T) => owned[owned.push(entry) - 1] as T;
+  const context = { engine, scope, own };
   const release = () => {
     for (const entry of owned.reverse()) entry[Symbol.dispose]();
     scope[Symbol.dispose]();
@@ -50,6 +52,11 @@ export async function prepareOurs(engine: Engine, work: Work, { asProgram = fals
     case 'encoder': {
       const out = result(scope, [work.batch, work.tokens, work.width]);
       return { ...(await encoderProgram(context, work, out)), out: out.data, check: unchecked, release };
+    }
+    case 'texts': {
+      const { model, run, out } = await textsModel(engine, work);
+      own(model);
+      return { run, out, check: unchecked, release };
     }
     case 'negate':
       return { ...negate(context, work), release };

@@ -7,6 +7,7 @@ import type { Formulation } from '../onnx/onnx-model.js';
 import { encodeModel } from '../onnx/onnx-model.js';
 import type { OpenPeer, Peer, Prepared } from '../processes/peer.js';
 import { timeTurn } from '../timing/turn.js';
+import { prepareTexts } from './onnx-texts.js';
 
 /** How long each formulation is timed before the fastest is chosen. */
 const trial = { turnMs: 80, warmups: 2, restMs: 0 };
@@ -20,6 +21,7 @@ export const openStandard: OpenPeer = (threads) => openWith(threads, true);
 const openWith = async (threads: number, isStandard: boolean): Promise<Peer> => ({
   about: `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}, ${threads} intra-op threads`,
   async prepare(work) {
+    if (work.op === 'texts') return isStandard ? undefined : prepareTexts(work, optionsFor(threads));
     const prepared: { readonly how: string; readonly entry: Prepared; readonly ms: number }[] = [];
     const formulations = formulationsOf(work).filter((entry) => (entry.isStandard ?? false) === isStandard);
     for (const formulation of formulations) {
@@ -34,14 +36,18 @@ const openWith = async (threads: number, isStandard: boolean): Promise<Peer> => 
   },
 });
 
-async function prepareOne({ graph, feeds, toOurs }: Formulation, threads: number): Promise<Prepared> {
-  const session = await ort.InferenceSession.create(encodeModel(graph), {
+function optionsFor(threads: number): ort.InferenceSession.SessionOptions {
+  return {
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
-  });
+  };
+}
+
+async function prepareOne({ graph, feeds, toOurs }: Formulation, threads: number): Promise<Prepared> {
+  const session = await ort.InferenceSession.create(encodeModel(graph), optionsFor(threads));
   const inputs = Object.fromEntries(
     graph.inputs.map(({ name, dims }) => [name, new ort.Tensor('float32', feeds[name] as Float32Array, dims)]),
   );

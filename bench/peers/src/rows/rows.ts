@@ -119,6 +119,36 @@ const layers: readonly Row[] = [
   },
 ];
 
+const texts: Work = {
+  op: 'texts',
+  count: 1000,
+  fewest: 8,
+  most: 256,
+  layers: 6,
+  width: 384,
+  heads: 12,
+  ffn: 1536,
+  isQuantized: false,
+};
+const textsRow: Row = {
+  name: 'embed 1,000 texts, BERT F32',
+  kind: 'peers',
+  work: texts,
+  unit: 'GFLOPS',
+  target: thanOnnx(1.5),
+};
+
+const textRows: readonly Row[] = [
+  textsRow,
+  {
+    ...textsRow,
+    name: 'embed 1,000 texts, BERT Q8_0',
+    work: { ...texts, isQuantized: true },
+    target: thanOnnx(3),
+    tolerance: quantizedTolerance,
+  },
+];
+
 /** Awaited ops, small enough for the calling thread. */
 const tinyOps: readonly Row[] = [
   {
@@ -178,6 +208,7 @@ export function rowsFor(workers: number): readonly Row[] {
     ...products,
     ...attentions,
     ...layers,
+    ...textRows,
     ...tinyOps,
     ...dispatches(workers),
     tinyProgram,

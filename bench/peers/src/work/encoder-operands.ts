@@ -26,11 +26,14 @@ export interface EncoderLayer {
   readonly norms: Readonly<Record<NormName, Norm>>;
 }
 
+/** What the weights of the layers depend on. */
+export type LayerSizes = Pick<EncoderWork, 'layers' | 'width' | 'ffn'>;
+
 export function encoderInput({ batch, tokens, width }: EncoderWork): Float32Array {
   return uniform(batch * tokens * width, seeds.x);
 }
 
-export function encoderLayers({ layers, width, ffn }: EncoderWork): EncoderLayer[] {
+export function encoderLayers({ layers, width, ffn }: LayerSizes): EncoderLayer[] {
   let seed = 100;
   const projection = (inputs: number, outputs: number): Projection => ({
     inputs,

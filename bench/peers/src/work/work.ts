@@ -1,6 +1,6 @@
 // The kinds of work, their encoding as the words of a request, their operands (the same numbers in every process, made
 // from seeds), flops and bytes. Computes nothing itself.
-import { fillUniform } from '../../../../dist/bench/measuring/seeded-numbers.js';
+import { fillUniform, integersBelow } from '../../../../dist/bench/measuring/seeded-numbers.js';
 
 export interface MatmulWork {
   readonly op: 'matmul';
@@ -41,6 +41,21 @@ export interface EncoderWork {
   readonly ffn: number;
 }
 
+/** Embeddings of texts of different lengths by an encoder: mean over the tokens, normalised. Peers compute in f32. */
+export interface TextsWork {
+  readonly op: 'texts';
+  readonly count: number;
+  /** Tokens of a text, at least and at most. */
+  readonly fewest: number;
+  readonly most: number;
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly ffn: number;
+  /** Ours has weights in Q8_0, else in f32. */
+  readonly isQuantized: boolean;
+}
+
 /** x [size] times -1, `ops` times, each an op of its own. */
 export interface NegateWork {
   readonly op: 'negate';
@@ -56,7 +71,7 @@ export interface RoundTripWork {
   readonly by: 'team' | 'workers';
 }
 
-export type Work = MatmulWork | AttentionWork | LayerWork | EncoderWork | NegateWork | RoundTripWork;
+export type Work = MatmulWork | AttentionWork | LayerWork | EncoderWork | TextsWork | NegateWork | RoundTripWork;
 
 /** Encodes work as words: `op=matmul m=64 n=64 k=64 constantB=0`. */
 export function encodeWork(work: Work): string {
@@ -65,7 +80,7 @@ export function encodeWork(work: Work): string {
     .join(' ');
 }
 
-const flags = new Set(['constantB', 'causal']);
+const flags = new Set(['constantB', 'causal', 'isQuantized']);
 const names = new Set(['op', 'by']);
 
 export function decodeWork(words: readonly string[]): Work {
@@ -99,11 +114,17 @@ export const seeds = {
   bk: 12,
   bv: 13,
   bo: 14,
+  lengths: 15,
 };
 
 /** A projection's weights [width, width]: small enough that scores do not saturate the softmax. */
 export function projection(width: number, seed: number): Float32Array {
   return uniform(width * width, seed).map((value) => value / Math.sqrt(width));
+}
+
+/** How many tokens each text has. */
+export function textLengths({ count, fewest, most }: TextsWork): number[] {
+  return integersBelow(most - fewest + 1, count, seeds.lengths).map((more) => fewest + more);
 }
 
 /** A multiplication and an addition count as two; softmax is not counted. */
@@ -123,6 +144,12 @@ export function flopsOf(work: Work): number {
       const { batch, tokens, layers, width, ffn } = work;
       const projections = 2 * width * (4 * width + 2 * ffn);
       return layers * batch * tokens * (projections + 4 * tokens * width);
+    }
+    case 'texts': {
+      const { layers, width, ffn } = work;
+      const projections = 2 * width * (4 * width + 2 * ffn);
+      const flops = (tokens: number) => layers * tokens * (projections + 4 * tokens * width);
+      return textLengths(work).reduce((sum, tokens) => sum + flops(tokens), 0);
     }
     case 'negate':
       return work.size * work.ops;
@@ -144,6 +171,8 @@ export function bytesOf(work: Work): number {
       return (
         4 * (2 * work.batch * work.tokens * work.width + work.layers * work.width * (4 * work.width + 2 * work.ffn))
       );
+    case 'texts':
+      return 4 * (work.count * work.width + work.layers * work.width * (4 * work.width + 2 * work.ffn));
     case 'negate':
       return 8 * work.size;
     case 'roundtrip':
