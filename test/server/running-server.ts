@@ -16,7 +16,8 @@ export interface RunningServer {
 
 export async function startServer(options: Partial<ServerOptions> = {}): Promise<RunningServer> {
   const engine = await Engine.create({ threads: 1 });
-  const model = await engine.loadModel(bundledModelPath);
+  // The time of a template is wall time, and tests run side by side.
+  const model = await engine.loadModel(bundledModelPath, { templateTimeoutMs: 5000 });
   const server = await createServer({ engine, models: { tiny: model }, ...options });
   const url = await server.listen({ port: 0 });
   const apiKey = options.apiKeys?.[0] ?? 'none';
