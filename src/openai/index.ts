@@ -5,4 +5,5 @@ export { type CompletionRequest, readCompletionRequest, readEmbeddingRequest } f
 export type { Delivery } from './delivery.js';
 export { type BodyRequest, readBody } from './requests.js';
 export { bodyOf, embeddingItem, logprobOf, type ResponseContext } from './responses.js';
+export { type ResponsesRequest, readResponsesRequest } from './responses-requests.js';
 export type { Tool, ToolCall, ToolUse } from './tools.js';

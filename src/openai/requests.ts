@@ -54,12 +54,17 @@ function messagesOf(value: unknown): ChatMessage[] {
     if (typeof message !== 'object' || message === null) throw wrong('messages', 'must contain objects');
     const { content } = message as { content?: unknown };
     if (!Array.isArray(content)) return message as ChatMessage;
-    const parts = content as { type?: unknown; text?: unknown }[];
-    if (parts.every((part) => part?.type === 'text' && typeof part.text === 'string')) {
-      return { ...message, content: parts.map(({ text }) => text).join('') } as ChatMessage;
-    }
-    throw wrong('messages', 'may have contents of texts alone');
+    return { ...message, content: textOfParts(content, ['text'], 'messages') } as ChatMessage;
   });
+}
+
+/** The text of a content that is given in parts. @throws TesseraeError ERR_ARGUMENT for parts that are no texts */
+export function textOfParts(content: readonly unknown[], types: readonly string[], field: string): string {
+  const parts = content as readonly { type?: unknown; text?: unknown }[];
+  if (parts.every((part) => types.includes(part?.type as string) && typeof part.text === 'string')) {
+    return parts.map(({ text }) => text).join('');
+  }
+  throw wrong(field, 'may have contents of texts alone');
 }
 
 function logprobsOf(fields: BodyFields): GenerateOptions {

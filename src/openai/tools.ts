@@ -29,9 +29,14 @@ const mostForced = 16;
 
 /** Undefined where there is nothing to call. @throws TesseraeError ERR_ARGUMENT */
 export function toolUseOf(fields: BodyFields): ToolUse | undefined {
-  const tools = toolsOf(fields.take('tools'));
-  const choice = fields.take('tool_choice') ?? (tools.length === 0 ? 'none' : 'auto');
-  const isParallel = fields.flag('parallel_tool_calls');
+  const [tools, choice] = [fields.take('tools'), fields.take('tool_choice')];
+  return toolUse(tools, choice, fields.flag('parallel_tool_calls'));
+}
+
+/** The same of the values themselves, as chat completions have them. @throws TesseraeError ERR_ARGUMENT */
+export function toolUse(given: unknown, wanted: unknown, isParallel: boolean | undefined): ToolUse | undefined {
+  const tools = toolsOf(given);
+  const choice = wanted ?? (tools.length === 0 ? 'none' : 'auto');
   if (choice === 'none') return undefined;
   if (tools.length === 0) throw wrong('tool_choice', 'needs tools');
   if (choice === 'auto') {

@@ -6,6 +6,7 @@ import { chat } from './endpoints/chat.js';
 import { completions } from './endpoints/completions.js';
 import type { EndpointContext } from './endpoints/context.js';
 import { embeddings } from './endpoints/embeddings.js';
+import { responses } from './endpoints/responses.js';
 import { health, listModels, pressure, ready, showModel } from './endpoints/status.js';
 import { detokenize, tokenize } from './endpoints/tokens.js';
 import { errorReply, RequestError } from './error-replies.js';
@@ -31,6 +32,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/v1/models', { method: 'GET', answer: listModels }],
   ['/v1/chat/completions', { method: 'POST', answer: chat }],
   ['/v1/completions', { method: 'POST', answer: completions }],
+  ['/v1/responses', { method: 'POST', answer: responses }],
   ['/v1/embeddings', { method: 'POST', answer: embeddings }],
   ['/tokenize', { method: 'POST', answer: tokenize }],
   ['/detokenize', { method: 'POST', answer: detokenize }],

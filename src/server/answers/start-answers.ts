@@ -1,9 +1,10 @@
 // Starts the generations of a request in places of the server, and reads them as a whole or as they come. Called by the
 // endpoints that generate.
-import type { GenerateOptions, Generation, TurnOptions } from '../../index.js';
-import type { ToolCall } from '../../openai/index.js';
+import type { ChatMessage, ChatOptions, GenerateOptions, Generation, TurnOptions } from '../../index.js';
+import type { ToolCall, ToolUse } from '../../openai/index.js';
 import type { EndpointContext } from '../endpoints/context.js';
 import { RequestError } from '../error-replies.js';
+import type { ServedModel } from '../served-models.js';
 import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart, type RatedToken } from './answer.js';
 
 /** The most that the server's limits leave of a request's options. @throws RequestError 400 */
@@ -47,6 +48,29 @@ export async function* partsOf(
   } finally {
     release();
   }
+}
+
+/** A conversation to be answered, as bodies of two endpoints ask for it. */
+export interface ChatWish {
+  readonly messages: readonly ChatMessage[];
+  readonly options: ChatOptions;
+  readonly toolUse: ToolUse | undefined;
+  readonly n: number;
+}
+
+/** The parts of the answers to a conversation. @throws RequestError 400 */
+export async function answerToChat(
+  { messages, options: given, toolUse, n }: ChatWish,
+  served: ServedModel,
+  context: EndpointContext,
+): Promise<AsyncGenerator<NumberedPart, void, void>> {
+  const { tokenizer, info } = served.model;
+  const options = limited(given, context, info.sessionCapacity);
+  // A format leaves no room for reasoning.
+  const isOpen = options.format === undefined && (await served.opensReasoning(options.variables));
+  const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
+  const start = (index: number) => served.chat(messages, { ...options, ...seedOf(options.seed, index) });
+  return partsOf(n, context, { tokenizer, toolUse, reasoning }, start);
 }
 
 /** An answer as a whole. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Tokenizer } from '../../index.js';
 import { logprobOf, readChatRequest } from '../../openai/index.js';
 import type { AnswerEnd, AnswerPart, NumberedPart, RatedToken } from '../answers/answer.js';
-import { limited, partsOf, seedOf, usageOf, type WholeAnswer, wholeAnswers } from '../answers/start-answers.js';
+import { answerToChat, usageOf, type WholeAnswer, wholeAnswers } from '../answers/start-answers.js';
 import { eventOf, streamReply } from '../event-stream.js';
 import { type HttpReply, jsonReply } from '../http.js';
 import { nowSeconds } from '../served-models.js';
@@ -20,16 +20,11 @@ interface Frame {
 export async function chat(body: unknown, context: EndpointContext): Promise<HttpReply> {
   const served = context.models.of(body);
   const request = readChatRequest(body);
-  const { n, toolUse, messages, isStream, includesUsage } = request;
-  const { tokenizer, info } = served.model;
-  const options = limited(request.options, context, info.sessionCapacity);
-  // A format leaves no room for reasoning.
-  const isOpen = options.format === undefined && (await served.opensReasoning(options.variables));
-  const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
-  const start = (index: number) => served.chat(messages, { ...options, ...seedOf(options.seed, index) });
-  const parts = partsOf(n, context, { tokenizer, toolUse, reasoning }, start);
+  const { n, isStream, includesUsage } = request;
+  const { tokenizer } = served.model;
+  const parts = await answerToChat(request, served, context);
   const base = { id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, created: nowSeconds(), model: served.id };
-  const hasLogprobs = options.logprobs !== undefined;
+  const hasLogprobs = request.options.logprobs !== undefined;
   if (isStream) {
     const frame = { base, tokenizer, hasLogprobs, includesUsage };
     return streamReply(chunksOf(parts, n, frame), context.settings.keepAliveMs);
