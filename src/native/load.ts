@@ -1,7 +1,7 @@
 // Finds and loads the files that are not modules of ours: the native addon, and in the main thread the file of the worker
 // threads, for Piscina. Every worker loads the addon, too; Node keeps one instance of it per thread.
 import { existsSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { Module } from 'node:module';
 import { join, resolve } from 'node:path';
 import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
@@ -119,8 +119,9 @@ export function loadWorkerFile(file: string): { readonly Piscina: unknown } {
   throw new TesseraeError('ERR_WORKER_START', message, { cause });
 }
 
+/** By a method, since webpack replaces calls of an imported `createRequire`. */
 function requireFile(file: string): unknown {
-  return createRequire(file)(file);
+  return Module.createRequire(file)(file);
 }
 
 function platformName(): string {
