@@ -6,8 +6,9 @@ import { chat } from './endpoints/chat.js';
 import { completions } from './endpoints/completions.js';
 import type { EndpointContext } from './endpoints/context.js';
 import { embeddings } from './endpoints/embeddings.js';
+import { page, pageCss, pageJs } from './endpoints/page.js';
 import { responses } from './endpoints/responses.js';
-import { health, listModels, pressure, ready, showModel } from './endpoints/status.js';
+import { health, listModels, metrics, pressure, ready, showModel } from './endpoints/status.js';
 import { detokenize, tokenize } from './endpoints/tokens.js';
 import { errorReply, RequestError } from './error-replies.js';
 import { type HttpHead, type HttpReply, type HttpRequest, headerOf } from './http.js';
@@ -15,7 +16,7 @@ import { Places } from './places.js';
 import { ServedModels } from './served-models.js';
 import type { ServerSettings } from './server-options.js';
 
-type Get = (context: EndpointContext) => HttpReply;
+type Get = (context: EndpointContext) => HttpReply | Promise<HttpReply>;
 type Post = (body: unknown, context: EndpointContext) => Promise<HttpReply>;
 
 interface Route {
@@ -26,8 +27,12 @@ interface Route {
 }
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+  ['/', { method: 'GET', isOpen: true, answer: page }],
+  ['/page.css', { method: 'GET', isOpen: true, answer: pageCss }],
+  ['/page.js', { method: 'GET', isOpen: true, answer: pageJs }],
   ['/health', { method: 'GET', isOpen: true, answer: health }],
   ['/ready', { method: 'GET', isOpen: true, answer: ready }],
+  ['/metrics', { method: 'GET', answer: metrics }],
   ['/pressure', { method: 'GET', answer: pressure }],
   ['/v1/models', { method: 'GET', answer: listModels }],
   ['/v1/chat/completions', { method: 'POST', answer: chat }],
@@ -76,7 +81,7 @@ export class Handlers {
       const tenant = key === undefined ? undefined : `key ${key}`;
       const { settings, places, signal } = { settings: this.settings, places: this.places, signal: request.signal };
       const context = { settings, places, signal, models: this.#models, tenant };
-      if (route.method === 'GET') return (route.answer as Get)(context);
+      if (route.method === 'GET') return await (route.answer as Get)(context);
       return await (route.answer as Post)(bodyOf(request), context);
     } catch (error) {
       return errorReply(error);

@@ -1,6 +1,6 @@
 // What the server says of itself: whether it lives, whether it takes requests, which models it has, how much there is to do.
 
-import { type HttpReply, jsonReply } from '../http.js';
+import { type HttpReply, jsonReply, textReply } from '../http.js';
 import { draining } from '../places.js';
 import type { EndpointContext } from './context.js';
 
@@ -41,4 +41,9 @@ function describeModel({
 export function pressure({ settings, places }: EndpointContext): HttpReply {
   const { maxRequests } = settings;
   return jsonReply({ ...settings.engine.pressure(), requests: places.taken, maxRequests });
+}
+
+/** GET /metrics: those of the engine, for Prometheus. */
+export async function metrics({ settings }: EndpointContext): Promise<HttpReply> {
+  return textReply(await settings.engine.metrics(), 'text/plain; version=0.0.4; charset=utf-8');
 }
