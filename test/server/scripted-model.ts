@@ -15,7 +15,7 @@ export interface Script {
 }
 
 /** The options of the last chat are kept in `seen`. */
-export function scriptedHandlers({ pieces, stopReason = 'eos', promptEnd = '' }: Script) {
+export function scriptedModel({ pieces, stopReason = 'eos', promptEnd = '' }: Script) {
   const seen: { messages?: unknown; options?: ChatOptions } = {};
   const generation = () => {
     const result = { stopReason, promptTokens: 3, tokens: pieces.map((_, i) => i), text: '' };
@@ -41,10 +41,16 @@ export function scriptedHandlers({ pieces, stopReason = 'eos', promptEnd = '' }:
       return generation();
     },
   };
+  return { model: model as unknown as Model, seen };
+}
+
+/** The options of the last chat are kept in `seen`. */
+export function scriptedHandlers(script: Script) {
+  const { model, seen } = scriptedModel(script);
   const engine = { pressure: () => ({ expectedWaitMs: 0 }) };
   const settings = serverSettings({
     engine: engine as unknown as Engine,
-    models: { scripted: model as unknown as Model },
+    models: { scripted: model },
   });
   return { handlers: new Handlers(settings), seen };
 }

@@ -40,7 +40,7 @@ const BENCHMARK_COMMANDS = ['src/cli/commands/bench.ts', 'src/cli/commands/demo.
 const COMMAND_ENTRY = 'src/cli/main.ts';
 
 /** Rooms that use the library as its users do. */
-const ADAPTERS = ['jobs', 'bullmq', 'openai', 'server'];
+const ADAPTERS = ['jobs', 'bullmq', 'openai', 'server', 'ai-sdk', 'langchain'];
 
 const MAX_LINES_TYPESCRIPT = 400;
 const MAX_LINES_CPP = 500;
