@@ -2,6 +2,7 @@
 import { formatBytes, formatMs, formatNumber, formatShare, formatSpeedup } from '../../src/base/number-text.js';
 import type { Roofline } from '../../src/hardware/roofline.js';
 import type { AllocationRow } from '../suites/allocations.js';
+import type { HttpRow } from '../suites/http/http.js';
 import type { LatencyRow } from '../suites/latency.js';
 import type { ModelRow } from '../suites/model.js';
 import type { ModelPeerRow, ModelPeersReport } from '../suites/model-peers.js';
@@ -59,6 +60,19 @@ const modelColumns: Column<ModelRow>[] = [
   right('speed-up', (row) => formatSpeedup(row.speedup)),
 ];
 
+const httpColumns: Column<HttpRow>[] = [
+  right('clients', (row) => String(row.clients)),
+  right('requests/s', (row) => formatNumber(row.http.requestsPerSecond)),
+  right('direct', (row) => formatNumber(row.direct.requestsPerSecond)),
+  right('ratio', (row) => formatSpeedup(row.ratio)),
+  right('first', (row) => formatMs(row.http.firstMs.p50)),
+  right('p99', (row) => formatMs(row.http.firstMs.p99)),
+  right('direct', (row) => formatMs(row.direct.firstMs.p50)),
+  right('whole', (row) => formatMs(row.http.wholeMs.p50)),
+  right('p99', (row) => formatMs(row.http.wholeMs.p99)),
+  right('direct', (row) => formatMs(row.direct.wholeMs.p50)),
+];
+
 const peerColumns: Column<ModelPeerRow>[] = [
   left('phase', (row) => row.phase),
   right('tokens', (row) => String(row.tokens)),
@@ -106,6 +120,8 @@ function renderSuite(report: SuiteReport): string {
       return renderPeers(report);
     case 'model profile':
       return report.rows.map(renderProfile).join('\n');
+    case 'http':
+      return renderHttp(report.rows);
     case 'serving':
       return renderServing(report);
     default:
@@ -116,6 +132,12 @@ function renderSuite(report: SuiteReport): string {
 function renderProfile({ phase, tokens, model, rows, ms }: ModelProfile): string {
   const what = phase === 'prefill' ? `prefill of ${tokens} tokens` : `a token after ${tokens} tokens`;
   return `  ${model}: ${what}, ${formatMs(ms)}\n${renderTable(profileColumns, rows, '  ')}`;
+}
+
+function renderHttp(rows: readonly HttpRow[]): string {
+  const { model, workers, promptTokens, newTokens } = rows[0] as HttpRow;
+  const about = `${model.split('/').at(-1)}, ${workers} threads; streams of ${promptTokens} + ${newTokens} tokens`;
+  return `  ${about}; ratio: rate over that of direct calls\n\n${renderTable(httpColumns, rows, '  ')}`;
 }
 
 function renderPeers({ model, workers, about, difference, rows, memory, fileBytes }: ModelPeersReport): string {

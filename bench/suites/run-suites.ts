@@ -4,6 +4,7 @@ import type { Machine } from '../../src/hardware/machine.js';
 import type { Roofline } from '../../src/hardware/roofline.js';
 import { BenchContext, type BenchOptions } from '../measuring/context.js';
 import { type AllocationRow, benchAllocations } from './allocations.js';
+import { benchHttp, type HttpBenchOptions, type HttpRow, httpRounds } from './http/http.js';
 import { benchLatency, type LatencyRow } from './latency.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchModelPeers, type ModelPeersReport } from './model-peers.js';
@@ -21,6 +22,8 @@ export interface SuiteOptions extends BenchOptions {
   readonly model?: ModelBenchOptions | undefined;
   /** For the suite serving, which needs it. */
   readonly serving?: ServingBenchOptions | undefined;
+  /** For the suite http. */
+  readonly http?: HttpBenchOptions | undefined;
   /** For the suite model: compare with llama.cpp, instead of several worker counts. */
   readonly peers?: boolean | undefined;
   /** For the suite model: the time of each op, instead of tokens per second. */
@@ -34,7 +37,8 @@ export type SuiteReport =
   | { readonly suite: 'model'; readonly rows: readonly ModelRow[] }
   | ({ readonly suite: 'model peers' } & ModelPeersReport)
   | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] }
-  | ({ readonly suite: 'serving' } & ServingReport);
+  | ({ readonly suite: 'serving' } & ServingReport)
+  | { readonly suite: 'http'; readonly rows: readonly HttpRow[] };
 
 export interface BenchReport {
   readonly machine: Machine;
@@ -47,8 +51,10 @@ export interface BenchReport {
 /** Runs one suite. */
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
   // The rows of these suites are no shares of a peak.
-  const probe = suite !== 'allocations' && suite !== 'latency' && suite !== 'serving';
-  const rounds = options.rounds ?? (suite === 'serving' ? servingRounds(options.serving ?? {}) : undefined);
+  const probe = !['allocations', 'latency', 'serving', 'http'].includes(suite);
+  const rounds =
+    options.rounds ??
+    (suite === 'serving' ? servingRounds(options.serving ?? {}) : suite === 'http' ? httpRounds : undefined);
   await using context = await BenchContext.open({ ...options, rounds, probe, everyCount: suite === 'scaling' });
   return reportOf(context, [await reportSuite(context, suite, options)]);
 }
@@ -86,6 +92,8 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
       if (options.profile === true) return { suite: 'model profile', rows: await profileModel(context, options.model) };
       if (options.peers === true) return { suite: 'model peers', ...(await benchModelPeers(context, options.model)) };
       return { suite, rows: await benchModel(context, options.model) };
+    case 'http':
+      return { suite, rows: await benchHttp(context, options.http) };
     case 'serving':
       return { suite, ...(await benchServing(context, options.serving as ServingBenchOptions)) };
   }

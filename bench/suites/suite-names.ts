@@ -1,4 +1,13 @@
 // The names of the suites, in the order of the help text.
 
-export const suiteNames = ['matmul', 'attention', 'scaling', 'allocations', 'latency', 'model', 'serving'] as const;
+export const suiteNames = [
+  'matmul',
+  'attention',
+  'scaling',
+  'allocations',
+  'latency',
+  'model',
+  'serving',
+  'http',
+] as const;
 export type SuiteName = (typeof suiteNames)[number];

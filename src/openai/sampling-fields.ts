@@ -4,6 +4,7 @@ import type { Format, GenerateOptions } from '../index.js';
 import { type BodyFields, wrong } from './body-fields.js';
 
 const mostStops = 4;
+const mostPenalty = 1000;
 
 /** @throws TesseraeError ERR_ARGUMENT */
 export function samplingOf(fields: BodyFields): GenerateOptions {
@@ -17,6 +18,11 @@ export function samplingOf(fields: BodyFields): GenerateOptions {
     presencePenalty: penalty('presence_penalty'),
     frequencyPenalty: penalty('frequency_penalty'),
     logitBias: biasOf(fields),
+    // Fields that OpenAI's API does not have, under the names that other servers give them.
+    topK: fields.integer('top_k', 0),
+    minP: fields.number('min_p', 0, 1),
+    repetitionPenalty: fields.number('repetition_penalty', 0, mostPenalty),
+    ignoreEos: fields.flag('ignore_eos'),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

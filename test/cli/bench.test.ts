@@ -72,6 +72,19 @@ describe('bench', () => {
     ]);
   });
 
+  test('http, beside direct calls', async () => {
+    const args = ['bench', 'http', '--concurrency', '1', '3', '--rounds', '1', '--threads', '1'];
+    const [{ rows }] = (await runJson(args)).suites;
+    expect(rows.map(({ clients }: { clients: number }) => clients)).toEqual([1, 3]);
+    for (const row of rows) {
+      expect(row).toMatchObject({ ...origin, requests: 32, rounds: 1, promptTokens: 32, newTokens: 32 });
+      for (const { requestsPerSecond, firstMs, wholeMs } of [row.http, row.direct]) {
+        expect(requestsPerSecond).toBeGreaterThan(0);
+        expect(wholeMs.p50).toBeGreaterThan(firstMs.p50);
+      }
+    }
+  });
+
   test('model --profile, whose ops add up to the pass', async () => {
     const [{ rows }] = (await runJson(['bench', 'model', '--profile', '--prompt-tokens', '32', '--threads', '2']))
       .suites;

@@ -45,6 +45,7 @@ const shapesOf: Readonly<Partial<Record<SuiteName, readonly string[]>>> = {
   scaling: [...matmulNames, ...attentionNames],
   model: modelShapeNames,
   serving: modelShapeNames,
+  http: modelShapeNames,
 };
 
 export function addBench(program: Command): void {
@@ -54,11 +55,11 @@ export function addBench(program: Command): void {
     .addArgument(new Argument('[suite]', 'what to measure').choices(suiteNames))
     .option(
       '--shape <names...>',
-      'for matmul, attention, scaling: only these shapes; for model and serving: random weights in this shape',
+      'for matmul, attention, scaling: only these shapes; for model, serving and http: random weights in this shape',
     )
     .option(
       '--rounds <n>',
-      'turns that each worker count takes (default: 5; for serving 3, or 2 with --quick)',
+      'turns that each worker count takes (default: 5; for http 3; for serving 3, or 2 with --quick)',
       wholeNumber(1),
     )
     .addOption(modelOption())
@@ -71,7 +72,7 @@ export function addBench(program: Command): void {
     )
     .option(
       '--concurrency <n...>',
-      'for serving: how many requests at once (default: 1 2 4 … 256)',
+      'for serving and http: how many requests at once (default: 1 2 4 … 256, and … 128 for http)',
       (text: string, before?: number[]) => [...(before ?? []), wholeNumber(1)(text)],
     )
     .option('--quick', 'for serving: a first look, in less time')
@@ -132,6 +133,8 @@ async function measure(
   const report = await withFolder(suite, options, async (folder) => {
     if (suite === 'serving') return benchmarks.runSuite(suite, { ...common, serving: servingOf(options, folder) });
     const path = await modelOf(folder, options, context, benchmarks);
+    if (suite === 'http')
+      return benchmarks.runSuite(suite, { ...common, http: { path, clients: options.concurrency } });
     const model = { path, promptTokens, maxTokens };
     return benchmarks.runSuite(suite, { ...common, shapes, peers, profile, model });
   });
@@ -163,7 +166,8 @@ async function withFolder<T>(
   { shape, folder: kept }: Options,
   use: (folder: string | undefined) => Promise<T>,
 ): Promise<T> {
-  if (suite !== 'serving' && (suite !== 'model' || shape === undefined)) return use(undefined);
+  const hasShape = (suite === 'model' || suite === 'http') && shape !== undefined;
+  if (suite !== 'serving' && !hasShape) return use(undefined);
   const folder = kept ?? (await mkdtemp(join(tmpdir(), 'tesserae-bench-')));
   try {
     await mkdir(folder, { recursive: true });
@@ -199,8 +203,8 @@ function checkOptions(suite: SuiteName | undefined, options: Options): void {
   if (typeof options.peers === 'string' && options.report === undefined) {
     throw new UsageError('--peers with a file goes with --report');
   }
-  const takesRandom = suite === 'model' || suite === 'serving';
-  if (options.peers === true && !takesRandom)
+  const takesRandom = suite === 'model' || suite === 'serving' || suite === 'http';
+  if (options.peers === true && (!takesRandom || suite === 'http'))
     throw new UsageError('--peers without a file goes with the suite model or serving');
   if (options.profile === true && suite !== 'model') throw new UsageError('--profile goes with the suite model');
   if (options.profile === true && options.peers === true)
@@ -211,20 +215,20 @@ function checkOptions(suite: SuiteName | undefined, options: Options): void {
   }
   if (suite === 'serving' && options.model !== undefined && options.type !== undefined)
     throw new UsageError('--type and --model exclude each other');
-  const hasRandom = suite === 'serving' || (suite === 'model' && options.shape !== undefined);
+  const hasRandom = suite === 'serving' || (takesRandom && options.shape !== undefined);
   if (options.rounds !== undefined && suite === 'allocations') throw new UsageError('allocations has no --rounds');
-  refuse(!hasRandom, 'goes with the suite model and --shape, or the suite serving', {
+  refuse(!hasRandom, 'goes with the suite model and --shape, http and --shape, or serving', {
     '--type': options.type,
     '--folder': options.folder,
   });
-  refuse(!takesRandom, 'goes with the suite model or serving', { '--model': options.model });
+  refuse(!takesRandom, 'goes with the suite model, serving or http', { '--model': options.model });
   refuse(suite !== 'model', 'goes with the suite model', {
     '--prompt-tokens': options.promptTokens,
     '--max-tokens': options.maxTokens,
   });
-  refuse(suite !== 'serving', 'goes with the suite serving', {
+  refuse(suite !== 'serving', 'goes with the suite serving', { '--quick': options.quick });
+  refuse(suite !== 'serving' && suite !== 'http', 'goes with the suite serving or http', {
     '--concurrency': options.concurrency,
-    '--quick': options.quick,
   });
 }
 
