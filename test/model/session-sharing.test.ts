@@ -214,6 +214,21 @@ describe('a full session', () => {
     await expectContinues(model, session, [3]);
   });
 
+  test('is forked with its settings: the fork shifts as it does, and keeps as many tokens', async () => {
+    const engine = await engines({ threads: 1 });
+    using model = await engine.loadModel(await write(tiny), { contextLength: 40 });
+    using session = model.session({ onFull: 'shift', keep: 5 });
+    const ids = someIds(40, tiny.vocab);
+    await session.append(ids);
+    using fork = session.fork();
+    using grandchild = fork.fork();
+    for (const one of [session, fork, grandchild]) {
+      expect(one.isFull).toBe(false);
+      await one.append([1]);
+      expect(one.tokens).toEqual([...ids.slice(0, 5), ...ids.slice(5 + 18), 1]);
+    }
+  });
+
   async function expectContinuesAs(model: Model, session: Session, next: number[], kept: number[]): Promise<void> {
     const logits = await session.append(next);
     expect(session.tokens).toEqual([...kept, ...next]);

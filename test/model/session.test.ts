@@ -185,6 +185,42 @@ describe('a session', () => {
     }
   });
 
+  test('gives back what it had before, too, when it is disposed while it is busy, however that ends', async () => {
+    const engine = await engines({ threads: 2 });
+    using model = await engine.loadModel(await write(small), { serving: { prefixCache: false } });
+    const ids = someIds(100, small.vocab);
+    const uses: readonly ((session: Session) => Promise<unknown>)[] = [
+      (session) => session.append(someIds(300, small.vocab)),
+      (session) => session.shift(),
+      (session) => session.save(),
+      (session) => session.generate([1, 2, 3], { maxTokens: 20, ignoreEos: true }).result,
+      (session) => session.generate([1, small.vocab]).result,
+    ];
+    const fill = async () => {
+      const session = model.session({ onFull: 'shift' });
+      await session.append(ids);
+      return session;
+    };
+    // Records the programs.
+    for (const use of uses) {
+      using session = await fill();
+      await use(session).catch(() => undefined);
+    }
+    const held = () => {
+      const { rentedBytes, liveTensors } = engine.stats().pool;
+      return { rentedBytes, liveTensors };
+    };
+    const before = held();
+    for (const use of uses) {
+      const session = await fill();
+      expect(held().rentedBytes).toBeGreaterThan(before.rentedBytes);
+      const using = use(session);
+      session.dispose();
+      await using.catch(() => undefined);
+      await expect.poll(held).toEqual(before);
+    }
+  });
+
   test('fails with its model', async () => {
     const engine = await engines({ threads: 2 });
     const before = engine.stats().pool.rentedBytes;

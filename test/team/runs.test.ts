@@ -269,3 +269,20 @@ test('the first reason why a run does not finish is the one that it ends with', 
   checkpoint.open();
   await Promise.all([expectAbort(run, reason), closed]);
 });
+
+test.each(['fail', 'abandon'] as const)(
+  'an abort that comes before the news of a tile counts, in mode %s',
+  async (mode) => {
+    const team = await makeTeam();
+    const checkpoint = makeCheckpoint();
+    const controller = new AbortController();
+    const run = runOn(team, checkpoint.program({ mode }), controller.signal);
+    // The event loop does not turn meanwhile, so that this thread hears of nothing.
+    while (checkpoint.arrivals === 0);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    await expectAbort(run, reason);
+    await until(() => team.stats().workers === 2);
+    expect(team.stats()).toMatchObject({ running: 0, runs: { aborted: 1, failed: 0 } });
+  },
+);

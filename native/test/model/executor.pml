@@ -1,7 +1,7 @@
 /* A model of the executor (native/core/executor.cpp) for the model checker spin: the same reads and writes of shared
  * words in the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
- * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build;
- * src/team/README.md says how to run it and what was checked. */
+ * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build; check.sh runs it,
+ * src/team/README.md says what was checked. */
 
 /* Left out: spinning, slices and yields (they only look again sooner), the coordinator's assist (it visits like a
  * worker), and which CPU a thread runs on. */
@@ -12,11 +12,19 @@
 #ifndef RUNS
 #define RUNS 2
 #endif
+#ifndef CANCELS
+#define CANCELS 1
+#endif
 #ifndef FAILURES
 #define FAILURES 0
 #endif
 #ifndef DEATHS
 #define DEATHS 0
+#endif
+/* Which memory order is weakened; see check.sh. For each, the model does two accesses in the other order, as a CPU or a
+ * compiler may do where the order is relaxed. 0: none, everything is sequentially consistent. */
+#ifndef WEAK
+#define WEAK 0
 #endif
 #define SLOTS 2
 #define OPS 3
@@ -55,8 +63,13 @@ byte deaths_left = DEATHS;
 
 inline wake(count) {
   if
+#if WEAK == 3
+  :: early == 0
+  :: early != 0 ->
+#else
   :: sleepers == 0
   :: sleepers != 0 ->
+#endif
      atomic {
        n = count;
        do
@@ -75,6 +88,9 @@ inline wake(count) {
 }
 
 inline ring(count) {
+#if WEAK == 3
+  early = sleepers;
+#endif
   atomic {
     rung[0] = true;
 #if WORKERS > 1
@@ -124,9 +140,35 @@ inline opened_tiles(before, complete, tiles) {
   k = 0
 }
 
+/* call_to_shift, then Atomics.notify, for every seat. */
+inline call_workers() {
+  w = 0;
+  do
+  :: w < WORKERS ->
+     atomic {
+       quiet = !on_shift[w] && !closing;
+       if
+       :: quiet -> on_shift[w] = true
+       :: else
+       fi
+     }
+     if
+     :: quiet -> atomic { away_asleep[w] = false; quiet = false }
+     :: else
+     fi;
+     w++
+  :: else -> break
+  od;
+  w = 0
+}
+
 proctype worker(byte w) {
   byte s, number, pre, complete, op, next, from, to, tiles, n, k;
   bool worked, finished, last, busy;
+#if WEAK != 0
+  byte early, early_op;
+  bool early_bit;
+#endif
 
   /* The seat is on shift from the beginning. */
   goto again;
@@ -154,11 +196,28 @@ end_dead:
   atomic { replaced[w] -> replaced[w] = false }
 
 again:
+#if WEAK == 14
+  /* The look for work, or its part that reads `live`, comes before the read of the bell. */
+  early_bit = live != 0;
+#endif
+#if WEAK == 15
+  early_bit = closing;
+#endif
   atomic { rung[w] = false; worked = false }
   if
+#if WEAK == 15
+  :: early_bit -> on_shift[w] = false; goto end_away
+#else
   :: closing -> on_shift[w] = false; goto end_away
+#endif
   :: else
   fi;
+#if WEAK == 14
+  if
+  :: !early_bit -> goto looked
+  :: else
+  fi;
+#endif
   atomic {
     /* There is one program, so at most one bit. */
     if
@@ -166,14 +225,32 @@ again:
     :: else -> s = live >> 1; inside[w] = s + 1
     fi
   }
+#if WEAK == 5
+  early_bit = slot_program[s];
+#endif
   visitors[s]++;
   finished = false;
   if
+#if WEAK == 5
+  :: !early_bit -> goto leave
+#else
   :: !slot_program[s] -> goto leave
+#endif
   :: else -> number = slot_run[s]
   fi;
 
 tile:
+#if WEAK == 19
+  /* The inputs are read before the prefix. */
+  atomic {
+    early = 0; k = 0;
+    do
+    :: k < OPS && ran[k] == tile_count[k] -> early++; k++
+    :: else -> break
+    od;
+    k = 0
+  }
+#endif
   atomic {
     op = 0; next = 0; pre = 0; complete = 0; from = 0; to = 0; tiles = 0;
     if
@@ -216,12 +293,31 @@ scan:
     assert(!over && !freed);
     k = 0;
     do
+#if WEAK == 19
+    :: k < after[op] -> assert(k < early); k++
+#else
     :: k < after[op] -> assert(ran[k] == tile_count[k]); k++
+#endif
     :: else -> break
     od;
     k = 0;
     running_tiles++
   }
+#if WEAK == 18
+  /* The count is seen before the outputs. */
+  done[op]++;
+#endif
+#if WEAK == 9
+  /* The prefix, and the first count that advance() looks at, are read before this one is incremented. */
+  atomic {
+    early_op = prefix - number * OPS;
+    early = 0;
+    if
+    :: early_op < OPS && early_op != op -> early = 1 + done[early_op]
+    :: else
+    fi
+  }
+#endif
   atomic {
     /* The kernel ends. */
     assert(!over && !freed);
@@ -236,19 +332,35 @@ scan:
     fi
   }
   atomic {
+#if WEAK != 18
     done[op]++;
+#endif
     if
     :: done[op] != (number + 1) * tile_count[op] -> goto tile
     :: else
     fi
   }
   /* advance() */
+#if WEAK == 9
+  if
+  :: early != 0 -> pre = number * OPS + early_op
+  :: else -> pre = prefix
+  fi;
+  atomic { from = pre; to = pre }
+#else
   atomic { pre = prefix; from = pre; to = pre }
+#endif
 advance:
   if
   :: pre >= (number + 1) * OPS -> goto advanced
   :: else
   fi;
+#if WEAK == 9
+  if
+  :: early != 0 && early_op == pre - number * OPS && early - 1 < (number + 1) * tile_count[early_op] -> goto advanced
+  :: else -> early = 0
+  fi;
+#endif
   if
   :: done[pre - number * OPS] < (number + 1) * tile_count[pre - number * OPS] -> goto advanced
   :: else
@@ -286,12 +398,44 @@ fail:
   live = live & ~BIT(s);
 
 leave:
+#if WEAK == 7
+  early_bit = cancelled[s];
+  early = slot_program[s];
+#endif
+#if WEAK == 16
+  if
+  :: finished -> ending = true
+  :: else
+  fi;
+#endif
   atomic {
     op = 0; next = 0; pre = 0; complete = 0; from = 0; to = 0; tiles = 0; number = 0;
     visitors[s]--;
     last = visitors[s] == 0
   }
+#if WEAK == 22
+  /* The visitor's last read of the program's memory comes after this. */
+  if
+  :: worked -> assert(!freed)
+  :: else
+  fi;
+#endif
   inside[w] = 0;
+#if WEAK == 7
+  if
+  :: finished || (last && early_bit) -> goto report
+  :: else
+  fi;
+  if
+  :: last && early == 0 -> goto report
+  :: else
+  fi;
+#elif WEAK == 25
+  if
+  :: finished || (last && cancelled[s]) -> goto report
+  :: else
+  fi;
+#else
   if
   :: finished || (last && cancelled[s]) -> goto report
   :: else
@@ -300,6 +444,7 @@ leave:
   :: last && !slot_program[s] -> goto report
   :: else
   fi;
+#endif
 
 looked:
   atomic { s = 0; last = false; finished = false }
@@ -311,9 +456,16 @@ looked:
   if
   :: !busy ->
      /* The linger time may end at any moment. */
+#if WEAK == 1
+     early_bit = live == 0;
+#endif
      on_shift[w] = false;
      if
+#if WEAK == 1
+     :: early_bit -> goto end_away
+#else
      :: live == 0 -> goto end_away
+#endif
      :: else ->
         atomic {
           if
@@ -324,8 +476,13 @@ looked:
      fi
   :: true
   fi;
+#if WEAK == 4
+  atomic { asleep[w] = !rung[w] }
+  sleepers++;
+#else
   sleepers++;
   atomic { asleep[w] = !rung[w] }
+#endif
 sleeping:
   if
   :: !asleep[w]
@@ -335,7 +492,17 @@ sleeping:
   goto again;
 
 report:
+#if WEAK == 16
+  atomic {
+    if
+    :: finished
+    :: else -> ending = true
+    fi;
+    s = 0; last = false; finished = false
+  }
+#else
   atomic { ending = true; s = 0; last = false; finished = false }
+#endif
   /* Back in JavaScript: Atomics.notify, unless the thread dies first. */
   if
   :: deaths_left > 0 -> goto die
@@ -347,6 +514,10 @@ report:
 init {
   byte number, s, w, n, k, tiles;
   bool quiet, will_cancel, will_close;
+#if WEAK != 0
+  byte early;
+  bool early_bit, has_early;
+#endif
 
   atomic {
     tile_count[0] = 1; after[0] = 0;
@@ -372,14 +543,39 @@ publish:
     will_close = false;
     if
     :: true
+#if CANCELS
     :: will_cancel = true
     :: number == RUNS - 1 -> will_cancel = true; will_close = true
+#endif
     fi;
+#if WEAK != 13
     slot_run[s] = number;
     cancelled[s] = false
+#endif
   }
-  slot_program[s] = true;
+#if WEAK == 2
+  call_workers();
+#endif
+#if WEAK == 11
   live = live | BIT(s);
+  slot_program[s] = true;
+#else
+  slot_program[s] = true;
+#if WEAK == 12
+  early_bit = cancelled[s] || prefix >= (number + 1) * OPS;
+#endif
+  live = live | BIT(s);
+#endif
+#if WEAK == 13
+  slot_run[s] = number;
+  cancelled[s] = false;
+#endif
+#if WEAK == 12
+  if
+  :: early_bit -> live = live & ~BIT(s)
+  :: else -> atomic { opened_tiles(0, 0, tiles) }; ring(tiles)
+  fi;
+#else
   if
   :: cancelled[s] -> live = live & ~BIT(s)
   :: else ->
@@ -390,35 +586,32 @@ publish:
         ring(tiles)
      fi
   fi;
-  w = 0;
-  do
-  :: w < WORKERS ->
-     /* call_to_shift, then Atomics.notify. */
-     atomic {
-       quiet = !on_shift[w] && !closing;
-       if
-       :: quiet -> on_shift[w] = true
-       :: else
-       fi
-     }
-     if
-     :: quiet -> atomic { away_asleep[w] = false; quiet = false }
-     :: else
-     fi;
-     w++
-  :: else -> break
-  od;
-  w = 0;
+#endif
+#if WEAK != 2
+  call_workers();
+#endif
 
 wait:
+#if WEAK == 17
+  early_bit = prefix >= (number + 1) * OPS;
+#endif
   read_endings();
   quiet = cancelled[s];
   if
+#if WEAK == 8
+  :: quiet && has_early -> quiet = early_bit; has_early = false
+  :: quiet && !has_early -> quiet = visitors[s] == 0
+#else
   :: quiet -> quiet = visitors[s] == 0
+#endif
   :: else
   fi;
   if
+#if WEAK == 17
+  :: early_bit -> goto ended
+#else
   :: prefix >= (number + 1) * OPS -> goto ended
+#endif
   :: else
   fi;
   if
@@ -432,11 +625,23 @@ wait:
   if
   :: will_cancel ->
      if
+#if WEAK == 6
+     :: will_close -> ring(WORKERS); closing = true
+#else
      :: will_close -> closing = true; ring(WORKERS)
+#endif
      :: else
      fi;
+#if WEAK == 8
+     atomic { early_bit = visitors[s] == 0; has_early = true }
+#endif
+#if WEAK == 23
+     cancelled[s] = true;
+     live = live & ~BIT(s);
+#else
      live = live & ~BIT(s);
      cancelled[s] = true;
+#endif
      will_cancel = false;
      goto wait
   :: !main_waits -> goto wait
@@ -484,10 +689,17 @@ ended:
     fi
   }
   live = live & ~BIT(s);
+#if WEAK == 20
+  early_bit = visitors[0] + visitors[1] == 0;
+  has_early = true;
+#endif
   slot_program[s] = false;
   number++;
   if
   :: quiet ->
+#if WEAK == 21
+     prefix = number * OPS;
+#endif
      atomic {
        k = 0;
        do
@@ -495,7 +707,9 @@ ended:
        :: else -> break
        od;
        k = 0;
+#if WEAK != 21
        prefix = number * OPS
+#endif
      }
   :: else
   fi;
@@ -508,7 +722,12 @@ ended:
 free:
      read_endings();
      if
+#if WEAK == 20
+     :: has_early && early_bit -> atomic { has_early = false; freed = true }
+     :: !(has_early && early_bit) && visitors[0] + visitors[1] == 0 -> has_early = false; freed = true
+#else
      :: visitors[0] + visitors[1] == 0 -> freed = true
+#endif
      :: else ->
         if
         :: !main_waits -> listen()
@@ -529,8 +748,13 @@ free:
   :: number < RUNS -> goto publish
   :: else
   fi;
+#if WEAK == 6
+  ring(WORKERS);
+  closing = true;
+#else
   closing = true;
   ring(WORKERS);
+#endif
   w = 0;
   do
   :: w < WORKERS -> !on_shift[w] || died[w]; w++

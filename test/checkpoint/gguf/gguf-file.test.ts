@@ -273,6 +273,18 @@ const refusals: [what: string, message: string, bytes: Buffer][] = [
       .string(Buffer.from([0xa9]))
       .build(),
   ],
+  [
+    'a character that two strings share, behind a first one',
+    'not valid UTF-8',
+    key('array')
+      .type('string')
+      .u64(4)
+      .string('a')
+      .string(Buffer.from([0xc3]))
+      .string(Buffer.from([0xa9]))
+      .string('b')
+      .build(),
+  ],
   ['a bool of value 3 in an array', 'a bool of value 3', key('array').type('bool').u64(2).u8(1).u8(3).build()],
   ['an unknown type in an array', 'unknown value type 99', key('array').u32(99).u64(0).build()],
   [
