@@ -1,6 +1,6 @@
 /* A model of the executor (native/core/executor.cpp) for the model checker spin: the same reads and writes of shared
  * words in the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
- * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build; check.sh runs it,
+ * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build; scripts/check-model.sh runs it,
  * src/team/README.md says what was checked. */
 
 /* Left out: spinning, slices and yields (they only look again sooner), the coordinator's assist (it visits like a
@@ -21,7 +21,7 @@
 #ifndef DEATHS
 #define DEATHS 0
 #endif
-/* Which memory order is weakened; see check.sh. For each, the model does two accesses in the other order, as a CPU or a
+/* Which memory order is weakened; see scripts/check-model.sh. For each, the model does two accesses in the other order, as a CPU or a
  * compiler may do where the order is relaxed. 0: none, everything is sequentially consistent. */
 #ifndef WEAK
 #define WEAK 0

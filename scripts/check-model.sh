@@ -2,7 +2,7 @@
 # Checks the executor's model (executor.pml) with spin: without an error as it is, and with each pair of accesses that a memory
 # order keeps in order exchanged in turn, which must give an error where the order matters. Called by .ci/run. Needs spin.
 set -euo pipefail
-model=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/executor.pml
+model=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/native/test/model/executor.pml
 command -v spin >/dev/null || { echo 'spin is missing. On Debian: apt-get install spin' >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
