@@ -8,7 +8,11 @@ import { documentPrograms, ProgramFolder } from '../support/running/document-pro
 
 const root = resolve(import.meta.dirname, '../..');
 /** Packages of programs that need a service, and the test that runs those. */
-const services: Readonly<Record<string, string>> = { 'tesserae/bullmq': 'test/bullmq/documents.test.ts' };
+const services: Readonly<Record<string, string>> = {
+  'tesserae/bullmq': 'test/bullmq/documents.test.ts',
+  'pg-boss': 'test/pg-boss/pg-boss.test.ts',
+  '@temporalio/activity': 'test/jobs/temporal.test.ts',
+};
 
 const write = modelFiles();
 const folder = new ProgramFolder();
