@@ -4,6 +4,6 @@ export { type ChatRequest, readChatRequest } from './chat-requests.js';
 export { type CompletionRequest, readCompletionRequest, readEmbeddingRequest } from './completion-requests.js';
 export type { Delivery } from './delivery.js';
 export { type BodyRequest, readBody } from './requests.js';
-export { bodyOf, embeddingItem, logprobOf, type ResponseContext } from './responses.js';
+export { bodyOf, embeddingItem, logprobOf, type RatedToken, type ResponseContext } from './responses.js';
 export { type ResponsesRequest, readResponsesRequest } from './responses-requests.js';
 export type { Tool, ToolCall, ToolUse } from './tools.js';

@@ -1,4 +1,5 @@
 // A body of OpenAI's Responses API, without state, as a conversation: everything that the model is told is in the body.
+import { isObject } from '../base/json-view.js';
 import type { ChatMessage, ChatOptions, Format } from '../index.js';
 import { BodyFields, wrong } from './body-fields.js';
 import { turnOf } from './delivery.js';
@@ -48,7 +49,17 @@ export function readResponsesRequest(body: unknown): ResponsesRequest {
   emptyFields(fields, 'reasoning', {});
   if (isStream) emptyFields(fields, 'stream_options', { include_obfuscation: false });
   fields.end();
-  const repeated = { instructions, metadata, temperature, top_p, max_output_tokens, tools, tool_choice, text };
+  const isFlat = isObject(metadata) && Object.values(metadata).every((value) => typeof value === 'string');
+  const repeated = {
+    instructions,
+    metadata: isFlat ? metadata : {},
+    temperature,
+    top_p,
+    max_output_tokens,
+    tools,
+    tool_choice,
+    text,
+  };
   return {
     messages: templateMessages(messages),
     options,

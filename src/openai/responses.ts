@@ -75,12 +75,25 @@ function usageOf({ promptTokens, tokens }: GenerateJobResult): object {
   };
 }
 
-/** What a body says of one token. */
-export function logprobOf(id: number, { logprob, top }: TokenLogprobs, tokenizer: Tokenizer): object {
+/** A token as bodies spell it, with the logarithm of its probability. */
+export interface SpelledToken {
+  readonly token: string;
+  readonly bytes: readonly number[];
+  readonly logprob: number;
+}
+
+/** What a body of chat completions says of one token. */
+export interface RatedToken extends SpelledToken {
+  readonly top_logprobs: readonly SpelledToken[];
+}
+
+export function logprobOf(id: number, { logprob, top }: TokenLogprobs, tokenizer: Tokenizer): RatedToken {
   const alternatives = top.map((one) => ({ ...spellingOf(one.id, tokenizer), logprob: one.logprob }));
   return { ...spellingOf(id, tokenizer), logprob, top_logprobs: alternatives };
 }
 
+/** As part of a text: with the space that it may begin with. */
 function spellingOf(id: number, tokenizer: Tokenizer): { token: string; bytes: number[] } {
-  return { token: tokenizer.decode([id], { special: true }), bytes: Array.from(tokenizer.tokenBytes(id)) };
+  const token = tokenizer.decode([id], { special: true, continues: true });
+  return { token, bytes: Array.from(tokenizer.tokenBytes(id)) };
 }

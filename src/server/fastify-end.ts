@@ -9,6 +9,8 @@ import type { HttpHead, HttpReply } from './http.js';
 
 const slowestHeadersMs = 10_000;
 const mostConnections = 4096;
+const oldestFastify = 5;
+const needed = `tesserae/server needs the package fastify, ${oldestFastify} or newer`;
 
 /** @param running the requests that are answered now: aborting one ends it */
 export async function fastifyEnd(handlers: Handlers, running: Set<AbortController>): Promise<FastifyInstance> {
@@ -24,6 +26,7 @@ export async function fastifyEnd(handlers: Handlers, running: Set<AbortControlle
       connectionsCheckingInterval: Math.min(1000, requestTimeoutMs),
     },
   });
+  checkVersion(app);
   app.server.maxConnections = mostConnections;
   // Handlers parse bodies, so that what is wrong with them is said in one way.
   app.removeAllContentTypeParsers();
@@ -59,13 +62,18 @@ export async function fastifyEnd(handlers: Handlers, running: Set<AbortControlle
   return app;
 }
 
+/** @throws TesseraeError ERR_UNSUPPORTED where it is missing */
 async function importFastify(): Promise<typeof import('fastify').fastify> {
   try {
     return (await import('fastify')).fastify;
   } catch (cause) {
-    const message = 'tesserae/server needs the package fastify, 5 or newer: npm install fastify';
-    throw new TesseraeError('ERR_UNSUPPORTED', message, { cause });
+    throw new TesseraeError('ERR_UNSUPPORTED', `${needed}: npm install fastify`, { cause });
   }
+}
+
+function checkVersion({ version }: FastifyInstance): void {
+  const major = Number.parseInt(version, 10);
+  if (major < oldestFastify) throw new TesseraeError('ERR_UNSUPPORTED', `${needed}, and ${version} is installed`);
 }
 
 function headOf({ method, url, headers }: FastifyRequest): HttpHead {

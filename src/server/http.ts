@@ -5,7 +5,7 @@ import { jsonText } from '../base/json-text.js';
 
 const jsonType = 'application/json; charset=utf-8';
 /** The server itself writes it. */
-const unlimited = { name: 'results', mostUnits: Infinity, mostValues: Infinity, deepest: 8 };
+const unlimited = { name: 'results', mostUnits: Infinity, mostValues: Infinity, deepest: 128 };
 
 export interface HttpHead {
   readonly method: string;

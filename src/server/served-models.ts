@@ -22,7 +22,7 @@ export class ServedModel {
   readonly #given: string | undefined;
   #template: Promise<string | undefined> | undefined;
   /** By the template's variables as JSON. */
-  readonly #opensReasoning = new RecentlyUsed<string, Promise<boolean>>(variablesKept);
+  readonly #opensReasoning = new RecentlyUsed<string, boolean>(variablesKept);
 
   constructor(id: string, model: Model, template: string | undefined) {
     this.id = id;
@@ -41,13 +41,19 @@ export class ServedModel {
   }
 
   /** Whether the prompt of a conversation ends within the model's reasoning, so that an answer begins there. */
-  opensReasoning(variables: ChatOptions['variables'] = {}): Promise<boolean> {
+  async opensReasoning(variables: ChatOptions['variables'] = {}): Promise<boolean> {
     const key = JSON.stringify(variables);
     const known = this.#opensReasoning.get(key);
     if (known !== undefined) return known;
-    const found = this.#probe(variables);
-    this.#opensReasoning.set(key, found);
-    return found;
+    try {
+      const prompt = await this.model.chatPrompt(probe, { variables, template: await this.template() });
+      const opens = prompt.trimEnd().endsWith('<think>');
+      this.#opensReasoning.set(key, opens);
+      return opens;
+    } catch {
+      // The messages of the client meet the same failure.
+      return false;
+    }
   }
 
   async #chooseTemplate(): Promise<string | undefined> {
@@ -59,15 +65,6 @@ export class ServedModel {
       if (/has no chat template/.test((error as Error).message)) return plainTemplate;
     }
     return undefined;
-  }
-
-  async #probe(variables: Readonly<Record<string, unknown>>): Promise<boolean> {
-    try {
-      const prompt = await this.model.chatPrompt(probe, { variables, template: await this.template() });
-      return prompt.trimEnd().endsWith('<think>');
-    } catch {
-      return false;
-    }
   }
 }
 

@@ -79,6 +79,10 @@ describe('chat completions', () => {
     const single = await create({ ...greedy, temperature: 1, seed: 8, messages });
     expect(choices.map(({ index }) => index)).toEqual([0, 1, 2]);
     expect(choices[1]?.message).toEqual(single.choices[0]?.message);
+    const texts = ['', '', ''];
+    const stream = await create({ ...greedy, temperature: 1, seed: 7, n: 3, messages, stream: true });
+    for await (const chunk of stream) for (const one of chunk.choices) texts[one.index] += one.delta.content ?? '';
+    expect(texts).toEqual(choices.map(({ message }) => message.content));
     const rated = await create({ ...greedy, messages, logprobs: true, top_logprobs: 2 });
     const content = rated.choices[0]?.logprobs?.content ?? [];
     expect(content).toHaveLength(12);

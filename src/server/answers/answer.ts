@@ -1,21 +1,16 @@
 // One answer of a model, from the pieces of its generation to the parts that clients are told: text, reasoning, calls of
 // tools, log probabilities; and several answers at once. Called by the endpoints.
-import type { Generation, GenerationResult, Piece, Tokenizer, TokenLogprobs } from '../../index.js';
-import type { ToolCall, ToolUse } from '../../openai/index.js';
+import type { Generation, GenerationResult, Piece, Tokenizer } from '../../index.js';
+import { logprobOf, type RatedToken, type ToolCall, type ToolUse } from '../../openai/index.js';
 import { MarkerText } from './marker-text.js';
 import { ReasoningSplitter } from './reasoning.js';
 import { ToolCallFinder } from './tool-calls.js';
-
-/** A token of the answer itself, with its log probabilities. */
-export interface RatedToken {
-  readonly id: number;
-  readonly logprobs: TokenLogprobs;
-}
 
 export interface AnswerPart {
   readonly content: string;
   readonly reasoning: string;
   readonly calls: readonly ToolCall[];
+  /** The tokens of the answer itself, where log probabilities were asked for. */
   readonly rated: readonly RatedToken[];
 }
 
@@ -52,6 +47,7 @@ async function* answerOf(generation: Generation, options: AnswerOptions): Answer
 }
 
 class PieceReader {
+  readonly #tokenizer: Tokenizer;
   readonly #markers: MarkerText | undefined;
   readonly #reasoning: ReasoningSplitter | undefined;
   readonly #finder: ToolCallFinder | undefined;
@@ -60,6 +56,7 @@ class PieceReader {
   #reasoningTokens = 0;
 
   constructor({ tokenizer, toolUse, reasoning = 'none' }: AnswerOptions) {
+    this.#tokenizer = tokenizer;
     const isPlain = reasoning === 'none' && toolUse === undefined;
     this.#markers = isPlain ? undefined : new MarkerText(tokenizer);
     this.#reasoning = reasoning === 'none' ? undefined : new ReasoningSplitter(reasoning === 'open');
@@ -70,7 +67,8 @@ class PieceReader {
   push(piece: Piece): AnswerPart | undefined {
     const { reasoning, content } = this.#split(this.#markers?.textOf(piece) ?? piece.text);
     if (reasoning !== '') this.#reasoningTokens++;
-    else if (piece.logprobs !== undefined) this.#rated.push({ id: piece.id, logprobs: piece.logprobs });
+    // Spelled as it comes: all tokens of an answer at its end would take long.
+    else if (piece.logprobs !== undefined) this.#rated.push(logprobOf(piece.id, piece.logprobs, this.#tokenizer));
     return this.#partOf(reasoning, this.#finder?.push(content) ?? { content, calls: [] });
   }
 

@@ -1,10 +1,9 @@
 // The items of a response of the Responses API, from the parts of an answer, and the events that tell of them. Called by
 // endpoints/responses.ts.
 import { randomUUID } from 'node:crypto';
-import type { Tokenizer } from '../../index.js';
-import { logprobOf, type ToolCall } from '../../openai/index.js';
+import type { RatedToken, ToolCall } from '../../openai/index.js';
 import { eventOf } from '../event-stream.js';
-import type { AnswerEnd, AnswerPart, RatedToken } from './answer.js';
+import type { AnswerEnd, AnswerPart } from './answer.js';
 
 type Item = Record<string, unknown> & { readonly id: string; readonly type: string };
 
@@ -18,15 +17,13 @@ interface OpenItem {
 
 export class ResponseItems {
   readonly #base: object;
-  readonly #tokenizer: Tokenizer;
   readonly #done: Item[] = [];
   #open: OpenItem | undefined;
   #sequence = 0;
 
   /** @param base the members of the response that do not depend on the answer */
-  constructor(base: object, tokenizer: Tokenizer) {
+  constructor(base: object) {
     this.#base = base;
-    this.#tokenizer = tokenizer;
   }
 
   begin(): string {
@@ -57,10 +54,9 @@ export class ResponseItems {
     return this.#event('error', { ...error, type: 'error', error });
   }
 
-  #addText(kind: OpenItem['kind'], text: string, rated: readonly RatedToken[]): string {
+  #addText(kind: OpenItem['kind'], text: string, logprobs: readonly RatedToken[]): string {
     const before = this.#open?.kind === kind ? '' : this.#closeItem() + this.#openItem(kind);
     const open = this.#open as OpenItem;
-    const logprobs = rated.map((token) => logprobOf(token.id, token.logprobs, this.#tokenizer));
     open.text += text;
     open.logprobs.push(...logprobs);
     if (kind === 'reasoning')

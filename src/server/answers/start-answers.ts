@@ -1,11 +1,11 @@
 // Starts the generations of a request in places of the server, and reads them as a whole or as they come. Called by the
 // endpoints that generate.
 import type { ChatMessage, ChatOptions, GenerateOptions, Generation, TurnOptions } from '../../index.js';
-import type { ToolCall, ToolUse } from '../../openai/index.js';
+import type { RatedToken, ToolCall, ToolUse } from '../../openai/index.js';
 import type { EndpointContext } from '../endpoints/context.js';
 import { RequestError } from '../error-replies.js';
 import type { ServedModel } from '../served-models.js';
-import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart, type RatedToken } from './answer.js';
+import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart } from './answer.js';
 
 /** The most that the server's limits leave of a request's options. @throws RequestError 400 */
 export function limited<T extends GenerateOptions>(options: T, context: EndpointContext, mostTokens: number): T {

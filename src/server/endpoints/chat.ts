@@ -1,18 +1,16 @@
 // POST /v1/chat/completions: a conversation is answered, as a whole or as a stream.
 import { randomUUID } from 'node:crypto';
-import type { Tokenizer } from '../../index.js';
-import { logprobOf, readChatRequest } from '../../openai/index.js';
-import type { AnswerEnd, AnswerPart, NumberedPart, RatedToken } from '../answers/answer.js';
+import { type RatedToken, readChatRequest } from '../../openai/index.js';
+import type { AnswerEnd, AnswerPart, NumberedPart } from '../answers/answer.js';
 import { answerToChat, usageOf, type WholeAnswer, wholeAnswers } from '../answers/start-answers.js';
 import { eventOf, streamReply } from '../event-stream.js';
-import { type HttpReply, jsonReply } from '../http.js';
+import { type HttpReply, largeJsonReply } from '../http.js';
 import { nowSeconds } from '../served-models.js';
 import type { EndpointContext } from './context.js';
 
 /** What all chunks of a stream have in common. */
 interface Frame {
   readonly base: { readonly id: string; readonly created: number; readonly model: string };
-  readonly tokenizer: Tokenizer;
   readonly hasLogprobs: boolean;
   readonly includesUsage: boolean;
 }
@@ -21,31 +19,27 @@ export async function chat(body: unknown, context: EndpointContext): Promise<Htt
   const served = context.models.of(body);
   const request = readChatRequest(body);
   const { n, isStream, includesUsage } = request;
-  const { tokenizer } = served.model;
   const parts = await answerToChat(request, served, context);
   const base = { id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, created: nowSeconds(), model: served.id };
   const hasLogprobs = request.options.logprobs !== undefined;
   if (isStream) {
-    const frame = { base, tokenizer, hasLogprobs, includesUsage };
+    const frame = { base, hasLogprobs, includesUsage };
     return streamReply(chunksOf(parts, n, frame), context.settings.keepAliveMs);
   }
   const answers = await wholeAnswers(n, parts);
-  return jsonReply({
+  const whole = {
     ...base,
     object: 'chat.completion',
-    choices: answers.map((answer, index) => choiceOf(answer, index, hasLogprobs ? tokenizer : undefined)),
+    choices: answers.map((answer, index) => choiceOf(answer, index, hasLogprobs)),
     usage: usageOf(
       answers.map(({ end }) => end),
       n,
     ),
-  });
+  };
+  return largeJsonReply(whole, context.signal);
 }
 
-function choiceOf(
-  { content, reasoning, calls, rated, end }: WholeAnswer,
-  index: number,
-  tokenizer: Tokenizer | undefined,
-): object {
+function choiceOf({ content, reasoning, calls, rated, end }: WholeAnswer, index: number, hasLogprobs: boolean): object {
   const message = {
     role: 'assistant',
     content: content === '' && calls.length > 0 ? null : content,
@@ -53,14 +47,14 @@ function choiceOf(
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
   };
-  const logprobs = tokenizer === undefined ? null : logprobsOf(rated, tokenizer);
+  const logprobs = hasLogprobs ? logprobsOf(rated) : null;
   return { index, message, logprobs, finish_reason: end.finishReason };
 }
 
 async function* chunksOf(
   parts: AsyncGenerator<NumberedPart, void, void>,
   n: number,
-  { base, tokenizer, hasLogprobs, includesUsage }: Frame,
+  { base, hasLogprobs, includesUsage }: Frame,
 ): AsyncGenerator<string, void, void> {
   const shared = { ...base, object: 'chat.completion.chunk', ...(includesUsage ? { usage: null } : {}) };
   const chunk = (index: number, delta: object, logprobs: object | null, finishReason: string | null) =>
@@ -79,7 +73,7 @@ async function* chunksOf(
       yield before + chunk(index, {}, null, item.end.finishReason);
       continue;
     }
-    const logprobs = hasLogprobs && item.part.rated.length > 0 ? logprobsOf(item.part.rated, tokenizer) : null;
+    const logprobs = hasLogprobs && item.part.rated.length > 0 ? logprobsOf(item.part.rated) : null;
     yield before + chunk(index, deltaOf(item.part, calls[index] as number), logprobs, null);
     (calls[index] as number) += item.part.calls.length;
   }
@@ -96,6 +90,6 @@ function deltaOf({ content, reasoning, calls }: AnswerPart, firstCall: number): 
   };
 }
 
-function logprobsOf(rated: readonly RatedToken[], tokenizer: Tokenizer): object {
-  return { content: rated.map(({ id, logprobs }) => logprobOf(id, logprobs, tokenizer)), refusal: null };
+function logprobsOf(content: readonly RatedToken[]): object {
+  return { content, refusal: null };
 }

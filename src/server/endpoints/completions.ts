@@ -1,11 +1,11 @@
 // POST /v1/completions: prompts are continued, as a whole or as a stream.
 import { randomUUID } from 'node:crypto';
-import type { Prompt, Tokenizer } from '../../index.js';
-import { readCompletionRequest } from '../../openai/index.js';
-import type { AnswerEnd, NumberedPart, RatedToken } from '../answers/answer.js';
+import type { Prompt } from '../../index.js';
+import { type RatedToken, readCompletionRequest } from '../../openai/index.js';
+import type { AnswerEnd, NumberedPart } from '../answers/answer.js';
 import { limited, partsOf, seedOf, usageOf, wholeAnswers } from '../answers/start-answers.js';
 import { eventOf, streamReply } from '../event-stream.js';
-import { type HttpReply, jsonReply } from '../http.js';
+import { type HttpReply, largeJsonReply } from '../http.js';
 import { nowSeconds } from '../served-models.js';
 import type { EndpointContext } from './context.js';
 
@@ -27,22 +27,20 @@ export async function completions(body: unknown, context: EndpointContext): Prom
     model: id,
   };
   const echoOf = (index: number) => (echoes ? (promptOf(index) as string) : '');
-  const raters = Array.from({ length: total }, () =>
-    options.logprobs === undefined ? undefined : new TokenRater(tokenizer),
-  );
+  const places = Array.from({ length: total }, () => (options.logprobs === undefined ? undefined : new TokenPlaces()));
   if (isStream) {
-    const chunks = chunksOf(parts, { base, n, total, echoOf, raters, includesUsage });
+    const chunks = chunksOf(parts, { base, n, total, echoOf, places, includesUsage });
     return streamReply(chunks, context.settings.keepAliveMs);
   }
   const answers = await wholeAnswers(total, parts);
   const choices = answers.map(({ content, rated, end }, index) => ({
     text: echoOf(index) + content,
     index,
-    logprobs: raters[index]?.rate(rated) ?? null,
+    logprobs: places[index]?.of(rated) ?? null,
     finish_reason: end.finishReason,
   }));
   const ends = answers.map(({ end }) => end);
-  return jsonReply({ ...base, choices, usage: usageOf(ends, n) });
+  return largeJsonReply({ ...base, choices, usage: usageOf(ends, n) }, context.signal);
 }
 
 interface Frame {
@@ -51,13 +49,13 @@ interface Frame {
   readonly n: number;
   readonly total: number;
   readonly echoOf: (index: number) => string;
-  readonly raters: readonly (TokenRater | undefined)[];
+  readonly places: readonly (TokenPlaces | undefined)[];
   readonly includesUsage: boolean;
 }
 
 async function* chunksOf(
   parts: AsyncGenerator<NumberedPart, void, void>,
-  { base, n, total, echoOf, raters, includesUsage }: Frame,
+  { base, n, total, echoOf, places, includesUsage }: Frame,
 ): AsyncGenerator<string, void, void> {
   const shared = { ...base, ...(includesUsage ? { usage: null } : {}) };
   const chunk = (index: number, text: string, logprobs: object | null, finishReason: string | null) =>
@@ -73,33 +71,26 @@ async function* chunksOf(
       yield chunk(index, before, null, item.end.finishReason);
       continue;
     }
-    yield chunk(index, before + item.part.content, raters[index]?.rate(item.part.rated) ?? null, null);
+    yield chunk(index, before + item.part.content, places[index]?.of(item.part.rated) ?? null, null);
   }
   if (includesUsage) yield eventOf({ ...shared, choices: [], usage: usageOf(ends, n) });
   yield 'data: [DONE]\n\n';
 }
 
 /** Writes log probabilities as completions have them, with the place of each token in the text. */
-class TokenRater {
-  readonly #tokenizer: Tokenizer;
+class TokenPlaces {
   #offset = 0;
 
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
-  }
-
-  rate(rated: readonly RatedToken[]): object {
-    const spell = (id: number) => this.#tokenizer.decode([id], { special: true, continues: true });
-    const tokens = rated.map(({ id }) => spell(id));
+  of(rated: readonly RatedToken[]): object {
     return {
-      tokens,
-      token_logprobs: rated.map(({ logprobs }) => logprobs.logprob),
-      top_logprobs: rated.map(({ logprobs }) =>
-        Object.fromEntries(logprobs.top.map(({ id, logprob }) => [spell(id), logprob])),
+      tokens: rated.map(({ token }) => token),
+      token_logprobs: rated.map(({ logprob }) => logprob),
+      top_logprobs: rated.map(({ top_logprobs: top }) =>
+        Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),
       ),
-      text_offset: tokens.map((text) => {
+      text_offset: rated.map(({ token }) => {
         const at = this.#offset;
-        this.#offset += text.length;
+        this.#offset += token.length;
         return at;
       }),
     };

@@ -6,7 +6,7 @@ import { idOf, ResponseItems } from '../answers/response-items.js';
 import { answerToChat } from '../answers/start-answers.js';
 import { failureOf } from '../error-replies.js';
 import { streamReply } from '../event-stream.js';
-import { type HttpReply, jsonReply } from '../http.js';
+import { type HttpReply, largeJsonReply } from '../http.js';
 import { nowSeconds } from '../served-models.js';
 import type { EndpointContext } from './context.js';
 
@@ -16,13 +16,13 @@ export async function responses(body: unknown, context: EndpointContext): Promis
   const parts = await answerToChat({ ...request, n: 1 }, served, context);
   const fixed = { object: 'response', model: served.id, background: false, store: false, previous_response_id: null };
   const base = { id: idOf('resp'), created_at: nowSeconds(), ...fixed, truncation: 'disabled', ...request.repeated };
-  const items = new ResponseItems(base, served.model.tokenizer);
+  const items = new ResponseItems(base);
   if (request.isStream) {
     const errorEvent = (error: unknown) => items.failure(failureOf(error).body.error);
     return streamReply(eventsOf(parts, items), context.settings.keepAliveMs, errorEvent);
   }
   for await (const item of parts) {
-    if ('end' in item) return jsonReply(items.end(item.end).response);
+    if ('end' in item) return largeJsonReply(items.end(item.end).response, context.signal);
     items.push(item.part);
   }
   throw new Error('an answer has no end');
