@@ -142,10 +142,14 @@ export class GenerationStream {
     control?.cancel(error);
   }
 
-  /** A stream that has ended keeps no server, and so no model, in memory. */
+  /**
+   * A stream that has ended keeps no server, and so no model, in memory. Nor is it kept by the registry: an error, until its
+   * stack is read, keeps the objects whose methods are in it, the generation among them, which would never be collected.
+   */
   #end(outcome: { readonly result: GenerationResult } | { readonly error: unknown }): void {
     this.#outcome = outcome;
     this.#control = undefined;
+    dropped.unregister(this);
   }
 
   #unpark(): void {
@@ -170,7 +174,8 @@ export class Generation implements AsyncGenerator<Piece, GenerationResult, void>
   /** @internal */
   constructor(stream: GenerationStream) {
     this.#stream = stream;
-    dropped.register(this, stream);
+    // A stream may have ended before.
+    if (!stream.isOver) dropped.register(this, stream, stream);
   }
 
   /** The result as a whole; settles without iterating, too. Left unread, a failure is no unhandled rejection. */
