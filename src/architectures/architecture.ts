@@ -3,6 +3,7 @@
 
 import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import type { PackedMatrix } from '../ops/matmul/pack.js';
 import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { HuggingFaceMapping } from './huggingface-mapping.js';
@@ -27,14 +28,16 @@ export interface WeightSpec {
   readonly shape: readonly number[];
   /** Whether loading widens it to f32, as it does vectors. Matrices keep the file's type. */
   readonly asF32: boolean;
+  /** Whether it is a matrix whose rows are not looked up: used by products alone, it can be kept as they read it. */
+  readonly isFactor: boolean;
   /** Whether it may be absent. */
   readonly optional: boolean;
   /** Another shape that it may have. */
   readonly otherShape?: readonly number[];
 }
 
-/** A loaded tensor, or a matrix in the file's quantized type. */
-export type Weight = Tensor | QuantizedMatrix;
+/** A loaded tensor, or a matrix as products read it: in panels, or in the file's quantized type. */
+export type Weight = Tensor | PackedMatrix | QuantizedMatrix;
 
 /** The loaded tensors, by GGUF's names. */
 export type Weights = ReadonlyMap<string, Weight>;

@@ -2,6 +2,7 @@
 // with the weights of a given name. All architectures record through these.
 
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
+import { PackedMatrix } from '../ops/matmul/pack.js';
 import type { Tensor } from '../tensor/tensor.js';
 import {
   type AttendOptions,
@@ -49,6 +50,14 @@ export function weightOf({ weights, prefix }: Place, name: string): Weight {
   return weights.get(`${prefix}${name}.weight`) as Weight;
 }
 
+/** A weight that is no factor alone: its rows can be looked up. */
+type Table = Exclude<Weight, PackedMatrix>;
+
+/** How many columns the product with a weight has. */
+export function outputsOf(weight: Weight): number {
+  return (weight instanceof PackedMatrix ? weight.shape.at(-1) : weight.shape[0]) as number;
+}
+
 /** Whether the model has an optional weight. */
 export function hasWeight({ weights, prefix }: Place, name: string): boolean {
   return weights.has(`${prefix}${name}.weight`);
@@ -65,7 +74,7 @@ export function tensorOf({ weights, prefix }: Place, name: string): Tensor {
 
 /** The rows of the embedding for the tokens of the pass, f32 [tokens, dim]. */
 export function embed(at: Pass<ModelConfig, { readonly ids: Tensor }>): Tensor {
-  return at.p.embedding(weightOf(at, 'token_embd'), at.inputs.ids);
+  return at.p.embedding(weightOf(at, 'token_embd') as Table, at.inputs.ids);
 }
 
 export function rmsNorm(at: Pass<BaseConfig>, name: string, x: Tensor, options: { out?: Tensor } = {}): Tensor {
@@ -98,7 +107,9 @@ export function project(
   options: ProjectOptions & { activation?: Activation } = {},
 ): Tensor {
   const bias = biasOf(at, name);
-  return at.p.matmul(x, weightOf(at, name), { transposeB: true, ...(bias && { bias }), ...options });
+  const weight = weightOf(at, name);
+  const transposeB = !(weight instanceof PackedMatrix);
+  return at.p.matmul(x, weight, { transposeB, ...(bias && { bias }), ...options });
 }
 
 /** Several projections of the same x. */

@@ -4,19 +4,20 @@ import type { WeightSpec } from './architecture.js';
 
 /**
  * A matrix, by its name without `.weight`. It keeps the file's type, unless it is only looked up and added (`asF32`).
+ * @param isTable its rows are looked up, too
  */
 export function matrix(
   name: string,
   rows: number,
   columns: number,
-  { optional = false, asF32 = false } = {},
+  { optional = false, asF32 = false, isTable = false } = {},
 ): WeightSpec {
-  return { name: `${name}.weight`, shape: [rows, columns], asF32, optional };
+  return { name: `${name}.weight`, shape: [rows, columns], asF32, isFactor: !asF32 && !isTable, optional };
 }
 
 /** A vector, by its whole name. It is computed with in f32. */
 export function vector(name: string, length: number, { optional = false } = {}): WeightSpec {
-  return { name, shape: [length], asF32: true, optional };
+  return { name, shape: [length], asF32: true, isFactor: false, optional };
 }
 
 /** Weight and bias of a layer norm. */

@@ -3,6 +3,7 @@
 import type { WeightSpec } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
+import { imageSize } from '../ops/matmul/pack.js';
 import { imageBytes, isQuantizedType, type QuantizedType } from '../ops/quantized/quantized-type.js';
 import { type DType, dtypes } from '../tensor/elements/dtype.js';
 import { elementCount } from '../tensor/layout/layout.js';
@@ -20,12 +21,14 @@ interface Wanted {
 export type Placement =
   /** A quantized matrix: read into staging memory, and repacked from there. */
   | {
-      readonly kind: 'packed';
+      readonly kind: 'quantized';
       readonly type: QuantizedType;
       readonly shape: readonly [number, number];
       readonly sizeBytes: number;
     }
-  /** A matrix of floats, or a vector, which is widened to `dtype`. */
+  /** A matrix in f32 that is used by products alone: the same, into panels. */
+  | { readonly kind: 'panels'; readonly sizeBytes: number }
+  /** Another matrix of floats, or a vector, which is widened to `dtype`. */
   | { readonly kind: 'read'; readonly fileDType: DType; readonly dtype: DType; readonly sizeBytes: number };
 
 export interface PlacedTensor extends Wanted {
@@ -89,13 +92,17 @@ function placementOf({ spec, tensor }: Wanted): Placement {
   if (isQuantizedType(type)) {
     if (!spec.asF32 && shape.length === 2) {
       const matrix = shape as readonly [number, number];
-      return { kind: 'packed', type, shape: matrix, sizeBytes: imageBytes(type, matrix) };
+      return { kind: 'quantized', type, shape: matrix, sizeBytes: imageBytes(type, matrix) };
     }
     const message = `${tensor.file.path}: tensor ${quote(tensor.name)} has type ${type}, which only matrices may have`;
     throw new TesseraeError('ERR_UNSUPPORTED', message);
   }
   const fileDType = dtypeOfType[type];
   if (fileDType === undefined) throw unsupportedType(tensor);
+  if (spec.isFactor && fileDType === 'f32' && shape.length === 2) {
+    const [n, k] = shape as readonly [number, number];
+    return { kind: 'panels', sizeBytes: imageSize(k, n) * Float32Array.BYTES_PER_ELEMENT };
+  }
   const dtype = spec.asF32 ? 'f32' : fileDType;
   const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;
   return { kind: 'read', fileDType, dtype, sizeBytes };

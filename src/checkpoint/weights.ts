@@ -1,22 +1,24 @@
-// Loads a model's tensors into pooled memory, without blocking the event loop: matrices of floats as they are, vectors
-// widened, quantized matrices repacked. The architecture says which tensors there are; what they mean does not matter here.
+// Loads a model's tensors into pooled memory, without blocking the event loop: vectors widened, matrices as products read
+// them: quantized ones and those in f32 are repacked, others stay as they are. The architecture says which tensors there are; what they mean does not matter here.
 // Nothing is mapped: when the load ends, the model does not need its files any more. Called by loadModel.
 
 import type { Weight, Weights } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';
+import { internal } from '../base/internal.js';
 import { quote } from '../base/quote.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { copy } from '../ops/rowwise/copy.js';
 import type { DType } from '../tensor/elements/dtype.js';
 import { bytesOf, type Tensor } from '../tensor/tensor.js';
+import { Workspace } from '../tensor/workspace.js';
 import type { CheckpointTensor } from './checkpoint.js';
 import type { PlacedTensor, Placement } from './placed-tensors.js';
 
 /** A tensor is read from the disk in chunks of this size, a few of them at once. */
 const chunkBytes = 8 << 20;
 const chunksAtOnce = 2;
-/** The next quantized matrix is read while the workers repack this one. */
+/** The next matrix is read while the workers repack this one. */
 const stagedAtOnce = 2;
 
 /** Bytes of tensor data: loaded so far, and in total. */
@@ -58,8 +60,10 @@ class WeightLoad {
   readonly #options: WeightLoadOptions;
   readonly #timeSlice: TimeSlice;
   readonly #weights = new Map<string, Weight>();
-  /** For the blocks of quantized matrices, in turn. */
-  readonly #staging: Tensor<'i8'>[] = [];
+  /** For the bytes of matrices that are repacked, in turn. */
+  readonly #staging: Workspace;
+  #stages = 0;
+  #staged = 0;
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
@@ -68,6 +72,7 @@ class WeightLoad {
     this.#steps = steps;
     this.#options = options;
     this.#timeSlice = new TimeSlice(options.signal);
+    this.#staging = new Workspace(internal, compute.pool);
     this.#totalBytes = steps.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
   }
 
@@ -78,15 +83,17 @@ class WeightLoad {
         this.#weights.set(spec.name, this.#compute.pool.empty(tensor.shape, placement.dtype));
       if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
-    for (const sizeBytes of stagingOf(this.#steps)) this.#staging.push(this.#compute.pool.empty([sizeBytes], 'i8'));
+    const sizes = stagingOf(this.#steps);
+    this.#stages = sizes.length;
+    for (const sizeBytes of sizes) this.#stage([sizeBytes], 'i8');
     // The next tensor is read from the disk while the workers repack this one.
     let ahead = this.#fetch(0);
     for (const [index, step] of this.#steps.entries()) {
-      const blocks = await ahead;
+      const staged = await ahead;
       ahead = this.#fetch(index + 1);
       const settled = ahead.catch(() => {});
       try {
-        if (blocks !== undefined) await this.#pack(step, blocks);
+        if (staged !== undefined) await this.#pack(step, staged);
       } catch (error) {
         await settled;
         throw error;
@@ -97,7 +104,7 @@ class WeightLoad {
 
   /** Ends the load: from now on only the tensors keep memory. */
   end(): void {
-    for (const staging of this.#staging.splice(0)) staging.dispose();
+    this.#staging[Symbol.dispose]();
     // The staging memory of a large model is not worth to be kept.
     this.#compute.pool.trim();
   }
@@ -106,7 +113,7 @@ class WeightLoad {
     for (const weight of this.#weights.values()) weight.dispose();
   }
 
-  /** Reads a tensor's bytes from the disk; gives the blocks of a quantized one. */
+  /** Reads a tensor's bytes from the disk; gives them where they are to be repacked. */
   async #fetch(index: number): Promise<Tensor | undefined> {
     const step = this.#steps[index];
     if (step === undefined) return undefined;
@@ -115,12 +122,16 @@ class WeightLoad {
       await this.#read(tensor, placement.fileDType, this.#weights.get(spec.name) as Tensor);
       return undefined;
     }
-    const staging = this.#staging.shift() as Tensor<'i8'>;
-    this.#staging.push(staging);
-    const blocks = staging.slice([0, tensor.sizeBytes]);
-    // A quantized matrix counts as loaded once it is packed.
-    await this.#readBytes(tensor, blocks, () => {});
-    return blocks;
+    const staged =
+      placement.kind === 'panels' ? this.#stage(fileShapeOf(tensor), 'f32') : this.#stage([tensor.sizeBytes], 'i8');
+    // It counts as loaded once it is packed.
+    await this.#readBytes(tensor, staged, () => {});
+    return staged;
+  }
+
+  /** The staging memory whose turn it is. */
+  #stage(shape: readonly number[], dtype: 'f32' | 'i8'): Tensor {
+    return this.#staging.tensor(String(this.#staged++ % this.#stages), shape, dtype);
   }
 
   /** Fails before anything is read where the weights will not fit. */
@@ -149,22 +160,26 @@ class WeightLoad {
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** Repacks a quantized matrix on all workers. */
-  async #pack({ spec, tensor, placement }: PlacedTensor, blocks: Tensor): Promise<void> {
-    if (placement.kind !== 'packed') return;
-    const { type, shape } = placement;
+  /** Repacks a matrix on all workers. */
+  async #pack({ spec, tensor, placement }: PlacedTensor, staged: Tensor): Promise<void> {
     const { signal } = this.#options;
-    this.#weights.set(spec.name, await this.#compute.packQuantized(blocks, { type, shape, signal }));
+    if (placement.kind === 'quantized') {
+      const { type, shape } = placement;
+      this.#weights.set(spec.name, await this.#compute.packQuantized(staged, { type, shape, signal }));
+    } else {
+      const transposeB = tensor.transposed !== true;
+      this.#weights.set(spec.name, await this.#compute.pack(staged, { transposeB, signal }));
+    }
     this.#count(tensor.sizeBytes);
   }
 
   /** Reads into the tensor; through a temporary one where the type is widened or the matrix is transposed. */
   async #read(tensor: CheckpointTensor, dtype: DType, into: Tensor): Promise<void> {
     const { signal } = this.#options;
-    const { shape, transposed = false, plus = 0 } = tensor;
+    const { transposed = false, plus = 0 } = tensor;
     if (dtype === into.dtype && !transposed) await this.#readBytes(tensor, into, (bytes) => this.#count(bytes));
     else {
-      using narrow = this.#compute.pool.empty(transposed ? [...shape].reverse() : shape, dtype);
+      using narrow = this.#compute.pool.empty(fileShapeOf(tensor), dtype);
       await this.#readBytes(tensor, narrow, () => {});
       await this.#compute.call(copy, { x: transposed ? narrow.transpose() : narrow, out: into, signal });
       this.#count(tensor.sizeBytes);
@@ -185,9 +200,13 @@ function neededBytes(steps: readonly PlacedTensor[]): number {
   return steps.reduce((sum, { placement }) => sum + placement.sizeBytes, staging);
 }
 
-/** The sizes of the staging memory: each block takes any quantized matrix. */
+function fileShapeOf({ shape, transposed = false }: CheckpointTensor): readonly number[] {
+  return transposed ? [...shape].reverse() : shape;
+}
+
+/** The sizes of the staging memory: each block takes any matrix that is repacked. */
 function stagingOf(steps: readonly PlacedTensor[]): number[] {
-  const isPacked = (placement: Placement) => placement.kind === 'packed';
+  const isPacked = (placement: Placement) => placement.kind !== 'read';
   const sizes = steps.filter(({ placement }) => isPacked(placement)).map(({ tensor }) => tensor.sizeBytes);
   return new Array(Math.min(sizes.length, stagedAtOnce)).fill(sizes.reduce((most, size) => Math.max(most, size), 0));
 }

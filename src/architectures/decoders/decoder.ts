@@ -51,7 +51,7 @@ export function layerMatrices(
 export function decoderWeights(config: DecoderConfig, layer: (block: string) => readonly WeightSpec[]): WeightSpec[] {
   const { vocabulary, dim, layers, rope } = config;
   return [
-    matrix('token_embd', vocabulary, dim),
+    matrix('token_embd', vocabulary, dim, { isTable: true }),
     ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
     vector('output_norm.weight', dim),
     // Without an output matrix the embedding serves as it (tied weights).

@@ -59,7 +59,7 @@ export const gpt2: DecoderArchitecture<BaseConfig> = {
       ...biased(`${block}.ffn_down`, dim, ffn),
     ];
     return [
-      matrix('token_embd', vocabulary, dim),
+      matrix('token_embd', vocabulary, dim, { isTable: true }),
       matrix('position_embd', contextLength, dim, { asF32: true }),
       ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
       ...layerNormVectors('output_norm', dim),

@@ -50,7 +50,7 @@ export function encoderWeights(
   layer: (block: string) => readonly WeightSpec[],
 ): WeightSpec[] {
   return [
-    matrix('token_embd', vocabulary, dim),
+    matrix('token_embd', vocabulary, dim, { isTable: true }),
     matrix('token_types', tokenTypes, dim, { asF32: true, optional: true }),
     ...layerNormVectors('token_embd_norm', dim),
     ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),

@@ -13,6 +13,7 @@ import {
   hasWeight,
   layerNorm,
   layersOf,
+  outputsOf,
   project,
   projectMany,
   weightOf,
@@ -109,7 +110,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
 function feed(at: EncoderLayer, h: Tensor): Tensor {
   const options = { activation: 'gelu', residual: h, out: h } as const;
   if (hasWeight(at, 'ffn_gate')) return gatedFeedForward(at, h, options);
-  const isFused = weightOf(at, 'ffn_up').shape[0] !== at.config.ffn;
+  const isFused = outputsOf(weightOf(at, 'ffn_up')) !== at.config.ffn;
   return isFused ? fusedGatedFeedForward(at, h, options) : feedForward(at, h, options);
 }
 
