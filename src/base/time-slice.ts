@@ -1,10 +1,48 @@
 // Keeps long JavaScript work from blocking the event loop: the work runs in slices of a few milliseconds and lets the
-// loop run between them. It starts no threads. Used by all rooms whose loops scale with their input.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+// loop run between them. All work of the process together has one slice in each turn of the loop, however many callers
+// there are. It starts no threads. Used by all rooms whose loops scale with their input.
 import { AbortError } from './errors.js';
 
 /** How long one slice may run. Short enough that a slice and a garbage collection together stay under 10 ms. */
 const SLICE_MS = 3;
+
+interface Waiting {
+  readonly signal: AbortSignal | undefined;
+  readonly resume: () => void;
+}
+
+let waiting: Waiting[] = [];
+let isScheduled = false;
+/** When the time for slices that begin in this turn of the event loop is used up; 0 while none has begun. */
+let turnEnd = 0;
+
+/** The end of a slice that begins now. */
+function endOfSlice(sliceMs: number): number {
+  const now = performance.now();
+  if (turnEnd === 0) {
+    turnEnd = now + SLICE_MS;
+    schedule();
+  }
+  return Math.min(now + sliceMs, turnEnd);
+}
+
+function schedule(): void {
+  if (isScheduled) return;
+  isScheduled = true;
+  setImmediate(takeTurn);
+}
+
+/** Resumes the work that has waited longest, and all whose signal has fired: that ends at once. */
+function takeTurn(): void {
+  isScheduled = false;
+  turnEnd = 0;
+  const next = waiting.shift();
+  if (next === undefined) return;
+  const aborted = waiting.filter(({ signal }) => signal?.aborted);
+  if (aborted.length > 0) waiting = waiting.filter(({ signal }) => !signal?.aborted);
+  if (waiting.length > 0) schedule();
+  for (const { resume } of [next, ...aborted]) resume();
+}
 
 /** The current slice of long work: `if (timeSlice.isOver()) await timeSlice.yield();` in every loop that scales with the input. */
 export class TimeSlice {
@@ -16,7 +54,7 @@ export class TimeSlice {
   constructor(signal?: AbortSignal, sliceMs = SLICE_MS) {
     this.#signal = signal;
     this.#sliceMs = sliceMs;
-    this.#sliceEnd = performance.now() + sliceMs;
+    this.#sliceEnd = endOfSlice(sliceMs);
     this.throwIfAborted();
   }
 
@@ -25,17 +63,20 @@ export class TimeSlice {
     return performance.now() >= this.#sliceEnd;
   }
 
-  /** Starts a new slice: for a caller who sees that the event loop has run. */
+  /** Starts a new slice: for a caller who sees that the event loop has run, and has slices of its own. */
   restart(): void {
     this.#sliceEnd = performance.now() + this.#sliceMs;
   }
 
-  /** Lets the event loop run, then starts a new slice. @throws AbortError when the signal has fired. */
+  /** Lets the event loop and work that waits run, then starts a new slice. @throws AbortError when the signal has fired. */
   async yield(): Promise<void> {
     this.throwIfAborted();
-    await nextTurn();
+    await new Promise<void>((resume) => {
+      waiting.push({ signal: this.#signal, resume });
+      schedule();
+    });
     this.throwIfAborted();
-    this.restart();
+    this.#sliceEnd = endOfSlice(this.#sliceMs);
   }
 
   /** @throws AbortError when the signal has fired. */

@@ -42,6 +42,53 @@ describe('runInSlices', () => {
   });
 });
 
+describe('work of many callers', () => {
+  /** Work of so many milliseconds, in steps of a fifth of one. */
+  function* busy(ms: number): Generator<void, number> {
+    for (let step = 0; step < 5 * ms; step++) {
+      const end = performance.now() + 0.2;
+      while (performance.now() < end);
+      yield;
+    }
+    return ms;
+  }
+
+  test('takes one slice in a turn of the event loop, and all of it goes on', async () => {
+    let isOver = false;
+    const slices: number[] = [];
+    let cpu = process.cpuUsage();
+    const turn = () => {
+      // The time that this process has computed: the machine may be busy with others.
+      const used = process.cpuUsage(cpu);
+      slices.push((used.user + used.system) / 1000);
+      cpu = process.cpuUsage();
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const order: number[] = [];
+    const all = Array.from({ length: 20 }, async (_, i) => {
+      await runInSlices(busy(i === 0 ? 60 : 6), new TimeSlice());
+      order.push(i);
+    });
+    await Promise.all(all);
+    isOver = true;
+    expect(order).toHaveLength(20);
+    expect(order.at(-1)).toBe(0);
+    slices.sort((a, b) => a - b);
+    expect(slices[Math.floor(slices.length * 0.9)]).toBeLessThan(10);
+  });
+
+  test('whose signal fires ends at once, however much waits before it', async () => {
+    const controller = new AbortController();
+    const others = Array.from({ length: 20 }, () => runInSlices(busy(20), new TimeSlice()));
+    const cancelled = runInSlices(busy(20), new TimeSlice(controller.signal));
+    const ended = expectAbort(cancelled, 'enough').then(() => 'ended');
+    controller.abort('enough');
+    expect(await Promise.race([ended, ...others])).toBe('ended');
+    expect(await Promise.all(others)).toEqual(new Array(20).fill(20));
+  });
+});
+
 test('runAtOnce gives the result without a turn of the event loop', () => {
   expect(runAtOnce(count(1000))).toBe(1000);
 });

@@ -1,5 +1,6 @@
 // The step loop of one model: as long as there is work it takes a plan from the scheduler, has it computed, and hands each
 // request what it waits for. The one place where the scheduler meets time and programs. Used by ServedDecoder.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TesseraeError } from '../../base/errors.js';
 import { TimeSlice } from '../../base/time-slice.js';
 import type { SampledToken } from '../../forward/step-programs.js';
@@ -221,7 +222,9 @@ export class StepLoop {
       this.#starvation.end();
       if (this.#timeSlice.isOver()) {
         this.#deliverTexts();
-        await this.#timeSlice.yield();
+        // Does not wait behind other work that is sliced.
+        await nextTurn();
+        this.#timeSlice.restart();
       }
       return;
     }

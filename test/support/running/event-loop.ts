@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface LoopDelay {
   /** The 99th percentile of the event loop's delay, in milliseconds. */
   readonly p99: number;
+  /** The longest delay, and the time that the work took, in milliseconds. */
+  readonly max: number;
+  readonly workMs: number;
   /**
    * The limit for p99: 10 ms, or a twentieth of the time that the work took if that is more, for machines that are slow
    * or busy. Work that is not sliced blocks the loop for its whole time.
@@ -25,5 +28,6 @@ export async function measureLoopDelay(work: () => Promise<unknown>): Promise<Lo
   delay.disable();
   // It records the time between two firings, which includes the resolution.
   const p99 = Math.max(0, delay.percentile(99) / 1e6 - resolution);
-  return { p99, bound: Math.max(10, workMs / 20) };
+  const max = Math.max(0, delay.max / 1e6 - resolution);
+  return { p99, max, workMs, bound: Math.max(10, workMs / 20) };
 }
