@@ -32,6 +32,8 @@ test('serves the bundled model, finishes at SIGTERM, and exits with 0', async ()
   const key = { authorization: 'Bearer secret' };
   expect((await fetch(`${url}/v1/models`)).status).toBe(401);
   const reply = await post(`${url}/v1/chat/completions`, { ...long, max_tokens: 50 }, key);
+  const top = await runCli(['top', url, '--api-key', 'secret', '--json']);
+  expect({ code: top.code, stderr: top.stderr }).toEqual({ code: 0, stderr: '' });
   child.kill('SIGTERM');
   expect(await reply.text()).toContain('data: [DONE]');
   expect(await exit).toBe(0);
