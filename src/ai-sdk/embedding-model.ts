@@ -9,11 +9,12 @@ export class TesseraeEmbeddingModel implements EmbeddingModelV3 {
   /** Any number of texts is one call, whose texts are computed together. */
   readonly maxEmbeddingsPerCall = undefined;
   readonly supportsParallelCalls = true;
-  readonly #model: Model;
+  // `ai` 7 wraps models in proxies, which do not reach members named with #.
+  private readonly model: Model;
 
   constructor(modelId: string, model: Model) {
     this.modelId = modelId;
-    this.#model = model;
+    this.model = model;
   }
 
   async doEmbed({
@@ -21,13 +22,13 @@ export class TesseraeEmbeddingModel implements EmbeddingModelV3 {
     abortSignal,
     providerOptions,
   }: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
-    const { tokenizer } = this.#model;
+    const { tokenizer } = this.model;
     const signal = abortSignal === undefined ? {} : { signal: abortSignal };
     const ends = { addBos: tokenizer.addsBos, addEos: tokenizer.addsEos, ...signal };
     const texts: number[][] = [];
     for (const value of values) texts.push(await tokenizer.encodeAsync(value, ends));
     const options = providerOptions?.tesserae as (EmbedOptions & TurnOptions) | undefined;
-    const vectors = await this.#model.embed(texts, { ...options, ...signal });
+    const vectors = await this.model.embed(texts, { ...options, ...signal });
     return {
       embeddings: vectors.map((vector) => Array.from(vector)),
       usage: { tokens: texts.reduce((sum, { length }) => sum + length, 0) },

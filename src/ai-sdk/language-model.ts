@@ -25,15 +25,16 @@ export class TesseraeLanguageModel implements LanguageModelV3 {
   readonly modelId: string;
   /** No URLs are read. */
   readonly supportedUrls = {};
-  readonly #conversation: Conversation;
+  // `ai` 7 wraps models in proxies, which do not reach members named with #.
+  private readonly conversation: Conversation;
 
   constructor(modelId: string, model: Model, template: string | undefined) {
     this.modelId = modelId;
-    this.#conversation = new Conversation(model, template);
+    this.conversation = new Conversation(model, template);
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
-    const { parts, warnings } = this.#answer(options);
+    const { parts, warnings } = this.answer(options);
     let [text, reasoning] = ['', ''];
     const calls: LanguageModelV3Content[] = [];
     for await (const item of parts) {
@@ -54,7 +55,7 @@ export class TesseraeLanguageModel implements LanguageModelV3 {
 
   /** Rejects for what fails before there is a first part. */
   async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
-    const { parts, warnings } = this.#answer(options);
+    const { parts, warnings } = this.answer(options);
     const first = await parts.next();
     const streamed = streamOf(first, parts, warnings);
     const stream = new ReadableStream<LanguageModelV3StreamPart>({
@@ -71,7 +72,7 @@ export class TesseraeLanguageModel implements LanguageModelV3 {
     return { stream };
   }
 
-  #answer(options: LanguageModelV3CallOptions): { parts: Parts; warnings: SharedV3Warning[] } {
+  private answer(options: LanguageModelV3CallOptions): { parts: Parts; warnings: SharedV3Warning[] } {
     const warnings: SharedV3Warning[] = [];
     const { prompt, maxOutputTokens, temperature, topP, seed, presencePenalty, frequencyPenalty } = options;
     const body = {
@@ -85,7 +86,7 @@ export class TesseraeLanguageModel implements LanguageModelV3 {
       response_format: formatOf(options.responseFormat),
       ...toolsOf(options, warnings),
     };
-    return { parts: this.#conversation.answer(body, moreOf(options)), warnings };
+    return { parts: this.conversation.answer(body, moreOf(options)), warnings };
   }
 }
 

@@ -164,3 +164,11 @@ test('embeddings are those of the model, with their tokens', async () => {
   });
   expect(one.embedding).toHaveLength(8);
 });
+
+test('models work behind a proxy, as newer versions of the SDK use them', async () => {
+  const wrap = <T extends object>(target: T) => new Proxy(target, {});
+  const language = wrap(tesserae.languageModel('tiny'));
+  expect((await generateText({ model: language, prompt: 'x', ...settings })).text).not.toBe('');
+  const { embedding } = await embed({ model: wrap(tesserae.embeddingModel('tiny')), value: 'the sea' });
+  expect(embedding.length).toBe(model.info.dim);
+});
