@@ -9,7 +9,8 @@ import { quote } from '../base/quote.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Compute } from '../ops/calls/compute.js';
 import { copy } from '../ops/rowwise/copy.js';
-import type { DType } from '../tensor/elements/dtype.js';
+import { type DType, dtypes } from '../tensor/elements/dtype.js';
+import { elementCount } from '../tensor/layout/layout.js';
 import { bytesOf, type Tensor } from '../tensor/tensor.js';
 import { Workspace } from '../tensor/workspace.js';
 import type { CheckpointTensor } from './checkpoint.js';
@@ -18,8 +19,8 @@ import type { PlacedTensor, Placement } from './placed-tensors.js';
 /** A tensor is read from the disk in chunks of this size, a few of them at once. */
 const chunkBytes = 8 << 20;
 const chunksAtOnce = 2;
-/** The next matrix is read while the workers repack this one. */
-const stagedAtOnce = 2;
+/** The next quantized matrix is read while the workers repack this one; matrices of floats are larger, and repacked sooner. */
+const stagedAtOnce = { quantized: 2, floats: 1 };
 
 /** Bytes of tensor data: loaded so far, and in total. */
 export interface LoadProgress {
@@ -69,7 +70,8 @@ class WeightLoad {
 
   constructor(compute: Compute, steps: readonly PlacedTensor[], options: WeightLoadOptions) {
     this.#compute = compute;
-    this.#steps = steps;
+    // Without room for staging memory, matrices of floats stay as they are.
+    this.#steps = neededBytes(steps) <= compute.pool.freeBytes ? steps : steps.map(unpacked);
     this.#options = options;
     this.#timeSlice = new TimeSlice(options.signal);
     this.#staging = new Workspace(internal, compute.pool);
@@ -86,7 +88,18 @@ class WeightLoad {
     const sizes = stagingOf(this.#steps);
     this.#stages = sizes.length;
     for (const sizeBytes of sizes) this.#stage([sizeBytes], 'i8');
-    // The next tensor is read from the disk while the workers repack this one.
+    if (this.#stages > 1) await this.#runAhead();
+    else {
+      for (const [index, step] of this.#steps.entries()) {
+        const staged = await this.#fetch(index);
+        if (staged !== undefined) await this.#pack(step, staged);
+      }
+    }
+    return this.#weights;
+  }
+
+  /** The next tensor is read from the disk while the workers repack this one. */
+  async #runAhead(): Promise<void> {
     let ahead = this.#fetch(0);
     for (const [index, step] of this.#steps.entries()) {
       const staged = await ahead;
@@ -99,7 +112,6 @@ class WeightLoad {
         throw error;
       }
     }
-    return this.#weights;
   }
 
   /** Ends the load: from now on only the tensors keep memory. */
@@ -200,6 +212,13 @@ function neededBytes(steps: readonly PlacedTensor[]): number {
   return steps.reduce((sum, { placement }) => sum + placement.sizeBytes, staging);
 }
 
+/** The same, with a matrix of floats as the file has it. */
+function unpacked(step: PlacedTensor): PlacedTensor {
+  if (step.placement.kind !== 'panels') return step;
+  const sizeBytes = elementCount(step.tensor.shape) * dtypes.f32.sizeBytes;
+  return { ...step, placement: { kind: 'read', fileDType: 'f32', dtype: 'f32', sizeBytes } };
+}
+
 function fileShapeOf({ shape, transposed = false }: CheckpointTensor): readonly number[] {
   return transposed ? [...shape].reverse() : shape;
 }
@@ -207,6 +226,9 @@ function fileShapeOf({ shape, transposed = false }: CheckpointTensor): readonly 
 /** The sizes of the staging memory: each block takes any matrix that is repacked. */
 function stagingOf(steps: readonly PlacedTensor[]): number[] {
   const isPacked = (placement: Placement) => placement.kind !== 'read';
+  const atOnce = steps.some(({ placement }) => placement.kind === 'quantized')
+    ? stagedAtOnce.quantized
+    : stagedAtOnce.floats;
   const sizes = steps.filter(({ placement }) => isPacked(placement)).map(({ tensor }) => tensor.sizeBytes);
-  return new Array(Math.min(sizes.length, stagedAtOnce)).fill(sizes.reduce((most, size) => Math.max(most, size), 0));
+  return new Array(Math.min(sizes.length, atOnce)).fill(sizes.reduce((most, size) => Math.max(most, size), 0));
 }

@@ -1,6 +1,7 @@
 // Loads a model, in steps that leave the event loop free: metadata, tokenizer and weights of its checkpoint, then what serves
 // it. Called by the engine.
 import { basename } from 'node:path';
+import type { Weights } from '../architectures/architecture.js';
 import { checkOptions, checkPositive, checkRange } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type LoadProgress, loadWeights } from '../checkpoint/weights.js';
@@ -11,6 +12,7 @@ import { PageDirectory } from '../forward/page-directory.js';
 import { defaultTemplateTimeoutMs } from '../generation/chat/chat-template.js';
 import type { EngineMetrics } from '../metrics/engine-metrics.js';
 import type { Compute } from '../ops/calls/compute.js';
+import { PackedMatrix } from '../ops/matmul/pack.js';
 import { type KeyValueType, type PageLayout, positionsPerPage } from '../ops/paged/key-value-pages.js';
 import { ServedDecoder } from '../serving/served-decoder.js';
 import { ServedEncoder } from '../serving/served-encoder.js';
@@ -82,7 +84,7 @@ export async function loadModel(
       constants.set(name, constant);
       constant.set(values);
     }
-    const info = infoOf(read, performance.now() - started);
+    const info = infoOf(read, weights, performance.now() - started);
     const recorder = metrics.recorder(info.name ?? basename(path));
     const served = serve(read, { compute, weights, constants }, serving, { turns, recorder });
     return new Model({ served, tokenizer, chatTemplates, limits, info, recorder, onDispose });
@@ -105,9 +107,11 @@ function checkLoadOptions(options: LoadModelOptions): { serving: ServingOptions;
   return { serving, limits };
 }
 
-function infoOf({ summary, layout }: ReadModel, loadMs: number): ModelInfo {
+function infoOf({ summary, layout }: ReadModel, weights: Weights, loadMs: number): ModelInfo {
+  const panels = [...weights.values()].filter((weight) => weight instanceof PackedMatrix);
   return {
     ...summary,
+    panelBytes: panels.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     loadMs,
     kvType: layout?.type,
     kvBytesPerToken: layout === undefined ? 0 : layout.pageBytes / positionsPerPage,

@@ -23,6 +23,11 @@ export interface ModelSummary extends ModelConfig {
 export interface ModelInfo extends ModelSummary {
   /** How long loading took. */
   readonly loadMs: number;
+  /**
+   * Bytes of f32 matrices that were repacked into the panels which products read. 0 where the memory budget had no room to
+   * repack them: then they stay as the file has them, and products are slower, with the same results.
+   */
+  readonly panelBytes: number;
   /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */
   readonly kvType: KeyValueType | undefined;
   readonly kvBytesPerToken: number;

@@ -214,6 +214,8 @@ describe('memory', () => {
     // A session without a page is kept for the next call.
     expect(tight.stats().pool.rentedBytes - rentedBytes).toBeLessThan(1024);
     expect(loaded.info.weightBytes).toBe(model.info.weightBytes);
+    // Nor is there room to repack the matrices: they stay as the file has them.
+    expect([model.info.panelBytes > 0, loaded.info.panelBytes]).toEqual([true, 0]);
   });
 });
 
