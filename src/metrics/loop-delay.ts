@@ -9,15 +9,17 @@ export class LoopDelay {
   readonly values = new Histogram([0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5]);
   #timer: NodeJS.Timeout | undefined;
   #dueAt = 0;
+  #isOver = false;
 
-  /** Begins to measure, unless that was done. The timer does not keep the process alive. */
+  /** Begins to measure, unless that was done, or is over. The timer does not keep the process alive. */
   start(): void {
-    if (this.#timer !== undefined) return;
+    if (this.#timer !== undefined || this.#isOver) return;
     this.#dueAt = performance.now() + periodMs;
     this.#timer = setInterval(() => this.#look(), periodMs).unref();
   }
 
   stop(): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
   }
 

@@ -75,6 +75,21 @@ test('each beginning has one end or one abort; what was refused has none', async
   expect(heard.find(([, { request }]) => request.kind === 'embed')?.[1].request.promptTokens).toBe(20);
 });
 
+test('conversations have a kind of their own, in sessions, too', async () => {
+  await using engine = await Engine.create({ threads: 1, memoryBudget: 2 ** 28 });
+  const template = '{% for message in messages %}{{ message.content }}{% endfor %}';
+  const model = await engine.loadModel(await write(tiny));
+  const heard = listen();
+  const messages = [{ role: 'user', content: 'Hello' }];
+  await model.chat(messages, { template, maxTokens: 1 }).result;
+  using session = model.session();
+  await session.chat(messages, { template, maxTokens: 1 }).result;
+  await session.generate('and', { maxTokens: 1 }).result;
+  const kinds = heard.filter(([event]) => event === 'begin').map(([, { request }]) => request.kind);
+  expect(kinds).toEqual(['chat', 'chat', 'generate']);
+  expect(await engine.metrics()).toContain('tesserae_requests_total{kind="chat",outcome="completed"} 2\n');
+});
+
 test('preemptions are told of', async () => {
   await using engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 28 });
   const model = await engine.loadModel(await write(tiny));

@@ -116,3 +116,11 @@ test('measures the delay of the event loop once it is asked', async () => {
   expect(read('tesserae_event_loop_delay_seconds_count')).toBeGreaterThan(3);
   expect(read('tesserae_event_loop_delay_seconds_sum')).toBeGreaterThan(0.09);
 });
+
+test('a closed engine still has its counts, and measures nothing', async () => {
+  const engine = await Engine.create({ threads: 1, memoryBudget: 2 ** 26 });
+  await engine.close();
+  await engine.metrics();
+  await sleep(60);
+  expect((await reader(engine))('tesserae_event_loop_delay_seconds_count')).toBe(0);
+});
