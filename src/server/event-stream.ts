@@ -64,6 +64,8 @@ async function* readOn(
 export interface WriteOptions {
   readonly keepAliveMs: number;
   readonly stallMs: number;
+  /** Ends the waiting for a client that takes nothing: the events end then, too. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -73,8 +75,10 @@ export interface WriteOptions {
 export async function writeEvents(
   events: AsyncIterable<string>,
   client: Writable,
-  { keepAliveMs, stallMs }: WriteOptions,
+  { keepAliveMs, stallMs, signal }: WriteOptions,
 ): Promise<void> {
+  // What a client does while nothing is written must not be an unhandled error.
+  client.on('error', () => {});
   let isSilent = true;
   const keepAlive = setInterval(() => {
     if (isSilent && !client.writableNeedDrain && !client.destroyed) client.write(': waiting\n\n');
@@ -84,7 +88,7 @@ export async function writeEvents(
     for await (const event of events) {
       if (client.destroyed) return;
       isSilent = false;
-      if (!client.write(event)) await roomIn(client, stallMs);
+      if (!client.write(event)) await roomIn(client, stallMs, signal);
       if (client.destroyed) return;
     }
     client.end();
@@ -93,16 +97,18 @@ export async function writeEvents(
   }
 }
 
-/** Resolves when the client takes more, or is gone. One that takes nothing for too long is disconnected. */
-function roomIn(client: Writable, stallMs: number): Promise<void> {
-  if (client.destroyed || !client.writableNeedDrain) return Promise.resolve();
+/** Resolves when the client takes more, is gone, or the signal fires. One that takes nothing for too long is disconnected. */
+function roomIn(client: Writable, stallMs: number, signal: AbortSignal): Promise<void> {
+  if (client.destroyed || !client.writableNeedDrain || signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
       client.off('drain', done).off('close', done).off('error', done);
+      signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(() => client.destroy(), stallMs);
     client.on('drain', done).on('close', done).on('error', done);
+    signal.addEventListener('abort', done);
   });
 }

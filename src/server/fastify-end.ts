@@ -12,7 +12,7 @@ const mostConnections = 4096;
 const oldestFastify = 5;
 const needed = `tesserae/server needs the package fastify, ${oldestFastify} or newer`;
 
-/** @param running the requests that are answered now: aborting one ends it */
+/** @param running the requests whose replies are not written to their end: aborting one ends it */
 export async function fastifyEnd(handlers: Handlers, running: Set<AbortController>): Promise<FastifyInstance> {
   const { settings } = handlers;
   const { maxBodyBytes, requestTimeoutMs } = settings;
@@ -42,20 +42,18 @@ export async function fastifyEnd(handlers: Handlers, running: Set<AbortControlle
   const answer = async (request: FastifyRequest, reply: FastifyReply) => {
     const stop = new AbortController();
     running.add(stop);
-    const onClose = () => {
-      if (!reply.raw.writableFinished) stop.abort(new Error('the client went away'));
-    };
-    reply.raw.on('close', onClose);
-    try {
-      const body = request.body as Buffer | undefined;
-      const answered = await handlers.handle({ ...headOf(request), body, signal: stop.signal });
-      if (typeof answered.body === 'string') return send(answered, reply);
-      reply.hijack();
-      reply.raw.writeHead(answered.status, answered.headers);
-      await writeEvents(answered.body, reply.raw, settings);
-    } finally {
+    // Comes when all is written, too.
+    reply.raw.on('close', () => {
       running.delete(stop);
-    }
+      if (!reply.raw.writableFinished) stop.abort(new Error('the client went away'));
+    });
+    const { signal } = stop;
+    const body = request.body as Buffer | undefined;
+    const answered = await handlers.handle({ ...headOf(request), body, signal });
+    if (typeof answered.body === 'string') return send(answered, reply);
+    reply.hijack();
+    reply.raw.writeHead(answered.status, answered.headers);
+    await writeEvents(answered.body, reply.raw, { ...settings, signal });
   };
   app.all('/*', answer);
   app.setNotFoundHandler(answer);

@@ -1,5 +1,6 @@
 // The server: handlers behind Fastify, from listening to closing. The public entry of `tesserae/server`.
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { TesseraeError } from '../base/errors.js';
 import { checkKeys, checkRange } from '../base/options.js';
@@ -26,6 +27,7 @@ const defaultPort = 8080;
 const defaultGraceMs = 10_000;
 /** How long what was ended may take to tell its clients. */
 const farewellMs = 1000;
+const pollMs = 5;
 
 /** Made by {@link createServer}. */
 export class TesseraeServer {
@@ -76,15 +78,16 @@ export class TesseraeServer {
   }
 
   async #close(graceMs: number): Promise<void> {
-    const { places } = this.#handlers;
+    const endAt = performance.now() + graceMs;
     const timer = setTimeout(() => this.#endAll(), graceMs);
-    await places.drain();
+    await this.#handlers.places.drain();
     clearTimeout(timer);
-    // What was answered last may still be on its way.
-    for (const limit = performance.now() + farewellMs; this.#running.size > 0 && performance.now() < limit; ) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    // What was answered may still be on its way.
+    while (this.#running.size > 0 && performance.now() < endAt) await sleep(pollMs);
     this.#endAll();
+    for (const limit = performance.now() + farewellMs; this.#running.size > 0 && performance.now() < limit; ) {
+      await sleep(pollMs);
+    }
     await this.app.close();
   }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { streamReply, writeEvents } from '../../src/server/event-stream.js';
 
-const options = { keepAliveMs: 20, stallMs: 10_000 };
+const options = { keepAliveMs: 20, stallMs: 10_000, signal: new AbortController().signal };
 
 /** Events that count how many were taken, and whether the stream was ended. */
 function countedEvents(sizes: readonly number[]) {
@@ -70,6 +70,22 @@ test('a client that takes nothing for too long is disconnected', async () => {
   const client = new PassThrough({ highWaterMark: 2000 });
   await writeEvents(events, client, { ...options, stallMs: 40 });
   expect([client.destroyed, counts.isEnded]).toEqual([true, true]);
+});
+
+test('a signal ends the waiting for a client, which gets the last events when it reads again', async () => {
+  const stop = new AbortController();
+  const events = (async function* () {
+    while (!stop.signal.aborted) yield 'x'.repeat(1000);
+    yield 'the end';
+  })();
+  const client = new PassThrough({ highWaterMark: 2000 });
+  const written = writeEvents(events, client, { ...options, signal: stop.signal });
+  await sleep(30);
+  stop.abort();
+  await written;
+  let text = '';
+  for await (const part of client) text += part;
+  expect(text).toMatch(/^x+the end$/);
 });
 
 test('an error before the first event is a status, a later one an event', async () => {

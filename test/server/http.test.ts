@@ -1,4 +1,5 @@
 // What the server does with requests as such: keys, hosts, methods, bodies, limits, clients that go away, closing.
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createServer } from '../../src/server/index.js';
@@ -126,6 +127,28 @@ describe('closing', () => {
     expect(await reply.text()).toMatch(/"finish_reason":"length".*\n\ndata: \[DONE\]\n\n$/s);
     await closing;
     await expect(fetch(`${url}/health`)).rejects.toThrow();
+  });
+
+  test('waits for a client that reads late', async () => {
+    const { server, url } = await start();
+    const body = JSON.stringify({ ...long, max_tokens: 300, logprobs: true, top_logprobs: 20 });
+    const slow = connect(Number(new URL(url).port), '127.0.0.1');
+    slow.pause();
+    slow.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => server.requests === 1);
+    const closing = server.close({ graceMs: 15_000 });
+    await until(() => server.requests === 0);
+    let text = '';
+    slow.on('data', (part) => {
+      text += part;
+    });
+    const closed = once(slow, 'close');
+    slow.resume();
+    await Promise.all([closing, closed]);
+    expect(text).toContain('data: [DONE]');
   });
 
   test('ends what takes too long with an event', async () => {
