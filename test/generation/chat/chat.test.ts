@@ -221,7 +221,12 @@ describe('a model', () => {
     expect(await model.chatPrompt(messages, { template: options.template })).toBe('Once upon a time');
     const answer = await collect(model.chat(messages, options));
     expect(answer).toBe(await collect(model.generate('Once upon a time', { maxTokens: 8, temperature: 0 })));
-    await expect(collect(model.chat(messages))).rejects.toMatchObject({ code: 'ERR_CHAT_TEMPLATE' });
+    expect(await model.chatPrompt([user('Hello')])).toBe('User: Hello\nAssistant:');
+    const own = await collect(model.chat([user('Hello')], { maxTokens: 8, temperature: 0 }));
+    expect(own).toBe(await collect(model.generate('User: Hello\nAssistant:', { maxTokens: 8, temperature: 0 })));
+    await expect(collect(model.chat(messages, { templateName: 'none' }))).rejects.toMatchObject({
+      code: 'ERR_CHAT_TEMPLATE',
+    });
     await expect(collect(model.chat(messages, { ...options, wrong: 1 } as never))).rejects.toMatchObject({
       code: 'ERR_ARGUMENT',
     });
