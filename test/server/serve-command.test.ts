@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { runCli } from '../cli/run-cli.js';
+import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
 import { post } from './running-server.js';
 
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
@@ -20,18 +21,21 @@ async function serve(...args: string[]) {
   children.push(child);
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const exit = once(child, 'exit').then(([code]) => code as number | null);
-  return { child, exit, ...(JSON.parse(String(line)) as { url: string; model: string }) };
+  return { child, exit, ...(JSON.parse(String(line)) as { url: string; models: string[] }) };
 }
 
 const messages = [{ role: 'user', content: 'The sea' }];
 const long = { messages, stream: true, max_tokens: 480, temperature: 0 };
 
-test('serves the bundled model, finishes at SIGTERM, and exits with 0', async () => {
-  const { child, exit, url, model } = await serve('--api-key', 'secret');
-  expect(model).toBe('tesserae-tiny-f16');
+test('serves models by their names, finishes at SIGTERM, and exits with 0', async () => {
+  const given = ['--model', bundledModelPath, '--model', bundledModelF32Path, '--name', 'tiny'];
+  const { child, exit, url, models } = await serve('--api-key', 'secret', ...given);
+  expect(models).toEqual(['tiny', 'tesserae-tiny-f32']);
   const key = { authorization: 'Bearer secret' };
+  const shown = await (await fetch(`${url}/v1/models`, { headers: key })).json();
+  expect(shown).toMatchObject({ data: [{ id: 'tiny' }, { id: 'tesserae-tiny-f32' }] });
   expect((await fetch(`${url}/v1/models`)).status).toBe(401);
-  const reply = await post(`${url}/v1/chat/completions`, { ...long, max_tokens: 50 }, key);
+  const reply = await post(`${url}/v1/chat/completions`, { ...long, model: 'tiny', max_tokens: 50 }, key);
   const top = await runCli(['top', url, '--api-key', 'secret', '--json']);
   expect({ code: top.code, stderr: top.stderr }).toEqual({ code: 0, stderr: '' });
   child.kill('SIGTERM');
@@ -58,6 +62,7 @@ test('reports mistakes in one line', async () => {
     [['--host', '0.0.0.0', '--port', '0'], 2, /can be reached by other machines: give an API key/],
     [['--port', port], 1, /cannot listen at 127\.0\.0\.1:[0-9]+: EADDRINUSE/],
     [['--chat-template', '/nowhere'], 1, /nowhere/],
+    [['--model', 'a/x.gguf', '--model', 'b/x.gguf'], 2, /two models have one name: give each a --name/],
   ] as const;
   for (const [args, code, message] of wrong) {
     const result = await runCli(['serve', '--threads', '1', ...args]);

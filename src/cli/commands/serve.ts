@@ -1,17 +1,19 @@
-// `tesserae serve`: a model behind OpenAI's API over HTTP, until it is asked to end.
+// `tesserae serve`: models behind OpenAI's API over HTTP, until it is asked to end.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { bundledModelPath } from '../../base/package-files.js';
-import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
-import { type CommandContext, CommandError, runCommand } from '../run-command.js';
+import type { Model } from '../../index.js';
+import { type CommonOptions, jsonOption, threadsOption, wholeNumber } from '../options.js';
+import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
 import { withModel } from '../with-model.js';
 
-interface Options extends ModelOptions {
-  readonly name?: string;
+interface Options extends CommonOptions {
+  readonly model?: readonly string[];
+  readonly name?: readonly string[];
   readonly host: string;
   readonly port: number;
-  readonly apiKey?: readonly string[] | string;
+  readonly apiKey?: readonly string[];
   readonly chatTemplate?: string;
   readonly maxRequests?: number;
   readonly maxTokens?: number;
@@ -23,15 +25,13 @@ interface Options extends ModelOptions {
 export function addServe(program: Command): void {
   program
     .command('serve')
-    .description('serve a model over HTTP, by OpenAI’s API')
-    .addOption(modelOption())
-    .option('--name <name>', 'what clients call the model (default: the name of its file)')
+    .description('serve models over HTTP, by OpenAI’s API')
+    .option('--model <file>', 'a GGUF file (default: the bundled model); repeatable', collect)
+    .option('--name <name>', 'what clients call the model (default: the name of its file); repeatable', collect)
     .option('--host <host>', 'a host that other machines can reach needs --api-key', '127.0.0.1')
     .option('--port <port>', '0 takes any free port', wholeNumber(0), 8080)
     .addOption(
-      new Option('--api-key <key>', 'clients must have it; repeatable')
-        .env('TESSERAE_API_KEY')
-        .argParser((key, all: readonly string[] | undefined) => [...(all ?? []), key]),
+      new Option('--api-key <key>', 'clients must have it; repeatable').env('TESSERAE_API_KEY').argParser(collect),
     )
     .option('--chat-template <file>', 'a Jinja template for conversations, in place of the model’s own')
     .option('--max-requests <n>', 'answers that are computed or wait at once (default: 512)', wholeNumber(1))
@@ -47,24 +47,40 @@ export function addServe(program: Command): void {
 async function serve(options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
   const { createServer } = await import('../../server/index.js');
-  const { model: path = bundledModelPath(), host, port, apiKey, graceMs } = options;
+  const { model: paths = [bundledModelPath()], threads, host, port, apiKey: apiKeys, graceMs } = options;
   const { maxRequests, maxTokens, maxBody: maxBodyBytes, deadlineMs } = options;
-  const name = options.name ?? basename(path).replace(/\.gguf$/, '');
+  const names = namesOf(paths, options.name);
   const chatTemplate = options.chatTemplate === undefined ? undefined : await readTemplate(options.chatTemplate);
-  const apiKeys = typeof apiKey === 'string' ? [apiKey] : apiKey;
-  await withModel(options, context, async ({ engine, model }) => {
+  await withModel({ model: paths[0] as string, ...(threads && { threads }) }, context, async ({ engine, model }) => {
+    const models: Record<string, Model> = { [names[0] as string]: model };
+    for (const [i, path] of paths.entries()) {
+      if (i > 0) models[names[i] as string] = await engine.loadModel(path, { signal, onProgress: output.loading });
+    }
+    output.clearProgress();
     const limits = { maxRequests, maxTokens, maxBodyBytes, deadlineMs };
-    const server = await createServer({ engine, models: { [name]: model }, apiKeys, chatTemplate, ...limits });
-    await model.warmup();
+    const server = await createServer({ engine, models, apiKeys, chatTemplate, ...limits });
+    for (const one of Object.values(models)) await one.warmup();
     const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
       throw error.syscall === undefined ? error : new CommandError(`cannot listen at ${host}:${port}: ${error.code}`);
     });
-    if (options.json === true) await output.writeJson({ url, model: name });
-    output.log(`${name} at ${url}`);
+    if (options.json === true) await output.writeJson({ url, models: names });
+    output.log(`${names.join(', ')} at ${url}`);
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
     output.log(`closing; what runs may take ${graceMs} ms`);
     await server.close({ graceMs });
   });
+}
+
+/** What clients call the models: the names that are given, in the order of the models, or those of their files. */
+function namesOf(paths: readonly string[], given: readonly string[] = []): string[] {
+  if (given.length > paths.length) throw new UsageError('there are more names than models');
+  const names = paths.map((path, i) => given[i] ?? basename(path).replace(/\.gguf$/, ''));
+  if (new Set(names).size < names.length) throw new UsageError('two models have one name: give each a --name');
+  return names;
+}
+
+function collect(value: string, all: readonly string[] = []): readonly string[] {
+  return [...all, value];
 }
 
 async function readTemplate(file: string): Promise<string> {
