@@ -6,6 +6,7 @@
 #   release  every test, linked with the objects of the addon
 #   address  every test under AddressSanitizer and UndefinedBehaviorSanitizer, with assertions
 #   thread   the suite "executor" under ThreadSanitizer, with assertions and the reference kernels, which it runs
+#   arm64    every test but the suite "executor", cross compiled, under qemu; takes long, so only by hand and at night
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,12 +24,13 @@ folder_of() {
 # several objects define, the linker keeps one copy. If it keeps one compiled for an instruction set, CPUs without the
 # set crash.
 check_sets_apart() {
-  local folder=$1/CMakeFiles/tesserae_kernels.dir
+  local folder=$1/CMakeFiles
   local repeated
+  # The portable set is compiled like the plain code.
   repeated=$(for set in plain avx2 avx_vnni avx512; do
-    local selection=(-path "*/kernels/$set/*")
-    if [ "$set" = plain ]; then selection=(-not -path '*/kernels/avx*'); fi
-    find "$folder" -name '*.o' "${selection[@]}" -exec nm --defined-only {} + | awk '$2 == "W" { print $3 }' | sort -u
+    local objects=("$folder/tesserae_$set.dir")
+    if [ "$set" = plain ]; then objects=("$folder/tesserae_kernels.dir" "$folder/tesserae_portable.dir"); fi
+    find "${objects[@]}" -name '*.o' -exec nm --defined-only {} + | awk '$2 == "W" { print $3 }' | sort -u
   done | sort | uniq -d | c++filt)
   [ -z "$repeated" ] || fail "these functions are compiled for several instruction sets: $repeated"
 }
@@ -48,6 +50,13 @@ build_variant() {
       local sources
       sources=$(cd native && grep -l '"executor"' test/*.cpp | paste -sd ';')
       flags+=(-DTESSERAE_SANITIZE=thread -DTESSERAE_VECTOR_KERNELS=OFF "-DTESSERAE_TEST_SOURCES=test/main.cpp;$sources")
+      ;;
+    arm64)
+      # The folder of this machine's own headers must not be searched, so doctest gets one of its own.
+      mkdir -p "$folder/include"
+      cp -r /usr/include/doctest "$folder/include/"
+      flags+=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+        "-DTESSERAE_DOCTEST_INCLUDE=$PWD/$folder/include")
       ;;
   esac
   if [ ! -f "$target/CMakeCache.txt" ] && command -v ninja >/dev/null; then flags+=(-G Ninja); fi
@@ -95,6 +104,7 @@ run_variant() {
   test_limit_s=900
   command=("$folder/tesserae_native_tests")
   # ThreadSanitizer maps its shadow memory at fixed addresses, which address space randomisation may already have taken.
+  if [ "$variant" = arm64 ]; then command=(qemu-aarch64-static -L /usr/aarch64-linux-gnu "${command[@]}"); fi
   if [ "$variant" = thread ] && setarch -R true 2>/dev/null; then command=(setarch -R "${command[@]}"); fi
   export UBSAN_OPTIONS=print_stacktrace=1
 
@@ -103,6 +113,8 @@ run_variant() {
   mkdir "$logs"
   # The executor's tests use several threads and assert a time, so they run alone. The others run one on each CPU.
   count=$(count_tests "$executor")
+  # The emulator has other timing, and no CPU affinity.
+  if [ "$variant" = arm64 ]; then count=0; fi
   for ((number = 1; number <= count; number++)); do run_test "$logs/executor-$number.log" "$executor" "$number"; done
   count=$(count_tests "$others")
   for ((number = 1; number <= count; number++)); do
@@ -118,11 +130,11 @@ if [ "${1:-}" = --build-only ]; then
   build_only=true
   shift
 fi
-[ $# -gt 0 ] || fail 'name one or more of: release, address, thread' 2
+[ $# -gt 0 ] || fail 'name one or more of: release, address, thread, arm64' 2
 for variant in "$@"; do
   case "$variant" in
-    release | address | thread) ;;
-    *) fail "expected release, address or thread, got '$variant'" 2 ;;
+    release | address | thread | arm64) ;;
+    *) fail "expected release, address, thread or arm64, got '$variant'" 2 ;;
   esac
 done
 

@@ -182,7 +182,7 @@ describe('the checker refuses', () => {
     ['napi.h in a kernel', 'native-includes', 'native/kernels/ref/a.cpp', '#include <napi.h>'],
     ['napi.h in the core', 'native-includes', 'native/core/a.h', '#include "napi.h"'],
     ['node_api.h in a native test', 'native-includes', 'native/test/a_test.cpp', '# include <node_api.h>'],
-    ['the executor in a kernel', 'native-includes', 'native/kernels/avx2/a.cpp', '#include "core/executor.h"'],
+    ['the executor in a kernel', 'native-includes', 'native/kernels/simd/a.cpp', '#include "core/executor.h"'],
     ['the binding in the core', 'native-includes', 'native/core/a.cpp', '#include "binding/b.h"'],
     ['the binding in a native test', 'native-includes', 'native/test/a_test.cpp', '#include "binding/b.h"'],
     ['intrinsics in a reference', 'native-includes', 'native/kernels/ref/a.cpp', '#include <immintrin.h>'],
@@ -264,7 +264,7 @@ describe('the checker refuses', () => {
       ['src/bullmq/a.ts', "import '../index.js'; import '../base/a.js'; import '../jobs/index.js'; import './b.js';"],
       ['src/cli/main.ts', "import './commands/bench.js'; import './commands/demo.js';"],
       ['native/binding/a.cpp', '#include <napi.h>\n#include "core/executor.h"'],
-      ['native/kernels/avx2/a.cpp', '#include <immintrin.h>\n#include "kernels/a.h"'],
+      ['native/kernels/simd/a.cpp', '#include <immintrin.h>\n#include "kernels/a.h"'],
       ['test/cli/a.test.ts', "spawn('x', { env: { ...process.env } });"],
     ] as const) {
       expect(findViolations(file, comment + text)).toEqual([]);

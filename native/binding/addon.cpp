@@ -2,6 +2,7 @@
 // and every worker load it at the same time. src/native/addon.ts declares its TypeScript types.
 #include <napi.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <string>
@@ -236,7 +237,7 @@ Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
 void advise(const Napi::Value& value, int advice) {
   size_t length = 0;
   const uintptr_t begin = address_of(value, "the block", &length);
-  constexpr uintptr_t page = 4096;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t first = (begin + page - 1) & ~(page - 1);
   const uintptr_t end = (begin + length) & ~(page - 1);
   if (end > first) madvise(reinterpret_cast<void*>(first), end - first, advice);

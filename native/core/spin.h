@@ -18,6 +18,8 @@ constexpr uint32_t kIdleWaitsPerTry = 16;
 static inline void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");  // waits some tens of cycles; `yield` does nothing on most CPUs
 #endif
 }
 

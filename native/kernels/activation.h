@@ -31,6 +31,5 @@ struct ActivationParams {
 };
 
 KernelStatus activation_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus activation_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

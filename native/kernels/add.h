@@ -9,6 +9,5 @@ namespace tesserae {
 using AddParams = BinaryParams;
 
 KernelStatus add_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus add_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

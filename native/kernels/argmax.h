@@ -18,6 +18,5 @@ struct ArgmaxParams {
 };
 
 KernelStatus argmax_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus argmax_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

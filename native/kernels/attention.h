@@ -124,7 +124,5 @@ static inline int64_t attention_first(const AttentionParams& p, int64_t batch, i
 }
 
 KernelStatus attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus attention_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

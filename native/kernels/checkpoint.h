@@ -17,6 +17,5 @@ struct CheckpointParams {
 };
 
 KernelStatus checkpoint_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus checkpoint_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -24,6 +24,5 @@ struct CopyParams {
 };
 
 KernelStatus copy_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus copy_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

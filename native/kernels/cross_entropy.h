@@ -21,6 +21,5 @@ struct CrossEntropyParams {
 };
 
 KernelStatus cross_entropy_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus cross_entropy_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

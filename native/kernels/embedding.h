@@ -22,6 +22,5 @@ struct EmbeddingParams {
 };
 
 KernelStatus embedding_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus embedding_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -24,6 +24,5 @@ struct EmbeddingQuantizedParams {
 };
 
 KernelStatus embedding_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus embedding_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

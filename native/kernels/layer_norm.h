@@ -21,6 +21,5 @@ struct LayerNormParams {
 };
 
 KernelStatus layer_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus layer_norm_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -90,8 +90,6 @@ struct MatmulParams {
 };
 
 KernelStatus matmul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // The matrices, rows and columns of C that one tile computes.
 struct MatmulTile {

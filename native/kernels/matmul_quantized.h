@@ -48,9 +48,6 @@ struct MatmulQuantizedParams {
 };
 
 KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_avx_vnni(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus matmul_quantized_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // The product, rows and columns that one tile computes.
 struct QuantizedTile {

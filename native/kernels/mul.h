@@ -9,6 +9,5 @@ namespace tesserae {
 using MulParams = BinaryParams;
 
 KernelStatus mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus mul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -51,7 +51,5 @@ struct PackBParams {
 };
 
 KernelStatus pack_b_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus pack_b_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus pack_b_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

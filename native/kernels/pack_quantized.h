@@ -19,6 +19,5 @@ struct PackQuantizedParams {
 };
 
 KernelStatus pack_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus pack_quantized_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -129,7 +129,5 @@ static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t t
 }
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus paged_attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus paged_attention_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -96,6 +96,5 @@ static inline KernelStatus pool_items(const PoolRowsParams& p, int64_t tile, Scr
 }
 
 KernelStatus pool_rows_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus pool_rows_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -1,5 +1,6 @@
 // exp and log of doubles with the bits of test/support/sampling/portable-exp.ts and portable-log.ts: only +, -, ×, ÷
-// and bit operations, in the same order, and no FMA. Included by the kernels of sample.
+// and bit operations, in the same order, and no FMA. Included by the kernels of sample and
+// cross_entropy.
 #pragma once
 
 #include <cmath>

@@ -19,7 +19,5 @@ struct ProbeFmaParams {
 };
 
 KernelStatus probe_fma_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus probe_fma_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus probe_fma_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

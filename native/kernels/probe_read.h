@@ -19,6 +19,5 @@ struct ProbeReadParams {
 };
 
 KernelStatus probe_read_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus probe_read_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -36,6 +36,5 @@ struct QuantizeBlocksParams {
 };
 
 KernelStatus quantize_blocks_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus quantize_blocks_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -18,6 +18,5 @@ struct QuantizeRowsParams {
 };
 
 KernelStatus quantize_rows_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus quantize_rows_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

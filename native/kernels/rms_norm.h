@@ -23,6 +23,5 @@ struct RmsNormParams {
 };
 
 KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus rms_norm_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

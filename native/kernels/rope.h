@@ -33,6 +33,5 @@ struct RopeParams {
 };
 
 KernelStatus rope_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus rope_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -85,7 +85,5 @@ struct SampleParams {
 constexpr int64_t kSampleScratchBytes = 8192;
 
 KernelStatus sample_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus sample_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus sample_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -18,6 +18,5 @@ struct ScaleParams {
 };
 
 KernelStatus scale_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus scale_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

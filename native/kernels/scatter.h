@@ -28,6 +28,5 @@ struct ScatterParams {
 };
 
 KernelStatus scatter_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus scatter_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

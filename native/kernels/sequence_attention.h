@@ -73,7 +73,5 @@ static inline KernelStatus attend_sequences(const SequenceAttentionParams& p, in
 }
 
 KernelStatus sequence_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus sequence_attention_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus sequence_attention_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

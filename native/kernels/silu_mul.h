@@ -24,7 +24,5 @@ struct SiluMulParams {
 };
 
 KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus silu_mul_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus silu_mul_avx512(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

@@ -18,6 +18,5 @@ struct SoftmaxParams {
 };
 
 KernelStatus softmax_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus softmax_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 }  // namespace tesserae

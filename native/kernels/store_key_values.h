@@ -30,7 +30,6 @@ struct StoreKeyValuesParams {
 };
 
 KernelStatus store_key_values_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
-KernelStatus store_key_values_avx2(const OpRecord& op, int64_t tile, Scratch& scratch);
 
 // Calls store(row, head, page, in_page) for each key-value head of each row of a tile: the row's place is position
 // `in_page` of the page.

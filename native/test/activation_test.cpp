@@ -1,4 +1,4 @@
-// Tests of activation, and so of the functions in avx2/math.h: error bounds in units in the last place over the whole
+// Tests of activation, and so of the functions in simd/math.h: error bounds in units in the last place over the whole
 // range of floats.
 #include "kernels/activation.h"
 

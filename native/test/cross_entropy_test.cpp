@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <random>
+#include <string>
 #include <vector>
 
+#include "kernel_sets.h"
 #include "kernels/cross_entropy.h"
 
 using namespace tesserae;
@@ -38,16 +40,23 @@ TEST_CASE("cross_entropy matches float64 and does not depend on tiles") {
     std::vector<int32_t> targets(rows);
     for (auto& target : targets) target = static_cast<int32_t>(random() % columns);
     std::vector<float> vectors(rows, NAN), scalars(rows, NAN), tiled(rows, NAN);
-    REQUIRE(run(cross_entropy_avx2, x, targets, vectors, columns, rows) == KernelStatus::ok);
-    REQUIRE(run(cross_entropy_avx2, x, targets, tiled, columns, 2) == KernelStatus::ok);
     REQUIRE(run(cross_entropy_ref, x, targets, scalars, columns, 3) == KernelStatus::ok);
+    for (const Isa isa : vector_sets()) {
+      CAPTURE(std::string(kernel_set(isa).isa));
+      const Kernel kernel = kernel_named("cross_entropy", isa);
+      std::vector<float> others(rows, NAN);
+      REQUIRE(run(kernel, x, targets, others, columns, rows) == KernelStatus::ok);
+      REQUIRE(run(kernel, x, targets, tiled, columns, 2) == KernelStatus::ok);
+      if (isa == vector_sets().front()) vectors = others;
+      CHECK(others == vectors);
+      CHECK(others == tiled);
+    }
     for (int64_t row = 0; row < rows; ++row) {
       double sum = 0;
       for (int64_t column = 0; column < columns; ++column) sum += std::exp(static_cast<double>(x[row * columns + column]));
       const double expected = std::log(sum) - x[row * columns + targets[row]];
       CHECK(vectors[row] == doctest::Approx(expected).epsilon(1e-6));
       CHECK(scalars[row] == doctest::Approx(expected).epsilon(1e-6));
-      CHECK(vectors[row] == tiled[row]);
     }
   }
 }
@@ -55,7 +64,8 @@ TEST_CASE("cross_entropy matches float64 and does not depend on tiles") {
 TEST_CASE("cross_entropy refuses a target outside the row") {
   std::vector<float> x(8), y(1);
   for (const int32_t target : {-1, 8}) {
-    CHECK(run(cross_entropy_avx2, x, {target}, y, 8, 1) == KernelStatus::index_out_of_range);
-    CHECK(run(cross_entropy_ref, x, {target}, y, 8, 1) == KernelStatus::index_out_of_range);
+    for (const Isa isa : instruction_sets()) {
+      CHECK(run(kernel_named("cross_entropy", isa), x, {target}, y, 8, 1) == KernelStatus::index_out_of_range);
+    }
   }
 }

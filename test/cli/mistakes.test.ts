@@ -71,7 +71,7 @@ describe('bad usage, exit code 2', () => {
   });
 
   test('an environment variable with an invalid value', async () => {
-    await expectOneLine(['info'], 2, /TESSERAE_ISA must be one of ref, avx2, avx_vnni, avx512/, {
+    await expectOneLine(['info'], 2, /TESSERAE_ISA must be one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot/, {
       env: { TESSERAE_ISA: 'mmx' },
     });
   });

@@ -23,13 +23,13 @@ describe('readEnvironment', () => {
     }
   });
 
-  test.each(['ref', 'avx2', 'avx_vnni', 'avx512'] as const)('takes the kernel set %s', (isa) => {
+  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot'] as const)('takes the kernel set %s', (isa) => {
     expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
   });
 
   test.each([
-    ['TESSERAE_ISA', 'AVX2', 'one of ref, avx2, avx_vnni, avx512'],
-    ['TESSERAE_ISA', 'neon', 'one of ref, avx2, avx_vnni, avx512'],
+    ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot'],
+    ['TESSERAE_ISA', 'sse2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot'],
     ['TESSERAE_THREADS', '0', 'a positive whole number'],
     ['TESSERAE_THREADS', '-1', 'a positive whole number'],
     ['TESSERAE_THREADS', '1.5', 'a positive whole number'],

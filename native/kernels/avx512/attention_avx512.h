@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "kernels/attention.h"
-#include "kernels/avx2/attention_pack.h"
-#include "kernels/avx2/attention_strip.h"
+#include "kernels/simd/attention_pack.h"
+#include "kernels/simd/attention_strip.h"
 #include "kernels/avx512/attention_softmax.h"
 #include "kernels/avx512/matmul_vector.h"
 
@@ -119,7 +119,7 @@ inline __attribute__((always_inline)) void accumulate_ragged(__m512 (&c)[rows][p
   }
 }
 
-// Stores or merges the sums, as at the end of outputs_avx2.
+// Stores or merges the sums, as at the end of outputs_6x16.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void store_outputs(const __m512 (&c)[rows][panels], const Strip& strip, int64_t row,
                                                          int64_t panel) {
@@ -145,7 +145,7 @@ inline __attribute__((always_inline)) void store_outputs(const __m512 (&c)[rows]
   }
 }
 
-// Like outputs_avx2, for `panels` panels of columns.
+// Like outputs_6x16, for `panels` panels of columns.
 template <int rows, int panels>
 void outputs_avx512(const Strip& strip, int64_t row, int64_t panel) {
   const int32_t* keys = strip.keys + row;

@@ -1,5 +1,5 @@
 // The softmax of attention on sixteen lanes: maxima and weights of rows, with the same bits as
-// avx2/attention_softmax.h. Included by attention_avx512.h.
+// simd/attention_softmax.h. Included by attention_avx512.h.
 #pragma once
 
 #include <immintrin.h>
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/avx2/attention_softmax.h"
+#include "kernels/simd/attention_softmax.h"
 #include "kernels/avx512/lanes.h"
 
 namespace tesserae::attention {

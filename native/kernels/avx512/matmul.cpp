@@ -1,11 +1,11 @@
-// matmul with AVX-512: its micro-kernels for the blocked paths (avx2/matmul_blocked.h), and the call of the thin path.
+// matmul with AVX-512: its micro-kernels for the blocked paths (simd/matmul_blocked.h), and the call of the thin path.
 // The sums are the same chains as with AVX2, so the bits are the same.
 #include "kernels/matmul.h"
 
 #include <utility>
 
-#include "kernels/avx2/matmul_blocked.h"
-#include "kernels/avx2/matmul_thin.h"
+#include "kernels/simd/matmul_blocked.h"
+#include "kernels/simd/matmul_thin.h"
 #include "kernels/avx512/lanes.h"
 #include "kernels/avx512/sgemm.h"
 
@@ -77,7 +77,7 @@ struct Micro512 {
   }
 
   static bool can_store(int64_t) { return true; }
-  static constexpr PackPanels pack_b = pack_b_panels_avx512;
+  static constexpr PackPanels pack_b = pack_b_panels;
 
   // Packs each group of rows as k columns of as many floats as it has rows. If columns of A are contiguous, several
   // groups are packed at a time, so that each cache line is read once.
@@ -127,16 +127,19 @@ void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const M
 }  // namespace
 }  // namespace matmul
 
-KernelStatus matmul_avx512(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+inline namespace TESSERAE_ISA {
+
+KernelStatus matmul_simd(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
   const auto& p = op.as<MatmulParams>();
   auto* floats = reinterpret_cast<float*>(scratch.data);
   const MatmulTile tile = matmul_tile(p, tile_index);
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
     const MatmulOperands x = matmul_operands(p, batch);
-    if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::thin_tile_avx512(p, x, tile, floats);
+    if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::compute_thin_tile(p, x, tile, floats);
     else matmul::blocked_tile_avx512(p, x, tile, floats);
   }
   return KernelStatus::ok;
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

@@ -1,15 +1,18 @@
-// matmul_quantized with AVX-512 VNNI: an instance of avx2/quantized_tile.h.
+// matmul_quantized with AVX-512 VNNI: an instance of simd/quantized_tile.h.
 #include "kernels/matmul_quantized.h"
 
 #include "kernels/avx512/quantized_group.h"
 #include "kernels/avx512/quantized_panel_rows.h"
-#include "kernels/avx2/quantized_tile.h"
+#include "kernels/simd/quantized_tile.h"
 
 namespace tesserae {
 
-KernelStatus matmul_quantized_avx512(const OpRecord& op, int64_t tile, Scratch& scratch) {
+inline namespace TESSERAE_ISA {
+
+KernelStatus matmul_quantized_simd(const OpRecord& op, int64_t tile, Scratch& scratch) {
   quantized::run_quantized_tile(op, tile, scratch);
   return KernelStatus::ok;
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

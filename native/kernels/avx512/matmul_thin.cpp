@@ -1,9 +1,9 @@
 // The thin path of matmul with AVX-512: sums along the rows of the wide operand, and along its columns by transposes of
 // sixteen columns in registers. The sums are the same chains as with AVX2. The loops around it are in
-// avx2/matmul_thin_loops.h.
-#include "kernels/avx2/matmul_thin.h"
+// simd/matmul_thin_loops.h.
+#include "kernels/simd/matmul_thin.h"
 
-#include "kernels/avx2/matmul_thin_loops.h"
+#include "kernels/simd/matmul_thin_loops.h"
 #include "kernels/avx512/matmul_vector.h"
 
 namespace tesserae::matmul {
@@ -281,8 +281,11 @@ void SumsAvx512::many_by_columns(const ManyRows<Element>& s) {
 
 }  // namespace
 
-void thin_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
+inline namespace TESSERAE_ISA {
+
+void compute_thin_tile(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   thin_tile_with<SumsAvx512>(p, x, tile, scratch);
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae::matmul

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/avx2/matmul_vector.h"
+#include "kernels/simd/matmul_vector.h"
 #include "kernels/avx512/lanes.h"
 
 namespace tesserae::matmul {

@@ -1,5 +1,5 @@
 // pack_b with AVX-512: the kernel, and the packing of one block for matmul. A row of a panel is one vector.
-#include "kernels/avx2/pack_b.h"
+#include "kernels/simd/pack_b.h"
 
 #include <algorithm>
 
@@ -68,6 +68,7 @@ template <typename Element>
 void pack_panels(const PackSource& source, int64_t k, int64_t columns, float* to) {
   const auto* b = static_cast<const Element*>(source.data);
   if (source.cs == 1) return pack_rows(b, source.rs, k, columns, to);
+  if (source.rs != 1) return pack_strided(b, source.rs, source.cs, k, columns, to);
   for (int64_t j = 0; j < columns; j += kNr, to += k * kNr) {
     pack_panel_of_columns(b + j * source.cs, source.cs, k, std::min(columns - j, kNr), to);
   }
@@ -75,18 +76,23 @@ void pack_panels(const PackSource& source, int64_t k, int64_t columns, float* to
 
 }  // namespace
 
-void pack_b_panels_avx512(const PackSource& source, int64_t k, int64_t columns, float* to) {
-  if (source.cs != 1 && source.rs != 1) return pack_b_panels_avx2(source, k, columns, to);  // element by element
+inline namespace TESSERAE_ISA {
+
+void pack_b_panels(const PackSource& source, int64_t k, int64_t columns, float* to) {
   if (source.dtype == DType::f16) pack_panels<Half>(source, k, columns, to);
   else if (source.dtype == DType::bf16) pack_panels<Bfloat>(source, k, columns, to);
   else pack_panels<float>(source, k, columns, to);
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace matmul
 
-KernelStatus pack_b_avx512(const OpRecord& op, int64_t tile, Scratch&) {
-  matmul::pack_b_tile(op.as<PackBParams>(), tile, matmul::pack_b_panels_avx512);
+inline namespace TESSERAE_ISA {
+
+KernelStatus pack_b_simd(const OpRecord& op, int64_t tile, Scratch&) {
+  matmul::pack_b_tile(op.as<PackBParams>(), tile, matmul::pack_b_panels);
   return KernelStatus::ok;
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

@@ -5,7 +5,9 @@
 
 namespace tesserae {
 
-KernelStatus probe_fma_avx512(const OpRecord& op, int64_t tile, Scratch&) {
+inline namespace TESSERAE_ISA {
+
+KernelStatus probe_fma_simd(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<ProbeFmaParams>();
   const __m512 multiplier = _mm512_set1_ps(static_cast<float>(p.multiplier));
   const __m512 addend = _mm512_set1_ps(static_cast<float>(p.addend));
@@ -26,4 +28,5 @@ KernelStatus probe_fma_avx512(const OpRecord& op, int64_t tile, Scratch&) {
   return KernelStatus::ok;
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

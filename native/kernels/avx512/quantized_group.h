@@ -1,9 +1,9 @@
-// Groups of one strip with vectors of 16 lanes: dot_strip_group for one row (avx2/quantized_few.h), store_scales and
-// store_quads for panels (avx2/quantized_panel.h). A vector is two consecutive quads of the 8 rows of weights. Included by
+// Groups of one strip with vectors of 16 lanes: dot_strip_group for one row (simd/quantized_few.h), store_scales and
+// store_quads for panels (simd/quantized_panel.h). A vector is two consecutive quads of the 8 rows of weights. Included by
 // the AVX-512 quantized kernels.
 #pragma once
 
-#include "kernels/avx2/quantized_panel.h"
+#include "kernels/simd/quantized_panel.h"
 
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {

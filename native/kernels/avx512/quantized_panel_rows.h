@@ -2,8 +2,8 @@
 // weight rows. Included by the AVX-512 quantized kernels.
 #pragma once
 
-#include "kernels/avx2/quantized_ordered.h"
-#include "kernels/avx2/quantized_panel.h"
+#include "kernels/simd/quantized_ordered.h"
+#include "kernels/simd/quantized_panel.h"
 
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {

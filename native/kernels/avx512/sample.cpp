@@ -1,12 +1,15 @@
 // sample with AVX-512: sample_fast.h with these vectors.
 #include "kernels/avx512/sample_lanes.h"
 
-#include "kernels/avx2/sample_fast.h"
+#include "kernels/simd/sample_fast.h"
 
 namespace tesserae {
 
-KernelStatus sample_avx512(const OpRecord& op, int64_t tile, Scratch& scratch) {
+inline namespace TESSERAE_ISA {
+
+KernelStatus sample_simd(const OpRecord& op, int64_t tile, Scratch& scratch) {
   return sample_row<FastWay>(op, tile, scratch);
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

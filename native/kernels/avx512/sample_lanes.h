@@ -1,4 +1,4 @@
-// Vectors of doubles and floats for sample, with AVX-512. avx2/sample_lanes.h has the same functions with AVX2.
+// Vectors of doubles and floats for sample, with AVX-512. simd/sample_lanes.h has the same functions with AVX2.
 // Included by avx512/sample.cpp.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/avx2/math.h"
+#include "kernels/simd/math.h"
 
 namespace tesserae {
 inline namespace TESSERAE_ISA {

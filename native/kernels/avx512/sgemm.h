@@ -1,5 +1,5 @@
 // The AVX-512 micro-kernel of matmul: a micro-tile of C, 12 × 32 or 8 × 48, in registers, over one k-block. Called by
-// the loops of avx2/matmul_blocked.h. Not here: the epilogue.
+// the loops of simd/matmul_blocked.h. Not here: the epilogue.
 #pragma once
 
 #include <immintrin.h>
@@ -22,7 +22,7 @@ static_assert(kNr == 16, "a panel is one vector wide");
 // that is only prefetched, never read.
 constexpr int64_t kPrefetchRows512 = 16;
 
-// Like fma_in_place of avx2/sgemm_6x16.h, and for the same reasons.
+// Like fma_in_place of simd/sgemm_6x16.h, and for the same reasons.
 [[gnu::always_inline]] inline void fma_in_place(__m512& sum, __m512 factor, __m512 column) {
   asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
 }

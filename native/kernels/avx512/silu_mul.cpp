@@ -1,9 +1,9 @@
-// silu_mul with AVX-512: the operations of silu8 (avx2/math.h) on sixteen floats, with the same bits.
+// silu_mul with AVX-512: the operations of silu8 (simd/math.h) on sixteen floats, with the same bits.
 #include "kernels/silu_mul.h"
 
 #include <algorithm>
 
-#include "kernels/avx2/quantize_block.h"
+#include "kernels/simd/quantize_block.h"
 #include "kernels/avx512/lanes.h"
 
 namespace tesserae {
@@ -45,7 +45,9 @@ namespace {
 
 }  // namespace
 
-KernelStatus silu_mul_avx512(const OpRecord& op, int64_t tile, Scratch&) {
+inline namespace TESSERAE_ISA {
+
+KernelStatus silu_mul_simd(const OpRecord& op, int64_t tile, Scratch&) {
   const auto& p = op.as<SiluMulParams>();
   const int64_t first = tile * p.tile_rows;
   const int64_t last = std::min(first + p.tile_rows, p.outer.rows());
@@ -63,4 +65,5 @@ KernelStatus silu_mul_avx512(const OpRecord& op, int64_t tile, Scratch&) {
   return KernelStatus::ok;
 }
 
+}  // namespace TESSERAE_ISA
 }  // namespace tesserae

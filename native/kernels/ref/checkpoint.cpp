@@ -1,4 +1,4 @@
-// checkpoint: one implementation for all kernel sets, since there is nothing to vectorise.
+// checkpoint: the implementation that all kernel sets share.
 #include "kernels/checkpoint.h"
 
 #include <ctime>
@@ -19,10 +19,6 @@ KernelStatus checkpoint_ref(const OpRecord& op, int64_t, Scratch&) {
   const timespec pause = {0, 20000};
   while (p.gate->load(std::memory_order_acquire) == 0) nanosleep(&pause, nullptr);
   return KernelStatus::ok;
-}
-
-KernelStatus checkpoint_avx2(const OpRecord& op, int64_t tile, Scratch& scratch) {
-  return checkpoint_ref(op, tile, scratch);
 }
 
 }  // namespace tesserae

@@ -150,7 +150,7 @@ const fewRows = 64;
 /** Up to about this many rows a product takes the time of reading the weights. */
 const readingRows = 16;
 /**
- * A tile of several rows begins by writing its activations in another order (native/kernels/avx2/quantized_ordered.h): the
+ * A tile of several rows begins by writing its activations in another order (native/kernels/simd/quantized_ordered.h): the
  * time for one activation, as a number of bytes that could be read in that time.
  */
 const bytesToOrder = 0.7;
@@ -160,7 +160,7 @@ const mostTileRows = 256;
 const leastTileRows = 32;
 /** The columns for which ordering the activations takes little of a tile's time. */
 const wideColumns = 256;
-/** Weight rows of a panel: kPanelRows in native/kernels/avx2/quantized_panel.h. */
+/** Weight rows of a panel: kPanelRows in native/kernels/simd/quantized_panel.h. */
 const panelColumns = 32;
 const tilesPerWorker = 8;
 /** The most operations of a tile, so that it takes about a millisecond. */

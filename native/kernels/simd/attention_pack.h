@@ -1,0 +1,97 @@
+// Loads and packing of attention's operands in f32 or f16: K is transposed, and V copied, into panels of 16 columns.
+// Included by attention_rows.h and the micro-kernels.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/op.h"
+#include "kernels/vec/vec.h"
+
+namespace tesserae::attention {
+inline namespace TESSERAE_ISA {
+
+constexpr int64_t kPanel = 16;  // keys of a K panel, columns of a V panel
+
+// Distance of the prefetches of rows that are short and far apart, which the hardware prefetchers do not predict.
+constexpr int64_t kRowsAhead = 8;
+
+// Prefetches the cache lines of `count` rows.
+template <typename T>
+inline void prefetch_rows(const T* row, int64_t stride, int64_t columns, int64_t count) {
+  for (; count > 0; --count, row += stride) {
+    for (int64_t column = 0; column < columns; column += kCacheLineBytes / static_cast<int64_t>(sizeof(T))) {
+      prefetch(row + column);
+    }
+  }
+}
+
+inline F32x4 load4(const float* p) { return load_f32x4(p); }
+inline F32x4 load4(const uint16_t* p) { return f16_to_f32_low(load_bits64(p)); }
+inline F32x8 load8(const float* p) { return load_f32x8(p); }
+inline F32x8 load8(const uint16_t* p) {
+  return f16_to_f32(load_bits128(p));
+}
+inline float load1(const float* p) { return *p; }
+inline float load1(const uint16_t* p) { return half_to_f32(*p); }
+
+// Loads 4 columns of 8 rows, transposed: column[d] has element d of rows 0 .. 7. at(i) is the address of row i's
+// columns.
+template <typename RowAt>
+inline __attribute__((always_inline)) void transpose_8x4(RowAt at, F32x8 (&column)[4]) {
+  F32x8 r[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[i] = join(load4(at(i)), load4(at(i + 4)));
+  }
+  const F32x8 low01 = interleave_low(r[0], r[1]);
+  const F32x8 high01 = interleave_high(r[0], r[1]);
+  const F32x8 low23 = interleave_low(r[2], r[3]);
+  const F32x8 high23 = interleave_high(r[2], r[3]);
+  column[0] = low_pairs(low01, low23);
+  column[1] = high_pairs(low01, low23);
+  column[2] = low_pairs(high01, high23);
+  column[3] = high_pairs(high01, high23);
+}
+
+// Packs `keys` rows of K into panels [dim][16]. In the last panel missing keys repeat the last one; their scores are
+// not used.
+template <typename T>
+inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
+  for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
+    for (int64_t half = 0; half < kPanel; half += 8) {
+      const T* row[8];
+      for (int64_t i = 0; i < 8; ++i) row[i] = k + std::min(key + half + i, keys - 1) * stride;
+      int64_t d = 0;
+#pragma GCC unroll 2
+      for (; d + 4 <= dim; d += 4) {
+        F32x8 column[4];
+        transpose_8x4([&](int i) { return row[i] + d; }, column);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < 4; ++i) store_aligned_f32x8(packed + (d + i) * kPanel + half, column[i]);
+      }
+      for (; d < dim; ++d) {
+        for (int64_t i = 0; i < 8; ++i) packed[d * kPanel + half + i] = load1(row[i] + d);
+      }
+    }
+  }
+}
+
+// Packs `keys` rows of V into panels [keys][16] that are `panel_stride` apart; columns from v_dim on are 0.
+template <typename T>
+inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, float* packed, int64_t panel_stride) {
+  for (int64_t key = 0; key < keys; ++key, v += stride) {
+    if (stride != v_dim) prefetch_rows(v + kRowsAhead * stride, 0, v_dim, 1);
+    float* target = packed + key * kPanel;
+    int64_t column = 0;
+    for (; column + kPanel <= v_dim; column += kPanel, target += panel_stride) {
+      store_aligned_f32x8(target, load8(v + column));
+      store_aligned_f32x8(target + 8, load8(v + column + 8));
+    }
+    if (column == v_dim) continue;
+    for (int64_t i = 0; i < kPanel; ++i) target[i] = column + i < v_dim ? load1(v + column + i) : 0.0f;
+  }
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::attention

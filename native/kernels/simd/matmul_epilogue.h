@@ -1,0 +1,67 @@
+// The epilogue of matmul: C = activation(sums + bias) + residual. It also handles the partial vector at C's right edge,
+// since the micro-kernels compute whole vectors. Included by the loops of matmul and matmul_quantized.
+#pragma once
+
+#include "kernels/simd/math.h"
+#include "kernels/simd/matmul_vector.h"
+#include "kernels/matmul.h"
+
+namespace tesserae::matmul {
+inline namespace TESSERAE_ISA {
+
+// Writes `columns` elements of one row of C from their sums. `bias` and `residual` may be null.
+using FinishRow = void (*)(const float* sums, int64_t columns, const float* bias, int64_t bias_stride,
+                           const float* residual, float* c);
+
+template <Activation kind>
+void finish_row(const float* sums, int64_t columns, const float* bias, int64_t bias_stride, const float* residual,
+                float* c) {
+  for (int64_t j = 0; j < columns; j += 8) {
+    const int64_t count = columns - j;
+    const bool full = count >= 8;
+    const Bits256 mask = first_lanes(count);
+    F32x8 v = full ? load_f32x8(sums + j) : masked_load_f32x8(sums + j, mask);
+    if (bias) {
+      v = add(v, bias_stride == 0 ? broadcast_f32x8(bias)
+                           : full           ? load_f32x8(bias + j)
+                                            : masked_load_f32x8(bias + j, mask));
+    }
+    v = activate8<kind>(v);
+    if (residual) v = add(v, full ? load_f32x8(residual + j) : masked_load_f32x8(residual + j, mask));
+    if (full) store_f32x8(c + j, v);
+    else masked_store_f32x8(c + j, mask, v);
+  }
+}
+
+// The arguments of the epilogue of one matrix. Row i and column j count from the start of the matrix.
+struct Epilogue {
+  FinishRow finish;
+  const float* bias;
+  int64_t bias_stride;
+  const float* residual;
+  int64_t residual_rs;
+  float* c;
+  int64_t c_rs;
+  bool is_copy;  // no bias, activation or residual: sums are only stored
+
+  Epilogue(const MatmulParams& p, const MatmulOperands& x)
+      : finish(finish_row<Activation::none>),
+        bias(p.bias),
+        bias_stride(p.bias_stride),
+        residual(x.residual),
+        residual_rs(p.residual_rs),
+        c(x.c),
+        c_rs(p.c_rs),
+        is_copy(!p.bias && !x.residual && static_cast<Activation>(p.activation) == Activation::none) {
+    with_activation(static_cast<Activation>(p.activation),
+                    [&](auto kind) { finish = finish_row<decltype(kind)::value>; });
+  }
+
+  void row(const float* sums, int64_t i, int64_t j, int64_t columns) const {
+    finish(sums, columns, bias ? bias + j * bias_stride : nullptr, bias_stride,
+           residual ? residual + i * residual_rs + j : nullptr, c + i * c_rs + j);
+  }
+};
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae::matmul
