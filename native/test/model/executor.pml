@@ -1,4 +1,4 @@
-/* A model of the executor (native/core/executor.cpp) for the model checker spin: the same reads and writes of shared
+/* A model of the executor (native/core/worker.cpp and coordinator.cpp) for the model checker spin: the same reads and writes of shared
  * words in the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
  * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build; scripts/check-model.sh runs it,
  * src/team/README.md says what was checked. */
