@@ -281,7 +281,7 @@ export class Model {
 
   /**
    * A session as it was saved, from its bytes or from a file; the caller disposes it. It goes on with the bits of the
-   * session that was saved. Only the model file, and the kernel set, that it was made with can load it.
+   * session that was saved. Only the model file that it was made with can load it, with any kernel set but `ref`.
    * @throws TesseraeError ERR_SESSION_STATE for what is damaged or of another model, ERR_CONTEXT when it is longer than
    * this model's context, ERR_FILE, ERR_BUDGET, ERR_ARGUMENT, ERR_DISPOSED; AbortError
    */

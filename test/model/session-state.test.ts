@@ -74,6 +74,9 @@ describe('a saved session', () => {
     const reference = await engines({ threads: 1, isa: 'ref' });
     using onReference = await reference.loadModel(path);
     if (engine.isa !== 'ref') await expectRejection(onReference.loadSession(bytes), 'ERR_SESSION_STATE', /kernels/);
+    const portable = await engines({ threads: 1, isa: 'portable' });
+    using onPortable = await portable.loadModel(path);
+    if (engine.isa !== 'ref') (await onPortable.loadSession(bytes)).dispose();
   });
 
   test('that is damaged anywhere is refused, and leaves nothing behind', { timeout: 60_000 }, async () => {

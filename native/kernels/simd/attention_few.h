@@ -30,7 +30,7 @@ inline void scores_in_place(int64_t dim, const float* q, const T* k, int64_t str
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) {
       F32x8 column[4];
-      transpose_8x4([&](int i) { return k + (g * 8 + i) * stride + d; }, column);
+      load_8x4([&](int i) { return k + (g * 8 + i) * stride + d; }, column);
 #pragma GCC unroll 8
       for (int i = 0; i < 4; ++i) {
 #pragma GCC unroll 8

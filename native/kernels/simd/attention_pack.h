@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/op.h"
+#include "kernels/simd/transpose.h"
 #include "kernels/vec/vec.h"
 
 namespace tesserae::attention {
@@ -38,20 +39,13 @@ inline float load1(const uint16_t* p) { return half_to_f32(*p); }
 // Loads 4 columns of 8 rows, transposed: column[d] has element d of rows 0 .. 7. at(i) is the address of row i's
 // columns.
 template <typename RowAt>
-inline __attribute__((always_inline)) void transpose_8x4(RowAt at, F32x8 (&column)[4]) {
+inline __attribute__((always_inline)) void load_8x4(RowAt at, F32x8 (&column)[4]) {
   F32x8 r[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     r[i] = join(load4(at(i)), load4(at(i + 4)));
   }
-  const F32x8 low01 = interleave_low(r[0], r[1]);
-  const F32x8 high01 = interleave_high(r[0], r[1]);
-  const F32x8 low23 = interleave_low(r[2], r[3]);
-  const F32x8 high23 = interleave_high(r[2], r[3]);
-  column[0] = low_pairs(low01, low23);
-  column[1] = high_pairs(low01, low23);
-  column[2] = low_pairs(high01, high23);
-  column[3] = high_pairs(high01, high23);
+  transpose_8x4(r, column);
 }
 
 // Packs `keys` rows of K into panels [dim][16]. In the last panel missing keys repeat the last one; their scores are
@@ -66,7 +60,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
 #pragma GCC unroll 2
       for (; d + 4 <= dim; d += 4) {
         F32x8 column[4];
-        transpose_8x4([&](int i) { return row[i] + d; }, column);
+        load_8x4([&](int i) { return row[i] + d; }, column);
 #pragma GCC unroll 4
         for (int64_t i = 0; i < 4; ++i) store_aligned_f32x8(packed + (d + i) * kPanel + half, column[i]);
       }

@@ -138,7 +138,7 @@ inline int64_t keys_seen(const RowSet& rows, int64_t strip, int64_t strip_rows, 
     const Bits256 limits = load_bits256(rows.limits + strip + r);
     const Bits256 firsts = load_bits256(rows.firsts + strip + r);
     const Bits256 sees = bit_and(greater_i32(min_i32(limits, end), firsts),
-                                          lanes_below(strip_rows - r));
+                                          first_lanes(strip_rows - r));
     const Bits256 seen = min_i32(max_i32(sub_i32(limits, first), none), block);
     const Bits256 counts = bit_and(seen, sees);
     store_aligned_bits256(keys + r, counts);

@@ -36,11 +36,6 @@ inline F32x8 base_of(F32x8 maximum) {
   return and_not(none, maximum);
 }
 
-// All bits set in the first `lanes` lanes.
-inline Bits256 lanes_below(int64_t lanes) {
-  return greater_i32(i32x8(static_cast<int>(lanes)), i32x8(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
 inline F32x8 add_mask(F32x8 score, F32x8 mask) {
   const F32x8 infinite = compare_equal(mask, f32x8(-INFINITY));
   const F32x8 sum = fma(mask, f32x8(kLog2e), score);
@@ -71,7 +66,7 @@ inline float row_maximum(float* scores, int64_t keys, int64_t padded, const floa
     if (j < whole) max0 = max(load_aligned_f32x8(scores + j), max0);
   }
   if (whole < keys) {
-    const Bits256 valid = lanes_below(keys - whole);
+    const Bits256 valid = first_lanes(keys - whole);
     F32x8 score = load_aligned_f32x8(scores + whole);
     if (masked) score = add_mask(score, masked_load_f32x8(mask + whole, valid));
     score = blend(none, score, as_f32(valid));

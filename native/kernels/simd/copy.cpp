@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/simd/elements.h"
+#include "kernels/simd/transpose.h"
 
 namespace tesserae {
 namespace {
@@ -27,23 +28,11 @@ template <typename From, typename To>
 TESSERAE_INLINE void transpose_8x8(const typename From::Storage* x, int64_t x_column, typename To::Storage* y,
                                    int64_t y_row) {
   F32x8 v[8];
+#pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) v[i] = From::load8(x + i * x_column);
-  F32x8 pairs[8];  // pairs of columns, interleaved
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = interleave_low(v[i], v[i + 1]);
-    pairs[i + 1] = interleave_high(v[i], v[i + 1]);
-  }
-  F32x8 fours[8];  // rows 0 4, 1 5, 2 6, 3 7 of the result: columns 0-3 in the first four vectors, 4-7 in the others
-  for (int i = 0; i < 8; i += 4) {
-    fours[i] = low_pairs(pairs[i], pairs[i + 2]);
-    fours[i + 1] = high_pairs(pairs[i], pairs[i + 2]);
-    fours[i + 2] = low_pairs(pairs[i + 1], pairs[i + 3]);
-    fours[i + 3] = high_pairs(pairs[i + 1], pairs[i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    To::store8(y + i * y_row, low_halves(fours[i], fours[i + 4]));
-    To::store8(y + (i + 4) * y_row, high_halves(fours[i], fours[i + 4]));
-  }
+  transpose8(v);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) To::store8(y + i * y_row, v[i]);
 }
 
 template <typename From, typename To>

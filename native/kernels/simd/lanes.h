@@ -19,10 +19,7 @@ struct AllLanes {
 // The first `count` lanes; the others load 0 and are not stored. keep(v, others) replaces them by those of `others`.
 struct FirstLanes {
   Bits256 mask;
-  TESSERAE_INLINE explicit FirstLanes(int64_t count) {
-    const Bits256 lane = i32x8(0, 1, 2, 3, 4, 5, 6, 7);
-    mask = greater_i32(i32x8(static_cast<int>(count)), lane);
-  }
+  TESSERAE_INLINE explicit FirstLanes(int64_t count) : mask(first_lanes(count)) {}
   TESSERAE_INLINE F32x8 load(const float* p) const { return masked_load_f32x8(p, mask); }
   TESSERAE_INLINE void store(float* p, F32x8 v) const { masked_store_f32x8(p, mask, v); }
   TESSERAE_INLINE F32x8 keep(F32x8 v, F32x8 others) const {

@@ -1,21 +1,16 @@
-// Vectors of eight floats for matmul: masks, loads from f32, f16 and bf16, transposes. Included by the matmul and
-// packing sources of the vector sets.
+// Vectors of eight floats for matmul: loads from f32, f16 and bf16. Included by the matmul and packing
+// sources.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 #include "kernels/half.h"
+#include "kernels/simd/transpose.h"
 #include "kernels/vec/vec.h"
 
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
-
-// All bits set in the first `count` lanes; count may be any number.
-inline Bits256 first_lanes(int64_t count) {
-  const int limit = count < 0 ? 0 : count > 8 ? 8 : static_cast<int>(count);
-  return greater_i32(i32x8(limit), i32x8(0, 1, 2, 3, 4, 5, 6, 7));
-}
 
 // The 16-bit element types; two C++ types, so that overloads can distinguish them.
 struct Half {
@@ -61,54 +56,6 @@ inline F32x8 load_strided(const Element* from, int64_t stride, int64_t count) {
   alignas(32) float lanes[8] = {};
   for (int64_t lane = 0; lane < count && lane < 8; ++lane) lanes[lane] = load1(from + lane * stride);
   return load_aligned_f32x8(lanes);
-}
-
-// Transposes 8 × 8 floats: lane j of rows[i] becomes lane i of rows[j].
-inline void transpose8(F32x8 (&rows)[8]) {
-  F32x8 pairs[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = interleave_low(rows[i], rows[i + 1]);
-    pairs[i + 1] = interleave_high(rows[i], rows[i + 1]);
-  }
-  F32x8 quads[8];
-#pragma GCC unroll 2
-  for (int i = 0; i < 8; i += 4) {
-    quads[i] = low_pairs(pairs[i], pairs[i + 2]);
-    quads[i + 1] = high_pairs(pairs[i], pairs[i + 2]);
-    quads[i + 2] = low_pairs(pairs[i + 1], pairs[i + 3]);
-    quads[i + 3] = high_pairs(pairs[i + 1], pairs[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    rows[i] = low_halves(quads[i], quads[i + 4]);
-    rows[i + 4] = high_halves(quads[i], quads[i + 4]);
-  }
-}
-
-// Transposes two 8 × 8 squares of 16-bit elements: lane j of rows[i] becomes lane i of rows[j], within the first eight
-// lanes and within the other eight. Transposing before widening takes half the shuffles.
-inline void transpose8(Bits256 (&rows)[8]) {
-  Bits256 pairs[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {  // pairs[i]: lanes 0-3 of rows 2i and 2i+1; pairs[i + 4]: lanes 4-7
-    pairs[i] = interleave_low_i16(rows[2 * i], rows[2 * i + 1]);
-    pairs[i + 4] = interleave_high_i16(rows[2 * i], rows[2 * i + 1]);
-  }
-  Bits256 quads[8];
-#pragma GCC unroll 2
-  for (int half = 0; half < 8; half += 4) {
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {  // lanes of rows 4i to 4i+3, two columns each
-      quads[half + i] = interleave_low_i32(pairs[half + 2 * i], pairs[half + 2 * i + 1]);
-      quads[half + i + 2] = interleave_high_i32(pairs[half + 2 * i], pairs[half + 2 * i + 1]);
-    }
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    rows[i] = interleave_low_i64(quads[i], quads[i + 1]);
-    rows[i + 1] = interleave_high_i64(quads[i], quads[i + 1]);
-  }
 }
 
 }  // namespace TESSERAE_ISA

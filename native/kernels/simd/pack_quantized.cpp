@@ -3,8 +3,9 @@
 #include "kernels/pack_quantized.h"
 
 #include <algorithm>
+#include <cstring>
 
-#include "kernels/simd/matmul_vector.h"
+#include "kernels/simd/transpose.h"
 
 namespace tesserae {
 namespace {
@@ -28,7 +29,7 @@ inline void gather(const StripBlocks& blocks, int64_t at, Bits256 (&out)[8]) {
   F32x8 rows[8];
 #pragma GCC unroll 8
   for (int r = 0; r < 8; ++r) rows[r] = load_f32x8(reinterpret_cast<const float*>(blocks.row(r) + at));
-  matmul::transpose8(rows);
+  transpose8(rows);
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) out[i] = bits_of(rows[i]);
 }
@@ -43,12 +44,10 @@ inline void gather_half(const StripBlocks& blocks, int64_t at, Bits256 (&out)[4]
     };
     rows[r] = join(half(r), half(r + 4));
   }
-  const F32x8 a = interleave_low(rows[0], rows[1]), b = interleave_high(rows[0], rows[1]);
-  const F32x8 c = interleave_low(rows[2], rows[3]), d = interleave_high(rows[2], rows[3]);
-  out[0] = bits_of(low_pairs(a, c));
-  out[1] = bits_of(high_pairs(a, c));
-  out[2] = bits_of(low_pairs(b, d));
-  out[3] = bits_of(high_pairs(b, d));
+  F32x8 columns[4];
+  transpose_8x4(rows, columns);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) out[i] = bits_of(columns[i]);
 }
 
 inline void copy_halves(const StripBlocks& blocks, int64_t at, unsigned char* to) {

@@ -14,10 +14,10 @@ constexpr int64_t kMostFewRows = 8;
 #ifdef __AVX512F__
 // Codes of 2 and 3 bits are decoded faster to panels, even for one row.
 template <typename K>
-constexpr int64_t kFewRows = K::bits < 4 ? 0 : 1;
+constexpr int64_t kUnpackedRows = K::bits < 4 ? 0 : 1;
 #else
 template <typename K>
-constexpr int64_t kFewRows = kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);
+constexpr int64_t kUnpackedRows = kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);
 #endif
 
 // Distance of the prefetches of codes.

@@ -203,7 +203,7 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
   using U = Unit<type>;
   const int64_t k = tile.p.k;
   const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
-  if (tile.rows > kFewRows<typename U::K>) return panel_tile<type>(tile, scratch);
+  if (tile.rows > kUnpackedRows<typename U::K>) return panel_tile<type>(tile, scratch);
   prefetch_start(tile.t.image + tile.first_column / kStripRows * strip_size);
   // The only loop for few rows: split the rows of weights into strips.
   for (int64_t j = 0; j < tile.columns; j += kStripRows) {

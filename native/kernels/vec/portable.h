@@ -28,7 +28,8 @@ TESSERAE_INLINE F64x2 fma_to_odd(F64x2 a, F64x2 b, F64x2 c) {
   const U64x2 step = 1 - (((U64x2)error ^ bits) >> 63 << 1);
   return (F64x2)(bits + (step & is_inexact & ((bits & 1) - 1)));
 }
-TESSERAE_INLINE F32x4 fma(F32x4 a, F32x4 b, F32x4 c) {
+// Out of line: in every place where kernels use it, the emulation would make the set's code ten times as large.
+[[gnu::noinline, gnu::const]] inline F32x4 fma(F32x4 a, F32x4 b, F32x4 c) {
   const F64x2 low = fma_to_odd(F64x2{a[0], a[1]}, F64x2{b[0], b[1]}, F64x2{c[0], c[1]});
   const F64x2 high = fma_to_odd(F64x2{a[2], a[3]}, F64x2{b[2], b[3]}, F64x2{c[2], c[3]});
   return F32x4{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]),

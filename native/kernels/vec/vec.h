@@ -31,3 +31,15 @@ enum class DotKind {
 }  // namespace tesserae
 
 #include TESSERAE_VEC
+
+namespace tesserae {
+inline namespace TESSERAE_ISA {
+
+// All bits set in the first `count` lanes; count may be any number.
+TESSERAE_INLINE Bits256 first_lanes(int64_t count) {
+  const int limit = count < 0 ? 0 : count > 8 ? 8 : static_cast<int>(count);
+  return greater_i32(i32x8(limit), i32x8(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae
