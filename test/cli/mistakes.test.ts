@@ -71,9 +71,14 @@ describe('bad usage, exit code 2', () => {
   });
 
   test('an environment variable with an invalid value', async () => {
-    await expectOneLine(['info'], 2, /TESSERAE_ISA must be one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot/, {
-      env: { TESSERAE_ISA: 'mmx' },
-    });
+    await expectOneLine(
+      ['info'],
+      2,
+      /TESSERAE_ISA must be one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot/,
+      {
+        env: { TESSERAE_ISA: 'mmx' },
+      },
+    );
   });
 
   test('no command: the help, on stderr', async () => {

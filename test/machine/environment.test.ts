@@ -23,9 +23,12 @@ describe('readEnvironment', () => {
     }
   });
 
-  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot'] as const)('takes the kernel set %s', (isa) => {
-    expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
-  });
+  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot'] as const)(
+    'takes the kernel set %s',
+    (isa) => {
+      expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
+    },
+  );
 
   test.each([
     ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot'],
