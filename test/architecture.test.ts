@@ -186,6 +186,7 @@ describe('the checker refuses', () => {
     ['the binding in the core', 'native-includes', 'native/core/a.cpp', '#include "binding/b.h"'],
     ['the binding in a native test', 'native-includes', 'native/test/a_test.cpp', '#include "binding/b.h"'],
     ['intrinsics in a reference', 'native-includes', 'native/kernels/ref/a.cpp', '#include <immintrin.h>'],
+    ['intrinsics in a vector kernel', 'native-includes', 'native/kernels/simd/a.cpp', '#include <arm_neon.h>'],
     ['a long TypeScript file', 'file-size', 'src/ops/a.ts', 'f();\n'.repeat(400)],
     ['a long C++ file', 'file-size', 'native/core/a.cpp', 'f();\n'.repeat(500)],
     ['a camelCase file', 'file-name', 'src/ops/matMul.ts', ''],
@@ -264,7 +265,7 @@ describe('the checker refuses', () => {
       ['src/bullmq/a.ts', "import '../index.js'; import '../base/a.js'; import '../jobs/index.js'; import './b.js';"],
       ['src/cli/main.ts', "import './commands/bench.js'; import './commands/demo.js';"],
       ['native/binding/a.cpp', '#include <napi.h>\n#include "core/executor.h"'],
-      ['native/kernels/simd/a.cpp', '#include <immintrin.h>\n#include "kernels/a.h"'],
+      ['native/kernels/vec/a.h', '#include <immintrin.h>\n#include "kernels/a.h"'],
       ['test/cli/a.test.ts', "spawn('x', { env: { ...process.env } });"],
     ] as const) {
       expect(findViolations(file, comment + text)).toEqual([]);

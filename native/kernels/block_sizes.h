@@ -29,7 +29,7 @@ struct BlockSizes {
 };
 constexpr BlockSizes kDefaultBlockSizes = {512, 128, 192};
 
-// The thin path (avx2/matmul_thin_loops.h). "Rows" are rows of A, or columns of B if the roles are mirrored.
+// The thin path (simd/matmul_thin_loops.h). "Rows" are rows of A, or columns of B if the roles are mirrored.
 constexpr int64_t kThinMax = 32;      // * most rows of the thin operand
 constexpr int64_t kThinFew = 8;       // * up to this many rows the sums along columns are kept in registers
 constexpr int64_t kThinStrip = 1024;  // most wide elements whose sums are kept at a time: one page of an f32 row of B

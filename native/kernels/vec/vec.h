@@ -1,7 +1,8 @@
 // The vector layer: names for what the kernels of kernels/simd do with vectors, so that one source compiles for every
 // set. TESSERAE_VEC names the set's header (avx2.h, avx512.h, neon.h or portable.h); CMake defines it. Every operation
 // gives the same bits in all sets, and is one instruction where the set has it. Included by kernels/simd only.
-//
+#pragma once
+
 // Types: F32x8 and F64x4 are eight floats and four doubles; Bits256 is 256 bits whose lanes the operation names
 // (add_i32, shift_left_i16). F32x4, F64x2 and Bits128 are halves of these. Operations on floats are overloaded:
 //   f32x8(x), i32x8(x) ...     all lanes, or a list of them
@@ -10,7 +11,6 @@
 //   compare_less ...           all bits of the lane set where it is true; false for NaN (compare_unordered: true)
 //   blend(a, b, mask)          b where the highest bit of the mask's lane is set
 //   interleave_*, low_pairs, high_pairs, pack_*, look_up_bytes   within each half, as AVX2 has them
-#pragma once
 
 #include <cstdint>
 

@@ -327,10 +327,10 @@ function* checkIncludes(file: string, text: string): Generator<[Rule, string]> {
     if (ofNode && folder !== 'binding') yield ['native-includes', `native/${folder} may not include ${header}`];
     else if (!ofNode && mark === '"' && !NATIVE_INCLUDES[folder]?.test(header)) {
       yield ['native-includes', `native/${folder} may not include ${header}`];
-    } else if (header === 'immintrin.h' && !/^native\/kernels\/avx/.test(file) && folder === 'kernels') {
+    } else if (/^(immintrin|arm_neon)\.h$/.test(header) && /^native\/kernels\/(?!vec\/|avx)/.test(file)) {
       yield [
         'native-includes',
-        `${file} may not include ${header}: intrinsics belong in the folders of instruction sets`,
+        `${file} may not include ${header}: intrinsics belong in kernels/vec and the folders of instruction sets`,
       ];
     }
   }
