@@ -1,5 +1,5 @@
 // Builds the native addon (cmake-js) and the TypeScript (tsc, esbuild), both incrementally; `native` or `ts` as argument
-// builds that half alone. Called by the scripts of package.json. Each finished half writes a stamp, by which
+// builds that half alone, `arm64` cross-compiles the addon for the package. Called by the scripts of package.json. Each finished half writes a stamp, by which
 // test/support/house/build-check.ts recognises a stale build.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,6 +26,29 @@ const halves = {
     strip('strip', join(root, 'build/Release/tesserae.node'), `${process.platform}-${process.arch}`);
     stamp('build');
   },
+  // For the package: after `native`, from whose configuration it takes where the headers are.
+  arm64() {
+    if (process.platform !== 'linux' || process.arch === 'arm64') return;
+    if (!isTool('aarch64-linux-gnu-g++')) {
+      say('left out the addon for arm64: its compiler is missing (on Debian: apt-get install g++-aarch64-linux-gnu)');
+      return;
+    }
+    say('building the native addon for arm64');
+    const cache = readFileSync(join(root, 'build/CMakeCache.txt'), 'utf8');
+    const headers = /^CMAKE_JS_INC:\w+=(.*)$/m.exec(cache)?.[1];
+    if (headers === undefined) fail('build the native addon of this machine first', 1);
+    run('cmake', [
+      ...['-S', '.', '-B', 'build-arm64', ...(isTool('ninja') ? ['-G', 'Ninja'] : [])],
+      '-DCMAKE_SYSTEM_NAME=Linux',
+      '-DCMAKE_SYSTEM_PROCESSOR=aarch64',
+      '-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++',
+      '-DCMAKE_BUILD_TYPE=Release',
+      `-DCMAKE_JS_INC=${headers}`,
+      `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(root, 'build-arm64/Release')}`,
+    ]);
+    run('cmake', ['--build', 'build-arm64', '--target', 'tesserae']);
+    strip('aarch64-linux-gnu-strip', join(root, 'build-arm64/Release/tesserae.node'), 'linux-arm64');
+  },
   async ts() {
     say('compiling the TypeScript');
     removeOrphans();
@@ -38,13 +61,17 @@ const halves = {
 
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : ['native', 'ts'];
 for (const name of chosen) {
-  if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native or ts`, 2);
+  if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native, arm64 or ts`, 2);
 }
 for (const name of chosen) await halves[name]();
 
 function needTool(what, commands) {
-  if (commands.some((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0)) return;
+  if (commands.some(isTool)) return;
   fail(`${what} is missing; the native addon is built with it. On Debian: apt-get install cmake g++ ninja-build`, 1);
+}
+
+function isTool(command) {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 function installed(module) {
