@@ -1,47 +1,10 @@
 // JSON schemas: no text that a schema's constraint allows is invalid under the schema, checked against an independent
 // validator with random schemas; and what is supported is not refused.
 import { describe, expect, test } from 'vitest';
-import { Automaton, DEAD } from '../../src/constraint/automaton.js';
+import type { Automaton } from '../../src/constraint/automaton.js';
 import { compileFormat } from '../../src/constraint/compile/job.js';
-import { compileJsonSchema } from '../../src/constraint/compile/json-schema.js';
-import { Terms } from '../../src/constraint/term.js';
 import { isValid } from './schema-oracle.js';
-
-/** A generator of random numbers that begins at a seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function automatonOf(schema: unknown): Automaton {
-  const terms = new Terms();
-  return new Automaton(terms, compileJsonSchema(schema, terms));
-}
-
-/** A random text that the automaton takes; undefined when it becomes too long. */
-function randomText(automaton: Automaton, random: () => number): string | undefined {
-  const bytes: number[] = [];
-  let state = automaton.stateOf(automaton.startTerm);
-  while (bytes.length < 600) {
-    const { nullable } = automaton.termOf(state);
-    const table = automaton.table(state);
-    const next: number[] = [];
-    for (let byte = 0; byte < 256; byte++) if (table[byte] !== DEAD) next.push(byte);
-    if (nullable && (next.length === 0 || random() < 0.5)) return Buffer.from(bytes).toString();
-    // Rather what ends a value, so that texts stay short.
-    const ending = next.filter((byte) => '"]}'.includes(String.fromCharCode(byte)));
-    const from = ending.length > 0 && random() < 0.4 ? ending : next;
-    const byte = from[Math.floor(random() * from.length)] as number;
-    bytes.push(byte);
-    state = table[byte] as number;
-  }
-  return undefined;
-}
+import { automatonOf, randomFrom, randomText } from './schema-texts.js';
 
 function accepts(automaton: Automaton, text: string): boolean {
   let state = automaton.stateOf(automaton.startTerm);
@@ -236,6 +199,12 @@ describe('takes', () => {
       ['{"a":1}', '{"x-a":null}'],
     ],
     ['date', { type: 'string', format: 'date' }, ['"2024-02-28"', '"2024-12-31"'], ['"2024-02-30"', '"2024-11-31"']],
+    [
+      'names of properties of which nothing is asked',
+      { type: 'object', propertyNames: { type: 'string', title: 't' }, additionalProperties: { type: 'null' } },
+      ['{"a":null}', '{}'],
+      ['{"a":1}'],
+    ],
     ['a required name without a property', { type: 'object', required: ['a'] }, ['{"a":5}'], ['{}']],
     ['an exclusive bound of draft 4', { type: 'integer', minimum: 3, exclusiveMinimum: true }, ['4'], ['3']],
   ])('%s', (_, schema, good, bad) => {
@@ -248,6 +217,9 @@ describe('takes', () => {
 describe('refuses, and says what', () => {
   test.each<[unknown, string]>([
     [{ not: {} }, '# uses not, which is not supported'],
+    [{ type: 'object', propertyNames: { minLength: 2 } }, '# uses propertyNames, which is not supported'],
+    [{ type: 'object', propertyNames: { type: 'integer' } }, '# uses propertyNames, which is not supported'],
+    [{ type: 'object', propertyNames: false }, '# uses propertyNames, which is not supported'],
     [{ type: 'string', pattern: 'a', minLength: 2 }, 'uses pattern together with minLength or maxLength'],
     [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'branches 0 and 1 may match the same value'],
     [{ type: 'array', items: {}, uniqueItems: true }, 'uses uniqueItems'],

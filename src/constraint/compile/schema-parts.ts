@@ -154,9 +154,18 @@ export class SchemaParts {
 function checkSchema(schema: unknown, path: string): Schema {
   if (!isObject(schema)) throw refusal(path, 'is neither an object nor a boolean');
   for (const key of unsupported) {
+    if (key === 'propertyNames' && allowsAnyName(schema[key])) continue;
     if (schema[key] !== undefined) throw refusal(path, `uses ${key}, which is not supported`);
   }
   return schema;
+}
+
+/** Whether the schema of names, which are texts, asks nothing of them. */
+function allowsAnyName(schema: unknown): boolean {
+  if (schema === true) return true;
+  if (!isObject(schema) || (schema.type !== undefined && schema.type !== 'string')) return false;
+  const asking = [...asserting, ...combining, ...unsupported];
+  return Object.keys(schema).every((key) => key === 'type' || !asking.includes(key));
 }
 
 /** Whether a schema only refers to another one. */
