@@ -42,8 +42,8 @@ TESSERAE_INLINE F64x2 fma(F64x2 a, F64x2 b, F64x2 c) {
 
 TESSERAE_INLINE float half_to_f32(uint16_t half) { return half_to_float(half); }
 TESSERAE_INLINE uint16_t f32_to_half(float x) { return float_to_half(x); }
-// Four halves in the lower bits of 32-bit lanes.
-TESSERAE_INLINE F32x4 f16_to_f32_lanes(Bits128 halves) {
+// Four halves in the lower bits of 32-bit lanes. Out of line, as fma.
+[[gnu::noinline, gnu::const]] inline F32x4 f16_to_f32_lanes(Bits128 halves) {
   const Bits128 magnitude = halves & 0x7fff;
   const Bits128 bits = magnitude << 13;
   const F32x4 finite = (F32x4)bits * 0x1p112f;  // exact: also a subnormal half becomes a normal float

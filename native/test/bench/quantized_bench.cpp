@@ -335,7 +335,7 @@ void pack(int repeats) {
     Scratch none = {nullptr, 0};
     const double one = best_of(repeats, [&] {
       const double start = thread_seconds();
-      kernel_of("pack_quantized")(op, 0, none);
+      kernel_named("pack_quantized")(op, 0, none);
       return thread_seconds() - start;
     });
     std::printf("%-5s pack %lld x %lld   1 thread %6.2f GB/s\n", name, static_cast<long long>(n), static_cast<long long>(k),
