@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { runCli } from '../cli/run-cli.js';
 import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
 import { post } from './running-server.js';
@@ -48,26 +48,25 @@ test('exits with 1 at once at the second signal', async () => {
   const replies = await Promise.all(Array.from({ length: 16 }, () => post(`${url}/v1/chat/completions`, long)));
   expect(replies.every(({ status }) => status === 200)).toBe(true);
   child.kill('SIGTERM');
-  await expect.poll(async () => (await fetch(`${url}/ready`)).status).toBe(503);
+  await expect.poll(async () => (await fetch(`${url}/ready`)).status, { timeout: 10_000 }).toBe(503);
   child.kill('SIGTERM');
   expect(await exit).toBe(1);
   await Promise.allSettled(replies.map((reply) => reply.body?.cancel()));
 });
 
-test('reports mistakes in one line', async () => {
+describe('reports in one line', () => {
   const busy = createServer().listen(0, '127.0.0.1');
-  await once(busy, 'listening');
-  const port = String((busy.address() as { port: number }).port);
-  const wrong = [
-    [['--host', '0.0.0.0', '--port', '0'], 2, /can be reached by other machines: give an API key/],
-    [['--port', port], 1, /cannot listen at 127\.0\.0\.1:[0-9]+: EADDRINUSE/],
-    [['--chat-template', '/nowhere'], 1, /nowhere/],
-    [['--model', 'a/x.gguf', '--model', 'b/x.gguf'], 2, /two models have one name: give each a --name/],
-  ] as const;
-  for (const [args, code, message] of wrong) {
-    const result = await runCli(['serve', '--threads', '1', ...args]);
+  const portOf = () => String((busy.address() as { port: number }).port);
+  afterAll(() => busy.close());
+
+  test.each([
+    ['a host without a key', () => ['--host', '0.0.0.0', '--port', '0'], 2, /can be reached by other machines/],
+    ['a port that is taken', () => ['--port', portOf()], 1, /cannot listen at 127\.0\.0\.1:[0-9]+: EADDRINUSE/],
+    ['an absent template', () => ['--chat-template', '/nowhere'], 1, /nowhere/],
+    ['models of one name', () => ['--model', 'a/x.gguf', '--model', 'b/x.gguf'], 2, /two models have one name/],
+  ])('%s', async (_what, args, code, message) => {
+    const result = await runCli(['serve', '--threads', '1', ...args()]);
     expect({ code: result.code, lines: result.stderr.split('\n').length }).toEqual({ code, lines: 2 });
     expect(result.stderr).toMatch(message);
-  }
-  busy.close();
+  });
 });

@@ -13,7 +13,7 @@ const server = await createServer({
   engine,
   models: { tiny: model },
   apiKeys,
-  requestTimeoutMs: 2000,
+  requestTimeoutMs: 6000,
   keepAliveMs: 100,
 });
 const delay = monitorEventLoopDelay({ resolution: 1 });
