@@ -32,8 +32,11 @@ function release(version) {
 }
 
 function check(version) {
+  const { version: packageVersion, repository } = JSON.parse(read('package.json'));
+  // npm compares it with where the package was built.
+  if (repository === undefined) fail('package.json names no repository: add "repository", "bugs" and "homepage" first');
   const found = {
-    'package.json': JSON.parse(read('package.json')).version,
+    'package.json': packageVersion,
     'src/base/package-files.ts': /packageVersion = '([^']+)'/.exec(read('src/base/package-files.ts'))?.[1],
     'CHANGELOG.md': /^## \[(\d[^\]]*)\]/m.exec(read('CHANGELOG.md'))?.[1],
   };
