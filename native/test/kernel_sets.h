@@ -13,10 +13,6 @@ namespace tesserae {
 inline std::vector<Isa> instruction_sets() {
   std::vector<Isa> sets;
   for (const Isa isa : kAllIsas) {
-#ifdef __SANITIZE_ADDRESS__
-    // Its emulated operations take minutes here; the same source, with the same accesses, runs as the other sets.
-    if (isa == Isa::portable && isa_supported(Isa::avx2)) continue;
-#endif
     if (isa_supported(isa)) sets.push_back(isa);
   }
   return sets;
