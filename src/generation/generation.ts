@@ -43,7 +43,7 @@ export class GenerationStream {
   /** Somebody awaits the result: then it is computed whether pieces are read or not. */
   #resultWanted = false;
 
-  /** @param onFail is told of the error that it ends with */
+  /** @param onFail called with the error, if it ends with one */
   constructor(onFail?: (error: unknown) => void) {
     this.#onFail = onFail;
     this.#settled = new Promise((resolve, reject) => {

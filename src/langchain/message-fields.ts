@@ -30,7 +30,7 @@ function textOf(content: BaseMessage['content']): string {
 
 function textOfBlock(block: { readonly type: string; readonly text?: unknown }): string {
   if (block.type === 'text') return String(block.text ?? '');
-  // Parts of earlier answers that are told to the model by other fields, or not at all.
+  // Parts of earlier answers that reach the model by other fields, or not at all.
   if (['tool_call', 'tool_use', 'reasoning'].includes(block.type)) return '';
   throw new TesseraeError('ERR_UNSUPPORTED', `a message with a part of type ${block.type}: models here read texts`);
 }

@@ -4,7 +4,7 @@ import { AbortError } from '../base/errors.js';
 import { channels, type ObservedRequest } from './channels.js';
 import type { RequestOutcome, ServingCounts } from './serving-counts.js';
 
-/** What a request can tell at its end. */
+/** What a request reports at its end. */
 export interface RequestEnd {
   readonly generatedTokens?: number;
   readonly stopReason?: string | undefined;

@@ -29,7 +29,7 @@ function unescaped(text: string): string {
   return text.replace(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character));
 }
 
-/** A latency: how many values there were, and their quantiles as far as the buckets tell; null where there were none. */
+/** A latency: how many values there were, and their quantiles, as exact as the buckets; null where there were none. */
 export interface Latency {
   readonly count: number;
   readonly p50Ms: number | null;

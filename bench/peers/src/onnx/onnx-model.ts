@@ -19,7 +19,7 @@ export interface OnnxValue {
 /** An input or output. */
 export interface OnnxPort {
   readonly name: string;
-  /** A name stands for a size that may differ from run to run. */
+  /** A name in place of a number: a size that may differ from run to run. */
   readonly dims: readonly (number | string)[];
   /** f32 by default. */
   readonly type?: 'i32';

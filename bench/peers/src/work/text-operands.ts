@@ -7,7 +7,7 @@ import { type TextsWork, textLengths, uniform } from './work.js';
 export const textVocabulary = 1024;
 export const mostPositions = 512;
 export const tokenTypes = 2;
-/** Of all norms: what ONNX's LayerNormalization takes unless it is told otherwise. */
+/** The epsilon of all norms: the default of ONNX's LayerNormalization. */
 export const normEpsilon = 1e-5;
 
 export interface Embeddings {
