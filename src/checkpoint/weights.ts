@@ -58,6 +58,7 @@ export async function loadWeights(
 class WeightLoad {
   readonly #compute: Compute;
   readonly #steps: readonly PlacedTensor[];
+  readonly #neededBytes: number;
   readonly #options: WeightLoadOptions;
   readonly #timeSlice: TimeSlice;
   readonly #weights = new Map<string, Weight>();
@@ -71,7 +72,10 @@ class WeightLoad {
   constructor(compute: Compute, steps: readonly PlacedTensor[], options: WeightLoadOptions) {
     this.#compute = compute;
     // Without room for staging memory, matrices of floats stay as they are.
-    this.#steps = neededBytes(steps) <= compute.pool.freeBytes ? steps : steps.map(unpacked);
+    const { freeBytes } = compute.pool;
+    const needed = neededBytes(steps);
+    this.#steps = needed <= freeBytes ? steps : steps.map(unpacked);
+    this.#neededBytes = needed <= freeBytes ? needed : neededBytes(this.#steps);
     this.#options = options;
     this.#timeSlice = new TimeSlice(options.signal);
     this.#staging = new Workspace(internal, compute.pool);
@@ -148,7 +152,7 @@ class WeightLoad {
 
   /** Fails before anything is read where the weights will not fit. */
   #checkBudget(): void {
-    const needed = neededBytes(this.#steps);
+    const needed = this.#neededBytes;
     const { freeBytes } = this.#compute.pool;
     if (needed <= freeBytes) return;
     const message = `the weights need ${needed} bytes, but only ${freeBytes} of the memory budget are free`;

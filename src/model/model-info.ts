@@ -15,6 +15,8 @@ export interface ModelSummary extends ModelConfig {
   readonly tensorTypes: Readonly<Record<string, number>>;
   /** Positions in a session; `contextLength` of loading, where that was given. */
   readonly sessionCapacity: number;
+  /** Whether the files have a default template for conversations; without one, `chat` needs the option `template`. */
+  readonly hasChatTemplate: boolean;
   /** How `embed` makes one vector of a text's tokens by default. */
   readonly pooling: PoolingKind;
 }

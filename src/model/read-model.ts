@@ -41,8 +41,9 @@ export async function readModel(checkpoint: Checkpoint, options: ReadModelOption
   requireSupportedTypes(checkpoint);
   const tokenizer = await checkpoint.createTokenizer(options.signal);
   const tensors = placedTensors(checkpoint, specs);
-  const summary = summaryOf(checkpoint, sizes, tensors);
-  return { ...sizes, tokenizer, chatTemplates: readChatTemplates(metadata), tensors, summary };
+  const chatTemplates = readChatTemplates(metadata);
+  const summary = { ...summaryOf(checkpoint, sizes, tensors), hasChatTemplate: chatTemplates.has('default') };
+  return { ...sizes, tokenizer, chatTemplates, tensors, summary };
 }
 
 type Sizes = Pick<ReadModel, 'architecture' | 'config' | 'capacity' | 'layout'>;
@@ -73,7 +74,7 @@ function summaryOf(
   { path, metadata, tensors }: Checkpoint,
   { config, capacity }: Sizes,
   placed: readonly PlacedTensor[],
-): ModelSummary {
+): Omit<ModelSummary, 'hasChatTemplate'> {
   const tensorTypes: Record<string, number> = {};
   for (const { type } of tensors.values()) tensorTypes[type] = (tensorTypes[type] ?? 0) + 1;
   return {

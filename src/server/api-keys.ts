@@ -2,6 +2,7 @@
 // is read.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
+import { TesseraeError } from '../base/errors.js';
 import { RequestError } from './error-replies.js';
 import { type HttpHead, headerOf } from './http.js';
 
@@ -50,4 +51,11 @@ export function isLoopback(host: string): boolean {
   const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   if (isIPv4(name)) return name.startsWith('127.');
   return isIPv6(name) ? name === '::1' : name === 'localhost' || name.endsWith('.localhost');
+}
+
+/** @throws TesseraeError ERR_ARGUMENT for a host that other machines can reach, without a key */
+export function requireKey(host: string, apiKeys: readonly string[]): void {
+  if (isLoopback(host) || apiKeys.length > 0) return;
+  const message = `${host} can be reached by other machines: give an API key`;
+  throw new TesseraeError('ERR_ARGUMENT', message, { op: 'listen' });
 }

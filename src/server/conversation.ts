@@ -25,7 +25,7 @@ export class Conversation {
     // A format leaves no room for reasoning.
     const isOpen = options.format === undefined && (await this.#served.opensReasoning(options.variables));
     const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
-    const generation = await this.#served.chat(messages, options);
+    const generation = this.#served.chat(messages, options);
     yield* answersOf([generation], { tokenizer, toolUse, reasoning });
   }
 }

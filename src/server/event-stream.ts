@@ -1,6 +1,7 @@
 // Server-sent events: their text, the beginning of a stream, and writing one to a client at the client's pace. Called by the
 // endpoints and by fastify-end.ts.
 import type { Writable } from 'node:stream';
+import { whenAborted } from '../base/abort-watch.js';
 import { errorReply, failureOf } from './error-replies.js';
 import type { HttpReply } from './http.js';
 
@@ -104,11 +105,11 @@ function roomIn(client: Writable, stallMs: number, signal: AbortSignal): Promise
     const done = () => {
       clearTimeout(timer);
       client.off('drain', done).off('close', done).off('error', done);
-      signal.removeEventListener('abort', done);
+      leave();
       resolve();
     };
     const timer = setTimeout(() => client.destroy(), stallMs);
     client.on('drain', done).on('close', done).on('error', done);
-    signal.addEventListener('abort', done);
+    const leave = whenAborted(signal, done);
   });
 }

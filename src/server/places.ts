@@ -1,4 +1,5 @@
 // How many answers may be computed or wait at once. More are refused, so that a client knows at once. Called by the endpoints.
+import { whenAborted } from '../base/abort-watch.js';
 import type { EnginePressure } from '../index.js';
 import { RequestError } from './error-replies.js';
 
@@ -47,12 +48,12 @@ export class Places {
     const release = () => {
       if (!isTaken) return;
       isTaken = false;
-      signal.removeEventListener('abort', release);
+      leave();
       this.#taken -= count;
       if (this.#taken === 0) this.#whenIdle?.();
     };
+    const leave = whenAborted(signal, release);
     if (signal.aborted) release();
-    else signal.addEventListener('abort', release);
     return release;
   }
 

@@ -19,25 +19,19 @@ export class ServedModel {
   readonly model: Model;
   /** When it was first served, in seconds. */
   readonly created = nowSeconds();
-  readonly #given: string | undefined;
-  #template: Promise<string | undefined> | undefined;
+  /** In place of the model's own; undefined where that is used. */
+  readonly #template: string | undefined;
   /** By the template's variables as JSON. */
   readonly #opensReasoning = new RecentlyUsed<string, boolean>(variablesKept);
 
   constructor(id: string, model: Model, template: string | undefined) {
     this.id = id;
     this.model = model;
-    this.#given = template;
+    this.#template = template ?? (model.info.hasChatTemplate ? undefined : plainTemplate);
   }
 
-  async chat(messages: readonly ChatMessage[], options: ChatOptions): Promise<Generation> {
-    return this.model.chat(messages, { ...options, template: await this.template() });
-  }
-
-  /** The template in place of the model's own; undefined where that is used. */
-  template(): Promise<string | undefined> {
-    this.#template ??= this.#chooseTemplate();
-    return this.#template;
+  chat(messages: readonly ChatMessage[], options: ChatOptions): Generation {
+    return this.model.chat(messages, { ...options, template: this.#template });
   }
 
   /** Whether the prompt of a conversation ends within the model's reasoning, so that an answer begins there. */
@@ -46,7 +40,7 @@ export class ServedModel {
     const known = this.#opensReasoning.get(key);
     if (known !== undefined) return known;
     try {
-      const prompt = await this.model.chatPrompt(probe, { variables, template: await this.template() });
+      const prompt = await this.model.chatPrompt(probe, { variables, template: this.#template });
       const opens = prompt.trimEnd().endsWith('<think>');
       this.#opensReasoning.set(key, opens);
       return opens;
@@ -54,17 +48,6 @@ export class ServedModel {
       // The messages of the client meet the same failure.
       return false;
     }
-  }
-
-  async #chooseTemplate(): Promise<string | undefined> {
-    if (this.#given !== undefined) return this.#given;
-    try {
-      await this.model.chatPrompt(probe);
-    } catch (error) {
-      // Any other failure is found again with the messages of the client.
-      if (/has no chat template/.test((error as Error).message)) return plainTemplate;
-    }
-    return undefined;
   }
 }
 

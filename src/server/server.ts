@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { TesseraeError } from '../base/errors.js';
 import { checkKeys, checkRange } from '../base/options.js';
-import { isLoopback } from './api-keys.js';
+import { requireKey } from './api-keys.js';
 import { fastifyEnd } from './fastify-end.js';
 import { Handlers } from './handlers.js';
 import { draining } from './places.js';
@@ -56,10 +56,7 @@ export class TesseraeServer {
     const { host = defaultHost } = options;
     const port = checkRange(options.port, 'port', op, 0, 65_535) ?? defaultPort;
     if (typeof host !== 'string' || host === '') throw new TesseraeError('ERR_ARGUMENT', 'host must be a name', { op });
-    if (!isLoopback(host) && this.#handlers.settings.apiKeys.length === 0) {
-      const message = `${host} can be reached by other machines: give an API key`;
-      throw new TesseraeError('ERR_ARGUMENT', message, { op });
-    }
+    requireKey(host, this.#handlers.settings.apiKeys);
     await this.app.listen({ host, port });
     const address = this.app.server.address() as AddressInfo;
     return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;

@@ -24,6 +24,7 @@ export class Seats {
   /** Seats without a worker. They count as on shift: their workers will begin with a shift. */
   readonly #empty = new Set<number>();
   #shifts = 0;
+  #isDestroyed = false;
 
   constructor({ addon, block, threads, addonPath, workerFile, onLoss }: SeatsOptions) {
     this.#addon = addon;
@@ -49,9 +50,9 @@ export class Seats {
     return count;
   }
 
-  /** Seats that have a worker. */
+  /** Seats that have a worker: none after {@link destroy}. */
   get occupied(): number {
-    return this.#threads - this.#empty.size;
+    return this.#isDestroyed ? 0 : this.#threads - this.#empty.size;
   }
 
   /** The seat has no worker, and must not be called to a shift, until {@link give} has resolved. */
@@ -76,8 +77,9 @@ export class Seats {
   }
 
   /** Ends all threads, as soon as they are out of native code. */
-  destroy(): Promise<void> {
-    return this.#pool.destroy();
+  async destroy(): Promise<void> {
+    await this.#pool.destroy();
+    this.#isDestroyed = true;
   }
 
   #stateIndex(seat: number): number {

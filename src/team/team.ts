@@ -45,7 +45,7 @@ export interface TeamStats {
   readonly onShift: number;
   /** Shifts so far. */
   readonly shifts: number;
-  /** Workers that are there; the others died and are about to be replaced. */
+  /** Workers that are there; the others died and are about to be replaced. None after `engine.close()`. */
   readonly workers: number;
   /** Workers that died so far, or did not start. */
   readonly workersLost: number;

@@ -104,3 +104,14 @@ test('is refused for wrong options, and ends with its signal', async () => {
   const reason = new Error('enough');
   await expectAbort(engine.inspect(path, { signal: AbortSignal.abort(reason) }), reason);
 });
+
+test.each([
+  [[], false],
+  [['tokenizer.chat_template'], true],
+  [['tokenizer.chat_template.tool_use'], false],
+])('with the templates %j, a model says whether it has a default one', async (keys, has) => {
+  const engine = await engines({ threads: 1 });
+  const metadata = Object.fromEntries(keys.map((key) => [key, { type: 'string' as const, value: 'a' }]));
+  using model = await engine.loadModel(await write({ architecture: 'llama', metadata }));
+  expect(model.info.hasChatTemplate).toBe(has);
+});

@@ -12,10 +12,11 @@ export interface Script {
   readonly stopReason?: string;
   /** The end of the prompt that the template makes. */
   readonly promptEnd?: string;
+  readonly hasChatTemplate?: boolean;
 }
 
 /** The options of the last chat are kept in `seen`. */
-export function scriptedModel({ pieces, stopReason = 'eos', promptEnd = '' }: Script) {
+export function scriptedModel({ pieces, stopReason = 'eos', promptEnd = '', hasChatTemplate = true }: Script) {
   const seen: { messages?: unknown; options?: ChatOptions } = {};
   const generation = () => {
     const result = { stopReason, promptTokens: 3, tokens: pieces.map((_, i) => i), text: '' };
@@ -29,7 +30,7 @@ export function scriptedModel({ pieces, stopReason = 'eos', promptEnd = '' }: Sc
     return Object.assign(steps, { [Symbol.asyncDispose]: async () => {} });
   };
   const model = {
-    info: { sessionCapacity: 64 },
+    info: { sessionCapacity: 64, hasChatTemplate },
     tokenizer: {
       isControl: (id: number) => id in control,
       tokenText: (id: number) => control[id] ?? 'x',

@@ -62,6 +62,9 @@ describe('reports in one line', () => {
   test.each([
     ['a host without a key', () => ['--host', '0.0.0.0', '--port', '0'], 2, /can be reached by other machines/],
     ['a port that is taken', () => ['--port', portOf()], 1, /cannot listen at 127\.0\.0\.1:[0-9]+: EADDRINUSE/],
+    ['a taken port, before it loads', () => ['--model', '/nowhere', '--port', portOf()], 1, /EADDRINUSE/],
+    ['a host without a key, before it loads', () => ['--model', '/nowhere', '--host', '0.0.0.0'], 2, /give an API key/],
+    ['no port', () => ['--port', '65536'], 2, /--port.*from 0 to 65535/],
     ['an absent template', () => ['--chat-template', '/nowhere'], 1, /nowhere/],
     ['models of one name', () => ['--model', 'a/x.gguf', '--model', 'b/x.gguf'], 2, /two models have one name/],
   ])('%s', async (_what, args, code, message) => {

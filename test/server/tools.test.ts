@@ -1,5 +1,6 @@
 // Calls of tools and reasoning in answers, whole and in streams cut anywhere, and what is asked of the model for them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { plainTemplate } from '../../src/server/served-models.js';
 import { type RunningServer, startServer } from './running-server.js';
 import { ask, type Script, scriptedHandlers } from './scripted-model.js';
 
@@ -144,6 +145,15 @@ describe('the model is given', () => {
     ]);
     expect(seen.options).toMatchObject({ tools, variables: { enable_thinking: false }, temperature: 1, maxTokens: 64 });
     expect(seen.options).not.toHaveProperty('format');
+  });
+
+  test.each([
+    [true, undefined],
+    [false, plainTemplate],
+  ])('its own template if it has one (%j), and the plain one otherwise', async (hasChatTemplate, template) => {
+    const { handlers, seen } = scriptedHandlers({ pieces: ['a'], hasChatTemplate });
+    await ask(handlers, chat, { messages });
+    expect(seen.options).toHaveProperty('template', template);
   });
 
   test.each([

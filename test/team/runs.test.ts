@@ -228,7 +228,7 @@ test('close rejects running and waiting runs, and ends the threads', async () =>
   await Promise.all(rejected);
   await closed;
   expect(gate.arrivals).toBe(2);
-  expect(team.stats()).toMatchObject({ running: 0, queued: 0 });
+  expect(team.stats()).toMatchObject({ running: 0, queued: 0, workers: 0 });
   await expectRejection(runOn(team, gate.program()), 'ERR_ENGINE_CLOSED');
   await expectRejection(() => team.runInline(gate.program()), 'ERR_ENGINE_CLOSED');
   await team.close();

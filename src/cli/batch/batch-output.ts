@@ -2,6 +2,7 @@
 // counts the others. Called by commands/batch.ts.
 import { type FileHandle, open } from 'node:fs/promises';
 import { CommandError } from '../run-command.js';
+import { lockOutput } from './output-lock.js';
 
 /** How every line without an error ends. */
 export const wellEnding = '"error":null}';
@@ -20,9 +21,12 @@ export interface BatchWriter {
 
 /**
  * @param resumes goes on with what the file has
- * @throws CommandError where a file with lines is not to be resumed, or cannot be written
+ * @throws CommandError where a file with lines is not to be resumed, cannot be written, or is in use by another process
  */
 export async function openOutput(path: string, resumes: boolean): Promise<BatchWriter> {
+  const release = await lockOutput(path).catch((error: unknown) => {
+    throw failureOf(error, path);
+  });
   try {
     const file = await open(path, resumes ? 'a+' : 'ax+').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
@@ -33,8 +37,9 @@ export async function openOutput(path: string, resumes: boolean): Promise<BatchW
       throw error;
     });
     await file.truncate(bytes);
-    return { lines, errors, append: (text) => append(file, path, text), close: () => closeSynced(file) };
+    return { lines, errors, append: (text) => append(file, path, text), close: () => closeSynced(file, release) };
   } catch (error) {
+    await release();
     throw failureOf(error, path);
   }
 }
@@ -47,11 +52,12 @@ async function append(file: FileHandle, path: string, text: string): Promise<voi
   }
 }
 
-async function closeSynced(file: FileHandle): Promise<void> {
+async function closeSynced(file: FileHandle, release: () => Promise<void>): Promise<void> {
   try {
     await file.sync();
   } finally {
     await file.close();
+    await release();
   }
 }
 

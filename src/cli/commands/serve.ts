@@ -1,5 +1,6 @@
 // `tesserae serve`: models behind OpenAI's API over HTTP, until it is asked to end.
 import { readFile } from 'node:fs/promises';
+import { createServer as createSocketServer } from 'node:net';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { bundledModelPath } from '../../base/package-files.js';
@@ -29,7 +30,7 @@ export function addServe(program: Command): void {
     .option('--model <file>', 'a GGUF file (default: the bundled model); repeatable', collect)
     .option('--name <name>', 'what clients call the model (default: the name of its file); repeatable', collect)
     .option('--host <host>', 'a host that other machines can reach needs --api-key', '127.0.0.1')
-    .option('--port <port>', '0 takes any free port', wholeNumber(0), 8080)
+    .option('--port <port>', '0 takes any free port', wholeNumber(0, 65_535), 8080)
     .addOption(
       new Option('--api-key <key>', 'clients must have it; repeatable').env('TESSERAE_API_KEY').argParser(collect),
     )
@@ -47,9 +48,12 @@ export function addServe(program: Command): void {
 async function serve(options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
   const { createServer } = await import('../../server/index.js');
+  const { requireKey } = await import('../../server/api-keys.js');
   const { model: paths = [bundledModelPath()], threads, host, port, apiKey: apiKeys, graceMs } = options;
   const { maxRequests, maxTokens, maxBody: maxBodyBytes, deadlineMs } = options;
   const names = namesOf(paths, options.name);
+  requireKey(host, apiKeys ?? []);
+  await checkFree(host, port);
   const chatTemplate = options.chatTemplate === undefined ? undefined : await readTemplate(options.chatTemplate);
   await withModel({ model: paths[0] as string, ...(threads && { threads }) }, context, async ({ engine, model }) => {
     const models: Record<string, Model> = { [names[0] as string]: model };
@@ -60,8 +64,8 @@ async function serve(options: Options, context: CommandContext): Promise<void> {
     const limits = { maxRequests, maxTokens, maxBodyBytes, deadlineMs };
     const server = await createServer({ engine, models, apiKeys, chatTemplate, ...limits });
     for (const one of Object.values(models)) await one.warmup();
-    const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-      throw error.syscall === undefined ? error : new CommandError(`cannot listen at ${host}:${port}: ${error.code}`);
+    const url = await server.listen({ host, port }).catch((error) => {
+      throw listenFailure(error, host, port);
     });
     if (options.json === true) await output.writeJson({ url, models: names });
     output.log(`${names.join(', ')} at ${url}`);
@@ -69,6 +73,19 @@ async function serve(options: Options, context: CommandContext): Promise<void> {
     output.log(`closing; what runs may take ${graceMs} ms`);
     await server.close({ graceMs });
   });
+}
+
+/** Loading takes long: a port that is taken is reported before it. @throws CommandError */
+async function checkFree(host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const socket = createSocketServer();
+    socket.once('error', (error) => reject(listenFailure(error, host, port)));
+    socket.listen({ host, port }, () => socket.close(() => resolve()));
+  });
+}
+
+function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  return error.syscall === undefined ? error : new CommandError(`cannot listen at ${host}:${port}: ${error.code}`);
 }
 
 /** What clients call the models: the names that are given, in the order of the models, or those of their files. */

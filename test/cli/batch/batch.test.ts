@@ -1,7 +1,8 @@
 // `tesserae batch`: what each line gives, exit codes, what is refused, and batches that are killed, cut off or short of disk
 // space at any point, which go on to the same bytes.
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -205,6 +206,71 @@ describe('a batch that is interrupted', () => {
     rmSync(state);
     expect((await resume()).stderr).toMatch(/state\.json is missing/);
     expect(readFileSync(out, 'utf8')).toBe(expected);
+  });
+});
+
+describe('an output that another process', () => {
+  const options = ['--max-tokens', '16', '--temperature', '1', '--threads', '1'];
+  const out = folder.file('shared.jsonl');
+  const lock = `${out}.lock`;
+  let input: string;
+  let expected: string;
+  const resume = () => runCli(['batch', input, '-o', out, '--resume', ...options]);
+  const start = () => {
+    const child = spawn(process.execPath, [main, 'batch', input, '-o', out, '--resume', ...options], { stdio: 'pipe' });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const ended = new Promise<{ code: number | null; stderr: string }>((resolve) =>
+      child.once('close', (code) => resolve({ code, stderr })),
+    );
+    return { child, ended };
+  };
+  beforeAll(async () => {
+    const prompts = Array.from({ length: 40 }, (_, i) => ({ custom_id: `${i}`, prompt: `The ${i}` }));
+    input = write('shared-in.jsonl', prompts);
+    expected = (await runCli(['batch', input, ...options])).stdout;
+    expect(linesOf(expected)).toHaveLength(40);
+  });
+
+  test('writes is refused, and its own to the byte', async () => {
+    const first = start();
+    while (!existsSync(lock)) await sleep(1);
+    first.child.kill('SIGSTOP');
+    const second = await resume();
+    expect(second).toMatchObject({ code: 1, stdout: '' });
+    expect(second.stderr).toBe(`tesserae: ${out} is in use by process ${first.child.pid}: its lock is ${lock}\n`);
+    first.child.kill('SIGCONT');
+    expect(await first.ended).toMatchObject({ code: 0 });
+    expect(readFileSync(out, 'utf8')).toBe(expected);
+    expect(existsSync(lock)).toBe(false);
+    rmSync(out);
+  });
+
+  test('had when it died is taken over, by one of those that come at once', async () => {
+    const dead = start();
+    while (!existsSync(lock) || readFileSync(lock, 'utf8') === '') await sleep(1);
+    dead.child.kill('SIGKILL');
+    await dead.ended;
+    expect(existsSync(lock)).toBe(true);
+    const both = [start(), start()];
+    const endings = await Promise.all(both.map(({ ended }) => ended));
+    // The later one may find the output complete and free.
+    for (const { code, stderr } of endings) if (code !== 0) expect(stderr).toMatch(/^tesserae: .*is in use by process/);
+    expect(endings.some(({ code }) => code === 0)).toBe(true);
+    expect(readFileSync(out, 'utf8')).toBe(expected);
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  test.each([
+    ['had with an id that another program has now', { pid: process.pid, host: hostname(), started: '1' }, 0],
+    ['has left as it made its lock', '', 0],
+    ['on another machine writes is refused', { pid: 1, host: 'elsewhere', started: null }, 1],
+  ])('%s', async (_what, holder, code) => {
+    writeFileSync(lock, holder === '' ? '' : JSON.stringify(holder));
+    expect((await resume()).code).toBe(code);
+    rmSync(lock, { force: true });
   });
 });
 
