@@ -33,6 +33,30 @@ void finish_row(const float* sums, int64_t columns, const float* bias, int64_t b
   }
 }
 
+// Writes `rows` rows of C as finish_row does, from sums that are `sums_stride` apart.
+using FinishRows = void (*)(const float* sums, int64_t sums_stride, int64_t rows, int64_t columns, const float* bias,
+                            int64_t bias_stride, const float* residual, int64_t residual_rs, float* c, int64_t c_rs);
+
+template <Activation kind>
+void finish_rows(const float* sums, int64_t sums_stride, int64_t rows, int64_t columns, const float* bias,
+                 int64_t bias_stride, const float* residual, int64_t residual_rs, float* c, int64_t c_rs) {
+  constexpr int64_t kWide = 32;
+  const bool is_plain = columns == kWide && bias == nullptr;
+  for (int64_t r = 0; r < rows; ++r, sums += sums_stride, c += c_rs) {
+    if (is_plain) {
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < kWide; j += 8) {
+        F32x8 v = activate8<kind>(load_f32x8(sums + j));
+        if (residual) v = add(v, load_f32x8(residual + j));
+        store_f32x8(c + j, v);
+      }
+    } else {
+      finish_row<kind>(sums, columns, bias, bias_stride, residual, c);
+    }
+    if (residual) residual += residual_rs;
+  }
+}
+
 // The arguments of the epilogue of one matrix. Row i and column j count from the start of the matrix.
 struct Epilogue {
   FinishRow finish;

@@ -17,7 +17,7 @@ struct Tile {
   const MatmulQuantizedParams& p;
   const QuantizedTarget& t;
   int64_t first_row, rows, first_column, columns;
-  matmul::FinishRow finish = matmul::finish_row<Activation::none>;
+  matmul::FinishRows finish = matmul::finish_rows<Activation::none>;
 
   Tile(const MatmulQuantizedParams& params, const QuantizedTile& tile)
       : p(params),
@@ -27,17 +27,27 @@ struct Tile {
         first_column(tile.first_column),
         columns(tile.last_column - tile.first_column) {
     with_activation(static_cast<Activation>(t.activation),
-                            [&](auto kind) { finish = matmul::finish_row<decltype(kind)::value>; });
+                            [&](auto kind) { finish = matmul::finish_rows<decltype(kind)::value>; });
   }
 
   int64_t x_stride() const { return p.k / kActivationBlock; }
   const ActivationBlock* x() const { return p.x + first_row * x_stride(); }
 
-  // Writes `count` elements from their sums: in row `row` of the tile, from column `column` of the matrix on.
-  void write(const float* sums, int64_t row, int64_t column, int64_t count) const {
-    const int64_t i = first_row + row;
-    finish(sums, count, t.bias ? t.bias + column * t.bias_stride : nullptr, t.bias_stride,
-           t.residual ? t.residual + i * t.residual_rs + column : nullptr, t.c + i * t.c_rs + column);
+  // Fetches the lines that write() accesses in some rows: C comes from memory where it is large, as logits are.
+  void fetch(int64_t row, int64_t row_count, int64_t column, int64_t count) const {
+    for (int64_t i = first_row + row; i < first_row + row + row_count; ++i) {
+      for (int64_t j = column; j < column + count; j += 16) {
+        prefetch(t.c + i * t.c_rs + j);
+        if (t.residual) prefetch(t.residual + i * t.residual_rs + j);
+      }
+    }
+  }
+
+  // Writes `count` columns of all rows from their sums, those of a row `sums_stride` apart.
+  void write(const float* sums, int64_t sums_stride, int64_t column, int64_t count) const {
+    finish(sums, sums_stride, rows, count, t.bias ? t.bias + column * t.bias_stride : nullptr, t.bias_stride,
+           t.residual ? t.residual + first_row * t.residual_rs + column : nullptr, t.residual_rs,
+           t.c + first_row * t.c_rs + column, t.c_rs);
   }
 };
 
@@ -61,13 +71,16 @@ Cut cut_of(const Tile& tile) {
           whole(kMostOrderedBytes / kOrderedBytes<K> / tile.rows * kActivationBlock, kPanelK)};
 }
 
-// Multiplies all rows of a tile with a panel; `x` is their activations in order. LOOP 1: split the rows into groups.
-template <QuantizedType type>
+// Multiplies all rows of a tile with a panel; `x` is their activations in order. Calls begin(row, rows) before each group.
+// LOOP 1: split the rows into groups.
+template <QuantizedType type, typename Begin>
 void multiply_panel_rows(const Panel& panel, int64_t blocks, const unsigned char* x, const RowGroups& groups, float* sums,
-                         Ahead<type>& ahead) {
+                         Ahead<type>& ahead, Begin begin) {
   using K = typename Unit<type>::K;
-  for (int64_t group = 0; group < groups.count; ++group) {
+  for (int64_t group = 0, row = 0; group < groups.count; ++group) {
     const int64_t rows = groups.size(group);
+    begin(row, rows);
+    row += rows;
     with_rows<kMicroRows>(rows, [&](auto count) __attribute__((always_inline)) {
       constexpr int kRows = decltype(count)::value;
       const auto* ordered = reinterpret_cast<const OrderedBlock<K, kRows>*>(x);
@@ -165,11 +178,13 @@ void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned ch
     // With a single part, the sums of one panel are kept.
     float* sums = all_sums + (is_first && is_last ? 0 : (at.column - first) * rows);
     if (is_first && at.panel == 0) std::fill_n(sums, rows * kPanelRows, 0.0f);
-    multiply_panel_rows<type>(panels[parity], at.blocks(), x, groups, sums, ahead);
-    if (is_last && at.panel == at.split->count - 1) {
-      const int64_t count = std::min(tile.columns - at.column, kPanelRows);
-      for (int64_t r = 0; r < rows; ++r) tile.write(sums + r * kPanelRows, r, tile.first_column + at.column, count);
-    }
+    const bool ends_sums = is_last && at.panel == at.split->count - 1;
+    const int64_t column = tile.first_column + at.column, count = std::min(tile.columns - at.column, kPanelRows);
+    const auto begin = [&](int64_t row, int64_t row_count) {
+      if (ends_sums) tile.fetch(row, row_count, column, count);
+    };
+    multiply_panel_rows<type>(panels[parity], at.blocks(), x, groups, sums, ahead, begin);
+    if (ends_sums) tile.write(sums, kPanelRows, column, count);
     to_decode = to_fetch;
     next = after;
   }
@@ -211,7 +226,7 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
     alignas(32) float sums[kMostFewRows * kStripRows];
     multiply_strip_rows<type>(strip, k, tile.x(), tile.x_stride(), tile.rows, sums);
     const int64_t count = std::min(tile.columns - j, kStripRows);
-    for (int64_t r = 0; r < tile.rows; ++r) tile.write(sums + r * kStripRows, r, tile.first_column + j, count);
+    tile.write(sums, kStripRows, tile.first_column + j, count);
   }
 }
 
