@@ -5,7 +5,7 @@ export { AbortError, type ErrorCode, TesseraeError } from './base/errors.js';
 export type { QuantizeOptions, QuantizeProgress, QuantizeResult } from './checkpoint/quantize/quantize.js';
 export type { QuantizeType } from './checkpoint/quantize/quantize-rules.js';
 export type { LoadProgress } from './checkpoint/weights.js';
-export type { Format } from './constraint/format.js';
+export type { Format, TagsFormat } from './constraint/format.js';
 export { type CloseOptions, Engine, type EngineOptions, type EnginePressure, type EngineStats } from './engine.js';
 export type { ChatMessage, ChatPromptOptions } from './generation/chat/chat.js';
 export type { GenerateOptions } from './generation/generate-options.js';

@@ -39,7 +39,7 @@ export class TesseraeWorker<K extends JobKind> extends Worker<JobDataOf[K], JobR
     processor: TesseraeProcessor<K>,
     { engine, graceMs, signals = ['SIGTERM', 'SIGINT'], ...options }: TesseraeWorkerOptions,
   ) {
-    super(queue, processor, { concurrency: defaultConcurrency, ...options });
+    super(queue, processor, { concurrency: defaultConcurrency, ...given(options) });
     this.#processor = processor;
     this.#engine = engine;
     this.#graceMs = graceMs;
@@ -84,6 +84,11 @@ export class TesseraeWorker<K extends JobKind> extends Worker<JobDataOf[K], JobR
       if (!isEnding) for (const signal of signals) process.off(signal, end);
     });
   }
+}
+
+/** BullMQ takes a member that is undefined for one that is wrong; here it is one that is missing. */
+function given<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
 /**

@@ -6,7 +6,7 @@ import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Automaton, DEAD } from './automaton.js';
 import type { Term } from './term.js';
-import type { TokenTrie } from './token-trie.js';
+import { bytesOfToken, type TokenTrie } from './token-trie.js';
 
 /** Bytes of masks that a constraint keeps. */
 const MASK_BYTES_KEPT = 16 * 2 ** 20;
@@ -134,7 +134,7 @@ export class ConstraintState {
   accept(id: number): void {
     const { automaton, tokenizer } = this.#constraint;
     let state = automaton.stateOf(this.#at);
-    for (const byte of tokenizer.tokenBytes(id)) state = automaton.table(state)[byte] as number;
+    for (const byte of bytesOfToken(tokenizer, id)) state = automaton.table(state)[byte] as number;
     this.#at = automaton.termOf(state);
   }
 }

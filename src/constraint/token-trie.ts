@@ -2,6 +2,7 @@
 // beginning share the steps for it. Built once for a model, in time slices, by constraint-compiler.ts.
 import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
+import { controlBytes } from './control-bytes.js';
 
 const NODES_PER_LOOK = 512;
 
@@ -18,14 +19,19 @@ export interface TokenTrie {
   readonly tokens: Int32Array;
 }
 
-/** The trie of a vocabulary without control tokens, end tokens, and tokens without bytes. */
+/** The bytes of a token in grammars. */
+export function bytesOfToken(tokenizer: Tokenizer, id: number): Uint8Array {
+  return tokenizer.isControl(id) ? controlBytes(tokenizer.tokenText(id)) : tokenizer.tokenBytes(id);
+}
+
+/** The trie of a vocabulary without end tokens, and tokens without bytes. */
 export async function createTokenTrie(tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<TokenTrie> {
   const timeSlice = new TimeSlice(signal);
   const nodes = new Nodes();
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
     if (id % NODES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
-    if (tokenizer.isControl(id) || tokenizer.endIds.has(id)) continue;
-    const bytes = tokenizer.tokenBytes(id);
+    if (tokenizer.endIds.has(id)) continue;
+    const bytes = bytesOfToken(tokenizer, id);
     // Depths have 16 bits. Longer tokens are left out: no model chooses them.
     if (bytes.length > 0 && bytes.length < 0xffff) nodes.add(bytes, id);
   }

@@ -25,7 +25,7 @@ export function readChatRequest(body: unknown): ChatRequest {
     throw wrong('response_format', 'cannot be combined with tools that the model may call');
   }
   const tools = toolUse === undefined ? {} : { tools: toolUse.tools };
-  const forced = toolUse?.forced === undefined ? {} : { format: toolUse.forced };
+  const forced = toolUse?.format === undefined ? {} : { format: toolUse.format };
   return {
     ...delivery,
     messages: templateMessages(messages),

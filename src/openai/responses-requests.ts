@@ -42,7 +42,7 @@ export function readResponsesRequest(body: unknown): ResponsesRequest {
     ...(maxTokens === undefined ? {} : { maxTokens }),
     ...(use === undefined ? {} : { tools: use.tools }),
     ...(format === undefined ? {} : { format }),
-    ...(use?.forced === undefined ? {} : { format: use.forced }),
+    ...(use?.format === undefined ? {} : { format: use.format }),
   };
   fields.only('background', false);
   fields.only('truncation', 'disabled');

@@ -2,12 +2,8 @@
 // chat-requests.ts and by the server, which finds the calls.
 import type { ChatMessage, Format } from '../index.js';
 import { type BodyFields, wrong } from './body-fields.js';
-
-/** A function that the model may call. */
-export interface Tool {
-  readonly type: 'function';
-  readonly function: { readonly name: string; readonly [member: string]: unknown };
-}
+import { forcedCalls, markedCalls } from './call-formats.js';
+import type { Tool } from './tool.js';
 
 /** A call that an answer makes, as chat completions write it. */
 export interface ToolCall {
@@ -20,12 +16,13 @@ export interface ToolCall {
 /** The tools that an answer may call, or must. */
 export interface ToolUse {
   readonly tools: readonly Tool[];
-  /** What holds the answer to calls alone; undefined where the model chooses. */
-  readonly forced: Format | undefined;
+  /** Whether the answer is nothing but calls, has calls only as its format marks them, or is as the model writes it. */
+  readonly calls: 'forced' | 'marked' | 'free';
+  /** What holds the answer to that. */
+  readonly format: Format | undefined;
 }
 
 const mostTools = 128;
-const mostForced = 16;
 
 /** Undefined where there is nothing to call. @throws TesseraeError ERR_ARGUMENT */
 export function toolUseOf(fields: BodyFields): ToolUse | undefined {
@@ -40,18 +37,17 @@ export function toolUse(given: unknown, wanted: unknown, isParallel: boolean | u
   if (choice === 'none') return undefined;
   if (tools.length === 0) throw wrong('tool_choice', 'needs tools');
   if (choice === 'auto') {
-    const strict = tools.findIndex((tool) => tool.function.strict === true);
-    if (strict >= 0) throw wrong(`tools[${strict}].function.strict`, 'needs a tool_choice that forces a call');
-    if (isParallel === false) throw wrong('parallel_tool_calls', 'may be false only where tool_choice forces a call');
-    return { tools, forced: undefined };
+    const isHeld = isParallel === false || tools.some((tool) => tool.function.strict === true);
+    if (!isHeld) return { tools, calls: 'free', format: undefined };
+    return { tools, calls: 'marked', format: markedCalls(tools, isParallel !== false) };
   }
-  if (choice === 'required') return { tools, forced: { jsonSchema: callsSchema(tools, isParallel !== false) } };
+  if (choice === 'required') return { tools, calls: 'forced', format: forcedCalls(tools, isParallel !== false) };
   const { type, function: named } = choice as { type?: unknown; function?: { name?: unknown } };
   const tool = tools.find((one) => one.function.name === named?.name);
   if (type !== 'function' || tool === undefined) {
     throw wrong('tool_choice', 'must be none, auto, required, or a function of tools by its name');
   }
-  return { tools, forced: { jsonSchema: callsSchema([tool], false) } };
+  return { tools, calls: 'forced', format: forcedCalls([tool], false) };
 }
 
 function toolsOf(value: unknown): Tool[] {
@@ -63,24 +59,13 @@ function toolsOf(value: unknown): Tool[] {
     if (type !== 'function' || typeof name !== 'string' || !/^[\w.-]{1,128}$/.test(name)) {
       throw wrong(`tools[${index}]`, 'must be a function with a name of letters, digits, _, - and .');
     }
-    const { parameters } = described as { parameters?: unknown };
+    const { parameters, strict } = described as { parameters?: unknown; strict?: unknown };
+    if (typeof (strict ?? false) !== 'boolean') throw wrong(`tools[${index}].function.strict`, 'must be true or false');
     if (parameters !== undefined && (typeof parameters !== 'object' || parameters === null)) {
       throw wrong(`tools[${index}].function.parameters`, 'must be a JSON schema');
     }
     return tool as Tool;
   });
-}
-
-/** An array of calls, of at least one and of no more than one where they are not parallel. */
-function callsSchema(tools: readonly Tool[], isParallel: boolean): Record<string, unknown> {
-  const calls = tools.map(({ function: { name, parameters } }) => ({
-    type: 'object',
-    properties: { name: { const: name }, arguments: parameters ?? { type: 'object' } },
-    required: ['name', 'arguments'],
-    additionalProperties: false,
-  }));
-  const items = calls.length === 1 ? calls[0] : { anyOf: calls };
-  return { type: 'array', items, minItems: 1, maxItems: isParallel ? mostForced : 1 };
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { ChatOptions, Model } from '../index.js';
 import { readChatRequest } from '../openai/index.js';
 import { answersOf, type NumberedPart } from './answers/answer.js';
+import { leavesReasoning } from './answers/reasoning.js';
 import { ServedModel } from './served-models.js';
 
 export class Conversation {
@@ -22,9 +23,9 @@ export class Conversation {
     const { messages, options: asked, toolUse } = readChatRequest(body);
     const { tokenizer, info } = this.#served.model;
     const options: ChatOptions = { maxTokens: info.sessionCapacity, ...asked, ...more };
-    // A format leaves no room for reasoning.
-    const isOpen = options.format === undefined && (await this.#served.opensReasoning(options.variables));
-    const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
+    const mayReason = leavesReasoning(options.format);
+    const isOpen = mayReason && (await this.#served.opensReasoning(options.variables));
+    const reasoning = !mayReason ? 'none' : isOpen ? 'open' : 'closed';
     const generation = this.#served.chat(messages, options);
     yield* answersOf([generation], { tokenizer, toolUse, reasoning });
   }

@@ -78,7 +78,7 @@ describe('results', () => {
     const { name, queue, events } = openQueue();
     const processor = createProcessor(model, { kind: 'embed' });
     expect(processor).toHaveLength(3);
-    const worker = openWorker(name, processor);
+    const worker = openWorker(name, processor, { concurrency: undefined, maxStalledCount: undefined });
     expect(worker.concurrency).toBe(64);
     const texts = ['the sea', 'the tax', 'the whale'];
     const expected = (await model.embed(texts)).map((vector) => Array.from(vector));

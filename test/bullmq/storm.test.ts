@@ -1,6 +1,7 @@
 // Jobs on worker processes that are killed, stopped and replaced while Redis is restarted: each job's result is stored exactly
 // once, and none fails. The nightly run has more jobs, and BullMQ's default locks.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue } from 'bullmq';
@@ -67,15 +68,24 @@ test(`${jobs} jobs`, { timeout: isNightly ? 240_000 : 90_000 }, async () => {
       if (workers.every(({ isOver }) => isOver)) throw new Error('all workers have ended');
     }
   };
+  const started = performance.now();
+  const report = (what: string) => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    process.stdout.write(`storm: ${seconds} s: ${what}; load average ${loadavg()[0]?.toFixed(1)}\n`);
+  };
   const [first, second] = [open(), open()] as const;
   await completed(0.15);
   expect(await first.end('SIGKILL')).toMatchObject({ signal: 'SIGKILL' });
+  report('one worker is killed');
   await completed(0.3);
   const third = open();
   await third.ready;
   expect(await second.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  report('one worker is replaced');
   await redis.restart();
+  report('Redis has been restarted');
   await completed(1);
+  report(`${jobs} jobs are complete`);
   expect(await third.end('SIGTERM')).toEqual({ code: 0, signal: null });
 
   expect(await queue.getJobCounts()).toMatchObject({ completed: jobs, failed: 0, active: 0, waiting: 0, delayed: 0 });
@@ -96,5 +106,6 @@ test(`${jobs} jobs`, { timeout: isNightly ? 240_000 : 90_000 }, async () => {
   }
   // Interrupted where it was killed, a worker has printed nothing.
   const delays = [second, third].map(({ output }) => JSON.parse(output.split('\n')[1] as string).loopDelayMs as number);
+  report(`loop delay p99 ${delays.map((delay) => delay.toFixed(1)).join(' and ')} ms`);
   if (isNightly) for (const delay of delays) expect(delay).toBeLessThan(10);
 });

@@ -1,10 +1,15 @@
 // Generations of a model with nearly random output, each with a format: every complete text matches, and formats that
 // are not supported are refused.
 import { describe, expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/base/errors.js';
+import { ConstraintState } from '../../src/constraint/constraint.js';
+import { ConstraintCompiler } from '../../src/constraint/constraint-compiler.js';
+import type { Format, TagsFormat } from '../../src/constraint/format.js';
 import { bundledModelPath } from '../support/models/bundled-model.js';
 import { expectRejection } from '../support/rejections.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { generate } from '../support/running/generations.js';
+import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
 
 const engines = sharedEngines();
 const bundled = async () => (await engines({ threads: 2 })).loadModel(bundledModelPath);
@@ -104,4 +109,93 @@ test('a JSON schema holds, and unsupported keywords are refused by name', async 
     const format = { jsonSchema: schema };
     await expectRejection(model.generate('Once', { format }).next(), 'ERR_FORMAT', message);
   }
+});
+
+describe('tags in free text', () => {
+  const schema = { enum: ['Oslo', 'Rome', 7] };
+  const value = '("Oslo"|"Rome"|7)';
+  const triggers = ['e', ' t'];
+  const given: [string, TagsFormat, string][] = [
+    ['that go on', { tags: [{ begin: 'e', jsonSchema: schema, end: '.' }], triggers }, `(?:e${value}\\.|(?! t)[^e])*`],
+    ['that end the text', { tags: [{ begin: 'e<', jsonSchema: schema }], triggers: ['e'] }, `[^e]*(?:e<${value})?`],
+    [
+      'of several beginnings',
+      { tags: tagsOf('e', 'e:', ' the'), triggers },
+      `(?:e:?${value}| the${value}|(?! t)[^e])*`,
+    ],
+    ['none: a trigger is never written', { tags: [], triggers }, '(?:(?! t)[^e])*'],
+  ];
+
+  function tagsOf(...beginnings: string[]) {
+    return beginnings.map((begin) => ({ begin, jsonSchema: schema, end: '' }));
+  }
+
+  test.each(given)('%s', async (_name, format, regex) => {
+    using model = await bundled();
+    let tags = 0;
+    for (let seed = 0; seed < 6; seed++) {
+      const result = await generate(model, 'Once', { temperature: 1, seed, maxTokens: 60, format });
+      if (result.formatComplete) expect(result.text).toMatch(new RegExp(`^${regex}$`, 'su'));
+      tags += [...result.text.matchAll(new RegExp(value, 'g'))].length;
+    }
+    expect(tags > 0).toBe(format.tags.length > 0);
+  });
+
+  test('an opening is one only where the text begins', async () => {
+    using model = await bundled();
+    const format = { tags: [{ begin: '', jsonSchema: { enum: ['a', 'b'] } }], triggers: [], opening: '"' };
+    const quote = model.tokenizer.encode('"').at(-1) as number;
+    const options = { temperature: 1, seed: 1, maxTokens: 20, format };
+    const forced = await generate(model, 'Once', { ...options, logitBias: { [quote]: 100 } });
+    expect(forced).toMatchObject({ text: expect.stringMatching(/^"[ab]"$/), stopReason: 'eos' });
+    for (let seed = 0; seed < 8; seed++) {
+      const { text, formatComplete } = await generate(model, 'Once', { ...options, seed });
+      if (formatComplete && text.startsWith('"')) expect(text).toMatch(/^"[ab]"$/);
+    }
+  });
+
+  test('a trigger may be a control token, and only free text has others', async () => {
+    const tokenizer = await smallTokenizer(
+      [],
+      [
+        { text: '<|begin|>', type: 3 },
+        { text: '<|other|>', type: 3 },
+        { text: '<|end|>', type: 3 },
+      ],
+      { 'tokenizer.ggml.eos_token_id': { type: 'u32', value: 258 } },
+    );
+    const [call, other, end] = [256, 257, 258];
+    const compiler = new ConstraintCompiler(tokenizer, tokenizer.vocabularySize, 5000);
+    const allowedAfter = async (format: Format, ids: readonly number[]) => {
+      const state = new ConstraintState(await compiler.compile(format, undefined));
+      for (const id of ids) state.accept(id);
+      const mask = await state.mask(undefined);
+      return [call, other, end].filter((id) => ((mask[id >>> 5] as number) >>> (id & 31)) & 1);
+    };
+    const text = (value: string) => tokenizer.encode(value);
+    const tags = [{ begin: '<|begin|>', jsonSchema: { type: 'string' } as const, end: '' }];
+    const format = { tags, triggers: ['<|begin|>'] };
+    expect(await allowedAfter(format, [])).toEqual([call, other, end]);
+    expect(await allowedAfter(format, [...text('a'), other])).toEqual([call, other, end]);
+    for (const begun of [[call], [...'<|begin|>'].flatMap(text)]) {
+      expect(await allowedAfter(format, begun)).toEqual([]);
+      expect(await allowedAfter(format, [...begun, ...text('"a')])).toEqual([]);
+      expect(await allowedAfter(format, [...begun, ...text('"a"')])).toEqual([call, other, end]);
+    }
+    expect(await allowedAfter({ tags: [], triggers: ['<|begin|>'] }, [])).toEqual([other, end]);
+    expect(await allowedAfter({ json: true }, text('"a'))).toEqual([]);
+  });
+
+  const refused: [object, ErrorCode, RegExp][] = [
+    [{ tags: [], triggers: ['a', 'ba'] }, 'ERR_FORMAT', /part of another/],
+    [{ tags: [], triggers: ['a'], opening: 'ba' }, 'ERR_FORMAT', /opening/],
+    [{ tags: [], triggers: ['x'.repeat(5000)] }, 'ERR_FORMAT', /too long/],
+    [{ tags: [], triggers: [''] }, 'ERR_ARGUMENT', /triggers/],
+    [{ tags: [{ begin: 5 }], triggers: [] }, 'ERR_ARGUMENT', /begin/],
+    [{ tags: [{ begin: 'a', jsonSchema: {}, ends: '' }], triggers: [] }, 'ERR_ARGUMENT', /ends/],
+  ];
+  test.each(refused)('%j is refused', async (format, code, message) => {
+    using model = await bundled();
+    await expectRejection(() => model.generate('Once', { format: format as TagsFormat }).result, code, message);
+  });
 });

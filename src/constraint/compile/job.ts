@@ -8,6 +8,7 @@ import { utf8 } from './characters.js';
 import { compileJsonSchema } from './json-schema.js';
 import { anyJsonValue } from './json-value.js';
 import { compileRegex } from './regex.js';
+import { compileTags } from './tags.js';
 
 export interface FormatJob {
   readonly kind: 'format';
@@ -29,5 +30,6 @@ export function compileFormat({ json }: FormatJob): { value: CompiledTerms; tran
 
 function termOf(format: Format, terms: Terms): Term {
   if ('regex' in format) return compileRegex(format.regex, terms, { encoding: utf8 });
+  if ('tags' in format) return compileTags(format, terms);
   return 'jsonSchema' in format ? compileJsonSchema(format.jsonSchema, terms) : anyJsonValue(terms);
 }

@@ -4,7 +4,7 @@ import type { Generation, GenerationResult, Piece, Tokenizer } from '../../index
 import { logprobOf, type RatedToken, type ToolCall, type ToolUse } from '../../openai/index.js';
 import { MarkerText } from './marker-text.js';
 import { ReasoningSplitter } from './reasoning.js';
-import { ToolCallFinder } from './tool-calls.js';
+import { type CallsAndText, ToolCallFinder } from './tool-calls.js';
 
 export interface AnswerPart {
   readonly content: string;
@@ -69,12 +69,12 @@ class PieceReader {
     if (reasoning !== '') this.#reasoningTokens++;
     // Spelled as it comes: all tokens of an answer at its end would take long.
     else if (piece.logprobs !== undefined) this.#rated.push(logprobOf(piece.id, piece.logprobs, this.#tokenizer));
-    return this.#partOf(reasoning, this.#finder?.push(content) ?? { content, calls: [] });
+    return this.#partOf(reasoning, this.#find(content));
   }
 
   end(): AnswerPart | undefined {
     const { reasoning, content } = this.#reasoning?.end() ?? { reasoning: '', content: '' };
-    const before = this.#finder?.push(content) ?? { content, calls: [] };
+    const before = this.#find(content);
     const last = this.#finder?.end() ?? { content: '', calls: [] };
     const all = { content: before.content + last.content, calls: [...before.calls, ...last.calls] };
     return this.#partOf(reasoning, all, true);
@@ -86,15 +86,15 @@ class PieceReader {
     return { finishReason, promptTokens, tokens: tokens.length, reasoningTokens: this.#reasoningTokens };
   }
 
+  #find(content: string): CallsAndText {
+    return this.#finder?.push(content, this.#reasoning?.hasReasoning !== true) ?? { content, calls: [] };
+  }
+
   #split(text: string): { readonly reasoning: string; readonly content: string } {
     return this.#reasoning?.push(text) ?? { reasoning: '', content: text };
   }
 
-  #partOf(
-    reasoning: string,
-    { content, calls }: { readonly content: string; readonly calls: readonly ToolCall[] },
-    isLast = false,
-  ): AnswerPart | undefined {
+  #partOf(reasoning: string, { content, calls }: CallsAndText, isLast = false): AnswerPart | undefined {
     if (calls.length > 0) this.#hasCalls = true;
     // Log probabilities wait for the text that they are of.
     const isEmpty = reasoning === '' && content === '' && calls.length === 0;

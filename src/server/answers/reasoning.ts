@@ -1,8 +1,14 @@
 // Keeps a model's reasoning, between <think> and </think> at the beginning of an answer, apart from the answer. The text comes
 // in pieces cut anywhere. Called by answer.ts.
+import type { Format } from '../../index.js';
 
 const open = '<think>';
 const close = '</think>';
+
+/** Whether an answer may have reasoning: a format leaves no room for it, but for that of text with tags. */
+export function leavesReasoning(format: Format | undefined): boolean {
+  return format === undefined || 'tags' in format;
+}
 
 export interface SplitText {
   readonly reasoning: string;
@@ -14,11 +20,14 @@ export class ReasoningSplitter {
   #state: 'before' | 'reasoning' | 'content';
   #held = '';
   #trims = false;
+  /** Whether there is reasoning, though it may be empty. */
+  hasReasoning: boolean;
 
   /** @param isOpen whether the prompt ends within the reasoning */
   constructor(isOpen: boolean) {
     this.#state = isOpen ? 'reasoning' : 'before';
     this.#trims = isOpen;
+    this.hasReasoning = isOpen;
   }
 
   push(text: string): SplitText {
@@ -30,6 +39,7 @@ export class ReasoningSplitter {
       if (begun.startsWith(open)) {
         this.#held = begun.slice(open.length);
         this.#state = 'reasoning';
+        this.hasReasoning = true;
         this.#trims = true;
       } else this.#state = 'content';
     }

@@ -6,6 +6,7 @@ import type { EndpointContext } from '../endpoints/context.js';
 import { RequestError } from '../error-replies.js';
 import type { ServedModel } from '../served-models.js';
 import { type AnswerEnd, type AnswerOptions, answersOf, type NumberedPart } from './answer.js';
+import { leavesReasoning } from './reasoning.js';
 
 /** The most that the server's limits leave of a request's options. @throws RequestError 400 */
 export function limited<T extends GenerateOptions>(options: T, context: EndpointContext, mostTokens: number): T {
@@ -66,9 +67,9 @@ export async function answerToChat(
 ): Promise<AsyncGenerator<NumberedPart, void, void>> {
   const { tokenizer, info } = served.model;
   const options = limited(given, context, info.sessionCapacity);
-  // A format leaves no room for reasoning.
-  const isOpen = options.format === undefined && (await served.opensReasoning(options.variables));
-  const reasoning = options.format !== undefined ? 'none' : isOpen ? 'open' : 'closed';
+  const mayReason = leavesReasoning(options.format);
+  const isOpen = mayReason && (await served.opensReasoning(options.variables));
+  const reasoning = !mayReason ? 'none' : isOpen ? 'open' : 'closed';
   const start = (index: number) => served.chat(messages, { ...options, ...seedOf(options.seed, index) });
   return partsOf(n, context, { tokenizer, toolUse, reasoning }, start);
 }

@@ -2,7 +2,7 @@
 // is no call of a known tool stays text. Called by answer.ts.
 import { randomUUID } from 'node:crypto';
 import { isObject } from '../../base/json-view.js';
-import type { ToolCall, ToolUse } from '../../openai/index.js';
+import { bareOpening, type ToolCall, type ToolUse } from '../../openai/index.js';
 import { heldLength } from './reasoning.js';
 
 export interface CallsAndText {
@@ -24,8 +24,7 @@ const nothing: CallsAndText = { content: '', calls: [] };
 
 export class ToolCallFinder {
   readonly #names: ReadonlySet<string>;
-  /** All of the answer is calls: the format says so. */
-  readonly #isForced: boolean;
+  readonly #mode: ToolUse['calls'];
   #held = '';
   /** Within calls: where they began, and what ends one. */
   #within: (typeof markers)[number] | undefined;
@@ -38,21 +37,21 @@ export class ToolCallFinder {
   /** The answer begins as JSON, which may be a call without a marker. */
   #isBare = false;
 
-  constructor({ tools, forced }: ToolUse) {
+  constructor({ tools, calls }: ToolUse) {
     this.#names = new Set(tools.map((tool) => tool.function.name));
-    this.#isForced = forced !== undefined;
+    this.#mode = calls;
   }
 
-  push(text: string): CallsAndText {
+  /** @param isFirst whether nothing was before the answer's text, such as reasoning */
+  push(text: string, isFirst: boolean): CallsAndText {
     this.#held += text;
-    if (this.#isForced || this.#isBare) return nothing;
+    if (this.#mode === 'forced' || this.#isBare) return nothing;
     if (!this.#hasBegun) {
-      const begun = this.#held.trimStart();
-      if (begun === '') return nothing;
+      const isBare = this.#mode === 'free' ? beginsBare(this.#held) : isFirst && isOpened(this.#held);
+      if (isBare === undefined) return nothing;
       this.#hasBegun = true;
-      // A list is Mistral's, whose marker may be lost.
-      this.#isBare = /^(\{|\[\s*(\{|$))/.test(begun);
-      if (this.#isBare) return nothing;
+      this.#isBare = isBare;
+      if (isBare) return nothing;
     }
     let content = '';
     const calls: ToolCall[] = [];
@@ -110,6 +109,18 @@ export class ToolCallFinder {
     this.#held = this.#held.slice(content.length);
     return content === '' ? undefined : { content, calls: [] };
   }
+}
+
+/** Whether a text begins as JSON that may be calls; undefined while that is open. A list is Mistral's, whose marker may be lost. */
+function beginsBare(text: string): boolean | undefined {
+  const begun = text.trimStart();
+  return begun === '' ? undefined : /^(\{|\[\s*(\{|$))/.test(begun);
+}
+
+/** Whether a text begins as the format of marked calls has a call without a marker. No other one is held to a schema. */
+function isOpened(text: string): boolean | undefined {
+  if (text.length < bareOpening.length && bareOpening.startsWith(text)) return undefined;
+  return text.startsWith(bareOpening);
 }
 
 /** The calls of a text that is nothing but calls of known tools; otherwise none. */

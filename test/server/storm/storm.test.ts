@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { post, until } from './running-server.js';
+import { post, until } from '../running-server.js';
 
 const key = 'storm';
 const path = fileURLToPath(new URL('storm-server.mjs', import.meta.url));

@@ -1,8 +1,8 @@
 // The server of storm.test.ts, in a process of its own. Sends its URL, and its figures when it is asked for them.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Engine } from '../../dist/src/index.js';
-import { bundledModel } from '../../dist/src/models.js';
-import { createServer } from '../../dist/src/server/index.js';
+import { Engine } from '../../../dist/src/index.js';
+import { bundledModel } from '../../../dist/src/models.js';
+import { createServer } from '../../../dist/src/server/index.js';
 
 const engine = await Engine.create({ threads: 1 });
 // The tests run many processes at once, and the time of a template is wall time.
