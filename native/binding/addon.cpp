@@ -84,13 +84,13 @@ Isa isa_named(Napi::Env env, const std::string& name) {
   throw Napi::Error::New(env, "this CPU has no kernel set " + name);
 }
 
-// controlInit(control, { isa, seats, idleSpins, lingerUs, scratch })
+// controlInit(control, { isa, seats, idleSpinNs, lingerUs, scratch })
 void control_init_call(const Napi::CallbackInfo& info) {
   const Napi::Object options = info[1].As<Napi::Object>();
   TeamOptions team = {};
   team.isa = static_cast<uint32_t>(isa_named(info.Env(), options.Get("isa").ToString().Utf8Value()));
   team.seats = index_of(options.Get("seats"), kMaxSeats + 1, "seats");
-  team.idle_spins = index_of(options.Get("idleSpins"), UINT32_MAX, "idleSpins");
+  team.idle_spin_ns = index_of(options.Get("idleSpinNs"), UINT32_MAX, "idleSpinNs");
   team.linger_ns = uint64_t{index_of(options.Get("lingerUs"), UINT32_MAX, "lingerUs")} * 1000;
   team.scratch = block(options.Get("scratch"), size_t{team.seats + 1} * kScratchBytes, "the scratch memory");
   auto* control = block(info[0], control_bytes(team.seats), "the control block");

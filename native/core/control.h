@@ -79,7 +79,7 @@ struct alignas(kCacheLineBytes) Seat {
   std::atomic<uint32_t> state;
   std::atomic<uint32_t> inside;  // slot + 1 while the worker is counted in that slot's `visitors`, else 0
   uint32_t last_slot;
-  uint32_t spin_limit;  // most pauses to spin for a tile before sleeping; spin_for_tile doubles and halves it
+  uint32_t spin_ns;  // longest spin for a tile before sleeping; spin_for_tile doubles and halves it
   uint32_t idle_losses;  // consecutive spins for a program that ended without one
   uint32_t idle_waits;   // waits for a program while idle_losses was at its limit
   uint64_t scratch;     // address of kScratchBytes bytes
@@ -95,8 +95,8 @@ struct alignas(kCacheLineBytes) Seat {
 struct alignas(kCacheLineBytes) Control {
   uint32_t isa;
   uint32_t seat_count;  // number of workers; seat number seat_count is for programs run on the calling thread
-  uint32_t idle_spins;  // pauses to spin while no program is live; 0 if every core has a worker (spin_for_program)
-  uint64_t linger_ns;   // how long a worker waits for the next program before its shift ends
+  uint32_t idle_spin_ns;  // longest spin while no program is live; 0 if every core has a worker (spin_for_program)
+  uint64_t linger_ns;     // how long a worker waits for the next program before its shift ends
   std::atomic<int32_t> coordinator_cpu;  // the coordinator's CPU at its last publish, or -1
   std::atomic<uint32_t> closing;
   std::atomic<uint64_t> swapped_ns;  // when two workers last exchanged CPUs (steady clock)

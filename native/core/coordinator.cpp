@@ -23,14 +23,14 @@ bool at_end(const ProgramHeader& program) {
 void control_init(Control& control, const TeamOptions& options) {
   control.isa = options.isa;
   control.seat_count = options.seats;
-  control.idle_spins = options.idle_spins;
+  control.idle_spin_ns = options.idle_spin_ns;
   control.linger_ns = options.linger_ns;
   control.coordinator_cpu.store(-1, std::memory_order_relaxed);
   for (uint32_t i = 0; i <= options.seats; ++i) {
     Seat& seat = control.seats()[i];
     seat.last_slot = kSlots - 1;
     seat.cpu.store(-1, std::memory_order_relaxed);
-    seat.spin_limit = kSpinLimitMax;
+    seat.spin_ns = kSpinMaxNs;
     seat.idle_losses = kIdleLosses;
     seat.scratch = reinterpret_cast<uint64_t>(options.scratch + size_t{i} * kScratchBytes);
   }

@@ -23,7 +23,7 @@ enum class WorkResult : int32_t {
 struct TeamOptions {
   uint32_t isa;
   uint32_t seats;
-  uint32_t idle_spins;
+  uint32_t idle_spin_ns;
   uint64_t linger_ns;
   unsigned char* scratch;
 };

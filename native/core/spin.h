@@ -2,16 +2,20 @@
 // only by the executor. The section "Waiting" of src/team/README.md gives the reasons and the limits.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
+#include "core/clock.h"
 #include "core/control.h"
 
 namespace tesserae {
 
-constexpr uint32_t kSpinLimitMin = 32;
-constexpr uint32_t kSpinLimitMax = 8192;
-constexpr uint32_t kIdleSpinLimit = 4096;  // most pauses to spin for the next program: about 40 µs
+// Limits are times: a pause takes 10 ns on one CPU and 45 ns on another.
+constexpr uint32_t kSpinMinNs = 1'500;
+constexpr uint32_t kSpinMaxNs = 400'000;
+constexpr uint32_t kIdleSpinNs = 180'000;  // longest spin for the next program
+constexpr uint32_t kPausesPerClock = 8;    // reading the clock takes as long as two pauses
 constexpr uint32_t kIdleLosses = 3;        // after this many losses in a row only every kIdleWaitsPerTry-th wait spins
 constexpr uint32_t kIdleWaitsPerTry = 16;
 
@@ -28,35 +32,43 @@ static inline void add(std::atomic<uint64_t>& counter, uint64_t amount) {
   counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
-// Waits for another worker's tile: spins until the bell changes or the last program ends, for at most seat.spin_limit
-// pauses. The limit doubles when the wait ended in time, else it halves. Returns whether the bell changed.
-static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
-  for (uint32_t i = 0; i < seat.spin_limit; ++i) {
-    const bool rung = control.bell.load(std::memory_order_acquire) != bell;
-    if (rung || control.live.load(std::memory_order_relaxed) == 0) {
-      if (seat.spin_limit < kSpinLimitMax) seat.spin_limit *= 2;
-      return rung;
+// Spins until is_over() returns true, for about `ns`. Returns whether it did.
+template <typename IsOver>
+static inline bool spin_for(uint64_t ns, IsOver is_over) {
+  const uint64_t end = now_ns() + ns;
+  do {
+    for (uint32_t i = 0; i < kPausesPerClock; ++i) {
+      if (is_over()) return true;
+      pause_cpu();
     }
-    pause_cpu();
-  }
-  if (seat.spin_limit > kSpinLimitMin) seat.spin_limit /= 2;
+  } while (now_ns() < end);
   return false;
 }
 
-// Waits for the next program; returns whether the bell changed. If every core has a worker (idle_spins is 0), only a
+// Waits for another worker's tile: spins until the bell changes or the last program ends, for at most seat.spin_ns. The
+// limit doubles when the wait ended in time, else it halves. Returns whether the bell changed.
+static inline bool spin_for_tile(Control& control, Seat& seat, uint32_t bell) {
+  bool rung = false;
+  const bool in_time = spin_for(seat.spin_ns, [&] {
+    rung = control.bell.load(std::memory_order_acquire) != bell;
+    return rung || control.live.load(std::memory_order_relaxed) == 0;
+  });
+  if (in_time) seat.spin_ns = std::min(seat.spin_ns * 2, kSpinMaxNs);
+  else seat.spin_ns = std::max(seat.spin_ns / 2, kSpinMinNs);
+  return rung;
+}
+
+// Waits for the next program; returns whether the bell changed. If every core has a worker (idle_spin_ns is 0), only a
 // worker that is pinned to another CPU than the coordinator's spins: on the coordinator's CPU it would delay the thread
 // that it waits for. After kIdleLosses spins in a row that ended without a program, it spins only now and then.
 static inline bool spin_for_program(Control& control, Seat& seat, uint32_t bell) {
   const int32_t cpu = seat.cpu.load(std::memory_order_relaxed);
   const bool apart = cpu >= 0 && cpu != control.coordinator_cpu.load(std::memory_order_relaxed);
   const bool tries = apart && (seat.idle_losses < kIdleLosses || ++seat.idle_waits % kIdleWaitsPerTry == 0);
-  const uint32_t limit = control.idle_spins > 0 ? control.idle_spins : !tries ? 0 : kIdleSpinLimit;
-  for (uint32_t i = 0; i < limit; ++i) {
-    if (control.bell.load(std::memory_order_acquire) != bell) {
-      seat.idle_losses = 0;
-      return true;
-    }
-    pause_cpu();
+  const uint32_t limit_ns = control.idle_spin_ns > 0 ? control.idle_spin_ns : !tries ? 0 : kIdleSpinNs;
+  if (limit_ns > 0 && spin_for(limit_ns, [&] { return control.bell.load(std::memory_order_acquire) != bell; })) {
+    seat.idle_losses = 0;
+    return true;
   }
   if (tries && seat.idle_losses < kIdleLosses) ++seat.idle_losses;
   return false;

@@ -11,7 +11,7 @@
 namespace tesserae {
 
 constexpr int32_t kBeingMoved = -1;
-constexpr uint32_t kPausesPerLook = 256;  // about 3 µs
+constexpr uint64_t kLookNs = 3'000;  // between two looks at a thread's time
 
 // Takes the id of a seat's thread out of `movable`, and puts it back when destroyed. In between no other worker moves
 // that thread, and it stays in native code. Outside native code it could die and its id be reused by another thread.
@@ -54,7 +54,7 @@ static inline void stay_put(Seat& seat) {
   }
 }
 
-// Returns whether the thread has been off its CPU for about kPausesPerLook pauses; `time` receives its CPU time. The
+// Returns whether the thread has been off its CPU for about kLookNs; `time` receives its CPU time. The
 // first look is not counted: it makes the system update the time of a running thread, and so notice before its next
 // tick that the thread's turn is over. Returns false as soon as the bell changes or the last program ends: then there
 // may be other work.
@@ -63,11 +63,10 @@ static inline bool is_held_up(const Control& control, uint32_t bell, int32_t thr
   int64_t before = -1;
   time = cpu_time_ns(thread);
   for (uint32_t look = 1; look < kLooks; ++look) {
-    for (uint32_t i = 0; i < kPausesPerLook; ++i) {
-      if (control.bell.load(std::memory_order_relaxed) != bell) return false;
-      if (control.live.load(std::memory_order_relaxed) == 0) return false;
-      pause_cpu();
-    }
+    const bool changed = spin_for(kLookNs, [&] {
+      return control.bell.load(std::memory_order_relaxed) != bell || control.live.load(std::memory_order_relaxed) == 0;
+    });
+    if (changed) return false;
     before = time;
     time = cpu_time_ns(thread);
   }

@@ -168,8 +168,8 @@ inline void dump(Control& control) {
   }
   for (uint32_t index = 0; index < control.seat_count; ++index) {
     const Seat& seat = control.seats()[index];
-    std::fprintf(stderr, "seat %u: state %u inside %u spin limit %u sleeps %llu\n", index, seat.state.load(),
-                 seat.inside.load(), seat.spin_limit, static_cast<unsigned long long>(seat.sleeps.load()));
+    std::fprintf(stderr, "seat %u: state %u inside %u spin %u ns sleeps %llu\n", index, seat.state.load(),
+                 seat.inside.load(), seat.spin_ns, static_cast<unsigned long long>(seat.sleeps.load()));
   }
 }
 
@@ -179,7 +179,7 @@ class Team {
   struct Options {
     uint32_t seats = 2;
     uint64_t linger_ns = kForeverNs;
-    uint32_t idle_spins = 0;
+    uint32_t idle_spin_ns = 0;
     Isa isa = Isa::ref;
     int watchdog_seconds = 60;
   };
@@ -188,7 +188,7 @@ class Team {
       : memory_(zeroed_bytes(control_bytes(options.seats))),
         scratch_(aligned_bytes((options.seats + 1) * kScratchBytes)),
         control_(*reinterpret_cast<Control*>(memory_.get())) {
-    control_init(control_, {static_cast<uint32_t>(options.isa), options.seats, options.idle_spins, options.linger_ns,
+    control_init(control_, {static_cast<uint32_t>(options.isa), options.seats, options.idle_spin_ns, options.linger_ns,
                             scratch_.get()});
     for (uint32_t i = 0; i < options.seats; ++i) threads_.emplace_back([this] { serve(); });
     watchdog_ = std::thread([this, options] { watch(options.watchdog_seconds); });

@@ -95,7 +95,7 @@ export interface Addon {
   /** Initialises the memory of a team. The calls below are described in src/team/README.md. */
   controlInit(
     control: Uint8Array,
-    options: { isa: string; seats: number; idleSpins: number; lingerUs: number; scratch: Uint8Array },
+    options: { isa: string; seats: number; idleSpinNs: number; lingerUs: number; scratch: Uint8Array },
   ): void;
   /**
    * Checks the records of a program: three numbers for each region that its tiles may access, the address, the size, and 1

@@ -24,8 +24,8 @@ export interface ControlBlock {
   readonly scratch: Uint8Array;
 }
 
-/** Idle spins (native/core/control.h) for a team with fewer workers than CPUs. */
-const spinsWithFreeCpus = 1000;
+/** How long an idle worker spins for the next program in a team with fewer workers than CPUs. */
+const spinNsWithFreeCpus = 10_000;
 
 /** Seats: one for each worker, and the last one for the calling thread. */
 function seatCount(threads: number): number {
@@ -44,8 +44,8 @@ export function makeControlBlock(addon: Addon, options: ControlBlockOptions): Co
   const scratch = alignedBlock(addon, seatCount(threads) * layout.scratchBytes);
   addon.adviseHugePages(scratch);
   // With a worker on every CPU, an idle worker that spins would take the CPU from the main thread.
-  const idleSpins = threads < cpus ? spinsWithFreeCpus : 0;
-  addon.controlInit(bytes, { isa, seats: threads, idleSpins, lingerUs, scratch });
+  const idleSpinNs = threads < cpus ? spinNsWithFreeCpus : 0;
+  addon.controlInit(bytes, { isa, seats: threads, idleSpinNs, lingerUs, scratch });
   const wordBytes = Int32Array.BYTES_PER_ELEMENT;
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / wordBytes);
   const endings = words.subarray(layout.endingsOffsetBytes / wordBytes, layout.endingsOffsetBytes / wordBytes + 1);
