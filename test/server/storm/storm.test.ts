@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -165,7 +166,7 @@ test('200 streams, clients that vanish, read slowly, send nonsense, too much, or
   process.stdout.write(
     `storm: /health p99 ${healthP99Ms.toFixed(1)} ms of ${checks}; the server's loop delay p99 ` +
       `${delayP99Ms.toFixed(1)} ms; heap ${(before.heapBytes / 2 ** 20).toFixed(0)} to ` +
-      `${(after.heapBytes / 2 ** 20).toFixed(0)} MiB; rented ${(after.rentedBytes - before.rentedBytes) / 2 ** 20} MiB more\n`,
+      `${(after.heapBytes / 2 ** 20).toFixed(0)} MiB; rented ${(after.rentedBytes - before.rentedBytes) / 2 ** 20} MiB more; load average ${loadavg()[0]?.toFixed(1)}\n`,
   );
   child.send('close');
   await until(() => exited !== undefined, 'the server has ended');
