@@ -252,7 +252,7 @@ export class Engine {
     this.#checkOpen('loadModel');
     const shared = { compute: this.#compute, turns: this.#turns, metrics: this.#metrics };
     const model = await loadModel(shared, path, options, (disposed) => {
-      if (this.#models.delete(disposed)) this.#metrics.retire(disposed.serving);
+      if (this.#models.delete(disposed)) this.#metrics.retire(disposed.metricsLabel, disposed.serving);
     });
     if (this.#closing !== undefined || this.#isDraining) model.dispose();
     this.#checkOpen('loadModel');
@@ -293,7 +293,8 @@ export class Engine {
    * `text/plain; version=0.0.4`. Counts begin with the engine; the delay of the event loop is measured from the first call on.
    */
   async metrics(): Promise<string> {
-    return this.#metrics.text({ ...this.stats(), models: [...this.#models].map((model) => model.serving) });
+    const models = [...this.#models].map(({ metricsLabel: label, serving: served }) => ({ label, served }));
+    return this.#metrics.text({ ...this.stats(), models });
   }
 
   /** Frees the idle memory of the pool, and what models keep for later prompts. Returns the number of bytes freed. */

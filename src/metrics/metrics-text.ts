@@ -1,7 +1,7 @@
 // The text of an engine's metrics: what was counted so far, and how things are at this moment. Called by the engine.
-import { Exposition, type Sample } from './exposition.js';
+import { Exposition, type Labels, type Sample } from './exposition.js';
 import type { Histogram } from './histogram.js';
-import { requestKinds, requestOutcomes, type ServingCounts } from './serving-counts.js';
+import { type RequestKind, requestKinds, requestOutcomes, type ServingCounts } from './serving-counts.js';
 
 /** How an engine is at one moment: the part of its statistics that is written. */
 export interface EngineState {
@@ -30,8 +30,6 @@ export interface EngineState {
     readonly pagesFree: number;
     readonly expectedWaitMs: number;
   };
-  /** Of all models, those included that were disposed. */
-  readonly served: ServedSoFar;
 }
 
 export interface ServedSoFar {
@@ -41,11 +39,20 @@ export interface ServedSoFar {
   readonly overheadMs: number;
 }
 
-export function metricsText(counts: ServingCounts, state: EngineState, loopDelay: Histogram): string {
+/** What the models of one label have counted and done, those included that were disposed. */
+export interface ModelSeries {
+  readonly labels: { readonly model: string };
+  readonly counts: ServingCounts;
+  readonly served: ServedSoFar;
+}
+
+type AllSeries = readonly ModelSeries[];
+
+export function metricsText(series: AllSeries, state: EngineState, loopDelay: Histogram): string {
   const text = new Exposition();
-  writeLatencies(text, counts);
-  writeTraffic(text, counts, state);
-  writeSteps(text, counts, state);
+  writeLatencies(text, series);
+  writeTraffic(text, series, state);
+  writeSteps(text, series, state);
   writeMemory(text, state);
   writeTeam(text, state);
   const help = 'Delay of the event loop, measured since the first call of metrics()';
@@ -53,46 +60,68 @@ export function metricsText(counts: ServingCounts, state: EngineState, loopDelay
   return text.toString();
 }
 
-function writeLatencies(text: Exposition, counts: ServingCounts): void {
-  text.histogram('tesserae_time_to_first_token_seconds', 'From the call to the first generated token', [
-    { values: counts.timeToFirstToken },
-  ]);
-  text.histogram('tesserae_time_between_tokens_seconds', 'From a generated token to the next one of its request', [
-    { values: counts.timeBetweenTokens },
-  ]);
+function writeLatencies(text: Exposition, series: AllSeries): void {
+  const each = (of: (counts: ServingCounts) => Histogram) =>
+    series.map(({ labels, counts }) => ({ labels, values: of(counts) }));
+  const eachKind = (of: (counts: ServingCounts) => Readonly<Record<RequestKind, Histogram>>) =>
+    series.flatMap(({ labels, counts }) =>
+      requestKinds.map((kind) => ({ labels: { kind, ...labels }, values: of(counts)[kind] })),
+    );
+  text.histogram(
+    'tesserae_time_to_first_token_seconds',
+    'From the call to the first generated token',
+    each((counts) => counts.timeToFirstToken),
+  );
+  text.histogram(
+    'tesserae_time_between_tokens_seconds',
+    'From a generated token to the next one of its request',
+    each((counts) => counts.timeBetweenTokens),
+  );
   text.histogram(
     'tesserae_queue_wait_seconds',
     'From the call to the first step that computes for the request',
-    requestKinds.map((kind) => ({ labels: { kind }, values: counts.queueWait[kind] })),
+    eachKind((counts) => counts.queueWait),
   );
   text.histogram(
     'tesserae_request_duration_seconds',
     'From the call to the end of the request',
-    requestKinds.map((kind) => ({ labels: { kind }, values: counts.duration[kind] })),
+    eachKind((counts) => counts.duration),
   );
 }
 
-function writeTraffic(text: Exposition, counts: ServingCounts, { serving, served }: EngineState): void {
-  const ended = requestKinds.flatMap((kind) =>
-    requestOutcomes.map((outcome) => ({ labels: { kind, outcome }, value: counts.requests[kind][outcome] })),
+function writeTraffic(text: Exposition, series: AllSeries, { serving }: EngineState): void {
+  const ended = series.flatMap(({ labels, counts }) =>
+    requestKinds.flatMap((kind) =>
+      requestOutcomes.map((outcome) => ({
+        labels: { kind, outcome, ...labels },
+        value: counts.requests[kind][outcome],
+      })),
+    ),
   );
   text.counter('tesserae_requests_total', 'Requests that were queued and have ended', ended);
   text.counter(
     'tesserae_errors_total',
     'Requests that failed, by the code of their error, those included that were refused before they were queued',
-    [...counts.errors].map(([code, value]) => ({ labels: { code }, value })),
+    series.flatMap(({ labels, counts }) => labelled('code', Object.fromEntries(counts.errors), labels)),
   );
   text.counter(
     'tesserae_tokens_total',
     'Tokens: of prompts, generated, of embedded texts, found in the prefix cache, computed again after a preemption',
-    labelled('kind', { ...counts.tokens, cached: served.prefixTokens, recomputed: served.recomputedTokens }),
+    series.flatMap(({ labels, counts, served }) => {
+      const values = { ...counts.tokens, cached: served.prefixTokens, recomputed: served.recomputedTokens };
+      return labelled('kind', values, labels);
+    }),
   );
-  text.counter('tesserae_prefix_hits_total', 'Requests whose prompt began like an earlier one', [
-    { value: counts.prefixHits },
-  ]);
-  text.counter('tesserae_preemptions_total', 'Requests whose memory was given to others for a while', [
-    { value: served.preemptions },
-  ]);
+  text.counter(
+    'tesserae_prefix_hits_total',
+    'Requests whose prompt began like an earlier one',
+    series.map(({ labels, counts }) => ({ labels, value: counts.prefixHits })),
+  );
+  text.counter(
+    'tesserae_preemptions_total',
+    'Requests whose memory was given to others for a while',
+    series.map(({ labels, served }) => ({ labels, value: served.preemptions })),
+  );
   const { queued, running, expectedWaitMs } = serving;
   text.gauge('tesserae_requests', 'Requests that wait, and that are computed', labelled('state', { queued, running }));
   text.gauge('tesserae_expected_wait_seconds', 'How long a request that comes now is expected to wait', [
@@ -100,14 +129,22 @@ function writeTraffic(text: Exposition, counts: ServingCounts, { serving, served
   ]);
 }
 
-function writeSteps(text: Exposition, counts: ServingCounts, { served, programs }: EngineState): void {
-  text.histogram('tesserae_step_rows', 'Rows that a step computes', [{ values: counts.stepRows }]);
-  text.histogram('tesserae_step_duration_seconds', 'How long the programs of a step run', [
-    { values: counts.stepTime },
-  ]);
-  text.counter('tesserae_step_overhead_seconds_total', 'Time of the event loop for steps, beside their programs', [
-    { value: served.overheadMs / 1000 },
-  ]);
+function writeSteps(text: Exposition, series: AllSeries, { programs }: EngineState): void {
+  text.histogram(
+    'tesserae_step_rows',
+    'Rows that a step computes',
+    series.map(({ labels, counts }) => ({ labels, values: counts.stepRows })),
+  );
+  text.histogram(
+    'tesserae_step_duration_seconds',
+    'How long the programs of a step run',
+    series.map(({ labels, counts }) => ({ labels, values: counts.stepTime })),
+  );
+  text.counter(
+    'tesserae_step_overhead_seconds_total',
+    'Time of the event loop for steps, beside their programs',
+    series.map(({ labels, served }) => ({ labels, value: served.overheadMs / 1000 })),
+  );
   text.counter('tesserae_programs_recorded_total', 'Programs that were recorded', [{ value: programs }]);
 }
 
@@ -145,6 +182,6 @@ function writeTeam(text: Exposition, { isa, threads, models, team }: EngineState
   text.counter('tesserae_team_runs_total', 'Runs of programs on the worker threads', runs);
 }
 
-function labelled(label: string, values: Readonly<Record<string, number>>): Sample[] {
-  return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name }, value }));
+function labelled(label: string, values: Readonly<Record<string, number>>, others: Labels = {}): Sample[] {
+  return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name, ...others }, value }));
 }

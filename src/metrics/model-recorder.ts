@@ -1,4 +1,4 @@
-// Records what one model's server does. One for each loaded model; what it counts goes to the counts of the engine.
+// Records what one model's server does. One for each loaded model; models of one label have the same counts.
 import type { ObservedRequest } from './channels.js';
 import { RequestRecord } from './request-record.js';
 import type { ServingCounts } from './serving-counts.js';
@@ -9,10 +9,13 @@ let requests = 0;
 export class ModelRecorder {
   readonly #counts: ServingCounts;
   readonly #model: string;
+  /** What its metrics have as `model`. */
+  readonly label: string;
 
-  constructor(counts: ServingCounts, model: string) {
+  constructor(counts: ServingCounts, model: string, label: string) {
     this.#counts = counts;
     this.#model = model;
+    this.label = label;
   }
 
   /** @param askedAt when it was asked for, by performance.now() */

@@ -1,4 +1,4 @@
-// What one engine counts of the requests and steps of its models. Written by the recorders, read by metrics-text.ts. All
+// What is counted of the requests and steps of the models of one label. Written by the recorders, read by metrics-text.ts. All
 // times are in seconds.
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { Histogram } from './histogram.js';

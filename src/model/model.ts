@@ -306,6 +306,11 @@ export class Model {
     return this.#served.stats();
   }
 
+  /** @internal What the model's metrics have as `model`. */
+  get metricsLabel(): string {
+    return this.#recorder.label;
+  }
+
   /** @internal See {@link Engine.close}: resolves when what is to be finished is done. */
   async drain(kind: DrainKind, error: Error): Promise<void> {
     this.#calls.refuse(error);

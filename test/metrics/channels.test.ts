@@ -87,7 +87,9 @@ test('conversations have a kind of their own, in sessions, too', async () => {
   await session.generate('and', { maxTokens: 1 }).result;
   const kinds = heard.filter(([event]) => event === 'begin').map(([, { request }]) => request.kind);
   expect(kinds).toEqual(['chat', 'chat', 'generate']);
-  expect(await engine.metrics()).toContain('tesserae_requests_total{kind="chat",outcome="completed"} 2\n');
+  expect(await engine.metrics()).toContain(
+    'tesserae_requests_total{kind="chat",outcome="completed",model="random"} 2\n',
+  );
 });
 
 test('preemptions are told of', async () => {

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
+import { bundledModelPath } from '../support/models/bundled-model.js';
 import { readPrometheusText } from '../support/prometheus.js';
+import { expectRejection } from '../support/rejections.js';
 
 interface Dashboard {
   readonly panels: readonly { readonly title: string; readonly targets: readonly { readonly expr: string }[] }[];
@@ -21,6 +23,17 @@ test('every expression of the dashboard names metrics that there are', async () 
   }
   const used = panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => expr.match(/tesserae_\w+/g) ?? []));
   expect(used.filter((name) => !names.has(name))).toEqual([]);
+  // Which model is chosen is looked at wherever there is the label.
+  const model = await engine.loadModel(bundledModelPath);
+  await expectRejection(model.generate(new Array(600).fill(5)).result, 'ERR_CONTEXT');
+  const byModel = [...readPrometheusText(await engine.metrics())].filter(([, { samples }]) =>
+    [...samples.keys()].some((key) => key.includes('model="')),
+  );
+  expect(byModel.length).toBeGreaterThan(8);
+  for (const expr of panels.flatMap(({ targets }) => targets.map((target) => target.expr))) {
+    const isByModel = byModel.some(([name]) => expr.includes(name));
+    expect([expr, expr.includes('model=~"$model"')]).toEqual([expr, isByModel]);
+  }
   // And all that is measured is shown, but for a few that are for looking closer.
   const shown = new Set(used.map((name) => name.replace(/_(bucket|sum|count)$/, '')));
   const hidden = [...metrics.keys()].filter((name) => !shown.has(name));

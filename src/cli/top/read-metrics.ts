@@ -114,8 +114,14 @@ function total(metrics: Metrics, name: string, wanted: Readonly<Record<string, s
   return matching.reduce((sum, { value }) => sum + value, 0);
 }
 
+/** Of all models together. */
 function by(metrics: Metrics, name: string, key: string): Record<string, number> {
-  return Object.fromEntries((metrics.get(name) ?? []).map(({ labels, value }) => [labels[key] ?? '', value]));
+  const sums = new Map<string, number>();
+  for (const { labels, value } of metrics.get(name) ?? []) {
+    const member = labels[key] ?? '';
+    sums.set(member, (sums.get(member) ?? 0) + value);
+  }
+  return Object.fromEntries(sums);
 }
 
 /** Of all series of a histogram together. */
