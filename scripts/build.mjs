@@ -1,11 +1,12 @@
 // Builds the native addon (cmake-js) and the TypeScript (tsc, esbuild), both incrementally; `native` or `ts` as argument
-// builds that half alone, `arm64` cross-compiles the addon for the package. Called by the scripts of package.json. Each finished half writes a stamp, by which
-// test/support/house/build-check.ts recognises a stale build.
+// builds that half alone, `arm64` cross-compiles the addon for the package. Called by the scripts of package.json. Each finished
+// half writes a stamp, by which test/support/house/build-check.ts recognises a stale build.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { digestOfNativeSources, sourcesFile } from './native-sources.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -22,8 +23,9 @@ const halves = {
     needTool('CMake', ['cmake']);
     needTool('A C++17 compiler', [process.env.CXX ?? 'c++', 'g++', 'clang++']);
     say('building the native addon');
+    const sources = digestOfNativeSources(root);
     run(process.execPath, [installed('cmake-js/bin/cmake-js'), 'compile', '--log-level', 'error']);
-    strip('strip', join(root, 'build/Release/tesserae.node'), `${process.platform}-${process.arch}`);
+    strip('strip', join(root, 'build/Release/tesserae.node'), `${process.platform}-${process.arch}`, sources);
     stamp('build');
   },
   // For the package: after `native`, from whose configuration it takes where the headers are.
@@ -34,6 +36,7 @@ const halves = {
       return;
     }
     say('building the native addon for arm64');
+    const sources = digestOfNativeSources(root);
     const cache = readFileSync(join(root, 'build/CMakeCache.txt'), 'utf8');
     const headers = /^CMAKE_JS_INC:\w+=(.*)$/m.exec(cache)?.[1];
     if (headers === undefined) fail('build the native addon of this machine first', 1);
@@ -47,7 +50,7 @@ const halves = {
       `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(root, 'build-arm64/Release')}`,
     ]);
     run('cmake', ['--build', 'build-arm64', '--target', 'tesserae']);
-    strip('aarch64-linux-gnu-strip', join(root, 'build-arm64/Release/tesserae.node'), 'linux-arm64');
+    strip('aarch64-linux-gnu-strip', join(root, 'build-arm64/Release/tesserae.node'), 'linux-arm64', sources);
   },
   async ts() {
     say('compiling the TypeScript');
@@ -84,12 +87,14 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-// Copies an addon without its symbol table to where the package has it. macOS and Windows keep the file as it is.
-function strip(command, addon, platform) {
+// Copies an addon without its symbol table to where the package has it, with the digest of its sources. macOS and Windows keep the
+// file as it is.
+function strip(command, addon, platform, sources) {
   const target = join(root, 'prebuilds', platform, 'tesserae.node');
   mkdirSync(dirname(target), { recursive: true });
   if (platform.startsWith('linux')) run(command, ['--strip-unneeded', '-o', target, addon]);
   else copyFileSync(addon, target);
+  writeFileSync(join(dirname(target), sourcesFile), sources);
 }
 
 // Writes dist/worker.cjs, the one file of all worker threads, with Piscina and its worker inside. Piscina looks for its worker

@@ -1,20 +1,21 @@
-// Prepares `npm pack`, which runs it: refuses a build that is missing or older than its sources, and writes what the package
+// Prepares `npm pack`, which runs it: refuses a build that is missing or not of these sources, and writes what the package
 // says about its contents, prebuilds/SHA256SUMS and sbom.json. Compiles nothing: `pnpm build:all` does.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { digestOfNativeSources, sourcesFile } from './native-sources.mjs';
 import { describeContents } from './sbom.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 const addons = listFiles('prebuilds').filter((file) => file.endsWith('.node'));
 if (addons.length === 0) fail('there is no addon in prebuilds');
-// A stripped copy is as new as its build: the build writes both.
+const sources = digestOfNativeSources(root);
 for (const addon of addons) {
-  for (const file of listFiles('native')) {
-    if (/\.(cpp|h|def|cmake|map|txt)$/.test(file) && !file.startsWith('native/test/')) refuseOlder(addon, file);
-  }
+  const stamp = join(root, dirname(addon), sourcesFile);
+  const builtFrom = existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
+  if (builtFrom !== sources) fail(`${addon} was built from other sources`);
 }
 for (const file of [...listFiles('src'), ...listFiles('workers')]) {
   if (/\.(ts|cjs)$/.test(file)) refuseOlder('dist/.built', file);

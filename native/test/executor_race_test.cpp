@@ -1,5 +1,6 @@
 // Races of the executor, provoked by many rounds with varying timing. TESSERAE_TEST_ROUNDS multiplies the rounds and
-// the watchdog's limit; the default is short. executor_test.cpp has the cases with an arranged order of events.
+// the watchdog's limit; the default is short. Most cases run with a few seats, and with more than the machine may have CPUs.
+// executor_test.cpp has the cases with an arranged order of events.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -29,6 +30,8 @@ class Jitter {
   std::mt19937 random_;
 };
 
+constexpr uint32_t kManySeats = 8;
+
 // Polls without sleeping, to see a program as finished while its last visitors are still inside.
 RunState watch(Team& team, TestProgram& program, uint32_t slot) {
   RunState state = RunState::running;
@@ -40,7 +43,7 @@ RunState watch(Team& team, TestProgram& program, uint32_t slot) {
 }
 
 TEST_CASE("one program replayed at once in another slot, with late visitors of the run before still inside") {
-  for (const uint32_t seats : {1u, 2u, 3u}) {
+  for (const uint32_t seats : {1u, 2u, 3u, kManySeats}) {
     Team::Options options;
     options.seats = seats;
     Team team(options);
@@ -69,11 +72,11 @@ TEST_CASE("one program replayed at once in another slot, with late visitors of t
   }
 }
 
-TEST_CASE("a program's memory is free once its slot is") {
+void free_memory_early(uint32_t seats) {
   // Each program has new memory, which is freed as early as allowed: the sanitizers report a late visitor that still
   // reads it.
   Team::Options options;
-  options.seats = 3;
+  options.seats = seats;
   Team team(options);
   Jitter jitter(1);
   for (int round = 0; round < rounds(1000); ++round) {
@@ -94,6 +97,10 @@ TEST_CASE("a program's memory is free once its slot is") {
     }
     cascade.reset();
   }
+}
+
+TEST_CASE("a program's memory is free once its slot is") {
+  for (const uint32_t seats : {3u, kManySeats}) free_memory_early(seats);
 }
 
 TEST_CASE("a cancel at any moment ends as drained or finished, and the next run is right") {
@@ -158,9 +165,9 @@ TEST_CASE("no program is lost to a worker that is about to leave its shift") {
   }
 }
 
-TEST_CASE("many programs at once, published, cancelled, failing and replayed at random") {
+void run_many_at_random(uint32_t seats) {
   Team::Options options;
-  options.seats = 3;
+  options.seats = seats;
   options.linger_ns = 50'000;
   Team team(options);
   constexpr uint32_t kPrograms = 6;
@@ -232,9 +239,13 @@ TEST_CASE("many programs at once, published, cancelled, failing and replayed at 
   team.await_all_away();
 }
 
-TEST_CASE("an ending is reported when a late visitor leaves a slot, so that its memory can be freed") {
+TEST_CASE("many programs at once, published, cancelled, failing and replayed at random") {
+  for (const uint32_t seats : {3u, kManySeats}) run_many_at_random(seats);
+}
+
+void wait_for_late_visitors(uint32_t seats) {
   Team::Options options;
-  options.seats = 3;
+  options.seats = seats;
   Team team(options);
   Cascade::Options shape;
   shape.length = 2;
@@ -253,11 +264,15 @@ TEST_CASE("an ending is reported when a late visitor leaves a slot, so that its 
   }
 }
 
+TEST_CASE("an ending is reported when a late visitor leaves a slot, so that its memory can be freed") {
+  for (const uint32_t seats : {3u, kManySeats}) wait_for_late_visitors(seats);
+}
+
 TEST_CASE("the team closes at any moment of a run") {
   Jitter jitter(3);
   for (int round = 0; round < rounds(150); ++round) {
     Team::Options options;
-    options.seats = 1 + jitter.below(3);
+    options.seats = 1 + jitter.below(round % 2 == 0 ? 3 : kManySeats);
     options.linger_ns = jitter.flip() ? kForeverNs : 0;
     Team team(options);
     Cascade cascade({});
@@ -273,9 +288,9 @@ TEST_CASE("the team closes at any moment of a run") {
   }
 }
 
-TEST_CASE("workers die again and again") {
+void let_workers_die(uint32_t seats) {
   Team::Options options;
-  options.seats = 2;
+  options.seats = seats;
   Team team(options);
   Cascade cascade({});
   Gate deadly;
@@ -296,6 +311,10 @@ TEST_CASE("workers die again and again") {
     retire(team.control(), other_slot, cascade.program.header());
   }
   team.await_all_free();
+}
+
+TEST_CASE("workers die again and again") {
+  for (const uint32_t seats : {2u, kManySeats}) let_workers_die(seats);
 }
 
 TEST_SUITE_END();
