@@ -20,6 +20,12 @@ export default defineConfig({
           exclude: ['test/**/*.timing.test.ts', 'test/parity/**', 'test/vocabularies/**'],
         },
       },
+      // The oldest BullMQ that is supported.
+      {
+        extends: true,
+        resolve: { alias: { bullmq: 'bullmq-5' } },
+        test: { name: 'bullmq 5', include: ['test/bullmq/bullmq.test.ts'], env: { TESSERAE_BULLMQ: '5' } },
+      },
       // What asserts a time runs after all else, alone on the machine.
       {
         extends: true,

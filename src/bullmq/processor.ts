@@ -1,6 +1,6 @@
 // The processor of a BullMQ worker: runs its jobs on a model, and says by its errors what BullMQ should do with a job that
 // failed. Takes what it needs of a job by shape. Called by BullMQ.
-import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import { DelayedError, type Job, RateLimitError, UnrecoverableError } from 'bullmq';
 import type { Model } from '../index.js';
 import {
   createJobRunner,
@@ -63,10 +63,9 @@ async function verdictOf(error: unknown, { job, token, signal, isDraining }: Fai
       if (signal?.reason === lockLost) return error;
       return unrecoverable(`cancelled: ${String(signal?.reason ?? 'without a reason')}`, error);
     case 'release':
-      if (isDraining) {
-        await job.moveToWait(token);
-        return new WaitingError((error as Error).message);
-      }
+      // For this error alone, BullMQ moves a job back to the queue and takes no other one: after a WaitingError, versions before 6
+      // take the next job even while the worker closes, which then never ends.
+      if (isDraining) return new RateLimitError();
       // The engine is closed, and the worker is not: it may get the same job again.
       await job.moveToDelayed(Date.now() + returnDelayMs, token);
       return new DelayedError((error as Error).message);

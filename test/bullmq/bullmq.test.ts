@@ -1,5 +1,5 @@
 // Processor and worker with BullMQ on a real Redis: results, failures and what BullMQ makes of them, lost locks, removed
-// jobs, and closing. The whole life of several processes is in storm.test.ts.
+// jobs, and closing. Runs with the oldest version that is supported, too (vitest.config.ts). The whole life of several processes is in storm.test.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -72,6 +72,16 @@ async function until(holds: () => unknown): Promise<void> {
     if (performance.now() > limit) throw new Error(`waited too long until ${holds}`);
   }
 }
+
+test('the version is the one that is asked for', async () => {
+  const { queue } = openQueue();
+  let version: string | null = null;
+  await until(async () => {
+    version = await client.hget(queue.toKey('meta'), 'version');
+    return version !== null;
+  });
+  expect(version).toMatch(new RegExp(`^bullmq:${process.env.TESSERAE_BULLMQ ?? '6'}\\.`));
+});
 
 describe('results', () => {
   test('are those of the model, from the worker of createWorker and from a plain one', async () => {
