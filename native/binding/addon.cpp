@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 
@@ -233,6 +234,8 @@ Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
   return result;
 }
 
+constexpr double kMostMappedBytes = 1ull << 46;
+
 // Calls madvise for the pages that lie completely within a block. Errors are ignored: nothing depends on the advice.
 void advise(const Napi::Value& value, int advice) {
   size_t length = 0;
@@ -247,6 +250,23 @@ void advise_huge_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MA
 
 // Discards the contents of the block's whole pages: they read as zeros from here on.
 void release_pages_call(const Napi::CallbackInfo& info) { advise(info[0], MADV_DONTNEED); }
+
+// mapFile(fd, bytes): the address of the file's first `bytes`, read-only and shared with other processes.
+Napi::Value map_file_call(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto fd = static_cast<int>(index_of(info[0], INT32_MAX, "fd"));
+  const double bytes = info[1].ToNumber().DoubleValue();
+  if (!(bytes >= 1 && bytes <= kMostMappedBytes)) throw Napi::RangeError::New(env, "the size is out of range");
+  void* address = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED) throw Napi::Error::New(env, "mmap failed with error " + std::to_string(errno));
+  return Napi::Number::New(env, static_cast<double>(reinterpret_cast<uintptr_t>(address)));
+}
+
+// unmapFile(address, bytes): takes back a mapping of mapFile.
+void unmap_file_call(const Napi::CallbackInfo& info) {
+  const auto address = static_cast<uintptr_t>(info[0].ToNumber().Int64Value());
+  munmap(reinterpret_cast<void*>(address), static_cast<size_t>(info[1].ToNumber().Int64Value()));
+}
 
 Napi::Value describe_kernels(Napi::Env env) {
   Napi::Array kernels = Napi::Array::New(env, kernel_count());
@@ -339,6 +359,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
   exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));
   exports.Set("releasePages", Napi::Function::New<release_pages_call>(env));
+  exports.Set("mapFile", Napi::Function::New<map_file_call>(env));
+  exports.Set("unmapFile", Napi::Function::New<unmap_file_call>(env));
   return exports;
 }
 

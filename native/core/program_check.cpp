@@ -259,6 +259,12 @@ void check(const ProbeReadParams& p, OperandCheck& check) {
   check.writes(p.sums, 4, vector(check.tile_count()));
 }
 
+void check(const ChecksumParams& p, OperandCheck& check) {
+  check.require(product({kChecksumChunk, check.tile_count()}) <= kMostSize, "has too many tiles");
+  check.reads(p.x, 1, vector(p.size));
+  check.writes(p.sums, 4, vector(2 * check.tile_count()));
+}
+
 // The pages themselves are found, and checked, in each run (find_page).
 void check_pages(const KeyValuePages& p, int64_t dim, int64_t v_dim, OperandCheck& check) {
   const int64_t positions = p.page_positions;

@@ -17,6 +17,7 @@
 #include "kernels/embedding.h"
 #include "kernels/scatter.h"
 #include "kernels/argmax.h"
+#include "kernels/checksum.h"
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/pool_rows.h"

@@ -67,7 +67,7 @@ export async function replaceFile(path: string, write: (handle: FileHandle) => P
   await checkReplaceable(path);
   const partPath = `${path}.${process.pid}-${++filesMade}.part`;
   // Exclusive: whatever is there is neither opened nor overwritten.
-  const handle = await open(partPath, 'wx');
+  const handle = await open(partPath, 'wx+');
   try {
     try {
       await write(handle);

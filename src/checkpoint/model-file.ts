@@ -40,6 +40,12 @@ export class ModelFile {
     return this.#open().fd;
   }
 
+  /** By which it is recognised when it is opened again: device, inode, size, and time of the last change. */
+  async identity(): Promise<string> {
+    const { dev, ino, size, mtimeNs } = await this.#open().stat({ bigint: true });
+    return `${dev}:${ino}:${size}:${mtimeNs}`;
+  }
+
   /** Reads once into part of `target`, which may be shared memory. @returns how many bytes; 0 at the end of the file */
   async readChunk(target: Uint8Array, at: number, length: number, position: number): Promise<number> {
     const handle = this.#open();

@@ -1,6 +1,6 @@
 // Loads a model's tensors into pooled memory, without blocking the event loop: vectors widened, matrices as products read
 // them: quantized ones and those in f32 are repacked, others stay as they are. The architecture says which tensors there are; what they mean does not matter here.
-// Nothing is mapped: when the load ends, the model does not need its files any more. Called by loadModel.
+// Nothing is mapped here: when the load ends, the model does not need its files any more. Called by loadModel.
 
 import type { Weight, Weights } from '../architectures/architecture.js';
 import { TesseraeError } from '../base/errors.js';

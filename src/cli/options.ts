@@ -41,4 +41,6 @@ export interface CommonOptions {
 
 export interface ModelOptions extends CommonOptions {
   readonly model?: string;
+  /** See cache-folder.ts. */
+  readonly cache?: string;
 }

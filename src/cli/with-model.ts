@@ -1,6 +1,7 @@
 // Loads a model in an engine of its own for the length of one command.
 import { bundledModelPath } from '../base/package-files.js';
 import type { Engine, Model } from '../index.js';
+import { cacheOf } from './cache-folder.js';
 import { loadLibrary } from './load-library.js';
 import type { ModelOptions } from './options.js';
 import type { CommandContext } from './run-command.js';
@@ -12,14 +13,14 @@ export interface LoadedModel {
 }
 
 export async function withModel<T>(
-  { model: path = bundledModelPath(), threads }: ModelOptions,
+  { model: path = bundledModelPath(), threads, cache }: ModelOptions,
   { output, signal }: CommandContext,
   use: (loaded: LoadedModel) => Promise<T>,
 ): Promise<T> {
   const library = await loadLibrary();
   await using engine = await library.Engine.create({ threads });
   const started = performance.now();
-  const model = await engine.loadModel(path, { signal, onProgress: output.loading });
+  const model = await engine.loadModel(path, { signal, onProgress: output.loading, ...(await cacheOf(cache, path)) });
   const loadMs = performance.now() - started;
   output.clearProgress();
   return await use({ engine, model, loadMs });

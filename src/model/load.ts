@@ -3,6 +3,8 @@
 import { basename } from 'node:path';
 import type { Weights } from '../architectures/architecture.js';
 import { checkOptions, checkPositive, checkRange } from '../base/options.js';
+import { mappedBytesOf } from '../checkpoint/image/image-folder.js';
+import { storedWeights } from '../checkpoint/image/stored-weights.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type LoadProgress, loadWeights } from '../checkpoint/weights.js';
 import { defaultFormatTimeoutMs } from '../constraint/constraint-compiler.js';
@@ -37,6 +39,13 @@ export interface LoadModelOptions {
    * what is computed with, in prompts too, so that results depend on the type but on nothing else.
    */
   readonly kvType?: KeyValueType | undefined;
+  /**
+   * A folder for images of weights, none by default: the first load stores the weights there as products read them, and maps
+   * them; each later one, also of another process, maps the same file, which is verified by checksums. Mapped weights take
+   * nothing of the memory budget. The folder is made with mode 0700, and must belong to this user alone. An image is as large
+   * as `info.weightBytes`; it is used for as long as the model's files stay as they are, and never removed by the library.
+   */
+  readonly cache?: string | undefined;
   /** The time that rendering a chat template may take, in milliseconds; 250 by default. */
   readonly templateTimeoutMs?: number | undefined;
   /** The time that compiling a format may take, in milliseconds; 2000 by default. */
@@ -51,6 +60,7 @@ const op = 'loadModel';
 const loadKeys = [
   'contextLength',
   'kvType',
+  'cache',
   'templateTimeoutMs',
   'formatTimeoutMs',
   'serving',
@@ -76,7 +86,10 @@ export async function loadModel(
   await using checkpoint = await openCheckpoint(path, { signal: options.signal });
   const read = await readModel(checkpoint, options, op);
   const { architecture, config, capacity, tokenizer, chatTemplates } = read;
-  const weights = await loadWeights(compute, read.tensors, options);
+  const { cache } = options;
+  const weights = await (cache === undefined
+    ? loadWeights(compute, read.tensors, options)
+    : storedWeights(compute, read.tensors, { ...options, cache }));
   const constants = new Map<string, Tensor>();
   try {
     for (const [name, values] of Object.entries(architecture.constants(config, weights, capacity))) {
@@ -112,6 +125,7 @@ function infoOf({ summary, layout }: ReadModel, weights: Weights, loadMs: number
   return {
     ...summary,
     panelBytes: panels.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    mappedBytes: mappedBytesOf(weights),
     loadMs,
     kvType: layout?.type,
     kvBytesPerToken: layout === undefined ? 0 : layout.pageBytes / positionsPerPage,

@@ -30,6 +30,8 @@ export interface ModelInfo extends ModelSummary {
    * repack them: then they stay as the file has them, and products are slower, with the same results.
    */
   readonly panelBytes: number;
+  /** Bytes of weights that are mapped from an image in the folder `cache`, and so shared by all processes that load the model. */
+  readonly mappedBytes: number;
   /** How sessions keep keys and values, and what they take per token. Sessions grow by pages of 32 tokens. */
   readonly kvType: KeyValueType | undefined;
   readonly kvBytesPerToken: number;

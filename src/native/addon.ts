@@ -92,6 +92,11 @@ export interface Addon {
   /** Gives the whole pages in this range back to the system at once; they read as zeros afterwards. */
   releasePages(bytes: Uint8Array): void;
 
+  /** Maps the first `bytes` of a file to read them, shared with other processes. Gives the address. @throws Error */
+  mapFile(fd: number, bytes: number): number;
+  /** Takes back a mapping, which nothing may use any more. */
+  unmapFile(address: number, bytes: number): void;
+
   /** Initialises the memory of a team. The calls below are described in src/team/README.md. */
   controlInit(
     control: Uint8Array,
@@ -135,6 +140,8 @@ export const addonFunctions: readonly (keyof Addon)[] = [
   'addressOf',
   'adviseHugePages',
   'releasePages',
+  'mapFile',
+  'unmapFile',
   'controlInit',
   'checkProgram',
   'publish',

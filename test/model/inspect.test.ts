@@ -35,9 +35,10 @@ async function expectTrue(path: string): Promise<void> {
     using model = await engine.loadModel(path);
     const { rentedBytes } = held(engine);
     expect(loadBytes).toBe(rentedBytes - before.rentedBytes);
-    const { loadMs, panelBytes, kvType, kvBytesPerToken: perToken, ...info } = model.info;
+    const { loadMs, panelBytes, mappedBytes, kvType, kvBytesPerToken: perToken, ...info } = model.info;
     expect(loadMs).toBeGreaterThan(0);
     expect(panelBytes).toBeLessThanOrEqual(info.weightBytes);
+    expect(mappedBytes).toBe(0);
     expect(summary).toEqual(info);
     expect(kvBytesPerToken[kvType ?? 'f32']).toBe(perToken);
     const { kind, vocabularySize, bosId, eosId, addsBos, addsEos } = model.tokenizer;

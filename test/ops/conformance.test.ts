@@ -187,6 +187,7 @@ describe('the tables', () => {
     sequence_attention: 'models that embed texts',
     pool_rows: 'models that embed texts',
     sample: 'programs that generate',
+    checksum: 'images of weights',
   };
   /** Ops without a kernel of their name. */
   const activationOps = ['gelu', 'geluTanh', 'silu', 'relu', 'sigmoid', 'tanh', 'exp'];

@@ -11,6 +11,7 @@ import { enterState, fingerprintOf } from '../batch/batch-state.js';
 import { type InputScan, linesOf, openInput, scanInput } from '../batch/input-lines.js';
 import { type LineSettings, type LineTools, outputLineOf } from '../batch/line-work.js';
 import { OrderedWindow } from '../batch/ordered-window.js';
+import { cacheOption } from '../cache-folder.js';
 import { jsonOption, type ModelOptions, modelOption, numberBetween, threadsOption, wholeNumber } from '../options.js';
 import { type CommandContext, CommandError, exitCodes, runCommand, UsageError } from '../run-command.js';
 import { withModel } from '../with-model.js';
@@ -43,6 +44,7 @@ export function addBatch(program: Command): void {
     .argument('<input>', 'a JSON Lines file: { custom_id, prompt | text | messages | body }; - for standard input')
     .option('-o, --output <file>', 'the file to append results to (default: standard output)')
     .addOption(modelOption())
+    .addOption(cacheOption())
     .addOption(
       new Option('--kind <kind>', 'what all lines ask for (default: what each line has)').choices([
         'generate',

@@ -1,5 +1,6 @@
 // `tesserae embed`: one vector per text.
 import { type Command, Option } from 'commander';
+import { cacheOption } from '../cache-folder.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption } from '../options.js';
 import { type CommandContext, runCommand, UsageError } from '../run-command.js';
 import { readStandardInput } from '../standard-input.js';
@@ -16,6 +17,7 @@ export function addEmbed(program: Command): void {
     .description('turn texts into vectors')
     .argument('[texts...]', 'the texts; without them each line of standard input is one')
     .addOption(modelOption())
+    .addOption(cacheOption())
     .addOption(
       new Option('--pooling <kind>', 'how the tokens become one vector (default: as the model was made)').choices([
         'mean',

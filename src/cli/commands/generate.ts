@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { GenerateOptions, GenerationResult, Model } from '../../index.js';
+import { cacheOption } from '../cache-folder.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
 import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
@@ -22,7 +23,8 @@ export function addGenerate(program: Command): void {
       '[prompt]',
       'the text to continue; - reads it from standard input; without it the model starts a text of its own',
     )
-    .addOption(modelOption());
+    .addOption(modelOption())
+    .addOption(cacheOption());
   addSamplingFlags(command)
     .option('--n <n>', 'continue it n times, from consecutive seeds', wholeNumber(1))
     .addOption(new Option('--json-schema <file>', 'hold the text to a JSON schema').conflicts(['regex', 'jsonValue']))

@@ -1,6 +1,7 @@
 // `tesserae perplexity`: measures how well a model predicts a text.
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { cacheOption } from '../cache-folder.js';
 import { jsonOption, type ModelOptions, modelOption, threadsOption, wholeNumber } from '../options.js';
 import { type CommandContext, CommandError, oneLine, runCommand } from '../run-command.js';
 import { withModel } from '../with-model.js';
@@ -15,6 +16,7 @@ export function addPerplexity(program: Command): void {
     .description('measure how well a model predicts a text')
     .argument('<file>', 'the text, in UTF-8')
     .addOption(modelOption())
+    .addOption(cacheOption())
     .option('--window <n>', "positions per window (default: 256, or the model's context)", wholeNumber(2))
     .addOption(threadsOption())
     .addOption(jsonOption())

@@ -5,11 +5,13 @@ import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { bundledModelPath } from '../../base/package-files.js';
 import type { Model } from '../../index.js';
+import { cacheOf, cacheOption } from '../cache-folder.js';
 import { type CommonOptions, jsonOption, threadsOption, wholeNumber } from '../options.js';
 import { type CommandContext, CommandError, runCommand, UsageError } from '../run-command.js';
 import { withModel } from '../with-model.js';
 
 interface Options extends CommonOptions {
+  readonly cache?: string;
   readonly model?: readonly string[];
   readonly name?: readonly string[];
   readonly host: string;
@@ -40,6 +42,7 @@ export function addServe(program: Command): void {
     .option('--max-body <bytes>', 'bytes of a request (default: 1048576)', wholeNumber(1))
     .option('--deadline-ms <n>', 'time from a request to its complete answer (default: any)', wholeNumber(1))
     .option('--grace-ms <n>', 'time for what runs when the server is asked to end', wholeNumber(0), 10_000)
+    .addOption(cacheOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action((options: Options) => runCommand((context) => serve(options, context), [], { endsWell: true }));
@@ -49,16 +52,18 @@ async function serve(options: Options, context: CommandContext): Promise<void> {
   const { output, signal } = context;
   const { createServer } = await import('../../server/index.js');
   const { requireKey } = await import('../../server/api-keys.js');
-  const { model: paths = [bundledModelPath()], threads, host, port, apiKey: apiKeys, graceMs } = options;
+  const { model: paths = [bundledModelPath()], threads, cache, host, port, apiKey: apiKeys, graceMs } = options;
   const { maxRequests, maxTokens, maxBody: maxBodyBytes, deadlineMs } = options;
   const names = namesOf(paths, options.name);
   requireKey(host, apiKeys ?? []);
   await checkFree(host, port);
   const chatTemplate = options.chatTemplate === undefined ? undefined : await readTemplate(options.chatTemplate);
-  await withModel({ model: paths[0] as string, ...(threads && { threads }) }, context, async ({ engine, model }) => {
+  const shared = { ...(threads && { threads }), ...(cache && { cache }) };
+  await withModel({ model: paths[0] as string, ...shared }, context, async ({ engine, model }) => {
     const models: Record<string, Model> = { [names[0] as string]: model };
     for (const [i, path] of paths.entries()) {
-      if (i > 0) models[names[i] as string] = await engine.loadModel(path, { signal, onProgress: output.loading });
+      const loading = { signal, onProgress: output.loading, ...(await cacheOf(cache, path)) };
+      if (i > 0) models[names[i] as string] = await engine.loadModel(path, loading);
     }
     output.clearProgress();
     const limits = { maxRequests, maxTokens, maxBodyBytes, deadlineMs };

@@ -17,6 +17,7 @@ import type { SharedArena } from '../../program/shared-arena.js';
 import { alignedBlock } from '../../team/aligned-block.js';
 import type { Team } from '../../team/team.js';
 import { elementCount } from '../../tensor/layout/layout.js';
+import { MappedFile } from '../../tensor/memory/mapped-file.js';
 import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { TensorPool } from '../../tensor/tensor-pool.js';
 import { PackedMatrix, type PackOptions, pack, packedShape } from '../matmul/pack.js';
@@ -90,6 +91,22 @@ export class Compute {
   privateTensor(shape: readonly number[]): Tensor<'i32'> {
     const storage = this.#block(elementCount(shape) * Int32Array.BYTES_PER_ELEMENT);
     return new Tensor(internal, { dtype: 'i32', shape, storage });
+  }
+
+  /**
+   * Maps the first bytes of a file, for tensors that ops read and nobody writes. A file that is shortened while it is mapped
+   * ends the process.
+   * @throws Error of the system
+   */
+  mapFile(fd: number, sizeBytes: number): MappedFile {
+    const address = this.#addon.mapFile(fd, sizeBytes);
+    const unmap = (at: number, bytes: number) => this.#addon.unmapFile(at, bytes);
+    return new MappedFile({ address, sizeBytes, owner: this.pool, unmap });
+  }
+
+  /** On what the layout of packed matrices depends, beside their shapes. */
+  get packedLayout(): object {
+    return { kc: this.#recording.blockSizes.kc };
   }
 
   /** Gives the memory of a private tensor back to the system, when no program runs on it. It reads as zeros then. */

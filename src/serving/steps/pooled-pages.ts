@@ -33,7 +33,7 @@ export class PooledPages implements PageSource {
     let weightBytes = 0;
     for (const weight of [...weights.values(), ...constants.values()]) {
       const storage = storageOf(weight instanceof Tensor ? weight : imageOf(weight));
-      if (storage.owner === compute.pool) weightBytes += storage.sizeBytes;
+      if (storage.owner === compute.pool && storage.buffer !== undefined) weightBytes += storage.sizeBytes;
     }
     const fitting = Math.floor((compute.pool.budgetBytes - weightBytes) / this.pageBytes);
     return Math.max(0, Math.min(fitting, directory.capacity));
