@@ -48,6 +48,28 @@ test('the example for BullMQ loses no job, and its process exits with 0', { time
   await queue.close();
 });
 
+test('at a second signal the example exits at once with 1', { timeout: 60_000 }, async () => {
+  const file = programOf('README.md', '### In a job processor');
+  // Long jobs, and a grace time that is long enough for them.
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace("kind: 'embed'", "kind: 'generate'").replace('20_000', '60_000'),
+  );
+  const queue = new Queue('embeddings', { connection: redis.connection });
+  const data = { prompt: 'The sea', options: { maxTokens: 500, ignoreEos: true } };
+  await queue.addBulk(Array.from({ length: 64 }, () => ({ name: 'job', data })));
+  const env = { ...process.env, REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+  const child = spawn(process.execPath, [file], { env, stdio: 'inherit' });
+  const ended = new Promise((resolve) => child.once('exit', (...ending) => resolve(ending)));
+  while ((await queue.getActiveCount()) < 64 && child.exitCode === null) await sleep(5);
+  child.kill('SIGTERM');
+  await sleep(50);
+  expect(child.exitCode).toBeNull();
+  child.kill('SIGTERM');
+  expect(await ended).toEqual([1, null]);
+  await queue.close();
+});
+
 test('the example for other queues runs', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [programOf('docs/JOBS.md', '## Other queues')], {
     encoding: 'utf8',

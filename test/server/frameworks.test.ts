@@ -59,6 +59,13 @@ describe('the AI SDK', () => {
 });
 
 describe('LangChain', () => {
+  test('binds strict tools that the model may call', async () => {
+    const weather = langchainTool(() => 'rain', { name: 'weather', description: 'of a city', schema: city });
+    const chat = new ChatOpenAI({ ...fields, temperature: 0, maxTokens: 12, configuration: configuration() });
+    const answer = await chat.bindTools([weather], { strict: true, parallel_tool_calls: false }).invoke('The sea');
+    expect(answer.text).toBe(expected);
+  });
+
   const configuration = () => ({ baseURL: `${running.url}/v1` });
   const fields = { model: 'tiny', apiKey: 'secret', maxRetries: 0 };
 

@@ -190,6 +190,24 @@ describe('forced calls of a real model', () => {
     expect(streamed.tool_calls).toMatchObject([{ function: call.function }]);
   });
 
+  test('of strict functions are parsed by the client, whether the model chooses to call or must', async () => {
+    const strict = { type: 'function' as const, function: { name: 'weather', strict: true, parameters } };
+    const body = {
+      model: 'tiny',
+      messages,
+      tools: [strict],
+      parallel_tool_calls: false,
+      temperature: 0,
+      max_tokens: 100,
+    };
+    // The client refuses an answer that is cut off by its length.
+    const free = await running.client.chat.completions.parse({ ...body, stop: 'e' });
+    expect(free.choices[0]?.message).toMatchObject({ content: expect.any(String) });
+    const forced = await running.client.chat.completions.parse({ ...body, tool_choice: 'required' });
+    const [call] = forced.choices[0]?.message.tool_calls ?? [];
+    expect(call?.function.parsed_arguments).toEqual({ city: expect.stringMatching(/^(Oslo|Rome)$/) });
+  });
+
   test('are one or several of the required ones', async () => {
     const body = { model: 'tiny', messages, tools: tools.slice(0, 1), temperature: 0, max_tokens: 200 };
     const one = { ...body, tool_choice: 'required' as const, parallel_tool_calls: false };

@@ -209,6 +209,20 @@ describe('a batch that is interrupted', () => {
   });
 });
 
+test('a terminal shows lines, rate and time left, and the result at the end', async () => {
+  const prompts = Array.from({ length: 60 }, (_, i) => ({ custom_id: `${i}`, prompt: `The ${i}` }));
+  const input = write('terminal.jsonl', prompts);
+  const command = `exec "${process.execPath}" "${main}" batch ${input} -o ${folder.file('terminal-out.jsonl')} --threads 1`;
+  const terminal = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { stdio: 'pipe' });
+  let screen = '';
+  terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+    screen += text;
+  });
+  expect(await new Promise((resolve) => terminal.once('close', resolve))).toBe(0);
+  expect(screen).toMatch(/batch: \[#+\.*\] \d+ of 60 lines, [\d.]+ lines\/s, \d+ s left/);
+  expect(screen).toMatch(/60 lines, 0 with errors; [\d.]+ s\r?\n$/);
+});
+
 describe('an output that another process', () => {
   const options = ['--max-tokens', '16', '--temperature', '1', '--threads', '1'];
   const out = folder.file('shared.jsonl');

@@ -168,6 +168,11 @@ test('200 streams, clients that vanish, read slowly, send nonsense, too much, or
       `${delayP99Ms.toFixed(1)} ms; heap ${(before.heapBytes / 2 ** 20).toFixed(0)} to ` +
       `${(after.heapBytes / 2 ** 20).toFixed(0)} MiB; rented ${(after.rentedBytes - before.rentedBytes) / 2 ** 20} MiB more; load average ${loadavg()[0]?.toFixed(1)}\n`,
   );
+  // Memory is flat: what is kept is a cache of pages, and code that has become hot.
+  expect(after.heapBytes - before.heapBytes).toBeLessThan(16 * 2 ** 20);
+  expect(after.rentedBytes - before.rentedBytes).toBeLessThan(16 * 2 ** 20);
+  // Nothing else runs on the machine then.
+  if (process.env.TESSERAE_NIGHTLY === '1') expect(healthP99Ms).toBeLessThan(20);
   child.send('close');
   await until(() => exited !== undefined, 'the server has ended');
   expect(exited).toBe(0);
