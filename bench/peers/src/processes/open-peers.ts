@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { LineCommand } from '../../../../dist/bench/processes/line-process.js';
 import { buildBlasProbe } from './blas-probe.js';
+import { openFastestOpenBlas } from './fastest-openblas.js';
 import { PeerProcess } from './peer-process.js';
 
 export interface PeerStatus {
@@ -12,13 +13,19 @@ export interface PeerStatus {
 }
 
 const child = fileURLToPath(new URL('peer-child.js', import.meta.url));
-const allPeers: readonly (readonly [name: string, command: (threads: number) => Omit<LineCommand, 'env'>])[] = [
+type Open = (name: string, threads: number, env: Record<string, string | undefined>) => Promise<PeerProcess>;
+
+const allPeers: readonly (readonly [name: string, open: Open])[] = [
   ...['onnxruntime', 'onnx Attention', 'tfjs-wasm', 'naive loop', 'piscina'].map(
-    (name) => [name, (threads: number) => ({ file: process.execPath, args: [child, name, String(threads)] })] as const,
+    (name) => [name, opens((threads) => ({ file: process.execPath, args: [child, name, String(threads)] }))] as const,
   ),
-  ['OpenBLAS', (threads) => ({ file: buildBlasProbe(), args: ['openblas', String(threads)] })],
-  ['BLIS', (threads) => ({ file: buildBlasProbe(), args: ['blis', String(threads)] })],
+  ['OpenBLAS', openFastestOpenBlas],
+  ['BLIS', opens((threads) => ({ file: buildBlasProbe(), args: ['blis', String(threads)] }))],
 ];
+
+function opens(command: (threads: number) => Omit<LineCommand, 'env'>): Open {
+  return (name, threads, env) => PeerProcess.open(name, { ...command(threads), env });
+}
 
 /** Opens the peers of the given names, or all. Their processes are left stopped. */
 export async function openPeers(
@@ -28,11 +35,11 @@ export async function openPeers(
 ): Promise<{ readonly peers: readonly PeerProcess[]; readonly statuses: readonly PeerStatus[] }> {
   const peers: PeerProcess[] = [];
   const statuses: PeerStatus[] = [];
-  for (const [name, command] of allPeers) {
+  for (const [name, open] of allPeers) {
     if (names !== undefined && !names.includes(name)) continue;
     onProgress(`opening ${name}`);
     try {
-      const peer = await PeerProcess.open(name, { ...command(threads), env: plainEnvironment() });
+      const peer = await open(name, threads, plainEnvironment());
       peers.push(peer);
       statuses.push({ name, present: true, about: peer.about });
     } catch (error) {
