@@ -47,12 +47,15 @@ export interface GenerateSettings {
  */
 export function settingsOf(options: GenerateOptions, op: string, vocabulary: number): GenerateSettings {
   checkOptions(options, generateKeys, op);
-  const { maxTokens = defaultMaxTokens, format, stop, ignoreEos } = options;
-  if (format !== undefined && (stop !== undefined || ignoreEos === true)) {
+  const { maxTokens = defaultMaxTokens, stop, ignoreEos } = options;
+  const format = checkFormat(options.format, op);
+  // Free text may be stopped as any other.
+  const mayStop = format === undefined || 'tags' in format;
+  if (format !== undefined && ((stop !== undefined && !mayStop) || ignoreEos === true)) {
     throw new TesseraeError('ERR_ARGUMENT', 'format cannot be combined with stop or ignoreEos', { op });
   }
   return {
-    format: checkFormat(format, op),
+    format,
     maxTokens: checkPositive(maxTokens, 'maxTokens', op, 0),
     ignoreEos: checkFlag(options.ignoreEos, false, 'ignoreEos', op),
     stop: checkStops(options.stop, op),

@@ -67,6 +67,7 @@ test('options that exclude each other are refused', async () => {
   for (const options of [
     { format: { regex: 'a' }, stop: ['b'] },
     { format: { regex: 'a' }, ignoreEos: true },
+    { format: { tags: [], triggers: [] }, ignoreEos: true },
     { format: 'json' },
   ]) {
     await expectRejection(model.generate('Once', options as never).next(), 'ERR_ARGUMENT', /format/);
@@ -152,6 +153,16 @@ describe('tags in free text', () => {
       const { text, formatComplete } = await generate(model, 'Once', { ...options, seed });
       if (formatComplete && text.startsWith('"')) expect(text).toMatch(/^"[ab]"$/);
     }
+  });
+
+  test('a stop sequence ends the free text', async () => {
+    using model = await bundled();
+    const format = { tags: [{ begin: 'e', jsonSchema: schema, end: '.' }], triggers: ['e'] };
+    const options = { temperature: 1, seed: 2, maxTokens: 60, format };
+    const { text } = await generate(model, 'Once', options);
+    const stop = text.slice(4, 7);
+    const stopped = await generate(model, 'Once', { ...options, stop: [stop] });
+    expect(stopped).toMatchObject({ text: text.split(stop)[0], stopReason: 'stop' });
   });
 
   test('a trigger may be a control token, and only free text has others', async () => {
