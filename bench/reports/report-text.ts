@@ -130,8 +130,12 @@ function renderSuite(report: SuiteReport): string {
 }
 
 function renderProfile({ phase, tokens, model, rows, ms }: ModelProfile): string {
-  const what = phase === 'prefill' ? `prefill of ${tokens} tokens` : `a token after ${tokens} tokens`;
-  return `  ${model}: ${what}, ${formatMs(ms)}\n${renderTable(profileColumns, rows, '  ')}`;
+  const passes = {
+    prefill: `prefill of ${tokens} tokens`,
+    decode: `a token after ${tokens} tokens`,
+    texts: `texts of ${tokens} tokens together`,
+  };
+  return `  ${model}: ${passes[phase]}, ${formatMs(ms)}\n${renderTable(profileColumns, rows, '  ')}`;
 }
 
 function renderHttp(rows: readonly HttpRow[]): string {

@@ -1,9 +1,9 @@
-// The suite model op by op: the time of each kernel in one forward pass of a prompt and in one of the token after it,
-// and its share of the machine's peaks.
+// The suite model op by op: the time of each kernel in one forward pass of a prompt and in one of the token after it, or in one
+// of an encoder's texts, and its share of the machine's peaks.
 
 import { bundledModelPath } from '../../src/base/package-files.js';
 import type { Roofline } from '../../src/hardware/roofline.js';
-import type { ProgramProfile } from '../../src/index.js';
+import type { Model, ProgramProfile } from '../../src/index.js';
 import type { BenchContext } from '../measuring/context.js';
 import { integersBelow } from '../measuring/seeded-numbers.js';
 import { defaultPromptTokens, type ModelBenchOptions } from './model.js';
@@ -24,8 +24,8 @@ export interface ModelProfileRow {
 }
 
 export interface ModelProfile {
-  readonly phase: 'prefill' | 'decode';
-  /** Tokens of the prompt: computed in this pass (prefill), or before it (decode). */
+  readonly phase: 'prefill' | 'decode' | 'texts';
+  /** Tokens of the prompt: computed in this pass (prefill), or before it (decode). Of all texts together. */
   readonly tokens: number;
   readonly model: string;
   readonly workers: number;
@@ -37,6 +37,8 @@ export interface ModelProfile {
 /** A longer prompt is computed by several programs. */
 const mostPromptTokens = 256;
 const runs = 11;
+/** Tokens of the texts of an encoder that are computed together. */
+const groupTokens = 512;
 
 export async function profileModel(context: BenchContext, options: ModelBenchOptions = {}): Promise<ModelProfile[]> {
   const { path = bundledModelPath(), promptTokens = defaultPromptTokens } = options;
@@ -44,10 +46,11 @@ export async function profileModel(context: BenchContext, options: ModelBenchOpt
   const tokens = Math.min(promptTokens, mostPromptTokens);
   const roofline = context.roofline(engine.threads);
   context.progress('loading the model');
-  using model = await engine.loadModel(path, { contextLength: tokens + 1, signal });
+  using model = await engine.loadModel(path, { signal });
+  const common = { tokens, model: path, workers: engine.threads };
+  if (model.info.kvType === undefined) return [await profileTexts(model, { common, roofline, signal })];
   using session = model.session();
   const prompt = integersBelow(model.info.vocabulary, tokens, 1);
-  const common = { tokens, model: path, workers: engine.threads };
   context.progress('profiling the prompt');
   const prefill = await session.profile(prompt, { runs, signal });
   await session.append(prompt, { signal });
@@ -57,6 +60,22 @@ export async function profileModel(context: BenchContext, options: ModelBenchOpt
     { phase: 'prefill', ...common, ms: prefill.wallNs / 1e6, rows: rowsOf(prefill, roofline) },
     { phase: 'decode', ...common, ms: decode.wallNs / 1e6, rows: rowsOf(decode, roofline) },
   ];
+}
+
+interface TextsRun {
+  readonly common: Pick<ModelProfile, 'tokens' | 'model' | 'workers'>;
+  readonly roofline: Roofline;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One group of an encoder: texts of the prompt's length, as many as one program takes. */
+async function profileTexts(model: Model, { common, roofline, signal }: TextsRun): Promise<ModelProfile> {
+  const length = Math.min(common.tokens, model.info.sessionCapacity);
+  const count = Math.max(1, Math.floor(groupTokens / length));
+  const texts = Array.from({ length: count }, (_, text) => [...integersBelow(model.info.vocabulary, length, text)]);
+  const profile = await model.profileTexts(texts, { runs, signal });
+  const rows = rowsOf(profile, roofline);
+  return { phase: 'texts', ...common, tokens: count * length, ms: profile.wallNs / 1e6, rows };
 }
 
 function rowsOf({ steps, wallNs, idleNs }: ProgramProfile, { fmaGflops, readGBs }: Roofline): ModelProfileRow[] {

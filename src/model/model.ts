@@ -8,6 +8,8 @@ import type { GenerationResult } from '../generation/generation-result.js';
 import { type Prompt, tokensOf } from '../generation/prompt.js';
 import { turnKeys, turnOf } from '../generation/turn-options.js';
 import type { ModelRecorder } from '../metrics/model-recorder.js';
+import type { ProgramProfile } from '../program/profile.js';
+import type { ProfileOptions } from '../program/program.js';
 import { nthSeed } from '../sampling/random.js';
 import { type EachOutcome, type EachRun, eachItem, forEachItem, settleEachItem } from '../serving/batch.js';
 import type { DecoderService, ServedModel } from '../serving/served-model.js';
@@ -304,6 +306,11 @@ export class Model {
   /** @internal What the model's server has to do, and has done. */
   get serving(): ServingStats {
     return this.#served.stats();
+  }
+
+  /** @internal What computing the vectors of texts, by their ids, spends its time on. For encoders. */
+  profileTexts(texts: readonly (readonly number[])[], options: ProfileOptions): Promise<ProgramProfile> {
+    return this.#served.profileTexts(texts, options);
   }
 
   /** @internal What the model's metrics have as `model`. */

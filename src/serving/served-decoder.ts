@@ -57,6 +57,10 @@ export class ServedDecoder implements ServedModel, DecoderService {
     return this;
   }
 
+  async profileTexts(): Promise<never> {
+    throw new TesseraeError('ERR_UNSUPPORTED', 'a decoder is profiled by session', { op: 'profile' });
+  }
+
   stats(): ServingStats {
     const all = [...this.#lanes.values()].map(({ scheduler, loop, programs }) => {
       const { declinedTokens } = programs;

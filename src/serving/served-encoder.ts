@@ -6,6 +6,8 @@ import { groupRows } from '../forward/encoder/encoder-buckets.js';
 import { type EncoderParts, EncoderPrograms } from '../forward/encoder/encoder-programs.js';
 import type { ModelRecorder } from '../metrics/model-recorder.js';
 import type { RequestRecord } from '../metrics/request-record.js';
+import type { ProgramProfile } from '../program/profile.js';
+import type { ProfileOptions } from '../program/program.js';
 import { EncoderQueue, type QueuedText, type TakenTexts } from './encoder-queue.js';
 import type { EmbeddingJob } from './jobs.js';
 import { QueueRoom } from './queue-room.js';
@@ -91,6 +93,19 @@ export class ServedEncoder implements ServedModel {
   embed(job: EmbeddingJob): Promise<Float32Array> {
     const submit = () => this.#submit(job);
     return job.isPatient === true ? this.#room.enter(job.signal, submit) : submit();
+  }
+
+  async profileTexts(texts: readonly (readonly number[])[], options: ProfileOptions): Promise<ProgramProfile> {
+    const pooling = { pooling: 'mean', normalize: true, dimensions: this.#parts.config.dim } as const;
+    const programs = new EncoderPrograms(this.#parts);
+    try {
+      return await programs.profile(
+        texts.map((ids) => ({ ids, pooling })),
+        options,
+      );
+    } finally {
+      programs.dispose();
+    }
   }
 
   stats(): ServingStats {

@@ -2,6 +2,8 @@
 import type { DecoderParts } from '../forward/decoder-programs.js';
 import type { Sequence } from '../forward/sequence.js';
 import type { ModelRecorder } from '../metrics/model-recorder.js';
+import type { ProgramProfile } from '../program/profile.js';
+import type { ProfileOptions } from '../program/program.js';
 import type { EmbeddingJob, GenerationJob } from './jobs.js';
 import type { DrainKind, ServingStats } from './serving-options.js';
 import type { Turns } from './steps/turns.js';
@@ -33,6 +35,8 @@ export interface ServedModel {
   decoder(op: string): DecoderService;
   /** The vector of a text. A patient one waits for room in the queue first. */
   embed(job: EmbeddingJob): Promise<Float32Array>;
+  /** What computing the vectors of some texts, by their ids, spends its time on. @throws TesseraeError ERR_UNSUPPORTED by a decoder */
+  profileTexts(texts: readonly (readonly number[])[], options: ProfileOptions): Promise<ProgramProfile>;
   stats(): ServingStats;
   /** Takes no new requests, and resolves when those are done that are to be finished; the others end with the error. */
   drain(kind: DrainKind, error: Error): Promise<void>;

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { peersDocument } from '../support/bench/report-fixture.js';
+import { writeRandomModel } from '../support/models/random-model.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { runCli, runJson } from './run-cli.js';
 
 const origin = { isa: expect.any(String), cpu: expect.any(String) };
@@ -100,6 +102,23 @@ describe('bench', () => {
       );
     }
   });
+});
+
+test('bench model --profile of an encoder: a group of texts', async () => {
+  const folder = temporaryFolder();
+  try {
+    const model = folder.file('encoder.gguf');
+    await writeRandomModel(model, { architecture: 'bert' });
+    const args = ['bench', 'model', '--profile', '--model', model, '--prompt-tokens', '24', '--threads', '2'];
+    const [{ rows }] = (await runJson(args)).suites;
+    expect(rows).toMatchObject([{ phase: 'texts', tokens: 504, model }]);
+    const [{ ms, rows: ops }] = rows;
+    expect(ops.reduce((sum: number, op: { ms: number }) => sum + op.ms, 0) / ms).toBeCloseTo(1, 3);
+    const kernels = ops.map(({ kernel }: { kernel: string }) => kernel);
+    expect(kernels).toEqual(expect.arrayContaining(['matmul', 'sequence_attention', 'layer_norm', 'pool_rows']));
+  } finally {
+    folder.remove();
+  }
 });
 
 describe('bench --report', () => {

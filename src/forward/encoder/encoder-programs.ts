@@ -6,7 +6,8 @@ import { TesseraeError } from '../../base/errors.js';
 import { sequenceItemFields } from '../../ops/attention/sequence-attention.js';
 import type { ProgramBuilder } from '../../ops/calls/program-builder.js';
 import { type Pooling, poolItemFields, writePoolItem } from '../../ops/rowwise/pool-rows.js';
-import type { Program } from '../../program/program.js';
+import type { ProgramProfile } from '../../program/profile.js';
+import type { ProfileOptions, Program } from '../../program/program.js';
 import { SharedArena } from '../../program/shared-arena.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { WorkCut } from '../attention-work.js';
@@ -91,6 +92,15 @@ export class EncoderPrograms {
       // A text that is longer than a group may take much memory, which the groups after it do not need.
       if (this.#disposed || rows > groupRows) this.#arena.dispose();
     }
+  }
+
+  /** What computing the vectors of a group spends its time on. Not beside {@link compute}. */
+  async profile(texts: readonly TextInput[], options: ProfileOptions): Promise<ProgramProfile> {
+    const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const program = await this.#programs.atLeast(encoderBucketFor(tokens), tokens);
+    this.#arena.place(program.arenaBytes);
+    this.#fill(texts, program.tensors);
+    return this.#parts.compute.profile(program, options);
   }
 
   /** Records the programs for up to so many tokens. */
