@@ -26,14 +26,14 @@ export function markedCalls(tools: readonly Tool[], isParallel: boolean): Format
   /** After a call the text is free again, for another call, too. Without an end, a call is the end of the answer. */
   const ending = (text: string) => (isParallel ? { end: text } : {});
   const list = listOfCalls(tools, isParallel, schemaOf);
-  const bare = anyCall(tools, '#', 'parameters', schemaOf);
+  const bare = anyCall(tools, 'parameters', schemaOf);
   return {
     tags: [
-      { begin: '<tool_call>\n', jsonSchema: anyCall(tools, '#', 'arguments', schemaOf), ...ending('\n</tool_call>') },
+      { begin: '<tool_call>\n', jsonSchema: anyCall(tools, 'arguments', schemaOf), ...ending('\n</tool_call>') },
       { begin: '[TOOL_CALLS]', jsonSchema: list },
       { begin: '[TOOL_CALLS] ', jsonSchema: list },
       ...tools.flatMap((tool) => {
-        const jsonSchema = placed(schemaOf(tool), '#');
+        const jsonSchema = embedded(schemaOf(tool));
         const begin = `[TOOL_CALLS]${tool.function.name}`;
         return [begin, `${begin}[ARGS]`].map((one) => ({ begin: one, jsonSchema, ...ending('') }));
       }),
@@ -46,46 +46,22 @@ export function markedCalls(tools: readonly Tool[], isParallel: boolean): Format
 }
 
 function listOfCalls(tools: readonly Tool[], isParallel: boolean, schemaOf: (tool: Tool) => unknown): Schema {
-  const items = anyCall(tools, '#/items', 'arguments', schemaOf);
+  const items = anyCall(tools, 'arguments', schemaOf);
   return { type: 'array', items, minItems: 1, maxItems: isParallel ? mostForced : 1 };
 }
 
-/** @param path where the schema will be in that of the format */
-function anyCall(
-  tools: readonly Tool[],
-  path: string,
-  key: 'arguments' | 'parameters',
-  schemaOf: (tool: Tool) => unknown,
-): Schema {
-  const callOf = (tool: Tool, at: string) => ({
+function anyCall(tools: readonly Tool[], key: 'arguments' | 'parameters', schemaOf: (tool: Tool) => unknown): Schema {
+  const calls = tools.map((tool) => ({
     type: 'object',
-    properties: { name: { const: tool.function.name }, [key]: placed(schemaOf(tool), `${at}/properties/${key}`) },
+    properties: { name: { const: tool.function.name }, [key]: embedded(schemaOf(tool)) },
     required: ['name', key],
     additionalProperties: false,
-  });
-  const [first] = tools;
-  if (tools.length === 1 && first !== undefined) return callOf(first, path);
-  return { anyOf: tools.map((tool, i) => callOf(tool, `${path}/anyOf/${i}`)) };
+  }));
+  const [first] = calls;
+  return calls.length === 1 && first !== undefined ? first : { anyOf: calls };
 }
 
-/** A schema of arguments within another one: its references go on to lead into itself. */
-function placed(schema: unknown, path: string): Schema {
-  if (!isObject(schema)) return anyObject;
-  const { $id, ...rest } = schema;
-  const own = typeof $id === 'string' ? `${$id}#` : undefined;
-  const moved = (reference: string) => {
-    const inner = own !== undefined && reference.startsWith(own) ? reference.slice(own.length - 1) : reference;
-    return inner.startsWith('#') ? `${path}${inner.slice(1)}` : reference;
-  };
-  const copyOf = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(copyOf);
-    if (!isObject(value)) return value;
-    const entries = Object.entries(value).map(([key, member]): [string, unknown] => {
-      if (key === '$ref' && typeof member === 'string') return [key, moved(member)];
-      // Their members are values, not schemas.
-      return [key, key === 'const' || key === 'enum' ? member : copyOf(member)];
-    });
-    return Object.fromEntries(entries);
-  };
-  return copyOf(rest) as Schema;
+/** A schema of arguments within another one: with an `$id`, its references lead into itself. */
+function embedded(schema: unknown): Schema {
+  return isObject(schema) ? { $id: 'arguments', ...schema } : anyObject;
 }

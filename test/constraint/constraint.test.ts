@@ -112,6 +112,34 @@ test('a JSON schema holds, and unsupported keywords are refused by name', async 
   }
 });
 
+test('references lead into the innermost schema with an $id, or from the root', async () => {
+  using model = await bundled();
+  const inner = {
+    $id: 'inner',
+    type: 'array',
+    minItems: 1,
+    maxItems: 1,
+    $defs: { x: { const: 'inside' }, 'a/b%': { const: 2 } },
+  };
+  const within = (reference: string) => ({
+    jsonSchema: { $id: 'outer', $defs, anyOf: [{ ...inner, items: { $ref: reference } }] },
+  });
+  const $defs = { x: { const: 'outside' }, y: { const: 1 } };
+  for (const [reference, text] of [
+    ['#/$defs/x', '["inside"]'],
+    ['inner#/$defs/x', '["inside"]'],
+    ['outer#/$defs/x', '["outside"]'],
+    ['#/$defs/y', '[1]'],
+    ['#/$defs/a~1b%25', '[2]'],
+  ] as const) {
+    const result = await generate(model, 'Once', { maxTokens: 30, format: within(reference) });
+    expect({ reference, text: result.text }).toEqual({ reference, text });
+  }
+  for (const reference of ['#/$defs/z', 'elsewhere#/x', '#/%']) {
+    await expectRejection(model.generate('Once', { format: within(reference) }).next(), 'ERR_FORMAT', /refers to/);
+  }
+});
+
 describe('tags in free text', () => {
   const schema = { enum: ['Oslo', 'Rome', 7] };
   const value = '("Oslo"|"Rome"|7)';

@@ -39,39 +39,55 @@ const MOST_NESTING = 100;
 
 export class SchemaParts {
   readonly #root: unknown;
-  readonly #id: string;
 
   constructor(root: unknown) {
     this.#root = root;
-    const id = isObject(root) ? root.$id : undefined;
-    this.#id = typeof id === 'string' ? id.replace(/#$/, '') : '';
   }
 
   /** The schema at a reference. @throws TesseraeError ERR_FORMAT */
   find(path: string, from: string): unknown {
-    let at = this.#root;
-    for (const part of path.split('/').slice(1)) {
-      const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
-      const isThere = typeof at === 'object' && at !== null && Object.hasOwn(at, name);
-      if (!isThere) throw refusal(from, `refers to ${path}, which does not exist`);
-      at = (at as Schema)[name];
-    }
-    return at;
+    const schemas = this.#schemasOn(path);
+    if (schemas.length <= partsOf(path).length) throw refusal(from, `refers to ${path}, which does not exist`);
+    return schemas.at(-1);
   }
 
-  /** A reference as a path within the schema, such as `#/$defs/x`. @throws TesseraeError ERR_FORMAT */
+  /**
+   * A reference as a path within the schema, such as `#/$defs/x`. It leads into the innermost schema around it that has an
+   * `$id`, or from the root where that has nothing at this path.
+   * @throws TesseraeError ERR_FORMAT
+   */
   pathOf(reference: unknown, from: string): string {
     if (typeof reference !== 'string') throw refusal(from, 'has a $ref that is no text');
-    const isOwn = this.#id !== '' && reference.startsWith(`${this.#id}#`);
-    const path = isOwn ? reference.slice(this.#id.length) : reference;
-    if (path !== '#' && !path.startsWith('#/')) {
-      throw refusal(from, `refers to ${reference}, which is not within the schema`);
+    for (const { id, path } of this.#documentsAround(from)) {
+      const isOwn = id !== '' && reference.startsWith(`${id}#`);
+      const inner = isOwn ? reference.slice(id.length) : reference;
+      if (inner !== '#' && !inner.startsWith('#/')) continue;
+      const target = path + decoded(inner.slice(1), reference, from);
+      if (path === '#' || this.#schemasOn(target).length > partsOf(target).length) return target;
     }
-    try {
-      return decodeURIComponent(path);
-    } catch {
-      throw refusal(from, `refers to ${reference}, which is not encoded correctly`);
+    throw refusal(from, `refers to ${reference}, which is not within the schema`);
+  }
+
+  /** The schemas with an `$id` on a path, the innermost first; the root is the last one, with or without it. */
+  #documentsAround(path: string): { readonly id: string; readonly path: string }[] {
+    const parts = partsOf(path);
+    const documents = this.#schemasOn(path).map((schema, depth) => {
+      const id = isObject(schema) && typeof schema.$id === 'string' ? schema.$id.replace(/#$/, '') : '';
+      return { id, path: ['#', ...parts.slice(0, depth)].join('/') };
+    });
+    return documents.filter((one) => one.path === '#' || (one.id !== '' && !one.id.startsWith('#'))).reverse();
+  }
+
+  /** What is at each part of a path, from the root on, as far as there is something. */
+  #schemasOn(path: string): unknown[] {
+    const schemas = [this.#root];
+    for (const part of partsOf(path)) {
+      const at = schemas.at(-1);
+      const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
+      if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) break;
+      schemas.push((at as Schema)[name]);
     }
+    return schemas;
   }
 
   /**
@@ -174,6 +190,18 @@ export function isReference(schema: unknown): schema is { readonly $ref: unknown
   return !Object.keys(schema).some(
     (key) => key !== '$ref' && [...asserting, ...combining, ...unsupported].includes(key as never),
   );
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').slice(1);
+}
+
+function decoded(path: string, reference: string, from: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw refusal(from, `refers to ${reference}, which is not encoded correctly`);
+  }
 }
 
 /** One schema for what two ask; undefined where no value can match both. @throws TesseraeError ERR_FORMAT */

@@ -12,11 +12,18 @@ const MOST_TRIGGER_BYTES = 4096;
 /** @throws TesseraeError ERR_FORMAT */
 export function compileTags({ tags, triggers, opening }: TagsFormat, terms: Terms): Term {
   const free = new FreeText(triggers, terms);
+  // Tags often differ by their beginnings alone.
+  const values = new Map<string, Term>();
+  const termOf = (jsonSchema: object) => {
+    const key = JSON.stringify(jsonSchema);
+    const value = values.get(key) ?? compileJsonSchema(jsonSchema, terms);
+    values.set(key, value);
+    return value;
+  };
   const all = terms.either(
     ...tags.map(({ begin, jsonSchema, end }) => {
-      const value = compileJsonSchema(jsonSchema, terms);
       const rest = end === undefined ? [] : [free.literal(end), free.start];
-      return terms.sequence(free.literal(begin), value, ...rest);
+      return terms.sequence(free.literal(begin), termOf(jsonSchema), ...rest);
     }),
   );
   free.complete(all);
