@@ -1,15 +1,22 @@
-// `pnpm test:mutation [ROOM…]`: StrykerJS puts small mistakes into the sources of a room, one at a time, and runs the room's
-// tests for each. Prints the score of each room and what no test noticed; fails where a score is below 90 %. Part of
-// `pnpm test:nightly`. Mutants that change nothing that can be observed are listed in test/mutation.md.
+// `pnpm test:mutation ROOM|FILE…`: StrykerJS puts small mistakes into the sources of a room, or into one file of it, one at a
+// time, and runs the room's tests for each. Prints the score of each file and what no test noticed; fails where one is below
+// 90 %. Without a name, as in `pnpm test:nightly`: the files whose turn it is today. test/mutation.md has the results.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 /** For each room its sources and its tests. */
 const rooms = {
   base: { mutate: ['src/base/*.ts'], tests: ['test/base/*.test.ts', 'test/strangers/errors.test.ts'] },
   tensor: { mutate: ['src/tensor/**/*.ts'], tests: ['test/tensor/**/*.test.ts'] },
   program: { mutate: ['src/program/*.ts'], tests: ['test/program/*.test.ts', 'test/engine/repeated-calls.test.ts'] },
-  sampling: { mutate: ['src/sampling/*.ts'], tests: ['test/sampling/*.test.ts', 'test/generation/request.test.ts'] },
+  sampling: {
+    mutate: ['src/sampling/*.ts'],
+    tests: [
+      'test/sampling/penalties.test.ts',
+      'test/sampling/sampling-state.test.ts',
+      'test/generation/request.test.ts',
+    ],
+  },
   constraint: {
     mutate: ['src/constraint/**/*.ts'],
     tests: ['test/constraint/*.test.ts', 'test/strangers/json-schemas.test.ts', 'test/strangers/formats.test.ts'],
@@ -38,10 +45,16 @@ const ignored = [
   'reports',
 ];
 
-function scoreOf(name) {
-  const room = rooms[name];
-  if (room === undefined) throw new Error(`there is no room ${name}, but ${Object.keys(rooms).join(', ')}`);
-  const folder = `build/mutation/${name}`;
+/** The room of a file: the first whose folder it is in, or that names it. */
+const roomOf = (file) =>
+  Object.values(rooms).find(({ mutate }) => mutate.some((pattern) => file.startsWith(pattern.split('*')[0])));
+
+/** The scores of the files of a room, or that of one file. */
+function scoresOf(name) {
+  const room = rooms[name] ?? (existsSync(name) ? { ...roomOf(name), mutate: [name] } : undefined);
+  if (room?.tests === undefined)
+    throw new Error(`${name} is none of the rooms ${Object.keys(rooms).join(', ')}, nor a file of one`);
+  const folder = `build/mutation/${name.replaceAll('/', '-')}`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const config = {
@@ -57,6 +70,7 @@ function scoreOf(name) {
     concurrency: Number(process.env.TESSERAE_MUTATION_CONCURRENCY ?? 1),
     // Beside what the tests take: a mutant that never ends counts as noticed.
     timeoutMS: 6000,
+    dryRunTimeoutMinutes: 30,
     reporters: ['json', 'clear-text'],
     clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
     jsonReporter: { fileName: `${folder}/report.json` },
@@ -71,16 +85,34 @@ function scoreOf(name) {
   });
   if (status !== 0) throw new Error(`the mutants of ${name} could not be tested`);
   const { files } = JSON.parse(readFileSync(`${folder}/report.json`, 'utf8'));
-  const outcomes = Object.values(files).flatMap(({ mutants }) => mutants.map((mutant) => mutant.status));
-  const count = (...kinds) => outcomes.filter((outcome) => kinds.includes(outcome)).length;
-  const killed = count('Killed', 'Timeout');
-  const valid = killed + count('Survived', 'NoCoverage');
-  return { name, killed, valid, score: (100 * killed) / valid };
+  return Object.entries(files).map(([file, { mutants }]) => {
+    const count = (...kinds) => mutants.filter((mutant) => kinds.includes(mutant.status)).length;
+    const killed = count('Killed', 'Timeout');
+    const valid = killed + count('Survived', 'NoCoverage');
+    return { file, killed, valid, score: valid === 0 ? 100 : (100 * killed) / valid };
+  });
 }
 
-const names = process.argv.slice(2);
-const scores = (names.length > 0 ? names : Object.keys(rooms)).map(scoreOf);
-for (const { name, killed, valid, score } of scores) {
-  console.log(`${name}: ${killed} of ${valid} mutants killed, ${score.toFixed(1)} %`);
+/** All files take a day and more: those of one night are so many that it ends within an hour or two. */
+const nights = 28;
+
+function filesOfToday() {
+  const files = Object.values(rooms).flatMap(({ mutate }) => mutate.flatMap(sourcesLike));
+  const today = Math.floor(Date.now() / 86_400_000) % nights;
+  return [...new Set(files)].sort().filter((_, i) => i % nights === today);
+}
+
+function sourcesLike(pattern) {
+  if (!pattern.includes('*')) return [pattern];
+  const [folder] = pattern.split('/*');
+  const files = readdirSync(folder, { recursive: pattern.includes('**'), encoding: 'utf8' });
+  return files.filter((file) => file.endsWith('.ts')).map((file) => `${folder}/${file}`);
+}
+
+const named = process.argv.slice(2);
+const names = named.length > 0 ? named : filesOfToday();
+const scores = names.flatMap(scoresOf);
+for (const { file, killed, valid, score } of scores) {
+  console.log(`${file}: ${killed} of ${valid} mutants killed, ${score.toFixed(1)} %`);
 }
 process.exitCode = scores.every(({ score }) => score >= leastScore) ? 0 : 1;

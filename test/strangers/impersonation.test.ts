@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Chat, type ChatMessage, type ChatPromptOptions, encodeChat } from '../../src/generation/chat/chat.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
-import { templates } from './templates.js';
+import { harmlessWord, kinds, payloadsOf, placesOf } from './template-places.js';
+import { choosyTemplates, templates } from './templates.js';
 
 const controls = [
   '<s>',
@@ -23,6 +24,9 @@ const controls = [
   '[/INST]',
   '[AVAILABLE_TOOLS]',
   '[/AVAILABLE_TOOLS]',
+  '[TOOL_CALLS]',
+  '[TOOL_RESULTS]',
+  '[/TOOL_RESULTS]',
   '<start_of_turn>',
   '<end_of_turn>',
   '<｜end▁of▁sentence｜>',
@@ -111,6 +115,38 @@ describe.each(Object.entries(templates))('template %s', (_, template) => {
         free.text.replaceAll('<s>', '').replaceAll('</s>', ''),
       );
     }
+  });
+});
+
+describe.each(Object.entries(choosyTemplates))('template %s', (_, template) => {
+  test('brings no text of any place to life', { timeout: 60_000 }, async () => {
+    let tried = 0;
+    for (const kind of Object.values(kinds)) {
+      const tokens = (at: (place: string) => string) => {
+        const { messages, options } = kind(at);
+        return tokensOf(messages, { ...options, template });
+      };
+      const isRefused = await tokens(() => harmlessWord).then(
+        () => false,
+        () => true,
+      );
+      if (isRefused) continue;
+      const [first, ...others] = payloadsOf(texts) as [string];
+      const everywhere = (payload: string) => (place: string) =>
+        /^(role|call id)$/.test(place) ? harmlessWord : payload;
+      for (const payload of others) {
+        tried += 1;
+        expect(await tokens(everywhere(payload))).toEqual(await tokens(everywhere(harmless(payload))));
+      }
+      for (const place of placesOf(kind)) {
+        const found = (payload: string) =>
+          tokens((one) => (one === place ? payload : harmlessWord)).catch((error: { code: string }) => error.code);
+        const [attacked, expected] = [await found(first), await found(harmless(first))];
+        expect({ place, attacked }).toEqual({ place, attacked: expected });
+        if (attacked !== 'ERR_CHAT_TEMPLATE') tried += 1;
+      }
+    }
+    expect(tried).toBeGreaterThan(30);
   });
 });
 

@@ -144,3 +144,63 @@ export const templates: Readonly<Record<string, string>> = {
   parts,
   ...cutting,
 };
+
+const headers =
+  "{%- macro header(role, name) %}{{ '<|start_header_id|>' ~ role }}{% if name %}{{ ' name=' ~ name }}{% endif %}{{ '<|end_header_id|>' }}{% endmacro %}";
+
+/** Templates that check a conversation and refuse some: each is tried with all kinds of conversations (template-places.ts). */
+export const choosyTemplates: Readonly<Record<string, string>> = {
+  'with turns that alternate': `{{ bos_token }}{% if messages[0].role == 'system' %}{% set first = messages[0].content | trim ~ '\\n\\n' %}{% set rest = messages[1:] %}{% else %}{% set first = '' %}{% set rest = messages %}{% endif %}
+{%- for message in rest %}
+    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('the roles must alternate') }}{% endif %}
+    {{- '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\\n' + (first if loop.first else '') }}
+    {%- if message.content is string %}{{ message.content | trim }}
+    {%- elif message.content is iterable %}{% for part in message.content %}{% if part.type == 'image' %}{{ '<s>' }}{% elif part.type == 'text' %}{{ part.text | trim }}{% endif %}{% endfor %}
+    {%- else %}{{ raise_exception('neither text nor parts') }}{% endif %}
+    {{- '<end_of_turn>\\n' }}
+{%- endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`,
+  'with a date': `${headers}{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}{% if not custom_tools is defined %}{% set custom_tools = none %}{% endif %}
+{{- bos_token ~ header('system', none) ~ 'Today: ' ~ date_string ~ '\\n' }}{% if builtin_tools is defined %}{{ 'Tools: ' + builtin_tools | reject('equalto', 'code') | join(', ') }}{% endif %}{{ custom_tools or '' }}{{ '<|eot_id|>' }}
+{%- for message in messages if message.role != 'system' %}{{ header(message.role, message.name | default('')) ~ message.content | string ~ '<|eot_id|>' }}{% endfor %}`,
+  'with the types of tools': `{% macro type_of(spec) %}{% if spec is mapping %}{% if spec.enum is defined %}{{ spec.enum | map('tojson') | join(' | ') }}{% elif spec.properties is defined %}{ {%- for name, one in spec.properties | items %}{{ '\\n// ' ~ one.description ~ '\\n' ~ name ~ ('' if name in spec.required | default([]) else '?') ~ ': ' ~ type_of(one) ~ ',' }}{% endfor %} }{% else %}{{ spec.type | default('any', true) }}{% endif %}{% else %}{{ spec | string }}{% endif %}{% endmacro %}
+{%- if tools %}<|im_start|>system
+{% for tool in tools %}{% set f = tool.function if tool.function is defined else tool %}type {{ f.name | trim }} = (_: {{ type_of(f.parameters) }}) => any; // {{ f.description }}
+{% endfor %}<|im_end|>{% endif %}{% for message in messages %}<|im_start|>{{ message.role | title | lower }}
+{{ message.content if message.content is string else message.content | tojson(indent=2) }}<|im_end|>
+{% endfor %}`,
+  'with calls as tags': `{% for message in messages %}{% if message.tool_calls %}<|im_start|>assistant{% for call in message.tool_calls %}{% set f = call.function or call %}
+<tool_call>
+<function={{ f.name }}>{% if f.arguments is mapping %}{% for name in f.arguments.keys() %}{% set value = f.arguments[name] %}
+<parameter={{ name }}>
+{% if value is string %}{{ value }}{% else %}{{ value | tojson | safe }}{% endif %}
+</parameter>{% endfor %}{% else %}{{ f.arguments }}{% endif %}
+</function>
+</tool_call>{% endfor %}<|im_end|>{% elif message.role == 'tool' %}{% if loop.previtem and loop.previtem.role != 'tool' %}<|im_start|>user{% endif %}
+<tool_response>
+{{ message.content }}
+</tool_response>{% if loop.last or loop.nextitem.role != 'tool' %}<|im_end|>{% endif %}{% else %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>{% endif %}{% endfor %}`,
+  'with identified calls': `{{ bos_token }}{% set users = messages | selectattr('role', 'equalto', 'user') | list %}{% set ns = namespace(index=0) %}{% for message in messages %}{% if message.role == 'user' %}{% set ns.index = ns.index + 1 %}{% if tools is not none and message == users[-1] %}{{ '[AVAILABLE_TOOLS]' }}[{% for tool in tools %}{% set tool = tool.function %}{{ '{"type": "function", "function": {' }}{% for key, value in tool.items() if key != 'return' %}{% if value is string %}{{ '"' + key + '": "' + value + '"' }}{% else %}{{ '"' + key + '": ' + value | tojson }}{% endif %}{% if not loop.last %}, {% endif %}{% endfor %}{{ '}}' }}{% endfor %}]{{ '[/AVAILABLE_TOOLS]' }}{% endif %}{{ '[INST]' + (message.content | string) + '[/INST]' }}
+{%- elif message.tool_calls is defined %}{{ '[TOOL_CALLS][' }}{% for call in message.tool_calls %}{% set out = call.function | tojson %}{{ out[:-1] }}{% if not call.id is defined or call.id | length != 9 %}{{ raise_exception('ids have nine characters') }}{% endif %}{{ ', "id": "' + call.id + '"}' }}{% endfor %}{{ ']' + eos_token }}
+{%- elif message.role == 'tool' or message.role == 'tool_results' %}{{ '[TOOL_RESULTS]{"content": ' + message.content | string + ', "call_id": "' ~ message.tool_call_id ~ '"}[/TOOL_RESULTS]' }}
+{%- elif message.role == 'assistant' %}{{ message.content | string + eos_token }}{% endif %}{% endfor %}`,
+  'with documents': `{% if documents %}<|start_header_id|>documents<|end_header_id|>{% for document in documents %}
+Document {{ loop.index0 }}
+{% for key, value in document | dictsort %}{{ key | title }}: {{ value }}
+{% endfor %}{% endfor %}<|eot_id|>{% endif %}{% for message in messages %}{% filter trim %}<|user|>{{ message.content }}<|end|>{% endfilter %}{% endfor %}`,
+  'with marked answers': `{% for message in messages %}{% if message.role == 'assistant' %}<|im_start|>assistant
+{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}{% if message.prefix %}{% break %}{% endif %}{% continue %}{% endif %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>{% endfor %}`,
+  'with visible text': `{% macro visible(content) %}{% if content is string %}{{ content }}{% elif content is iterable and content is not mapping %}{% for one in content %}{% if one is mapping and one.type == 'text' %}{{ one.text }}{% elif one is mapping %}<|tool|>{% elif one is string %}{{ one }}{% endif %}{% endfor %}{% elif content is none %}{% else %}{{ content }}{% endif %}{% endmacro %}[INST]<s>{% for m in messages %}{% if m.role == 'user' %}<|user|>
+{{ visible(m.content) }}{% elif m.role == 'assistant' %}<|assistant|>{% set content = visible(m.content) %}{% set reasoning = '' %}{% if m.reasoning_content is string %}{% set reasoning = m.reasoning_content %}{% elif '</think>' in content %}{% set reasoning = (content.split('</think>') | first).split('<think>') | last %}{% set content = content.split('</think>') | last %}{% endif %}
+<think>{{ reasoning.strip() }}</think>
+{{ content.strip() }}{% for call in m.tool_calls or [] %}
+<tool_call>{{ call.function.name }}
+{% set args = call.function.arguments %}{% if args is mapping %}{% for k, v in args.items() %}<arg_key>{{ k }}</arg_key>
+<arg_value>{{ v | tojson(ensure_ascii=False) if v is not string else v }}</arg_value>
+{% endfor %}{% endif %}</tool_call>{% endfor %}{% else %}<|{{ m.role }}|>{{ visible(m.content) }}{% endif %}{% endfor %}`,
+  'with reversed and sorted lists': `{% set ns = namespace(text='') %}{% for message in messages | reverse %}{% set ns.text = '<|im_start|>' ~ message.role ~ '\\n' ~ message.content ~ '<|im_end|>' ~ ns.text %}{% endfor %}{{ ns.text }}{{ messages | map(attribute='content') | map('string') | unique | sort | join('<|end|>') }}`,
+  'with calls joined to text': `{% for m in messages %}{{ '<|' ~ 'im_start' ~ '|>' }}{{ [m.role, m.content | string | replace('\\n', ' ')] | join('\\n') }}{% for call in m.tool_calls or [] %}{{ '%s(%s)' % (call.function.name, call.function.arguments | string) }}{% endfor %}{{ ['<|im', 'end|>'] | join('_') }}{% endfor %}`,
+  'with partitions': `{% for m in messages %}{% set text = m.content | string %}{% set parts = text.partition('<tool_call>') %}<|start_header_id|>{{ m.role }}<|end_header_id|>{{ parts[0].rstrip() }}{% if parts[1] %}<|tool|>{{ parts[2].removesuffix('</tool_call>') }}{% endif %}{{ text.rsplit('</s>', 1) | last }}<|eot_id|>{% endfor %}`,
+  'with indented text': `{% for m in messages %}<|im_start|>{{ m.content | string | indent(2, true) | wordcount }}{{ m.content | string | indent(4) }}{{ (m.content | string).splitlines() | map('trim') | join('|') }}<|im_end|>{% endfor %}`,
+};
