@@ -14,32 +14,22 @@ const deepest = 500;
 
 /** @throws TemplateError for what is not supported */
 export function checkProgram(program: Block): void {
-  const seen = { names: new Set<string>(), outputs: new Set<unknown>(program) };
-  visit(program, seen, 0);
+  const names = new Set<string>();
+  visit(program, names, 0);
   for (const name of missingNames) {
-    if (seen.names.has(name)) throw new TemplateError(`uses ${name}, which is not supported`);
+    if (names.has(name)) throw new TemplateError(`uses ${name}, which is not supported`);
   }
 }
 
-interface Seen {
-  readonly names: Set<string>;
-  /** The statements of all blocks, among which are the expressions that are printed. */
-  readonly outputs: Set<unknown>;
-}
-
-function visit(value: unknown, seen: Seen, depth: number): void {
+function visit(value: unknown, names: Set<string>, depth: number): void {
   if (depth > deepest) throw new TemplateError(`is nested more than ${deepest} deep`);
   if (Array.isArray(value)) {
-    for (const one of value) visit(one, seen, depth + 1);
+    for (const one of value) visit(one, names, depth + 1);
   } else if (value instanceof Map) {
-    for (const pair of value) visit(pair, seen, depth + 1);
+    for (const pair of value) visit(pair, names, depth + 1);
   } else if (typeof value === 'object' && value !== null && 'type' in value) {
-    for (const block of ['body', 'alternate', 'defaultBlock']) {
-      const statements: unknown = Reflect.get(value, block);
-      if (Array.isArray(statements)) for (const one of statements) seen.outputs.add(one);
-    }
-    check(value as Node, seen);
-    for (const child of childrenOf(value as Node)) visit(child, seen, depth + 1);
+    check(value as Node, names);
+    for (const child of childrenOf(value as Node)) visit(child, names, depth + 1);
   }
 }
 
@@ -63,7 +53,7 @@ function childrenOf(node: Node): unknown[] {
   }
 }
 
-function check(node: Node, { names, outputs }: Seen): void {
+function check(node: Node, names: Set<string>): void {
   switch (node.type) {
     case 'Identifier':
       names.add(node.value);
@@ -73,9 +63,6 @@ function check(node: Node, { names, outputs }: Seen): void {
       break;
     case 'FilterExpression':
       checkFilter(node.filter);
-      if (nameOfFilter(node) === 'safe' && !outputs.has(node)) {
-        throw new TemplateError('uses the filter safe within an expression, which is not supported');
-      }
       break;
     case 'TestExpression':
       if (!testNames.has(node.test.value))
@@ -119,11 +106,6 @@ function isTarget(node: Expression): boolean {
   if (node.type === 'TupleLiteral') return node.value.every(isTarget);
   if (node.type === 'MemberExpression') return !node.computed && node.property.type === 'Identifier';
   return node.type === 'Identifier';
-}
-
-function nameOfFilter(node: Expression): string | undefined {
-  if (node.type !== 'FilterExpression') return undefined;
-  return node.filter.type === 'Identifier' ? node.filter.value : nameOfCallee(node.filter);
 }
 
 function nameOfCallee({ callee }: Call): string {

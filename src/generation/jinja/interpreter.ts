@@ -34,17 +34,33 @@ import {
   type Value,
 } from './values.js';
 
+/**
+ * What the filter `safe` gives: a text, but `+`, filters and methods escape the texts that they join to it. It is printed,
+ * compared, joined by `~` and kept in a variable; all else is refused.
+ */
+class Markup {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Operators that take markup as they take any text. */
+const asText = new Set(['~', '==', '!=', '<', '<=', '>', '>=', 'in', 'not in']);
+
+const textIfMarkup = (value: Value | Markup): Value => (value instanceof Markup ? value.text : value);
+
 /** Variables of a template, a loop or a macro; those of the enclosing scope are read through it. */
 class Scope {
   readonly #parent: Scope | undefined;
-  readonly #variables: Map<string, Value>;
+  readonly #variables: Map<string, Value | Markup>;
 
-  constructor(variables: Map<string, Value>, parent?: Scope) {
+  constructor(variables: Map<string, Value | Markup>, parent?: Scope) {
     this.#variables = variables;
     this.#parent = parent;
   }
 
-  get(name: string): Value {
+  get(name: string): Value | Markup {
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#parent) {
       const value = scope.#variables.get(name);
       if (value !== undefined) return value;
@@ -52,7 +68,7 @@ class Scope {
     return new Undefined(`'${name}'`);
   }
 
-  set(name: string, value: Value): void {
+  set(name: string, value: Value | Markup): void {
     this.#variables.set(name, value);
   }
 }
@@ -98,11 +114,7 @@ export class Interpreter {
       case 'Continue':
         return 'continue';
       case 'If':
-        return this.#block(
-          isTrue(this.#value(statement.test, scope)) ? statement.body : statement.alternate,
-          scope,
-          out,
-        );
+        return this.#block(this.#isTrue(statement.test, scope) ? statement.body : statement.alternate, scope, out);
       case 'For':
         this.#for(statement, scope, out);
         return undefined;
@@ -116,10 +128,10 @@ export class Interpreter {
         out.push(this.#runtime.str(this.#callBlock(statement, scope)));
         return undefined;
       case 'FilterStatement':
-        out.push(this.#runtime.str(this.#filter(this.#text(statement.body, scope), statement.filter, scope)));
+        out.push(this.#print(this.#filter(this.#text(statement.body, scope), statement.filter, scope)));
         return undefined;
       default:
-        out.push(this.#runtime.str(this.#value(statement, scope)));
+        out.push(this.#print(this.#any(statement, scope)));
         this.#runtime.elements(out.length / 8);
         return undefined;
     }
@@ -133,7 +145,7 @@ export class Interpreter {
       items = items.filter((one) => {
         const inner = new Scope(new Map(), scope);
         this.#assign(loopvar, one, inner);
-        return isTrue(this.#value(iterable.test, inner));
+        return this.#isTrue(iterable.test, inner);
       });
     }
     const loop = new Loop(items);
@@ -147,7 +159,8 @@ export class Interpreter {
   }
 
   #set({ assignee, value, body }: SetStatement, scope: Scope): void {
-    if (value !== null) this.#assign(assignee, this.#value(value, scope), scope);
+    if (value !== null && assignee.type === 'Identifier') scope.set(assignee.value, this.#any(value, scope));
+    else if (value !== null) this.#assign(assignee, this.#value(value, scope), scope);
     else this.#assign(assignee, this.#text(body, new Scope(new Map(), scope)), scope);
   }
 
@@ -231,13 +244,30 @@ export class Interpreter {
     }
   }
 
-  #filter(operand: Value, filter: Name | Call, scope: Scope): Value {
-    if (filter.type === 'Identifier') return applyFilter(filter.value, operand, [], new Map(), this.#context);
-    const [values, keywords] = this.#arguments(filter.args, scope);
-    return applyFilter((filter.callee as Name).value, operand, values, keywords, this.#context);
+  #filter(operand: Value | Markup, filter: Name | Call, scope: Scope): Value | Markup {
+    const name = filter.type === 'Identifier' ? filter.value : (filter.callee as Name).value;
+    if (operand instanceof Markup && name !== 'tojson' && name !== 'safe') throw markupError();
+    const [values, keywords] = filter.type === 'Identifier' ? [[], new Map()] : this.#arguments(filter.args, scope);
+    const value = applyFilter(name, textIfMarkup(operand), values, keywords, this.#context);
+    return name === 'safe' ? new Markup(value as string) : value;
   }
 
+  #isTrue(node: Expression, scope: Scope): boolean {
+    return isTrue(textIfMarkup(this.#any(node, scope)));
+  }
+
+  #print(value: Value | Markup): string {
+    return this.#runtime.str(textIfMarkup(value));
+  }
+
+  /** A value for an operation. */
   #value(node: Expression, scope: Scope): Value {
+    const value = this.#any(node, scope);
+    if (value instanceof Markup) throw markupError();
+    return value;
+  }
+
+  #any(node: Expression, scope: Scope): Value | Markup {
     const runtime = this.#runtime;
     switch (node.type) {
       case 'Identifier':
@@ -265,24 +295,27 @@ export class Interpreter {
       case 'CallExpression':
         return this.#call(node, scope);
       case 'FilterExpression':
-        return this.#filter(this.#value(node.operand, scope), node.filter, scope);
+        return this.#filter(this.#any(node.operand, scope), node.filter, scope);
       case 'TestExpression':
-        return testNamed(node.test.value, 0)(this.#value(node.operand, scope), runtime, []) !== node.negate;
+        return testNamed(node.test.value, 0)(textIfMarkup(this.#any(node.operand, scope)), runtime, []) !== node.negate;
       case 'UnaryExpression': {
-        const value = this.#value(node.argument, scope);
-        return node.operator.value === 'not' ? !isTrue(value) : unary(node.operator.value, value);
+        if (node.operator.value === 'not') return !this.#isTrue(node.argument, scope);
+        return unary(node.operator.value, this.#value(node.argument, scope));
       }
       case 'BinaryExpression': {
-        const left = this.#value(node.left, scope);
         const operator = node.operator.value;
-        if (operator === 'and') return isTrue(left) ? this.#value(node.right, scope) : left;
-        if (operator === 'or') return isTrue(left) ? left : this.#value(node.right, scope);
-        return binary(operator, left, this.#value(node.right, scope), runtime);
+        if (operator === 'and' || operator === 'or') {
+          const left = this.#any(node.left, scope);
+          return isTrue(textIfMarkup(left)) === (operator === 'and') ? this.#any(node.right, scope) : left;
+        }
+        const operand = (one: Expression) =>
+          asText.has(operator) ? textIfMarkup(this.#any(one, scope)) : this.#value(one, scope);
+        return binary(operator, operand(node.left), operand(node.right), runtime);
       }
       case 'Ternary':
-        return this.#value(isTrue(this.#value(node.condition, scope)) ? node.trueExpr : node.falseExpr, scope);
+        return this.#any(this.#isTrue(node.condition, scope) ? node.trueExpr : node.falseExpr, scope);
       case 'SelectExpression':
-        if (isTrue(this.#value(node.test, scope))) return this.#value(node.lhs, scope);
+        if (this.#isTrue(node.test, scope)) return this.#any(node.lhs, scope);
         return new Undefined('the value of an if without else');
       case 'SliceExpression':
         throw new TemplateError('has a slice that is of nothing');
@@ -299,6 +332,10 @@ export class Interpreter {
     if (!computed && property.type === 'Identifier') return attribute(value, property.value, this.#runtime);
     return item(value, this.#value(property, scope), this.#runtime);
   }
+}
+
+function markupError(): TemplateError {
+  return new TemplateError('computes with what the filter safe gives, which is not supported');
 }
 
 /** A name as messages show an expression. */

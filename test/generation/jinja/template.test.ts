@@ -29,7 +29,6 @@ describe('is refused by name', () => {
   test.each([
     ['{{ x | groupby("a") }}', 'the filter groupby'],
     ['{{ x | escape }}', 'the filter of HTML escape'],
-    ['{{ (x | safe) ~ "<" }}', 'the filter safe within an expression'],
     ['{{ x is foo }}', 'the test foo'],
     ['{{ x.foo() }}', 'calls foo()'],
     ['{{ x | map("foo") | list }}', 'uses foo in the filter map'],
@@ -47,6 +46,19 @@ describe('is refused by name', () => {
   test('what only rendering shows', () => {
     expect(() => render('{{ [1].append(2) }}')).toThrow('calls append()');
     expect(() => render('{{ x|map("upper") }}', { x: ['a'] })).toThrow('prints a stream');
+    for (const template of [
+      '{{ (x | safe) + "<" }}',
+      '{{ "%s" % (x | safe) }}',
+      '{% set y = x | safe %}{{ y + "<" }}',
+      '{% set y = x | safe %}{{ y | upper }}',
+      '{% set y = x | safe %}{{ y.upper() }}',
+      '{% set y = x | safe %}{{ y[0] }}',
+      '{% set y = x | safe %}{{ [y] }}',
+      '{% set n = namespace() %}{% set n.y = x | safe %}',
+      '{% macro f(y) %}{{ y }}{% endmacro %}{{ f(x | safe) }}',
+      '{% for y in x | safe %}{{ y }}{% endfor %}',
+    ])
+      expect(() => render(template, { x: 'a' })).toThrow('computes with what the filter safe gives');
     expect(() => render('{{ "a" + 1 }}')).toThrow('cannot compute str + int');
     expect(() => render('{{ 2 ** 60 }}')).toThrow('too large');
     expect(() => render('{{ strftime_now("%Q") }}')).toThrow('uses %Q');
@@ -54,6 +66,19 @@ describe('is refused by name', () => {
       'refuses the messages: no: <b>',
     );
   });
+});
+
+test('what the filter safe gives is printed, asked about, chosen and kept in a variable', () => {
+  const template = `{% for k, v in x.items() %}{% set v = v if v is string else v | tojson | safe %}{{ v }};{% endfor %}`;
+  expect(render(template, { x: { a: '<b>', c: ['<d>'] } }, ['<'])).toBe('<b>;["<d>"];');
+  const asked =
+    '{% set y = x | safe %}{{ y is string }}{{ not y }}{{ y or 1 }}{{ y and 1 }}{{ y | tojson }}{% if y %}{{ y|safe }}{% endif %}';
+  expect(render(asked, { x: '<' }, ['<'])).toBe('TrueFalse<1"<"<');
+  expect(render(asked, { x: '' })).toBe('TrueTrue1""');
+  expect(render('{{ "<" ~ (x | safe) ~ "&" }}{{ (x|safe) == "<" }}{{ "<" in x|safe }}', { x: '<' })).toBe(
+    '<<&TrueTrue',
+  );
+  expect(render('{% filter safe %}{{ x }}{% endfilter %}', { x: '<' })).toBe('<');
 });
 
 test('comparisons in parentheses, and the `in` of loops, are no comparisons of comparisons', () => {

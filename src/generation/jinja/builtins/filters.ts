@@ -39,7 +39,7 @@ function ofText(parameters: readonly string[], work: (text: string, given: Argum
 }
 
 const filters: Readonly<Record<string, Filter>> = {
-  // Their text is not escaped, since templates of conversations are not HTML. check.ts refuses `safe` where that matters.
+  // Their text is not escaped, since templates of conversations are not HTML. The interpreter refuses `safe` where it matters.
   safe: [[], (operand, _, { runtime }) => runtime.str(operand)],
   string: [[], (operand, _, { runtime }) => runtime.str(operand)],
   upper: ofText([], (text, _, texts) => texts.cased(text, (one) => one.toUpperCase())),
