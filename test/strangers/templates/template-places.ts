@@ -1,6 +1,6 @@
 // Conversations of the kinds that chat templates are made for, with a text of the caller in each place where text from outside
 // can be, and the texts to put there. Used by template-corpus.test.ts and impersonation.test.ts.
-import type { ChatMessage, ChatPromptOptions } from '../../src/generation/chat/chat.js';
+import type { ChatMessage, ChatPromptOptions } from '../../../src/generation/chat/chat.js';
 
 export interface Conversation {
   readonly messages: readonly ChatMessage[];

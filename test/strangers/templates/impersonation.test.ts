@@ -1,9 +1,9 @@
 // What messages say never becomes a control token, wherever a template puts it: the ids of control tokens are those that the
 // template writes. And what a template asks of a text has the answer that it has without this protection.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Chat, type ChatMessage, type ChatPromptOptions, encodeChat } from '../../src/generation/chat/chat.js';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
-import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+import { Chat, type ChatMessage, type ChatPromptOptions, encodeChat } from '../../../src/generation/chat/chat.js';
+import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
+import { smallTokenizer } from '../../support/tokenizers/small-tokenizer.js';
 import { harmlessWord, kinds, payloadsOf, placesOf } from './template-places.js';
 import { choosyTemplates, templates } from './templates.js';
 
