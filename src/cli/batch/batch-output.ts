@@ -2,7 +2,7 @@
 // counts the others. Called by commands/batch.ts.
 import { type FileHandle, open } from 'node:fs/promises';
 import { CommandError } from '../run-command.js';
-import { lockOutput } from './output-lock.js';
+import { lockOutput, type OutputLock } from './output-lock.js';
 
 /** How every line without an error ends. */
 export const wellEnding = '"error":null}';
@@ -24,7 +24,7 @@ export interface BatchWriter {
  * @throws CommandError where a file with lines is not to be resumed, cannot be written, or is in use by another process
  */
 export async function openOutput(path: string, resumes: boolean): Promise<BatchWriter> {
-  const release = await lockOutput(path).catch((error: unknown) => {
+  const lock = await lockOutput(path).catch((error: unknown) => {
     throw failureOf(error, path);
   });
   try {
@@ -37,14 +37,15 @@ export async function openOutput(path: string, resumes: boolean): Promise<BatchW
       throw error;
     });
     await file.truncate(bytes);
-    return { lines, errors, append: (text) => append(file, path, text), close: () => closeSynced(file, release) };
+    return { lines, errors, append: (text) => append(file, lock, path, text), close: () => closeSynced(file, lock) };
   } catch (error) {
-    await release();
+    await lock.release();
     throw failureOf(error, path);
   }
 }
 
-async function append(file: FileHandle, path: string, text: string): Promise<void> {
+async function append(file: FileHandle, lock: OutputLock, path: string, text: string): Promise<void> {
+  if (lock.isLost) throw new CommandError(`${path} was taken over by another process`);
   try {
     await file.appendFile(text);
   } catch (error) {
@@ -52,12 +53,12 @@ async function append(file: FileHandle, path: string, text: string): Promise<voi
   }
 }
 
-async function closeSynced(file: FileHandle, release: () => Promise<void>): Promise<void> {
+async function closeSynced(file: FileHandle, lock: OutputLock): Promise<void> {
   try {
     await file.sync();
   } finally {
     await file.close();
-    await release();
+    await lock.release();
   }
 }
 

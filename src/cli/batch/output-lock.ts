@@ -1,6 +1,6 @@
-// Keeps two processes from writing one output: a file beside it that names the process that has it. A file of a process that
-// is dead is taken over. Called by batch-output.ts.
-import { readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+// Keeps two processes from writing one output: a file beside it that names the process that has it. The lock of a process that
+// is dead is taken over; on another machine that is one that is not renewed. Called by batch-output.ts.
+import { readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../run-command.js';
@@ -12,36 +12,76 @@ interface Holder {
   readonly started: string | null;
 }
 
+export interface LockTimes {
+  /** How often the time of the lock's file is renewed. */
+  readonly renewMs: number;
+  /** How long the lock of a process on another machine may go without that. Longer than several renewals. */
+  readonly patienceMs: number;
+}
+
+const defaultTimes: LockTimes = { renewMs: 5000, patienceMs: 20_000 };
 /** How long a lock may be empty: its process has made it and is about to write to it. */
 const emptyMs = 1000;
 const pollMs = 20;
 
-/**
- * Takes the lock of an output.
- * @returns releases it
- * @throws CommandError where a process that lives has it
- */
-export async function lockOutput(output: string): Promise<() => Promise<void>> {
-  const path = await realpath(output).catch(() => output);
-  const lock = `${path}.lock`;
+/** Made by {@link lockOutput}. */
+export class OutputLock {
+  readonly #path: string;
+  readonly #text: string;
+  readonly #timer: NodeJS.Timeout;
+  #isLost = false;
+
+  /** @internal */
+  constructor(path: string, text: string, renewMs: number) {
+    this.#path = path;
+    this.#text = text;
+    this.#timer = setInterval(() => void this.#renew(), renewMs).unref();
+  }
+
+  /** Whether another process has taken it over: this one may have been stopped for long. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    if ((await readIfThere(this.#path)) === this.#text) await rm(this.#path, { force: true });
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      this.#isLost = (await readIfThere(this.#path)) !== this.#text;
+      if (!this.#isLost) await utimes(this.#path, new Date(), new Date());
+    } catch {
+      // The disk may be away for a moment.
+    }
+  }
+}
+
+/** Takes the lock of an output. @throws CommandError where a process that lives has it */
+export async function lockOutput(output: string, times: LockTimes = defaultTimes): Promise<OutputLock> {
+  const path = `${await realpath(output).catch(() => output)}.lock`;
   const mine: Holder = { pid: process.pid, host: hostname(), started: await startOf(process.pid) };
   for (;;) {
-    if (await isMade(lock, JSON.stringify(mine))) return () => rm(lock, { force: true });
-    const text = await readHolder(lock);
-    if (text === undefined) continue;
-    const holder = holderOf(text);
-    if (holder !== undefined && (await isAlive(holder))) {
-      const where = holder.host === mine.host ? '' : ` on ${holder.host}`;
-      throw new CommandError(`${output} is in use by process ${holder.pid}${where}: its lock is ${lock}`);
+    const text = JSON.stringify(mine);
+    if (await isMade(path, text)) return new OutputLock(path, text, times.renewMs);
+    const held = await readHolder(path);
+    if (held === undefined) continue;
+    const holder = holderOf(held);
+    const isHeld = holder?.host === mine.host ? isAlive(holder) : holder !== undefined && isRenewed(path, times);
+    if (await isHeld) {
+      const where = holder?.host === mine.host ? '' : ` on ${holder?.host}`;
+      throw new CommandError(`${output} is in use by process ${holder?.pid}${where}: its lock is ${path}`);
     }
-    await removeDead(lock, text);
+    await removeDead(path, held);
   }
 }
 
 async function isMade(lock: string, text: string): Promise<boolean> {
   try {
     await writeFile(lock, text, { flag: 'wx' });
-    return true;
+    // Another process may have removed it while it was empty.
+    return (await readIfThere(lock)) === text;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
@@ -88,9 +128,7 @@ function holderOf(text: string): Holder | undefined {
   }
 }
 
-/** A process of another machine counts as alive: nobody here knows better. */
-async function isAlive({ pid, host, started }: Holder): Promise<boolean> {
-  if (host !== hostname()) return true;
+async function isAlive({ pid, started }: Holder): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -99,9 +137,25 @@ async function isAlive({ pid, host, started }: Holder): Promise<boolean> {
   return started === null || started === (await startOf(pid));
 }
 
+/** Whether the lock of a process that cannot be asked for is renewed. Its times are compared with each other, not with a clock. */
+async function isRenewed(lock: string, { renewMs, patienceMs }: LockTimes): Promise<boolean> {
+  const timeOf = () =>
+    stat(lock).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => undefined,
+    );
+  const first = await timeOf();
+  for (let waited = 0; waited < patienceMs; waited += renewMs) {
+    await sleep(renewMs);
+    const time = await timeOf();
+    if (time !== first) return time !== undefined;
+  }
+  return false;
+}
+
 /** The time since the start of the machine at which a process began; null where there is no /proc. */
 async function startOf(pid: number): Promise<string | null> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The name of the program, in parentheses, may have spaces. The time is the 22nd member, the 20th after the name.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
 }
