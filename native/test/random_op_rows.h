@@ -324,13 +324,20 @@ inline void make_probe_read(RandomOp& op) {
   op.set("probe_read", ProbeReadParams{op.floats(size), op.output<float>(tiles, Mark::once), size, tile_size}, tiles);
 }
 
+inline void make_checksum(RandomOp& op) {
+  const int64_t size = op.integer(0, 9) == 0 ? kChecksumChunk + op.integer(1, 70) : op.size(300);
+  const int64_t tiles = (size + kChecksumChunk - 1) / kChecksumChunk;
+  const auto* x = op.input<unsigned char>(size, [&] { return static_cast<unsigned char>(op.random.bits()); });
+  op.set("checksum", ChecksumParams{x, op.output<uint32_t>(2 * tiles, Mark::once), size}, tiles);
+}
+
 constexpr RandomOpMaker kRandomRowOps[] = {
     {"scale", make_scale},         {"softmax", make_softmax},       {"rms_norm", make_rms_norm},
     {"layer_norm", make_layer_norm}, {"rope", make_rope},           {"silu_mul", make_silu_mul},
     {"activation", make_activation}, {"add", make_add},             {"mul", make_mul},
     {"embedding", make_embedding}, {"scatter", make_scatter},       {"argmax", make_argmax},
     {"cross_entropy", make_cross_entropy}, {"copy", make_copy},     {"pool_rows", make_pool_rows},
-    {"probe_fma", make_probe_fma}, {"probe_read", make_probe_read},
+    {"probe_fma", make_probe_fma}, {"probe_read", make_probe_read}, {"checksum", make_checksum},
 };
 
 }  // namespace tesserae::testing
