@@ -255,6 +255,8 @@ void check(const ProbeFmaParams& p, OperandCheck& check) {
 void check(const ProbeReadParams& p, OperandCheck& check) {
   check.require(is_size(p.tile_size) && product({p.tile_size, check.tile_count()}) <= kMostSize,
                 "has tiles of an invalid size");
+  check.require(is_one_of(p.streams, 1, kMostProbeStreams) && (p.streams & (p.streams - 1)) == 0 && is_size(p.ahead),
+                "has an invalid pattern");
   check.reads(p.x, 4, vector(p.size));
   check.writes(p.sums, 4, vector(check.tile_count()));
 }

@@ -6,16 +6,18 @@
 
 namespace tesserae {
 
-// A tile is read as kProbeStreams streams in turn, a cache line of each at a time, so that the hardware prefetchers
-// work on several pages.
-constexpr int64_t kProbeStreams = 4;
+constexpr int64_t kMostProbeStreams = 8;
 constexpr int64_t kProbeLineFloats = 16;
 
+// A tile is read as a number of streams in turn, a cache line of each at a time. Which number is fastest depends on the
+// CPU's prefetchers, and so does whether prefetches by the program help.
 struct ProbeReadParams {
   const float* x;
   float* sums;        // [tiles]: the sum of each tile's elements
   int64_t size;       // total number of elements
   int64_t tile_size;  // elements of a tile; the last tile may have fewer
+  int64_t streams;    // 1, 2, 4 or 8
+  int64_t ahead;      // floats from a line to the one that is prefetched with it; 0: none is
 };
 
 KernelStatus probe_read_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -39,7 +39,7 @@ TEST_CASE("probe_fma: x = 1 - x is exact for any number of iterations") {
 }
 
 TEST_CASE("probe_read: every element once, whatever the size of buffer and tile") {
-  constexpr int64_t block = kProbeStreams * kProbeLineFloats;
+  constexpr int64_t block = kMostProbeStreams * kProbeLineFloats;
   for (const Isa isa : instruction_sets()) {
     CAPTURE(kernel_set(isa).isa);
     for (const int64_t size : {int64_t{1}, block - 1, block, block + 1, 2 * block + 1, 1000 * block + 37}) {
@@ -50,14 +50,16 @@ TEST_CASE("probe_read: every element once, whatever the size of buffer and tile"
         Random random(static_cast<uint64_t>(size));
         for (int64_t i = 0; i < size; ++i) x[static_cast<size_t>(i + 1)] = static_cast<float>(random.integer(-9, 9));
         std::vector<float> sums(static_cast<size_t>(tiles + 1), NAN);
-        const ProbeReadParams params{x.data() + 1, sums.data(), size, tile_size};
-        REQUIRE(run_tiles(kernel_named("probe_read", isa), params, tiles) == KernelStatus::ok);
-        CHECK(std::isnan(sums.back()));
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-          double expected = 0;
-          const int64_t last = std::min((tile + 1) * tile_size, size);
-          for (int64_t i = tile * tile_size; i < last; ++i) expected += x[static_cast<size_t>(i + 1)];
-          REQUIRE(sums[static_cast<size_t>(tile)] == expected);
+        for (const int64_t streams : {1, 2, 4, 8}) {
+          const ProbeReadParams params{x.data() + 1, sums.data(), size, tile_size, streams, streams == 2 ? 0 : 512};
+          REQUIRE(run_tiles(kernel_named("probe_read", isa), params, tiles) == KernelStatus::ok);
+          CHECK(std::isnan(sums.back()));
+          for (int64_t tile = 0; tile < tiles; ++tile) {
+            double expected = 0;
+            const int64_t last = std::min((tile + 1) * tile_size, size);
+            for (int64_t i = tile * tile_size; i < last; ++i) expected += x[static_cast<size_t>(i + 1)];
+            REQUIRE(sums[static_cast<size_t>(tile)] == expected);
+          }
         }
       }
     }

@@ -319,9 +319,11 @@ inline void make_probe_fma(RandomOp& op) {
 }
 
 inline void make_probe_read(RandomOp& op) {
-  const int64_t tile_size = op.integer(1, 4) * kProbeStreams * kProbeLineFloats, size = op.integer(1, 900);
+  const int64_t tile_size = op.integer(1, 4) * kMostProbeStreams * kProbeLineFloats, size = op.integer(1, 900);
   const int64_t tiles = tiles_of(size, tile_size);
-  op.set("probe_read", ProbeReadParams{op.floats(size), op.output<float>(tiles, Mark::once), size, tile_size}, tiles);
+  const int64_t streams = int64_t{1} << op.integer(0, 3), ahead = op.integer(0, 1) * 1024;
+  op.set("probe_read",
+         ProbeReadParams{op.floats(size), op.output<float>(tiles, Mark::once), size, tile_size, streams, ahead}, tiles);
 }
 
 inline void make_checksum(RandomOp& op) {

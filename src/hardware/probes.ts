@@ -8,8 +8,24 @@ import type { Tensor } from '../tensor/tensor.js';
 
 export { iterationsLasting, probeFma, probeLanes } from '../ops/probe-fma.js';
 
+/** How a buffer is read: as so many streams in turn, and how far ahead lines are prefetched. */
+export interface ReadPattern {
+  readonly streams: 1 | 2 | 4 | 8;
+  readonly aheadBytes: number;
+}
+
+/** Which one is fastest depends on the CPU. */
+export const readPatterns: readonly ReadPattern[] = [
+  { streams: 4, aheadBytes: 0 },
+  { streams: 1, aheadBytes: 0 },
+  { streams: 1, aheadBytes: 4096 },
+  { streams: 2, aheadBytes: 4096 },
+  { streams: 8, aheadBytes: 0 },
+];
+
 interface ProbeReadArgs extends CallOptions {
   readonly x: Tensor;
+  readonly pattern: ReadPattern;
   /** f32 [tiles] */
   readonly out: Tensor;
 }
@@ -17,21 +33,22 @@ interface ProbeReadArgs extends CallOptions {
 /** Divides `x` into as many equal parts as `out` has elements; each tile writes the sum of its part. */
 const probeRead = defineOp({
   name: 'probeRead',
-  parameters: ['x'],
+  parameters: ['x', 'pattern'],
   inPlace: () => false,
-  args: (x: Tensor, out: Tensor): ProbeReadArgs => ({ x, out }),
+  args: (x: Tensor, out: Tensor, pattern: ReadPattern): ProbeReadArgs => ({ x, out, pattern }),
   operands: ({ x }) => [x],
   infer({ x, out }) {
     checkTensor(x, 'probeRead', 'x', 'f32');
     return { shape: out.shape, dtype: 'f32' };
   },
-  record(recorder, { x }, out) {
+  record(recorder, { x, pattern }, out) {
+    const ahead = pattern.aheadBytes / Float32Array.BYTES_PER_ELEMENT;
     const step = { kernel: 'probe_read', tiles: out.size, flops: x.size, reads: [x], writes: [out] };
     recorder.emit(step, (params) =>
       params
         .pointer(x)
         .pointer(out)
-        .ints([x.size, Math.ceil(x.size / out.size)]),
+        .ints([x.size, Math.ceil(x.size / out.size), pattern.streams, ahead]),
     );
   },
 });
@@ -47,6 +64,6 @@ export async function runProbeFma(
 }
 
 /** Reads `x` f32 [n] once; fills `out` f32 [tiles] with the sums of its parts. */
-export async function runProbeRead(engine: Engine, x: Tensor, out: Tensor): Promise<void> {
-  await engine.call(probeRead, { ...probeRead.args(x, out) });
+export async function runProbeRead(engine: Engine, x: Tensor, out: Tensor, pattern: ReadPattern): Promise<void> {
+  await engine.call(probeRead, { ...probeRead.args(x, out, pattern) });
 }

@@ -2,7 +2,7 @@
 // them.
 import { describe, expect, test } from 'vitest';
 import { packageVersion } from '../../src/base/package-files.js';
-import { probeLanes, runProbeFma, runProbeRead } from '../../src/hardware/probes.js';
+import { probeLanes, readPatterns, runProbeFma, runProbeRead } from '../../src/hardware/probes.js';
 import { describeMachine, Engine, type IsaName, probeRoofline } from '../../src/index.js';
 import { loadAddon } from '../../src/native/load.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
@@ -22,13 +22,16 @@ describe.each(loadAddon().isas as IsaName[])('the probes, %s', (isa) => {
       Array.from({ length: 100_003 }, (_, index) => index % 7),
     );
     const sums = scope.tensor([7]);
-    await runProbeRead(engine, x, sums);
     const total = [...x.data].reduce((sum, value) => sum + value, 0);
-    expect([...sums.data].reduce((sum, value) => sum + value, 0)).toBe(total);
+    for (const pattern of readPatterns) {
+      sums.data.fill(0);
+      await runProbeRead(engine, x, sums, pattern);
+      expect([...sums.data].reduce((sum, value) => sum + value, 0)).toBe(total);
+    }
     const { kernels, runs } = engine.stats().team;
     expect(runs.inline).toBe(0);
     expect(kernels.find(({ op }) => op === 'probe_fma')?.tiles).toBe(10);
-    expect(kernels.find(({ op }) => op === 'probe_read')?.tiles).toBe(7);
+    expect(kernels.find(({ op }) => op === 'probe_read')?.tiles).toBe(7 * readPatterns.length);
   });
 });
 
