@@ -47,14 +47,23 @@ const ignored = [
 
 /** The room of a file: the first whose folder it is in, or that names it. */
 const roomOf = (file) =>
-  Object.values(rooms).find(({ mutate }) => mutate.some((pattern) => file.startsWith(pattern.split('*')[0])));
+  Object.keys(rooms).find((name) => rooms[name].mutate.some((pattern) => file.startsWith(pattern.split('*')[0])));
 
-/** The scores of the files of a room, or that of one file. */
-function scoresOf(name) {
-  const room = rooms[name] ?? (existsSync(name) ? { ...roomOf(name), mutate: [name] } : undefined);
-  if (room?.tests === undefined)
-    throw new Error(`${name} is none of the rooms ${Object.keys(rooms).join(', ')}, nor a file of one`);
-  const folder = `build/mutation/${name.replaceAll('/', '-')}`;
+/** What is to be mutated in each room. */
+function tasksOf(names) {
+  const tasks = new Map();
+  for (const name of names) {
+    const room = name in rooms ? name : existsSync(name) ? roomOf(name) : undefined;
+    if (room === undefined)
+      throw new Error(`${name} is none of the rooms ${Object.keys(rooms).join(', ')}, nor a file of one`);
+    tasks.set(room, [...(tasks.get(room) ?? []), ...(name === room ? rooms[room].mutate : [name])]);
+  }
+  return tasks;
+}
+
+function scoresOf(name, mutate) {
+  const room = rooms[name];
+  const folder = `build/mutation/${name}`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const config = {
@@ -63,7 +72,7 @@ function scoresOf(name) {
     plugins: ['@stryker-mutator/vitest-runner'],
     vitest: { configFile: 'vitest.mutation.config.ts', related: false },
     coverageAnalysis: 'perTest',
-    mutate: room.mutate,
+    mutate,
     ignorePatterns: ignored,
     // Messages of errors are public by their code alone.
     mutator: { excludedMutations: ['StringLiteral'] },
@@ -71,7 +80,7 @@ function scoresOf(name) {
     // Beside what the tests take: a mutant that never ends counts as noticed.
     timeoutMS: 6000,
     dryRunTimeoutMinutes: 30,
-    reporters: ['json', 'clear-text'],
+    reporters: ['json', 'clear-text', 'progress-append-only'],
     clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
     jsonReporter: { fileName: `${folder}/report.json` },
     tempDirName: `${folder}/sandbox`,
@@ -110,8 +119,8 @@ function sourcesLike(pattern) {
 }
 
 const named = process.argv.slice(2);
-const names = named.length > 0 ? named : filesOfToday();
-const scores = names.flatMap(scoresOf);
+const tasks = tasksOf(named.length > 0 ? named : filesOfToday());
+const scores = [...tasks].flatMap(([name, mutate]) => scoresOf(name, mutate));
 for (const { file, killed, valid, score } of scores) {
   console.log(`${file}: ${killed} of ${valid} mutants killed, ${score.toFixed(1)} %`);
 }
