@@ -58,10 +58,12 @@ export function toolsOf(
 ): { readonly tools?: object[]; readonly tool_choice?: unknown } {
   const known = tools.flatMap((tool) => {
     if (tool.type === 'function') {
-      const { name, description, inputSchema: parameters } = tool;
-      return [
-        { type: 'function', function: { name, ...(description === undefined ? {} : { description }), parameters } },
-      ];
+      const { name, description, inputSchema: parameters, strict } = tool;
+      const given = {
+        ...(description === undefined ? {} : { description }),
+        ...(strict === undefined ? {} : { strict }),
+      };
+      return [{ type: 'function', function: { name, ...given, parameters } }];
     }
     warnings.push({ type: 'unsupported', feature: `the tool ${tool.id}` });
     return [];

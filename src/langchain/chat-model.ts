@@ -33,6 +33,10 @@ export type ChatTesseraeOptions = Omit<ChatOptions, 'signal' | 'tools' | 'templa
 export interface ChatTesseraeCallOptions extends BaseChatModelCallOptions {
   /** Descriptions of functions as OpenAI's API has them; see `bindTools`. */
   readonly tools?: readonly object[];
+  /** For `bindTools`: the arguments of calls match the schemas of the tools. */
+  readonly strict?: boolean;
+  /** Whether an answer may have several calls; true by default. */
+  readonly parallel_tool_calls?: boolean;
   /** Options of `model.chat` for this call. */
   readonly options?: ChatTesseraeOptions;
 }
@@ -58,8 +62,11 @@ export class ChatTesserae extends BaseChatModel<ChatTesseraeCallOptions> {
     return 'tesserae';
   }
 
-  override bindTools(tools: BindToolsInput[], kwargs: Partial<ChatTesseraeCallOptions> = {}) {
-    const described = tools.map((tool) => convertToOpenAITool(tool as Parameters<typeof convertToOpenAITool>[0]));
+  override bindTools(tools: BindToolsInput[], { strict, ...kwargs }: Partial<ChatTesseraeCallOptions> = {}) {
+    const fields = strict === undefined ? undefined : { strict };
+    const described = tools.map((tool) =>
+      convertToOpenAITool(tool as Parameters<typeof convertToOpenAITool>[0], fields),
+    );
     return this.withConfig({ ...kwargs, tools: described });
   }
 
@@ -78,10 +85,11 @@ export class ChatTesserae extends BaseChatModel<ChatTesseraeCallOptions> {
 
   override async *_streamResponseChunks(
     messages: BaseMessage[],
-    { tools = [], tool_choice, stop, signal, options }: this['ParsedCallOptions'],
+    { tools = [], tool_choice, parallel_tool_calls, stop, signal, options }: this['ParsedCallOptions'],
     runManager?: CallbackManagerForLLMRun,
   ): AsyncGenerator<ChatGenerationChunk> {
-    const choice = tools.length === 0 ? {} : { tools, tool_choice: toolChoiceOf(tool_choice) };
+    const asked = { tools, tool_choice: toolChoiceOf(tool_choice), parallel_tool_calls };
+    const choice = tools.length === 0 ? {} : asked;
     const more: ChatOptions = {
       ...this.#options,
       ...options,

@@ -1,7 +1,7 @@
 // Answers conversations outside of HTTP as the server does: with the plain template where a model has none, tools, formats and
 // reasoning. Called by the ends for AI frameworks.
 import type { ChatOptions, Model } from '../index.js';
-import { readChatRequest } from '../openai/index.js';
+import { readChatRequest, wrong } from '../openai/index.js';
 import { answersOf, type NumberedPart } from './answers/answer.js';
 import { leavesReasoning } from './answers/reasoning.js';
 import { ServedModel } from './served-models.js';
@@ -21,6 +21,9 @@ export class Conversation {
    */
   async *answer(body: object, more: ChatOptions = {}): AsyncGenerator<NumberedPart, void, void> {
     const { messages, options: asked, toolUse } = readChatRequest(body);
+    if (toolUse?.format !== undefined && more.format !== undefined) {
+      throw wrong('tools', 'that are strict, forced or not parallel cannot be combined with a format');
+    }
     const { tokenizer, info } = this.#served.model;
     const options: ChatOptions = { maxTokens: info.sessionCapacity, ...asked, ...more };
     const mayReason = leavesReasoning(options.format);

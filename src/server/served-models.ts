@@ -19,19 +19,23 @@ export class ServedModel {
   readonly model: Model;
   /** When it was first served, in seconds. */
   readonly created = nowSeconds();
-  /** In place of the model's own; undefined where that is used. */
-  readonly #template: string | undefined;
+  readonly #given: string | undefined;
   /** By the template's variables as JSON. */
   readonly #opensReasoning = new RecentlyUsed<string, boolean>(variablesKept);
 
   constructor(id: string, model: Model, template: string | undefined) {
     this.id = id;
     this.model = model;
-    this.#template = template ?? (model.info.hasChatTemplate ? undefined : plainTemplate);
+    this.#given = template;
   }
 
   chat(messages: readonly ChatMessage[], options: ChatOptions): Generation {
     return this.model.chat(messages, { ...options, template: this.#template });
+  }
+
+  /** The template in place of the model's own; undefined where that is used. */
+  get #template(): string | undefined {
+    return this.#given ?? (this.model.info.hasChatTemplate ? undefined : plainTemplate);
   }
 
   /** Whether the prompt of a conversation ends within the model's reasoning, so that an answer begins there. */

@@ -133,6 +133,8 @@ test('tools are called and told of their results, whole and streamed', async () 
   const { toolCalls } = await generateText({ ...shared, model: only, toolChoice: 'required' });
   expect(toolCalls).toMatchObject([{ toolName: 'weather', input: { city: 'Oslo' } }]);
   expect(forced.seen.options?.format).toMatchObject({ jsonSchema: { type: 'array' } });
+  await generateText({ ...shared, tools: { weather: { ...weather, strict: true } } });
+  expect(seen.options?.format).toMatchObject({ triggers: expect.any(Array) });
 });
 
 test('reasoning is kept apart', async () => {

@@ -84,6 +84,15 @@ test('tools are called, and told of their results', async () => {
   expect(calls).toBe(1);
   await new ChatTesserae({ model: scripted }).bindTools([weather], { tool_choice: 'any' }).invoke('x');
   expect(seen.options?.format).toMatchObject({ jsonSchema: { type: 'array' } });
+  await new ChatTesserae({ model: scripted }).bindTools([weather], { strict: true }).invoke('x');
+  expect(seen.options?.format).toMatchObject({ triggers: expect.any(Array) });
+  expect(seen.options?.tools).toMatchObject([{ function: { strict: true } }]);
+  await new ChatTesserae({ model: scripted }).bindTools([weather], { parallel_tool_calls: false }).invoke('x');
+  expect(seen.options?.format).toMatchObject({ triggers: expect.any(Array) });
+  const formatted = new ChatTesserae({ model: scripted, options: { format: { json: true } } });
+  await expect(formatted.bindTools([weather], { strict: true }).invoke('x')).rejects.toMatchObject({
+    code: 'ERR_ARGUMENT',
+  });
 });
 
 test('structured output follows its schema', async () => {

@@ -85,7 +85,8 @@ async function readSlowly(): Promise<void> {
 async function slowLoris(text: string): Promise<void> {
   const socket = openSocket();
   socket.resume();
-  const closed = once(socket, 'close');
+  // Not `once` of node:events, which rejects where an error comes before.
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   for (const character of text) {
     if (socket.destroyed) break;
     socket.write(character);
