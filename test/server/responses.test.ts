@@ -139,6 +139,17 @@ describe('items and events', () => {
     expect(types).toEqual(['reasoning', 'message', 'function_call']);
   });
 
+  test('strict functions are held to their schemas where the model chooses to call them', async () => {
+    const call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>';
+    const { handlers, seen } = scriptedHandlers({ pieces: ['<think>Hm.</think>', 'Wait. ', call] });
+    const { body } = await ask(handlers, path, { input: 'a', tools: [{ ...weather, strict: true }] });
+    expect(seen.options).toMatchObject({ format: { opening: '{"name":' }, tools: [{ function: { strict: true } }] });
+    expect(body.output).toMatchObject([{ type: 'reasoning' }, { type: 'message' }, { type: 'function_call' }]);
+    const one = { input: 'a', tools: [weather], parallel_tool_calls: false };
+    expect((await ask(handlers, path, one)).body).toMatchObject({ parallel_tool_calls: false });
+    expect(seen.options).toMatchObject({ format: { opening: '{"name":' } });
+  });
+
   test('an answer without text is an empty message', async () => {
     const { handlers } = scriptedHandlers({ pieces: [] });
     const { body } = await ask(handlers, path, { input: 'a' });
