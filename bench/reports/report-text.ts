@@ -5,6 +5,7 @@ import type { AllocationRow } from '../suites/allocations.js';
 import type { HttpRow } from '../suites/http/http.js';
 import type { LatencyRow } from '../suites/latency.js';
 import type { ModelRow } from '../suites/model.js';
+import type { LoadRow } from '../suites/model-load.js';
 import type { ModelPeerRow, ModelPeersReport } from '../suites/model-peers.js';
 import type { ModelProfile, ModelProfileRow } from '../suites/model-profile.js';
 import type { BenchReport, SuiteReport } from '../suites/run-suites.js';
@@ -58,6 +59,13 @@ const modelColumns: Column<ModelRow>[] = [
   right('of peak', (row) => formatShare(row.peakShare)),
   right('of read', (row) => formatShare(row.readShare)),
   right('speed-up', (row) => formatSpeedup(row.speedup)),
+];
+
+const loadColumns: Column<LoadRow>[] = [
+  left('load from', (row) => row.from),
+  right('weights', (row) => formatBytes(row.weightBytes)),
+  right('mapped', (row) => formatBytes(row.mappedBytes)),
+  right('median', (row) => formatMs(row.medianMs)),
 ];
 
 const httpColumns: Column<HttpRow>[] = [
@@ -115,7 +123,7 @@ function renderSuite(report: SuiteReport): string {
     case 'latency':
       return renderTable(latencyColumns, report.rows, '  ') + legend(report.rows);
     case 'model':
-      return renderTable(modelColumns, report.rows, '  ');
+      return renderTable(modelColumns, report.rows, '  ') + renderLoads(report.loads ?? []);
     case 'model peers':
       return renderPeers(report);
     case 'model profile':
@@ -127,6 +135,10 @@ function renderSuite(report: SuiteReport): string {
     default:
       return renderTable(throughputColumns, report.rows, '  ') + legend(firstOfEach(report.rows));
   }
+}
+
+function renderLoads(rows: readonly LoadRow[]): string {
+  return rows.length === 0 ? '' : `\n${renderTable(loadColumns, rows, '  ')}`;
 }
 
 function renderProfile({ phase, tokens, model, rows, ms }: ModelProfile): string {

@@ -7,6 +7,7 @@ import { type AllocationRow, benchAllocations } from './allocations.js';
 import { benchHttp, type HttpBenchOptions, type HttpRow, httpRounds } from './http/http.js';
 import { benchLatency, type LatencyRow } from './latency.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
+import { benchLoads, type LoadRow } from './model-load.js';
 import { benchModelPeers, type ModelPeersReport } from './model-peers.js';
 import { type ModelProfile, profileModel } from './model-profile.js';
 import { benchServing, type ServingBenchOptions, servingRounds } from './serving/serving.js';
@@ -34,7 +35,7 @@ export type SuiteReport =
   | { readonly suite: 'matmul' | 'attention' | 'scaling'; readonly rows: readonly ThroughputRow[] }
   | { readonly suite: 'allocations'; readonly rows: readonly AllocationRow[] }
   | { readonly suite: 'latency'; readonly rows: readonly LatencyRow[] }
-  | { readonly suite: 'model'; readonly rows: readonly ModelRow[] }
+  | { readonly suite: 'model'; readonly rows: readonly ModelRow[]; readonly loads?: readonly LoadRow[] }
   | ({ readonly suite: 'model peers' } & ModelPeersReport)
   | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] }
   | ({ readonly suite: 'serving' } & ServingReport)
@@ -91,7 +92,11 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
     case 'model':
       if (options.profile === true) return { suite: 'model profile', rows: await profileModel(context, options.model) };
       if (options.peers === true) return { suite: 'model peers', ...(await benchModelPeers(context, options.model)) };
-      return { suite, rows: await benchModel(context, options.model) };
+      return {
+        suite,
+        rows: await benchModel(context, options.model),
+        loads: await benchLoads(context, options.model),
+      };
     case 'http':
       return { suite, rows: await benchHttp(context, options.http) };
     case 'serving':

@@ -65,7 +65,13 @@ describe('bench', () => {
 
   test('model', async () => {
     const args = ['bench', 'model', '--prompt-tokens', '32', '--max-tokens', '8', '--rounds', '2', '--threads', '2'];
-    const [{ rows }] = (await runJson(args)).suites;
+    const [{ rows, loads }] = (await runJson(args)).suites;
+    expect(loads).toMatchObject([
+      { from: 'files', mappedBytes: 0, samples: 2 },
+      { from: 'image', samples: 2 },
+    ]);
+    for (const { medianMs } of loads) expect(medianMs).toBeGreaterThan(0);
+    expect(loads[1].mappedBytes).toBeGreaterThan(0);
     expect(rows.map(({ phase, tokens, workers }: Record<string, unknown>) => [phase, tokens, workers])).toEqual([
       ['prefill', 32, 1],
       ['prefill', 32, 2],
