@@ -44,3 +44,20 @@ test('twenty actions on one signal are one listener; one that has left is not ca
 test('without a signal there is nothing to leave', () => {
   expect(() => whenAborted(undefined, () => {})()).not.toThrow();
 });
+
+test('one item of a signal is told of its firing, unless it was removed; the removal of others changes nothing', () => {
+  const told: object[] = [];
+  const watch = new AbortWatch<object>((item) => told.push(item));
+  const [kept, removed] = [new AbortController(), new AbortController()];
+  const [a, b] = [{ a: 1 }, { b: 1 }];
+  watch.add(kept.signal, a);
+  watch.remove(kept.signal, b);
+  watch.add(removed.signal, b);
+  watch.remove(removed.signal, b);
+  watch.remove(removed.signal, b);
+  watch.remove(new AbortController().signal, a);
+  removed.abort();
+  expect(told).toEqual([]);
+  kept.abort();
+  expect(told).toEqual([a]);
+});

@@ -20,3 +20,17 @@ test('units', () => {
   expect([formatBytes(-20), formatBytes(1536), formatBytes(7 * 2 ** 30)]).toEqual(['-20 B', '1.50 KiB', '7.00 GiB']);
   expect([formatSpeedup(1.957), formatWorkers(1), formatWorkers(2)]).toEqual(['1.96×', '1 worker', '2 workers']);
 });
+
+test('values at the border of two forms', () => {
+  const numbers = [999.4, 1000, -1000, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  expect(numbers.map(formatNumber)).toEqual(['999', '1,000', '-1,000', 'Infinity', '-Infinity']);
+  expect([formatShare(0.1), formatShare(0.0999)]).toEqual(['10 %', '10.0 %']);
+  expect([1023, 1024, 2 ** 30, 2 ** 40, 2 ** 50].map(formatBytes)).toEqual([
+    '1023 B',
+    '1.00 KiB',
+    '1.00 GiB',
+    '1,024 GiB',
+    '1,048,576 GiB',
+  ]);
+  expect([formatMs(1), formatMs(0.999)]).toEqual(['1.00 ms', '999 µs']);
+});

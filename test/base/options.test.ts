@@ -8,10 +8,15 @@ import {
   checkPositive,
   checkRange,
   checkSignal,
+  checkSignalAndProgress,
   checkWord,
 } from '../../src/base/options.js';
 import { quote } from '../../src/base/quote.js';
 import { expectRejection } from '../support/rejections.js';
+
+function trap(): never {
+  throw new Error('trapped');
+}
 
 test('accepted values are returned, and fallbacks replace undefined', () => {
   checkKeys({ a: 1 }, ['a', 'b'], 'op');
@@ -19,7 +24,7 @@ test('accepted values are returned, and fallbacks replace undefined', () => {
   expect(checkPositive(3, 'n', 'op')).toBe(3);
   expect(checkPositive(0, 'n', 'op', 0)).toBe(0);
   expect(checkRange(undefined, 'n', 'op', 1, 5)).toBeUndefined();
-  expect(checkRange(5, 'n', 'op', 1, 5)).toBe(5);
+  expect([checkRange(1, 'n', 'op', 1, 5), checkRange(5, 'n', 'op', 1, 5)]).toEqual([1, 5]);
   expect(checkFlag(undefined, true, 'f', 'op')).toBe(true);
   expect(checkFlag(false, true, 'f', 'op')).toBe(false);
   expect(checkWord(undefined, ['x', 'y'], 'w', 'op')).toBe('x');
@@ -39,6 +44,15 @@ test.each<[string, () => unknown, string]>([
   ['less than the least', () => checkPositive(1, 'n', 'op', 2), 'op: n must be an integer of at least 2, got 1'],
   ['a number as a string', () => checkPositive('3', 'n', 'op'), 'op: n must be a positive integer, got "3"'],
   ['out of range', () => checkRange(6, 'n', 'op', 1, 5), 'op: n must be an integer from 1 to 5, got 6'],
+  ['below the range', () => checkRange(0, 'n', 'op', 1, 5), 'op: n must be an integer from 1 to 5, got 0'],
+  ['between two integers', () => checkRange(1.5, 'n', 'op', 1, 5), 'op: n must be an integer from 1 to 5, got 1.5'],
+  ['a digit', () => checkRange('3', 'n', 'op', 1, 5), 'op: n must be an integer from 1 to 5, got "3"'],
+  ['options that are a number', () => checkKeys(5, [], 'op'), 'op: the options must be an object, got 5'],
+  [
+    'an option that throws',
+    () => checkSignalAndProgress(Object.defineProperty({}, 'a', { enumerable: true, get: trap }), 'op'),
+    'op: the options cannot be read: trapped',
+  ],
   ['no boolean', () => checkFlag(1, true, 'f', 'op'), 'op: f must be true or false, got 1'],
   ['another word', () => checkWord('z', ['x', 'y'], 'w', 'op'), 'op: w must be one of x, y, got "z"'],
 ])('%s is refused', async (_what, check, message) => {
@@ -48,7 +62,8 @@ test.each<[string, () => unknown, string]>([
 
 test('quote keeps untrusted text on one line, and short', () => {
   expect(quote('a"b\nc')).toBe('"a\\"b\\nc"');
-  expect(quote('x'.repeat(1000)).length).toBeLessThan(70);
+  expect(quote('x'.repeat(60))).toBe(`"${'x'.repeat(60)}"`);
+  expect(quote('x'.repeat(61))).toBe(`"${'x'.repeat(60)}…"`);
 });
 
 test('a JsonView names the place of a wrong value', async () => {
