@@ -39,6 +39,7 @@ const ignored = [
   'bench/peers',
   'build-native*',
   'build/native',
+  'build/mutation',
   'build/*.log',
   'docs',
   'examples',
