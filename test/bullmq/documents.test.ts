@@ -30,7 +30,7 @@ function programOf(document: string, heading: string): string {
   return file;
 }
 
-test('the example for BullMQ loses no job, and its process exits with 0', { timeout: 60_000 }, async () => {
+test('the example for BullMQ loses no job, and its process exits with 0', { timeout: 240_000 }, async () => {
   const jobs = 300;
   const file = programOf('README.md', '### In a job processor');
   const queue = new Queue('embeddings', { connection: redis.connection });
@@ -48,7 +48,7 @@ test('the example for BullMQ loses no job, and its process exits with 0', { time
   await queue.close();
 });
 
-test('at a second signal the example exits at once with 1', { timeout: 60_000 }, async () => {
+test('at a second signal the example exits at once with 1', { timeout: 240_000 }, async () => {
   const file = programOf('README.md', '### In a job processor');
   // Long jobs, and a grace time that is long enough for them.
   writeFileSync(

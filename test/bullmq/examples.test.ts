@@ -62,7 +62,7 @@ async function expectJoined(output: string, lines: number): Promise<void> {
   expect([`${output}.parts`, `${output}.joining`].map((path) => existsSync(path))).toEqual([false, false]);
 }
 
-test('a flow embeds all lines of a file, in order', { timeout: 90_000 }, async () => {
+test('a flow embeds all lines of a file, in order', { timeout: 240_000 }, async () => {
   const lines = 1003;
   const workers = [start('bullmq-flow/worker.mjs'), start('bullmq-flow/worker.mjs')];
   const { output, add } = startFlow('texts', lines);
@@ -76,7 +76,7 @@ test('a flow embeds all lines of a file, in order', { timeout: 90_000 }, async (
 // The locks of the killed worker expire after half a minute, and another one looks for such jobs twice a minute.
 test.runIf(process.env.TESSERAE_NIGHTLY === '1')(
   'a flow is complete, and has each line once, when a worker is killed',
-  { timeout: 240_000 },
+  { timeout: 600_000 },
   async () => {
     const lines = 4003;
     const workers = [start('bullmq-flow/worker.mjs'), start('bullmq-flow/worker.mjs')];
@@ -98,7 +98,7 @@ test.runIf(process.env.TESSERAE_NIGHTLY === '1')(
   },
 );
 
-test('a result is stored only by the attempt that holds the lock', { timeout: 60_000 }, async () => {
+test('a result is stored only by the attempt that holds the lock', { timeout: 240_000 }, async () => {
   const client = new Redis(redis.connection);
   const queue = new Queue('texts', { connection: redis.connection });
   const add = (from: number, count: number) =>

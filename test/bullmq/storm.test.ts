@@ -45,7 +45,7 @@ class WorkerProcess {
 
 const textOf = (index: number) => `${index} of the people ${'in the sea and the ship '.repeat(isNightly ? 24 : 4)}`;
 
-test(`${jobs} jobs`, { timeout: isNightly ? 240_000 : 90_000 }, async () => {
+test(`${jobs} jobs`, { timeout: isNightly ? 900_000 : 300_000 }, async () => {
   const redis = await RedisServer.start();
   const queue = new Queue('storm', { connection: redis.connection });
   queue.on('error', () => {});

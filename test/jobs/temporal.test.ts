@@ -41,7 +41,7 @@ console.log(JSON.stringify(starts));
 await engine.close();
 `;
 
-test('an activity goes on from its last heartbeat', { timeout: 60_000 }, () => {
+test('an activity goes on from its last heartbeat', { timeout: 240_000 }, () => {
   const [activity] = documentPrograms().filter(({ packages }) => packages.includes('@temporalio/activity'));
   const ours = (activity?.text ?? '').replace(
     "import { Context } from '@temporalio/activity';",
