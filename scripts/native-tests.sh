@@ -125,7 +125,10 @@ run_variant() {
       executor=''
       ;;
   esac
-  if [ "$variant" = arm64 ]; then others=--test-case=$ARM64_TESTS; fi
+  if [ "$variant" = arm64 ]; then
+    others=--test-case=$ARM64_TESTS
+    export TESSERAE_RANDOM_SHAPES=15
+  fi
   if [ "$variant" = thread ] && setarch -R true 2>/dev/null; then command=(setarch -R "${command[@]}"); fi
   export UBSAN_OPTIONS=print_stacktrace=1
 

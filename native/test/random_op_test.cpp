@@ -1,5 +1,6 @@
 // Every kernel with random shapes, in every set: it accesses nothing outside of its operands, at either end, and its tiles
 // write disjoint bytes, which together are the whole output. What the values are is tested for each kernel by itself.
+#include <cstdlib>
 #include <set>
 
 #include "random_op_attention.h"
@@ -8,12 +9,16 @@
 namespace tesserae::testing {
 namespace {
 
-// Of each kernel. Fewer where assertions are on, and with them sanitizers.
+// Of each kernel: TESSERAE_RANDOM_SHAPES, by default fewer where assertions are on, and with them sanitizers.
+uint64_t shapes() {
+  const char* given = std::getenv("TESSERAE_RANDOM_SHAPES");
+  if (given != nullptr) return std::strtoull(given, nullptr, 10);
 #ifdef NDEBUG
-constexpr uint64_t kShapes = 60;
+  return 60;
 #else
-constexpr uint64_t kShapes = 12;
+  return 12;
 #endif
+}
 
 const std::vector<RandomOpMaker>& makers() {
   static const std::vector<RandomOpMaker> all = [] {
@@ -26,9 +31,10 @@ const std::vector<RandomOpMaker>& makers() {
 }
 
 void check_all(Side side) {
+  const uint64_t count = shapes();
   for (const RandomOpMaker& maker : makers()) {
     CAPTURE(std::string(maker.kernel));
-    for (uint64_t seed = 0; seed < kShapes; ++seed) {
+    for (uint64_t seed = 0; seed < count; ++seed) {
       CAPTURE(seed);
       RandomOp op(side, seed);
       maker.make(op);
