@@ -161,28 +161,14 @@ Napi::Value bury_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), bury(control, index_of(info[1], control.seat_count, "seat")));
 }
 
-// callToShift(control, seats, most, next): claims new shifts until `most` seats are on shift, those that come first
-// before others. Writes the numbers of the claimed seats into `seats` (a Uint8Array) and returns how many.
+// callToShift(control, seats, most, next): writes the numbers of the claimed seats into `seats` (a Uint8Array) and returns
+// how many.
 Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
-  Control& control = control_of(info[0]);
   size_t capacity = 0;
   auto* seats = reinterpret_cast<uint8_t*>(address_of(info[1], "the seats", &capacity));
   const uint32_t most = index_of(info[2], kMaxSeats + 1, "most");
   const auto next = static_cast<CallerNext>(index_of(info[3], 2, "next"));
-  uint32_t on_shift = 0;
-  uint32_t called = 0;
-  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
-    const auto away = static_cast<uint32_t>(SeatState::away);
-    if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
-  }
-  for (const bool first : {true, false}) {
-    for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
-      if (comes_first(control.seats()[seat], next) != first || !call_to_shift(control, seat)) continue;
-      seats[called++] = static_cast<uint8_t>(seat);
-      ++on_shift;
-    }
-  }
-  return Napi::Number::New(info.Env(), called);
+  return Napi::Number::New(info.Env(), call_to_shift(control_of(info[0]), seats, capacity, most, next));
 }
 
 void close_team_call(const Napi::CallbackInfo& info) { close_team(control_of(info[0])); }

@@ -11,7 +11,7 @@
 namespace tesserae {
 
 // Whether the seat's worker is pinned to the CPU that the calling thread runs on.
-static inline bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == sched_getcpu(); }
+static inline bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == current_cpu(); }
 
 // The futex bit under which the seat's worker sleeps. With more than 32 seats several share a bit.
 static inline uint32_t sleeper_bit(uint32_t seat_index) { return uint32_t{1} << (seat_index % 32); }

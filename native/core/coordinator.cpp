@@ -1,6 +1,7 @@
 // The coordinator's side of the executor: the control block, publishing, ending and cancelling programs, and computing on
 // the calling thread. See executor.h, and src/team/README.md for the protocol as a whole.
 #include <algorithm>
+#include <initializer_list>
 
 #include "core/bell.h"
 #include "core/clock.h"
@@ -43,7 +44,7 @@ bool slot_is_free(const Control& control, uint32_t slot) {
 
 void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint32_t most_workers, CallerNext next) {
   Slot& slot = control.slots[slot_index];
-  control.coordinator_cpu.store(sched_getcpu(), std::memory_order_relaxed);
+  control.coordinator_cpu.store(current_cpu(), std::memory_order_relaxed);
   slot.run = program.run;
   slot.failure.store(0, std::memory_order_relaxed);
   slot.cancelled.store(0, std::memory_order_relaxed);
@@ -114,6 +115,23 @@ bool call_to_shift(Control& control, uint32_t seat_index) {
   Seat& seat = control.seats()[seat_index];
   uint32_t away = static_cast<uint32_t>(SeatState::away);
   return seat.state.compare_exchange_strong(away, static_cast<uint32_t>(SeatState::on_shift), std::memory_order_seq_cst);
+}
+
+uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32_t most, CallerNext next) {
+  uint32_t on_shift = 0;
+  uint32_t called = 0;
+  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
+    const auto away = static_cast<uint32_t>(SeatState::away);
+    if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
+  }
+  for (const bool first : {true, false}) {
+    for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
+      if (comes_first(control.seats()[seat], next) != first || !call_to_shift(control, seat)) continue;
+      seats[called++] = static_cast<uint8_t>(seat);
+      ++on_shift;
+    }
+  }
+  return called;
 }
 
 void close_team(Control& control) {

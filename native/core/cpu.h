@@ -1,15 +1,40 @@
-// Queries and sets the CPU affinity of a thread, and reads its CPU time. Linux only, like the package. Threads are
-// named by their kernel id (gettid); 0 is the calling thread. Used by the executor and swap_cpus.h.
+// Queries and sets the CPU affinity of a thread, and reads its CPU time, on Linux. Threads are named by their kernel id
+// (gettid); 0 is the calling thread. WebAssembly has nothing of this: no thread is pinned. Used by the executor and
+// swap_cpus.h.
 #pragma once
 
+#ifndef __wasm__
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 #include <cstdint>
 #include <ctime>
 
 namespace tesserae {
+
+constexpr int32_t kUnknownCpu = -2;  // of the calling thread; a seat that is not pinned has -1
+
+#ifdef __wasm__
+
+static inline int32_t current_cpu() { return kUnknownCpu; }
+static inline int32_t thread_id() { return 0; }
+static inline bool keep_on_cpu(int32_t, int32_t) { return false; }
+static inline int32_t cpu_at(int32_t, uint32_t, uint32_t) { return -1; }
+static inline int32_t only_cpu_of(int32_t) { return -1; }
+static inline int64_t cpu_time_ns(int32_t) { return -1; }
+
+// Lets other threads run for a while.
+static inline void nap_for(int64_t ns) {
+  int32_t word = 0;
+  __builtin_wasm_memory_atomic_wait32(&word, 0, ns);
+}
+
+#else
+
+// The CPU that the calling thread runs on now.
+static inline int32_t current_cpu() { return sched_getcpu(); }
 
 static inline int32_t thread_id() { return static_cast<int32_t>(syscall(SYS_gettid)); }
 
@@ -46,5 +71,13 @@ static inline int64_t cpu_time_ns(int32_t thread) {
   if (clock_gettime(clock, &time) != 0) return -1;
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
+
+// Lets other threads run for a while, less than a second.
+static inline void nap_for(int64_t ns) {
+  const timespec time = {0, static_cast<long>(ns)};
+  nanosleep(&time, nullptr);
+}
+
+#endif
 
 }  // namespace tesserae

@@ -3,6 +3,7 @@
 // protocol: its states, memory orders, and the races that it prevents.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/control.h"
@@ -66,6 +67,10 @@ bool comes_first(const Seat& seat, CallerNext next);
 
 // Claims the seat for a new shift; false if a worker is already on shift there.
 bool call_to_shift(Control& control, uint32_t seat);
+
+// Claims new shifts until `most` seats are on shift, those that come first before others. Writes the numbers of the claimed
+// seats into `seats`, which has room for `capacity`, and returns how many.
+uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32_t most, CallerNext next);
 
 // Makes all workers leave; they leave a running program between two tiles.
 void close_team(Control& control);

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/pointer.h"
+
 namespace tesserae {
 
 // The element types of tensors. The numbers are shared with src/tensor/elements/dtype.ts.

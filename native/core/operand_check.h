@@ -74,27 +74,27 @@ class OperandCheck {
     require(product({(total + of_tile - 1) / of_tile, repeats}) == tile_count_, "has another number of tiles");
   }
 
-  void reads(const void* operand, int64_t element_bytes, const Extent& extent) {
+  void reads(Address operand, int64_t element_bytes, const Extent& extent) {
     access(operand, element_bytes, extent, false);
   }
   // Two indices of an output are never the same element.
-  void writes(const void* operand, int64_t element_bytes, const Extent& extent) {
+  void writes(Address operand, int64_t element_bytes, const Extent& extent) {
     require(!extent.repeats(), "has an output with elements that share memory");
     access(operand, element_bytes, extent, true);
   }
   // For scatter, which finds the rows that it writes by their numbers.
-  void writes_some(const void* operand, int64_t element_bytes, const Extent& extent) {
+  void writes_some(Address operand, int64_t element_bytes, const Extent& extent) {
     access(operand, element_bytes, extent, true);
   }
-  void may_read(const void* operand, int64_t element_bytes, const Extent& extent) {
-    if (operand != nullptr) reads(operand, element_bytes, extent);
+  void may_read(Address operand, int64_t element_bytes, const Extent& extent) {
+    if (operand.value != 0) reads(operand, element_bytes, extent);
   }
 
  private:
-  void access(const void* operand, int64_t element_bytes, const Extent& extent, bool writes) {
+  void access(Address operand, int64_t element_bytes, const Extent& extent, bool writes) {
     require(extent.is_valid(), "has an operand with invalid sizes or strides");
     if (problem_ != nullptr || extent.is_empty()) return;
-    const Wide begin = static_cast<Wide>(reinterpret_cast<uintptr_t>(operand));
+    const Wide begin = static_cast<Wide>(operand.value);
     const Wide end = begin + extent.bytes(element_bytes);
     // Operands come in the order in which the regions were first used: the search begins where the last one ended.
     for (size_t step = 0; step < count_; ++step) {

@@ -37,7 +37,7 @@ void check_rows(OperandCheck& check, int64_t columns, int64_t tile_rows, const O
 }
 
 // The rows in 8 bits that an op writes beside its result.
-void check_blocks(OperandCheck& check, const ActivationBlock* blocks, int64_t columns, int64_t rows) {
+void check_blocks(OperandCheck& check, Pointer<ActivationBlock> blocks, int64_t columns, int64_t rows) {
   if (blocks == nullptr) return;
   check.require(columns % kActivationBlock == 0, "has rows that are not whole blocks");
   check.writes(blocks, sizeof(ActivationBlock), vector(product({rows, columns / kActivationBlock})));
@@ -339,7 +339,7 @@ void check(const QuantizeRowsParams& p, OperandCheck& check) {
 bool is_quantized_type(int64_t type) { return is_one_of(type, 0, static_cast<int64_t>(QuantizedType::iq4_xs)); }
 
 // A packed matrix [n, k].
-void check_image(OperandCheck& check, const unsigned char* image, int64_t type, int64_t n, int64_t k, bool is_output) {
+void check_image(OperandCheck& check, Pointer<const unsigned char> image, int64_t type, int64_t n, int64_t k, bool is_output) {
   check.require(is_quantized_type(type) && is_size(n) && is_size(k), "has a matrix of an unknown type or size");
   if (check.problem() != nullptr) return;
   const QuantizedFormat& format = quantized_format(static_cast<QuantizedType>(type));

@@ -2,8 +2,6 @@
 // Called only by the executor. See "Waiting" (why) and "Races" in src/team/README.md.
 #pragma once
 
-#include <ctime>
-
 #include "core/control.h"
 #include "core/cpu.h"
 #include "core/spin.h"
@@ -41,8 +39,7 @@ static inline void let_move(Seat& seat) { seat.movable.store(seat.thread, std::m
 // Sleeps while another worker moves the calling thread. Both may be on the same CPU now; spinning would keep the mover
 // from finishing.
 static inline void await_move(const Seat& seat) {
-  constexpr timespec kNap = {0, 20'000};
-  while (seat.movable.load(std::memory_order_relaxed) == kBeingMoved) nanosleep(&kNap, nullptr);
+  while (seat.movable.load(std::memory_order_relaxed) == kBeingMoved) nap_for(20'000);
 }
 
 // Ends the time in which others may move the calling thread; waits for a move in progress.

@@ -20,8 +20,8 @@ enum class Activation : int64_t {
 };
 
 struct ActivationParams {
-  const float* x;
-  float* y;      // may be x
+  Pointer<const float> x;
+  Pointer<float> y;      // may be x
   int64_t kind;  // an Activation
   int64_t columns;
   int64_t tile_rows;  // rows per tile

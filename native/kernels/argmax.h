@@ -8,8 +8,8 @@ namespace tesserae {
 
 // If a row contains NaN, the first NaN counts as its maximum.
 struct ArgmaxParams {
-  const float* x;
-  int32_t* y;         // one element for each row
+  Pointer<const float> x;
+  Pointer<int32_t> y;         // one element for each row
   int64_t columns;    // < 2^31
   int64_t tile_rows;  // rows per tile
   OuterShape outer;

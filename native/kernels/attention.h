@@ -41,13 +41,13 @@ constexpr int64_t kAttentionMaxDim = 512;
 //   is multiplied by 1 / (sum of weights).
 // None of this depends on tiles, on other rows, or on the capacity of k and v.
 struct AttentionParams {
-  const float* q;             // [batch, heads, q_len, dim]
-  const void* k;              // [batch, kv_heads, kv_len, dim]
-  const void* v;              // [batch, kv_heads, kv_len, v_dim]
-  float* out;                 // [batch, heads, q_len, v_dim]
-  const float* mask;          // [batch, heads, q_len, kv_len] by strides, added to the scaled scores; or null
-  const int32_t* positions;   // [batch, q_len]: the last key that the query sees (-1: none); needs causal; or null
-  const int32_t* kv_lengths;  // [batch]: number of valid keys; or null
+  Pointer<const float> q;             // [batch, heads, q_len, dim]
+  Pointer<const void> k;              // [batch, kv_heads, kv_len, dim]
+  Pointer<const void> v;              // [batch, kv_heads, kv_len, v_dim]
+  Pointer<float> out;                 // [batch, heads, q_len, v_dim]
+  Pointer<const float> mask;          // [batch, heads, q_len, kv_len] by strides, added to the scaled scores; or null
+  Pointer<const int32_t> positions;   // [batch, q_len]: the last key that the query sees (-1: none); needs causal; or null
+  Pointer<const int32_t> kv_lengths;  // [batch]: number of valid keys; or null
   double scale;               // times log2 e and rounded to f32 before use
   DType kv_dtype;             // of k and v: f32 or f16
   int64_t causal;             // 0 or 1
@@ -66,7 +66,7 @@ struct AttentionParams {
   int64_t out_batch, out_head, out_row;
   int64_t mask_batch, mask_head, mask_row;  // 0 broadcasts; keys have unit stride
   int64_t positions_batch;                  // 0: all batches share one list; queries have unit stride
-  const float* slopes;                      // [heads], or null
+  Pointer<const float> slopes;                      // [heads], or null
   double softcap;                           // 0: none
   int64_t window;                           // 0: none
 };

@@ -6,9 +6,9 @@
 namespace tesserae {
 
 struct BinaryParams {
-  const float* a;
-  const float* b;
-  float* y;  // may be a or b, if that operand is not broadcast
+  Pointer<const float> a;
+  Pointer<const float> b;
+  Pointer<float> y;  // may be a or b, if that operand is not broadcast
   int64_t columns;
   int64_t tile_rows;      // rows per tile
   int64_t a_column_step;  // elements from one column to the next: 1, or 0 for one value per row

@@ -11,8 +11,8 @@ namespace tesserae {
 enum class CheckpointMode : int64_t { wait = 0, fail = 1, abandon = 2 };
 
 struct CheckpointParams {
-  std::atomic<int32_t>* arrived;  // counts the tiles that were begun
-  std::atomic<int32_t>* gate;     // wait: the tile ends when this is not 0
+  Pointer<std::atomic<int32_t>> arrived;  // counts the tiles that were begun
+  Pointer<std::atomic<int32_t>> gate;     // wait: the tile ends when this is not 0
   int64_t mode;
 };
 

@@ -13,8 +13,8 @@ constexpr int kCopyDims = 8;
 // dimensions but the last; tile count = ceil(size[0] · .. · size[6] / tile_rows). tile_rows should be a multiple of 8,
 // so that transposing has no edges.
 struct CopyParams {
-  const void* x;
-  void* y;
+  Pointer<const void> x;
+  Pointer<void> y;
   int64_t x_dtype;
   int64_t y_dtype;
   int64_t tile_rows;        // rows per tile

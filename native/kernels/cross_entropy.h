@@ -9,9 +9,9 @@ namespace tesserae {
 
 // A target outside [0, columns) ends the tile with KernelStatus::index_out_of_range; the rows before it are written.
 struct CrossEntropyParams {
-  const float* x;
-  const int32_t* targets;  // one element for each row
-  float* y;                // one element for each row
+  Pointer<const float> x;
+  Pointer<const int32_t> targets;  // one element for each row
+  Pointer<float> y;                // one element for each row
   int64_t columns;
   int64_t tile_rows;  // rows per tile
   OuterShape outer;

@@ -8,12 +8,12 @@ namespace tesserae {
 
 // An id outside [0, table_rows) ends the tile with KernelStatus::index_out_of_range; the rows before it are written.
 struct EmbeddingParams {
-  const void* table;    // [table_rows, columns], rows of unit stride
+  Pointer<const void> table;    // [table_rows, columns], rows of unit stride
   int64_t table_dtype;  // f32, f16 or bf16
   int64_t table_rows;
   int64_t table_row_stride;  // in elements
-  const int32_t* ids;
-  float* y;
+  Pointer<const int32_t> ids;
+  Pointer<float> y;
   int64_t columns;
   int64_t tile_rows;  // rows per tile
   OuterShape outer;

@@ -11,11 +11,11 @@ namespace tesserae {
 // Each element is fma(scale, level, min). An id outside [0, table_rows) ends the tile with
 // KernelStatus::index_out_of_range; the rows before it are written.
 struct EmbeddingQuantizedParams {
-  const unsigned char* table;  // an image written by pack_quantized
+  Pointer<const unsigned char> table;  // an image written by pack_quantized
   int64_t type;                // a QuantizedType
   int64_t table_rows;
-  const int32_t* ids;
-  float* y;
+  Pointer<const int32_t> ids;
+  Pointer<float> y;
   int64_t columns;    // whole blocks
   int64_t tile_rows;  // rows per tile
   OuterShape outer;

@@ -29,9 +29,9 @@ constexpr int64_t kPaddingRow = -1;      // in place of a slot: the row belongs 
 //   values of a head   f32, f16  [page_positions][v_dim]
 //                      q8_0      int8 [page_positions][v_dim], then f16 scale [page_positions][v_dim / 32]
 struct KeyValuePages {
-  const int64_t* directory;  // [directory_count]; 0: there is no such page
+  Pointer<const int64_t> directory;  // [directory_count]; 0: there is no such page
   int64_t directory_count;
-  const int32_t* table;  // [slots, slot_pages]; -1: no page
+  Pointer<const int32_t> table;  // [slots, slot_pages]; -1: no page
   int64_t slots;
   int64_t slot_pages;
   int64_t page_positions;  // a power of two: a multiple of kKeyPanel that divides kAttentionKeyBlock

@@ -8,10 +8,10 @@
 namespace tesserae {
 
 struct LayerNormParams {
-  const float* x;
-  float* y;             // may be x
-  const float* weight;  // [columns], contiguous; null for none
-  const float* bias;    // [columns], contiguous; null for none
+  Pointer<const float> x;
+  Pointer<float> y;             // may be x
+  Pointer<const float> weight;  // [columns], contiguous; null for none
+  Pointer<const float> bias;    // [columns], contiguous; null for none
   double eps;
   int64_t columns;
   int64_t tile_rows;  // rows per tile

@@ -58,12 +58,12 @@ enum class MatmulPath : int64_t {
 // column block): then the rows of A stay in a cache. tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m)
 // · ceil(n / tile_n).
 struct MatmulParams {
-  const float* a;
-  const void* b;         // not read in shared_pack
-  const float* packed_b;  // shared_pack: images written by pack_b
-  float* c;              // unit column stride
-  const float* bias;     // n values, or null
-  const float* residual;  // m × n with unit column stride, or null
+  Pointer<const float> a;
+  Pointer<const void> b;         // not read in shared_pack
+  Pointer<const float> packed_b;  // shared_pack: images written by pack_b
+  Pointer<float> c;              // unit column stride
+  Pointer<const float> bias;     // n values, or null
+  Pointer<const float> residual;  // m × n with unit column stride, or null
   int64_t m;
   int64_t n;
   int64_t k;

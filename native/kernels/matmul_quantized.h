@@ -22,10 +22,10 @@ namespace tesserae {
 
 // One product of the op. The products of an op have the same activations and different weights.
 struct QuantizedTarget {
-  const unsigned char* image;
-  float* c;              // unit column stride
-  const float* bias;     // n values, or null
-  const float* residual;  // unit column stride, or null
+  Pointer<const unsigned char> image;
+  Pointer<float> c;              // unit column stride
+  Pointer<const float> bias;     // n values, or null
+  Pointer<const float> residual;  // unit column stride, or null
   int64_t type;          // a QuantizedType
   int64_t n;
   int64_t c_rs;  // strides in elements
@@ -39,7 +39,7 @@ struct QuantizedTarget {
 constexpr int kMostTargets = 3;
 
 struct MatmulQuantizedParams {
-  const ActivationBlock* x;  // [m][k / 32]
+  Pointer<const ActivationBlock> x;  // [m][k / 32]
   int64_t m;
   int64_t k;  // whole blocks
   int64_t tile_m;

@@ -36,8 +36,8 @@ static constexpr int64_t packed_panel_offset(int64_t n, int64_t first_k, int64_t
 // Tile index -> (batch, k-block, group of panels), the last one changing fastest.
 // tile_count = batch.rows() · k_block_count(k, kc) · ceil(panel_count(n) / tile_panels).
 struct PackBParams {
-  const void* b;
-  float* packed;
+  Pointer<const void> b;
+  Pointer<float> packed;
   int64_t k;
   int64_t n;
   int64_t b_rs;

@@ -10,8 +10,8 @@ namespace tesserae {
 // The image has strip_count(n) strips.
 // Tile index -> `tile_strips` strips of 8 rows. tile_count = ceil(strip_count(n) / tile_strips).
 struct PackQuantizedParams {
-  const unsigned char* blocks;  // the bytes of the file, row after row; no alignment
-  unsigned char* image;
+  Pointer<const unsigned char> blocks;  // the bytes of the file, row after row; no alignment
+  Pointer<unsigned char> image;
   int64_t type;  // a QuantizedType
   int64_t n;
   int64_t k;  // whole blocks

@@ -31,13 +31,13 @@ struct PagedAttentionParams {
   // tile_queries are not used.
   AttentionParams attention;
   KeyValuePages cache;
-  const int32_t* sequences;    // [q_len]: the slot of each row, or -1
-  const int32_t* starts;       // [lists + 1]: ascending, 0 .. q_len
-  const AttentionItem* items;  // [q_len]
+  Pointer<const int32_t> sequences;    // [q_len]: the slot of each row, or -1
+  Pointer<const int32_t> starts;       // [lists + 1]: ascending, 0 .. q_len
+  Pointer<const AttentionItem> items;  // [q_len]
   int64_t lists;
   // If not null, receives `out` quantized to int8 as well (quantized_rows.h): [query][head][v_dim / 32]. v_dim is then
   // a multiple of 32.
-  ActivationBlock* blocks;
+  Pointer<ActivationBlock> blocks;
 };
 
 // An item as an attention of its own: its query 0 is the first row of the item. The positions are a copy: what was

@@ -33,10 +33,10 @@ struct PoolItem {
 // None of it depends on how a text is cut into items. An item that is not valid ends the tile with
 // KernelStatus::index_out_of_range.
 struct PoolRowsParams {
-  const float* x;         // [rows][columns]
-  const PoolItem* items;  // [count]
-  double* sums;           // [count][columns], or null if every item is a whole text
-  float* y;               // [count][columns]
+  Pointer<const float> x;         // [rows][columns]
+  Pointer<const PoolItem> items;  // [count]
+  Pointer<double> sums;           // [count][columns], or null if every item is a whole text
+  Pointer<float> y;               // [count][columns]
   int64_t rows;
   int64_t columns;  // 1 .. kPoolMaxColumns
   int64_t x_row;    // stride, in elements

@@ -12,7 +12,7 @@ constexpr int kProbeChains = 12;
 constexpr int kProbeLanes = kProbeChains * 16;
 
 struct ProbeFmaParams {
-  float* y;            // [tiles, kProbeLanes]: x after `iterations` steps x = x · multiplier + addend, from x = lane
+  Pointer<float> y;            // [tiles, kProbeLanes]: x after `iterations` steps x = x · multiplier + addend, from x = lane
   int64_t iterations;  // 2 · kProbeLanes flops each
   double multiplier;   // both rounded to f32 before use
   double addend;

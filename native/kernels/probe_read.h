@@ -12,8 +12,8 @@ constexpr int64_t kProbeLineFloats = 16;
 // A tile is read as a number of streams in turn, a cache line of each at a time. Which number is fastest depends on the
 // CPU's prefetchers, and so does whether prefetches by the program help.
 struct ProbeReadParams {
-  const float* x;
-  float* sums;        // [tiles]: the sum of each tile's elements
+  Pointer<const float> x;
+  Pointer<float> sums;        // [tiles]: the sum of each tile's elements
   int64_t size;       // total number of elements
   int64_t tile_size;  // elements of a tile; the last tile may have fewer
   int64_t streams;    // 1, 2, 4 or 8

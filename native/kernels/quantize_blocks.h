@@ -27,9 +27,9 @@ enum class FileType : int64_t {
 };
 
 struct QuantizeBlocksParams {
-  const void* x;        // contiguous elements of type x_type; no alignment
+  Pointer<const void> x;        // contiguous elements of type x_type; no alignment
   int64_t x_type;       // FileType: f32, f16 or bf16
-  unsigned char* y;     // contiguous blocks
+  Pointer<unsigned char> y;     // contiguous blocks
   int64_t y_type;       // FileType: f16 or a quantized type
   int64_t blocks;       // of all tiles
   int64_t tile_blocks;  // per tile

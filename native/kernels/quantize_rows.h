@@ -9,8 +9,8 @@
 namespace tesserae {
 
 struct QuantizeRowsParams {
-  const float* x;
-  ActivationBlock* y;  // [rows][columns / 32]
+  Pointer<const float> x;
+  Pointer<ActivationBlock> y;  // [rows][columns / 32]
   int64_t columns;     // a multiple of 32
   int64_t tile_rows;   // rows per tile
   OuterShape outer;

@@ -8,9 +8,9 @@
 namespace tesserae {
 
 struct RmsNormParams {
-  const float* x;
-  float* y;             // may be x
-  const float* weight;  // [columns], contiguous; null for none
+  Pointer<const float> x;
+  Pointer<float> y;             // may be x
+  Pointer<const float> weight;  // [columns], contiguous; null for none
   double eps;
   int64_t columns;
   int64_t tile_rows;  // rows per tile
@@ -19,7 +19,7 @@ struct RmsNormParams {
   OuterStrides y_outer;
   // If not null, receives y quantized to int8 as well (quantized_rows.h), row after row; columns are then a multiple
   // of 32.
-  ActivationBlock* blocks;
+  Pointer<ActivationBlock> blocks;
 };
 
 KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -17,10 +17,10 @@ enum class RopeStyle : int64_t {
 // dimensions are [.., .., tokens, heads]. A tile is `tile_tokens` tokens (rows of the first three dimensions) with all
 // their heads, so that sines are computed once per token. tile count = ceil(size[0] · size[1] · size[2] / tile_tokens).
 struct RopeParams {
-  const float* x;
-  float* y;  // may be x
-  const int32_t* positions;
-  const float* inverse_frequencies;  // [rotary_dim / 2], radians per position
+  Pointer<const float> x;
+  Pointer<float> y;  // may be x
+  Pointer<const int32_t> positions;
+  Pointer<const float> inverse_frequencies;  // [rotary_dim / 2], radians per position
   double magnitude;                  // multiplies sines and cosines; 1 for none
   int64_t style;                     // a RopeStyle
   int64_t dim;                       // length of a head vector

@@ -32,9 +32,9 @@ struct SampleRow {
   double repetition;
   double presence;
   double frequency;
-  const SampleBias* biases;
-  const SampleRecent* recent;
-  const uint32_t* allowed;  // a bit for each token, from the lowest bit of a word up; null: all are allowed
+  Pointer<const SampleBias> biases;
+  Pointer<const SampleRecent> recent;
+  Pointer<const uint32_t> allowed;  // a bit for each token, from the lowest bit of a word up; null: all are allowed
   int32_t is_used;          // 0: the row is not sampled, its result is SampleStatus::unused
   int32_t top_k;            // 0: no limit
   int32_t bias_count;
@@ -70,11 +70,11 @@ struct SampleResult {
 // A tile is one row. If the parameters of a row contain an id outside the vocabulary, unsorted lists, or more
 // alternatives than fit, the tile ends with KernelStatus::index_out_of_range.
 struct SampleParams {
-  const float* logits;
+  Pointer<const float> logits;
   int64_t row_stride;  // of the logits, in elements
   int64_t vocabulary;  // 1 to 2^31 - 1
-  const SampleRow* rows;
-  unsigned char* results;    // a SampleResult for each row
+  Pointer<const SampleRow> rows;
+  Pointer<unsigned char> results;    // a SampleResult for each row
   int64_t result_bytes;      // from one result to the next
   int64_t most_alternatives;  // that fit behind a result
 };

@@ -109,12 +109,12 @@ class RowValues {
     const int64_t end = first + count;
     const SampleRow& row = *row_;
     const SampleBias* last_bias = row.biases + row.bias_count;
-    for (const SampleBias* b = first_from(row.biases, row.bias_count, first); b != last_bias && b->id < end; ++b) {
+    for (const SampleBias* b = first_from<SampleBias>(row.biases, row.bias_count, first); b != last_bias && b->id < end; ++b) {
       float& value = buffer[static_cast<int64_t>(b->id) - first];
       value = static_cast<float>(value + b->bias);
     }
     const SampleRecent* last_recent = row.recent + row.recent_count;
-    const SampleRecent* r = first_from(row.recent, row.recent_count, first);
+    const SampleRecent* r = first_from<SampleRecent>(row.recent, row.recent_count, first);
     for (; r != last_recent && r->id < end; ++r) {
       float& value = buffer[r->id - first];
       const double repeated = value > 0 ? value / row.repetition : value * row.repetition;

@@ -7,8 +7,8 @@
 namespace tesserae {
 
 struct ScaleParams {
-  const float* x;
-  float* y;
+  Pointer<const float> x;
+  Pointer<float> y;
   double factor;  // rounded to f32 before use
   int64_t columns;
   int64_t tile_rows;  // rows per tile

@@ -13,9 +13,9 @@ namespace tesserae {
 // place, it is undefined which one remains. An id outside [0, table_rows) ends the tile with
 // KernelStatus::index_out_of_range; the rows before it are written.
 struct ScatterParams {
-  const float* x;
-  const int32_t* ids;
-  void* table;          // rows of unit stride
+  Pointer<const float> x;
+  Pointer<const int32_t> ids;
+  Pointer<void> table;          // rows of unit stride
   int64_t table_dtype;  // f32, or f16: rounded to nearest, ties to even
   int64_t table_rows;
   int64_t table_row_stride;  // in elements

@@ -24,10 +24,10 @@ struct SequenceAttentionParams {
   // batch is 1; q_len and kv_len are the number of rows; k and v are f32. No mask, positions, lengths or causal limit.
   // tile_heads and tile_queries are not used. Position of a row: its index in its sequence.
   AttentionParams attention;
-  const int32_t* starts;      // [lists + 1]: ascending, 0 .. q_len
-  const SequenceItem* items;  // [q_len]
+  Pointer<const int32_t> starts;      // [lists + 1]: ascending, 0 .. q_len
+  Pointer<const SequenceItem> items;  // [q_len]
   int64_t lists;
-  ActivationBlock* blocks;  // if not null, receives `out` quantized to int8 as well (attention_blocks.h)
+  Pointer<ActivationBlock> blocks;  // if not null, receives `out` quantized to int8 as well (attention_blocks.h)
 };
 
 // Whether the item's rows exist and belong to its sequence.

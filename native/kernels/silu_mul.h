@@ -9,9 +9,9 @@
 namespace tesserae {
 
 struct SiluMulParams {
-  const float* gate;
-  const float* up;
-  float* y;  // may be gate or up
+  Pointer<const float> gate;
+  Pointer<const float> up;
+  Pointer<float> y;  // may be gate or up
   int64_t columns;
   int64_t tile_rows;  // rows per tile
   OuterShape outer;
@@ -20,7 +20,7 @@ struct SiluMulParams {
   OuterStrides y_outer;
   // If not null, receives y quantized to int8 as well (quantized_rows.h), row after row; columns are then a multiple
   // of 32.
-  ActivationBlock* blocks;
+  Pointer<ActivationBlock> blocks;
 };
 
 KernelStatus silu_mul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -8,8 +8,8 @@ namespace tesserae {
 
 // A row that contains NaN or +infinity, or only -infinity, gives NaN in every element, as IEEE arithmetic does.
 struct SoftmaxParams {
-  const float* x;
-  float* y;  // may be x
+  Pointer<const float> x;
+  Pointer<float> y;  // may be x
   int64_t columns;
   int64_t tile_rows;  // rows per tile
   OuterShape outer;

@@ -15,10 +15,10 @@ namespace tesserae {
 // ties to even. q8_0: scale = f16(max |x| / 127), integer = x · (1 / scale) rounded to nearest, ties to even, and clamped
 // to -127 .. 127.
 struct StoreKeyValuesParams {
-  const float* k;            // [rows, kv_heads, dim] by strides
-  const float* v;            // [rows, kv_heads, v_dim] by strides
-  const int32_t* positions;  // [rows]
-  const int32_t* sequences;  // [rows]
+  Pointer<const float> k;            // [rows, kv_heads, dim] by strides
+  Pointer<const float> v;            // [rows, kv_heads, v_dim] by strides
+  Pointer<const int32_t> positions;  // [rows]
+  Pointer<const int32_t> sequences;  // [rows]
   int64_t rows;
   int64_t kv_heads;
   int64_t dim;

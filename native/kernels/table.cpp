@@ -72,11 +72,14 @@ constexpr KernelInfo kInfo[] = {
 #undef KERNEL
 };
 
+// WebAssembly has no reference: it allocates memory.
+#ifndef __wasm__
 constexpr Kernel kRef[] = {
 #define KERNEL(name, Name) name##_ref,
 #include "kernels/table.def"
 #undef KERNEL
 };
+#endif
 
 #ifdef TESSERAE_HAVE_PORTABLE
 constexpr Kernel kPortable[] = {
@@ -136,7 +139,11 @@ const KernelInfo& kernel_info(uint32_t opcode) { return kInfo[opcode]; }
 
 const KernelSet& kernel_set(Isa isa) {
   static constexpr KernelSet kSets[] = {
+#ifndef __wasm__
       {"ref", kRef, 6, 16, kThinFew},
+#else
+      {"ref", nullptr, 0, 0, 0},
+#endif
 #ifdef TESSERAE_HAVE_PORTABLE
       {"portable", kPortable, 6, 16, kThinFew},
 #else
@@ -163,9 +170,8 @@ const KernelSet& kernel_set(Isa isa) {
 }
 
 bool isa_supported(Isa isa) {
-  if (isa == Isa::ref) return true;
   if (kernel_set(isa).kernels == nullptr) return false;
-  if (isa == Isa::portable || isa == Isa::neon) return true;
+  if (isa == Isa::ref || isa == Isa::portable || isa == Isa::neon) return true;
 #ifdef TESSERAE_HAVE_AVX2
   // These builtins also check that the operating system saves the registers.
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");

@@ -88,7 +88,7 @@ class MatmulProblem {
     p.c = out.data() + kOffset;
     p.bias = c_.has_bias ? bias_.data() : nullptr;
     p.residual = c_.residual == Residual::none ? nullptr
-                 : c_.residual == Residual::in_place ? p.c
+                 : c_.residual == Residual::in_place ? out.data() + kOffset
                                                      : residual_.data() + kOffset;
     p.m = c_.m, p.n = c_.n, p.k = c_.k;
     p.a_rs = a_rs_, p.a_cs = a_cs_, p.b_rs = b_rs_, p.b_cs = b_cs_;

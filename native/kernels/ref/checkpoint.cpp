@@ -16,8 +16,14 @@ KernelStatus checkpoint_ref(const OpRecord& op, int64_t, Scratch&) {
     case CheckpointMode::wait:
       break;
   }
-  const timespec pause = {0, 20000};
-  while (p.gate->load(std::memory_order_acquire) == 0) nanosleep(&pause, nullptr);
+  while (p.gate->load(std::memory_order_acquire) == 0) {
+#ifdef __wasm__
+    __builtin_wasm_memory_atomic_wait32(reinterpret_cast<int32_t*>(p.gate.operator->()), 0, 20'000);
+#else
+    const timespec pause = {0, 20'000};
+    nanosleep(&pause, nullptr);
+#endif
+  }
   return KernelStatus::ok;
 }
 

@@ -1,7 +1,11 @@
-// The vector layer in plain C++, for any CPU: halves.h, and here what SSE2 has not in a few instructions. A fused
-// multiplication and addition is emulated if the compiler may not use the CPU's, with the same bits. vec.h describes the
-// names.
+// The vector layer in plain C++, for any CPU and for WebAssembly: halves.h, and here what SSE2 has not in a few instructions.
+// A fused multiplication and addition is emulated if the compiler may not use the CPU's, with the same bits. WebAssembly has
+// one that an engine need not fuse; the loader of the module has it tried first (native/wasm). vec.h describes the names.
 #pragma once
+
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#endif
 
 #include "kernels/half.h"
 #include "kernels/vec/halves.h"
@@ -9,7 +13,9 @@
 namespace tesserae {
 inline namespace TESSERAE_ISA {
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(__wasm_relaxed_simd__)
+TESSERAE_INLINE F32x4 fma(F32x4 a, F32x4 b, F32x4 c) { return (F32x4)wasm_f32x4_relaxed_madd((v128_t)a, (v128_t)b, (v128_t)c); }
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 TESSERAE_INLINE F32x4 fma(F32x4 a, F32x4 b, F32x4 c) {
   return F32x4{__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]), __builtin_fmaf(a[2], b[2], c[2]),
                __builtin_fmaf(a[3], b[3], c[3])};
@@ -36,9 +42,13 @@ TESSERAE_INLINE F64x2 fma_to_odd(F64x2 a, F64x2 b, F64x2 c) {
                static_cast<float>(high[1])};
 }
 #endif
+#if defined(__wasm_relaxed_simd__)
+TESSERAE_INLINE F64x2 fma(F64x2 a, F64x2 b, F64x2 c) { return (F64x2)wasm_f64x2_relaxed_madd((v128_t)a, (v128_t)b, (v128_t)c); }
+#else
 TESSERAE_INLINE F64x2 fma(F64x2 a, F64x2 b, F64x2 c) {
   return F64x2{__builtin_fma(a[0], b[0], c[0]), __builtin_fma(a[1], b[1], c[1])};
 }
+#endif
 
 TESSERAE_INLINE float half_to_f32(uint16_t half) { return half_to_float(half); }
 TESSERAE_INLINE uint16_t f32_to_half(float x) { return float_to_half(x); }
@@ -55,6 +65,18 @@ TESSERAE_INLINE Bits128 f32_to_f16_lanes(F32x4 v) {
   return Bits128{float_to_half(v[0]), float_to_half(v[1]), float_to_half(v[2]), float_to_half(v[3])};
 }
 
+// Signed codes: each of the two products of 16 bits is at most 2^14.
+constexpr DotKind kDot = DotKind::signed_quads;
+#ifdef __wasm__
+TESSERAE_INLINE Bits128 look_up_bytes(Bits128 table, Bits128 indexes) {
+  return (Bits128)wasm_i8x16_swizzle((v128_t)table, wasm_v128_and((v128_t)indexes, wasm_i8x16_splat(15)));
+}
+TESSERAE_INLINE Bits128 dot_quad(Bits128 sum, Bits128 codes, Bits128 x) {
+  const auto even = wasm_i32x4_dot_i16x8((v128_t)((I16x8)((U16x8)codes << 8) >> 8), (v128_t)((I16x8)((U16x8)x << 8) >> 8));
+  const auto odd = wasm_i32x4_dot_i16x8((v128_t)((I16x8)codes >> 8), (v128_t)((I16x8)x >> 8));
+  return (Bits128)((U32x4)sum + (U32x4)even + (U32x4)odd);
+}
+#else
 TESSERAE_INLINE Bits128 look_up_bytes(Bits128 table, Bits128 indexes) {
   uint8_t entries[16], at[16];
   store_bits128(entries, table);
@@ -63,13 +85,12 @@ TESSERAE_INLINE Bits128 look_up_bytes(Bits128 table, Bits128 indexes) {
   return load_bits128(at);
 }
 
-// Signed codes: each of the two products of 16 bits is at most 2^14.
-constexpr DotKind kDot = DotKind::signed_quads;
 TESSERAE_INLINE Bits128 dot_quad(Bits128 sum, Bits128 codes, Bits128 x) {
   const I16x8 low = ((I16x8)((U16x8)codes << 8) >> 8) * ((I16x8)((U16x8)x << 8) >> 8);
   const auto pairs = (Bits128)(low + ((I16x8)codes >> 8) * ((I16x8)x >> 8));
   return sum + ((Bits128)((U32x4)pairs << 16) >> 16) + (pairs >> 16);
 }
+#endif
 
 }  // namespace TESSERAE_ISA
 }  // namespace tesserae
