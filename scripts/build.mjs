@@ -1,8 +1,10 @@
-// Builds the native addon (cmake-js) and the TypeScript (tsc, esbuild), both incrementally; `native` or `ts` as argument
-// builds that half alone, `arm64` cross-compiles the addon for the package. Called by the scripts of package.json. Each finished
-// half writes a stamp, by which test/support/house/build-check.ts recognises a stale build.
+// Builds the native addon (cmake-js), the addon as WebAssembly where its compiler is installed, and the TypeScript (tsc, esbuild), all
+// incrementally; `native`, `wasm` or `ts` as argument builds that part alone, `arm64` cross-compiles the addon for the package.
+// Called by the scripts of package.json. The native addon and the TypeScript write a stamp when they are finished, by which
+// test/support/house/build-check.ts recognises a stale build.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -17,6 +19,8 @@ const commonJs = {
   logLevel: 'warning',
   define: { 'import.meta.url': 'undefined' },
 };
+
+const wasmPackages = 'clang-22 lld-22 libc++-22-dev-wasm32 libclang-rt-22-dev-wasm32 wasi-libc';
 
 const halves = {
   native() {
@@ -52,6 +56,22 @@ const halves = {
     run('cmake', ['--build', 'build-arm64', '--target', 'tesserae']);
     strip('aarch64-linux-gnu-strip', join(root, 'build-arm64/Release/tesserae.node'), 'linux-arm64', sources);
   },
+  // For the package: what runs where no native addon does. The compiler is a fixed one, so that the bytes are the same everywhere;
+  // Clang 19 compiles the sources wrongly.
+  wasm() {
+    if (!isTool('clang++-22') || !isTool('wasm-ld-22')) {
+      say(`left out the WebAssembly: its compiler is missing (on Debian: apt-get install ${wasmPackages})`);
+      return;
+    }
+    say('building the WebAssembly');
+    const options = ['-DCMAKE_CXX_COMPILER=clang++-22', ...(isTool('ninja') ? ['-G', 'Ninja'] : [])];
+    run('cmake', ['-S', 'native/wasm', '-B', 'build-wasm', '--log-level=WARNING', ...options]);
+    run('cmake', ['--build', 'build-wasm', '--parallel', String(availableParallelism())]);
+    mkdirSync(join(root, 'prebuilds/wasm'), { recursive: true });
+    for (const name of ['tesserae.wasm', 'tesserae-fused.wasm']) {
+      copyFileSync(join(root, 'build-wasm', name), join(root, 'prebuilds/wasm', name));
+    }
+  },
   async ts() {
     say('compiling the TypeScript');
     removeOrphans();
@@ -62,9 +82,9 @@ const halves = {
   },
 };
 
-const chosen = process.argv.length > 2 ? process.argv.slice(2) : ['native', 'ts'];
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : ['native', 'wasm', 'ts'];
 for (const name of chosen) {
-  if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native, arm64 or ts`, 2);
+  if (!Object.hasOwn(halves, name)) fail(`unknown argument '${name}': expected native, arm64, wasm or ts`, 2);
 }
 for (const name of chosen) await halves[name]();
 

@@ -9,7 +9,7 @@ import { describeContents } from './sbom.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-const addons = listFiles('prebuilds').filter((file) => file.endsWith('.node'));
+const addons = listFiles('prebuilds').filter((file) => /\.(node|wasm)$/.test(file));
 if (addons.length === 0) fail('there is no addon in prebuilds');
 const sources = digestOfNativeSources(root);
 for (const addon of addons) {

@@ -31,7 +31,7 @@ export function describeContents(root, addons) {
       },
     ],
   }));
-  const parts = [...libraries, runtime(), ...files];
+  const parts = [...libraries, ...runtimes(addons), ...files];
   return {
     bomFormat: 'CycloneDX',
     specVersion: '1.5',
@@ -55,14 +55,24 @@ function componentOf(name, { version, license, description }) {
   };
 }
 
-/** GCC's libraries, which are linked into the addons for Linux; each addon names the compiler in its section .comment. */
-function runtime() {
-  return {
+/**
+ * What compilers link: GCC's libraries into the addons for Linux, each of which names the compiler in its section .comment; Clang's
+ * and some of musl's functions into the WebAssembly, if it is there.
+ */
+function runtimes(addons) {
+  const library = (ref, name, description, expression, place) => ({
     type: 'library',
-    'bom-ref': 'gcc-runtime',
-    name: 'libsupc++ and libgcc',
-    description: 'run-time libraries of GCC',
-    licenses: [{ expression: 'GPL-3.0-or-later WITH GCC-exception-3.1' }],
-    properties: [{ name: 'tesserae:place', value: 'in the addons' }],
-  };
+    'bom-ref': ref,
+    name,
+    description,
+    licenses: [{ expression }],
+    properties: [{ name: 'tesserae:place', value: `in ${place}` }],
+  });
+  const gcc = 'GPL-3.0-or-later WITH GCC-exception-3.1';
+  const parts = [library('gcc-runtime', 'libsupc++ and libgcc', 'run-time libraries of GCC', gcc, 'the addons')];
+  if (!addons.some((file) => file.endsWith('.wasm'))) return parts;
+  const llvm = 'Apache-2.0 WITH LLVM-exception';
+  parts.push(library('llvm-runtime', 'compiler-rt and libc++', 'run-time libraries of LLVM', llvm, 'the WebAssembly'));
+  parts.push(library('musl', 'musl', 'mathematical functions, as in wasi-libc', 'MIT', 'the WebAssembly'));
+  return parts;
 }

@@ -1,7 +1,6 @@
 // Engine: the public entry of the library. Owns the tensor pool, the team and the loaded models; its other methods pass
 // their calls on to Compute, which checks and runs ops and records programs, and to the rooms model and checkpoint.
 
-import { totalmem } from 'node:os';
 import { TesseraeError } from './base/errors.js';
 import { checkInternal, type Internal, internal, seal } from './base/internal.js';
 import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.js';
@@ -17,6 +16,7 @@ import type { Model } from './model/model.js';
 import type { Addon } from './native/addon.js';
 import { blockSizeLimits, chooseIsa } from './native/kernel-set.js';
 import { type FileOptions, loadFiles } from './native/load.js';
+import { checkBudget } from './native/memory-budget.js';
 import { Compute } from './ops/calls/compute.js';
 import { defineOpMethods, type EngineMethods } from './ops/calls/methods.js';
 import type { ProgramBuilder } from './ops/calls/program-builder.js';
@@ -43,7 +43,8 @@ export interface EngineOptions extends FileOptions {
   readonly threads?: number | undefined;
   /**
    * The most bytes of shared memory for tensors, models and the workers' scratch; by default three quarters of the memory
-   * that this process may use. An allocation that would exceed it fails with ERR_BUDGET.
+   * that this process may use. An allocation that would exceed it fails with ERR_BUDGET. In WebAssembly at most 4 GiB, which all
+   * engines of a thread share.
    */
   readonly memoryBudget?: number | undefined;
   /** The kernel set; by default `TESSERAE_ISA`, else the best one that this CPU can run. */
@@ -56,6 +57,8 @@ export interface EngineOptions extends FileOptions {
 }
 
 export interface EngineStats {
+  /** What computes: the native addon, or the slower one in WebAssembly for platforms without it. */
+  readonly addon: 'native' | 'wasm';
   /** The kernel set in use. */
   readonly isa: IsaName;
   readonly threads: number;
@@ -113,6 +116,7 @@ export interface Engine extends EngineMethods {}
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are defined below, one for each registered op.
 export class Engine {
+  readonly #addonKind: 'native' | 'wasm';
   readonly #isa: IsaName;
   readonly #blockSizes: BlockSizes;
   readonly #team: Team;
@@ -129,6 +133,7 @@ export class Engine {
   private constructor(key: Internal, parts: EngineParts) {
     checkInternal(key, 'Engine', 'Engine.create');
     const { addon, isa, blockSizes, team, pool } = parts;
+    this.#addonKind = addon.wasm === undefined ? 'native' : 'wasm';
     this.#isa = isa;
     this.#blockSizes = Object.freeze(blockSizes);
     this.#team = team;
@@ -154,7 +159,7 @@ export class Engine {
     }
     const isa = chooseIsa(addon, options.isa ?? environment.isa);
     const blockSizes = chooseBlockSizes(blockSizeLimits(addon, isa), options.blockSizes);
-    const budgetBytes = checkPositive(options.memoryBudget ?? defaultBudget(), 'memoryBudget', op);
+    const budgetBytes = checkBudget(options.memoryBudget, addon, op);
     const teamBytes = Team.sizeBytes(addon, threads);
     if (budgetBytes <= teamBytes) {
       const message = `the workers' scratch takes ${teamBytes} bytes, the memory budget is ${budgetBytes}`;
@@ -167,7 +172,8 @@ export class Engine {
       onAllocate: (bytes) => {
         if (bytes.byteLength >= hugePageBytes) addon.adviseHugePages(bytes);
       },
-      onTrim: (bytes) => addon.releasePages(bytes),
+      // WebAssembly gives no memory back to the system, and uses it again for other ranges.
+      ...(addon.wasm === undefined && { onTrim: (bytes: Uint8Array) => addon.releasePages(bytes) }),
     });
     return new Engine(internal, { addon, isa, blockSizes, team, pool });
   }
@@ -279,6 +285,7 @@ export class Engine {
   /** Statistics of the pool and the team at this moment. */
   stats(): EngineStats {
     return {
+      addon: this.#addonKind,
       isa: this.isa,
       threads: this.threads,
       pool: this.#pool.stats(),
@@ -382,9 +389,3 @@ defineOpMethods(Engine.prototype, (engine, op, args) =>
   args instanceof Error ? Promise.reject(args) : engine.call(op, args as Record<string, unknown>),
 );
 seal(Engine);
-
-function defaultBudget(): number {
-  const constrained = process.constrainedMemory();
-  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-  return Math.floor(available * 0.75);
-}

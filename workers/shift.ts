@@ -4,8 +4,8 @@ import { threadId, workerData } from 'node:worker_threads';
 import { SeatState, seatStateIndex, WorkResult } from '../src/native/addon.js';
 import { loadAddon } from '../src/native/load.js';
 
-const { control, addonPath } = workerData as { control: Uint8Array; addonPath: string | undefined };
-const addon = loadAddon({ addonPath });
+const { control, addonPath, shared } = workerData as { control: Uint8Array; addonPath?: string; shared: unknown };
+const addon = loadAddon({ addonPath, shared });
 const words = new Int32Array(control.buffer, control.byteOffset, control.byteLength / Int32Array.BYTES_PER_ELEMENT);
 const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 

@@ -2,6 +2,7 @@
 // tokens may come next, as a mask over the vocabulary. constraint-compiler.ts makes constraints; generation/request.ts
 // holds a state.
 import { TesseraeError } from '../base/errors.js';
+import { sharedArray } from '../base/memory/shared-memory.js';
 import { TimeSlice } from '../base/time-slice.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Automaton, DEAD } from './automaton.js';
@@ -61,7 +62,7 @@ export class Constraint {
     const { automaton } = this;
     const { bytes, depths, ends, deepest, tokenStarts, tokens } = this.#trie;
     // In shared memory, where the workers read it.
-    const mask = new Uint32Array(new SharedArrayBuffer(this.#words * Uint32Array.BYTES_PER_ELEMENT));
+    const mask = sharedArray(Uint32Array, this.#words);
     const set = (id: number) => {
       mask[id >>> 5] = (mask[id >>> 5] as number) | (1 << (id & 31));
     };

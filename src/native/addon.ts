@@ -82,6 +82,8 @@ export interface Addon {
   /** For each kernel set in `isas`. */
   readonly products: Readonly<Record<string, ProductTraits>>;
   readonly defaultBlockSizes: BlockSizes;
+  /** Only of the WebAssembly addon: whether its engine fuses multiplications, and what a worker thread loads it with. */
+  readonly wasm?: { readonly fused: boolean; readonly shared: unknown };
 
   /** Whether the blocks are whole panels and fit into a worker's scratch memory. */
   blockSizesValid(sizes: BlockSizes): boolean;

@@ -3,18 +3,21 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { Module } from 'node:module';
 import { join, resolve } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { findWorkerFile, packageRoot, packageVersion, useWorkerFile } from '../base/package-files.js';
 import { readEnvironment } from '../machine/environment.js';
 import { type Addon, addonFunctions } from './addon.js';
 import { findElfProblem } from './elf-check.js';
+import { loadWasm } from './wasm/load-wasm.js';
 
 /** Where files of the package are, for a bundle that has no node_modules folder above. */
 export interface FileOptions {
   /**
    * The native addon, a copy of `prebuilds/<platform>/tesserae.node` of the package; by default `TESSERAE_ADDON`, else the one
-   * in the package.
+   * in the package. Or `prebuilds/wasm/tesserae.wasm`, which runs on any platform, slower; `TESSERAE_ADDON=wasm` names it, too.
+   * It is what the package takes on a platform that it has no native addon for.
    */
   readonly addonPath?: string | undefined;
   /**
@@ -29,6 +32,8 @@ export interface AddonOptions {
   readonly addonPath?: string | undefined;
   /** The package's folder. */
   readonly root?: string | undefined;
+  /** In a worker thread, for WebAssembly: what the addon of the main thread has as `wasm.shared`. */
+  readonly shared?: unknown;
 }
 
 /**
@@ -40,6 +45,7 @@ export function loadAddon(options: AddonOptions = {}): Addon {
   const file = findAddon(options);
   let addon: unknown;
   try {
+    if (file.endsWith('.wasm')) return loadWasm(file, options.shared);
     const problem = process.platform === 'linux' ? findElfProblem(file) : undefined;
     if (problem !== undefined) throw new Error(problem);
     addon = requireFile(file);
@@ -85,7 +91,8 @@ export function findAddon({ addonPath, root }: AddonOptions = {}): string {
     ['TESSERAE_ADDON', addon],
   ] as const) {
     if (path === undefined) continue;
-    if (existsSync(path)) return resolve(path);
+    const named = name === 'TESSERAE_ADDON' && path === 'wasm' ? wasmOf(root ?? packageRoot()) : path;
+    if (existsSync(named)) return resolve(named);
     throw new TesseraeError('ERR_NATIVE', `there is no native addon at ${path}, which ${name} names`);
   }
   const folder = root ?? packageRoot();
@@ -93,6 +100,11 @@ export function findAddon({ addonPath, root }: AddonOptions = {}): string {
   const candidates = [join(folder, 'build/Release/tesserae.node'), join(prebuilds, platformName(), 'tesserae.node')];
   const file = candidates.find((candidate) => existsSync(candidate));
   if (file !== undefined) return file;
+  const wasm = wasmOf(folder);
+  if (existsSync(wasm)) {
+    warnOfWasm(wasm);
+    return wasm;
+  }
   const others = existsSync(prebuilds) ? readdirSync(prebuilds).sort().join(', ') : '';
   throw new TesseraeError(
     'ERR_NATIVE',
@@ -122,6 +134,21 @@ export function loadWorkerFile(file: string): { readonly Piscina: unknown } {
 /** By a method, since webpack replaces calls of an imported `createRequire`. */
 function requireFile(file: string): unknown {
   return Module.createRequire(file)(file);
+}
+
+function wasmOf(folder: string): string {
+  return join(folder, 'prebuilds/wasm/tesserae.wasm');
+}
+
+let isWarned = false;
+
+function warnOfWasm(file: string): void {
+  if (isWarned || !isMainThread) return;
+  isWarned = true;
+  const message =
+    `tesserae has no native addon for ${platformName()}: it runs as WebAssembly (${file}), ` +
+    'with the same results, much slower and in 4 GiB of memory at most';
+  process.emitWarning(message, { code: 'TESSERAE_WASM' });
 }
 
 function platformName(): string {

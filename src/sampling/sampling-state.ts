@@ -1,5 +1,7 @@
 // The state of a request that the kernel `sample` needs to choose its next token: options, random number generator and
 // recent tokens. The kernel reads it through SampleRows (src/ops/sampling/sample-rows.ts).
+
+import { sharedArray } from '../base/memory/shared-memory.js';
 import { RandomSource } from './random.js';
 import { checkSampling, type SamplingOptions, type SamplingSettings, usesWindow } from './sampling-options.js';
 import { TokenWindow } from './token-window.js';
@@ -49,7 +51,7 @@ export class SamplingState {
 
 function sharedBiases(biases: SamplingSettings['biases']): Float64Array | undefined {
   if (biases.length === 0) return undefined;
-  const pairs = new Float64Array(new SharedArrayBuffer(2 * biases.length * Float64Array.BYTES_PER_ELEMENT));
+  const pairs = sharedArray(Float64Array, 2 * biases.length);
   const sorted = [...biases].sort(([a], [b]) => a - b);
   for (const [index, pair] of sorted.entries()) pairs.set(pair, 2 * index);
   return pairs;

@@ -1,5 +1,6 @@
 // The window of the penalties: the last tokens of a request, and how often each occurs. Sorted, in shared memory, where
 // the kernel `sample` reads it. Called by sampling-state.ts.
+import { sharedArray } from '../base/memory/shared-memory.js';
 
 const leastCapacity = 64;
 
@@ -99,5 +100,5 @@ export class TokenWindow {
 }
 
 function shared(pairs: number): Int32Array<SharedArrayBuffer> {
-  return new Int32Array(new SharedArrayBuffer(2 * pairs * Int32Array.BYTES_PER_ELEMENT));
+  return sharedArray(Int32Array, 2 * pairs) as unknown as Int32Array<SharedArrayBuffer>;
 }

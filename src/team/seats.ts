@@ -32,7 +32,8 @@ export class Seats {
     this.#threads = threads;
     this.#called = new Uint8Array(threads);
     // The workers find the scratch memory through the control block; it is posted to keep it alive as long as they live.
-    const workerData = { tesserae: 'seat', control: block.bytes, scratch: block.scratch, addonPath };
+    const shared = addon.wasm?.shared;
+    const workerData = { tesserae: 'seat', control: block.bytes, scratch: block.scratch, addonPath, shared };
     this.#pool = new WorkerPool({ workerFile, workerData, onLoss });
   }
 

@@ -3,6 +3,7 @@
 import { describe } from '../base/describe.js';
 import { TesseraeError } from '../base/errors.js';
 import { internal } from '../base/internal.js';
+import type { SharedRange } from '../base/memory/shared-memory.js';
 import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
 import { argumentError, checkShape, elementCount } from './layout/layout.js';
@@ -152,6 +153,7 @@ export class TensorPool implements StorageOwner {
     const sizeClass = this.#sizeClass(classBytesFor(sizeBytes));
     const slab = sizeClass.available.at(-1) ?? this.#slabWithRelief(sizeClass, relief);
     const reused = slab.nextIsReused;
+    const zeroed = slab.nextIsZeroed;
     const block = slab.take();
     if (slab.isFull) sizeClass.available.pop();
     sizeClass.rented++;
@@ -159,7 +161,7 @@ export class TensorPool implements StorageOwner {
     if (reused) this.#reuses++;
     this.#rentedBytes += slab.blockBytes;
     this.#peakRentedBytes = Math.max(this.#peakRentedBytes, this.#rentedBytes);
-    return new PooledStorage({ owner: this, sizeBytes, slab, block, zeroed: !reused });
+    return new PooledStorage({ owner: this, sizeBytes, slab, block, zeroed });
   }
 
   /**
@@ -312,9 +314,9 @@ export class TensorPool implements StorageOwner {
     sizeClass.available.push(slab);
     sizeClass.blocks += slab.blocks;
     this.#blockBytes += slab.blocks * classBytes;
-    this.#heldBytes += slab.buffer.byteLength;
+    this.#heldBytes += slab.sizeBytes;
     this.#peakHeldBytes = Math.max(this.#peakHeldBytes, this.#heldBytes);
-    if (onAllocate !== undefined) forEachWindow(slab.buffer, onAllocate);
+    if (onAllocate !== undefined) forEachWindow(slab.range, onAllocate);
     return slab;
   }
 
@@ -333,7 +335,7 @@ export class TensorPool implements StorageOwner {
     const { budgetBytes } = this.#options;
     if (this.#heldBytes + neededBytes <= budgetBytes) return;
     const idle = [...this.#slabs].filter((slab) => slab.rented === 0).sort((a, b) => a.idleSince - b.idleSince);
-    const droppableBytes = idle.reduce((sum, slab) => sum + slab.buffer.byteLength, 0);
+    const droppableBytes = idle.reduce((sum, slab) => sum + slab.sizeBytes, 0);
     if (this.#heldBytes - droppableBytes + neededBytes > budgetBytes) {
       const idleBytes = this.#blockBytes - this.#rentedBytes;
       throw new TesseraeError(
@@ -353,15 +355,16 @@ export class TensorPool implements StorageOwner {
     sizeClass.available.splice(sizeClass.available.indexOf(slab), 1);
     sizeClass.blocks -= slab.blocks;
     this.#blockBytes -= slab.blocks * slab.blockBytes;
-    this.#heldBytes -= slab.buffer.byteLength;
+    this.#heldBytes -= slab.sizeBytes;
     this.#slabs.delete(slab);
     const { onTrim } = this.#options;
-    if (onTrim !== undefined) forEachWindow(slab.buffer, onTrim);
+    if (onTrim !== undefined) forEachWindow(slab.range, onTrim);
+    slab.free();
   }
 }
 
-function forEachWindow(buffer: SharedArrayBuffer, visit: (bytes: Uint8Array) => void): void {
-  for (let start = 0; start < buffer.byteLength; start += WINDOW_BYTES) {
-    visit(new Uint8Array(buffer, start, Math.min(WINDOW_BYTES, buffer.byteLength - start)));
+function forEachWindow({ buffer, byteOffset, sizeBytes }: SharedRange, visit: (bytes: Uint8Array) => void): void {
+  for (let start = 0; start < sizeBytes; start += WINDOW_BYTES) {
+    visit(new Uint8Array(buffer, byteOffset + start, Math.min(WINDOW_BYTES, sizeBytes - start)));
   }
 }

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -16,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isWithoutWasm } from '../support/running/wasm.js';
 
 const root = resolve(import.meta.dirname, '../..');
 let folder: string;
@@ -55,6 +57,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 test('holds the prebuilt addon and the built files, and neither sources nor tests', () => {
   for (const file of [
     `prebuilds/${process.platform}-${process.arch}/tesserae.node`,
+    ...(isWithoutWasm ? [] : ['prebuilds/wasm/tesserae.wasm', 'prebuilds/wasm/tesserae-fused.wasm']),
     'dist/src/index.js',
     'dist/src/index.d.ts',
     'dist/cjs/index.js',
@@ -116,8 +119,8 @@ test('names its contents: a digest of each addon, and the packages and libraries
     expect.arrayContaining([...Object.keys(manifest().dependencies), 'piscina', '@huggingface/jinja']),
   );
   const notices = readFileSync(join(installed, 'THIRD-PARTY-LICENSES.md'), 'utf8');
-  for (const name of ['Piscina', '@huggingface/jinja', 'node-addon-api', 'libgcc'])
-    expect(notices).toContain(`## ${name === 'libgcc' ? "GCC's" : name}`);
+  for (const name of ['Piscina', '@huggingface/jinja', 'node-addon-api', "GCC's", 'musl'])
+    expect(notices).toContain(`## ${name}`);
 });
 
 test('asks for no operating system, so that it installs where an addon is built by hand', () => {
@@ -169,6 +172,27 @@ test('is required where nothing can require ES modules', () => {
   const program = `const { Engine } = require('tesserae'); (async () => { ${multiply} })();`;
   const arguments_ = ['--no-experimental-require-module', '--input-type=commonjs', '--eval', program];
   expect(runNode(arguments_)).toBe('4 5 10 11\n');
+});
+
+test.skipIf(isWithoutWasm)('without a native addon for the platform runs as WebAssembly, and says so once', () => {
+  const native = join(installed, 'prebuilds', `${process.platform}-${process.arch}`);
+  renameSync(native, `${native}.away`);
+  try {
+    const program = `import { bundledModel } from 'tesserae/models'; import { Engine } from 'tesserae'; ${multiply}
+      const second = await Engine.create({ threads: 2 });
+      const model = await second.loadModel(bundledModel);
+      console.log((await model.generate('In ', { maxTokens: 4, temperature: 0 }).result).tokens.length);
+      console.log(second.stats().addon);
+      await second.close();`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+      cwd: app,
+      encoding: 'utf8',
+    });
+    expect(stdout).toBe('4 5 10 11\n4\nwasm\n');
+    expect(stderr.split('TESSERAE_WASM')).toHaveLength(2);
+  } finally {
+    renameSync(`${native}.away`, native);
+  }
 });
 
 /** The files in a folder of the installed package, by their paths in the package; none if there is no such folder. */

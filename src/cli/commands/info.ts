@@ -37,6 +37,7 @@ async function info(path: string | undefined, options: Options, context: Command
 }
 
 interface TeamInfo {
+  readonly addon: 'native' | 'wasm';
   readonly isa: string;
   readonly threads: number;
   readonly memoryBudgetBytes: number;
@@ -51,8 +52,14 @@ async function inspect(
 ): Promise<{ team: TeamInfo; inspection: ModelInspection | undefined }> {
   const { Engine } = await loadLibrary();
   await using engine = await Engine.create({ threads });
-  const { isa, pool } = engine.stats();
-  const team = { isa, threads: engine.threads, memoryBudgetBytes: pool.budgetBytes, blockSizes: engine.blockSizes };
+  const { addon, isa, pool } = engine.stats();
+  const team = {
+    addon,
+    isa,
+    threads: engine.threads,
+    memoryBudgetBytes: pool.budgetBytes,
+    blockSizes: engine.blockSizes,
+  };
   return { team, inspection: path === undefined ? undefined : await engine.inspect(path, { signal }) };
 }
 
@@ -71,7 +78,7 @@ type ModelDescription = ReturnType<typeof describeModel>;
 
 function formatInfo(
   machine: Machine,
-  { isa, threads, memoryBudgetBytes, blockSizes }: TeamInfo,
+  { addon, isa, threads, memoryBudgetBytes, blockSizes }: TeamInfo,
   roofline: readonly Roofline[] | null,
   model: ModelDescription | null,
 ): string {
@@ -82,7 +89,10 @@ function formatInfo(
     ['cpu', `${machine.cpu}, ${machine.cores} CPUs`],
     ...cacheLines(machine),
     ['memory', `${formatBytes(machine.memoryBytes)}, of which tensors may take ${formatBytes(memoryBudgetBytes)}`],
-    ['kernels', `${isa} (this machine runs ${machine.kernelSets.join(', ')})`],
+    [
+      'kernels',
+      `${isa}${addon === 'wasm' ? ' in WebAssembly' : ''} (this machine runs ${machine.kernelSets.join(', ')})`,
+    ],
     ['blocks', describeBlocks(blockSizes)],
     ['threads', String(threads)],
   ];

@@ -1,5 +1,7 @@
-// One SharedArrayBuffer that is divided into blocks of one size, and the list of its free blocks. TensorPool, its only
+// A range of shared memory that is divided into blocks of one size, and the list of its free blocks. TensorPool, its only
 // user, decides when slabs are made and dropped.
+
+import { allocateShared, freeShared, type SharedRange } from '../../base/memory/shared-memory.js';
 
 /** Blocks start at cache lines. */
 export const ALIGNMENT = 64;
@@ -11,7 +13,7 @@ export interface SlabOptions {
 }
 
 export class Slab {
-  readonly buffer: SharedArrayBuffer;
+  readonly range: SharedRange;
   readonly blockBytes: number;
   readonly blocks: number;
   /** Offset of the first block in the buffer; V8 aligns buffers to less than {@link ALIGNMENT}. */
@@ -28,13 +30,27 @@ export class Slab {
   constructor({ blockBytes, blocks, addressOf }: SlabOptions) {
     this.blockBytes = blockBytes;
     this.blocks = blocks;
-    this.buffer = new SharedArrayBuffer(Slab.heldBytes(blockBytes, blocks));
-    const start = addressOf(new Uint8Array(this.buffer, 0, 1));
+    this.range = allocateShared(Slab.heldBytes(blockBytes, blocks));
+    const { buffer, byteOffset } = this.range;
+    const start = addressOf(new Uint8Array(buffer, byteOffset, 1));
     this.address = Math.ceil(start / ALIGNMENT) * ALIGNMENT;
-    this.byteOffset = this.address - start;
+    this.byteOffset = byteOffset + this.address - start;
   }
 
-  /** Size of a slab's buffer, with the slack for the alignment. */
+  get buffer(): SharedArrayBuffer {
+    return this.range.buffer;
+  }
+
+  get sizeBytes(): number {
+    return this.range.sizeBytes;
+  }
+
+  /** No block is used any more. */
+  free(): void {
+    freeShared(this.range);
+  }
+
+  /** Size of a slab, with the slack for the alignment. */
   static heldBytes(blockBytes: number, blocks: number): number {
     return blockBytes * blocks + ALIGNMENT;
   }
@@ -43,9 +59,14 @@ export class Slab {
     return this.rented === this.blocks;
   }
 
-  /** Whether the next block was rented before; a block that was not is still zero. */
+  /** Whether the next block was rented before. */
   get nextIsReused(): boolean {
     return this.#returned.length > 0;
+  }
+
+  /** Whether all bytes of the next block are zero. */
+  get nextIsZeroed(): boolean {
+    return !this.nextIsReused && this.range.isZeroed;
   }
 
   /** Rents a block and returns its index: the one given back last, else one that was never rented. */

@@ -317,6 +317,7 @@ const NATIVE_INCLUDES: Record<string, RegExp> = {
   kernels: /^(core\/op\.h|kernels\/.+)$/,
   core: /^(core|kernels)\/.+$/,
   binding: /^(core|kernels|binding)\/.+$/,
+  wasm: /^(core|kernels)\/.+$/,
   test: /^(?!binding\/)/,
 };
 

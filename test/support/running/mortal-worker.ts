@@ -8,8 +8,8 @@ import { loadAddon } from '../../../src/native/load.js';
 export type Death = 'exit' | 'begin' | 'load';
 
 const death = process.env.TESSERAE_TEST_DEATH as Death | undefined;
-const addon = loadAddon();
-const { control } = workerData as { control: Uint8Array };
+const { control, shared } = workerData as { control: Uint8Array; shared: unknown };
+const addon = loadAddon({ shared });
 const words = new Int32Array(control.buffer, control.byteOffset, control.byteLength / Int32Array.BYTES_PER_ELEMENT);
 const endings = addon.layout.endingsOffsetBytes / Int32Array.BYTES_PER_ELEMENT;
 
