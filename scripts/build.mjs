@@ -64,6 +64,7 @@ const halves = {
       return;
     }
     say('building the WebAssembly');
+    const sources = digestOfNativeSources(root);
     const options = ['-DCMAKE_CXX_COMPILER=clang++-22', ...(isTool('ninja') ? ['-G', 'Ninja'] : [])];
     run('cmake', ['-S', 'native/wasm', '-B', 'build-wasm', '--log-level=WARNING', ...options]);
     run('cmake', ['--build', 'build-wasm', '--parallel', String(availableParallelism())]);
@@ -71,6 +72,7 @@ const halves = {
     for (const name of ['tesserae.wasm', 'tesserae-fused.wasm']) {
       copyFileSync(join(root, 'build-wasm', name), join(root, 'prebuilds/wasm', name));
     }
+    writeFileSync(join(root, 'prebuilds/wasm', sourcesFile), sources);
   },
   async ts() {
     say('compiling the TypeScript');

@@ -12,8 +12,8 @@ constexpr int kChecksumLanes = 8;
 // Word i of a chunk (32 bits, little endian; the last one padded with zeros) belongs to lane i % 8. A lane adds up its
 // words to `sum`, and that, after each word, to `order`. The lanes are combined by mixed_lanes.
 struct ChecksumParams {
-  const unsigned char* x;
-  uint32_t* sums;  // [chunks][2]: of `sum`, of `order`
+  Pointer<const unsigned char> x;
+  Pointer<uint32_t> sums;  // [chunks][2]: of `sum`, of `order`
   int64_t size;    // bytes
 };
 

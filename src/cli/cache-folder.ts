@@ -15,14 +15,16 @@ export const cacheOption = () =>
       'of 256 MiB and more; none: nowhere)',
   );
 
-/** The option `cache` of loadModel. @param home the user's folder */
+/** The option `cache` of loadModel, which WebAssembly does not take. @param home the user's folder */
 export async function cacheOf(
   option: string | undefined,
   modelPath: string,
   home = homedir(),
+  addon: 'native' | 'wasm' = 'native',
 ): Promise<{ cache?: string }> {
   if (option === 'none') return {};
   if (option !== undefined) return { cache: option };
+  if (addon === 'wasm') return {};
   const folder = join(home, '.cache', 'tesserae');
   try {
     const { size } = await stat(modelPath);

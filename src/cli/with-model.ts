@@ -20,7 +20,8 @@ export async function withModel<T>(
   const library = await loadLibrary();
   await using engine = await library.Engine.create({ threads });
   const started = performance.now();
-  const model = await engine.loadModel(path, { signal, onProgress: output.loading, ...(await cacheOf(cache, path)) });
+  const images = await cacheOf(cache, path, undefined, engine.stats().addon);
+  const model = await engine.loadModel(path, { signal, onProgress: output.loading, ...images });
   const loadMs = performance.now() - started;
   output.clearProgress();
   return await use({ engine, model, loadMs });

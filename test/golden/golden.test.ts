@@ -1,5 +1,5 @@
-// Every kernel set but the reference, and the addon as WebAssembly, gives the bits that digests.txt records: each op's conformance cases, the bundled
-// model in each type that quantizeModel writes, and sampled tokens. After a change that is meant to change bits,
+// Every kernel set but the reference, and the addon as WebAssembly, gives the bits that digests.txt records: each op's conformance
+// cases, the bundled model in each type that quantizeModel writes, and sampled tokens. After a change that is meant to change bits,
 // `vitest run test/golden -u` writes the file anew.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { EngineOptions } from '../../src/engine.js';

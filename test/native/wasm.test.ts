@@ -3,6 +3,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { bundledModelPath } from '../../src/base/package-files.js';
 import { Engine } from '../../src/index.js';
 import type { Addon } from '../../src/native/addon.js';
 import { findAddon, loadAddon } from '../../src/native/load.js';
@@ -92,6 +93,12 @@ describe.skipIf(isWithoutWasm)('the WebAssembly addon', () => {
       engine.trim();
     }
     expect(places.size).toBe(1);
+  });
+
+  test('refuses the option cache, since it maps no files', async () => {
+    await using engine = await Engine.create({ threads: 1, memoryBudget: 2 ** 28, addonPath: wasmFile });
+    const loading = engine.loadModel(bundledModelPath(), { cache: folders.file('images') });
+    await expectRejection(loading, 'ERR_ARGUMENT', /WebAssembly/);
   });
 
   test('takes 4 GiB at most', async () => {

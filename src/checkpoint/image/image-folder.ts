@@ -33,9 +33,12 @@ export class ImageFolder {
     this.#compute = compute;
   }
 
-  /** Makes the folder where there is none. @throws TesseraeError ERR_ARGUMENT unless it is this user's own; ERR_FILE */
+  /** Makes the folder where there is none. @throws TesseraeError ERR_ARGUMENT unless it is this user's own, and in WebAssembly; ERR_FILE */
   static async open(path: unknown, compute: Compute, op: string): Promise<ImageFolder> {
     checkPath(path, 'the folder for images of weights', op);
+    if (!compute.mapsFiles) {
+      throw new TesseraeError('ERR_ARGUMENT', 'cache: images of weights cannot be mapped in WebAssembly', { op });
+    }
     const stats = await systemCall(path, op, async () => {
       await mkdir(path, { recursive: true, mode: folderMode });
       return lstat(path);

@@ -62,7 +62,11 @@ async function serve(options: Options, context: CommandContext): Promise<void> {
   await withModel({ model: paths[0] as string, ...shared }, context, async ({ engine, model }) => {
     const models: Record<string, Model> = { [names[0] as string]: model };
     for (const [i, path] of paths.entries()) {
-      const loading = { signal, onProgress: output.loading, ...(await cacheOf(cache, path)) };
+      const loading = {
+        signal,
+        onProgress: output.loading,
+        ...(await cacheOf(cache, path, undefined, engine.stats().addon)),
+      };
       if (i > 0) models[names[i] as string] = await engine.loadModel(path, loading);
     }
     output.clearProgress();

@@ -89,6 +89,12 @@ export class WasmAddon implements Addon {
     bytes.fill(0);
   }
 
+  mapFile(): number {
+    throw new Error('files cannot be mapped in WebAssembly');
+  }
+
+  unmapFile(): void {}
+
   controlInit(control: Uint8Array, options: Parameters<Addon['controlInit']>[1]): void {
     const { isa, seats, idleSpinNs, lingerUs, scratch } = options;
     if (isa !== 'portable') throw new Error(`WebAssembly has no kernel set ${isa}`);

@@ -93,6 +93,11 @@ export class Compute {
     return new Tensor(internal, { dtype: 'i32', shape, storage });
   }
 
+  /** Whether {@link mapFile} can be called: not in WebAssembly. */
+  get mapsFiles(): boolean {
+    return this.#addon.wasm === undefined;
+  }
+
   /**
    * Maps the first bytes of a file, for tensors that ops read and nobody writes. A file that is shortened while it is mapped
    * ends the process.
