@@ -29,6 +29,18 @@ test.each([
   expect(describe(value)).toBe(text);
 });
 
+test('a value that throws when it is asked has a text, too', () => {
+  const { proxy, revoke } = Proxy.revocable([], {});
+  revoke();
+  expect(describe(proxy)).toBe('an object');
+  const error = Object.defineProperty(new Error('x'), 'message', {
+    get: () => {
+      throw new Error('trapped');
+    },
+  });
+  expect(messageOf(error)).toBe('an error without a message');
+});
+
 test('what was thrown has a message', () => {
   expect(messageOf(new Error('m'))).toBe('m');
   expect(messageOf('m')).toBe('"m"');
@@ -45,5 +57,6 @@ test('an argument that throws when it is read gives ERR_ARGUMENT with its cause;
     'load',
     cause,
   ]);
-  expect(unreadable(cause, 'it', undefined).message).toBe('it cannot be read: no');
+  const without = unreadable(cause, 'it', undefined);
+  expect([without.message, without.cause]).toEqual(['it cannot be read: no', cause]);
 });

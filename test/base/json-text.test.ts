@@ -37,6 +37,8 @@ test('limits are exact', async () => {
   expect(await json([1, 2], { mostValues: 3 })).toBe('[1,2]');
   await expect(json([1, 2], { mostValues: 2 })).rejects.toEqual(refusal('hold more than 2 values'));
   expect(await json([[[]]], { deepest: 2 })).toBe('[[[]]]');
+  expect(await json({ a: { b: {} } }, { deepest: 2 })).toBe('{"a":{"b":{}}}');
+  await expect(json({ a: { b: {} } }, { deepest: 1 })).rejects.toEqual(refusal('are nested more than 1 deep'));
   await expect(json([[[]]], { deepest: 1 })).rejects.toEqual(refusal('are nested more than 1 deep'));
 });
 

@@ -20,6 +20,7 @@ function trap(): never {
 
 test('accepted values are returned, and fallbacks replace undefined', () => {
   checkKeys({ a: 1 }, ['a', 'b'], 'op');
+  checkOptions({}, [], 'op');
   checkOptions({ signal: new AbortController().signal, onProgress: () => {} }, ['signal', 'onProgress'], 'op');
   expect(checkPositive(3, 'n', 'op')).toBe(3);
   expect(checkPositive(0, 'n', 'op', 0)).toBe(0);
