@@ -105,7 +105,7 @@ function scoresOf(name, mutate) {
   });
 }
 
-/** All files take a day and more: those of one night are so many that it ends within an hour or two. */
+/** All files are too many for one night: each night takes one of so many shares. */
 const nights = 28;
 
 function filesOfToday() {
