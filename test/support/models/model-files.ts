@@ -60,6 +60,8 @@ export async function untilRunning(engine: Engine, work: Promise<unknown>): Prom
     settled = true;
   };
   work.then(settle, settle);
+  // What is settled already says so in the next microtask, while a program of something later may run.
+  await Promise.resolve();
   while (!settled && engine.stats().team.running === 0) await nextTurn();
   return !settled;
 }
