@@ -23,23 +23,31 @@ export async function benchLoads(context: BenchContext, options: ModelBenchOptio
   const { path = bundledModelPath() } = options;
   const { widest: engine, rounds, signal } = context;
   const cache = mkdtempSync(join(tmpdir(), 'tesserae-images-'));
-  const ways = [{ from: 'files' as const }, { from: 'image' as const, cache }];
-  const times = ways.map((): number[] => []);
-  const rows: LoadRow[] = [];
+  const loads = (['files', 'image'] as const).map((from) => ({
+    from,
+    times: [] as number[],
+    weightBytes: 0,
+    mappedBytes: 0,
+  }));
   try {
     // The first round reads the files, and stores the image, and is not counted.
     for (let round = 0; round <= rounds; round++) {
-      for (const [index, { from, ...way }] of ways.entries()) {
-        context.progress(`loading from ${from}, round ${round} of ${rounds}`);
+      for (const load of loads) {
+        context.progress(`loading from ${load.from}, round ${round} of ${rounds}`);
         const started = performance.now();
-        using model = await engine.loadModel(path, { ...way, signal });
-        if (round > 0) times[index]?.push(performance.now() - started);
-        const { weightBytes, mappedBytes } = model.info;
-        const about = { from, model: path, weightBytes, mappedBytes, workers: engine.threads, samples: rounds };
-        rows[index] = { ...about, medianMs: round > 0 ? median(times[index] as number[]) : 0, ...context.origin };
+        using model = await engine.loadModel(path, { ...(load.from === 'image' && { cache }), signal });
+        if (round > 0) load.times.push(performance.now() - started);
+        ({ weightBytes: load.weightBytes, mappedBytes: load.mappedBytes } = model.info);
       }
     }
-    return rows;
+    return loads.map(({ times, ...load }) => ({
+      ...load,
+      model: path,
+      workers: engine.threads,
+      medianMs: median(times),
+      samples: rounds,
+      ...context.origin,
+    }));
   } finally {
     rmSync(cache, { recursive: true, force: true });
   }

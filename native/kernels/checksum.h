@@ -1,5 +1,5 @@
-// checksum: two sums for each MiB of a buffer, by which damage to a stored image of weights is found. Not a protection
-// against whoever writes a wrong image on purpose. Recorded by src/checkpoint/image/checksum.ts.
+// checksum: two sums for each MiB of a buffer, by which damage to a stored image of weights is found. No protection
+// against deliberate changes. Recorded by src/checkpoint/image/checksum.ts.
 #pragma once
 
 #include "core/op.h"

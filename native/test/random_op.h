@@ -116,8 +116,8 @@ class RandomOp {
   // Bytes that the tiles write together, if that is known where the marks say only `at_most_once`.
   int64_t written_bytes = -1;
 
-  // Runs each tile alone, twice, over outputs of other bytes: what it wrote is what differs from either. Checks that the
-  // tiles write disjoint bytes, and all that are marked.
+  // Runs each tile alone, twice, with outputs that are filled with another byte each time: a byte that keeps both fills was
+  // not written. Checks that the tiles write disjoint bytes, and all that are marked.
   void check(Isa isa) const {
     const Kernel run = kernel_named(kernel, isa);
     static std::vector<unsigned char> scratch_memory(kScratchBytes + kCacheLineBytes);

@@ -54,6 +54,10 @@ export async function loadWeights(
   }
 }
 
+export function disposeWeights(weights: Weights): void {
+  for (const weight of weights.values()) weight.dispose();
+}
+
 /** One load: the tensors made so far, the staging memory, and the progress. */
 class WeightLoad {
   readonly #compute: Compute;
@@ -126,7 +130,7 @@ class WeightLoad {
   }
 
   disposeAll(): void {
-    for (const weight of this.#weights.values()) weight.dispose();
+    disposeWeights(this.#weights);
   }
 
   /** Reads a tensor's bytes from the disk; gives them where they are to be repacked. */

@@ -32,7 +32,7 @@ export async function cacheOf(
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return { cache: folder };
   } catch {
-    // Nobody asked for it: a home that cannot be written is no error, and what is wrong with the model, loading says.
+    // Nobody asked for a cache: a home that cannot be written is no error, and loading reports what is wrong with the model.
     return {};
   }
 }

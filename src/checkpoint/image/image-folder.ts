@@ -16,6 +16,7 @@ import { QuantizedMatrix } from '../../ops/quantized/quantized-matrix.js';
 import type { DType } from '../../tensor/elements/dtype.js';
 import type { MappedFile } from '../../tensor/memory/mapped-file.js';
 import { bytesOf, storageOf, Tensor } from '../../tensor/tensor.js';
+import { disposeWeights } from '../weights.js';
 import { checksumsOf } from './checksum.js';
 import { type ImagePlan, memoryShapeOf, type PlannedWeight } from './image-plan.js';
 
@@ -102,10 +103,10 @@ export class ImageFolder {
         mapping.close();
       }
     }).catch((error) => {
-      for (const weight of kept?.values() ?? []) weight.dispose();
+      if (kept !== undefined) disposeWeights(kept);
       throw error;
     });
-    for (const weight of weights.values()) weight.dispose();
+    disposeWeights(weights);
     return kept as unknown as Weights;
   }
 
@@ -139,7 +140,7 @@ export class ImageFolder {
       }
       return weights;
     } catch (error) {
-      for (const weight of weights.values()) weight.dispose();
+      disposeWeights(weights);
       throw error;
     }
   }

@@ -5,7 +5,7 @@ import { messageOf } from '../../base/describe.js';
 import { AbortError } from '../../base/errors.js';
 import type { Compute } from '../../ops/calls/compute.js';
 import type { PlacedTensor } from '../placed-tensors.js';
-import { loadWeights, type WeightLoadOptions } from '../weights.js';
+import { disposeWeights, loadWeights, type WeightLoadOptions } from '../weights.js';
 import { ImageFolder, isAsPlanned } from './image-folder.js';
 import { planImage } from './image-plan.js';
 
@@ -37,7 +37,7 @@ export async function storedWeights(
       onProgress?.({ loadedBytes: totalBytes, totalBytes });
       return stored;
     } catch (error) {
-      disposeAll(stored);
+      disposeWeights(stored);
       throw error;
     }
   }
@@ -47,14 +47,10 @@ export async function storedWeights(
     return await folder.keep(plan, weights, signal);
   } catch (error) {
     if (error instanceof AbortError) {
-      disposeAll(weights);
+      disposeWeights(weights);
       throw error;
     }
     process.emitWarning(`the weights were not stored in ${cache}: ${messageOf(error)}`, { code: warningCode });
     return weights;
   }
-}
-
-function disposeAll(weights: Weights): void {
-  for (const weight of weights.values()) weight.dispose();
 }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { OrderedWindow } from '../../../src/cli/batch/ordered-window.js';
 
-/** Outcomes that end when they are told to. */
+/** Outcomes that the test settles one by one. */
 function gates() {
   const open: (() => void)[] = [];
   const begin = (index: number) => () =>
