@@ -73,12 +73,9 @@ export class EncoderPrograms {
     let rows = 0;
     try {
       this.#checkUsable();
-      const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0);
-      const program = await this.#programs.atLeast(encoderBucketFor(tokens), tokens);
-      this.#checkUsable();
+      const program = await this.#programFor(texts);
       rows = program.tensors.rows;
-      this.#arena.place(program.arenaBytes);
-      this.#fill(texts, program.tensors);
+      this.#prepare(program, texts);
       await program.run({ signal });
       this.#checkUsable();
       const { data } = this.#shared().vectors;
@@ -96,10 +93,8 @@ export class EncoderPrograms {
 
   /** What computing the vectors of a group spends its time on. Not beside {@link compute}. */
   async profile(texts: readonly TextInput[], options: ProfileOptions): Promise<ProgramProfile> {
-    const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0);
-    const program = await this.#programs.atLeast(encoderBucketFor(tokens), tokens);
-    this.#arena.place(program.arenaBytes);
-    this.#fill(texts, program.tensors);
+    const program = await this.#programFor(texts);
+    this.#prepare(program, texts);
     return this.#parts.compute.profile(program, options);
   }
 
@@ -134,6 +129,20 @@ export class EncoderPrograms {
     this.#tensors.all.dispose();
     this.#tensors.vectors.dispose();
     this.#tensors = undefined;
+  }
+
+  /** The program for a group of texts. */
+  async #programFor(texts: readonly TextInput[]): Promise<Program<GroupProgram>> {
+    const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const program = await this.#programs.atLeast(encoderBucketFor(tokens), tokens);
+    this.#checkUsable();
+    return program;
+  }
+
+  /** Places the program's memory, and writes its inputs. */
+  #prepare(program: Program<GroupProgram>, texts: readonly TextInput[]): void {
+    this.#arena.place(program.arenaBytes);
+    this.#fill(texts, program.tensors);
   }
 
   #fill(texts: readonly TextInput[], { rows, cut }: GroupProgram): void {
