@@ -2,13 +2,14 @@
 // listener on. Used by all rooms that listen to a signal of the user.
 export class AbortWatch<Item extends object> {
   readonly #onAbort: (item: Item, signal: AbortSignal) => void;
-  /** A single item as it is, several in a set: most signals serve one run at a time. */
-  readonly #items = new Map<AbortSignal, Item | Set<Item>>();
+  /** The only item of the only signal: in fields, since a map allocates anew when it gets empty. The map has all others. */
+  #signal: AbortSignal | undefined;
+  #item: Item | undefined;
+  readonly #items = new Map<AbortSignal, Set<Item>>();
   readonly #listener = ({ target }: Event) => {
     const signal = target as AbortSignal;
-    const items = this.#items.get(signal);
-    if (items === undefined) return;
-    for (const item of items instanceof Set ? [...items] : [items]) this.#onAbort(item, signal);
+    const items = signal === this.#signal ? [this.#item as Item] : [...(this.#items.get(signal) ?? [])];
+    for (const item of items) this.#onAbort(item, signal);
   };
 
   constructor(onAbort: (item: Item, signal: AbortSignal) => void) {
@@ -18,25 +19,27 @@ export class AbortWatch<Item extends object> {
   /** Calls `onAbort` for the item when the signal fires; not if it has fired already. */
   add(signal: AbortSignal, item: Item): void {
     const items = this.#items.get(signal);
-    if (items instanceof Set) {
+    if (items !== undefined) {
       items.add(item);
-    } else if (items !== undefined) {
-      this.#items.set(signal, new Set([items, item]));
+    } else if (signal === this.#signal) {
+      this.#items.set(signal, new Set([this.#item as Item, item]));
+      this.#signal = this.#item = undefined;
     } else {
-      this.#items.set(signal, item);
+      if (this.#signal === undefined) [this.#signal, this.#item] = [signal, item];
+      else this.#items.set(signal, new Set([item]));
       signal.addEventListener('abort', this.#listener);
     }
   }
 
   remove(signal: AbortSignal, item: Item): void {
-    const items = this.#items.get(signal);
-    if (items instanceof Set) {
-      items.delete(item);
-      if (items.size > 0) return;
-    } else if (items !== item) {
-      return;
+    if (signal === this.#signal) {
+      if (item !== this.#item) return;
+      this.#signal = this.#item = undefined;
+    } else {
+      const items = this.#items.get(signal);
+      if (!items?.delete(item) || items.size > 0) return;
+      this.#items.delete(signal);
     }
-    this.#items.delete(signal);
     signal.removeEventListener('abort', this.#listener);
   }
 }

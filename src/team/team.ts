@@ -279,7 +279,7 @@ export class Team {
    */
   #callShifts({ most, ownTiles, next }: { most: number; ownTiles: number; next: number }): void {
     let useful = -ownTiles;
-    for (const run of this.#runs) useful += run.program.width;
+    for (let i = 0; i < this.#runs.length; i++) useful += (this.#runs[i] as TeamRun).program.width;
     this.#seats.callToShift(Math.max(0, Math.min(useful, most)), next);
   }
 

@@ -61,3 +61,23 @@ test('one item of a signal is told of its firing, unless it was removed; the rem
   kept.abort();
   expect(told).toEqual([a]);
 });
+
+test('signals come and go in any order', () => {
+  const told: string[] = [];
+  const watch = new AbortWatch<{ name: string }>(({ name }) => told.push(name));
+  const [first, second] = [new AbortController(), new AbortController()];
+  const [a, b, c] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }];
+  watch.add(first.signal, a);
+  watch.add(second.signal, b);
+  watch.remove(first.signal, a);
+  expect([listeners(first.signal), listeners(second.signal)]).toEqual([0, 1]);
+  watch.add(first.signal, a);
+  watch.add(second.signal, c);
+  watch.remove(second.signal, b);
+  first.abort();
+  second.abort();
+  expect(told).toEqual(['a', 'c']);
+  watch.remove(first.signal, a);
+  watch.remove(second.signal, c);
+  expect([listeners(first.signal), listeners(second.signal)]).toEqual([0, 0]);
+});
