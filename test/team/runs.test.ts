@@ -1,7 +1,7 @@
 // src/team/team.ts: how runs of programs share the workers, queue, fail, are cancelled, and end when the team closes.
 import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { loadAddon } from '../../src/native/load.js';
 import type { Team, TeamOptions } from '../../src/team/team.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
@@ -25,6 +25,7 @@ function makeCheckpoint(): Checkpoint {
 afterEach(async () => {
   for (const checkpoint of checkpoints.splice(0)) checkpoint.open();
   for (const team of teams.splice(0)) await team.close();
+  vi.restoreAllMocks();
 });
 
 /** Asserts that all workers of the team can compute at the same time. */
@@ -237,9 +238,9 @@ test('close rejects running and waiting runs, and ends the threads', async () =>
 test('a run does not overtake those that wait, even if a slot has become free meanwhile', async () => {
   const addon = loadAddon();
   let hasFreeSlot = true;
-  const team = await makeTeam({
-    addon: { ...addon, slotIsFree: (control, slot) => hasFreeSlot && addon.slotIsFree(control, slot) },
-  });
+  const slotIsFree = addon.slotIsFree.bind(addon);
+  vi.spyOn(addon, 'slotIsFree').mockImplementation((control, slot) => hasFreeSlot && slotIsFree(control, slot));
+  const team = await makeTeam({ addon });
   const held = makeCheckpoint();
   const running = runOn(team, held.program());
   await held.reached(1);
