@@ -1,0 +1,211 @@
+// The scheduler's rules one by one: who is admitted, what it reports, and what the end of a request leaves.
+import { describe, expect, test } from 'vitest';
+import type { Page } from '../../../src/serving/scheduling/page-source.js';
+import type { ScheduledRequest } from '../../../src/serving/scheduling/scheduled-request.js';
+import type { StepPlan } from '../../../src/serving/scheduling/step-planner.js';
+import { schedulerOf } from './arranged-scheduler.js';
+
+describe('admission', () => {
+  test('rents the pages of the whole prompt, and leaves one for each request that runs, and one more', () => {
+    const { scheduler, pages, submit, step } = schedulerOf(7);
+    const first = submit(12);
+    const second = submit(8);
+    expect(step()).toEqual([first, second]);
+    expect([first.pages.length, second.pages.length, pages.free]).toEqual([3, 2, 2]);
+    const small = schedulerOf(6);
+    const [old, late] = [small.submit(12), small.submit(8)];
+    expect(small.step()).toEqual([old]);
+    expect([late.state, late.pages.length, small.scheduler.stats().pagesFree]).toEqual(['waiting', 0, 3]);
+    expect(scheduler.stats()).toMatchObject({ running: 2, queued: 0, pagesUsed: 5, pagesFree: 2 });
+  });
+
+  test('of the first alone may take all pages', () => {
+    const { submit, step } = schedulerOf(3);
+    const first = submit(12);
+    expect(step()).toEqual([first]);
+  });
+
+  test('is at most of maxRunning, in the order of arrival, none overtaking one that does not fit', () => {
+    const { submit, step, scheduler } = schedulerOf(100, { maxRunning: 2 });
+    const all = [submit(4), submit(4), submit(4)];
+    expect(step()).toEqual(all.slice(0, 2));
+    scheduler.end(all[0] as ScheduledRequest);
+    expect(new Set(step())).toEqual(new Set(all.slice(1)));
+    const small = schedulerOf(6);
+    small.submit(12);
+    const large = small.submit(16);
+    const tiny = small.submit(1);
+    expect(small.step()).toHaveLength(1);
+    expect([large.state, tiny.state]).toEqual(['waiting', 'waiting']);
+  });
+
+  test('gives up cached pages for the room', () => {
+    const { scheduler, submit, step, pages } = schedulerOf(4);
+    const first = submit(12, { salt: '' });
+    step();
+    scheduler.end(first);
+    expect(scheduler.stats()).toMatchObject({ pagesCached: 3, pagesUsed: 0, pagesFree: 1 });
+    const second = submit(16);
+    expect(step()).toEqual([second]);
+    expect(scheduler.stats()).toMatchObject({ pagesCached: 0, pagesUsed: 4 });
+    expect(pages.free).toBe(0);
+  });
+
+  test('happens when it is admitted first, not again after a preemption', () => {
+    const { scheduler, submit, step, time } = schedulerOf(100);
+    time.now = 5;
+    const request = submit(4);
+    expect([request.arrivedAt, request.admittedAt]).toEqual([5, undefined]);
+    time.now = 7;
+    step();
+    expect(request.admittedAt).toBe(7);
+    scheduler.preempt();
+    time.now = 9;
+    step();
+    expect(request.admittedAt).toBe(7);
+  });
+});
+
+describe('what is reported', () => {
+  test('counts pages that are shared once, and tokens that were found', () => {
+    const { scheduler, submit, step } = schedulerOf(100);
+    const ids = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    const first = submit(0, { ids: [...ids], salt: '' });
+    step();
+    const second = submit(0, { ids: [...ids], salt: '' });
+    step();
+    expect([first.cachedTokens, second.cachedTokens]).toEqual([0, 8]);
+    expect(scheduler.stats()).toMatchObject({
+      queued: 0,
+      running: 2,
+      pagesUsed: 4,
+      pagesCached: 0,
+      prefixTokens: 8,
+      preemptions: 0,
+      recomputedTokens: 0,
+    });
+    scheduler.end(first);
+    scheduler.end(second);
+    expect(scheduler.stats()).toMatchObject({ running: 0, pagesUsed: 0, pagesCached: 2 });
+  });
+
+  test('is what is to be computed, and whether time alone changes anything', () => {
+    const { scheduler, submit, step } = schedulerOf(5);
+    expect([scheduler.isIdle, scheduler.needsTime, scheduler.awaitsAdmission]).toEqual([true, false, false]);
+    const first = submit(12);
+    const second = submit(8, { isPatient: true });
+    expect([scheduler.isIdle, scheduler.needsTime, scheduler.awaitsAdmission]).toEqual([false, true, true]);
+    expect([scheduler.queued, scheduler.patientQueued, scheduler.queuedTokens]).toEqual([2, 1, 20]);
+    step();
+    expect([scheduler.queued, scheduler.running, scheduler.queuedTokens]).toEqual([1, 1, 8]);
+    scheduler.end(second);
+    expect([scheduler.awaitsAdmission, scheduler.needsTime, scheduler.isIdle]).toEqual([false, true, false]);
+    scheduler.hold(first);
+    // It waits for its owner.
+    expect(scheduler.needsTime).toBe(false);
+    expect([scheduler.isProgressing([]), scheduler.isProgressing([first])]).toEqual([true, false]);
+    scheduler.park(first);
+    expect(scheduler.isProgressing([])).toBe(false);
+    scheduler.end(first);
+    expect([scheduler.isIdle, scheduler.isProgressing([])]).toEqual([true, false]);
+  });
+
+  test('is a deadline, until the request has ended', () => {
+    const { scheduler, submit, time, step } = schedulerOf(100);
+    const urgent = submit(4, { deadlineAt: 50 });
+    submit(4, { deadlineAt: 60 });
+    step();
+    expect(scheduler.overdue()).toEqual([]);
+    time.now = 49;
+    expect(scheduler.overdue()).toEqual([]);
+    time.now = 50;
+    expect(scheduler.overdue()).toEqual([urgent]);
+    scheduler.hold(urgent);
+    scheduler.end(urgent);
+    expect(scheduler.overdue()).toEqual([]);
+    expect(scheduler.needsTime).toBe(true);
+  });
+
+  test('are the requests that the next one to be admitted keeps out', () => {
+    const { scheduler, submit, step } = schedulerOf(6);
+    expect(scheduler.misfits()).toEqual([]);
+    submit(12);
+    step();
+    const next = submit(16);
+    const equal = submit(13);
+    const larger = submit(20);
+    const smaller = submit(12);
+    expect(new Set(scheduler.misfits())).toEqual(new Set([next, equal, larger]));
+    expect(scheduler.misfits()).not.toContain(smaller);
+  });
+
+  test('is why a request can never go on: all pages are too few for it', () => {
+    const { scheduler, submit } = schedulerOf(2);
+    const request = submit(8);
+    expect(scheduler.hopeless(request)).toBeUndefined();
+    request.computed = 8;
+    const error = { code: 'ERR_BUDGET', message: /^9 tokens take 300 bytes, 3 pages; .*for 2$/, neverFits: true };
+    expect(scheduler.hopeless(request)).toMatchObject({ ...error, message: expect.stringMatching(error.message) });
+    expect(() => submit(9)).toThrow(/9 tokens/);
+  });
+});
+
+describe('the end of a request', () => {
+  test('in a step gives its pages back when the step is over', () => {
+    for (const how of ['finish', 'fail'] as const) {
+      const { scheduler, submit, pages } = schedulerOf(100);
+      const request = submit(8, { salt: '' });
+      const plan = scheduler.plan() as StepPlan;
+      scheduler.end(request);
+      scheduler.end(request);
+      expect([request.state, pages.live, scheduler.isIdle]).toEqual(['ended', 2, true]);
+      scheduler[how](plan);
+      expect([pages.live, request.computed, request.inStep]).toEqual([0, 0, false]);
+      // What it computed was not published.
+      expect(scheduler.stats().pagesCached).toBe(0);
+    }
+  });
+
+  test('gives a session the pages that it lent, with those that were added', () => {
+    const { scheduler, submit, step, pages } = schedulerOf(100);
+    const own = pages.rent() as Page;
+    const returned: ScheduledRequest[] = [];
+    const given = { pages: [own], computed: 4, onRelease: (request: ScheduledRequest) => void returned.push(request) };
+    const request = submit(8, given);
+    expect([request.isLent, request.pending]).toEqual([true, 4]);
+    step();
+    scheduler.end(request);
+    expect(returned).toEqual([request]);
+    expect([request.pages.length, request.computed, pages.live]).toEqual([2, 8, 2]);
+    expect(request.pages[0]).toBe(own);
+    expect(submit(4).isLent).toBe(false);
+  });
+
+  test('in the queue lets the next one pass, and its tenant begin anew', () => {
+    const { scheduler, submit, step } = schedulerOf(100, { maxRunning: 1 });
+    const first = submit(8, { tenant: 'a' });
+    const second = submit(4, { tenant: 'a' });
+    const other = submit(4, { tenant: 'b' });
+    expect(step()).toEqual([first]);
+    scheduler.end(second);
+    scheduler.end(first);
+    const again = submit(4, { tenant: 'a' });
+    // Nothing is left of tenant a: it has had no more than tenant b, and came later.
+    expect(step()).toEqual([other]);
+    scheduler.end(other);
+    expect(step()).toEqual([again]);
+  });
+
+  test('while others of its tenant run keeps what it has had', () => {
+    const { scheduler, submit, step } = schedulerOf(100, { maxRunning: 2 });
+    const [long, short] = [submit(8, { tenant: 'a' }), submit(8, { tenant: 'a' })];
+    step();
+    const again = submit(4, { tenant: 'a' });
+    const other = submit(4, { tenant: 'b' });
+    // Tenant b begins with what tenant a has had, which computes two more tokens.
+    step();
+    scheduler.end(short);
+    expect(step()).toContain(other);
+    expect([long.state, again.state]).toEqual(['running', 'waiting']);
+  });
+});
