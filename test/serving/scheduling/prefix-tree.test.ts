@@ -75,6 +75,7 @@ describe('what is found of a prompt', () => {
     expect(take([...a, ...b], 4).names).toEqual(['0.0']);
     expect(take([...a, 6, 6, 7, 8], 99).names).toEqual(['0.0']);
     expect(take([7, ...b], 99)).toEqual({ pages: [], partly: undefined, names: [] });
+    expect(treeOf().take(a, 99)).toEqual({ pages: [], partly: undefined, names: [] });
   });
 
   test('may be a part of the first page; less than a quarter is not worth a copy', () => {
@@ -156,6 +157,30 @@ describe('giving up', () => {
     release(last);
     expect(tree.evict()).toBe(true);
     expect(source.live).toBe(0);
+  });
+
+  test('spares a page that nobody uses, as long as one behind it is used', () => {
+    const { tree, source } = treeOf([...a]);
+    // Its request has computed both, but the first of them was in the tree already.
+    const behind = source.rent() as Page;
+    tree.publish('', [...a, ...b], 4, behind);
+    expect(tree.evictable).toBe(1);
+    expect(tree.evict()).toBe(false);
+    expect(left(tree, [[...a, ...b]])).toEqual([8]);
+    behind.release();
+    expect([tree.evict(), tree.evict(), tree.size]).toEqual([true, true, 0]);
+  });
+
+  test('begins with the page behind which none was published lately', () => {
+    const { tree, publish } = treeOf([...a], [...b]);
+    const used = tree.take('', b, 4);
+    publish([...a, ...c]);
+    expect(tree.evict()).toBe(true);
+    expect(left(tree, [[...a, ...c], b])).toEqual([4, 4]);
+    release(used);
+    // The first prompt has been published a page since the second one was used.
+    expect(tree.evict()).toBe(true);
+    expect(left(tree, [a, b])).toEqual([4, 0]);
   });
 
   test('counts as a use that a page matched in part, or that one was published behind it', () => {

@@ -52,9 +52,12 @@ describe('requests that decode', () => {
     // It goes on behind the last one.
     expect(second).toEqual(requests.map((_, i) => (i < mostRows - 10 || i >= mostRows ? 1 : 0)));
     // Where all have room, they are in order again.
-    const few = requests.slice(0, 3);
-    expect(planner.plan(few, true, always)?.slices.map(({ request }) => request)).toEqual(few);
-    expect(countsOf(planner.plan(requests, true, always), requests)).toEqual(first);
+    for (const count of [4, mostRows]) {
+      const few = requests.slice(0, count);
+      const served = planner.plan(few, true, always)?.slices.map(({ request }) => requests.indexOf(request));
+      expect(served).toEqual(few.map((_, i) => i));
+      expect(countsOf(planner.plan(requests, true, always), requests)).toEqual(first);
+    }
   });
 
   test('leave a quarter of a step to prompts', () => {
@@ -63,9 +66,9 @@ describe('requests that decode', () => {
     expect(countsOf(plan, requests.slice(-1))).toEqual([32]);
     expect(plan?.slices).toHaveLength(mostRows - 32 + 1);
     expect(plan?.rows).toBe(mostRows);
-    // At least one row, also where there is time for few.
+    // A quarter of the 96 rows that a step has at least: they end within four times the time of one.
     const busy = [...decoding(mostRows), promptOf(500)];
-    expect(countsOf(plannerOf(1).plan(busy, false, always), busy.slice(-1))).toEqual([24]);
+    expect(countsOf(plannerOf(4).plan(busy, false, always), busy.slice(-1))).toEqual([24]);
   });
 });
 
@@ -112,8 +115,9 @@ describe('a prompt', () => {
     const short = [promptOf(10), promptOf(20), promptOf(30)];
     expect(countsOf(plannerOf(128).plan(short, false, always), short)).toEqual([10, 20, 30]);
     const many = [promptOf(500), ...Array.from({ length: 10 }, () => promptOf(24))];
-    const counts = countsOf(plannerOf(128).plan(many, false, always), many);
-    expect(counts).toEqual([32, 24, 24, 24, 24, 0, 0, 0, 0, 0, 0]);
+    const plan = plannerOf(128).plan(many, false, always);
+    expect(countsOf(plan, many)).toEqual([32, 24, 24, 24, 24, 0, 0, 0, 0, 0, 0]);
+    expect(plan?.slices).toHaveLength(5);
   });
 
   test('of a higher priority comes before a shorter one', () => {
@@ -130,6 +134,11 @@ describe('a prompt', () => {
     const plan = plannerOf(128).plan(requests, false, always);
     expect(countsOf(plan, requests)).toEqual([10, 70]);
     expect(plan?.rows).toBe(80);
+    // Of 24 rows for prompts, 6 and 18; of 128 rows, 100 decode, and the 4 that are left are for the first.
+    const two = [...decoding(100), promptOf(500), promptOf(300)];
+    const full = plannerOf(96).plan(two, false, always);
+    expect(countsOf(full, two.slice(-2))).toEqual([10, 18]);
+    expect(full?.rows).toBe(128);
   });
 });
 
