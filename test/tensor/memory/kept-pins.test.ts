@@ -56,3 +56,16 @@ test('of which one cannot be taken take none', () => {
   expect(() => new KeptPins(storages).take()).toThrow('released');
   expect(counts(storages)).toEqual([0, 0, 0]);
 });
+
+test('of a program that runs again stay, whatever is released meanwhile', () => {
+  const storages = [new Counted()];
+  const pins = new KeptPins(storages);
+  pins.take();
+  pins.keep();
+  pins.take();
+  letGoOfIdlePins();
+  pins.letGo();
+  expect(counts(storages)).toEqual([1]);
+  pins.keep();
+  expect(counts(storages)).toEqual([0]);
+});

@@ -1,0 +1,84 @@
+// The trie of a vocabulary: depth first, each token at the node of its last byte, and without what no text may become.
+import { expect, test } from 'vitest';
+import { CONTROL_MARK } from '../../src/constraint/control-bytes.js';
+import { bytesOfToken, createTokenTrie, type TokenTrie } from '../../src/constraint/token-trie.js';
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+
+/** A tokenizer as far as the trie uses it. */
+function tokenizerOf(texts: readonly (string | Uint8Array)[], ends: readonly number[] = []): Tokenizer {
+  return {
+    vocabularySize: texts.length,
+    endIds: new Set(ends),
+    isControl: () => false,
+    tokenBytes: (id: number) => Buffer.from(texts[id] as string),
+  } as unknown as Tokenizer;
+}
+
+/** The tokens by the bytes that lead to them. */
+function paths(trie: TokenTrie): Record<string, number[]> {
+  const found: Record<string, number[]> = {};
+  const path: number[] = [];
+  for (let node = 0; node < trie.bytes.length; node++) {
+    path.length = trie.depths[node] as number;
+    path.push(trie.bytes[node] as number);
+    const tokens = trie.tokens.subarray(trie.tokenStarts[node], trie.tokenStarts[node + 1]);
+    if (tokens.length > 0) found[Buffer.from(path).toString('latin1')] = [...tokens].sort((a, b) => a - b);
+  }
+  return found;
+}
+
+test('has each token at the node of its last byte, and several where they have the same bytes', async () => {
+  const trie = await createTokenTrie(tokenizerOf(['ab', 'a', 'abc', 'b', '', 'ab', 'end', 'ab'], [6]), undefined);
+  expect(paths(trie)).toEqual({ a: [1], ab: [0, 5, 7], abc: [2], b: [3] });
+  expect([trie.bytes.length, trie.deepest, trie.tokens.length]).toEqual([4, 3, 6]);
+});
+
+test('has behind each node its descendants, up to its end', async () => {
+  const trie = await createTokenTrie(tokenizerOf(['abc', 'abd', 'ae', 'f']), undefined);
+  for (let node = 0; node < trie.bytes.length; node++) {
+    const end = trie.ends[node] as number;
+    for (let other = node + 1; other < trie.bytes.length; other++) {
+      const isDeeper = (trie.depths[other] as number) > (trie.depths[node] as number);
+      if (other < end) expect(isDeeper).toBe(true);
+      else {
+        expect(isDeeper).toBe(false);
+        break;
+      }
+    }
+  }
+  expect(trie.ends[trie.bytes.indexOf(0x66)]).toBe(trie.bytes.indexOf(0x66) + 1);
+});
+
+test('grows with the vocabulary', async () => {
+  const texts = Array.from({ length: 3000 }, (_, i) => `${i} ${(i * 7919) % 10_007}`);
+  const trie = await createTokenTrie(tokenizerOf(texts), undefined);
+  expect(trie.bytes.length).toBeGreaterThan(4096);
+  const found = paths(trie);
+  expect(texts.filter((text, id) => String(found[text]) !== `${id}`)).toEqual([]);
+  expect(Object.keys(found)).toHaveLength(3000);
+});
+
+test('leaves out tokens that are longer than 65,534 bytes, and is empty without any', async () => {
+  const long = (length: number) => new Uint8Array(length).fill(0x61);
+  const trie = await createTokenTrie(tokenizerOf([long(0xffff), long(0xfffe)]), undefined);
+  expect([trie.deepest, [...trie.tokens]]).toEqual([0xfffe, [1]]);
+  const none = await createTokenTrie(tokenizerOf(['', 'end'], [1]), undefined);
+  expect([none.bytes.length, none.deepest, none.tokens.length]).toEqual([0, 0, 0]);
+});
+
+test('has control tokens as bytes that no text has', async () => {
+  const tokenizer = await smallTokenizer([], [{ text: '<tool>', type: 3 }]);
+  const bytes = bytesOfToken(tokenizer, 256);
+  expect([bytes[0], bytes.at(-1)]).toEqual([CONTROL_MARK, CONTROL_MARK]);
+  expect(Buffer.from(bytes.subarray(1, -1)).toString()).toBe(Buffer.from('<tool>').toString('hex'));
+  expect([...bytesOfToken(tokenizer, 0x61)]).toEqual([0x61]);
+  const trie = await createTokenTrie(tokenizer, undefined);
+  expect(paths(trie)[Buffer.from(bytes).toString('latin1')]).toEqual([256]);
+});
+
+test('is not built further once the signal has fired', async () => {
+  const reason = new Error('enough');
+  const built = createTokenTrie(tokenizerOf(['a']), AbortSignal.abort(reason));
+  await expect(built).rejects.toMatchObject({ code: 'ABORT_ERR', cause: reason });
+});
