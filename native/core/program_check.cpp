@@ -152,18 +152,23 @@ void check(const LayerNormParams& p, OperandCheck& check) {
   check.may_read(p.bias, 4, vector(p.columns));
 }
 
-void check(const RopeParams& p, OperandCheck& check) {
+void check_rotation(const Rotation& r, int64_t dim, OperandCheck& check) {
   constexpr int64_t kMostRotated = 65536;
-  check.require(is_one_of(p.style, 0, 1) && is_size(p.dim) && p.outer.size[3] >= 1 && p.rotary_dim % 2 == 0 && p.rotary_dim <= p.dim &&
-                    is_one_of(p.rotary_dim, 0, kMostRotated),
+  check.require(is_one_of(r.style, 0, 1) && is_size(dim) && r.rotary_dim % 2 == 0 && r.rotary_dim <= dim &&
+                    is_one_of(r.rotary_dim, 0, kMostRotated),
                 "has an invalid width or style");
+  check.reads(r.inverse_frequencies, 4, vector(r.rotary_dim / 2));
+}
+
+void check(const RopeParams& p, OperandCheck& check) {
+  check_rotation(p.rotation, p.dim, check);
+  check.require(p.outer.size[3] >= 1, "has tokens without heads");
   check.tiles(product({p.outer.size[0], p.outer.size[1], p.outer.size[2]}), p.tile_tokens);
   check.reads(p.x, 4, row(p.dim, p.outer, p.x_outer));
   check.writes(p.y, 4, row(p.dim, p.outer, p.y_outer));
   Extent positions;
   for (int i = 0; i < kOuterDims - 1; ++i) positions.dim(p.outer.size[i], p.positions_outer.stride[i]);
   check.reads(p.positions, 4, positions);
-  check.reads(p.inverse_frequencies, 4, vector(p.rotary_dim / 2));
 }
 
 void check(const SiluMulParams& p, OperandCheck& check) {
@@ -302,6 +307,15 @@ void check(const PagedAttentionParams& p, OperandCheck& check) {
   check.reads(p.sequences, 4, vector(a.q_len));
   check.reads(p.starts, 4, vector(p.lists + 1));
   check.reads(p.items, sizeof(AttentionItem), vector(a.q_len));
+  check.require((a.k == nullptr) == (a.v == nullptr), "has keys without values");
+  check.may_read(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
+  check.may_read(a.v, 4, Extent().dim(a.kv_heads, a.v_head).dim(a.q_len, a.v_row).dim(a.v_dim, 1));
+  if (p.rotation.inverse_frequencies != nullptr) {
+    check.require(a.k != nullptr, "rotates no keys");
+    check_rotation(p.rotation, a.dim, check);
+    check.writes(a.q, 4, Extent().dim(a.heads, a.q_head).dim(a.q_len, a.q_row).dim(a.dim, 1));
+    check.writes(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
+  }
   check_blocks(check, p.blocks, a.v_dim, product({a.q_len, a.heads}));
 }
 

@@ -40,6 +40,15 @@ struct KeyValuePages {
   KeyValueType type;
 };
 
+// The keys and values of one row and head, before they are stored.
+struct KeyValueRow {
+  int64_t head;
+  const float* k;
+  const float* v;
+  int64_t dim;
+  int64_t v_dim;
+};
+
 // The pages of one sequence. Its users have checked the pages that they read with find_page.
 struct SequencePages {
   const int64_t* directory;

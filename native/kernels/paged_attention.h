@@ -6,6 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/key_value_pages.h"
+#include "kernels/rope.h"
 
 namespace tesserae {
 
@@ -26,15 +27,21 @@ constexpr int64_t kMostItemQueries = 256;
 // each row of a sequence once; the bits of a result do not depend on how they cut the rows.
 //
 // Rows whose sequence is -1 (padding) are in no item. Their outputs are 0, so that later ops read nothing undefined.
+//
+// Decoding stores keys and values in the same op: if attention.k is not null, each row's own keys and values, f32
+// [q_len, kv_heads, dim] by their strides, are stored at its position as store_key_values does, before the row attends.
+// With `rotation`, queries and keys are rotated first as rope does, in place. Then all rows of a sequence are in one item,
+// so that no tile reads what another one stores.
 struct PagedAttentionParams {
-  // batch is 1, causal is 1, positions are given (-1: the row sees no key). k, v, their strides, kv_len, tile_heads and
-  // tile_queries are not used.
+  // batch is 1, causal is 1, positions are given (-1: the row sees no key). kv_len, tile_heads and tile_queries are not
+  // used, nor k_batch and v_batch.
   AttentionParams attention;
   KeyValuePages cache;
   Pointer<const int32_t> sequences;    // [q_len]: the slot of each row, or -1
   Pointer<const int32_t> starts;       // [lists + 1]: ascending, 0 .. q_len
   Pointer<const AttentionItem> items;  // [q_len]
   int64_t lists;
+  Rotation rotation;  // inverse_frequencies are null for none; else k and v are given
   // If not null, receives `out` quantized to int8 as well (quantized_rows.h): [query][head][v_dim / 32]. v_dim is then
   // a multiple of 32.
   Pointer<ActivationBlock> blocks;
@@ -107,10 +114,35 @@ static inline KernelStatus clear_padding(const PagedAttentionParams& p, int64_t 
   return KernelStatus::ok;
 }
 
-// Computes a tile: calls attend(item) for each item of its list.
-template <typename Attend, typename Quantize>
-static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Attend attend,
-                                        Quantize quantize) {
+// Rotates and stores the rows of an item: calls rotate(position, x) for each head, and store(row, cache, page, in_page).
+// Returns false if a row has no place.
+template <typename Rotate, typename Store>
+static inline bool store_item(const PagedAttentionParams& p, const PagedItem& item, int64_t first_query, int64_t slot,
+                              Rotate rotate, Store store) {
+  const AttentionParams& a = item.attention;
+  const int64_t kv_head = item.tile.kv_head;
+  for (int64_t query = 0; query < a.q_len; ++query) {
+    const int64_t position = item.positions[query];
+    unsigned char* page = find_page(p.cache, slot, position);
+    if (page == nullptr) return false;
+    const int64_t row = first_query + query;
+    const float* k = static_cast<const float*>(a.k) + row * a.k_row + kv_head * a.k_head;
+    const float* v = static_cast<const float*>(a.v) + row * a.v_row + kv_head * a.v_head;
+    if (p.rotation.inverse_frequencies) {
+      for (int64_t head = 0; head < item.tile.heads; ++head) {
+        rotate(position, const_cast<float*>(a.q + query * a.q_row + (item.tile.first_head + head) * a.q_head));
+      }
+      rotate(position, const_cast<float*>(k));
+    }
+    store(KeyValueRow{kv_head, k, v, a.dim, a.v_dim}, p.cache, page, position & (p.cache.page_positions - 1));
+  }
+  return true;
+}
+
+// Computes a tile: calls attend(item) for each item of its list, after its rows have been stored if they must be.
+template <typename Rotate, typename Store, typename Attend, typename Quantize>
+static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Rotate rotate, Store store,
+                                        Attend attend, Quantize quantize) {
   const int64_t list = tile / p.attention.kv_heads;
   const int64_t kv_head = tile % p.attention.kv_heads;
   const KernelStatus status = clear_padding(p, list, kv_head, quantize);
@@ -122,6 +154,9 @@ static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t t
   for (int64_t index = begin; index < end; ++index) {
     const AttentionItem listed = p.items[index];
     if (!read_item(p, listed, kv_head, &item)) return KernelStatus::index_out_of_range;
+    if (p.attention.k != nullptr && !store_item(p, item, listed.first_query, listed.slot, rotate, store)) {
+      return KernelStatus::index_out_of_range;
+    }
     attend(item);
     quantize_outputs(p.attention, p.blocks, kv_head, listed.first_query, listed.queries, quantize);
   }

@@ -13,6 +13,14 @@ enum class RopeStyle : int64_t {
   half_split = 1,   // i and i + rotary_dim / 2
 };
 
+// How far heads are rotated.
+struct Rotation {
+  Pointer<const float> inverse_frequencies;  // [rotary_dim / 2], radians per position
+  double magnitude;                          // multiplies sines and cosines; 1 for none
+  int64_t style;                             // a RopeStyle
+  int64_t rotary_dim;                        // even, <= dim, <= 65536; the elements from rotary_dim on are copied
+};
+
 // Pair (a, b) becomes (a cos - b sin, b cos + a sin); the angle is position · inverse_frequencies[i] in f64. The outer
 // dimensions are [.., .., tokens, heads]. A tile is `tile_tokens` tokens (rows of the first three dimensions) with all
 // their heads, so that sines are computed once per token. tile count = ceil(size[0] · size[1] · size[2] / tile_tokens).
@@ -20,11 +28,8 @@ struct RopeParams {
   Pointer<const float> x;
   Pointer<float> y;  // may be x
   Pointer<const int32_t> positions;
-  Pointer<const float> inverse_frequencies;  // [rotary_dim / 2], radians per position
-  double magnitude;                  // multiplies sines and cosines; 1 for none
-  int64_t style;                     // a RopeStyle
-  int64_t dim;                       // length of a head vector
-  int64_t rotary_dim;                // even, <= dim, <= 65536; the elements from rotary_dim on are copied
+  Rotation rotation;
+  int64_t dim;  // length of a head vector
   int64_t tile_tokens;
   OuterShape outer;
   OuterStrides x_outer;

@@ -31,7 +31,7 @@ struct StoreKeyValuesParams {
 
 KernelStatus store_key_values_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
 
-// Calls store(row, head, page, in_page) for each key-value head of each row of a tile: the row's place is position
+// Calls store(row, cache, page, in_page) for each key-value head of each row of a tile: the row's place is position
 // `in_page` of the page.
 template <typename Store>
 static inline KernelStatus store_tile(const StoreKeyValuesParams& p, int64_t tile, Store store) {
@@ -43,7 +43,11 @@ static inline KernelStatus store_tile(const StoreKeyValuesParams& p, int64_t til
     const int64_t position = p.positions[row];
     unsigned char* page = find_page(p.cache, slot, position);
     if (page == nullptr) return KernelStatus::index_out_of_range;
-    for (int64_t head = 0; head < p.kv_heads; ++head) store(row, head, page, position & (p.cache.page_positions - 1));
+    for (int64_t head = 0; head < p.kv_heads; ++head) {
+      const KeyValueRow stored = {head, p.k + row * p.k_row + head * p.k_head, p.v + row * p.v_row + head * p.v_head,
+                                  p.dim, p.v_dim};
+      store(stored, p.cache, page, position & (p.cache.page_positions - 1));
+    }
   }
   return KernelStatus::ok;
 }

@@ -104,8 +104,9 @@ TEST_CASE("golden: rope") {
     const OuterStrides strides = {{0, 0, kColumns, 0}};
     for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::half_split}) {
       std::vector<float> y(x.size());
-      const RopeParams params{x.data(), y.data(), positions.data(), frequencies.data(), 1.1, static_cast<int64_t>(style),
-                              kColumns, 100, 1, outer, strides, strides, {{0, 0, 1, 0}}};
+      const Rotation rotation{frequencies.data(), 1.1, static_cast<int64_t>(style), 100};
+      const RopeParams params{x.data(), y.data(), positions.data(), rotation, kColumns,        1,
+                              outer,    strides,  strides,          {{0, 0, 1, 0}}};
       REQUIRE(run_tiles(kernel_of("rope"), params, kRowCount) == KernelStatus::ok);
       digest.add(y);
     }

@@ -146,6 +146,65 @@ TEST_CASE("paged attention: the blocks of its result equal what quantize_rows co
   }
 }
 
+TEST_CASE("paged attention that rotates and stores its rows has the bits of the ops one by one") {
+  std::vector<float> frequencies(12);
+  for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = 1 / static_cast<float>(1 + 3 * i);
+  for (const Isa isa : instruction_sets()) {
+    const Kernel store = kernel_named("store_key_values", isa), attention = kernel_named("paged_attention", isa);
+    for (const KeyValueType type : kTypes) {
+      for (int64_t variant = 0; variant < 6; ++variant) {
+        const int64_t q_len = variant < 4 ? 1 : 3, style = variant % 3;  // the third: no rotation
+        CAPTURE(std::string(kernel_set(isa).isa));
+        CAPTURE(static_cast<int64_t>(type));
+        CAPTURE(variant);
+        std::vector<Case> cases;
+        for (int64_t kv_len : {70, 9, 33, 300}) {
+          cases.push_back(causal_case({1, 10, 2, q_len, kv_len, 32, 64}, variant % 2 == 1, static_cast<unsigned>(kv_len)));
+        }
+        const Shape& s = cases[0].shape;
+        const Rows rows = padded_rows_of(cases);
+        Operand<float> k(1, s.kv_heads, rows.count(), s.dim, cases[0].gaps, 0), v(1, s.kv_heads, rows.count(), s.v_dim, true, 0);
+        for (size_t row = 0; row < rows.positions.size(); ++row) {
+          if (rows.sources[row] < 0) continue;
+          Case& c = cases[static_cast<size_t>(rows.sources[row])];
+          copy_row(k, static_cast<int64_t>(row), c.k, rows.positions[row]);
+          copy_row(v, static_cast<int64_t>(row), c.v, rows.positions[row]);
+        }
+        Cache apart(type, s, 32, 1, lengths_of(cases)), together(type, s, 32, 1, lengths_of(cases));
+        fill(store, cases, apart), fill(store, cases, together);
+        const Rotation rotation{frequencies.data(), 1.1, style, 24};
+
+        Operand<float> turned = k;
+        PagedRun expected(cases, apart, rows, 300, 4);
+        const auto turn = [&](Operand<float>& x) {
+          RopeParams p = {x.data(), x.data(), rows.positions.data(), rotation, s.dim, 100, {{1, 1, rows.count(), x.heads}}, {}, {}, {}};
+          p.x_outer = p.y_outer = {{0, 0, x.row_stride, x.head_stride}}, p.positions_outer = {{0, 0, 1, 0}};
+          REQUIRE(run(kernel_named("rope", isa), p, 1) == KernelStatus::ok);
+        };
+        if (style < 2) turn(expected.q), turn(turned);
+        const StoreKeyValuesParams stored = store_params(s, turned, v, rows, apart);
+        REQUIRE(run(store, stored, store_tiles(stored)) == KernelStatus::ok);
+        REQUIRE(expected.run(attention) == KernelStatus::ok);
+
+        PagedRun fused(cases, together, rows, 300, 4);
+        AttentionParams& a = fused.params.attention;
+        a.k = k.data(), a.k_head = k.head_stride, a.k_row = k.row_stride;
+        a.v = v.data(), a.v_head = v.head_stride, a.v_row = v.row_stride;
+        if (style < 2) fused.params.rotation = rotation;
+        REQUIRE(fused.run(attention) == KernelStatus::ok);
+        for (size_t sequence = 0; sequence < cases.size(); ++sequence) {
+          CHECK(same_bits(fused.of(sequence), expected.of(sequence)));
+        }
+        for (size_t page = 0; page < apart.memory.size(); ++page) {
+          CHECK(std::memcmp(apart.memory[page].get(), together.memory[page].get(), static_cast<size_t>(apart.page_bytes)) == 0);
+        }
+        fused.rows.positions[static_cast<size_t>(rows.count() - 2)] = -1;
+        CHECK(fused.run(attention) == KernelStatus::index_out_of_range);
+      }
+    }
+  }
+}
+
 TEST_CASE("paged attention refuses positions, slots and pages that do not exist") {
   std::vector<Case> cases = {causal_case({1, 2, 1, 2, 40, 32, 32}, false, 7),
                              causal_case({1, 2, 1, 1, 40, 32, 32}, false, 8)};

@@ -102,6 +102,14 @@ class RandomOp {
     }
   }
 
+  // An operand that the op changes in place: each run begins with what it contains now.
+  template <typename T>
+  T* in_place(T* data, int64_t count) {
+    const auto* bytes = reinterpret_cast<unsigned char*>(data);
+    changed_.push_back({reinterpret_cast<unsigned char*>(data), {bytes, bytes + static_cast<size_t>(count) * sizeof(T)}});
+    return data;
+  }
+
   int64_t integer(int64_t low, int64_t high) {
     return low + static_cast<int64_t>(random.bits() % static_cast<uint64_t>(high - low + 1));
   }
@@ -129,6 +137,7 @@ class RandomOp {
     for (int64_t tile = 0; tile < tiles; ++tile) {
       for (const int pattern : {0x55, 0xaa}) {
         for (const Output& output : outputs_) std::memset(output.data, pattern, output.marks.size());
+        for (const Changed& operand : changed_) std::copy(operand.before.begin(), operand.before.end(), operand.data);
         REQUIRE(run(record, tile, scratch) == KernelStatus::ok);
         for (size_t o = 0; o < outputs_.size(); ++o) {
           for (size_t i = 0; i < written[o].size(); ++i) {
@@ -148,6 +157,11 @@ class RandomOp {
   struct Output {
     unsigned char* data;
     std::vector<Mark> marks;
+  };
+
+  struct Changed {
+    unsigned char* data;
+    std::vector<unsigned char> before;
   };
 
   template <typename T>
@@ -178,6 +192,7 @@ class RandomOp {
   Side side_;
   std::vector<FencedMemory> memory_;
   std::vector<Output> outputs_;
+  std::vector<Changed> changed_;
 };
 
 // Makes the operands and parameters of one kernel.

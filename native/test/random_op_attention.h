@@ -27,7 +27,7 @@ inline int64_t head_size(RandomOp& op, bool is_blocks) { return is_blocks ? op.i
 // The parameters that all attention ops share. batch, heads, kv_heads, q_len, dim and v_dim are set.
 inline void add_queries_and_outputs(RandomOp& op, AttentionParams& a) {
   const HeadPlaces q = head_places(op, a.batch, a.heads, a.q_len, a.dim);
-  a.q = op.floats(q.elements), a.q_batch = q.batch, a.q_head = q.head, a.q_row = q.row;
+  a.q = op.in_place(op.floats(q.elements), q.elements), a.q_batch = q.batch, a.q_head = q.head, a.q_row = q.row;
   const HeadPlaces out = head_places(op, a.batch, a.heads, a.q_len, a.v_dim);
   a.out = op.output<float>(out.elements, Mark::never);
   a.out_batch = out.batch, a.out_head = out.head, a.out_row = out.row;
@@ -172,6 +172,16 @@ inline void make_store_key_values(RandomOp& op) {
   op.set("store_key_values", p, tiles_of(p.rows, p.tile_rows));
 }
 
+// For an op that stores its rows: their keys and values, and perhaps a rotation.
+inline void add_own_keys_and_values(RandomOp& op, PagedAttentionParams& p) {
+  AttentionParams& a = p.attention;
+  const HeadPlaces k = head_places(op, 1, a.kv_heads, a.q_len, a.dim), v = head_places(op, 1, a.kv_heads, a.q_len, a.v_dim);
+  a.k = op.in_place(op.floats(k.elements), k.elements), a.k_head = k.head, a.k_row = k.row;
+  a.v = op.floats(v.elements), a.v_head = v.head, a.v_row = v.row;
+  const int64_t pairs = op.integer(0, a.dim / 2);
+  if (pairs > 0) p.rotation = {op.floats(pairs), 1.1, op.integer(0, 1), 2 * pairs};
+}
+
 inline void make_paged_attention(RandomOp& op) {
   const bool is_blocks = op.flip();
   PagedAttentionParams p = {};
@@ -180,12 +190,17 @@ inline void make_paged_attention(RandomOp& op) {
   a.causal = 1;
   add_queries_and_outputs(op, a);
   if (op.integer(0, 3) == 0) a.window = op.integer(1, 100);
+  const bool stores = op.flip();
+  if (stores) add_own_keys_and_values(op, p);
   p.cache = random_pages(op, a.kv_heads, a.dim, a.v_dim, key_value_type(op, is_blocks), false).layout;
   const int64_t most = p.cache.slot_pages * p.cache.page_positions;
   std::vector<int32_t> positions, sequences;
   std::vector<AttentionItem> items;
   for (int64_t row = 0; row < a.q_len;) {
-    const int64_t slot = op.integer(-1, p.cache.slots - 1), rows = op.integer(1, std::min(a.q_len - row, most));
+    int64_t slot = op.integer(-1, p.cache.slots - 1);
+    const int64_t rows = op.integer(1, std::min(a.q_len - row, most));
+    const bool is_used = std::any_of(items.begin(), items.end(), [&](const AttentionItem& item) { return item.slot == slot; });
+    if (stores && is_used) slot = -1;
     const int64_t first = op.integer(0, most - rows);
     if (slot >= 0) items.push_back({static_cast<int32_t>(row), static_cast<int32_t>(rows), static_cast<int32_t>(slot), 0});
     for (int64_t i = 0; i < rows; ++i) {

@@ -143,10 +143,10 @@ inline void make_rope(RandomOp& op) {
   of_tokens.size[3] = 1;
   const auto positions = read_ids(op, of_tokens, 5000);
   const float* frequencies = op.floats(rotated / 2);
-  const int64_t style = op.integer(0, 1);
+  const Rotation rotation{frequencies, 1.1, op.integer(0, 1), rotated};
   op.set("rope",
-         RopeParams{x.data, y.data, positions.data, frequencies, 1.1, style, columns, rotated, tile_tokens, outer,
-                    x.strides, y.strides, positions.strides},
+         RopeParams{x.data, y.data, positions.data, rotation, columns, tile_tokens, outer, x.strides, y.strides,
+                    positions.strides},
          tiles_of(tokens, tile_tokens));
 }
 

@@ -25,10 +25,9 @@ std::vector<float> frequencies(int64_t rotary_dim) {
 KernelStatus run_rope(Isa isa, const RopeCase& c, Rows<float>& x, Rows<float>& y, Rows<int32_t>& positions,
                       int64_t tile_tokens) {
   const std::vector<float> inverse = frequencies(c.rotary_dim);
-  const RopeParams params{x.data(),     y.data(),  positions.data(), inverse.data(),
-                          c.magnitude,  static_cast<int64_t>(c.style),
-                          c.dim,        c.rotary_dim, tile_tokens,   x.outer(),
-                          x.strides(),  y.strides(),  positions.strides()};
+  const Rotation rotation{inverse.data(), c.magnitude, static_cast<int64_t>(c.style), c.rotary_dim};
+  const RopeParams params{x.data(),  y.data(),    positions.data(), rotation,    c.dim,
+                          tile_tokens, x.outer(), x.strides(),      y.strides(), positions.strides()};
   return run_tiles(kernel_named("rope", isa), params, tiles_of(x.outer().rows() / x.outer().size[3], tile_tokens));
 }
 

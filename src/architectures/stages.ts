@@ -36,7 +36,7 @@ export interface Layer<Config extends ModelConfig = ModelConfig, Inputs = unknow
 }
 
 type RotaryConfig = ModelConfig & { readonly rope: RopeConfig };
-type RotaryInputs = Pick<ForwardInputs, 'positions' | 'constants'>;
+type RotaryInputs = Pick<ForwardInputs, 'constants'>;
 
 /** The layers of a pass, first to last. */
 export function* layersOf<Config extends ModelConfig, Inputs>(
@@ -147,17 +147,22 @@ export function normHeads(at: Pass<BaseConfig>, { q, k }: QueriesKeysValues): vo
 }
 
 /**
- * Rotates queries and keys by their positions, in place.
+ * The heads with their rotation, which attention applies.
  * @param table the name of the constant that has the frequencies
  */
-export function rotate(
-  { p, config, inputs }: Pass<RotaryConfig, RotaryInputs>,
-  { q, k }: QueriesKeysValues,
+export function rotated(
+  { config, inputs }: Pass<RotaryConfig, RotaryInputs>,
+  heads: QueriesKeysValues,
   table = 'rope',
-): void {
-  const frequencies = inputs.constants.get(table) as Tensor;
+): QueriesKeysValues {
   const { style, magnitude } = config.rope;
-  for (const x of [q, k]) p.rope(x, inputs.positions, { frequencies, style, magnitude, out: x });
+  return { ...heads, rotation: { frequencies: inputs.constants.get(table) as Tensor, style, magnitude } };
+}
+
+/** Rotates queries and keys in place, where attention does not. */
+export function rotate(p: ProgramBuilder, { q, k, rotation }: QueriesKeysValues, positions: Tensor): void {
+  if (rotation === undefined) return;
+  for (const x of [q, k]) p.rope(x, positions, { ...rotation, out: x });
 }
 
 /** Queries against all keys so far: those of earlier passes and those of this one. f32 [tokens, heads · headDim]. */

@@ -109,7 +109,7 @@ export class DecoderPrograms {
     const cut = attentionCut(config, tokens, compute.threads);
     const record = function* (p: ProgramBuilder): Generator<void, Forward> {
       const ids = p.input([tokens], 'i32');
-      const rows = new RowInputs(p.input([RowInputs.sizeFor(tokens, cut)], 'i32'), tokens, cut);
+      const rows = new RowInputs(p.input([RowInputs.sizeFor(tokens, cut)], 'i32'), tokens, cut, tokens === 1);
       const targets = output === 'losses' ? p.input([tokens], 'i32') : undefined;
       const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
       const hidden = yield* architecture.recordHidden(p, config, weights, inputs);

@@ -1,6 +1,7 @@
 // The rows of a recorded step as its inputs: each row's place, and how the work of attention is shared out. Recorded once,
 // filled before each run. Knows neither tokens nor weights.
 import type { Attend } from '../architectures/architecture.js';
+import { rotate } from '../architectures/stages.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import { itemFields, paddingRow, type StepRows } from '../ops/paged/step-rows.js';
@@ -12,15 +13,20 @@ export class RowInputs implements StepRows {
   readonly sequences: Tensor<'i32'>;
   readonly work: { readonly starts: Tensor<'i32'>; readonly items: Tensor<'i32'> };
   readonly #cut: WorkCut;
+  readonly #oneEach: boolean;
 
-  /** @param all i32, of {@link sizeFor} elements at least: the inputs are in it */
-  constructor(all: Tensor<'i32'>, rows: number, cut: WorkCut) {
+  /**
+   * @param all i32, of {@link sizeFor} elements at least: the inputs are in it
+   * @param oneEach no two rows are of the same sequence, so that one step can store keys and values and attend to them
+   */
+  constructor(all: Tensor<'i32'>, rows: number, cut: WorkCut, oneEach: boolean) {
     const itemsEnd = 2 * rows + rows * itemFields;
     this.positions = all.slice([0, rows]);
     this.sequences = all.slice([rows, 2 * rows]);
     const items = all.slice([2 * rows, itemsEnd]).reshape([rows, itemFields]);
     this.work = { starts: all.slice([itemsEnd, itemsEnd + cut.lists + 1]), items };
     this.#cut = cut;
+    this.#oneEach = oneEach;
   }
 
   /** How many integers the inputs of so many rows take. */
@@ -48,8 +54,11 @@ export class RowInputs implements StepRows {
 
   /** Attention for an architecture's layers: adds the rows' keys and values to the cache, then attends to it. */
   attendTo(p: ProgramBuilder, cache: readonly PagedKeyValues[]): Attend {
-    return (layer, { q, k, v }, options) => {
+    return (layer, heads, options) => {
+      const { q, k, v, rotation } = heads;
       const places = { cache: cache[layer] as PagedKeyValues, rows: this };
+      if (this.#oneEach) return p.pagedAttention(q, { ...places, own: { k, v, rotation }, ...options });
+      rotate(p, heads, this.positions);
       p.storeKeyValues(k, v, places);
       return p.pagedAttention(q, { ...places, ...options });
     };

@@ -302,17 +302,17 @@ export class StepPrograms {
     }
   }
 
-  *#recordForward(p: ProgramBuilder, count: number, chooses = false): Generator<void, StepInputs> {
+  *#recordForward(p: ProgramBuilder, count: number, decodes = false): Generator<void, StepInputs> {
     const { architecture, config, weights, constants, compute } = this.#parts;
     const layout = this.#layout;
     const shared = this.#shared();
     const ids = shared.ids.slice([0, count]);
-    const rows = new RowInputs(shared.rows, count, attentionCut(config, count, compute.threads));
+    const rows = new RowInputs(shared.rows, count, attentionCut(config, count, compute.threads), decodes);
     const table = this.#pageTable();
     const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
     const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };
     const hidden = yield* architecture.recordHidden(p, config, weights, inputs);
-    if (chooses) p.sample(architecture.recordLogits(p, config, weights, hidden), { rows: shared.sampling });
+    if (decodes) p.sample(architecture.recordLogits(p, config, weights, hidden), { rows: shared.sampling });
     else p.copy(hidden, { out: shared.hidden.slice([0, count]) });
     return { ids, rows };
   }

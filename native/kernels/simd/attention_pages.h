@@ -5,6 +5,8 @@
 
 #include "kernels/simd/attention_rows.h"
 #include "kernels/simd/quantize_block.h"
+#include "kernels/simd/rotate.h"
+#include "kernels/simd/store_row.h"
 #include "kernels/paged_attention.h"
 
 namespace tesserae::attention {
@@ -299,7 +301,17 @@ void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& sc
 template <typename Micro>
 KernelStatus paged_tile_with(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
+  // The factors are in scratch until the rows of an item are stored.
+  float* cosines = reinterpret_cast<float*>(scratch.data);
+  const RotationFactors factors = {p.rotation, cosines, cosines + kAttentionMaxDim};
+  int64_t at = -1;
+  const auto rotate = [&](int64_t position, float* x) {
+    if (position != at) factors.move_to(static_cast<double>(position));
+    at = position;
+    factors.turn(x, x, p.attention.dim);
+  };
   const auto attend = [&](const PagedItem& item) {
+    at = -1;  // the scratch is used again
     switch (p.cache.type) {
       case KeyValueType::f32: return attend_pages<Micro, float>(p.cache, item, scratch);
       case KeyValueType::f16: return attend_pages<Micro, uint16_t>(p.cache, item, scratch);
@@ -307,7 +319,7 @@ KernelStatus paged_tile_with(const OpRecord& op, int64_t tile, Scratch& scratch)
     }
   };
   // A function that is always inlined has no address.
-  return attend_items(p, tile, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
+  return attend_items(p, tile, rotate, store_row, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
 }
 
 }  // namespace TESSERAE_ISA

@@ -3,7 +3,7 @@
 import type { DecoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { ropeConstants } from '../rope-scaling.js';
-import { attend, layersOf, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
+import { attend, layersOf, queriesKeysValues, rmsNorm, rotated } from '../stages.js';
 import {
   addAttended,
   addFed,
@@ -58,8 +58,7 @@ export const gemma2: DecoderArchitecture<Gemma2Config> = {
     const { attentionScale: scale, scoreCap: softcap, window } = config;
     const x = embedScaled(pass);
     for (const at of layersOf(pass)) {
-      const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      rotate(at, heads);
+      const heads = rotated(at, queriesKeysValues(at, rmsNorm(at, 'attn_norm', x)));
       addAttended(at, attend(at, heads, { scale, softcap, ...(isLocal(at) && { window }) }), x);
       addFed(at, x);
       yield;

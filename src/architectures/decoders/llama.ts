@@ -14,7 +14,7 @@ import {
   project,
   queriesKeysValues,
   rmsNorm,
-  rotate,
+  rotated,
 } from '../stages.js';
 import { vector } from '../weight-specs.js';
 import { type DecoderConfig, decoderWeights, layerMatrices, readDecoderConfig } from './decoder.js';
@@ -69,8 +69,7 @@ export const llama: DecoderArchitecture<DecoderConfig> = {
     const x = embed(pass);
     for (const at of layersOf(pass)) {
       const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      rotate(at, heads);
-      project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
+      project(at, 'attn_output', attend(at, rotated(at, heads)), { residual: x, out: x });
       gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
     }

@@ -14,7 +14,7 @@ import {
   logits,
   project,
   rmsNorm,
-  rotate,
+  rotated,
 } from '../stages.js';
 import { matrix, vector } from '../weight-specs.js';
 import { type DecoderConfig, decoderWeights, readDecoderConfig } from './decoder.js';
@@ -64,8 +64,7 @@ export const phi3: DecoderArchitecture<DecoderConfig> = {
     const x = embed(pass);
     for (const at of layersOf(pass)) {
       const heads = fusedQueriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      rotate(at, heads);
-      project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
+      project(at, 'attn_output', attend(at, rotated(at, heads)), { residual: x, out: x });
       fusedGatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
     }

@@ -2,7 +2,7 @@
 // 2025).
 import type { JsonView } from '../../base/json-view.js';
 import type { DecoderArchitecture } from '../architecture.js';
-import { attend, embed, gatedFeedForward, layersOf, project, queriesKeysValues, rmsNorm, rotate } from '../stages.js';
+import { attend, embed, gatedFeedForward, layersOf, project, queriesKeysValues, rmsNorm, rotated } from '../stages.js';
 import type { DecoderConfig } from './decoder.js';
 import { decoderTensorNames, refuseWindows } from './decoder-mapping.js';
 import { addLlamaMetadata, llama, readLlamaConfig } from './llama.js';
@@ -38,8 +38,8 @@ export const smollm3: DecoderArchitecture<DecoderConfig> = {
     const x = embed(pass);
     for (const at of layersOf(pass)) {
       const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      if (isRotated(at.index)) rotate(at, heads);
-      project(at, 'attn_output', attend(at, heads), { residual: x, out: x });
+      const placed = isRotated(at.index) ? rotated(at, heads) : heads;
+      project(at, 'attn_output', attend(at, placed), { residual: x, out: x });
       gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
     }

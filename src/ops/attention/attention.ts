@@ -166,8 +166,8 @@ export interface AttentionStep {
   readonly tensors: {
     readonly q: Tensor;
     /** Left out by ops whose keys and values are not tensors. */
-    readonly k?: Tensor;
-    readonly v?: Tensor;
+    readonly k?: Tensor | undefined;
+    readonly v?: Tensor | undefined;
     readonly out: Tensor;
     readonly mask?: Tensor | undefined;
     readonly positions?: Tensor | undefined;
@@ -176,8 +176,8 @@ export interface AttentionStep {
   };
   readonly strides: {
     readonly q: readonly number[];
-    readonly k?: readonly number[];
-    readonly v?: readonly number[];
+    readonly k?: readonly number[] | undefined;
+    readonly v?: readonly number[] | undefined;
     readonly out: readonly number[];
     readonly mask?: readonly number[] | undefined;
     readonly positions?: number;

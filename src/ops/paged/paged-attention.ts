@@ -4,11 +4,13 @@
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { unknownOption } from '../../base/options.js';
 import type { ParamWriter } from '../../program/param-writer.js';
+import type { Recorder } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { checkScoreOptions, type ScoreOptions, writeAttention } from '../attention/attention.js';
 import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } from '../op.js';
 import { blockElements } from '../quantized/quantized-rows.js';
 import { recordCopy } from '../rowwise/copy.js';
+import { checkRotation, type Rotation, writeRotation } from '../rowwise/rope.js';
 import { packed } from '../rowwise/rows.js';
 import { keyValueTypes, PagedKeyValues, positionsPerPage } from './key-value-pages.js';
 import { checkPlaces, checkWork, mostItemRows, type StepRows } from './step-rows.js';
@@ -43,18 +45,16 @@ export const storeKeyValues = defineOp({
     checkCache(cache, op);
     if (out !== cache.table) throw unknownOption('out', op);
     checkTensor(k, op, 'k', 'f32');
-    checkTensor(v, op, 'v', 'f32');
     const count = k.shape[0] ?? 0;
-    checkSameShape(k, [count, cache.kvHeads, cache.headDim], op, 'k');
-    checkSameShape(v, [count, cache.kvHeads, cache.vDim], op, 'v');
+    checkKeyValues({ k, v }, count, cache, op);
     checkRowsGiven(rows, op);
     checkPlaces(rows, count, op);
     return { shape: cache.table.shape, dtype: 'i32' };
   },
   record(recorder, args) {
     const { cache, rows } = args;
-    const k = withUnitRows(args.k) ? args.k : packed(recorder, args.k);
-    const v = withUnitRows(args.v) ? args.v : packed(recorder, args.v);
+    const k = unitRows(recorder, args.k);
+    const v = unitRows(recorder, args.v);
     const positions = packed(recorder, rows.positions);
     const sequences = packed(recorder, rows.sequences);
     const count = k.shape[0] as number;
@@ -82,9 +82,19 @@ export const storeKeyValues = defineOp({
   },
 });
 
+/** Keys and values that are stored in the step that attends to them: f32 [rows, kvHeads, width]. */
+export interface OwnKeyValues {
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** Queries and keys are rotated first, in place. */
+  readonly rotation?: Rotation | undefined;
+}
+
 export interface PagedAttentionOptions extends CallOptions, ScoreOptions {
   readonly cache: PagedKeyValues;
   readonly rows: StepRows;
+  /** Those of the rows, if nothing has stored them. All rows of a sequence must be one item of the work list then. */
+  readonly own?: OwnKeyValues | undefined;
   /** Multiplies the scores; 1 / √headDim by default. */
   readonly scale?: number | undefined;
 }
@@ -95,11 +105,14 @@ export interface PagedAttentionArgs extends PagedAttentionOptions {
 
 export const pagedAttention = defineOp({
   name: 'pagedAttention',
-  parameters: ['q', 'cache', 'rows', 'scale', 'window', 'softcap', 'slopes'],
+  parameters: ['q', 'cache', 'rows', 'own', 'scale', 'window', 'softcap', 'slopes'],
   inPlace: () => false,
   args: (q: Tensor, options: PagedAttentionOptions): PagedAttentionArgs => ({ q, ...options }),
-  operands: ({ q, rows, cache, slopes }) => [
+  operands: ({ q, rows, cache, own, slopes }) => [
     q,
+    own?.k,
+    own?.v,
+    own?.rotation?.frequencies,
     rows.positions,
     rows.sequences,
     rows.work.starts,
@@ -110,11 +123,13 @@ export const pagedAttention = defineOp({
   ],
   infer(args) {
     const op = 'pagedAttention';
-    const { q, cache, rows, scale } = args;
+    const { q, cache, rows, own, scale } = args;
     checkCache(cache, op);
     checkTensor(q, op, 'q', 'f32');
     const [count = 0, heads = 0] = q.shape;
     checkSameShape(q, [count, heads, cache.headDim], op, 'q');
+    if (own !== undefined) checkKeyValues(own, count, cache, op);
+    if (own?.rotation !== undefined) checkRotation(own.rotation, cache.headDim, op);
     checkRowsGiven(rows, op);
     checkPlaces(rows, count, op);
     checkWork(rows, count, op);
@@ -128,7 +143,8 @@ export const pagedAttention = defineOp({
   },
   record(recorder, args, out) {
     const { cache, rows } = args;
-    const q = withUnitRows(args.q) ? args.q : packed(recorder, args.q);
+    const q = unitRows(recorder, args.q);
+    const own = args.own && ownKeyValues(recorder, args.own);
     const positions = packed(recorder, rows.positions);
     const sequences = packed(recorder, rows.sequences);
     const starts = packed(recorder, rows.work.starts);
@@ -144,27 +160,52 @@ export const pagedAttention = defineOp({
       tiles: kvHeads * lists,
       // An upper bound, for a full cache: the number of keys is not known before a run.
       flops: 2 * heads * count * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
-      reads: [q, positions, sequences, starts, items, firstOf(cache.directory), firstOf(cache.table), slopes],
-      writes: [to],
+      reads: [
+        ...[q, own?.k, own?.v, own?.rotation?.frequencies, positions, sequences, starts, items],
+        ...[firstOf(cache.directory), firstOf(cache.table), slopes],
+      ],
+      writes: [to, ...(own ? [firstOf(cache.table)] : []), ...(own?.rotation ? [q, own.k] : [])],
     };
-    const [qRow, qHead] = q.strides as [number, number];
     recorder.emit(step, (params) => {
       writeAttention(params, {
         sizes: { batch: 1, heads, kvHeads, queries: count, keys: cache.capacity, dim, vDim },
         tiles: { heads: heads / kvHeads, queries: mostItemRows, count: step.tiles },
-        tensors: { q, positions, slopes, out: to },
-        strides: { q: [0, qHead, qRow], out: [0, vDim, to.strides[0] as number] },
+        tensors: { q, k: own?.k, v: own?.v, positions, slopes, out: to },
+        strides: {
+          q: headStrides(q),
+          k: own && headStrides(own.k),
+          v: own && headStrides(own.v),
+          out: [0, vDim, to.strides[0] as number],
+        },
         causal: true,
         options: args,
       });
-      writeCache(params, cache).pointer(sequences).pointer(starts).pointer(items).int(lists).pointer(undefined);
+      writeCache(params, cache).pointer(sequences).pointer(starts).pointer(items).int(lists);
+      if (own?.rotation === undefined) params.pointer(undefined).double(1).ints([0, 0]);
+      else writeRotation(params, own.rotation);
+      params.pointer(undefined);
     });
     if (to !== out) recordCopy(recorder, to, out);
   },
 });
 
-function withUnitRows(tensor: Tensor): boolean {
-  return tensor.strides[2] === 1 || tensor.shape[2] === 1;
+/** The tensor [rows, heads, width] itself if its heads have unit stride, else a packed copy. */
+function unitRows(recorder: Recorder, tensor: Tensor): Tensor {
+  return tensor.strides[2] === 1 || tensor.shape[2] === 1 ? tensor : packed(recorder, tensor);
+}
+
+function ownKeyValues(recorder: Recorder, { k, v, rotation }: OwnKeyValues): OwnKeyValues {
+  const frequencies = rotation && packed(recorder, rotation.frequencies);
+  return {
+    k: unitRows(recorder, k),
+    v: unitRows(recorder, v),
+    rotation: rotation && { ...rotation, frequencies: frequencies as Tensor },
+  };
+}
+
+/** Of [rows, heads, width]: over the batch, heads and rows, as attention's parameters have them. */
+function headStrides({ strides }: Tensor): number[] {
+  return [0, strides[1] as number, strides[0] as number];
 }
 
 /**
@@ -178,6 +219,13 @@ function firstOf(tensor: Tensor): Tensor {
 function checkCache(cache: unknown, op: string): asserts cache is PagedKeyValues {
   if (cache instanceof PagedKeyValues) return;
   throw new TesseraeError('ERR_ARGUMENT', 'cache must be an instance of PagedKeyValues', { op });
+}
+
+function checkKeyValues({ k, v }: OwnKeyValues, count: number, cache: PagedKeyValues, op: string): void {
+  checkTensor(k, op, 'k', 'f32');
+  checkTensor(v, op, 'v', 'f32');
+  checkSameShape(k, [count, cache.kvHeads, cache.headDim], op, 'k');
+  checkSameShape(v, [count, cache.kvHeads, cache.vDim], op, 'v');
 }
 
 function checkRowsGiven(rows: unknown, op: string): asserts rows is StepRows {

@@ -43,9 +43,9 @@ function quantizedBefore({ steps }: Recorder, x: Tensor): Tensor | undefined {
 }
 
 /** Whether the step computes exactly x, in rows of whole blocks, and can write them in 8 bits as well. */
-function canQuantize({ quantizes, writes }: Step, x: Tensor): boolean {
-  const [result] = writes;
-  if (quantizes !== true || result === undefined || writes.length > 1) return false;
+function canQuantize(step: Step, x: Tensor): boolean {
+  const [result] = step.writes;
+  if (step.quantizes !== true || result === undefined || quantizedBy.has(step)) return false;
   return isSameRun(result, x) && (result.shape.at(-1) as number) % blockElements === 0;
 }
 

@@ -1,6 +1,7 @@
 // rope: rotary position embedding (Su et al. 2021; native/kernels/rope.h).
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import { checkPositive } from '../../base/options.js';
+import type { ParamWriter } from '../../program/param-writer.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkChoice, checkNumber, checkRank, checkTensor, defineOp } from '../op.js';
 import { recordCopy } from './copy.js';
@@ -10,7 +11,8 @@ import { broadcastTo, hasUnitRows, packed, withUnitRows } from './rows.js';
 /** The numbers of RopeStyle in native/kernels/rope.h. */
 const styleCodes = { interleaved: 0, halfSplit: 1 } as const;
 
-export interface RopeOptions extends CallOptions {
+/** How far heads are rotated. */
+export interface Rotation {
   /** f32 [rotaryDim / 2]: radians per position for each pair of elements. See {@link ropeFrequencies}. */
   readonly frequencies: Tensor;
   /** The two elements of a pair: neighbours (llama's GGUF layout; the default), or i and i + rotaryDim / 2. */
@@ -18,6 +20,8 @@ export interface RopeOptions extends CallOptions {
   /** A factor for sines and cosines; 1 by default. */
   readonly magnitude?: number | undefined;
 }
+
+export interface RopeOptions extends CallOptions, Rotation {}
 
 export interface RopeArgs extends RopeOptions {
   readonly x: Tensor;
@@ -48,25 +52,19 @@ export const rope = defineOp({
   /** x: [..., tokens, heads, dim]; positions: i32 [..., tokens], broadcast over leading dimensions. */
   args: (x: Tensor, positions: Tensor, options: RopeOptions): RopeArgs => ({ x, positions, ...options }),
   operands: ({ x, positions, frequencies }) => [x, positions, frequencies],
-  infer({ x, positions, frequencies, style, magnitude = 1 }) {
+  infer(args) {
+    const { x, positions } = args;
     checkTensor(x, 'rope', 'x', 'f32');
     checkRank(x, 'rope', 'x', 3);
     checkTensor(positions, 'rope', 'positions', 'i32');
-    checkTensor(frequencies, 'rope', 'frequencies', 'f32');
-    checkChoice(style, styleCodes, 'interleaved', 'rope', 'style');
-    checkNumber(magnitude, 'rope', 'magnitude');
+    checkRotation(args, x.shape.at(-1) as number, 'rope');
     broadcastTo(positions, x.shape.slice(0, -2), 'rope');
-    const dim = x.shape.at(-1) as number;
-    if (frequencies.rank !== 1 || frequencies.size * 2 > dim) {
-      const message = `frequencies must be one for each of at most ${dim / 2} pairs, got ${formatShape(frequencies.shape)}`;
-      throw new TesseraeError('ERR_SHAPE', message, { op: 'rope' });
-    }
     if (x.rank > outerDims + 1) throw new TesseraeError('ERR_SHAPE', 'x has too many dimensions', { op: 'rope' });
     return { shape: x.shape, dtype: 'f32' };
   },
-  record(recorder, { x, positions, frequencies, style, magnitude = 1 }, out) {
+  record(recorder, { x, positions, ...rotation }, out) {
     const [heads, dim] = x.shape.slice(-2) as [number, number];
-    const table = packed(recorder, frequencies);
+    const table = packed(recorder, rotation.frequencies);
     const from = withUnitRows(recorder, x);
     const to = hasUnitRows(out) ? out : recorder.temporary(out.shape);
     const index = broadcastTo(positions, x.shape.slice(0, -2), 'rope');
@@ -81,15 +79,8 @@ export const rope = defineOp({
       writes: [to],
     };
     recorder.emit(step, (params) =>
-      params
-        .pointer(from)
-        .pointer(to)
-        .pointer(index)
-        .pointer(table)
-        .double(magnitude)
-        .int(checkChoice(style, styleCodes, 'interleaved', 'rope', 'style'))
+      writeRotation(params.pointer(from).pointer(to).pointer(index), { ...rotation, frequencies: table })
         .int(dim)
-        .int(table.size * 2)
         .int(tileTokens)
         .ints(padFront(x.shape.slice(0, -1), 1))
         .ints(padFront(from.strides.slice(0, -1), 0))
@@ -99,3 +90,22 @@ export const rope = defineOp({
     if (to !== out) recordCopy(recorder, to, out);
   },
 });
+
+/** @throws TesseraeError ERR_ARGUMENT, ERR_DTYPE, ERR_SHAPE unless heads of `dim` elements can be rotated so */
+export function checkRotation({ frequencies, style, magnitude = 1 }: Rotation, dim: number, op: string): void {
+  checkTensor(frequencies, op, 'frequencies', 'f32');
+  checkChoice(style, styleCodes, 'interleaved', op, 'style');
+  checkNumber(magnitude, op, 'magnitude');
+  if (frequencies.rank === 1 && frequencies.size * 2 <= dim) return;
+  const message = `frequencies must be one for each of at most ${dim / 2} pairs, got ${formatShape(frequencies.shape)}`;
+  throw new TesseraeError('ERR_SHAPE', message, { op });
+}
+
+/** Writes the struct Rotation of native/kernels/rope.h; its frequencies are packed. */
+export function writeRotation(params: ParamWriter, { frequencies, style, magnitude = 1 }: Rotation): ParamWriter {
+  return params
+    .pointer(frequencies)
+    .double(magnitude)
+    .int(checkChoice(style, styleCodes, 'interleaved', 'rope', 'style'))
+    .int(frequencies.size * 2);
+}
