@@ -89,6 +89,52 @@ describe.each(isas)('on %s', (isa) => {
     }
   });
 
+  test.each([1, 3])(
+    'rows of their own sequences are rotated and stored by the step that attends, on %i threads',
+    async (threads) => {
+      const lengths = [40, 1, 70, 33];
+      const places = [...lengths.map((length, slot) => [slot, length - 1] as const), [-1, 0] as const];
+      const count = places.length;
+      const { engine, scope, cache } = await makeCache(threads, isa, lengths);
+      using _ = scope;
+      const before = lengths.flatMap((length, slot) =>
+        Array.from({ length: length - 1 }, (_, position) => [slot, position] as const),
+      );
+      const positions = scope.tensor(
+        [count],
+        Int32Array.from(places, ([, position]) => position),
+      );
+      // A fused projection: queries, keys and values side by side.
+      const all = operand(scope, [count, heads + 4, 24], 1);
+      const frequencies = scope.tensor([6], new Numbers(2).floats(6, 1));
+      for (const rotation of [undefined, { frequencies, magnitude: 1.1, style: 'halfSplit' as const }]) {
+        const results: Float32Array[] = [];
+        for (const isOwn of [false, true]) {
+          using program = engine.program((p) => {
+            const earlier = rowInputs(p, before.length);
+            earlier.place(before);
+            const old = operand(scope, [before.length, 4, 24], 3);
+            const keys = old.slice(null, [0, 2], [0, 16]);
+            p.storeKeyValues(keys, old.slice(null, [2, 4]), { cache: cache.first, rows: earlier.rows });
+            const { rows, place } = rowInputs(p, count, 3);
+            place(places);
+            const projected = p.copy(all);
+            const q = projected.slice(null, [0, heads], [0, 16]);
+            const k = projected.slice(null, [heads, heads + 2], [0, 16]);
+            const v = projected.slice(null, [heads + 2, heads + 4]);
+            if (isOwn) return p.pagedAttention(q, { cache: cache.first, rows, own: { k, v, rotation } });
+            if (rotation !== undefined) for (const x of [q, k]) p.rope(x, positions, { ...rotation, out: x });
+            p.storeKeyValues(k, v, { cache: cache.first, rows });
+            return p.pagedAttention(q, { cache: cache.first, rows });
+          });
+          await program.run();
+          results.push(program.tensors.toArray() as Float32Array);
+        }
+        expect(firstBitDifference(results[1] as Float32Array, results[0] as Float32Array)).toBeUndefined();
+      }
+    },
+  );
+
   test.each([1, 3])('a step of many sequences has the bits of each alone, on %i threads', async (threads) => {
     const lengths = [1, 40, 70, 33];
     // The last rows of each sequence, between padding; the keys before them are stored by a step of their own.
@@ -246,6 +292,12 @@ describe('the ops refuse', () => {
       [store({ cache: undefined }), 'ERR_ARGUMENT'],
       [store({ out: rows.positions }), 'ERR_ARGUMENT'],
       [attend({}, v), 'ERR_SHAPE'],
+      [attend({ own: { k: three, v } }), 'ERR_SHAPE'],
+      [attend({ own: { k, v: k } }), 'ERR_SHAPE'],
+      [attend({ own: { k } }), 'ERR_ARGUMENT'],
+      [attend({ own: { k, v, rotation: { frequencies: scope.tensor([9]) } } }), 'ERR_SHAPE'],
+      [attend({ own: { k, v, rotation: { frequencies: ints(8) } } }), 'ERR_DTYPE'],
+      [attend({ own: { k, v, rotation: { frequencies: scope.tensor([8]), style: 'none' } } }), 'ERR_ARGUMENT'],
       [attend({}, operand(scope, [3, 5, 16], 5)), 'ERR_SHAPE'],
       [attend(withRows({ positions: ints(2) })), 'ERR_SHAPE'],
       [attend(withWork({ starts: ints(1) })), 'ERR_SHAPE'],
