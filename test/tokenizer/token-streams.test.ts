@@ -63,8 +63,10 @@ test('a list of bytes grows as it is appended to', () => {
   const long = new ByteList(4);
   long.append(new Uint8Array(1000).fill(7));
   expect([long.length, long.bytes[999]]).toEqual([1000, 7]);
-  // What fits is not copied.
+  // It grows by as much as it has, and what fits is not copied.
+  long.push(1);
   const { bytes } = long;
+  expect(bytes.length).toBe(2000);
   while (long.length < bytes.length) long.push(1);
   expect(long.bytes).toBe(bytes);
 });
