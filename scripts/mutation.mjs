@@ -4,8 +4,43 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
+/** Files that tests of their own run as a whole: with those of their rooms, each mutant would take many times as long. */
+const alone = {
+  'src/base/errors.ts': 'test/base/errors.test.ts',
+  'src/base/internal.ts': 'test/base/errors.test.ts',
+  'src/base/regular-file.ts': 'test/base/regular-file.test.ts',
+  'src/constraint/automaton.ts': 'test/constraint/terms.test.ts',
+  'src/constraint/compile/characters.ts': 'test/constraint/characters.test.ts',
+  'src/constraint/compiled-terms.ts': 'test/constraint/terms.test.ts',
+  'src/constraint/control-bytes.ts': 'test/constraint/token-trie.test.ts',
+  'src/constraint/format.ts': 'test/constraint/format.test.ts',
+  'src/constraint/term.ts': 'test/constraint/terms.test.ts',
+  'src/constraint/token-trie.ts': 'test/constraint/token-trie.test.ts',
+  'src/generation/generate-options.ts': 'test/generation/generate-options.test.ts',
+  'src/generation/generation.ts': 'test/generation/stream.test.ts',
+  'src/generation/prompt.ts': 'test/generation/prompt.test.ts',
+  'src/generation/request.ts': 'test/generation/request.test.ts',
+  'src/generation/stop-matcher.ts': 'test/generation/stop-matcher.test.ts',
+  'src/generation/turn-options.ts': 'test/generation/generate-options.test.ts',
+  'src/sampling/sampling-state.ts': 'test/sampling/sampling-state.test.ts',
+  'src/sampling/token-window.ts': 'test/sampling/sampling-state.test.ts',
+  'src/serving/scheduling/prefix-tree.ts': 'test/serving/scheduling/prefix-tree.test.ts',
+  'src/serving/scheduling/step-planner.ts': 'test/serving/scheduling/step-planner.test.ts',
+  'src/serving/scheduling/step-rate.ts': 'test/serving/scheduling/step-rate.test.ts',
+  'src/serving/scheduling/waiting-queue.ts': 'test/serving/scheduling/waiting-queue.test.ts',
+  'src/tensor/memory/kept-pins.ts': 'test/tensor/memory/kept-pins.test.ts',
+  'src/tensor/memory/mapped-file.ts': 'test/tensor/memory/mapped-file.test.ts',
+  'src/tokenizer/bpe/byte-alphabet.ts': 'test/tokenizer/bpe/merges.test.ts',
+  'src/tokenizer/bpe/merge-queue.ts': 'test/tokenizer/bpe/merges.test.ts',
+  'src/tokenizer/bpe/merge-table.ts': 'test/tokenizer/bpe/merges.test.ts',
+  'src/tokenizer/byte-decoder.ts': 'test/tokenizer/token-streams.test.ts',
+  'src/tokenizer/byte-list.ts': 'test/tokenizer/token-streams.test.ts',
+  'src/tokenizer/token-buffer.ts': 'test/tokenizer/token-streams.test.ts',
+};
+
 /** For each room its sources and its tests. */
 const rooms = {
+  ...Object.fromEntries(Object.entries(alone).map(([file, test]) => [file, { mutate: [file], tests: [test] }])),
   base: { mutate: ['src/base/*.ts'], tests: ['test/base/*.test.ts'] },
   tensor: { mutate: ['src/tensor/**/*.ts'], tests: ['test/tensor/**/*.test.ts'] },
   program: { mutate: ['src/program/*.ts'], tests: ['test/program/*.test.ts', 'test/engine/repeated-calls.test.ts'] },
@@ -23,7 +58,6 @@ const rooms = {
     mutate: ['src/constraint/**/*.ts'],
     tests: ['test/constraint/*.test.ts', 'test/strangers/json-schemas.test.ts', 'test/strangers/formats.test.ts'],
   },
-  stops: { mutate: ['src/generation/stop-matcher.ts'], tests: ['test/generation/stop-matcher.test.ts'] },
   generation: {
     mutate: ['src/generation/**/*.ts'],
     tests: ['test/generation/**/*.test.ts', 'test/strangers/templates/impersonation.test.ts'],
@@ -32,6 +66,7 @@ const rooms = {
   scheduling: { mutate: ['src/serving/scheduling/*.ts'], tests: ['test/serving/scheduling/*.test.ts'] },
   serving: { mutate: ['src/serving/**/*.ts'], tests: ['test/serving/**/*.test.ts'] },
 };
+const roomNames = Object.keys(rooms).filter((name) => !(name in alone));
 const leastScore = 90;
 
 /** Folders that no test of these rooms reads. */
@@ -57,8 +92,7 @@ function tasksOf(names) {
   const tasks = new Map();
   for (const name of names) {
     const room = name in rooms ? name : existsSync(name) ? roomOf(name) : undefined;
-    if (room === undefined)
-      throw new Error(`${name} is none of the rooms ${Object.keys(rooms).join(', ')}, nor a file of one`);
+    if (room === undefined) throw new Error(`${name} is none of the rooms ${roomNames.join(', ')}, nor a file of one`);
     tasks.set(room, [...(tasks.get(room) ?? []), ...(name === room ? rooms[room].mutate : [name])]);
   }
   return tasks;
@@ -66,7 +100,7 @@ function tasksOf(names) {
 
 function scoresOf(name, mutate) {
   const room = rooms[name];
-  const folder = `build/mutation/${name}`;
+  const folder = `build/mutation/${name.replaceAll('/', '-')}`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const config = {
