@@ -1,6 +1,7 @@
 // An application that uses the installed package as a stranger would: embeds, generates, quantizes, and, unless told otherwise,
-// computes all golden digests. try-arm64.mjs bundles it and runs it in a project of its own. Its argument, as JSON:
-// { isa, isForced, golden }: the kernel set that must be chosen, or that is forced, and { model, digests } or null. Prints one line.
+// computes all golden digests. smoke-app-bundle.mjs bundles it for a project of its own. Its argument, as JSON:
+// { isa, isForced, addon, golden }: the kernel set that must be chosen, or that is forced, or none; 'native' or 'wasm';
+// and { model, digests } or null. Prints one line.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +10,15 @@ import { Engine } from 'tesserae';
 import { bundledModel } from 'tesserae/models';
 import { goldenLines } from '../test/golden/golden-lines.ts';
 
-const { isa, isForced, golden } = JSON.parse(process.argv[2]);
+const { isa, isForced = false, addon = 'native', golden } = JSON.parse(process.argv[2]);
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-smoke-'));
 const newFile = (name) => join(folder, name);
 const engine = await Engine.create({ threads: 2, memoryBudget: 2 ** 29, isa: isForced ? isa : undefined });
 try {
-  assert.equal(engine.stats().isa, isa);
+  if (isa !== undefined) assert.equal(engine.stats().isa, isa);
+  assert.equal(engine.stats().addon, addon);
   const done = golden === null ? await smoke() : await compare(golden);
-  process.stdout.write(`${process.arch}, Node ${process.versions.node}, ${isa}: ${done}\n`);
+  process.stdout.write(`${process.arch}, Node ${process.versions.node}, ${addon}, ${engine.stats().isa}: ${done}\n`);
 } finally {
   await engine.close();
   rmSync(folder, { recursive: true, force: true });

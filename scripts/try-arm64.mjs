@@ -3,26 +3,18 @@
 // digests. `--all` computes them with each kernel set, otherwise with the best. Needs `pnpm build:all` before, the registry
 // for Node, and qemu-user-static and the libraries of g++-aarch64-linux-gnu.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundleSmokeApp, goldenArgument } from './smoke-app-bundle.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const libraries = '/usr/aarch64-linux-gnu';
 const work = mkdtempSync(join(tmpdir(), 'tesserae-arm64-'));
 const app = join(work, 'app');
 
-const card = JSON.parse(readFileSync(join(root, 'test/fixtures/models/card.json'), 'utf8'));
-const golden = {
-  model: {
-    path: join(root, 'test/fixtures/models/tesserae-tiny-f32.gguf'),
-    ids: card.check.ids.slice(0, 48),
-    prompt: card.greedy.prompt,
-  },
-  digests: join(root, 'test/golden/digests.txt'),
-};
+const golden = goldenArgument();
 
 // qemu's first CPU model has everything that qemu can emulate. A Cortex-A53 has no instruction for dot products of bytes.
 const dotProducts = [];
@@ -42,7 +34,7 @@ try {
   if (!existsSync(libraries)) throw new Error(`${libraries} is missing: apt-get install g++-aarch64-linux-gnu`);
   const node = installNode();
   installPackage();
-  await bundleApplication();
+  await bundleSmokeApp(join(app, 'smoke.mjs'));
   for (const { name, options, isa, isForced = false, golden: digests } of tries) {
     const started = Date.now();
     const argument = JSON.stringify({ isa, isForced, golden: digests });
@@ -78,18 +70,6 @@ function installPackage() {
   writeFileSync(join(app, 'package.json'), '{ "name": "app", "private": true }');
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund'];
   run('npm', ['install', ...quiet, join(work, filename)], { cwd: app });
-}
-
-async function bundleApplication() {
-  await build({
-    entryPoints: [join(root, 'scripts/smoke-app.mjs')],
-    outfile: join(app, 'smoke.mjs'),
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
-    external: ['tesserae', 'tesserae/*'],
-  });
 }
 
 function run(command, args, options = {}) {

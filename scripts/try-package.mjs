@@ -1,14 +1,21 @@
-// Tries the package as npm publishes it: `try-package.mjs [VERSION…]`, by default on Node 20, 22, 24 and 26. For each, an empty
-// project installs the tarball with no compiler in PATH and without scripts, and runs the examples of README.md by import, and
-// one by require; on Node 20, whose require is the oldest, Jest, too. Needs the registry; changes nothing in the checkout.
+// Tries the package as npm publishes it: `try-package.mjs [RUNTIME…]`, by default on Node 20, 22, 24 and 26, and on Bun and Deno. For
+// each, an empty project installs the tarball with no compiler in PATH and without scripts, and runs the examples of README.md
+// by import, and one by require; on Node 20, whose require is the oldest, Jest, too. Bun and Deno compute all golden digests,
+// with the native addon and with WebAssembly. Needs the registry; changes nothing in the checkout.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleSmokeApp, goldenArgument } from './smoke-app-bundle.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26'];
+const runtimes = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26', 'bun', 'deno'];
+/** Of those that are not Node: the npm package that contains the binary for this machine, the binary, and what comes before a file. */
+const others = {
+  bun: { name: '@oven/bun-linux-x64', binary: 'bin/bun', args: ['run'] },
+  deno: { name: '@deno/linux-x64-glibc', binary: 'deno', args: ['run', '--allow-all', '--no-prompt'] },
+};
 const work = mkdtempSync(join(tmpdir(), 'tesserae-try-'));
 
 const byRequire = `const { Engine } = require('tesserae');
@@ -33,7 +40,10 @@ try {
   const packed = run('npm', ['pack', '--json', '--pack-destination', work], { cwd: root });
   const [{ filename, size, unpackedSize }] = JSON.parse(packed);
   say(`${filename}: ${(size / 1e6).toFixed(1)} MB, unpacked ${(unpackedSize / 1e6).toFixed(1)} MB`);
-  for (const version of versions) tryVersion(version, join(work, filename));
+  for (const runtime of runtimes) {
+    if (Object.hasOwn(others, runtime)) await tryOther(others[runtime], join(work, filename));
+    else tryVersion(runtime, join(work, filename));
+  }
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
@@ -69,6 +79,26 @@ function tryVersion(version, tarball) {
   writeFileSync(join(app, 'generate.test.js'), jestTest);
   run('node', ['node_modules/jest/bin/jest.js'], options);
   say('  Jest: passed');
+}
+
+async function tryOther({ name, binary, args }, tarball) {
+  const app = join(work, `app-${name.replace('/', '-')}`);
+  mkdirSync(app);
+  writeFileSync(join(app, 'package.json'), '{ "name": "app", "private": true, "type": "module" }');
+  run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', name, tarball], { cwd: app });
+  const command = join(app, 'node_modules', name, binary);
+  say(run(command, ['--version']).trim().split('\n', 1)[0]);
+  for (const [index, text] of examplesOf(readFileSync(join(root, 'README.md'), 'utf8')).entries()) {
+    writeFileSync(join(app, `example-${index}.mjs`), text);
+    const printed = run(command, [...args, `example-${index}.mjs`], { cwd: app });
+    say(`  example ${index + 1}: ${printed.split('\n', 1)[0].slice(0, 80)}`);
+  }
+  await bundleSmokeApp(join(app, 'smoke.mjs'));
+  for (const addon of ['native', 'wasm']) {
+    const env = { ...process.env, ...(addon === 'wasm' ? { TESSERAE_ADDON: 'wasm' } : {}) };
+    const argument = JSON.stringify({ addon, golden: goldenArgument() });
+    say(`  ${run(command, [...args, 'smoke.mjs', argument], { cwd: app, env }).trim()}`);
+  }
 }
 
 /** The programs of the README that need no server. One that only continues another gets a model. */

@@ -38,6 +38,13 @@ describe('the addon', () => {
     expect(others.filter(({ name }) => !optional.test(name)).map(({ name }) => name)).toEqual(['__tls_get_addr']);
   });
 
+  // Electron's main process refuses memory outside of its heap's cage. Without these, no buffer of the addon's own can reach it.
+  test('makes no buffers from memory of its own', () => {
+    const names = symbols.map(({ name }) => name);
+    expect(names).toContain('napi_get_typedarray_info');
+    expect(names.filter((name) => /^(napi|node_api)_create_.*(external|buffer)/.test(name))).toEqual([]);
+  });
+
   test('exports its entry alone', () => {
     expect(exported.toSorted()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1']);
   });
