@@ -87,7 +87,7 @@ async function tryOther({ name, binary, args }, tarball) {
   writeFileSync(join(app, 'package.json'), '{ "name": "app", "private": true, "type": "module" }');
   run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', name, tarball], { cwd: app });
   const command = join(app, 'node_modules', name, binary);
-  say(run(command, ['--version']).trim().split('\n', 1)[0]);
+  say(`${name}: ${run(command, ['--version']).trim().split('\n', 1)[0]}`);
   for (const [index, text] of examplesOf(readFileSync(join(root, 'README.md'), 'utf8')).entries()) {
     writeFileSync(join(app, `example-${index}.mjs`), text);
     const printed = run(command, [...args, `example-${index}.mjs`], { cwd: app });
