@@ -104,6 +104,21 @@ describe('preemption', () => {
     expect(preempted).toEqual([young]);
     expect([old.pages.length, young.pages.length]).toEqual([3, 0]);
   });
+
+  test('for a younger one that grows takes itself at the most: it is left out until there is memory', () => {
+    const { scheduler, submit, step, preempted } = schedulerOf(5);
+    const old = submit(8);
+    const young = submit(3);
+    step();
+    // The older one has three pages, and the younger one its second, which is the last.
+    for (let i = 0; i < 4; i++) expect(step()).toEqual([old, young]);
+    expect(scheduler.stats().pagesFree).toBe(0);
+    scheduler.hold(old);
+    expect(step()).toEqual([young]);
+    const plan = scheduler.plan() as StepPlan;
+    expect([plan.slices, plan.outOfMemory, preempted]).toEqual([[], [young], []]);
+    expect([old.state, old.pages.length, young.pages.length]).toEqual(['running', 3, 2]);
+  });
 });
 
 describe('a step without memory', () => {
@@ -149,6 +164,27 @@ describe('a step without memory', () => {
     expect(preempted).toHaveLength(2);
   });
 
+  test('lets others in again once nobody runs, since all that ran are parked', () => {
+    const { scheduler, submit, step } = schedulerOf(1000);
+    const slow = submit(4);
+    const plan = scheduler.plan() as StepPlan;
+    scheduler.park(slow);
+    expect(scheduler.retreat(plan)).toBe(true);
+    expect([slow.state, scheduler.running]).toEqual(['waiting', 0]);
+    const next = submit(4);
+    expect(step()).toEqual([next]);
+  });
+
+  test.each([
+    [4, 16, 1],
+    [5, 20, 0],
+  ])('of 4 prompts of %i tokens, %i rows, takes the memory of %i of them', (tokens, rows, taken) => {
+    const { scheduler, submit, preempted } = schedulerOf(1000);
+    const requests = Array.from({ length: 4 }, () => submit(tokens));
+    expect(retreat(scheduler)).toEqual({ rows, goesOn: true });
+    expect(preempted).toEqual(requests.slice(4 - taken));
+  });
+
   test('takes the memory of requests that are parked first, the youngest before others, and keeps its rows', () => {
     const { scheduler, submit, step, preempted } = schedulerOf(1000);
     const slow = [submit(4), submit(4)];
@@ -165,7 +201,8 @@ describe('a step without memory', () => {
 
   test('of a request that ended meanwhile leaves nothing to retreat from', () => {
     const { scheduler, submit, pages } = schedulerOf(1000);
-    const request = submit(4);
+    // One row, less than which there is nothing to try.
+    const request = submit(1);
     const plan = scheduler.plan() as StepPlan;
     scheduler.end(request);
     expect(pages.live).toBe(1);
