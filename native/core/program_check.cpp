@@ -385,21 +385,33 @@ void check(const MatmulQuantizedParams& p, OperandCheck& check) {
   check.require(is_one_of(p.tile_m, 1, kMostTileRows) && is_one_of(p.targets, 1, kMostTargets),
                 "has tiles of an invalid size");
   if (check.problem() != nullptr) return;
-  check.reads(p.x, sizeof(ActivationBlock), vector(product({p.m, p.k / kActivationBlock})));
+  check.require(is_one_of(p.gated, 0, 1) && (p.gated == 0 || (p.targets == 2 && p.target[0].n == p.target[1].n)),
+                "has gated targets that do not fit");
+  if (p.unnormed.x != nullptr) {
+    check.require(p.tile_m == p.m && product({p.m, p.k}) <= kMostNormed, "has too many rows to norm");
+    check.reads(p.unnormed.x, 4, Extent().dim(p.m, p.unnormed.x_rs).dim(p.k, 1));
+    check.may_read(p.unnormed.weight, 4, vector(p.k));
+  } else {
+    check.reads(p.x, sizeof(ActivationBlock), vector(product({p.m, p.k / kActivationBlock})));
+  }
   int64_t tiles = 0;
   for (int64_t i = 0; i < p.targets; ++i) {
     const QuantizedTarget& t = p.target[i];
     check_image(check, t.image, t.type, t.n, p.k, false);
     check.require(t.n >= 1 && t.tile_n >= 1 && is_size(t.tile_n) && (t.tile_n % 16 == 0 || t.tile_n == t.n) &&
-                      is_activation(t.activation) && is_one_of(t.bias_stride, 0, 1) && t.first_tile == tiles,
+                      is_activation(t.activation) && is_one_of(t.bias_stride, 0, 1) && t.first_tile == (p.gated ? 0 : tiles),
                   "has an invalid target");
     if (check.problem() != nullptr) return;
     check.writes(t.c, 4, Extent().dim(p.m, t.c_rs).dim(t.n, 1));
     check.may_read(t.bias, 4, vector(t.n, t.bias_stride));
     check.may_read(t.residual, 4, Extent().dim(p.m, t.residual_rs).dim(t.n, 1));
+    if (p.gated && i > 0) break;  // its tiles are those of the first
     tiles += product({(p.m + p.tile_m - 1) / p.tile_m, (t.n + t.tile_n - 1) / t.tile_n});
   }
   check.tiles(tiles, 1);
+  check.require(p.blocks == nullptr || (p.gated && p.target[0].tile_n % kActivationBlock == 0),
+                "has blocks that are not whole in its tiles");
+  check_blocks(check, p.blocks, p.target[0].n, p.m);
 }
 
 struct FileBlock {

@@ -38,13 +38,31 @@ struct QuantizedTarget {
 
 constexpr int kMostTargets = 3;
 
+// The rows of an op before they are normed as rms_norm does and quantized: each tile does so for its rows.
+struct UnnormedRows {
+  Pointer<const float> x;       // [m, k] with unit column stride; null: the op's rows are given as blocks
+  int64_t x_rs;
+  Pointer<const float> weight;  // [k], or null
+  double eps;
+};
+
+// The most activations that a tile norms: they are in scratch beside all else.
+constexpr int64_t kMostNormed = 65536;
+
 struct MatmulQuantizedParams {
-  Pointer<const ActivationBlock> x;  // [m][k / 32]
+  Pointer<const ActivationBlock> x;  // [m][k / 32]; null if they are in `unnormed`
   int64_t m;
   int64_t k;  // whole blocks
   int64_t tile_m;
   int64_t targets;  // 1 to kMostTargets
   QuantizedTarget target[kMostTargets];
+  UnnormedRows unnormed;
+  // 1: there are two targets of equal n, and the first one's result is silu(first) · second, as silu_mul computes it; the
+  // second one's is left as it is. A tile computes the same columns of both: tiles are those of the first, and tile_n is a
+  // multiple of 32 or n.
+  int64_t gated;
+  // If not null (only if gated), receives the first one's result quantized to int8 as well: [m][n / 32].
+  Pointer<ActivationBlock> blocks;
 };
 
 KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile, Scratch& scratch);
@@ -58,7 +76,7 @@ struct QuantizedTile {
 
 static inline QuantizedTile quantized_tile(const MatmulQuantizedParams& p, int64_t tile) {
   const auto smaller = [](int64_t x, int64_t y) { return x < y ? x : y; };
-  int64_t index = p.targets - 1;
+  int64_t index = p.gated ? 0 : p.targets - 1;
   while (tile < p.target[index].first_tile) --index;
   const QuantizedTarget& target = p.target[index];
   const int64_t own = tile - target.first_tile;
@@ -66,6 +84,11 @@ static inline QuantizedTile quantized_tile(const MatmulQuantizedParams& p, int64
   const int64_t row = own / column_blocks * p.tile_m;
   const int64_t column = own % column_blocks * target.tile_n;
   return {&target, row, smaller(row + p.tile_m, p.m), column, smaller(column + target.tile_n, target.n)};
+}
+
+// The same rows and columns of the second target, for an op that is gated.
+static inline QuantizedTile gated_tile(const MatmulQuantizedParams& p, const QuantizedTile& tile) {
+  return {&p.target[1], tile.first_row, tile.last_row, tile.first_column, tile.last_column};
 }
 
 }  // namespace tesserae

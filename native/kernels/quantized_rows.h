@@ -1,6 +1,6 @@
 // Activations quantized to int8: each row of f32 is cut into blocks of 32, each with its own scale. Written by
-// quantize_rows, and by rms_norm, silu_mul and paged_attention beside their result; read by matmul_quantized. Exists
-// only within a program.
+// quantize_rows, and by rms_norm, silu_mul, matmul_quantized and paged_attention beside their result; read by
+// matmul_quantized. Exists only within a program.
 #pragma once
 
 #include <cstdint>

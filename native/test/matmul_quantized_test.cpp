@@ -327,6 +327,46 @@ TEST_CASE("matmul_quantized: several targets in one op have the bits that they h
   }
 }
 
+TEST_CASE("matmul_quantized: rows that it norms, and gated targets, have the bits of the ops one by one") {
+  constexpr int64_t k = 512;
+  const QuantizedWeights gate = random_weights(QuantizedType::q4_k, 96, k, 1);
+  const QuantizedWeights up = random_weights(QuantizedType::q8_0, 96, k, 2);
+  const std::vector<float> weight = random_floats(k, 5);
+  for (const int64_t m : {1, 2, 7}) {
+    const std::vector<float> x = random_floats(m * (k + 3), 4);
+    const auto size = static_cast<size_t>(m * gate.n);
+    const OuterShape outer = {{1, 1, 1, m}};
+    for (const Isa isa : instruction_sets()) {
+      CAPTURE(std::string(kernel_set(isa).isa));
+      for (const bool has_weight : {false, true}) {
+        std::vector<float> y(static_cast<size_t>(m * k));
+        std::vector<ActivationBlock> rows(y.size() / kActivationBlock), expected(size / kActivationBlock);
+        const RmsNormParams norm{x.data(), y.data(), has_weight ? weight.data() : nullptr, 1e-5, k, m, outer,
+                                 {{0, 0, 0, k + 3}}, {{0, 0, 0, k}}, rows.data()};
+        REQUIRE(run_tiles(kernel_named("rms_norm", isa), norm, 1) == KernelStatus::ok);
+        std::vector<float> gated = Product{gate, rows, m}.run(isa, m, gate.n);
+        const std::vector<float> other = Product{up, rows, m}.run(isa, m, up.n);
+        const OuterStrides strides = {{0, 0, 0, gate.n}};
+        const SiluMulParams unit{gated.data(), other.data(), gated.data(), gate.n, m, outer, strides, strides, strides, expected.data()};
+        REQUIRE(run_tiles(kernel_named("silu_mul", isa), unit, 1) == KernelStatus::ok);
+        for (const int64_t tile_n : {32, 64, 96}) {
+          std::vector<float> first(size, NAN), second(size, NAN);
+          std::vector<ActivationBlock> blocks(expected.size());
+          MatmulQuantizedParams p{};
+          p.m = p.tile_m = m, p.k = k, p.targets = 2, p.gated = 1, p.blocks = blocks.data();
+          p.unnormed = {x.data(), k + 3, has_weight ? weight.data() : nullptr, 1e-5};
+          p.target[0] = {gate.image.data(), first.data(), nullptr, nullptr, static_cast<int64_t>(gate.type), gate.n, gate.n, 1, 0, 0, tile_n, 0};
+          p.target[1] = {up.image.data(), second.data(), nullptr, nullptr, static_cast<int64_t>(up.type), up.n, up.n, 1, 0, 0, tile_n, 0};
+          REQUIRE(run_tiles(kernel_named("matmul_quantized", isa), p, tiles_of(gate.n, tile_n)) == KernelStatus::ok);
+          CHECK(same_bits(first, gated));
+          CHECK(same_bits(second, other));
+          CHECK(std::memcmp(blocks.data(), expected.data(), blocks.size() * sizeof(ActivationBlock)) == 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("embedding_quantized: rows by id, guards, ids out of range") {
   for (QuantizedType type : quantized_types()) {
     CAPTURE(static_cast<int64_t>(type));

@@ -156,11 +156,18 @@ inline void make_matmul_quantized(RandomOp& op) {
                     QuantizeRowsParams{x.data(), blocks, p.k, p.m, {{1, 1, 1, p.m}}, {{0, 0, 0, p.k}}}, 1) ==
           KernelStatus::ok);
   p.x = blocks;
+  if (p.tile_m == p.m && op.flip()) {
+    p.x = nullptr;
+    p.unnormed.x_rs = p.k + op.integer(0, 3), p.unnormed.x = op.floats((p.m - 1) * p.unnormed.x_rs + p.k);
+    p.unnormed.eps = 1e-5, p.unnormed.weight = op.flip() ? op.floats(p.k) : nullptr;
+  }
+  p.gated = p.targets == 2 ? op.integer(0, 1) : 0;
   int64_t tiles = 0;
   for (int64_t i = 0; i < p.targets; ++i) {
     QuantizedTarget& target = p.target[i];
     if (i > 0) type = quantized_type(op);
     target.type = static_cast<int64_t>(type), target.n = op.size(80), target.first_tile = tiles;
+    if (p.gated && i == 1) target.n = p.target[0].n, target.first_tile = 0;
     target.image = packed_weights(op, type, target.n, p.k);
     target.tile_n = op.flip() ? target.n : std::min(op.integer(1, 3) * 16, target.n);
     target.c_rs = target.n + op.integer(0, 3);
@@ -172,7 +179,11 @@ inline void make_matmul_quantized(RandomOp& op) {
       target.residual_rs = target.n + op.integer(0, 3);
       target.residual = op.floats((p.m - 1) * target.residual_rs + target.n);
     }
-    tiles += ceil_div(p.m, p.tile_m) * ceil_div(target.n, target.tile_n);
+    if (p.gated && i == 1) target.tile_n = p.target[0].tile_n;
+    else tiles += ceil_div(p.m, p.tile_m) * ceil_div(target.n, target.tile_n);
+  }
+  if (p.gated && p.target[0].n % kActivationBlock == 0 && p.target[0].tile_n % kActivationBlock == 0) {
+    p.blocks = write_blocks(op, p.m, p.target[0].n);
   }
   op.set("matmul_quantized", p, tiles);
 }

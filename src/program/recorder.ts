@@ -48,6 +48,7 @@ export type RecorderOptions = Pick<Recorder, 'threads' | 'blockSizes' | 'product
 export class Recorder {
   readonly steps: Step[] = [];
   readonly temporaries = new Set<TemporaryStorage>();
+  readonly #leftOutIfUnread = new Set<Step>();
   /** Number of workers that the tiles should keep busy. Results never depend on it. */
   readonly threads: number;
   /** The block sizes of matrix products. Results never depend on them. */
@@ -103,5 +104,22 @@ export class Recorder {
       writes: [...step.writes, tensor],
       params: [...step.params.slice(0, -1), ...words],
     });
+  }
+
+  /** Another step does not need this one's result any more. */
+  leaveOutIfUnread(step: Step): void {
+    this.#leftOutIfUnread.add(step);
+  }
+
+  /** Removes the steps that {@link leaveOutIfUnread} named, if nothing else reads what they write. Called at the end. */
+  dropUnread(): void {
+    if (this.#leftOutIfUnread.size === 0) return;
+    const read = new Set(this.steps.flatMap(({ reads }) => reads.map(storageOf)));
+    const isUnread = (written: Tensor) => {
+      const storage = storageOf(written);
+      return storage instanceof TemporaryStorage && storage.buffer === undefined && !read.has(storage);
+    };
+    const kept = this.steps.filter((step) => !(this.#leftOutIfUnread.has(step) && step.writes.every(isUnread)));
+    this.steps.splice(0, this.steps.length, ...kept);
   }
 }

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "kernels/math_ref.h"
+#include "kernels/ref/quantize_block.h"
+#include "kernels/ref/rms_norm_row.h"
 
 namespace tesserae {
 namespace {
@@ -27,17 +29,14 @@ float add_block(const QuantizedFormat& format, const BlockFields& fields, const 
   return sum;
 }
 
-}  // namespace
-
-KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratch&) {
-  const auto& p = op.as<MatmulQuantizedParams>();
-  const QuantizedTile tile = quantized_tile(p, tile_index);
+// `rows`: the activations of the tile.
+void multiply(const MatmulQuantizedParams& p, const QuantizedTile& tile, const ActivationBlock* rows) {
   const QuantizedTarget& t = *tile.target;
   const auto type = static_cast<QuantizedType>(t.type);
   const QuantizedFormat& format = quantized_format(type);
   const int64_t block_activations = format.block_elements / kActivationBlock;
   for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
-    const ActivationBlock* x = p.x + i * (p.k / kActivationBlock);
+    const ActivationBlock* x = rows + (i - tile.first_row) * (p.k / kActivationBlock);
     for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
       float sum = 0.0f;
       for (int64_t b = 0; b < p.k / format.block_elements; ++b) {
@@ -50,6 +49,45 @@ KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratc
       if (t.residual) sum += t.residual[i * t.residual_rs + j];
       t.c[i * t.c_rs + j] = sum;
     }
+  }
+}
+
+// The tile's rows, normed and quantized into scratch.
+const ActivationBlock* normed_rows(const MatmulQuantizedParams& p, const QuantizedTile& tile, Scratch& scratch) {
+  auto* normed = reinterpret_cast<float*>(scratch.data);
+  auto* blocks = reinterpret_cast<ActivationBlock*>(normed + kMostNormed);
+  for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    rms_norm_row_ref(p.unnormed.x + i * p.unnormed.x_rs, normed, p.unnormed.weight, p.unnormed.eps, p.k);
+    quantize_row_ref(normed, p.k, blocks + (i - tile.first_row) * (p.k / kActivationBlock));
+  }
+  return blocks;
+}
+
+void join_gated(const MatmulQuantizedParams& p, const QuantizedTile& tile) {
+  const QuantizedTarget &gate = p.target[0], &up = p.target[1];
+  for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    float* y = gate.c + i * gate.c_rs;
+    const float* other = up.c + i * up.c_rs;
+    for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
+      y[j] = static_cast<float>(silu_ref(y[j])) * other[j];
+    }
+    if (p.blocks == nullptr) continue;
+    quantize_row_ref(y + tile.first_column, tile.last_column - tile.first_column,
+                     p.blocks + (i * gate.n + tile.first_column) / kActivationBlock);
+  }
+}
+
+}  // namespace
+
+KernelStatus matmul_quantized_ref(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  const auto& p = op.as<MatmulQuantizedParams>();
+  const QuantizedTile tile = quantized_tile(p, tile_index);
+  const ActivationBlock* rows =
+      p.unnormed.x ? normed_rows(p, tile, scratch) : p.x + tile.first_row * (p.k / kActivationBlock);
+  multiply(p, tile, rows);
+  if (p.gated) {
+    multiply(p, gated_tile(p, tile), rows);
+    join_gated(p, tile);
   }
   return KernelStatus::ok;
 }

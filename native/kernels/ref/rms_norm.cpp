@@ -2,9 +2,9 @@
 #include "kernels/rms_norm.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/ref/quantize_block.h"
+#include "kernels/ref/rms_norm_row.h"
 
 namespace tesserae {
 
@@ -15,15 +15,7 @@ KernelStatus rms_norm_ref(const OpRecord& op, int64_t tile, Scratch&) {
   for (int64_t row = first; row < last; ++row) {
     const float* x = p.x + row_offset(p.outer, p.x_outer, row);
     float* y = p.y + row_offset(p.outer, p.y_outer, row);
-    double squares = 0;
-    for (int64_t column = 0; column < p.columns; ++column) {
-      squares += static_cast<double>(x[column]) * static_cast<double>(x[column]);
-    }
-    const float factor = static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(p.columns) + p.eps));
-    for (int64_t column = 0; column < p.columns; ++column) {
-      const float normal = x[column] * factor;
-      y[column] = p.weight ? normal * p.weight[column] : normal;
-    }
+    rms_norm_row_ref(x, y, p.weight, p.eps, p.columns);
     if (p.blocks) quantize_row_ref(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;

@@ -62,7 +62,9 @@ struct Cut {
 constexpr int64_t kSumsBytes = int64_t{1} << 20;
 // Half of a small L2.
 constexpr int64_t kMostOrderedBytes = int64_t{256} << 10;
-static_assert(2 * sizeof(Panel) + kSumsBytes + kMostOrderedBytes <= kScratchBytes, "room for all");
+// At the end of scratch: normed rows (quantized_around.h).
+constexpr int64_t kNormedBytes = kMostNormed * int64_t{sizeof(float)} + kMostNormed / kActivationBlock * int64_t{sizeof(ActivationBlock)};
+static_assert(2 * sizeof(Panel) + kSumsBytes + kMostOrderedBytes + kNormedBytes <= kScratchBytes, "room for all");
 
 template <typename K>
 Cut cut_of(const Tile& tile) {
@@ -230,9 +232,8 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
   }
 }
 
-inline void run_quantized_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
-  const auto& p = op.as<MatmulQuantizedParams>();
-  const Tile tile(p, quantized_tile(p, tile_index));
+inline void run_quantized_tile(const MatmulQuantizedParams& p, const QuantizedTile& part, Scratch& scratch) {
+  const Tile tile(p, part);
   switch (static_cast<QuantizedType>(tile.t.type)) {
     case QuantizedType::q8_0: typed_tile<QuantizedType::q8_0>(tile, scratch); break;
     case QuantizedType::q4_0: typed_tile<QuantizedType::q4_0>(tile, scratch); break;

@@ -45,6 +45,7 @@ export class ProgramRecording {
       this.#owned.push(storage);
       temporary.back(storage);
     }
+    this.#recorder.dropUnread();
     yield;
     const compiled = yield* CompiledProgram.compile(addon, this.#recorder.steps);
     yield;

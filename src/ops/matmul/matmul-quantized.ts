@@ -2,18 +2,20 @@
 // multiplied in integers. Called by matmul for a QuantizedMatrix. No choice of tiles changes a bit of the result.
 import { formatShape, TesseraeError } from '../../base/errors.js';
 import type { Recorder, Step } from '../../program/recorder.js';
-import { collapse } from '../../tensor/layout/layout.js';
-import { storageOf, type Tensor } from '../../tensor/tensor.js';
+import { collapse, elementCount } from '../../tensor/layout/layout.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import { imageOf } from '../matrix-image.js';
 import { checkFlag } from '../op.js';
+import { offerGated } from '../quantized/gated-unit.js';
 import type { QuantizedMatrix } from '../quantized/quantized-matrix.js';
-import { recordQuantizeRows } from '../quantized/quantized-rows.js';
+import { blockElements, isSameRun, recordQuantizeRows } from '../quantized/quantized-rows.js';
 import { quantizedTypes } from '../quantized/quantized-type.js';
+import { type UnnormedRows, unnormedRows } from '../quantized/unnormed-rows.js';
 import { recordCopy } from '../rowwise/copy.js';
 import { activationCodes } from '../rowwise/elementwise.js';
 import { packed, withUnitOrNoStride } from '../rowwise/rows.js';
 import type { MatmulArgs } from './matmul-args.js';
-import { readingTiles } from './reading-tiles.js';
+import { type ReadMatrix, readingTiles } from './reading-tiles.js';
 
 /** The most products in one step: kMostTargets. */
 const mostTargets = 3;
@@ -44,7 +46,8 @@ export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: Quantiz
   const { a, bias, activation, residual } = args;
   const axes = a.shape.map((_, axis) => axis);
   const x = args.transposeA === true ? a.transpose(...axes.slice(0, -2), a.rank - 1, a.rank - 2) : a;
-  const rows = recordQuantizeRows(recorder, x);
+  const unnormed = unnormedRows(recorder, x);
+  const rows = unnormed ?? recordQuantizeRows(recorder, x);
   const direct = rowStrideOf(out) === undefined ? recorder.temporary(out.shape) : out;
   const added = residual === undefined || rowStrideOf(residual) !== undefined ? residual : packed(recorder, residual);
   const product = {
@@ -54,7 +57,8 @@ export function recordQuantized(recorder: Recorder, args: MatmulArgs, w: Quantiz
     residual: added,
     activation: activationCodes[activation ?? 'none'],
   };
-  recordProducts(recorder, rows, w.shape[1], joinedWithLast(recorder, rows, product));
+  const m = elementCount(x.shape.slice(0, -1));
+  recordProducts(recorder, { rows, m, k: w.shape[1] }, joinedWithLast(recorder, rows, product));
   if (direct !== out) recordCopy(recorder, direct, out);
 }
 
@@ -75,18 +79,27 @@ interface Product {
   readonly activation: number;
 }
 
-/** The products of each step that has some. */
-const productsOf = new WeakMap<Step, readonly Product[]>();
+/** What the products of a step multiply: blocks, or rows that they norm and quantize first. */
+type Rows = Tensor | UnnormedRows;
+
+interface Factor {
+  readonly rows: Rows;
+  readonly m: number;
+  readonly k: number;
+}
+
+/** The products of each step to which more may be joined, and their rows. */
+const productsOf = new WeakMap<Step, { readonly rows: Rows; readonly products: readonly Product[] }>();
 
 /**
  * The products to record as one step. If this product and those of the last step have the same rows and are independent,
  * removes the last step and gives all of them; else gives only this one.
  */
-function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): readonly Product[] {
+function joinedWithLast(recorder: Recorder, rows: Rows, product: Product): readonly Product[] {
   const last = recorder.steps.at(-1);
-  const before = last && productsOf.get(last);
+  const { rows: sameRows, products: before } = (last && productsOf.get(last)) ?? {};
   if (last === undefined || before === undefined || before.length === mostTargets) return [product];
-  if (last.reads[0] !== rows) return [product];
+  if (sameRows !== rows) return [product];
   const { w, c, bias, residual } = product;
   const shares = (tensors: readonly Tensor[], own: Tensor | undefined) =>
     own !== undefined && tensors.some((tensor) => storageOf(tensor) === storageOf(own));
@@ -96,37 +109,31 @@ function joinedWithLast(recorder: Recorder, rows: Tensor, product: Product): rea
   return [...before, product];
 }
 
-/** Records one step for all products of the same rows. */
-function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: readonly Product[]): void {
-  const m = rows.shape[0] as number;
+/**
+ * Records one step for all products of the same rows.
+ * @param isGated there are two, of which the first becomes silu(first) · second
+ */
+function recordProducts(recorder: Recorder, factor: Factor, products: readonly Product[], isGated = false): void {
+  const { rows, m, k } = factor;
+  const unnormed = rows instanceof Tensor ? undefined : rows;
   const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
-  const { threads } = recorder;
-  const tileRows = m <= fewRows ? m : chooseTileRows(m, n, threads);
-  const rowBlocks = Math.ceil(m / tileRows);
-  const matrices = products.map(({ w }) => ({ columns: w.shape[0], columnBytes: w.sizeBytes / w.shape[0] }));
-  const bytes = matrices.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
-  const work = {
-    preparation: m === 1 ? 0 : Math.min(m, readingRows) * k * bytesToOrder,
-    mostBytes: (mostTileFlops / (2 * m * n * k)) * bytes,
-  };
-  const fewRowTiles = m <= fewRows ? readingTiles(matrices, threads, work) : undefined;
-  let tiles = 0;
-  const targets = products.map(({ w, c, bias, residual, activation }, index) => {
-    const tileColumns = fewRowTiles?.[index] ?? chooseTileColumns({ m, n, k, threads, tileRows });
-    const firstTile = tiles;
-    tiles += rowBlocks * Math.ceil(w.shape[0] / tileColumns);
-    return { w, c, bias, residual, activation, tileColumns, firstTile };
-  });
+  const tileRows = m <= fewRows ? m : chooseTileRows(m, n, recorder.threads);
+  const { tileColumns, firstTiles, tiles } = cutColumns(recorder.threads, { ...factor, tileRows }, products, isGated);
+  const columns = (products[0] as Product).w.shape[0];
   const step = {
     kernel: 'matmul_quantized',
     tiles,
     flops: 2 * m * n * k,
-    reads: [rows, ...products.flatMap(({ w, bias, residual }) => [imageOf(w), bias, residual])],
+    quantizes: isGated && columns % blockElements === 0,
+    reads: [
+      ...(rows instanceof Tensor ? [rows] : [rows.x, rows.weight]),
+      ...products.flatMap(({ w, bias, residual }) => [imageOf(w), bias, residual]),
+    ],
     writes: products.map(({ c }) => c),
   };
   recorder.emit(step, (params) => {
-    params.pointer(rows).ints([m, k, tileRows, targets.length]);
-    for (const { w, c, bias, residual, activation, tileColumns, firstTile } of targets) {
+    params.pointer(rows instanceof Tensor ? rows : undefined).ints([m, k, tileRows, products.length]);
+    for (const [index, { w, c, bias, residual, activation }] of products.entries()) {
       params
         .pointer(imageOf(w))
         .pointer(c)
@@ -138,11 +145,57 @@ function recordProducts(recorder: Recorder, rows: Tensor, k: number, products: r
           bias?.strides[0] ?? 0,
           residual === undefined ? 0 : (rowStrideOf(residual) as number),
         ])
-        .ints([activation, tileColumns, firstTile]);
+        .ints([activation, tileColumns[index] as number, firstTiles[index] as number]);
     }
-    params.ints(new Array((mostTargets - targets.length) * targetWords).fill(0));
+    params.ints(new Array((mostTargets - products.length) * targetWords).fill(0));
+    params.pointer(unnormed?.x).int(unnormed === undefined ? 0 : k);
+    params.pointer(unnormed?.weight).double(unnormed?.eps ?? 0);
+    params.int(isGated).pointer(undefined);
   });
-  productsOf.set(recorder.steps.at(-1) as Step, products);
+  const recorded = recorder.steps.at(-1) as Step;
+  if (isGated) return;
+  productsOf.set(recorded, { rows, products });
+  offerGated(recorded, (gate, up) => {
+    const [first, second] = products;
+    if (first === undefined || second === undefined || products.length > 2) return false;
+    if (first.w.shape[0] !== second.w.shape[0] || !isSameRun(first.c, gate) || !isSameRun(second.c, up)) return false;
+    recorder.steps.pop();
+    recordProducts(recorder, factor, products, true);
+    return true;
+  });
+}
+
+/** How the columns of each product are cut into tiles. */
+function cutColumns(
+  threads: number,
+  { m, k, tileRows }: Factor & { readonly tileRows: number },
+  products: readonly Product[],
+  isGated: boolean,
+) {
+  const n = products.reduce((sum, { w }) => sum + w.shape[0], 0);
+  const all = products.map(({ w }) => ({ columns: w.shape[0], columnBytes: w.sizeBytes / w.shape[0] }));
+  const bytes = all.reduce((sum, { columns, columnBytes }) => sum + columns * columnBytes, 0);
+  const columns = (all[0] as ReadMatrix).columns;
+  // A tile of a gated unit has the same columns of both matrices.
+  const matrices = isGated ? [{ columns, columnBytes: bytes / columns }] : all;
+  const work = {
+    preparation: m === 1 ? 0 : Math.min(m, readingRows) * k * bytesToOrder,
+    mostBytes: (mostTileFlops / (2 * m * n * k)) * bytes,
+    ...(isGated && { columnStep: blockElements }),
+  };
+  const reading = m <= fewRows ? readingTiles(matrices, threads, work) : undefined;
+  const choice = isGated ? { m, n: columns, k: 2 * k, threads, tileRows } : { m, n, k, threads, tileRows };
+  const rowBlocks = Math.ceil(m / tileRows);
+  let tiles = 0;
+  const firstTiles: number[] = [];
+  const tileColumns = matrices.map((matrix, index) => {
+    const own = reading?.[index] ?? chooseTileColumns(choice);
+    firstTiles.push(tiles);
+    tiles += rowBlocks * Math.ceil(matrix.columns / own);
+    return own;
+  });
+  if (!isGated) return { tileColumns, firstTiles, tiles };
+  return { tileColumns: [tileColumns[0], tileColumns[0]], firstTiles: [0, 0], tiles };
 }
 
 /** Up to this many rows, all rows are in one tile, and tiles are cut for reading the weights from memory once. */

@@ -8,8 +8,8 @@ export interface ReadMatrix {
   readonly columnBytes: number;
 }
 
-/** Columns of a tile are a multiple of this. */
-const columnStep = 16;
+/** Columns of a tile are a multiple of this, unless more is asked for. */
+const leastColumnStep = 16;
 const mostTileBytes = 1 << 20;
 /** The wait for memory at the beginning of each tile, as a number of bytes that could be read in that time. */
 const bytesToBegin = 12_288;
@@ -22,6 +22,8 @@ export interface RowWork {
   readonly preparation: number;
   /** The bytes of weights that a tile may have, so that it does not take long; at most {@link mostTileBytes} count. */
   readonly mostBytes: number;
+  /** Columns of a tile are a multiple of this; 16 by default. */
+  readonly columnStep?: number;
 }
 
 const oneRow: RowWork = { preparation: 0, mostBytes: mostTileBytes };
@@ -34,7 +36,7 @@ export function readingTiles(matrices: readonly ReadMatrix[], threads: number, w
   let bestEnd = Number.POSITIVE_INFINITY;
   for (let cut = 0; cut < triedCuts; cut++) {
     const tileBytes = bytes / threads / (fewest + cut);
-    const tiles = matrices.map((matrix) => columnsOfBytes(matrix, tileBytes));
+    const tiles = matrices.map((matrix) => columnsOfBytes(matrix, tileBytes, work.columnStep ?? leastColumnStep));
     const end = endOf(matrices, tiles, threads, bytesToBegin + work.preparation);
     if (end < bestEnd) [best, bestEnd] = [tiles, end];
   }
@@ -42,7 +44,7 @@ export function readingTiles(matrices: readonly ReadMatrix[], threads: number, w
 }
 
 /** Columns of tiles of about equal size, near `tileBytes`. */
-function columnsOfBytes({ columns, columnBytes }: ReadMatrix, tileBytes: number): number {
+function columnsOfBytes({ columns, columnBytes }: ReadMatrix, tileBytes: number, columnStep: number): number {
   const count = Math.max(1, Math.round((columns * columnBytes) / tileBytes));
   return Math.ceil(columns / count / columnStep) * columnStep;
 }

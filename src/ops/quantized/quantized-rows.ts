@@ -50,7 +50,7 @@ function canQuantize(step: Step, x: Tensor): boolean {
 }
 
 /** Whether both are the same contiguous run of elements. */
-function isSameRun(a: Tensor, b: Tensor): boolean {
+export function isSameRun(a: Tensor, b: Tensor): boolean {
   return (
     storageOf(a) === storageOf(b) && a.offset === b.offset && a.size === b.size && a.isContiguous && b.isContiguous
   );

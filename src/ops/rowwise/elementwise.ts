@@ -4,6 +4,7 @@ import type { Recorder } from '../../program/recorder.js';
 import { broadcastShapes, elementCount } from '../../tensor/layout/layout.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } from '../op.js';
+import { joinedGated } from '../quantized/gated-unit.js';
 import { recordCopy } from './copy.js';
 import { outerOf, type Rows, tileRowsFor } from './row-layout.js';
 import { broadcastTo, recordElements } from './rows.js';
@@ -110,6 +111,7 @@ export const siluMul = defineOp({
     return { shape: gate.shape, dtype: 'f32' };
   },
   record(recorder, { gate, up }, out) {
+    if (out === gate && joinedGated(recorder, gate, up)) return;
     recordElements(recorder, {
       kernel: 'silu_mul',
       quantizes: true,

@@ -1,6 +1,7 @@
 // rmsNorm and layerNorm over the last dimension (native/kernels/rms_norm.h, layer_norm.h).
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkNumber, checkRank, checkTensor, checkVector, defineOp } from '../op.js';
+import { noteNorm } from '../quantized/unnormed-rows.js';
 import { packed, recordRows } from './rows.js';
 
 export interface RmsNormOptions extends CallOptions {
@@ -69,6 +70,7 @@ export const rmsNorm = defineOp({
           .ints(strides.flat())
           .pointer(undefined),
     });
+    noteNorm(recorder, { x, weight: scale, eps });
   },
 });
 

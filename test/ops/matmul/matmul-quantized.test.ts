@@ -147,13 +147,18 @@ test('the statistics name the kernel; matrices are little larger than their bloc
   }
 });
 
-test('in a program, products of the same rows are one step, and the step that makes the rows quantizes them', async () => {
+test.each([
+  // Many rows: the norm quantizes what it makes.
+  { m: 16, joined: ['rms_norm', 'matmul_quantized'] },
+  // Few: the products norm their rows themselves.
+  { m: 3, joined: ['matmul_quantized'] },
+])('in a program, products of the same $m rows are one step, and need none to quantize them', async ({ m, joined }) => {
   for (const isa of isas) {
     const engine = await engineOf({ isa, threads: 2 });
     using scope = engine.scope();
     const numbers = new Numbers(11);
     const k = 256;
-    const input = numbers.floats(3 * k);
+    const input = numbers.floats(m * k);
     const weight = scope.tensor([k], numbers.floats(k));
     const types = ['Q8_0', 'Q4_K', 'Q5_0', 'Q8_0'] as const;
     const matrices: QuantizedMatrix[] = [];
@@ -161,7 +166,7 @@ test('in a program, products of the same rows are one step, and the step that ma
     const [w0, w1, w2, w3] = matrices as [QuantizedMatrix, QuantizedMatrix, QuantizedMatrix, QuantizedMatrix];
     const options = { transposeB: true } as const;
     using program = engine.program((p) => {
-      const x = p.input([3, k]);
+      const x = p.input([m, k]);
       const y = p.rmsNorm(x, weight);
       const [a, b, c] = [p.matmul(y, w0, options), p.matmul(y, w1, options), p.matmul(y, w2, options)];
       // A step of its own, because it reads an earlier result. So is the fourth product of the same rows.
@@ -173,10 +178,9 @@ test('in a program, products of the same rows are one step, and the step that ma
     });
     program.tensors.x.set(input);
     await program.run();
-    const joined = ['rms_norm', 'matmul_quantized'];
     expect(program.kernels).toEqual([...joined, 'matmul_quantized', 'silu_mul', 'matmul_quantized', ...joined]);
 
-    const x = scope.tensor([3, k], input);
+    const x = scope.tensor([m, k], input);
     const y = scope.track(await engine.rmsNorm(x, weight));
     const alone = async (of: Tensor, w: QuantizedMatrix, residual?: Tensor) =>
       scope.track(await engine.matmul(of, w, { ...options, residual }));
@@ -189,6 +193,44 @@ test('in a program, products of the same rows are one step, and the step that ma
       expect(firstBitDifference(result.toArray(), expected.toArray()), name).toBeUndefined();
     }
     for (const matrix of matrices) matrix.dispose();
+  }
+});
+
+test.each([1, 3, 30, 100])('a gated unit of %i rows is part of the step of its products', async (m) => {
+  for (const isa of isas) {
+    const engine = await engineOf({ isa, threads: 2 });
+    using scope = engine.scope();
+    const numbers = new Numbers(12);
+    const [k, ffn] = [256, 224];
+    const input = numbers.floats(m * k);
+    const weight = scope.tensor([k], numbers.floats(k));
+    const matrix = async (type: 'Q8_0' | 'Q4_K' | 'Q5_0', shape: [number, number], index: number) =>
+      (await pack(engine, type, shape, index)).matrix;
+    const [gate, up] = [await matrix('Q8_0', [ffn, k], 1), await matrix('Q4_K', [ffn, k], 2)];
+    const down = await matrix('Q5_0', [k, ffn], 3);
+    const options = { transposeB: true } as const;
+    const record = (isKept: boolean) =>
+      engine.program((p) => {
+        const x = p.input([m, k]);
+        const y = p.rmsNorm(x, weight);
+        const [a, b] = [p.matmul(y, gate, options), p.matmul(y, up, options)];
+        // Somewhere else, the unit is a step of its own.
+        const unit = p.siluMul(a, b, isKept ? {} : { out: a });
+        return { x, unit, out: p.matmul(unit, down, { ...options, residual: x, out: x }), ...(isKept && { y }) };
+      });
+    using program = record(false);
+    using apart = record(true);
+    for (const one of [program, apart]) {
+      one.tensors.x.set(input);
+      await one.run();
+    }
+    expect(program.kernels.filter((kernel) => kernel !== 'rms_norm')).toEqual(['matmul_quantized', 'matmul_quantized']);
+    expect(apart.kernels).toContain('silu_mul');
+    for (const name of ['unit', 'out'] as const) {
+      const [result, expected] = [program.tensors[name], apart.tensors[name]].map((tensor) => tensor.toArray());
+      expect(firstBitDifference(result as Float32Array, expected as Float32Array), name).toBeUndefined();
+    }
+    for (const one of [gate, up, down]) one.dispose();
   }
 });
 

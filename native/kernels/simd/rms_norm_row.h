@@ -1,0 +1,32 @@
+// The RMS norm of one row. The squares are summed in 32 accumulators (column mod 32). Included by rms_norm.cpp, and by
+// quantized_around.h for products whose rows are normed first.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/simd/lanes.h"
+
+namespace tesserae {
+inline namespace TESSERAE_ISA {
+
+// `weight` may be null; y may be x.
+inline void rms_norm_row(const float* x, float* y, const float* weight, double eps, int64_t columns) {
+  const auto plus = [](F32x8 a, F32x8 b) { return add(a, b); };
+  const float squares = sum_lanes(reduce_columns8(
+      columns, f32x8(0),
+      [&](int64_t column, auto lanes, F32x8 sums) {
+        const F32x8 values = lanes.load(x + column);
+        return fma(values, values, sums);
+      },
+      plus));
+  const double mean = static_cast<double>(squares) / static_cast<double>(columns);
+  const F32x8 factor = f32x8(static_cast<float>(1.0 / std::sqrt(mean + eps)));
+  for_columns8(columns, [&](int64_t column, auto lanes) {
+    F32x8 values = mul(lanes.load(x + column), factor);
+    if (weight) values = mul(values, lanes.load(weight + column));
+    lanes.store(y + column, values);
+  });
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae

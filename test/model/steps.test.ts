@@ -1,0 +1,42 @@
+// How many steps a token takes: at the end of each, all workers wait for the last of them.
+import { afterAll, expect, test } from 'vitest';
+import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
+import { sharedEngines } from '../support/running/engines.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+const engineOf = sharedEngines();
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+/** The kernels of the step in which a decoder computes one token after others. */
+async function kernelsOfToken(path: string): Promise<string[]> {
+  const engine = await engineOf({ threads: 2 });
+  using model = await engine.loadModel(path);
+  using session = model.session();
+  await session.append([1, 2, 3]);
+  return (await session.profile([4], {})).steps.map(({ kernel }) => kernel);
+}
+
+/** Steps of a layer: those from one attention to the next one. */
+function layerOf(kernels: readonly string[]): readonly string[] {
+  const first = kernels.indexOf('paged_attention');
+  return kernels.slice(first, kernels.indexOf('paged_attention', first + 1));
+}
+
+test('a layer of a quantized llama that decodes has five steps', async () => {
+  const path = folder.file('q8_0.gguf');
+  await (await engineOf({ threads: 2 })).quantizeModel(bundledModelF32Path, path, { type: 'q8_0' });
+  // Attention; its output; gate and up; down; then queries, keys and values of the next layer.
+  expect(layerOf(await kernelsOfToken(path))).toEqual(['paged_attention', ...new Array(4).fill('matmul_quantized')]);
+});
+
+test('a layer of a llama in F16 that decodes has eleven steps', async () => {
+  const kernels = layerOf(await kernelsOfToken(bundledModelPath));
+  expect(kernels.filter((kernel) => kernel === 'matmul')).toHaveLength(7);
+  expect(kernels.filter((kernel) => kernel !== 'matmul')).toEqual([
+    'paged_attention',
+    'rms_norm',
+    'silu_mul',
+    'rms_norm',
+  ]);
+});
