@@ -25,6 +25,7 @@ const alone = {
   'src/sampling/sampling-state.ts': 'test/sampling/sampling-state.test.ts',
   'src/sampling/token-window.ts': 'test/sampling/sampling-state.test.ts',
   'src/serving/scheduling/prefix-tree.ts': 'test/serving/scheduling/prefix-tree.test.ts',
+  'src/serving/scheduling/shared-prefixes.ts': 'test/serving/scheduling/shared-prefixes.test.ts',
   'src/serving/scheduling/step-planner.ts': 'test/serving/scheduling/step-planner.test.ts',
   'src/serving/scheduling/step-rate.ts': 'test/serving/scheduling/step-rate.test.ts',
   'src/serving/scheduling/waiting-queue.ts': 'test/serving/scheduling/waiting-queue.test.ts',
