@@ -32,6 +32,7 @@ test('the queue gives the lowest priority first, and of equal ones the leftmost 
   );
   const queue = new MergeQueue(2);
   queue.put(1, 1);
+  expect(queue.isEmpty).toBe(false);
   queue.clear();
   expect(queue.isEmpty).toBe(true);
 });
