@@ -10,30 +10,44 @@
 
 namespace tesserae {
 
-// Whether the seat's worker is pinned to the CPU that the calling thread runs on.
-static inline bool is_here(const Seat& seat) { return seat.cpu.load(std::memory_order_relaxed) == current_cpu(); }
+// Which sleepers a ring wakes first, if it does not wake all: those on the calling thread's CPU, or the others. `any` is
+// right for a worker: the one worker that is pinned to its CPU is itself.
+enum class WakeFirst { any, here, elsewhere };
 
 // The futex bit under which the seat's worker sleeps. With more than 32 seats several share a bit.
 static inline uint32_t sleeper_bit(uint32_t seat_index) { return uint32_t{1} << (seat_index % 32); }
 
-// The futex bits of the sleepers to wake first (comes_first); all bits if no worker is pinned to this CPU.
-static inline uint32_t first_sleepers(Control& control, CallerNext next) {
-  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
-    if (!is_here(control.seats()[seat])) continue;
-    return next == CallerNext::rests ? sleeper_bit(seat) : ~sleeper_bit(seat);
+// The seat whose worker is pinned to the coordinator's CPU; seat_count if there is none. Called by the coordinator only.
+// It rarely changes its CPU, so the seat found last is looked at first.
+static inline uint32_t seat_here(Control& control) {
+  const int32_t cpu = control.coordinator_cpu.load(std::memory_order_relaxed);
+  const auto is_here = [&](uint32_t seat) { return control.seats()[seat].cpu.load(std::memory_order_relaxed) == cpu; };
+  if (!is_here(control.seat_here)) {
+    uint32_t seat = 0;
+    while (seat < control.seat_count && !is_here(seat)) ++seat;
+    if (seat == control.seat_count) return seat;
+    control.seat_here = seat;
   }
-  return kAnySleeper;
+  return control.seat_here;
+}
+
+// The futex bits of the sleepers to wake first; all bits if no worker is pinned to this CPU.
+static inline uint32_t first_sleepers(Control& control, WakeFirst first) {
+  if (first == WakeFirst::any) return kAnySleeper;
+  const uint32_t seat = seat_here(control);
+  if (seat == control.seat_count) return kAnySleeper;
+  return first == WakeFirst::here ? sleeper_bit(seat) : ~sleeper_bit(seat);
 }
 
 // Makes all awake workers look for work, and wakes up to `tiles` sleeping ones. The bell is incremented before
 // `sleepers` is read, and a sleeper increments `sleepers` before the system compares the bell (all sequentially
 // consistent): either this thread sees the sleeper, or its futex_wait sees the new bell and returns at once.
-static inline void ring(Control& control, uint64_t tiles, CallerNext next = CallerNext::works) {
+static inline void ring(Control& control, uint64_t tiles, WakeFirst which = WakeFirst::any) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
   const uint32_t sleepers = control.sleepers.load(std::memory_order_seq_cst);
   if (tiles == 0 || sleepers == 0) return;
   const auto wanted = static_cast<int32_t>(std::min<uint64_t>(tiles, sleepers));
-  const uint32_t first = wanted < static_cast<int32_t>(sleepers) ? first_sleepers(control, next) : kAnySleeper;
+  const uint32_t first = wanted < static_cast<int32_t>(sleepers) ? first_sleepers(control, which) : kAnySleeper;
   const int32_t woken = futex_wake(control.bell, wanted, first);
   if (woken < wanted && first != kAnySleeper) futex_wake(control.bell, wanted - woken, ~first);
 }

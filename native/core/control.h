@@ -3,10 +3,10 @@
 // exports. src/team/README.md describes the protocol: who writes what, in which order, and which races that prevents.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/op.h"
+#include "core/shared.h"
 
 namespace tesserae {
 
@@ -17,8 +17,8 @@ constexpr uint32_t kMaxSeats = 256;
 // The counters of one op. They grow over all runs and are never reset during a run: tile t of run r is claim number
 // r * tile_count + t. So a worker that is late from run r can neither take nor count a tile of run r + 1.
 struct alignas(kCacheLineBytes) OpCounters {
-  std::atomic<uint64_t> claimed;
-  alignas(kCacheLineBytes) std::atomic<uint64_t> done;
+  Shared<uint64_t> claimed;
+  alignas(kCacheLineBytes) Shared<uint64_t> done;
 };
 static_assert(sizeof(OpCounters) == 2 * kCacheLineBytes, "claims and completions on lines of their own");
 
@@ -36,7 +36,7 @@ struct alignas(kCacheLineBytes) ProgramHeader {
   uint32_t reserved;
   uint64_t run;  // number of the current or next run; used by the coordinator only, workers read Slot::run
   // Number of complete ops at the program's front, counted over all runs: run * op_count + complete ops of this run.
-  std::atomic<uint64_t> prefix;
+  Shared<uint64_t> prefix;
   // Address of an array with one TileTrace for each tile of the program; 0 without a trace. Written by the coordinator
   // between two runs. Not atomic: a worker reads it, and writes to the array, only between claiming a tile and counting
   // it in `done`; no run becomes finished or drained in that time.
@@ -62,30 +62,33 @@ constexpr uint64_t pack_failure(uint32_t status, uint32_t op, uint32_t tile) {
 }
 
 // Holds one running program. `program` is 0 in a closed slot. A worker increments `visitors` before it reads `program`,
-// and a slot is reopened only when `visitors` is 0: so what a visitor reads here stays valid until it leaves.
+// and a slot is reopened only when `visitors` is 0: so what a visitor reads here stays valid until it leaves. `visitors`
+// has a line of its own: every worker writes it, while all read `cancelled` before each tile.
 struct alignas(kCacheLineBytes) Slot {
-  std::atomic<uint64_t> program;
+  Shared<uint64_t> program;
   uint64_t run;  // written before `program` is set, read after it
-  std::atomic<uint32_t> visitors;
-  std::atomic<uint32_t> cancelled;  // 1: no further tile is claimed; stays 1 until the slot is opened again
-  std::atomic<uint64_t> failure;    // 0, or the first failure of this run, packed by pack_failure
+  Shared<uint32_t> cancelled;  // 1: no further tile is claimed; stays 1 until the slot is opened again
+  Shared<uint64_t> failure;    // 0, or the first failure of this run, packed by pack_failure
+  alignas(kCacheLineBytes) Shared<uint32_t> visitors;
 };
 
 enum class SeatState : uint32_t { away = 0, on_shift = 1 };
 
 // A worker's state in the team. `state` is written by the coordinator and the worker (see call_to_shift); `cpu` and
-// `movable` also by another worker that moves this one (swap_cpus.h); all else by the worker alone.
+// `movable` also by another worker that moves this one (swap_cpus.h); all else by the worker alone. The first line changes
+// rarely: the coordinator reads it of all seats in each publish.
 struct alignas(kCacheLineBytes) Seat {
-  std::atomic<uint32_t> state;
-  std::atomic<uint32_t> inside;  // slot + 1 while the worker is counted in that slot's `visitors`, else 0
+  Shared<uint32_t> state;
+  Shared<int32_t> cpu;      // the CPU that the worker is pinned to (take_seat, swap_cpus.h); -1: not pinned
+  Shared<int32_t> movable;  // `thread`: other workers may move it; kBeingMoved: one is moving it; 0: neither
+  int32_t thread;           // the kernel's id of the worker's thread, written by take_seat
+  uint64_t scratch;         // address of kScratchBytes bytes
+  // slot + 1 while the worker is counted in that slot's `visitors`, else 0
+  alignas(kCacheLineBytes) Shared<uint32_t> inside;
   uint32_t last_slot;
   uint32_t spin_ns;  // longest spin for a tile before sleeping; spin_for_tile doubles and halves it
   uint32_t idle_losses;  // consecutive spins for a program that ended without one
   uint32_t idle_waits;   // waits for a program while idle_losses was at its limit
-  uint64_t scratch;     // address of kScratchBytes bytes
-  std::atomic<int32_t> cpu;      // the CPU that the worker is pinned to (take_seat, swap_cpus.h); -1: not pinned
-  std::atomic<int32_t> movable;  // `thread`: other workers may move it; kBeingMoved: one is moving it; 0: neither
-  int32_t thread;                // the kernel's id of the worker's thread, written by take_seat
   std::atomic<uint64_t> sleeps;
   std::atomic<uint64_t> spins_won;
   alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];
@@ -97,17 +100,20 @@ struct alignas(kCacheLineBytes) Control {
   uint32_t seat_count;  // number of workers; seat number seat_count is for programs run on the calling thread
   uint32_t idle_spin_ns;  // longest spin while no program is live; 0 if every core has a worker (spin_for_program)
   uint64_t linger_ns;     // how long a worker waits for the next program before its shift ends
-  std::atomic<int32_t> coordinator_cpu;  // the coordinator's CPU at its last publish, or -1
-  std::atomic<uint32_t> closing;
-  std::atomic<uint64_t> swapped_ns;  // when two workers last exchanged CPUs (steady clock)
+  Shared<uint32_t> closing;  // read by every worker before each tile, like all of this line
+  // Written by the coordinator in each publish: its CPU at that time, or -1.
+  alignas(kCacheLineBytes) Shared<int32_t> coordinator_cpu;
+  uint32_t seat_here;           // the seat that was last found to be pinned to the coordinator's CPU; its hint alone
+  Shared<uint64_t> swapped_ns;  // when two workers last exchanged CPUs (steady clock)
   // The eventcount that workers sleep on: incremented whenever something may have become claimable.
-  alignas(kCacheLineBytes) std::atomic<uint32_t> bell;
-  std::atomic<uint32_t> sleepers;
+  alignas(kCacheLineBytes) Shared<uint32_t> bell;
+  // On a line of its own: falling asleep and waking up must not disturb those that spin on the bell.
+  alignas(kCacheLineBytes) Shared<uint32_t> sleepers;
   // One bit for each slot; set while its program has work left.
-  alignas(kCacheLineBytes) std::atomic<uint64_t> live;
+  alignas(kCacheLineBytes) Shared<uint64_t> live;
   // Counts endings: a run finished, a failed or cancelled run drained, or a closed slot became free. The coordinator
   // waits on it with Atomics.waitAsync.
-  alignas(kCacheLineBytes) std::atomic<uint32_t> endings;
+  alignas(kCacheLineBytes) Shared<uint32_t> endings;
   Slot slots[kSlots];
 
   Seat* seats() { return reinterpret_cast<Seat*>(this + 1); }

@@ -61,7 +61,7 @@ void publish(Control& control, uint32_t slot_index, ProgramHeader& program, uint
     return;
   }
   const uint64_t tiles = opened_tiles(program.records(), program.op_count, 0, 0, most_workers);
-  ring(control, std::min<uint64_t>(tiles, most_workers), next);
+  ring(control, std::min<uint64_t>(tiles, most_workers), next == CallerNext::rests ? WakeFirst::here : WakeFirst::elsewhere);
 }
 
 RunState run_state(const Control& control, uint32_t slot_index, const ProgramHeader& program) {
@@ -119,14 +119,16 @@ bool call_to_shift(Control& control, uint32_t seat_index) {
 
 uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32_t most, CallerNext next) {
   uint32_t on_shift = 0;
-  uint32_t called = 0;
   for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
     const auto away = static_cast<uint32_t>(SeatState::away);
     if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
   }
+  if (on_shift >= most) return 0;
+  uint32_t called = 0;
+  const int32_t cpu = current_cpu();
   for (const bool first : {true, false}) {
     for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
-      if (comes_first(control.seats()[seat], next) != first || !call_to_shift(control, seat)) continue;
+      if (comes_first(control.seats()[seat], cpu, next) != first || !call_to_shift(control, seat)) continue;
       seats[called++] = static_cast<uint8_t>(seat);
       ++on_shift;
     }
@@ -182,6 +184,8 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
   return 0;
 }
 
-bool comes_first(const Seat& seat, CallerNext next) { return is_here(seat) == (next == CallerNext::rests); }
+bool comes_first(const Seat& seat, int32_t cpu, CallerNext next) {
+  return (seat.cpu.load(std::memory_order_relaxed) == cpu) == (next == CallerNext::rests);
+}
 
 }  // namespace tesserae

@@ -3,7 +3,9 @@
 // swap_cpus.h.
 #pragma once
 
-#ifndef __wasm__
+#include "core/shared.h"
+
+#if !defined(__wasm__) && !defined(TESSERAE_COUNTING)
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,7 +33,7 @@ static inline void nap_for(int64_t ns) {
   __builtin_wasm_memory_atomic_wait32(&word, 0, ns);
 }
 
-#else
+#elif !defined(TESSERAE_COUNTING)  // else TESSERAE_COUNTING simulates the CPUs
 
 // The CPU that the calling thread runs on now.
 static inline int32_t current_cpu() { return sched_getcpu(); }

@@ -60,10 +60,10 @@ void retire(Control& control, uint32_t slot, ProgramHeader& program);
 // there. Returns that slot, or -1.
 int32_t bury(Control& control, uint32_t seat);
 
-// Whether to wake the seat's worker before others. A caller that is about to rest prefers the worker pinned to its own
+// Whether a caller on this CPU should wake the seat's worker before others. A caller that is about to rest prefers the worker pinned to its own
 // CPU, which saves waking another CPU. A caller that goes on working prefers the others: that worker would have to
 // wait.
-bool comes_first(const Seat& seat, CallerNext next);
+bool comes_first(const Seat& seat, int32_t cpu, CallerNext next);
 
 // Claims the seat for a new shift; false if a worker is already on shift there.
 bool call_to_shift(Control& control, uint32_t seat);

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <ctime>
 
+#include "core/shared.h"
+
 namespace tesserae {
 
 static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free,
@@ -23,6 +25,7 @@ constexpr uint32_t kAnySleeper = 0xffffffff;
 // return spuriously: callers check again.
 static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, int64_t timeout_ns,
                               uint32_t bits = kAnySleeper) {
+  TESSERAE_COUNT(waits, 1);
 #ifdef __wasm__
   static_cast<void>(bits);
   __builtin_wasm_memory_atomic_wait32(reinterpret_cast<int32_t*>(&word), static_cast<int32_t>(expected), timeout_ns);
@@ -39,12 +42,14 @@ static inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, in
 // Wakes at most `count` threads that sleep on the word with one of these bits (in WebAssembly: with any). Returns how many
 // it woke.
 static inline int32_t futex_wake(std::atomic<uint32_t>& word, int32_t count, uint32_t bits = kAnySleeper) {
+  TESSERAE_COUNT(wakes, 1);
 #ifdef __wasm__
   static_cast<void>(bits);
   return __builtin_wasm_memory_atomic_notify(reinterpret_cast<int32_t*>(&word), static_cast<uint32_t>(count));
 #else
   const long woken =
       syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_BITSET_PRIVATE, count, nullptr, nullptr, bits);
+  TESSERAE_COUNT(woken, woken > 0 ? woken : 0);
   return woken > 0 ? static_cast<int32_t>(woken) : 0;
 #endif
 }

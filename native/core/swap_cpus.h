@@ -2,6 +2,8 @@
 // Called only by the executor. See "Waiting" (why) and "Races" in src/team/README.md.
 #pragma once
 
+#include <algorithm>
+
 #include "core/control.h"
 #include "core/cpu.h"
 #include "core/spin.h"
@@ -10,6 +12,8 @@ namespace tesserae {
 
 constexpr int32_t kBeingMoved = -1;
 constexpr uint64_t kLookNs = 3'000;  // between two looks at a thread's time
+constexpr uint32_t kWatchedSeats = 8;  // how many seats behind its own a waiting worker watches
+constexpr uint32_t kMostLookedAt = 2;  // of how many of them it looks at the time in one call
 
 // Takes the id of a seat's thread out of `movable`, and puts it back when destroyed. In between no other worker moves
 // that thread, and it stays in native code. Outside native code it could die and its id be reused by another thread.
@@ -73,16 +77,24 @@ static inline bool is_held_up(const Control& control, uint32_t bell, int32_t thr
 // Called by the worker on `own_seat` while it waits for tiles of others. If a worker inside a program is off its CPU,
 // exchanges CPUs with it and returns true: that worker's tile continues at once, while the caller, which holds no tile,
 // waits for the other CPU.
+//
+// A worker watches the few seats that follow its own, in a circle, and of these looks at two at most: so its costs do not
+// grow with the team, and neither does the number of workers that look at one seat at the same time. A seat is watched by
+// the workers before it, which all wait by the time that the op waits for this seat alone.
 static inline bool swap_cpus_with_held_up(Control& control, uint32_t own_seat, uint32_t bell) {
   Seat& own = control.seats()[own_seat];
   const int32_t cpu = own.cpu.load(std::memory_order_relaxed);
   if (cpu < 0) return false;
-  for (uint32_t index = 0; index < control.seat_count; ++index) {
-    Seat& other = control.seats()[index];
-    if (index == own_seat || other.inside.load(std::memory_order_relaxed) == 0) continue;
+  const uint32_t watched = std::min(control.seat_count - 1, kWatchedSeats);
+  uint32_t looked_at = 0;
+  for (uint32_t step = 1; step <= watched && looked_at < kMostLookedAt; ++step) {
+    Seat& other = control.seats()[(own_seat + step) % control.seat_count];
+    if (other.inside.load(std::memory_order_relaxed) == 0) continue;
     const int32_t id = other.movable.load(std::memory_order_relaxed);
+    if (id <= 0) continue;
+    ++looked_at;
     int64_t time = -1;
-    if (id <= 0 || !is_held_up(control, bell, id, time)) continue;
+    if (!is_held_up(control, bell, id, time)) continue;
     const MovableThread own_thread(own);
     int32_t its_cpu = -1;
     {

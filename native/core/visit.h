@@ -138,7 +138,7 @@ class Visit {
     // This worker takes one of the tiles itself, since it looks again at once.
     const uint64_t tiles = opened_tiles(records, op_count, static_cast<uint32_t>(from - base),
                                         static_cast<uint32_t>(to - base), uint64_t{control_.seat_count} + 1);
-    if (tiles > 1) ring(control_, tiles - 1);
+    if (tiles > 1) ring(control_, tiles - 1, is_worker() ? WakeFirst::any : WakeFirst::elsewhere);
     return false;
   }
 
@@ -148,6 +148,8 @@ class Visit {
     slot_.cancelled.store(1, std::memory_order_seq_cst);
     control_.live.fetch_and(~(uint64_t{1} << slot_index_), std::memory_order_seq_cst);
   }
+
+  bool is_worker() const { return &seat_ != control_.seats() + control_.seat_count; }
 
   // Returns true if this was the last visitor of a program that is cancelled (now drained) or retired (slot and memory
   // now free): then the coordinator must be notified. The coordinator stores `cancelled` or `program` and then reads

@@ -106,8 +106,8 @@ TEST_CASE("with a seat for each CPU every worker is pinned to its own CPU") {
       CHECK(count(own) == 1);
       CHECK(CPU_ISSET(seats.cpu(seat), &own));
       CHECK(CPU_ISSET(seats.cpu(seat), &before));
-      CHECK(comes_first(seats.control.seats()[seat], CallerNext::rests));
-      CHECK_FALSE(comes_first(seats.control.seats()[seat], CallerNext::works));
+      CHECK(comes_first(seats.control.seats()[seat], current_cpu(), CallerNext::rests));
+      CHECK_FALSE(comes_first(seats.control.seats()[seat], current_cpu(), CallerNext::works));
       cpus.insert(seats.cpu(seat));
     }).join();
   }
@@ -125,7 +125,7 @@ TEST_CASE("with fewer or more seats than CPUs workers are not pinned") {
         const cpu_set_t after = allowed_cpus();
         CHECK(CPU_EQUAL(&before, &after));
         CHECK(seats.cpu(seat) == -1);
-        CHECK_FALSE(comes_first(seats.control.seats()[seat], CallerNext::rests));
+        CHECK_FALSE(comes_first(seats.control.seats()[seat], current_cpu(), CallerNext::rests));
       }).join();
     }
   }
