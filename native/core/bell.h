@@ -39,17 +39,51 @@ static inline uint32_t first_sleepers(Control& control, WakeFirst first) {
   return first == WakeFirst::here ? sleeper_bit(seat) : ~sleeper_bit(seat);
 }
 
-// Makes all awake workers look for work, and wakes up to `tiles` sleeping ones. The bell is incremented before
+// How many sleepers a thread wakes itself. To wake one takes 1 to 2 µs of the waking thread's time.
+constexpr int32_t kWakesEach = 2;
+
+// Wakes up to `wanted` sleepers, those of the bits `first` before others. `owed` is the value of Control::owed that this
+// thread saw last: if nobody sleeps any more, it is cleared, unless it has changed since.
+static inline void wake_sleepers(Control& control, int32_t wanted, uint32_t owed, uint32_t first = kAnySleeper) {
+  int32_t woken = futex_wake(control.bell, wanted, first);
+  if (woken < wanted && first != kAnySleeper) woken += futex_wake(control.bell, wanted - woken, ~first);
+  if (woken < wanted && owed != 0) control.owed.compare_exchange_strong(owed, 0, std::memory_order_seq_cst);
+}
+
+// Called by each worker that leaves its sleep, for whatever reason: wakes some of the sleepers that a ring has left to
+// others.
+static inline void pass_on(Control& control) {
+  uint32_t owed = control.owed.load(std::memory_order_seq_cst);
+  while (owed != 0) {
+    const uint32_t some = std::min<uint32_t>(owed, kWakesEach);
+    if (!control.owed.compare_exchange_weak(owed, owed - some, std::memory_order_seq_cst)) continue;
+    return wake_sleepers(control, static_cast<int32_t>(some), owed - some);
+  }
+}
+
+// Makes all awake workers look for work, and gets up to `tiles` sleeping ones woken: this thread wakes kWakesEach, and
+// each worker that wakes up does the same (pass_on), until nothing is owed. The bell is incremented before
 // `sleepers` is read, and a sleeper increments `sleepers` before the system compares the bell (all sequentially
 // consistent): either this thread sees the sleeper, or its futex_wait sees the new bell and returns at once.
+//
+// Nothing but speed depends on the wakes that are owed: if any worker sleeps, this thread wakes one itself, and a worker
+// that is awake computes all tiles that are claimable.
 static inline void ring(Control& control, uint64_t tiles, WakeFirst which = WakeFirst::any) {
   control.bell.fetch_add(1, std::memory_order_seq_cst);
   const uint32_t sleepers = control.sleepers.load(std::memory_order_seq_cst);
   if (tiles == 0 || sleepers == 0) return;
   const auto wanted = static_cast<int32_t>(std::min<uint64_t>(tiles, sleepers));
   const uint32_t first = wanted < static_cast<int32_t>(sleepers) ? first_sleepers(control, which) : kAnySleeper;
-  const int32_t woken = futex_wake(control.bell, wanted, first);
-  if (woken < wanted && first != kAnySleeper) futex_wake(control.bell, wanted - woken, ~first);
+  const auto later = static_cast<uint32_t>(std::max(wanted - kWakesEach, 0));
+  // Before the wake, so that the woken worker sees it.
+  const uint32_t owed = later == 0 ? 0 : control.owed.fetch_add(later, std::memory_order_seq_cst) + later;
+  wake_sleepers(control, std::min(wanted, kWakesEach), owed, first);
+}
+
+// Makes all workers look for work, and wakes all sleeping ones itself. For a death and the end, which are rare.
+static inline void ring_for_all(Control& control) {
+  control.bell.fetch_add(1, std::memory_order_seq_cst);
+  if (control.sleepers.load(std::memory_order_seq_cst) != 0) futex_wake(control.bell, kMaxSeats);
 }
 
 // How many tiles became claimable when the number of complete ops rose from `before` to `complete`. `after` never falls

@@ -109,6 +109,7 @@ struct alignas(kCacheLineBytes) Control {
   alignas(kCacheLineBytes) Shared<uint32_t> bell;
   // On a line of its own: falling asleep and waking up must not disturb those that spin on the bell.
   alignas(kCacheLineBytes) Shared<uint32_t> sleepers;
+  Shared<uint32_t> owed;  // sleepers that the workers that wake up are to wake (pass_on)
   // One bit for each slot; set while its program has work left.
   alignas(kCacheLineBytes) Shared<uint64_t> live;
   // Counts endings: a run finished, a failed or cancelled run drained, or a closed slot became free. The coordinator

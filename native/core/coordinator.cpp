@@ -107,7 +107,7 @@ int32_t bury(Control& control, uint32_t seat_index) {
   }
   seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
   // The dead worker may have been about to take a tile for which no other worker was woken: wake all.
-  ring(control, control.seat_count);
+  ring_for_all(control);
   return static_cast<int32_t>(inside) - 1;
 }
 
@@ -138,7 +138,7 @@ uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32
 
 void close_team(Control& control) {
   control.closing.store(1, std::memory_order_seq_cst);
-  ring(control, control.seat_count);
+  ring_for_all(control);
 }
 
 bool assist(Control& control, uint32_t slot_index, const ProgramHeader& program, uint64_t budget_ns) {

@@ -65,11 +65,12 @@ void take_seat(Control& control, uint32_t seat_index) {
 
 namespace {
 
-// Sleeps until the bell differs from `bell`, at most `ns`. May return early.
+// Sleeps until the bell differs from `bell`, at most `ns`. May return early. Then wakes others if a ring asked for it.
 void sleep_on_bell(Control& control, uint32_t seat_index, uint32_t bell, int64_t ns) {
   control.sleepers.fetch_add(1, std::memory_order_seq_cst);
   futex_wait(control.bell, bell, ns, sleeper_bit(seat_index));
   control.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+  pass_on(control);
 }
 
 // Like sleep_on_bell, but while a program is live it checks, at once and after each nap, whether a worker that holds a

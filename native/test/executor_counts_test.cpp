@@ -137,10 +137,12 @@ TEST_CASE("an op costs each of 64 workers a constant number of shared writes, wa
     CHECK(a_tile(&Counts::wakes) <= 1 + waits);
     // Three looks at each of two threads.
     CHECK(a_tile(&Counts::time_looks) <= 6 * waits);
+    for (const Counts& worker : measured.workers) CHECK(worker.woken <= 2 * worker.wakes);
     CHECK(sum_of(measured.workers, &Counts::cpu_looks) == 0);
     CHECK(sum_of(measured.workers, &Counts::moves) <= 2 * seats);
     CHECK(measured.publish.read_modify_writes <= 4);
     CHECK(measured.publish.wakes == 1);
+    CHECK(measured.publish.woken <= 2);
     CHECK(measured.publish_few.wakes <= 2);
     CHECK(measured.publish_few.cpu_looks == 1);
   }

@@ -9,11 +9,20 @@ const core = join(import.meta.dirname, '../../native/core');
 
 /** The words of native/core/control.h that threads agree by. Others hold times, CPUs and statistics. */
 const words =
-  'bell cancelled claimed closing done endings failure inside live movable prefix program sleepers state visitors';
+  'bell cancelled claimed closing done endings failure inside live movable owed prefix program sleepers state visitors';
 
 /** For each file its accesses as `word operation order`. Relaxed reads only look early; what they see is looked at again. */
 const table: Readonly<Record<string, readonly string[]>> = {
-  'bell.h': ['bell fetch_add seq_cst', 'sleepers load seq_cst'],
+  'bell.h': [
+    'bell fetch_add seq_cst',
+    'bell fetch_add seq_cst',
+    'owed compare_exchange_strong seq_cst',
+    'owed compare_exchange_weak seq_cst',
+    'owed fetch_add seq_cst',
+    'owed load seq_cst',
+    'sleepers load seq_cst',
+    'sleepers load seq_cst',
+  ],
   'coordinator.cpp': [
     'bell load acquire',
     'bell load seq_cst',

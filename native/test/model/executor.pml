@@ -41,7 +41,7 @@ bool freed = true;
 byte live;
 bool slot_program[SLOTS], cancelled[SLOTS];
 byte slot_run[SLOTS], visitors[SLOTS];
-byte sleepers;
+byte sleepers, owed;
 bool on_shift[WORKERS], closing;
 byte inside[WORKERS];
 
@@ -61,33 +61,68 @@ bool over = true;
 byte failures_left = FAILURES;
 byte deaths_left = DEATHS;
 
-inline wake(count) {
-  if
-#if WEAK == 3
-  :: early == 0
-  :: early != 0 ->
-#else
-  :: sleepers == 0
-  :: sleepers != 0 ->
-#endif
-     atomic {
-       n = count;
-       do
-       :: n > 0 && asleep[0] -> asleep[0] = false; n--
+/* A thread wakes one sleeper itself and leaves the others to it; in the executor it wakes two. */
+inline wake_one(owes) {
+  atomic {
+    n = 1;
+    do
+    :: n > 0 && asleep[0] -> asleep[0] = false; n--
 #if WORKERS > 1
-       :: n > 0 && asleep[1] -> asleep[1] = false; n--
+    :: n > 0 && asleep[1] -> asleep[1] = false; n--
 #endif
 #if WORKERS > 2
-       :: n > 0 && asleep[2] -> asleep[2] = false; n--
+    :: n > 0 && asleep[2] -> asleep[2] = false; n--
 #endif
-       :: else -> break
-       od;
-       n = 0
-     }
+    :: else -> break
+    od
+  }
+  atomic {
+    if
+    :: n > 0 && owed == owes -> owed = 0
+    :: else
+    fi;
+    n = 0; owes = 0
+  }
+}
+
+inline pass_on(owes) {
+  atomic {
+    owes = owed;
+    if
+    :: owed > 0 -> owed--; owes--; n = 1
+    :: else
+    fi
+  }
+  if
+  :: n > 0 -> wake_one(owes)
+  :: else
   fi
 }
 
-inline ring(count) {
+inline wake(count, owes) {
+  atomic {
+#if WEAK == 3
+    owes = early;
+#else
+    owes = sleepers;
+#endif
+    if
+    :: owes > count -> owes = count
+    :: else
+    fi
+  }
+  if
+  :: owes == 0
+  :: owes != 0 ->
+     if
+     :: owes > 1 -> atomic { owed = owed + owes - 1; owes = owed }
+     :: else -> owes = 0
+     fi;
+     wake_one(owes)
+  fi
+}
+
+inline change_bell() {
 #if WEAK == 3
   early = sleepers;
 #endif
@@ -101,7 +136,34 @@ inline ring(count) {
 #endif
     skip
   }
-  wake(count)
+}
+
+inline ring(count, owes) {
+  change_bell();
+  wake(count, owes)
+}
+
+inline ring_for_all() {
+  change_bell();
+  if
+#if WEAK == 3
+  :: early == 0
+  :: early != 0 ->
+#else
+  :: sleepers == 0
+  :: sleepers != 0 ->
+#endif
+     atomic {
+       asleep[0] = false;
+#if WORKERS > 1
+       asleep[1] = false;
+#endif
+#if WORKERS > 2
+       asleep[2] = false;
+#endif
+       skip
+     }
+  fi
 }
 
 /* Atomics.waitAsync: compares with the count that was read, and waits only if it has not changed. */
@@ -163,7 +225,7 @@ inline call_workers() {
 }
 
 proctype worker(byte w) {
-  byte s, number, pre, complete, op, next, from, to, tiles, n, k;
+  byte s, number, pre, complete, op, next, from, to, tiles, n, k, owes;
   bool worked, finished, last, busy;
 #if WEAK != 0
   byte early, early_op;
@@ -388,7 +450,7 @@ advanced:
   fi;
   atomic { opened_tiles((from - number * OPS), (to - number * OPS), tiles) }
   if
-  :: tiles > 1 -> ring(tiles - 1)
+  :: tiles > 1 -> ring(tiles - 1, owes)
   :: else
   fi;
   goto tile;
@@ -489,6 +551,7 @@ sleeping:
   :: asleep[w] && !busy && !closing -> asleep[w] = false
   fi;
   atomic { sleepers--; busy = false }
+  pass_on(owes);
   goto again;
 
 report:
@@ -512,7 +575,7 @@ report:
 }
 
 init {
-  byte number, s, w, n, k, tiles;
+  byte number, s, w, n, k, tiles, owes;
   bool quiet, will_cancel, will_close;
 #if WEAK != 0
   byte early;
@@ -573,7 +636,7 @@ publish:
 #if WEAK == 12
   if
   :: early_bit -> live = live & ~BIT(s)
-  :: else -> atomic { opened_tiles(0, 0, tiles) }; ring(tiles)
+  :: else -> atomic { opened_tiles(0, 0, tiles) }; ring(tiles, owes)
   fi;
 #else
   if
@@ -583,7 +646,7 @@ publish:
      :: prefix >= (number + 1) * OPS -> live = live & ~BIT(s)
      :: else ->
         atomic { opened_tiles(0, 0, tiles) }
-        ring(tiles)
+        ring(tiles, owes)
      fi
   fi;
 #endif
@@ -626,9 +689,9 @@ wait:
   :: will_cancel ->
      if
 #if WEAK == 6
-     :: will_close -> ring(WORKERS); closing = true
+     :: will_close -> ring_for_all(); closing = true
 #else
-     :: will_close -> closing = true; ring(WORKERS)
+     :: will_close -> closing = true; ring_for_all()
 #endif
      :: else
      fi;
@@ -665,7 +728,7 @@ bury:
   :: else
   fi;
   on_shift[w] = false;
-  ring(WORKERS);
+  ring_for_all();
   atomic {
     if
     :: !closing -> on_shift[w] = true; replaced[w] = true
@@ -749,11 +812,11 @@ free:
   :: else
   fi;
 #if WEAK == 6
-  ring(WORKERS);
+  ring_for_all();
   closing = true;
 #else
   closing = true;
-  ring(WORKERS);
+  ring_for_all();
 #endif
   w = 0;
   do
