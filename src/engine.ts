@@ -7,7 +7,7 @@ import { checkKeys, checkPositive, checkRange, checkWord } from './base/options.
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from './checkpoint/quantize/quantize.js';
 import { type BlockSizeOptions, type BlockSizes, chooseBlockSizes } from './machine/block-sizes.js';
 import { type IsaName, readEnvironment } from './machine/environment.js';
-import { usableCpus } from './machine/parallelism.js';
+import { usableCores, usableCpus } from './machine/parallelism.js';
 import { EngineMetrics } from './metrics/engine-metrics.js';
 import { traceRequests } from './metrics/spans.js';
 import { type InspectOptions, inspectModel, type ModelInspection } from './model/inspect.js';
@@ -37,8 +37,9 @@ import { Workspace } from './tensor/workspace.js';
 
 export interface EngineOptions extends FileOptions {
   /**
-   * Number of worker threads; by default `TESSERAE_THREADS`, else the number of CPUs that the affinity mask and the control
-   * groups of this process allow. With one worker per CPU, each worker is pinned to its CPU.
+   * Number of worker threads; by default `TESSERAE_THREADS`, else the number of cores that the affinity mask and the control
+   * groups of this process allow; the hardware threads of a core count once. With one worker per CPU, each worker is pinned to
+   * its CPU.
    */
   readonly threads?: number | undefined;
   /**
@@ -153,7 +154,11 @@ export class Engine {
     const { addon, addonPath } = loadFiles(options, op);
     const cpus = usableCpus();
     const { maxSeats } = addon.layout;
-    const threads = checkPositive(options.threads ?? environment.threads ?? Math.min(cpus, maxSeats), 'threads', op);
+    const threads = checkPositive(
+      options.threads ?? environment.threads ?? Math.min(usableCores(cpus), maxSeats),
+      'threads',
+      op,
+    );
     if (threads > maxSeats) {
       throw new TesseraeError('ERR_ARGUMENT', `threads may be ${maxSeats} at most, got ${threads}`, { op });
     }

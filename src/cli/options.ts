@@ -25,7 +25,7 @@ export function numberBetween(least: number, most: number): (text: string) => nu
 }
 
 export const threadsOption = () =>
-  new Option('--threads <n>', 'worker threads (default: TESSERAE_THREADS, else all usable CPUs)').argParser(
+  new Option('--threads <n>', 'worker threads (default: TESSERAE_THREADS, else all usable cores)').argParser(
     wholeNumber(1),
   );
 

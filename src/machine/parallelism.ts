@@ -1,5 +1,5 @@
-// How many CPUs this process may use, by its affinity mask and its control groups; the host may have more.
-// Called by the engine for the default number of threads.
+// How many CPUs this process may use, by its affinity mask and its control groups, and how many cores these are; the host may
+// have more. Called by the engine: the cores are its default number of threads.
 import { availableParallelism } from 'node:os';
 import { join, posix } from 'node:path';
 import { readText } from './read-text.js';
@@ -18,6 +18,42 @@ const systemFiles: CgroupFiles = { membership: '/proc/self/cgroup', root: '/sys/
 export function usableCpus(files: CgroupFiles = systemFiles, affinity: number = availableParallelism()): number {
   const quota = cpuQuota(files);
   return Math.max(1, Math.min(affinity, quota === undefined ? affinity : Math.ceil(quota)));
+}
+
+/** Where Linux describes the CPUs; tests use others. */
+export interface CpuFiles {
+  /** `/proc/self/status`. */
+  readonly status: string;
+  /** `/sys/devices/system/cpu`. */
+  readonly cpus: string;
+}
+
+const systemCpus: CpuFiles = { status: '/proc/self/status', cpus: '/sys/devices/system/cpu' };
+
+/**
+ * The physical cores among the CPUs that this process may use, `cpus` at most: the hardware threads of a core share its
+ * arithmetic units, so that a second worker on one adds next to nothing. A CPU whose siblings are not known is a core.
+ */
+export function usableCores(cpus: number = usableCpus(), files: CpuFiles = systemCpus): number {
+  const [, list] = /^Cpus_allowed_list:\s*(\S*)$/m.exec(readText(files.status)) ?? [];
+  const allowed = cpusOf(list ?? '');
+  const counted = new Set<number>();
+  let cores = 0;
+  for (const cpu of allowed) {
+    if (counted.has(cpu)) continue;
+    cores += 1;
+    const siblings = readText(join(files.cpus, `cpu${cpu}`, 'topology', 'thread_siblings_list'));
+    for (const sibling of cpusOf(siblings)) counted.add(sibling);
+  }
+  return cores === 0 ? cpus : Math.min(cores, cpus);
+}
+
+/** The CPUs of a list such as `0-3,8`. */
+function cpusOf(list: string): number[] {
+  return [...list.matchAll(/(\d+)(?:-(\d+))?/g)].flatMap(([, first, last]) => {
+    const count = Number(last ?? first) - Number(first) + 1;
+    return Array.from({ length: Math.max(0, count) }, (_, i) => Number(first) + i);
+  });
 }
 
 /**
