@@ -7,6 +7,21 @@
 #include "counting.h"
 #include "executor_support.h"
 
+namespace tesserae {
+
+// The kernel table of this executor, in place of kernels/table.cpp.
+namespace {
+constexpr KernelInfo kInfos[] = {{"checkpoint", sizeof(CheckpointParams)}, {"scale", sizeof(ScaleParams)}};
+constexpr Kernel kKernels[] = {checkpoint_ref, scale_ref};
+constexpr KernelSet kSet = {"ref", kKernels, 1, 1, 1};
+}  // namespace
+
+uint32_t kernel_count() { return 2; }
+const KernelInfo& kernel_info(uint32_t opcode) { return kInfos[opcode]; }
+const KernelSet& kernel_set(Isa) { return kSet; }
+
+}  // namespace tesserae
+
 namespace tesserae::test {
 namespace {
 
