@@ -10,6 +10,7 @@ import type { ModelPeerRow, ModelPeersReport } from '../suites/model-peers.js';
 import type { ModelProfile, ModelProfileRow } from '../suites/model-profile.js';
 import type { BenchReport, SuiteReport } from '../suites/run-suites.js';
 import type { ThroughputRow } from '../suites/throughput.js';
+import { renderManyCores } from './many-cores-text.js';
 import { renderServing } from './serving-text.js';
 import { type Column, left, renderTable, right } from './table.js';
 
@@ -128,6 +129,8 @@ function renderSuite(report: SuiteReport): string {
       return renderPeers(report);
     case 'model profile':
       return report.rows.map(renderProfile).join('\n');
+    case 'many-cores':
+      return renderManyCores(report);
     case 'http':
       return renderHttp(report.rows);
     case 'serving':

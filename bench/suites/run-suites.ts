@@ -6,6 +6,7 @@ import { BenchContext, type BenchOptions } from '../measuring/context.js';
 import { type AllocationRow, benchAllocations } from './allocations.js';
 import { benchHttp, type HttpBenchOptions, type HttpRow, httpRounds } from './http/http.js';
 import { benchLatency, type LatencyRow } from './latency.js';
+import { benchManyCores, type ManyCoresReport } from './many-cores/many-cores.js';
 import { benchModel, type ModelBenchOptions, type ModelRow } from './model.js';
 import { benchLoads, type LoadRow } from './model-load.js';
 import { benchModelPeers, type ModelPeersReport } from './model-peers.js';
@@ -19,7 +20,7 @@ import { recordTimeline, type Timeline } from './timeline.js';
 export interface SuiteOptions extends BenchOptions {
   /** For matmul, attention and scaling: these shapes instead of the suite's own choice. */
   readonly shapes?: readonly string[] | undefined;
-  /** For the suite model. */
+  /** For the suites model and many-cores. */
   readonly model?: ModelBenchOptions | undefined;
   /** For the suite serving, which needs it. */
   readonly serving?: ServingBenchOptions | undefined;
@@ -39,6 +40,7 @@ export type SuiteReport =
   | ({ readonly suite: 'model peers' } & ModelPeersReport)
   | { readonly suite: 'model profile'; readonly rows: readonly ModelProfile[] }
   | ({ readonly suite: 'serving' } & ServingReport)
+  | ({ readonly suite: 'many-cores' } & ManyCoresReport)
   | { readonly suite: 'http'; readonly rows: readonly HttpRow[] };
 
 export interface BenchReport {
@@ -97,6 +99,8 @@ async function reportSuite(context: BenchContext, suite: SuiteName, options: Sui
         rows: await benchModel(context, options.model),
         loads: await benchLoads(context, options.model),
       };
+    case 'many-cores':
+      return { suite, ...(await benchManyCores(context, options.model)) };
     case 'http':
       return { suite, rows: await benchHttp(context, options.http) };
     case 'serving':

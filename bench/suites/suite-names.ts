@@ -4,6 +4,7 @@ export const suiteNames = [
   'matmul',
   'attention',
   'scaling',
+  'many-cores',
   'allocations',
   'latency',
   'model',

@@ -67,12 +67,12 @@ export class CompiledProgram implements TeamProgram {
   readonly #arenaPointers: ArenaPointer[] = [];
   #arenaAddress = Number.NaN;
 
-  private constructor(addon: Addon, steps: readonly Step[], arenaBytes: number, width: number) {
+  private constructor(addon: Addon, steps: readonly Step[], order: readonly number[], arenaBytes: number) {
     this.kernels = steps.map((step) => step.kernel);
-    this.steps = steps.map(summarize);
+    this.steps = steps.map((step, index) => summarize(step, order[index] as number));
     this.flops = steps.reduce((flops, step) => flops + step.flops, 0);
     this.arenaBytes = arenaBytes;
-    this.width = width;
+    this.width = planWidth(steps, order);
     const { headerBytes, recordBytes, counterBytes } = addon.layout;
     this.block = alignedBlock(addon, headerBytes + steps.length * (recordBytes + counterBytes));
     this.#words = new Uint32Array(this.block.buffer, this.block.byteOffset, this.block.byteLength / 4);
@@ -96,9 +96,7 @@ export class CompiledProgram implements TeamProgram {
     yield;
     const order = planOrder(steps);
     yield;
-    const width = planWidth(steps, order);
-    yield;
-    const program = new CompiledProgram(addon, steps, arenaBytes, width);
+    const program = new CompiledProgram(addon, steps, order, arenaBytes);
     yield;
     for (let index = 0; index < steps.length; index++) {
       program.#writeRecord(addon, steps[index] as Step, index, order[index] as number);

@@ -20,6 +20,8 @@ export interface StepProfile {
   /** Its name, as in {@link Program.kernels}. */
   readonly kernel: string;
   readonly tiles: number;
+  /** It starts when this many steps at the front of the program are complete. */
+  readonly after: number;
   readonly flops: number;
   /** Size of its operands, each element counted once. A step that reads rows by index counts the whole table. */
   readonly bytesRead: number;
@@ -72,10 +74,10 @@ export function withPeak(profile: ProgramProfile, peakGflops: number): PeakedPro
 }
 
 /** The properties of a step that a profile needs, without its tensors. */
-export type StepSummary = Pick<StepProfile, 'kernel' | 'tiles' | 'flops' | 'bytesRead' | 'bytesWritten'>;
+export type StepSummary = Pick<StepProfile, 'kernel' | 'tiles' | 'after' | 'flops' | 'bytesRead' | 'bytesWritten'>;
 
-export function summarize({ kernel, tiles, flops, reads, writes }: Step): StepSummary {
-  return { kernel, tiles, flops, bytesRead: countBytes(reads), bytesWritten: countBytes(writes) };
+export function summarize({ kernel, tiles, flops, reads, writes }: Step, after: number): StepSummary {
+  return { kernel, tiles, after, flops, bytesRead: countBytes(reads), bytesWritten: countBytes(writes) };
 }
 
 /** One run: its start and end on the clock of the trace, and the entries of the trace as 64-bit words. */

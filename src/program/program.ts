@@ -18,6 +18,11 @@ export interface RunOptions {
 export interface ProfileOptions extends RunOptions {
   /** Number of runs to measure; 5 by default. */
   readonly runs?: number | undefined;
+  /**
+   * The calling thread computes the program by itself, and blocks the event loop: so no tile is disturbed by another one.
+   * The program is cut into the same tiles, for all workers of the engine.
+   */
+  readonly alone?: boolean | undefined;
 }
 
 const defaultProfileRuns = 5;
@@ -118,7 +123,8 @@ export class Program<T = unknown> {
   async profile(runner: Runner, options: ProfileOptions): Promise<ProgramProfile> {
     const op = 'profile';
     const signal = checkRunOptions(options, op, profileOptionNames);
-    const { runs: given = defaultProfileRuns } = options;
+    const { runs: given = defaultProfileRuns, alone = false } = options;
+    if (typeof alone !== 'boolean') throw new TesseraeError('ERR_ARGUMENT', 'alone must be a boolean', { op });
     const runs = checkPositive(given, 'runs', op);
     if (runner !== this.#runner) {
       throw new TesseraeError('ERR_ARGUMENT', 'the program belongs to another engine', { op });
@@ -133,7 +139,8 @@ export class Program<T = unknown> {
       for (let run = 0; run < runs; run++) {
         this.#checkReady(op);
         const startedNs = process.hrtime.bigint();
-        await this.#runner.run(this.#run, signal, undefined);
+        if (alone) this.#runner.runAlone(this.#run, signal);
+        else await this.#runner.run(this.#run, signal, undefined);
         const endedNs = process.hrtime.bigint();
         const words = new BigUint64Array(trace.buffer, trace.byteOffset, this.#compiled.traceBytes / 8).slice();
         traced.push({ startedNs, endedNs, words });
@@ -174,7 +181,7 @@ export class Program<T = unknown> {
 seal(Program);
 
 const runOptionNames: readonly string[] = ['signal'];
-const profileOptionNames: readonly string[] = ['signal', 'runs'];
+const profileOptionNames: readonly string[] = ['signal', 'runs', 'alone'];
 
 function disposedError(): TesseraeError {
   return new TesseraeError('ERR_DISPOSED', 'the program was disposed');

@@ -144,19 +144,31 @@ export class Runner {
     run.begin(this.#pool);
     const { kernels, isTiny, inlineNs } = run.program;
     if (kernels.length === 0 || (isTiny && this.#team.takeTurnTime(inlineNs))) {
-      let failed = true;
-      try {
-        if (kernels.length > 0) this.#team.runInline(run.program);
-        failed = false;
-      } finally {
-        run.end(failed);
-      }
+      this.#computeInline(run);
       return Promise.resolve(result);
     }
     run.resolveWith(result);
     const promise = new Promise<T>(run.attach);
     this.#team.start(run, signal);
     return promise;
+  }
+
+  /** Runs the program once on the calling thread, before this returns, whatever its size. @throws what {@link run} throws */
+  runAlone(run: ProgramRun, signal: AbortSignal | undefined): void {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    this.#team.checkUsable();
+    run.begin(this.#pool);
+    this.#computeInline(run);
+  }
+
+  #computeInline(run: ProgramRun): void {
+    let failed = true;
+    try {
+      if (run.program.kernels.length > 0) this.#team.runInline(run.program);
+      failed = false;
+    } finally {
+      run.end(failed);
+    }
   }
 
   /** Stops a run, if it is in progress: its promise rejects with the error. */

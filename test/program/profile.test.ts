@@ -108,6 +108,27 @@ describe('a profile', () => {
     checkSums(profile);
   });
 
+  test('alone, every tile is computed by the calling thread, one after the other', async () => {
+    const engine = await engineOf({ threads: 3 });
+    using program = engine.program(recordBranches);
+    const profile = await engine.profile(program, { runs: 2, alone: true });
+    const together = await engine.profile(program, { runs: 1 });
+    expect(profile.steps.map(({ kernel, tiles, after }) => ({ kernel, tiles, after }))).toEqual(
+      together.steps.map(({ kernel, tiles, after }) => ({ kernel, tiles, after })),
+    );
+    expect(profile.steps[0]?.after).toBe(0);
+    for (const [index, { after }] of profile.steps.entries()) expect(after).toBeLessThanOrEqual(index);
+    expect(new Set(profile.tiles.map(({ seat }) => seat))).toEqual(new Set([3]));
+    for (let i = 1; i < profile.tiles.length; i++) {
+      expect(profile.tiles[i]?.startNs).toBeGreaterThanOrEqual(profile.tiles[i - 1]?.endNs as number);
+    }
+    checkTiles(profile);
+    checkSums(profile);
+    await expectRejection(engine.profile(program, { alone: 1 as any }), 'ERR_ARGUMENT', /alone must be a boolean/);
+    await expectAbort(engine.profile(program, { alone: true, signal: AbortSignal.abort('stop') }), 'stop');
+    await program.run();
+  });
+
   test('counts the bytes of operands and results, repeated elements only once', async () => {
     const engine = await engineOf({ threads: 2 });
     using program = engine.program((p) => {
@@ -201,6 +222,7 @@ function tracedRun(wallNs: number, tiles: readonly (readonly [begin: number, end
 const step = (kernel: string, tiles: number): StepSummary => ({
   kernel,
   tiles,
+  after: 0,
   flops: 1,
   bytesRead: 1,
   bytesWritten: 1,

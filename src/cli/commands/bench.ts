@@ -76,7 +76,7 @@ export function addBench(program: Command): void {
       (text: string, before?: number[]) => [...(before ?? []), wholeNumber(1)(text)],
     )
     .option('--quick', 'for serving: a first look, in less time')
-    .option('--prompt-tokens <n>', 'for model: tokens of the prompt (default: 256)', wholeNumber(1))
+    .option('--prompt-tokens <n>', 'for model and many-cores: tokens of the prompt (default: 256)', wholeNumber(1))
     .option('--max-tokens <n>', 'for model: tokens to generate (default: 64)', wholeNumber(1))
     .option('--profile', 'for model: the time of each op, for a prompt and for a token')
     .option('--report <file>', 'also write an HTML page with plots; without a suite, of every suite that it can show')
@@ -215,17 +215,19 @@ function checkOptions(suite: SuiteName | undefined, options: Options): void {
   }
   if (suite === 'serving' && options.model !== undefined && options.type !== undefined)
     throw new UsageError('--type and --model exclude each other');
+  const takesModel = takesRandom || suite === 'many-cores';
   const hasRandom = suite === 'serving' || (takesRandom && options.shape !== undefined);
-  if (options.rounds !== undefined && suite === 'allocations') throw new UsageError('allocations has no --rounds');
+  if (options.rounds !== undefined && (suite === 'allocations' || suite === 'many-cores'))
+    throw new UsageError(`${suite} has no --rounds`);
   refuse(!hasRandom, 'goes with the suite model and --shape, http and --shape, or serving', {
     '--type': options.type,
     '--folder': options.folder,
   });
-  refuse(!takesRandom, 'goes with the suite model, serving or http', { '--model': options.model });
-  refuse(suite !== 'model', 'goes with the suite model', {
+  refuse(!takesModel, 'goes with the suite model, many-cores, serving or http', { '--model': options.model });
+  refuse(suite !== 'model' && suite !== 'many-cores', 'goes with the suite model or many-cores', {
     '--prompt-tokens': options.promptTokens,
-    '--max-tokens': options.maxTokens,
   });
+  refuse(suite !== 'model', 'goes with the suite model', { '--max-tokens': options.maxTokens });
   refuse(suite !== 'serving', 'goes with the suite serving', { '--quick': options.quick });
   refuse(suite !== 'serving' && suite !== 'http', 'goes with the suite serving or http', {
     '--concurrency': options.concurrency,

@@ -117,6 +117,7 @@ function profile(): ProgramProfile {
       kernel,
       tiles: count,
       flops: 2e6 * count,
+      after: 0,
       bytesRead: 1e6,
       bytesWritten: 2e5,
       threadNs: 2 * wallNs,
