@@ -124,7 +124,11 @@ describe('a profile', () => {
     }
     checkTiles(profile);
     checkSums(profile);
-    await expectRejection(engine.profile(program, { alone: 1 as unknown as boolean }), 'ERR_ARGUMENT', /alone must be a boolean/);
+    await expectRejection(
+      engine.profile(program, { alone: 1 as unknown as boolean }),
+      'ERR_ARGUMENT',
+      /alone must be a boolean/,
+    );
     await expectAbort(engine.profile(program, { alone: true, signal: AbortSignal.abort('stop') }), 'stop');
     await program.run();
   });
