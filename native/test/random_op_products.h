@@ -17,7 +17,7 @@ inline MatrixPlaces matrix_places(RandomOp& op, int64_t rows, int64_t columns, b
 }
 
 inline BlockSizes block_sizes(RandomOp& op) {
-  return op.flip() ? kDefaultBlockSizes : BlockSizes{op.integer(1, 4) * 16, op.integer(1, 3) * kNr, op.integer(1, 3) * kMr};
+  return op.flip() ? kDefaultBlockSizes : BlockSizes{op.integer(1, 4) * 16, op.integer(1, 9) * kNr, op.integer(1, 3) * kMr};
 }
 
 inline int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }

@@ -33,6 +33,9 @@ const shareOfSecond = 0.6;
 const mostKc = 1024;
 const mostNc = 256;
 const mostBlock = 147_456;
+/** Columns of micro-tiles wider than this are not used where L2 has {@link largeSecond}: narrow ones read less of it. */
+const narrowColumns = 32;
+const largeSecond = 2 ** 21;
 /** mc / nc: elements of a packed block of A per element of a block of B. */
 const packedShare = 1.5;
 /** mc is a multiple of this, which is a whole number of micro-tiles in every kernel set. */
@@ -70,7 +73,8 @@ function suggested({ mr, nr, defaults, valid }: BlockSizeLimits, caches: readonl
   const [first, second] = [floatsOf(1, shareOfFirst), floatsOf(2, shareOfSecond)];
   if (first === undefined || second === undefined) return defaults;
   const kc = clamp(powerOfTwoBelow(first / mr), 128, mostKc);
-  const nc = roundBelow(Math.min(second, mostBlock) / kc, nr);
+  const isLarge = second >= (largeSecond / 4) * shareOfSecond;
+  const nc = roundBelow(Math.min(second, mostBlock) / kc, isLarge ? Math.min(nr, narrowColumns) : nr);
   const mc = Math.max(1, Math.floor((nc * packedShare) / packedRows)) * packedRows;
   const sizes = { kc, nc, mc };
   return valid(sizes) ? sizes : defaults;

@@ -33,6 +33,7 @@ describe('chooseBlockSizes', () => {
     ['32 KiB and 512 KiB', caches(32 << 10, 512 << 10), { kc: 512, nc: 128, mc: 192 }],
     ['48 KiB and 2 MiB', caches(48 << 10, 2 << 20), { kc: 1024, nc: 128, mc: 192 }],
     ['48 KiB and 1 MiB, wide micro-tiles', caches(48 << 10, 1 << 20), { kc: 1024, nc: 144, mc: 216 }, wide],
+    ['48 KiB and 2 MiB, wide micro-tiles', caches(48 << 10, 2 << 20), { kc: 1024, nc: 128, mc: 192 }, wide],
     ['32 KiB and 1 MiB, wide micro-tiles', caches(32 << 10, 1 << 20), { kc: 512, nc: 192, mc: 288 }, wide],
     ['32 KiB and 1 MiB for two threads', caches(64 << 10, 1 << 20, 2), { kc: 512, nc: 128, mc: 192 }],
     ['32 KiB and 256 KiB', caches(32 << 10, 256 << 10), { kc: 512, nc: 64, mc: 96 }],

@@ -50,6 +50,7 @@ template <int Rows, int Panels>
 struct Micro512 {
   static constexpr int64_t kRows = Rows;
   static constexpr int64_t kPanels = Panels;
+  static constexpr int64_t kColumns = Panels * kNr;
 
   template <bool PackedA>
   static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
@@ -116,11 +117,15 @@ struct Micro512 {
 using Micro12x32 = Micro512<12, 2>;
 using Micro8x48 = Micro512<8, 3>;
 
-// 8 × 48 for wide tiles: eight rows of A leave room in their sets of L1, even if they are a power of two apart. 12 ×
-// 32 for narrow tiles, which would waste much of the third vector.
+// 8 × 48 for wide tiles, if blocks of B are whole vectors of 48 columns: eight rows of A leave room in their sets of L1,
+// even if they are a power of two apart. 12 × 32 reads fewer lines of B from L2. It is used for narrow tiles, which would
+// waste much of the third vector, and for all if blocks of B are whole vectors of 32 columns, as the engine chooses them
+// where L2 is large (src/machine/block-sizes.ts).
 void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
-  if (columns > 64 || columns == 48) blocked_tile<Micro8x48>(p, x, tile, scratch);
+  const bool is_far = p.a_rs * (tile.last_row - tile.first_row) > kNearFloats;
+  const bool is_wide = columns > 64 && (is_far || p.blocks.nc % Micro8x48::kColumns == 0);
+  if (is_wide || columns == Micro8x48::kColumns) blocked_tile<Micro8x48>(p, x, tile, scratch);
   else blocked_tile<Micro12x32>(p, x, tile, scratch);
 }
 
