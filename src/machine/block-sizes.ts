@@ -33,9 +33,9 @@ const shareOfSecond = 0.6;
 const mostKc = 1024;
 const mostNc = 256;
 const mostBlock = 147_456;
-/** Columns of micro-tiles wider than this are not used where L2 has {@link largeSecond}: narrow ones read less of it. */
-const narrowColumns = 32;
+/** From this many bytes of L2 on, nc is for micro-tiles of at most {@link narrowColumns} columns, which read less of L2. */
 const largeSecond = 2 ** 21;
+const narrowColumns = 32;
 /** mc / nc: elements of a packed block of A per element of a block of B. */
 const packedShare = 1.5;
 /** mc is a multiple of this, which is a whole number of micro-tiles in every kernel set. */

@@ -117,10 +117,10 @@ struct Micro512 {
 using Micro12x32 = Micro512<12, 2>;
 using Micro8x48 = Micro512<8, 3>;
 
-// 8 × 48 for wide tiles, if blocks of B are whole vectors of 48 columns: eight rows of A leave room in their sets of L1,
-// even if they are a power of two apart. 12 × 32 reads fewer lines of B from L2. It is used for narrow tiles, which would
-// waste much of the third vector, and for all if blocks of B are whole vectors of 32 columns, as the engine chooses them
-// where L2 is large (src/machine/block-sizes.ts).
+// 8 × 48 for wide tiles, except where L2 is large: there the engine takes blocks of B that are no whole vectors of 48
+// columns (src/machine/block-sizes.ts), and 12 × 32 computes tiles whose rows of A stay in L2, since it reads fewer lines
+// of B. Eight rows of A leave room in their sets of L1, even if they are a power of two apart. Narrow tiles, which would
+// waste much of the third vector, are for 12 × 32.
 void blocked_tile_avx512(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
   const bool is_far = p.a_rs * (tile.last_row - tile.first_row) > kNearFloats;
