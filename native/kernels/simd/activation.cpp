@@ -17,8 +17,8 @@ KernelStatus activation_simd(const OpRecord& op, int64_t tile, Scratch&) {
     for (int64_t row = first; row < last; ++row) {
       const float* x = p.x + row_offset(p.outer, p.x_outer, row);
       float* y = p.y + row_offset(p.outer, p.y_outer, row);
-      for_columns8(p.columns, [&](int64_t column, auto lanes) {
-        lanes.store(y + column, activate8<decltype(tag)::value>(lanes.load(x + column)));
+      for_columns(p.columns, [&](int64_t column, auto lanes) {
+        lanes.store(y + column, activate<decltype(tag)::value>(lanes.load(x + column)));
       });
     }
   });

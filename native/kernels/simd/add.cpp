@@ -8,7 +8,7 @@ namespace tesserae {
 inline namespace TESSERAE_ISA {
 
 KernelStatus add_simd(const OpRecord& op, int64_t tile, Scratch&) {
-  binary_tile(op.as<AddParams>(), tile, [](F32x8 a, F32x8 b) { return add(a, b); });
+  binary_tile(op.as<AddParams>(), tile, [](Floats a, Floats b) { return add(a, b); });
   return KernelStatus::ok;
 }
 

@@ -14,22 +14,22 @@ int64_t first_nan(const float* x, int64_t columns) {
 }
 
 int64_t first_equal(const float* x, int64_t columns, float wanted) {
-  const F32x8 value = f32x8(wanted);
+  const Floats value = splat<Floats>(wanted);
   int64_t column = 0;
-  for (; column + 8 <= columns; column += 8) {
-    const int equal = sign_bits(compare_equal(load_f32x8(x + column), value));
+  for (; column + kFloats <= columns; column += kFloats) {
+    const int equal = sign_bits(compare_equal(load_vector<Floats>(x + column), value));
     if (equal != 0) return column + __builtin_ctz(static_cast<unsigned>(equal));
   }
   return std::find(x + column, x + columns, wanted) - x;
 }
 
 int64_t argmax_row(const float* x, int64_t columns) {
-  F32x8 unordered = f32x8(0);
-  const auto greater = [](F32x8 a, F32x8 b) { return max(a, b); };
-  const F32x8 maxima = reduce_columns8(
-      columns, f32x8(-INFINITY),
-      [&](int64_t column, auto lanes, F32x8 highest) {
-        const F32x8 values = lanes.load(x + column);
+  auto unordered = compare_unordered(splat<Floats>(0), splat<Floats>(0));
+  const auto greater = [](auto a, auto b) { return max(a, b); };
+  const F32x8 maxima = reduce_columns(
+      columns, -INFINITY,
+      [&](int64_t column, auto lanes, Floats highest) {
+        const Floats values = lanes.load(x + column);
         unordered = bit_or(unordered, compare_unordered(values, values));
         return lanes.keep(greater(values, highest), highest);
       },

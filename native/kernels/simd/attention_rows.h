@@ -158,7 +158,7 @@ inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_
     const F32x8 inverse = f32x8(1 / cap);
     for (int64_t j = 0; j < keys; j += 8) {
       const F32x8 score = load_aligned_f32x8(scores + j);
-      store_aligned_f32x8(scores + j, mul(caps, tanh8(mul(score, inverse))));
+      store_aligned_f32x8(scores + j, mul(caps, tanh_lanes(mul(score, inverse))));
     }
   }
   if (p.slopes) {

@@ -13,21 +13,21 @@ inline namespace TESSERAE_ISA {
 struct ColumnsOfRow {
   const float* data;
   template <typename Lanes>
-  TESSERAE_INLINE F32x8 load(int64_t column, Lanes lanes) const {
+  TESSERAE_INLINE Floats load(int64_t column, Lanes lanes) const {
     return lanes.load(data + column);
   }
 };
 struct OneValue {
-  F32x8 value;
+  Floats value;
   template <typename Lanes>
-  TESSERAE_INLINE F32x8 load(int64_t, Lanes) const {
+  TESSERAE_INLINE Floats load(int64_t, Lanes) const {
     return value;
   }
 };
 
 template <typename A, typename B, typename Combine>
 TESSERAE_INLINE void binary_row(A a, B b, float* y, int64_t columns, Combine combine) {
-  for_columns8(columns, [&](int64_t column, auto lanes) {
+  for_columns(columns, [&](int64_t column, auto lanes) {
     lanes.store(y + column, combine(a.load(column, lanes), b.load(column, lanes)));
   });
 }
@@ -43,11 +43,11 @@ TESSERAE_INLINE void binary_tile(const BinaryParams& p, int64_t tile, Combine co
     if (p.a_column_step && p.b_column_step) {
       binary_row(ColumnsOfRow{a}, ColumnsOfRow{b}, y, p.columns, combine);
     } else if (p.a_column_step) {
-      binary_row(ColumnsOfRow{a}, OneValue{f32x8(*b)}, y, p.columns, combine);
+      binary_row(ColumnsOfRow{a}, OneValue{splat<Floats>(*b)}, y, p.columns, combine);
     } else if (p.b_column_step) {
-      binary_row(OneValue{f32x8(*a)}, ColumnsOfRow{b}, y, p.columns, combine);
+      binary_row(OneValue{splat<Floats>(*a)}, ColumnsOfRow{b}, y, p.columns, combine);
     } else {
-      binary_row(OneValue{f32x8(*a)}, OneValue{f32x8(*b)}, y, p.columns, combine);
+      binary_row(OneValue{splat<Floats>(*a)}, OneValue{splat<Floats>(*b)}, y, p.columns, combine);
     }
   }
 }

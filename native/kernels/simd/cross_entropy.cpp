@@ -16,21 +16,21 @@ double log_of_sum(double sum) { return sum < INFINITY ? portable_log(sum) : sum;
 
 // log(sum of exp(x)) - subtrahend.
 float log_sum_exp_less(const float* x, int64_t columns, float subtrahend) {
-  const F32x8 lowest = f32x8(-std::numeric_limits<float>::infinity());
-  const float highest = max_lanes(reduce_columns8(
-      columns, lowest,
-      [&](int64_t column, auto lanes, F32x8 best) {
+  const Floats lowest = splat<Floats>(-std::numeric_limits<float>::infinity());
+  const float highest = max_lanes(reduce_columns(
+      columns, -std::numeric_limits<float>::infinity(),
+      [&](int64_t column, auto lanes, Floats best) {
         return max(best, lanes.keep(lanes.load(x + column), lowest));
       },
-      [](F32x8 a, F32x8 b) { return max(a, b); }));
-  const F32x8 maxima = f32x8(highest);
-  const float sum = sum_lanes(reduce_columns8(
-      columns, f32x8(0),
-      [&](int64_t column, auto lanes, F32x8 total) {
-        const F32x8 e = exp8(sub(lanes.load(x + column), maxima));
-        return add(total, lanes.keep(e, f32x8(0)));
+      [](auto a, auto b) { return max(a, b); }));
+  const Floats maxima = splat<Floats>(highest);
+  const float sum = sum_lanes(reduce_columns(
+      columns, 0,
+      [&](int64_t column, auto lanes, Floats total) {
+        const Floats e = exp_lanes(sub(lanes.load(x + column), maxima));
+        return add(total, lanes.keep(e, splat<Floats>(0)));
       },
-      [](F32x8 a, F32x8 b) { return add(a, b); }));
+      [](auto a, auto b) { return add(a, b); }));
   return static_cast<float>(log_of_sum(sum) + (static_cast<double>(highest) - static_cast<double>(subtrahend)));
 }
 

@@ -11,34 +11,34 @@ namespace tesserae {
 namespace {
 
 void layer_norm_row(const float* x, float* y, const LayerNormParams& p) {
-  const F32x8 zero = f32x8(0);
+  const Floats zero = splat<Floats>(0);
   const double columns = static_cast<double>(p.columns);
-  const auto plus = [](F32x8 a, F32x8 b) { return add(a, b); };
-  const float sum = sum_lanes(reduce_columns8(
-      p.columns, zero,
-      [&](int64_t column, auto lanes, F32x8 sums) { return add(sums, lanes.load(x + column)); }, plus));
-  const F32x8 mean = f32x8(static_cast<float>(static_cast<double>(sum) / columns));
+  const auto plus = [](auto a, auto b) { return add(a, b); };
+  const float sum = sum_lanes(reduce_columns(
+      p.columns, 0,
+      [&](int64_t column, auto lanes, Floats sums) { return add(sums, lanes.load(x + column)); }, plus));
+  const Floats mean = splat<Floats>(static_cast<float>(static_cast<double>(sum) / columns));
 
   const auto deviation = [&](int64_t column, auto lanes) {
     return lanes.keep(sub(lanes.load(x + column), mean), zero);
   };
-  const float left = sum_lanes(reduce_columns8(
-      p.columns, zero,
-      [&](int64_t column, auto lanes, F32x8 sums) { return add(sums, deviation(column, lanes)); }, plus));
-  const float squares = sum_lanes(reduce_columns8(
-      p.columns, zero,
-      [&](int64_t column, auto lanes, F32x8 sums) {
-        const F32x8 d = deviation(column, lanes);
+  const float left = sum_lanes(reduce_columns(
+      p.columns, 0,
+      [&](int64_t column, auto lanes, Floats sums) { return add(sums, deviation(column, lanes)); }, plus));
+  const float squares = sum_lanes(reduce_columns(
+      p.columns, 0,
+      [&](int64_t column, auto lanes, Floats sums) {
+        const Floats d = deviation(column, lanes);
         return fma(d, d, sums);
       },
       plus));
   const double shift = static_cast<double>(left) / columns;
   const double variance = std::max(static_cast<double>(squares) / columns - shift * shift, 0.0);
-  const F32x8 shifts = f32x8(static_cast<float>(shift));
-  const F32x8 factor = f32x8(static_cast<float>(1.0 / std::sqrt(variance + p.eps)));
+  const Floats shifts = splat<Floats>(static_cast<float>(shift));
+  const Floats factor = splat<Floats>(static_cast<float>(1.0 / std::sqrt(variance + p.eps)));
 
-  for_columns8(p.columns, [&](int64_t column, auto lanes) {
-    F32x8 values = mul(sub(deviation(column, lanes), shifts), factor);
+  for_columns(p.columns, [&](int64_t column, auto lanes) {
+    Floats values = mul(sub(deviation(column, lanes), shifts), factor);
     if (p.weight) values = mul(values, lanes.load(p.weight + column));
     if (p.bias) values = add(values, lanes.load(p.bias + column));
     lanes.store(y + column, values);

@@ -26,7 +26,7 @@ void finish_row(const float* sums, int64_t columns, const float* bias, int64_t b
                            : full           ? load_f32x8(bias + j)
                                             : masked_load_f32x8(bias + j, mask));
     }
-    v = activate8<kind>(v);
+    v = activate<kind>(v);
     if (residual) v = add(v, full ? load_f32x8(residual + j) : masked_load_f32x8(residual + j, mask));
     if (full) store_f32x8(c + j, v);
     else masked_store_f32x8(c + j, mask, v);
@@ -46,7 +46,7 @@ void finish_rows(const float* sums, int64_t sums_stride, int64_t rows, int64_t c
     if (is_plain) {
 #pragma GCC unroll 4
       for (int64_t j = 0; j < kWide; j += 8) {
-        F32x8 v = activate8<kind>(load_f32x8(sums + j));
+        F32x8 v = activate<kind>(load_f32x8(sums + j));
         if (residual) v = add(v, load_f32x8(residual + j));
         store_f32x8(c + j, v);
       }

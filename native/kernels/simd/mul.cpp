@@ -8,7 +8,7 @@ namespace tesserae {
 inline namespace TESSERAE_ISA {
 
 KernelStatus mul_simd(const OpRecord& op, int64_t tile, Scratch&) {
-  binary_tile(op.as<MulParams>(), tile, [](F32x8 a, F32x8 b) { return mul(a, b); });
+  binary_tile(op.as<MulParams>(), tile, [](Floats a, Floats b) { return mul(a, b); });
   return KernelStatus::ok;
 }
 

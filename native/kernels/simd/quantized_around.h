@@ -32,8 +32,8 @@ inline void join_gated(const MatmulQuantizedParams& p, const QuantizedTile& part
   for (int64_t row = part.first_row; row < part.last_row; ++row) {
     float* y = gate.c + row * gate.c_rs + part.first_column;
     const float* other = up.c + row * up.c_rs + part.first_column;
-    for_columns8(columns, [&](int64_t column, auto lanes) {
-      lanes.store(y + column, mul(silu8(lanes.load(y + column)), lanes.load(other + column)));
+    for_columns(columns, [&](int64_t column, auto lanes) {
+      lanes.store(y + column, mul(silu_lanes(lanes.load(y + column)), lanes.load(other + column)));
     });
     if (p.blocks) quantize_row(y, columns, p.blocks + (row * gate.n + part.first_column) / kActivationBlock);
   }

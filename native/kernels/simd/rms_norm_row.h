@@ -11,18 +11,18 @@ inline namespace TESSERAE_ISA {
 
 // `weight` may be null; y may be x.
 inline void rms_norm_row(const float* x, float* y, const float* weight, double eps, int64_t columns) {
-  const auto plus = [](F32x8 a, F32x8 b) { return add(a, b); };
-  const float squares = sum_lanes(reduce_columns8(
-      columns, f32x8(0),
-      [&](int64_t column, auto lanes, F32x8 sums) {
-        const F32x8 values = lanes.load(x + column);
+  const auto plus = [](auto a, auto b) { return add(a, b); };
+  const float squares = sum_lanes(reduce_columns(
+      columns, 0,
+      [&](int64_t column, auto lanes, Floats sums) {
+        const Floats values = lanes.load(x + column);
         return fma(values, values, sums);
       },
       plus));
   const double mean = static_cast<double>(squares) / static_cast<double>(columns);
-  const F32x8 factor = f32x8(static_cast<float>(1.0 / std::sqrt(mean + eps)));
-  for_columns8(columns, [&](int64_t column, auto lanes) {
-    F32x8 values = mul(lanes.load(x + column), factor);
+  const Floats factor = splat<Floats>(static_cast<float>(1.0 / std::sqrt(mean + eps)));
+  for_columns(columns, [&](int64_t column, auto lanes) {
+    Floats values = mul(lanes.load(x + column), factor);
     if (weight) values = mul(values, lanes.load(weight + column));
     lanes.store(y + column, values);
   });

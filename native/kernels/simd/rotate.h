@@ -80,20 +80,20 @@ inline void fill_factors(const Rotation& r, double position, float* cosines, flo
 }
 
 inline void turn_interleaved(const float* x, float* y, int64_t rotary_dim, const float* cosines, const float* sines) {
-  for_columns8(rotary_dim, [&](int64_t column, auto lanes) {
-    const F32x8 values = lanes.load(x + column);
-    const F32x8 partners = swap_neighbours(values);  // 1 0 3 2
-    const F32x8 crossed = mul(partners, lanes.load(sines + column));
+  for_columns(rotary_dim, [&](int64_t column, auto lanes) {
+    const Floats values = lanes.load(x + column);
+    const Floats partners = swap_neighbours(values);  // 1 0 3 2
+    const Floats crossed = mul(partners, lanes.load(sines + column));
     lanes.store(y + column, fma(values, lanes.load(cosines + column), crossed));
   });
 }
 
 inline void turn_half_split(const float* x, float* y, int64_t pairs, const float* cosines, const float* sines) {
-  for_columns8(pairs, [&](int64_t pair, auto lanes) {
-    const F32x8 a = lanes.load(x + pair);
-    const F32x8 b = lanes.load(x + pairs + pair);
-    const F32x8 c = lanes.load(cosines + pair);
-    const F32x8 s = lanes.load(sines + pair);
+  for_columns(pairs, [&](int64_t pair, auto lanes) {
+    const Floats a = lanes.load(x + pair);
+    const Floats b = lanes.load(x + pairs + pair);
+    const Floats c = lanes.load(cosines + pair);
+    const Floats s = lanes.load(sines + pair);
     lanes.store(y + pair, fms(a, c, mul(b, s)));
     lanes.store(y + pairs + pair, fma(b, c, mul(a, s)));
   });

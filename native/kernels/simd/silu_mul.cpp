@@ -18,8 +18,8 @@ KernelStatus silu_mul_simd(const OpRecord& op, int64_t tile, Scratch&) {
     const float* gate = p.gate + row_offset(p.outer, p.gate_outer, row);
     const float* up = p.up + row_offset(p.outer, p.up_outer, row);
     float* y = p.y + row_offset(p.outer, p.y_outer, row);
-    for_columns8(p.columns, [&](int64_t column, auto lanes) {
-      lanes.store(y + column, mul(silu8(lanes.load(gate + column)), lanes.load(up + column)));
+    for_columns(p.columns, [&](int64_t column, auto lanes) {
+      lanes.store(y + column, mul(silu_lanes(lanes.load(gate + column)), lanes.load(up + column)));
     });
     if (p.blocks) quantize_row(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }

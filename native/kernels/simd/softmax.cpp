@@ -10,23 +10,23 @@ namespace tesserae {
 namespace {
 
 void softmax_row(const float* x, float* y, int64_t columns) {
-  const F32x8 lowest = f32x8(-std::numeric_limits<float>::infinity());
-  const auto max8 = [](F32x8 a, F32x8 b) { return max(a, b); };
-  const F32x8 highest = f32x8(max_lanes(reduce_columns8(
-      columns, lowest,
-      [&](int64_t column, auto lanes, F32x8 best) {
+  const Floats lowest = splat<Floats>(-std::numeric_limits<float>::infinity());
+  const auto greater = [](auto a, auto b) { return max(a, b); };
+  const Floats highest = splat<Floats>(max_lanes(reduce_columns(
+      columns, -std::numeric_limits<float>::infinity(),
+      [&](int64_t column, auto lanes, Floats best) {
         return max(best, lanes.keep(lanes.load(x + column), lowest));
       },
-      max8)));
+      greater)));
   // The maximum may be wrong if the row contains a NaN; then the sum, and so the whole row, is NaN anyway.
   F32x8 sums = f32x8(0);
-  for_columns8(columns, [&](int64_t column, auto lanes) {
-    const F32x8 e = exp8(sub(lanes.load(x + column), highest));
+  for_columns(columns, [&](int64_t column, auto lanes) {
+    const Floats e = exp_lanes(sub(lanes.load(x + column), highest));
     lanes.store(y + column, e);
-    sums = add(sums, lanes.keep(e, f32x8(0)));
+    sums = add_columns(sums, lanes.keep(e, splat<Floats>(0)));
   });
-  const F32x8 sum = f32x8(sum_lanes(sums));
-  for_columns8(columns, [&](int64_t column, auto lanes) {
+  const Floats sum = splat<Floats>(sum_lanes(sums));
+  for_columns(columns, [&](int64_t column, auto lanes) {
     lanes.store(y + column, div(lanes.load(y + column), sum));
   });
 }
