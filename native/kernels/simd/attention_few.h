@@ -7,7 +7,6 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
-#include "kernels/simd/attention_micro.h"
 #include "kernels/simd/attention_pack.h"
 
 namespace tesserae::attention {
@@ -15,6 +14,30 @@ inline namespace TESSERAE_ISA {
 
 constexpr int64_t kFewRows = 4;    // up to this many rows; for more, packing is faster
 constexpr int64_t kFewKeys = 16;   // rows of V used for all columns at a time, while the next ones are prefetched
+
+// c[r][:] += a[r][step] · load(step, :) for the steps begin .. end-1.
+template <int rows, int vectors, typename Load>
+inline __attribute__((always_inline)) void accumulate_loaded(F32x8 (&c)[rows][vectors], const float* a,
+                                                             int64_t a_stride, int64_t begin, int64_t end, Load load) {
+#pragma GCC unroll 2
+  for (int64_t step = begin; step < end; ++step) {
+    F32x8 columns[vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; ++i) columns[i] = load(step, i);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const F32x8 factor = broadcast_f32x8(a + r * a_stride + step);
+#pragma GCC unroll 8
+      for (int i = 0; i < vectors; ++i) c[r][i] = fma(factor, columns[i], c[r][i]);
+    }
+  }
+}
+
+// Merges 8 sums of a key block into the row's total: total = total · keep + sums · take.
+inline void merge_sums(F32x8 sums, float keep, float take, float* total) {
+  const F32x8 kept = mul(load_f32x8(total), f32x8(keep));
+  store_f32x8(total, fma(sums, f32x8(take), kept));
+}
 
 // Computes the scores of `rows` queries (packed, dim apart) with 8 · groups keys, all of which must exist.
 template <int rows, int groups, typename T>
@@ -114,7 +137,7 @@ inline void continue_sums(const int64_t* keys, const float* weights, const Value
   }
 }
 
-// Like outputs_6x16, but for all columns, and with an unpacked V that is read in memory order; v_dim is a multiple of
+// Like micro_outputs, but for all columns, and with an unpacked V that is read in memory order; v_dim is a multiple of
 // 8. rows_at(key, most) returns the rows of V from `key` (a multiple of kFewKeys) on, and may prefetch the next ones;
 // `most` is the number of keys in the block.
 template <int rows, typename RowsAt>

@@ -33,6 +33,8 @@ inline F32x8 load8(const float* p) { return load_f32x8(p); }
 inline F32x8 load8(const uint16_t* p) {
   return f16_to_f32(load_bits128(p));
 }
+inline F32x16 load16(const float* p) { return load_f32x16(p); }
+inline F32x16 load16(const uint16_t* p) { return f16_to_f32(load_bits256(p)); }
 inline float load1(const float* p) { return *p; }
 inline float load1(const uint16_t* p) { return half_to_f32(*p); }
 
@@ -49,9 +51,29 @@ inline __attribute__((always_inline)) void load_8x4(RowAt at, F32x8 (&column)[4]
 }
 
 // Packs `keys` rows of K into panels [dim][16]. In the last panel missing keys repeat the last one; their scores are
-// not used.
+// not used. Sixteen columns of sixteen keys are transposed at a time, or four columns of eight keys.
 template <typename T>
 inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float* packed) {
+  if constexpr (kRegisters == 32) {
+    for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
+      const T* row[kPanel];
+      for (int64_t i = 0; i < kPanel; ++i) row[i] = k + std::min(key + i, keys - 1) * stride;
+      if (stride != dim) prefetch_rows(k + (key + kPanel) * stride, stride, dim, std::min(keys - key - kPanel, kPanel));
+      int64_t d = 0;
+      for (; d + kPanel <= dim; d += kPanel) {
+        F32x16 columns[kPanel];
+#pragma GCC unroll 16
+        for (int i = 0; i < kPanel; ++i) columns[i] = load16(row[i] + d);
+        transpose16(columns);
+#pragma GCC unroll 16
+        for (int i = 0; i < kPanel; ++i) store_aligned_f32x16(packed + (d + i) * kPanel, columns[i]);
+      }
+      for (; d < dim; ++d) {
+        for (int64_t i = 0; i < kPanel; ++i) packed[d * kPanel + i] = load1(row[i] + d);
+      }
+    }
+    return;
+  }
   for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
     for (int64_t half = 0; half < kPanel; half += 8) {
       const T* row[8];
@@ -79,8 +101,7 @@ inline void pack_v(const T* v, int64_t stride, int64_t keys, int64_t v_dim, floa
     float* target = packed + key * kPanel;
     int64_t column = 0;
     for (; column + kPanel <= v_dim; column += kPanel, target += panel_stride) {
-      store_aligned_f32x8(target, load8(v + column));
-      store_aligned_f32x8(target + 8, load8(v + column + 8));
+      store_aligned_f32x16(target, load16(v + column));
     }
     if (column == v_dim) continue;
     for (int64_t i = 0; i < kPanel; ++i) target[i] = column + i < v_dim ? load1(v + column + i) : 0.0f;

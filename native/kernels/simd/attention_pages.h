@@ -1,4 +1,4 @@
-// The reader of cache pages for paged_attention, included by the paged_attention.cpp of each vector instruction set.
+// The reader of cache pages for paged_attention, included by paged_attention.cpp.
 // Pages store keys as panels, so f32 keys are not packed. f16 and q8_0 keys are widened to f32: into scratch for many
 // rows, in registers for few rows (decoding).
 #pragma once
@@ -232,7 +232,6 @@ struct Pages {
     few_outputs_of<count>(keys, weights, rows_at, v_dim(), keep, take, total, total_stride);
   }
 
-  template <typename Micro>
   void panels(const RowSet& rows, int64_t begin, int64_t keys, BlockPanels& panels) const {
     panels.values = {rows.v, kPanel, kAttentionKeyBlock * kPanel};
     for (int64_t key = 0; key < keys; key += kKeyPanel) {
@@ -280,12 +279,12 @@ struct Pages {
 };
 static_assert(kFewKeys == kKeyPanel && kAttentionKeyBlock % kKeyPanel == 0, "runs of values do not cross pages");
 
-template <typename Micro, typename T>
+template <typename T>
 void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& scratch) {
   const Pages<T> pages(cache, item);
   const AttentionTile& tile = item.tile;
   const auto attend = [&](const AttentionTile& part) {
-    attend_tile(item.attention, part, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, pages); });
+    attend_tile(item.attention, part, scratch, [&](const RowSet& rows) { attend_rows(rows, pages); });
   };
   const bool in_parts = tile.queries == 1 && tile.heads <= kMostInParts;
   if (in_parts || tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
@@ -298,8 +297,7 @@ void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& sc
   }
 }
 
-template <typename Micro>
-KernelStatus paged_tile_with(const OpRecord& op, int64_t tile, Scratch& scratch) {
+inline KernelStatus paged_tile(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
   // The factors are in scratch until the rows of an item are stored.
   float* cosines = reinterpret_cast<float*>(scratch.data);
@@ -313,9 +311,9 @@ KernelStatus paged_tile_with(const OpRecord& op, int64_t tile, Scratch& scratch)
   const auto attend = [&](const PagedItem& item) {
     at = -1;  // the scratch is used again
     switch (p.cache.type) {
-      case KeyValueType::f32: return attend_pages<Micro, float>(p.cache, item, scratch);
-      case KeyValueType::f16: return attend_pages<Micro, uint16_t>(p.cache, item, scratch);
-      case KeyValueType::q8_0: return attend_pages<Micro, Quantized>(p.cache, item, scratch);
+      case KeyValueType::f32: return attend_pages<float>(p.cache, item, scratch);
+      case KeyValueType::f16: return attend_pages<uint16_t>(p.cache, item, scratch);
+      case KeyValueType::q8_0: return attend_pages<Quantized>(p.cache, item, scratch);
     }
   };
   // A function that is always inlined has no address.

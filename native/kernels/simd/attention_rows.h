@@ -1,6 +1,6 @@
 // The loops of attention over a tile. The rows pass through the key blocks, a strip at a time, or all together if they
 // are few; scores, weights and outputs of a strip stay in L1. The caller passes the source of keys and values
-// (attention_whole.h: contiguous, attention_pages.h: cache pages) and the micro-kernels of its instruction set (Micro).
+// (attention_whole.h: contiguous, attention_pages.h: cache pages).
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/simd/attention_few.h"
+#include "kernels/simd/attention_micro.h"
 #include "kernels/simd/attention_pack.h"
 #include "kernels/simd/attention_softmax.h"
 #include "kernels/simd/attention_strip.h"
@@ -85,7 +86,6 @@ struct RowCursor {
 };
 
 // Loads the rows' queries, computes their limits, and initialises their maxima and sums.
-template <typename Micro>
 inline KeyRange begin_rows(const RowSet& rows) {
   const AttentionParams& p = rows.p;
   const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
@@ -94,7 +94,7 @@ inline KeyRange begin_rows(const RowSet& rows) {
   RowCursor ahead(rows, kRowsAhead);
   for (int64_t row = 0; row < rows.count; ++row, at.next(), ahead.next()) {
     if (p.q_row != p.dim) prefetch_rows(ahead.q(), 0, p.dim, 1);
-    Micro::multiply(at.q(), p.dim, factor, rows.q + row * p.dim);
+    multiply(at.q(), p.dim, factor, rows.q + row * p.dim);
     const int64_t limit = attention_limit(p, rows.tile.batch, at.query);
     const int64_t key = attention_first(p, rows.tile.batch, at.query);
     rows.limits[row] = static_cast<int32_t>(limit);
@@ -110,7 +110,6 @@ inline KeyRange begin_rows(const RowSet& rows) {
 }
 
 // Writes the outputs of rows after all key blocks have been merged into their totals.
-template <typename Micro>
 inline void finish_rows(const RowSet& rows) {
   const int64_t v_dim = rows.p.v_dim;
   RowCursor at(rows, 0);
@@ -122,7 +121,7 @@ inline void finish_rows(const RowSet& rows) {
       std::fill(out, out + v_dim, 0.0f);
       continue;
     }
-    Micro::multiply(total, v_dim, inverse, out);
+    multiply(total, v_dim, inverse, out);
   }
 }
 
@@ -176,7 +175,6 @@ inline void adjust_scores(const RowSet& rows, int64_t row, int64_t begin, int64_
 }
 
 // Applies cap, slopes, window and mask to a row's scores, in place, and returns their maximum.
-template <typename Micro>
 inline float adjusted_maximum(const RowSet& rows, int64_t row, int64_t begin, int64_t keys, int64_t padded,
                               float* scores) {
   if (keys == 0) {
@@ -184,23 +182,22 @@ inline float adjusted_maximum(const RowSet& rows, int64_t row, int64_t begin, in
     return -INFINITY;
   }
   if (rows.p.softcap > 0 || rows.p.slopes || rows.p.window) adjust_scores(rows, row, begin, keys, scores);
-  if (rows.p.mask) return Micro::template row_maximum<true>(scores, keys, padded, rows.mask(row) + begin);
-  return Micro::template row_maximum<false>(scores, keys, padded, nullptr);
+  if (rows.p.mask) return row_maximum<true>(scores, keys, padded, rows.mask(row) + begin);
+  return row_maximum<false>(scores, keys, padded, nullptr);
 }
 
 // Computes the maxima of a strip's rows in the block, and merges them into those so far. `kept`: the micro-kernels have
 // kept the maxima of the unadjusted scores.
-template <typename Micro>
 inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool kept, Strip& strip) {
   const AttentionParams& p = rows.p;
   const int64_t padded = round_up(strip.most, kPanel);
   const bool bare = p.softcap <= 0 && !p.slopes && !p.window && !p.mask;
   const bool whole = strip.most == padded && *std::min_element(strip.keys, strip.keys + strip.rows) == strip.most;
   if (kept && bare && whole) {
-    for (int64_t r = 0; r < strip.rows; ++r) strip.block_max[r] = Micro::kept_maximum(strip.maxima + r * kPanel);
+    for (int64_t r = 0; r < strip.rows; ++r) strip.block_max[r] = max_lanes(load_aligned_f32x16(strip.maxima + r * kPanel));
   } else {
     for (int64_t r = 0; r < strip.rows; ++r) {
-      strip.block_max[r] = adjusted_maximum<Micro>(rows, first + r, begin, strip.keys[r], padded,
+      strip.block_max[r] = adjusted_maximum(rows, first + r, begin, strip.keys[r], padded,
                                                    strip.scores + r * kAttentionKeyBlock);
     }
   }
@@ -213,11 +210,10 @@ inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool 
 }
 
 // Replaces the scores of a strip by weights, and computes their sums.
-template <typename Micro>
 inline void strip_weights(Strip& strip) {
   for (int64_t r = 0; r < strip.rows; ++r) {
     strip.block_sum[r] =
-        Micro::row_weights(strip.scores + r * kAttentionKeyBlock, strip.keys[r], strip.block_max[r]);
+        row_weights(strip.scores + r * kAttentionKeyBlock, strip.keys[r], strip.block_max[r]);
   }
 }
 
@@ -229,19 +225,9 @@ inline void strip_sums(const RowSet& rows, int64_t first, Strip& strip) {
   }
 }
 
-// Computes the rows of a strip with the key block at `begin`. Micro provides:
-//   kRows, kPanels   its micro-tile: rows, and panels of keys or columns
-//   scores(rows, panels, dim, q, k_panels, scores, maxima)   if kKeepsMaxima, it also updates the maxima by key mod 16
-//   begin_maxima(rows, maxima), kept_maximum(maxima)         start and result of these maxima
-//   row_maximum<masked>, row_weights                         see attention_softmax.h
-//   weigh(strip, panels)                                     computes weights, their sums, and the outputs of the first
-//                                                            columns together; returns false if it cannot
-//   outputs(strip, row, rows, panel, panels)                 sums of weights · V, see outputs_6x16
-//   multiply(from, count, factor, to)                        to[i] = from[i] · factor
-//   pack_k                                                   see attention_pack.h
-template <typename Micro>
+// Computes the rows of a strip with the key block at `begin`.
 inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t first, int64_t begin, bool single) {
-  static_assert(kStripRows % Micro::kRows == 0, "a strip is whole micro-tiles");
+  static_assert(kStripRows % kMicroRows == 0, "a strip is whole micro-tiles");
   const AttentionParams& p = rows.p;
   Strip strip;
   strip.rows = std::min(kStripRows, rows.count - first);
@@ -261,24 +247,24 @@ inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t 
   }
   if (strip.most == 0) return;
   const int64_t key_panels = (strip.most + kPanel - 1) / kPanel;
-  Micro::begin_maxima(strip.rows, strip.maxima);
-  for (int64_t panel = 0; panel < key_panels; panel += Micro::kPanels) {
-    for (int64_t r = 0; r < strip.rows; r += Micro::kRows) {
-      Micro::scores(std::min<int64_t>(Micro::kRows, strip.rows - r), std::min<int64_t>(Micro::kPanels, key_panels - panel),
+  for (int64_t r = 0; r < strip.rows; ++r) store_aligned_f32x16(strip.maxima + r * kPanel, f32x16(-INFINITY));
+  for (int64_t panel = 0; panel < key_panels; panel += kMicroPanels) {
+    for (int64_t r = 0; r < strip.rows; r += kMicroRows) {
+      micro_scores(std::min<int64_t>(kMicroRows, strip.rows - r), std::min<int64_t>(kMicroPanels, key_panels - panel),
                     p.dim, rows.q + (first + r) * p.dim, panels.keys + panel,
                     rows.scores + r * kAttentionKeyBlock + panel * kPanel, strip.maxima + r * kPanel);
     }
   }
-  strip_maxima<Micro>(rows, first, begin, Micro::kKeepsMaxima, strip);
+  strip_maxima(rows, first, begin, true, strip);
   const int64_t column_panels = rows.v_columns / kPanel;
   int64_t panel = 0;
-  if (Micro::weigh(strip, std::min<int64_t>(Micro::kPanels, column_panels))) panel = Micro::kPanels;
-  else strip_weights<Micro>(strip);
+  if (weigh(strip, std::min<int64_t>(kMicroPanels, column_panels))) panel = kMicroPanels;
+  else strip_weights(strip);
   strip_sums(rows, first, strip);
-  for (; panel < column_panels; panel += Micro::kPanels) {
-    for (int64_t r = 0; r < strip.rows; r += Micro::kRows) {
-      Micro::outputs(strip, r, std::min<int64_t>(Micro::kRows, strip.rows - r), panel,
-                     std::min<int64_t>(Micro::kPanels, column_panels - panel));
+  for (; panel < column_panels; panel += kMicroPanels) {
+    for (int64_t r = 0; r < strip.rows; r += kMicroRows) {
+      micro_outputs(strip, r, std::min<int64_t>(kMicroRows, strip.rows - r), panel,
+                     std::min<int64_t>(kMicroPanels, column_panels - panel));
     }
   }
 }
@@ -307,7 +293,7 @@ static_assert(int64_t{kScratchBytes} >
 
 // Computes `count` rows (at most kFewRows) with the key block at `begin`, without packing. If next_keys > 0, so many
 // keys follow after the block, and the first of them are prefetched.
-template <typename Micro, int count, typename Source>
+template <int count, typename Source>
 void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys) {
   Strip strip;
   strip.rows = count;
@@ -316,8 +302,8 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
   strip.scores = rows.scores;
   source.prefetch_values(begin, std::min(strip.most, kFewKeys));
   source.template few_scores<count>(rows.q, begin, strip.most, rows.scores);
-  strip_maxima<Micro>(rows, 0, begin, false, strip);
-  strip_weights<Micro>(strip);
+  strip_maxima(rows, 0, begin, false, strip);
+  strip_weights(strip);
   strip_sums(rows, 0, strip);
   source.prefetch_keys(begin + kAttentionKeyBlock, std::min(next_keys, kFewKeys));
   source.template few_outputs<count>(begin, strip.keys, rows.scores, strip.keep, strip.take, rows.total,
@@ -328,11 +314,11 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
 //   few_scores<count>(q, begin, keys, scores)   the scores of `count` (at most kFewRows) rows
 //   few_outputs<count>(begin, keys, weights, keep, take, total, total_stride)   see few_outputs_of
 //   prefetch_keys(begin, keys), prefetch_values(begin, keys)
-//   panels<Micro>(rows, begin, keys, panels)    sets the addresses of the block's panels, packing what must be packed
-template <typename Micro, typename Source>
+//   panels(rows, begin, keys, panels)    sets the addresses of the block's panels, packing what must be packed
+template <typename Source>
 void attend_rows(const RowSet& rows, const Source& source) {
   const AttentionParams& p = rows.p;
-  const KeyRange range = begin_rows<Micro>(rows);
+  const KeyRange range = begin_rows(rows);
   static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
   const bool in_place = rows.count <= kFewRows && p.v_dim % 8 == 0;
   const int64_t first_block = range.first / kAttentionKeyBlock * kAttentionKeyBlock;
@@ -347,21 +333,21 @@ void attend_rows(const RowSet& rows, const Source& source) {
     if (in_place) {
       const int64_t next_keys = range.limit - begin - keys;
       switch (rows.count) {
-        case 1: attend_few<Micro, 1>(rows, source, begin, next_keys); break;
-        case 2: attend_few<Micro, 2>(rows, source, begin, next_keys); break;
-        case 3: attend_few<Micro, 3>(rows, source, begin, next_keys); break;
-        default: attend_few<Micro, 4>(rows, source, begin, next_keys);
+        case 1: attend_few<1>(rows, source, begin, next_keys); break;
+        case 2: attend_few<2>(rows, source, begin, next_keys); break;
+        case 3: attend_few<3>(rows, source, begin, next_keys); break;
+        default: attend_few<4>(rows, source, begin, next_keys);
       }
       continue;
     }
     BlockPanels panels;
-    source.template panels<Micro>(rows, begin, keys, panels);
+    source.panels(rows, begin, keys, panels);
     // LOOP 2: split the rows into strips.
     for (int64_t first = 0; first < rows.count; first += kStripRows) {
-      attend_strip<Micro>(rows, panels, first, begin, single);
+      attend_strip(rows, panels, first, begin, single);
     }
   }
-  if (!single) finish_rows<Micro>(rows);
+  if (!single) finish_rows(rows);
 }
 
 // LOOP 4: calls attend(rows) for as many rows of a tile at a time as fit into scratch.

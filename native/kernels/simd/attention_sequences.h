@@ -1,5 +1,5 @@
-// Attention of sequences that follow each other: each item of the work list is an attention of its own. Included by the
-// sequence_attention.cpp of each vector instruction set.
+// Attention of sequences that follow each other: each item of the work list is an attention of its own. Included by
+// sequence_attention.cpp.
 #pragma once
 
 #include "kernels/simd/attention_whole.h"
@@ -9,10 +9,9 @@
 namespace tesserae::attention {
 inline namespace TESSERAE_ISA {
 
-template <typename Micro>
-KernelStatus sequence_tile_with(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+inline KernelStatus sequence_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
   const auto attend = [&](const AttentionParams& a, const AttentionTile& tile) {
-    attend_whole<Micro, float>(a, tile, scratch);
+    attend_whole<float>(a, tile, scratch);
   };
   // A function that is always inlined has no address.
   const auto quantize = [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); };

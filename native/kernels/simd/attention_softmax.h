@@ -13,19 +13,25 @@ inline namespace TESSERAE_ISA {
 
 constexpr float kLog2e = 1.44269504088896340736f;
 
+// The constants of exp2_lanes. Where registers are scarce they are read from memory for each use.
+struct Exp2Constants {
+  float least = -127.0f;
+  float shifter = 12582912.0f + 127.0f;
+  float terms[6] = {0x1.5bb9aap-10f, 0x1.3cea84p-7f, 0x1.c6b754p-5f, 0x1.ebf9bcp-3f, 0x1.62e42ap-1f, 1.0f};
+};
+inline constexpr Exp2Constants kExp2Constants;
+
 // 2^x for x <= 0, with an error of at most 2 units in the last place; 0 below -126.5 and for -inf, 1 for 0, NaN for
 // NaN. Not for positive x. The biased exponent is in the low bits of x + 1.5·2^23 + 127; x = -127 gives the factor 0.
-inline F32x8 exp2_8(F32x8 x) {
-  const F32x8 shifter = f32x8(12582912.0f + 127.0f);
-  x = max(f32x8(-127.0f), x);  // keeps a NaN, the second operand
-  const F32x8 shifted = add(x, shifter);
-  const F32x8 r = sub(x, sub(shifted, shifter));
-  F32x8 y = f32x8(0x1.5bb9aap-10f);
-  y = fma(y, r, f32x8(0x1.3cea84p-7f));
-  y = fma(y, r, f32x8(0x1.c6b754p-5f));
-  y = fma(y, r, f32x8(0x1.ebf9bcp-3f));
-  y = fma(y, r, f32x8(0x1.62e42ap-1f));
-  y = fma(y, r, f32x8(1.0f));
+template <typename V>
+TESSERAE_INLINE V exp2_lanes(V x, const Exp2Constants& constants = kExp2Constants) {
+  const V shifter = splat<V>(constants.shifter);
+  x = max(splat<V>(constants.least), x);  // keeps a NaN, the second operand
+  const V shifted = add(x, shifter);
+  const V r = sub(x, sub(shifted, shifter));
+  V y = splat<V>(constants.terms[0]);
+#pragma GCC unroll 5
+  for (int i = 1; i < 6; ++i) y = fma(y, r, splat<V>(constants.terms[i]));
   return mul(y, as_f32(shift_left_i32(bits_of(shifted), 23)));
 }
 
@@ -36,61 +42,52 @@ inline F32x8 base_of(F32x8 maximum) {
   return and_not(none, maximum);
 }
 
-inline F32x8 add_mask(F32x8 score, F32x8 mask) {
-  const F32x8 infinite = compare_equal(mask, f32x8(-INFINITY));
-  const F32x8 sum = fma(mask, f32x8(kLog2e), score);
-  const F32x8 finite = max(f32x8(-FLT_MAX), sum);  // only a mask of -inf excludes a key
-  return blend(finite, f32x8(-INFINITY), infinite);
+inline F32x16 add_mask(F32x16 score, F32x16 mask) {
+  const auto infinite = compare_equal(mask, f32x16(-INFINITY));
+  const F32x16 sum = fma(mask, f32x16(kLog2e), score);
+  const F32x16 finite = max(f32x16(-FLT_MAX), sum);  // only a mask of -inf excludes a key
+  return blend(finite, f32x16(-INFINITY), infinite);
 }
 
 // The maximum of the first `keys` (> 0) scores; if masked, the mask is added to them in place first. Scores from
 // `keys` to `padded`, a multiple of 16, are set to -inf. NaN is ignored.
 template <bool masked>
 inline float row_maximum(float* scores, int64_t keys, int64_t padded, const float* mask) {
-  const F32x8 none = f32x8(-INFINITY);
-  const int64_t whole = keys & ~int64_t{7};
-  F32x8 max0 = none;
-  F32x8 max1 = none;
+  const F32x16 none = f32x16(-INFINITY);
+  const int64_t whole = keys & ~int64_t{15};
+  F32x16 maximum = none;
   int64_t j = 0;
-  if (masked) {
-    for (; j < whole; j += 8) {
-      const F32x8 score = add_mask(load_aligned_f32x8(scores + j), load_f32x8(mask + j));
-      store_aligned_f32x8(scores + j, score);
-      max0 = max(score, max0);
+  for (; j < whole; j += 16) {
+    F32x16 score = load_aligned_f32x16(scores + j);
+    if (masked) {
+      score = add_mask(score, load_f32x16(mask + j));
+      store_aligned_f32x16(scores + j, score);
     }
-  } else {
-    for (; j + 16 <= whole; j += 16) {
-      max0 = max(load_aligned_f32x8(scores + j), max0);
-      max1 = max(load_aligned_f32x8(scores + j + 8), max1);
-    }
-    if (j < whole) max0 = max(load_aligned_f32x8(scores + j), max0);
+    maximum = max(score, maximum);
   }
-  if (whole < keys) {
-    const Bits256 valid = first_lanes(keys - whole);
-    F32x8 score = load_aligned_f32x8(scores + whole);
-    if (masked) score = add_mask(score, masked_load_f32x8(mask + whole, valid));
-    score = blend(none, score, as_f32(valid));
-    store_aligned_f32x8(scores + whole, score);
-    max1 = max(score, max1);
+  if (j < keys) {
+    const Mask16 valid = first_lanes16(keys - j);
+    F32x16 score = load_aligned_f32x16(scores + j);
+    if (masked) score = add_mask(score, masked_load_f32x16(mask + j, valid));
+    score = blend(none, score, valid);
+    store_aligned_f32x16(scores + j, score);
+    maximum = max(score, maximum);
+    j += 16;
   }
-  for (j = (keys + 7) & ~int64_t{7}; j < padded; j += 8) store_aligned_f32x8(scores + j, none);
-  return max_lanes(max(max0, max1));
+  for (; j < padded; j += 16) store_aligned_f32x16(scores + j, none);
+  return max_lanes(maximum);
 }
 
 // Replaces scores by weights 2^(score - maximum), and returns their sum. row_maximum must have run before.
 inline float row_weights(float* scores, int64_t keys, float maximum) {
-  const F32x8 base = base_of(f32x8(maximum));
-  F32x8 sum0 = f32x8(0);  // lane = key mod 16
-  F32x8 sum1 = sum0;
+  const F32x16 base = f32x16(maximum == -INFINITY ? 0.0f : maximum);
+  F32x16 sums = f32x16(0);  // lane = key mod 16
   for (int64_t j = 0; j < keys; j += 16) {
-    const F32x8 weight0 = exp2_8(sub(load_aligned_f32x8(scores + j), base));
-    const F32x8 weight1 = exp2_8(sub(load_aligned_f32x8(scores + j + 8), base));
-    store_aligned_f32x8(scores + j, weight0);
-    store_aligned_f32x8(scores + j + 8, weight1);
-    sum0 = add(sum0, weight0);
-    sum1 = add(sum1, weight1);
+    const F32x16 weight = exp2_lanes(sub(load_aligned_f32x16(scores + j), base));
+    store_aligned_f32x16(scores + j, weight);
+    sums = add(sums, weight);
   }
-  return sum_lanes(add(sum0, sum1));
+  return sum_lanes(sums);
 }
 
 // The mask of those of 8 rows that see a key of the block.
@@ -106,8 +103,8 @@ inline void merge_maxima(const float* block_max, const int32_t* keys, float* tot
   const F32x8 new_max = load_f32x8(block_max);
   const F32x8 next_max = max(new_max, old_max);
   const F32x8 base = base_of(next_max);
-  store_f32x8(keep, exp2_8(sub(old_max, base)));
-  store_f32x8(take, exp2_8(sub(new_max, base)));
+  store_f32x8(keep, exp2_lanes(sub(old_max, base)));
+  store_f32x8(take, exp2_lanes(sub(new_max, base)));
   store_f32x8(total_max, blend(old_max, next_max, rows_seen(keys)));
 }
 

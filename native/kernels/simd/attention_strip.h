@@ -42,7 +42,7 @@ struct Strip {
   bool single;         // the rows see keys of this block only
   float* scores;       // [rows][kAttentionKeyBlock]; replaced by the weights
   ValuePanels values;
-  alignas(64) float maxima[kStripRows * kPanel];  // maxima of the scores by key mod 16, if Micro::kKeepsMaxima
+  alignas(64) float maxima[kStripRows * kPanel];  // maxima of the scores by key mod 16
 };
 
 }  // namespace TESSERAE_ISA

@@ -1,5 +1,5 @@
 // attention with contiguous keys and values: packs a key block of both, or reads them in place for few rows (decoding);
-// the bits are the same. Included by the attention.cpp of each vector instruction set.
+// the bits are the same. Included by attention.cpp.
 #pragma once
 
 #include <type_traits>
@@ -40,9 +40,8 @@ struct Rows {
     few_outputs_of<count>(keys, weights, rows_at, p.v_dim, keep, take, total, total_stride);
   }
 
-  template <typename Micro>
   void panels(const RowSet& rows, int64_t begin, int64_t keys, BlockPanels& panels) const {
-    Micro::pack_k(k + begin * p.k_row, p.k_row, keys, p.dim, rows.k);
+    pack_k(k + begin * p.k_row, p.k_row, keys, p.dim, rows.k);
     for (int64_t key = 0; key < keys; key += kPanel) panels.keys[key / kPanel] = rows.k + key * p.dim;
     const T* values = v + begin * p.v_row;
     if constexpr (std::is_same_v<T, float>) {
@@ -62,19 +61,18 @@ struct Rows {
   }
 };
 
-template <typename Micro, typename T>
+template <typename T>
 void attend_whole(const AttentionParams& p, const AttentionTile& tile, Scratch& scratch) {
   const Rows<T> source = {p, static_cast<const T*>(p.k) + tile.batch * p.k_batch + tile.kv_head * p.k_head,
                           static_cast<const T*>(p.v) + tile.batch * p.v_batch + tile.kv_head * p.v_head};
-  attend_tile(p, tile, scratch, [&](const RowSet& rows) { attend_rows<Micro>(rows, source); });
+  attend_tile(p, tile, scratch, [&](const RowSet& rows) { attend_rows(rows, source); });
 }
 
-template <typename Micro>
-KernelStatus attention_tile_with(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+inline KernelStatus whole_tile(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
   const auto& p = op.as<AttentionParams>();
   const AttentionTile tile = attention_tile(p, tile_index);
-  if (p.kv_dtype == DType::f16) attend_whole<Micro, uint16_t>(p, tile, scratch);
-  else attend_whole<Micro, float>(p, tile, scratch);
+  if (p.kv_dtype == DType::f16) attend_whole<uint16_t>(p, tile, scratch);
+  else attend_whole<float>(p, tile, scratch);
   return KernelStatus::ok;
 }
 

@@ -2,14 +2,13 @@
 #include "kernels/sequence_attention.h"
 
 #include "kernels/simd/attention_sequences.h"
-#include "kernels/simd/attention_6x16.h"
 
 namespace tesserae {
 
 inline namespace TESSERAE_ISA {
 
 KernelStatus sequence_attention_simd(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
-  return attention::sequence_tile_with<attention::Micro6x16>(op, tile_index, scratch);
+  return attention::sequence_tile(op, tile_index, scratch);
 }
 
 }  // namespace TESSERAE_ISA

@@ -43,6 +43,36 @@ TESSERAE_INLINE void transpose8(F32x8 (&rows)[8]) {
   }
 }
 
+// Transposes 16 × 16 floats. The rows take 16 registers of sixteen lanes, so it is for sets that have more than these.
+TESSERAE_INLINE void transpose16(F32x16 (&rows)[16]) {
+  F32x16 pairs[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = interleave_low(rows[i], rows[i + 1]);
+    pairs[i + 1] = interleave_high(rows[i], rows[i + 1]);
+  }
+  // Part l (128 bits) of quads[i + c] has lane 4l + c of rows i to i + 3.
+  F32x16 quads[16];
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    quads[i] = low_pairs(pairs[i], pairs[i + 2]);
+    quads[i + 1] = high_pairs(pairs[i], pairs[i + 2]);
+    quads[i + 2] = low_pairs(pairs[i + 1], pairs[i + 3]);
+    quads[i + 3] = high_pairs(pairs[i + 1], pairs[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const F32x16 even_low = even_quarters(quads[c], quads[4 + c]);
+    const F32x16 odd_low = odd_quarters(quads[c], quads[4 + c]);
+    const F32x16 even_high = even_quarters(quads[8 + c], quads[12 + c]);
+    const F32x16 odd_high = odd_quarters(quads[8 + c], quads[12 + c]);
+    rows[c] = even_quarters(even_low, even_high);
+    rows[8 + c] = odd_quarters(even_low, even_high);
+    rows[4 + c] = even_quarters(odd_low, odd_high);
+    rows[12 + c] = odd_quarters(odd_low, odd_high);
+  }
+}
+
 // Transposes two 8 × 8 squares of 16-bit elements: lane j of rows[i] becomes lane i of rows[j], within the first eight
 // lanes and within the other eight. Transposing before widening takes half the shuffles.
 TESSERAE_INLINE void transpose8(Bits256 (&rows)[8]) {
