@@ -39,7 +39,7 @@ static inline uint32_t first_sleepers(Control& control, WakeFirst first) {
   return first == WakeFirst::here ? sleeper_bit(seat) : ~sleeper_bit(seat);
 }
 
-// How many sleepers a thread wakes itself. To wake one takes 1 to 2 µs of the waking thread's time.
+// How many sleepers a thread wakes itself, by system calls of its own.
 constexpr int32_t kWakesEach = 2;
 
 // Wakes up to `wanted` sleepers, those of the bits `first` before others. `owed` is the value of Control::owed that this
