@@ -39,7 +39,8 @@ afterAll(async () => {
 function openQueue() {
   const name = `queue-${count++}`;
   const queue = new Queue(name, { connection: redis.connection });
-  const events = new QueueEvents(name, { connection: redis.connection });
+  // From the first event on: a job may end before the events are listened to.
+  const events = new QueueEvents(name, { connection: redis.connection, lastEventId: '0' });
   closing.push(async () => Promise.all([queue.close(), events.close()]));
   return { name, queue, events };
 }

@@ -67,7 +67,7 @@ struct LanesOf<F32x8> {
   TESSERAE_INLINE static Bits256 integers(int32_t x) { return i32x8(x); }
   // The first lanes of a vector, and what is done with them alone. choose(others, v, first) takes those of v.
   using First = Bits256;
-  TESSERAE_INLINE static First first(int64_t count) { return first_lanes(count); }
+  TESSERAE_INLINE static First first(int64_t lanes) { return first_lanes(lanes); }
   TESSERAE_INLINE static F32x8 masked_load(const float* p, First first) { return masked_load_f32x8(p, first); }
   TESSERAE_INLINE static void masked_store(float* p, First first, F32x8 v) { masked_store_f32x8(p, first, v); }
   TESSERAE_INLINE static F32x8 choose(F32x8 others, F32x8 v, First first) { return blend(others, v, as_f32(first)); }
@@ -82,7 +82,7 @@ struct LanesOf<F32x16> {
   TESSERAE_INLINE static F32x16 load(const float* p) { return load_f32x16(p); }
   TESSERAE_INLINE static Bits512 integers(int32_t x) { return i32x16(x); }
   using First = Mask16;
-  TESSERAE_INLINE static First first(int64_t count) { return first_lanes16(count); }
+  TESSERAE_INLINE static First first(int64_t lanes) { return first_lanes16(lanes); }
   TESSERAE_INLINE static F32x16 masked_load(const float* p, First first) { return masked_load_f32x16(p, first); }
   TESSERAE_INLINE static void masked_store(float* p, First first, F32x16 v) { masked_store_f32x16(p, first, v); }
   TESSERAE_INLINE static F32x16 choose(F32x16 others, F32x16 v, First first) { return blend(others, v, first); }
