@@ -17,8 +17,8 @@ export interface LineCommand {
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
-/** The longest time that a request may take. */
-const patienceMs = 120_000;
+/** The longest time that a request may take: a thousand texts are prepared and timed in several ways, which takes minutes. */
+const patienceMs = 600_000;
 
 const running = new Set<Child>();
 process.on('exit', () => {
