@@ -9,7 +9,7 @@ const result = { text: 'the result' } as GenerationResult;
 const pieceOf = (id: number) => ({ id, text: `${id}` });
 const failure = new TesseraeError('ERR_WORKER_LOST', 'a worker is gone');
 
-/** A stream whose server writes down what it is told. */
+/** A stream whose server records the calls that it gets. */
 function served(onFail?: (error: unknown) => void) {
   const stream = new GenerationStream(onFail);
   const told: string[] = [];

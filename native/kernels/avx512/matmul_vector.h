@@ -1,4 +1,4 @@
-// Vectors of sixteen floats for matmul: loads from f32, f16 and bf16, transposes. Included by the AVX-512 sources only.
+// Vectors of sixteen floats for matmul: loads from f32, f16 and bf16. Included by the AVX-512 sources only.
 #pragma once
 
 #include <immintrin.h>
@@ -41,36 +41,6 @@ inline __m512 load_masked16(const Half* from, __mmask16 present) {
 inline __m512 load_masked16(const Bfloat* from, __mmask16 present) {
   const __m256i bits = _mm256_maskz_loadu_epi16(present, from);
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-// Transposes 16 × 16 floats: lane j of rows[i] becomes lane i of rows[j].
-inline __attribute__((always_inline)) void transpose16(__m512 (&rows)[16]) {
-  __m512 pairs[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-  // Part l (128 bits) of quads[i + c] has lane 4l + c of rows i to i + 3.
-  __m512 quads[16];
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    quads[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
-    quads[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
-    quads[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
-    quads[i + 3] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
-  }
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const __m512 even_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88);
-    const __m512 odd_low = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd);
-    const __m512 even_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);
-    const __m512 odd_high = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
-    rows[c] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
-    rows[8 + c] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
-    rows[4 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
-    rows[12 + c] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
-  }
 }
 
 // Elements of 16 bits are transposed in pairs, two in each 32-bit lane. These widen the first or the second of each

@@ -3,29 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/half.h"
 #include "kernels/key_value_pages.h"
+#include "kernels/ref/quantize_block.h"
 
 namespace tesserae {
 
-// The largest magnitude of a block. Bits of magnitudes compare like unsigned integers, with NaN above infinity.
-static inline float key_value_magnitude(const float* x) {
-  uint32_t most = 0;
-  for (int64_t i = 0; i < kQuantizedBlock; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, x + i, 4);
-    most = std::max(most, bits & 0x7fffffff);
-  }
-  float value;
-  std::memcpy(&value, &most, 4);
-  return value;
-}
+static_assert(kQuantizedBlock == kActivationBlock, "both have the largest magnitude of as many values");
 
 // Quantizes a block of 32 values. Writes its integers `step` bytes apart, and its scale.
 static inline void quantize_key_values(const float* x, int8_t* integers, int64_t step, uint16_t* scale) {
-  *scale = float_to_half(key_value_magnitude(x) / 127);
+  *scale = float_to_half(largest_magnitude_ref(x) / 127);
   const float rounded = half_to_float(*scale);
   // The scale is 0 if the block is too small for f16. If the block holds NaN or infinity the scale is not finite; with
   // integers 0 every element then reads as 0 · scale = NaN.
