@@ -146,7 +146,7 @@ export class GenerationRequest {
     const stops = this.#stops;
     const rest = stops.push(this.#decoder.end());
     if (stops.found !== undefined) this.#ending = 'stop';
-    const text = stops.found === undefined ? rest + stops.end() : rest;
+    const text = rest + stops.end();
     this.#text += text;
     return text === '' ? undefined : { id, text };
   }

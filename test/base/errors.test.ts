@@ -57,6 +57,9 @@ describe('the error of an item', () => {
       expect(error.stack).toBe(shared.stack);
     }
     expect(shared.index).toBeUndefined();
+    // A caller may write another one, as with any error.
+    Error.captureStackTrace(first);
+    expect(first.stack).not.toBe(shared.stack);
     expect((indexed(new TesseraeError('ERR_SHAPE', 'wrong'), 3) as TesseraeError).neverFits).toBeUndefined();
   });
 

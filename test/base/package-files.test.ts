@@ -8,6 +8,7 @@ import {
   packageRoot,
   packageVersion,
   searchFrom,
+  useWorkerFile,
 } from '../../src/base/package-files.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -24,6 +25,19 @@ test('the version, the model and the file of the workers are those of that folde
   expect(packageVersion).toBe(manifest.version);
   expect(existsSync(bundledModelPath())).toBe(true);
   expect(findWorkerFile()).toBe(join(packageRoot(), 'dist/worker.cjs'));
+});
+
+test('another file of the workers is used where it is given, and has to exist', () => {
+  const built = findWorkerFile();
+  try {
+    const own = folder.file('worker.cjs');
+    useWorkerFile(own);
+    expect(findWorkerFile).toThrow(expect.objectContaining({ code: 'ERR_WORKER_START' }));
+    writeFileSync(own, '');
+    expect(findWorkerFile()).toBe(own);
+  } finally {
+    useWorkerFile(built);
+  }
 });
 
 test('a bundle finds the package in a node_modules folder above, and no other package', () => {

@@ -1,5 +1,5 @@
 // Long work of many callers takes turns: all of it together has one slice in each turn of the event loop.
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runInTurns } from '../../src/base/text-turns.js';
 import { expectAbort } from '../support/rejections.js';
 
@@ -69,4 +69,109 @@ test('what work throws is thrown to its caller alone', async () => {
   const others = [runInTurns(busy(5)), runInTurns(busy(5))];
   await expect(runInTurns(failing())).rejects.toThrow('mine');
   expect(await Promise.all(others)).toEqual([5, 5]);
+});
+
+describe('with a clock that steps move', () => {
+  const clock = { now: 1000 };
+  let log: string[] = [];
+  const idle = async () => {
+    for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+
+  let spy: { mockRestore(): void };
+  beforeEach(async () => {
+    await idle();
+    log = [];
+    spy = vi.spyOn(performance, 'now').mockImplementation(() => clock.now);
+  });
+  afterEach(() => spy.mockRestore());
+
+  /** So many steps of so many milliseconds each; those that are done are in the log. */
+  function* steps(name: string, count: number, ms: number, atStep: (step: number) => void = () => {}) {
+    for (let step = 1; step <= count; step++) {
+      clock.now += ms;
+      log.push(`${name}${step}`);
+      atStep(step);
+      yield;
+    }
+  }
+
+  test('work has the 3 ms of a turn at once, and all other work waits for the next one', async () => {
+    const first = runInTurns(steps('a', 4, 1));
+    expect(log).toEqual(['a1', 'a2', 'a3']);
+    const second = runInTurns(steps('b', 1, 0));
+    expect(log).toHaveLength(3);
+    await Promise.all([first, second]);
+    expect(log).toEqual(['a1', 'a2', 'a3', 'a4', 'b1']);
+  });
+
+  test('nothing begins in a turn whose time was used up by work that is over', async () => {
+    const first = runInTurns(steps('a', 2, 1.5));
+    expect(log).toEqual(['a1', 'a2']);
+    const second = runInTurns(steps('b', 1, 0));
+    expect(log).toEqual(['a1', 'a2']);
+    await Promise.all([first, second]);
+  });
+
+  test('several have 1 ms each by turns, and what is left of the 3 at the end', async () => {
+    const used = runInTurns(steps('-', 1, 3));
+    const works = ['a', 'b'].map((name) => runInTurns(steps(name, 6, 0.4)));
+    await Promise.all([used, ...works]);
+    // 1.2 ms, 1.2 ms, and 0.6 ms of a third, which ends with the step that is begun.
+    expect(log.slice(1, 9)).toEqual(['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'a4', 'a5']);
+    expect(log.slice(9)).toEqual(['b4', 'b5', 'b6', 'a6']);
+  });
+
+  test('work that begins other work does so behind what waits', async () => {
+    const used = runInTurns(steps('-', 1, 3));
+    const inner: Promise<void>[] = [];
+    const outer = runInTurns(steps('a', 1, 0, () => void inner.push(runInTurns(steps('c', 1, 0)))));
+    const second = runInTurns(steps('b', 1, 0));
+    await Promise.all([used, outer, second]);
+    await Promise.all(inner);
+    expect(log).toEqual(['-1', 'a1', 'b1', 'c1']);
+  });
+
+  test('the signal ends work before its first step, while it waits, and behind the step that fires it', async () => {
+    await expectAbort(runInTurns(steps('a', 1, 0), AbortSignal.abort('early')), 'early');
+    expect(log).toEqual([]);
+    const [waiting, own] = [new AbortController(), new AbortController()];
+    const used = runInTurns(steps('-', 1, 3));
+    const waits = runInTurns(steps('b', 1, 0), waiting.signal);
+    const stops = runInTurns(
+      steps('c', 3, 0, (step) => step === 2 && own.abort('own')),
+      own.signal,
+    );
+    waiting.abort('meanwhile');
+    await expectAbort(waits, 'meanwhile');
+    await expectAbort(stops, 'own');
+    await used;
+    expect(log).toEqual(['-1', 'c1', 'c2']);
+  });
+
+  test('work that is over leaves no turn behind, whether it ends, fails or is aborted', async () => {
+    const controller = new AbortController();
+    const fail = () => {
+      throw new Error('mine');
+    };
+    await runInTurns(steps('a', 1, 0));
+    await expect(runInTurns(steps('b', 1, 0, fail))).rejects.toThrow('mine');
+    await expectAbort(
+      runInTurns(
+        steps('c', 2, 0, () => controller.abort('own')),
+        controller.signal,
+      ),
+      'own',
+    );
+    // In the same turn, with nothing before it: at once.
+    const last = runInTurns(steps('d', 1, 0));
+    expect(log).toEqual(['a1', 'b1', 'c1', 'd1']);
+    await last;
+    await idle();
+    const turns = vi.spyOn(globalThis, 'setImmediate');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const { length } = turns.mock.calls;
+    turns.mockRestore();
+    expect(length).toBe(0);
+  });
 });

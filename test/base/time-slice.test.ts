@@ -1,5 +1,5 @@
 // src/base/time-slice.ts: long work lets the event loop run between its slices, and stops when its signal fires.
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runAtOnce, runInSlices, TimeSlice } from '../../src/base/time-slice.js';
 import { expectAbort } from '../support/rejections.js';
 
@@ -86,6 +86,62 @@ describe('work of many callers', () => {
     controller.abort('enough');
     expect(await Promise.race([ended, ...others])).toBe('ended');
     expect(await Promise.all(others)).toEqual(new Array(20).fill(20));
+  });
+});
+
+describe('with a clock that is set by hand', () => {
+  const clock = { now: 1000 };
+  const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  let spy: { mockRestore(): void };
+  beforeEach(async () => {
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    spy = vi.spyOn(performance, 'now').mockImplementation(() => clock.now);
+  });
+  afterEach(() => spy.mockRestore());
+
+  test('all slices that begin in a turn end with its 3 ms, and those of the next turn have their own', async () => {
+    const first = new TimeSlice();
+    clock.now += 2;
+    const second = new TimeSlice();
+    const short = new TimeSlice(undefined, 0.5);
+    expect([first, second, short].map((slice) => slice.isOver())).toEqual([false, false, false]);
+    clock.now += 0.5;
+    expect([first, second, short].map((slice) => slice.isOver())).toEqual([false, false, true]);
+    clock.now += 0.5;
+    expect([first, second].map((slice) => slice.isOver())).toEqual([true, true]);
+    await nextTurn();
+    const next = new TimeSlice();
+    clock.now += 2;
+    expect(next.isOver()).toBe(false);
+  });
+
+  test('a slice that is restarted has its whole time from then on', () => {
+    const slice = new TimeSlice(undefined, 2);
+    clock.now += 2;
+    expect(slice.isOver()).toBe(true);
+    slice.restart();
+    clock.now += 1;
+    expect(slice.isOver()).toBe(false);
+    clock.now += 1;
+    expect(slice.isOver()).toBe(true);
+  });
+
+  test('work whose signal fires while it waits takes no turn from others', async () => {
+    const controller = new AbortController();
+    const order: string[] = [];
+    const waits = async (name: string, signal?: AbortSignal) => {
+      await new TimeSlice(signal).yield();
+      order.push(name);
+    };
+    const [first, aborted, second] = [waits('first'), waits('aborted', controller.signal), waits('second')];
+    controller.abort('enough');
+    const ended = expectAbort(aborted, 'enough').then(() => order.push('ended'));
+    // In the first turn the first goes on, in the next one the second.
+    await Promise.all([first, ended]);
+    await nextTurn();
+    expect(order).toEqual(['first', 'ended', 'second']);
+    await second;
   });
 });
 

@@ -248,6 +248,11 @@ describe('the context', () => {
   });
 });
 
+test('a text may end at each token where there are stop sequences, and only there', async () => {
+  expect((await newRequest({ stop: ['a'] })).endsByText).toBe(true);
+  expect((await newRequest()).endsByText).toBe(false);
+});
+
 describe('log probabilities', () => {
   test("are those of the model's own distribution, one for each token and none for an end token", async () => {
     // The bias makes `b` the first choice, but is not in its probability.

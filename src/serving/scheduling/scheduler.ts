@@ -152,7 +152,7 @@ export class Scheduler {
     if (this.#running.length === 0) this.#reopen();
     if (!this.#isClosed) this.#admit();
     const ready = this.#running.filter((request) => request.isReady);
-    return this.#planner.plan(ready, this.queued > 0, (request, end) => this.#makeRoom(request, end));
+    return this.#planner.plan(ready, this.awaitsAdmission, (request, end) => this.#makeRoom(request, end));
   }
 
   /** The plan was computed: its rows have their keys and values. */

@@ -80,7 +80,7 @@ export class StepPlanner {
     this.#next = decoding.length > mostDecoding ? (first + mostDecoding) % decoding.length : 0;
 
     const isAlone = ready.length === 1 && !othersWait;
-    const budget = isAlone ? most : Math.min(most - rows, Math.max(forPrompts, within - rows));
+    const budget = isAlone ? most : Math.max(forPrompts, within - rows);
     const share = isAlone ? most : Math.max(1, Math.floor(within * mostShareOfOnePrompt));
     const lengths = divide(prompts, budget, share);
     let planned = rows;

@@ -37,6 +37,19 @@ describe('a request that is parked', () => {
     expect([slow.recomputedTokens, scheduler.stats().recomputedTokens]).toEqual([12, 12]);
   });
 
+  test('does not count as waiting while it is aside: a single prompt then has all rows of a step', () => {
+    const { scheduler, submit, step } = schedulerOf(1000);
+    scheduler.rate.observe(1, 1);
+    scheduler.rate.observe(mostRows, 1000);
+    const slow = submit(4);
+    step();
+    scheduler.park(slow);
+    expect(scheduler.preemptParked()).toBe(true);
+    submit(2 * mostRows);
+    expect(scheduler.plan()).toMatchObject({ rows: mostRows, slices: [{ count: mostRows }] });
+    expect(scheduler.queued).toBe(1);
+  });
+
   test('may end while it waits aside', () => {
     const { scheduler, submit, step, preempted } = schedulerOf(100);
     const slow = submit(4);
@@ -194,9 +207,9 @@ describe('a step without memory', () => {
     expect(retreat(scheduler)).toEqual({ rows: mostRows, goesOn: true });
     expect(retreat(scheduler).goesOn).toBe(true);
     expect(preempted).toEqual(slow.reverse());
-    // Half of the 64 rows of a step before any was measured, since others wait.
-    expect(retreat(scheduler)).toEqual({ rows: 32, goesOn: true });
-    expect(retreat(scheduler)).toEqual({ rows: 8, goesOn: true });
+    // The prompt is alone: those that are parked do not wait.
+    expect(retreat(scheduler)).toEqual({ rows: mostRows, goesOn: true });
+    expect(retreat(scheduler)).toEqual({ rows: 128, goesOn: true });
   });
 
   test('of a request that ended meanwhile leaves nothing to retreat from', () => {
