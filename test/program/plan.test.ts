@@ -7,6 +7,7 @@ import { internal } from '../../src/base/internal.js';
 import { planArena, planOrder, planWidth } from '../../src/program/plan.js';
 import type { Step } from '../../src/program/recorder.js';
 import { TemporaryStorage } from '../../src/program/temporary-storage.js';
+import type { Storage } from '../../src/tensor/memory/storage.js';
 import { storageOf, Tensor } from '../../src/tensor/tensor.js';
 import { TensorPool } from '../../src/tensor/tensor-pool.js';
 
@@ -229,4 +230,27 @@ test('a long chain of equal temporaries needs the memory of two of them', () => 
   });
   expect(planArena(steps)).toBe(2 * 1024);
   expect(planOrder(steps)).toEqual(steps.map((_, index) => index));
+});
+
+test('the largest temporary is placed first, and each at the lowest place where it fits exactly', () => {
+  const [wide, long, gap, early, last] = [192, 64, 64, 128, 1].map((size) => new TemporaryStorage(size));
+  const use = (...storages: readonly (TemporaryStorage | undefined)[]): Step => ({
+    kernel: 'copy',
+    tiles: 1,
+    flops: 0,
+    reads: [],
+    writes: storages.map((storage) => new Tensor(internal, { dtype: 'i8', shape: [1], storage: storage as Storage })),
+    params: [],
+  });
+  // In the first step early, long and gap are alive; in the second one, wide and long.
+  expect(planArena([use(long, gap, early), use(wide, long), use(wide), use(last)])).toBe(256);
+  const offsets = [wide, early, long, gap, last].map((storage) => storage?.arenaOffset);
+  expect(offsets).toEqual([0, 0, 192, 128, 0]);
+});
+
+test('temporaries of one step follow one another, in multiples of 64 bytes', () => {
+  const storages = [65, 64, 1].map((size) => new TemporaryStorage(size));
+  const writes = storages.map((storage) => new Tensor(internal, { dtype: 'i8', shape: [1], storage }));
+  expect(planArena([{ kernel: 'copy', tiles: 1, flops: 0, reads: [], writes, params: [] }])).toBe(256);
+  expect(storages.map(({ arenaOffset }) => arenaOffset)).toEqual([0, 128, 192]);
 });

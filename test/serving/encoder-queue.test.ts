@@ -7,11 +7,13 @@ import { Numbers } from '../support/numbers.js';
 interface Given {
   readonly priority?: number;
   readonly tenant?: string;
+  readonly deadlineAt?: number | undefined;
+  readonly isPatient?: boolean;
 }
 
-function textOf(tokens: number, { priority = 0, tenant = '' }: Given = {}): QueuedText {
-  const turn = { priority, tenant, deadlineAt: undefined };
-  return { ids: Array.from({ length: tokens }, () => 1), turn, isPatient: false };
+function textOf(tokens: number, given: Given = {}): QueuedText {
+  const { priority = 0, tenant = '', deadlineAt, isPatient = false } = given;
+  return { ids: Array.from({ length: tokens }, () => 1), turn: { priority, tenant, deadlineAt }, isPatient };
 }
 
 function queueOf(texts: readonly QueuedText[], now = 0): EncoderQueue<QueuedText> {
@@ -38,6 +40,27 @@ describe('buckets', () => {
   });
 });
 
+describe('what waits', () => {
+  test('is counted and listed, and is found by its deadline', () => {
+    const texts = [textOf(5, { isPatient: true }), textOf(7, { deadlineAt: 100 }), textOf(7, { deadlineAt: 200 })];
+    const queue = queueOf(texts);
+    const state = () => [queue.size, queue.patient, queue.tokens, queue.overdue(150).length];
+    expect(state()).toEqual([3, 1, 19, 1]);
+    expect(queue.values()).toEqual(texts);
+    expect(queue.overdue(99)).toEqual([]);
+    expect(queue.overdue(100)).toEqual([texts[1]]);
+    expect(queue.overdue(200)).toEqual(texts.slice(1));
+    const taken = queue.take(0, 12) as NonNullable<ReturnType<typeof queue.take>>;
+    expect(taken.tokens).toBe(12);
+    expect(state()).toEqual([1, 0, 7, 0]);
+    queue.putBack(taken);
+    expect(state()).toEqual([3, 1, 19, 1]);
+    for (let again = 0; again < 2; again++) queue.remove(texts[1] as QueuedText);
+    expect(state()).toEqual([2, 1, 12, 0]);
+    expect(queue.values()).not.toContain(texts[1]);
+  });
+});
+
 describe('a group', () => {
   test('takes texts in the order of arrival, and fills up with the longest that fit', () => {
     const queue = queueOf([200, 200, 300, 60, 100, 52, 7, 60].map((tokens) => textOf(tokens)));
@@ -55,6 +78,12 @@ describe('a group', () => {
     expect(Math.max(...taken)).toBe(groupRows);
     expect(Math.min(...taken)).toBeGreaterThan(0.95 * groupRows);
     expect(taken.reduce((sum, tokens) => sum + tokens, 0) / taken.length).toBeGreaterThan(0.99 * groupRows);
+  });
+
+  test('fills up with the first to come of equally long ones', () => {
+    const texts = [groupRows - 32, 100, 32, 32].map((tokens) => textOf(tokens));
+    const taken = queueOf(texts).take(0, groupRows);
+    expect(taken?.entries.map(({ text }) => texts.indexOf(text))).toEqual([0, 2]);
   });
 
   test('of a text that is longer than groups are takes what fits into its bucket', () => {
@@ -91,6 +120,35 @@ describe('turns', () => {
     const many = Array.from({ length: 20 }, () => textOf(100, { tenant: 'many' }));
     const queue = queueOf([...many, textOf(101, { tenant: 'few' }), textOf(101, { tenant: 'few' })]);
     expect(lengthsOf(queue.take(0, groupRows))).toEqual([100, 101, 100, 101, 100]);
+  });
+
+  test('of a tenant that comes later begin with as much as the tenant that has least', () => {
+    const queue = queueOf([...Array.from({ length: 9 }, () => textOf(400, { tenant: 'a' }))]);
+    const next = () => lengthsOf(queue.take(0, 400))?.[0];
+    expect([next(), next()]).toEqual([400, 400]);
+    for (let i = 0; i < 3; i++) queue.push(textOf(401, { tenant: 'b' }), 0);
+    // 800 each; then 1200 and 800, 1200 and 1201.
+    expect([next(), next(), next()]).toEqual([400, 401, 400]);
+    // 1600 and 1201: the next one has 1201.
+    for (let i = 0; i < 2; i++) queue.push(textOf(402, { tenant: 'c' }), 0);
+    expect([next(), next(), next()]).toEqual([401, 402, 400]);
+  });
+
+  test('of a tenant whose texts are all done owe nothing for them', () => {
+    const queue = queueOf([500, 401, 401, 401].map((tokens, i) => textOf(tokens, { tenant: i === 0 ? 'a' : 'b' })));
+    const next = () => lengthsOf(queue.take(0, 400))?.[0];
+    expect(next()).toBe(500);
+    queue.push(textOf(500, { tenant: 'a' }), 0);
+    expect([next(), next(), next()]).toEqual([401, 500, 401]);
+  });
+
+  test('are looked for as long as that takes few looks; then the longest follow', () => {
+    const tenants = Array.from({ length: 600 }, (_, i) => textOf(i < 599 ? 1 : 50, { tenant: String(i) }));
+    const { entries } = queueOf(tenants).take(0, groupRows) as NonNullable<
+      ReturnType<EncoderQueue<QueuedText>['take']>
+    >;
+    // 599 lines are left after the first text, 598 after the next one.
+    expect(entries.slice(0, 4).map(({ number }) => number)).toEqual([0, 1, 599, 2]);
   });
 
   test('of thousands of tenants take no longer than those of some', () => {
