@@ -74,6 +74,8 @@ describe('the figures of servers', () => {
   test('of one are its own, and of none are zeros', () => {
     expect(sumOfStats([one])).toEqual(one);
     expect(sumOfStats([])).toEqual({ ...noServing, pagesFree: 0 });
+    // Servers that have done no step have no rows per step.
+    expect(sumOfStats([noServing, noServing])).toEqual({ ...noServing, pagesFree: 0 });
     expect(Object.values(sumOfStats([])).every((value) => value === 0)).toBe(true);
   });
 });
