@@ -22,11 +22,6 @@ static_assert(kNr == 16, "a panel is one vector wide");
 // that is only prefetched, never read.
 constexpr int64_t kPrefetchRows512 = 16;
 
-// Like fma_in_place of simd/sgemm_6x16.h, and for the same reasons.
-[[gnu::always_inline]] inline void fma_in_place(__m512& sum, __m512 factor, __m512 column) {
-  asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
-}
-
 // Sources of the rows of B. row(p, v) returns 16 columns (panel v) of row p of the next four; next() is called after
 // each row, advance(steps) after each `steps` rows.
 

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "kernels/simd/matmul_vector.h"
 #include "kernels/pack_b.h"
+#include "kernels/simd/column_square.h"
+#include "kernels/simd/matmul_vector.h"
 
 namespace tesserae {
 namespace matmul {
@@ -19,47 +20,47 @@ void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* 
     const Element* row = b + p * rs;
     float* out = to + p * kNr;
     for (int64_t panel = 0; panel < full; ++panel, row += kNr, out += k * kNr) {
-      store_f32x8(out, load8(row));
-      store_f32x8(out + 8, load8(row + 8));
+      prefetch(row + kPackRowsAhead * rs);
+      store_f32x16(out, load16(row));
     }
-    if (rest > 0) {
-      store_f32x8(out, rest >= 8 ? load8(row) : load_first(row, rest));
-      store_f32x8(out + 8, rest > 8 ? load_first(row + 8, rest - 8) : f32x8(0));
-    }
+    if (rest > 0) store_f32x16(out, load_first16(row, rest));
   }
 }
 
-// Packs eight columns of a panel of B with contiguous columns (weights stored [n, k]), by 8 × 8 transposes in
-// registers.
+// Packs up to kFloats columns of a panel of B with contiguous columns (weights stored [n, k]), by transposes in registers.
+// The other columns are filled with zeros.
 template <typename Element>
-void pack_half_panel_of_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
-  const Element* column[8];
-  for (int64_t j = 0; j < 8; ++j) column[j] = b + std::min(j, columns - 1) * cs;
-  const F32x8 mask = as_f32(first_lanes(columns));
-  F32x8 rows[8];
+void pack_square_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
+  using Square = ColumnSquare<Element>;
+  const auto present = LanesOf<Floats>::first(columns);
+  const Element* column[Square::kColumns];
+  for (int64_t c = 0; c < Square::kColumns; ++c) column[c] = b + std::min(c, columns - 1) * cs;
   int64_t p = 0;
-  for (; p + 8 <= k; p += 8) {
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) rows[j] = load8(column[j] + p);
-    transpose8(rows);
-#pragma GCC unroll 8
-    for (int q = 0; q < 8; ++q) store_f32x8(to + (p + q) * kNr, bit_and(rows[q], mask));
+  for (; p + Square::kSteps <= k; p += Square::kSteps, to += Square::kSteps * kNr) {
+    Square square;
+#pragma GCC unroll 16
+    for (int c = 0; c < Square::kColumns; ++c) square.load(c, column[c] + p);
+    square.transpose();
+#pragma GCC unroll 32
+    for (int q = 0; q < Square::kSteps; ++q) store_vector(to + q * kNr, LanesOf<Floats>::keep(square.step(q), present));
   }
   if (p < k) {
-    for (int j = 0; j < 8; ++j) rows[j] = load_first(column[j] + p, k - p);
-    transpose8(rows);
-    for (int64_t q = 0; q < k - p; ++q) store_f32x8(to + (p + q) * kNr, bit_and(rows[q], mask));
+    Square square;
+    for (int c = 0; c < Square::kColumns; ++c) square.load_first(c, column[c] + p, k - p);
+    square.transpose();
+    for (int64_t q = 0; q < k - p; ++q) store_vector(to + q * kNr, LanesOf<Floats>::keep(square.step(q), present));
   }
 }
 
 template <typename Element>
 void pack_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
   for (int64_t j = 0; j < columns; j += kNr, to += k * kNr) {
-    pack_half_panel_of_columns(b + j * cs, cs, k, std::min<int64_t>(columns - j, 8), to);
-    if (j + 8 < columns) {
-      pack_half_panel_of_columns(b + (j + 8) * cs, cs, k, std::min<int64_t>(columns - j - 8, 8), to + 8);
-    } else {
-      for (int64_t p = 0; p < k; ++p) store_f32x8(to + p * kNr + 8, f32x8(0));
+    for (int64_t part = 0; part < kNr; part += kFloats) {
+      if (j + part < columns) {
+        pack_square_columns(b + (j + part) * cs, cs, k, std::min(columns - j - part, kFloats), to + part);
+      } else {
+        for (int64_t p = 0; p < k; ++p) store_vector(to + p * kNr + part, splat<Floats>(0));
+      }
     }
   }
 }

@@ -37,6 +37,7 @@ TESSERAE_INLINE Bits128 i32x4(int32_t x) { return _mm_set1_epi32(x); }
 
 // Loads and stores. Those named aligned need an address that is a multiple of 32.
 TESSERAE_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+TESSERAE_INLINE void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }  // into L2
 TESSERAE_INLINE F32x8 broadcast_f32x8(const float* p) { return _mm256_broadcast_ss(p); }
 TESSERAE_INLINE F32x8 load_f32x8(const float* p) { return _mm256_loadu_ps(p); }
 TESSERAE_INLINE F32x8 load_aligned_f32x8(const float* p) { return _mm256_load_ps(p); }

@@ -35,6 +35,7 @@ TESSERAE_INLINE void store_aligned_f32x16(float* p, F32x16 v) { _mm512_store_ps(
 TESSERAE_INLINE void store_bits512(void* p, Bits512 v) { _mm512_storeu_si512(p, v); }
 // Lanes whose mask is not set are not accessed; loads give 0 there.
 TESSERAE_INLINE F32x16 masked_load_f32x16(const float* p, Mask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
+TESSERAE_INLINE Bits256 masked_load_u16(const void* p, Mask16 mask) { return _mm256_maskz_loadu_epi16(mask, p); }
 TESSERAE_INLINE void masked_store_f32x16(float* p, Mask16 mask, F32x16 v) { _mm512_mask_storeu_ps(p, mask, v); }
 // The mask of the first `count` lanes; count may be any number.
 TESSERAE_INLINE Mask16 first_lanes16(int64_t count) {
@@ -73,7 +74,15 @@ TESSERAE_INLINE F32x16 min(F32x16 a, F32x16 b) { return _mm512_min_ps(a, b); }
 TESSERAE_INLINE F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return _mm512_fmadd_ps(a, b, c); }
 TESSERAE_INLINE F32x16 fms(F32x16 a, F32x16 b, F32x16 c) { return _mm512_fmsub_ps(a, b, c); }
 TESSERAE_INLINE F32x16 fnma(F32x16 a, F32x16 b, F32x16 c) { return _mm512_fnmadd_ps(a, b, c); }
-TESSERAE_INLINE void fma_in_place(F32x16& sum, F32x16 factor, F32x16 column) { sum = _mm512_fmadd_ps(factor, column, sum); }
+// Written as the instruction, as in avx2.h.
+TESSERAE_INLINE void fma_in_place(F32x16& sum, F32x16 factor, F32x16 column) {
+  asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
+}
+// sum += *factor · column, with a factor from memory in all lanes. GCC 12 would order several of these chain by chain, each
+// waiting for the one before.
+TESSERAE_INLINE void fma_in_place(F32x16& sum, const float* factor, F32x16 column) {
+  asm volatile("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*factor), "v"(column));
+}
 TESSERAE_INLINE F64x8 add(F64x8 a, F64x8 b) { return _mm512_add_pd(a, b); }
 TESSERAE_INLINE F64x8 sub(F64x8 a, F64x8 b) { return _mm512_sub_pd(a, b); }
 TESSERAE_INLINE F64x8 mul(F64x8 a, F64x8 b) { return _mm512_mul_pd(a, b); }
@@ -135,6 +144,7 @@ TESSERAE_INLINE Bits512 shift_right_i32(Bits512 a, int n) { return _mm512_srai_e
 TESSERAE_INLINE F32x16 i32_to_f32(Bits512 v) { return _mm512_cvtepi32_ps(v); }
 TESSERAE_INLINE F32x16 f16_to_f32(Bits256 v) { return _mm512_cvtph_ps(v); }
 TESSERAE_INLINE Bits512 u16_to_i32(Bits256 v) { return _mm512_cvtepu16_epi32(v); }
+TESSERAE_INLINE Bits256 lower_u16(Bits512 v) { return _mm512_cvtepi32_epi16(v); }  // the lower half of each 32-bit lane
 
 // Moves of lanes. Halves have 256 bits, quarters 128.
 TESSERAE_INLINE F32x8 low_half(F32x16 v) { return _mm512_castps512_ps256(v); }

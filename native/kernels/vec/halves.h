@@ -41,6 +41,7 @@ TESSERAE_INLINE void store_half(void* p, Vector v) {
 }
 
 TESSERAE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+TESSERAE_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }  // into L2
 
 TESSERAE_INLINE F32x4 f32x4(float x) { return F32x4{x, x, x, x}; }
 TESSERAE_INLINE F64x2 f64x2(double x) { return F64x2{x, x}; }

@@ -65,12 +65,14 @@ struct LanesOf<F32x8> {
   TESSERAE_INLINE static F32x8 numbers() { return f32x8(0, 1, 2, 3, 4, 5, 6, 7); }
   TESSERAE_INLINE static F32x8 load(const float* p) { return load_f32x8(p); }
   TESSERAE_INLINE static Bits256 integers(int32_t x) { return i32x8(x); }
-  // The first lanes of a vector, and what is done with them alone. choose(others, v, first) takes those of v.
+  // The first lanes of a vector, and what is done with them alone. choose(others, v, first) takes those of v, and
+  // keep(v, first) sets the others to 0.
   using First = Bits256;
   TESSERAE_INLINE static First first(int64_t lanes) { return first_lanes(lanes); }
   TESSERAE_INLINE static F32x8 masked_load(const float* p, First first) { return masked_load_f32x8(p, first); }
   TESSERAE_INLINE static void masked_store(float* p, First first, F32x8 v) { masked_store_f32x8(p, first, v); }
   TESSERAE_INLINE static F32x8 choose(F32x8 others, F32x8 v, First first) { return blend(others, v, as_f32(first)); }
+  TESSERAE_INLINE static F32x8 keep(F32x8 v, First first) { return bit_and(as_f32(first), v); }
 };
 template <>
 struct LanesOf<F32x16> {
@@ -86,6 +88,7 @@ struct LanesOf<F32x16> {
   TESSERAE_INLINE static F32x16 masked_load(const float* p, First first) { return masked_load_f32x16(p, first); }
   TESSERAE_INLINE static void masked_store(float* p, First first, F32x16 v) { masked_store_f32x16(p, first, v); }
   TESSERAE_INLINE static F32x16 choose(F32x16 others, F32x16 v, First first) { return blend(others, v, first); }
+  TESSERAE_INLINE static F32x16 keep(F32x16 v, First first) { return bit_and(first, v); }
 };
 constexpr int64_t kFloats = LanesOf<Floats>::count;
 constexpr int64_t kDoubles = kFloats / 2;

@@ -65,6 +65,9 @@ TESSERAE_INLINE void fma_in_place(F32x16& sum, F32x16 factor, F32x16 column) {
   fma_in_place(sum.low, factor.low, column.low);
   fma_in_place(sum.high, factor.high, column.high);
 }
+TESSERAE_INLINE void fma_in_place(F32x16& sum, const float* factor, F32x16 column) {
+  fma_in_place(sum, broadcast_f32x16(factor), column);
+}
 
 TESSERAE_BINARY(compare_less, Mask16, F32x16)
 TESSERAE_BINARY(compare_equal, Mask16, F32x16)
