@@ -1,9 +1,6 @@
 // How the tests run. They transform the sources under src/, while worker threads run what `pnpm build` put into dist/.
 import { defineConfig } from 'vitest/config';
 
-// `pnpm test:newest` runs what a further Node may change: neither the same kernels again, nor the fuzzers, which take minutes.
-const once = process.env.TESSERAE_TESTS === 'node' ? ['test/ops/**', 'test/checkpoint/**/fuzz.test.ts'] : [];
-
 export default defineConfig({
   test: {
     globalSetup: ['test/support/house/build-check.ts'],
@@ -20,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'tests',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.timing.test.ts', 'test/parity/**', 'test/vocabularies/**', ...once],
+          exclude: ['test/**/*.timing.test.ts', 'test/parity/**', 'test/vocabularies/**'],
         },
       },
       // The oldest BullMQ that is supported.
