@@ -42,7 +42,7 @@ export class TokenWindow {
     const sorted = Int32Array.from(last).sort();
     this.#growPairs(sorted.length);
     for (let i = 0; i < sorted.length; i++) {
-      if (i === 0 || sorted[i] !== sorted[i - 1]) {
+      if (sorted[i] !== sorted[i - 1]) {
         this.pairs[2 * this.size] = sorted[i] as number;
         this.pairs[2 * this.size + 1] = 0;
         this.size += 1;

@@ -146,7 +146,7 @@ export class EncoderQueue<T extends QueuedText> {
   /** By priority, raised with time; then fair between tenants; then in the order of arrival. */
   #isBefore(a: Entry<T>, b: Entry<T>, now: number): boolean {
     const raised = ({ text, arrivedAt }: Entry<T>) => text.turn.priority + Math.floor((now - arrivedAt) / agingMs);
-    const served = ({ text }: Entry<T>) => this.#tenants.get(text.turn.tenant)?.served ?? 0;
+    const served = ({ text }: Entry<T>) => (this.#tenants.get(text.turn.tenant) as Tenant).served;
     const difference = raised(b) - raised(a) || served(a) - served(b) || a.number - b.number;
     return difference < 0;
   }

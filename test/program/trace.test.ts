@@ -66,7 +66,11 @@ test('each moment is divided evenly among the tiles that are computed then', () 
 
 test('the run of a profile is the median one, of two the shorter', () => {
   const of = (...lengths: number[]) => {
-    const { startedNs, endedNs } = medianRun(lengths.map((ns) => runOf(ns)));
+    // The later a run began, the shorter may it be.
+    const runs = lengths.map(
+      (ns): TracedRun => ({ ...runOf(ns), startedNs: BigInt(-100 * ns), endedNs: BigInt(-99 * ns) }),
+    );
+    const { startedNs, endedNs } = medianRun(runs);
     return Number(endedNs - startedNs);
   };
   expect([of(7), of(9, 3), of(5, 3, 9), of(4, 1, 3, 2)]).toEqual([7, 3, 5, 2]);

@@ -61,6 +61,12 @@ describe('what waits', () => {
   });
 });
 
+test('a deadline is found where all texts have one, and none where no text has one', () => {
+  const texts = [textOf(5, { deadlineAt: 100 })];
+  expect(queueOf(texts).overdue(100)).toEqual(texts);
+  expect(queueOf([textOf(5)]).overdue(1e9)).toEqual([]);
+});
+
 describe('a group', () => {
   test('takes texts in the order of arrival, and fills up with the longest that fit', () => {
     const queue = queueOf([200, 200, 300, 60, 100, 52, 7, 60].map((tokens) => textOf(tokens)));
@@ -84,6 +90,20 @@ describe('a group', () => {
     const texts = [groupRows - 32, 100, 32, 32].map((tokens) => textOf(tokens));
     const taken = queueOf(texts).take(0, groupRows);
     expect(taken?.entries.map(({ text }) => texts.indexOf(text))).toEqual([0, 2]);
+  });
+
+  test('fills up by turns, also where that fills it exactly', () => {
+    const texts = [textOf(32), textOf(32, { priority: 3 }), textOf(groupRows - 32, { priority: 5 })];
+    const taken = queueOf(texts).take(0, groupRows);
+    expect(taken?.entries.map(({ text }) => texts.indexOf(text))).toEqual([2, 1]);
+  });
+
+  test('fills up with what came first of all, and with nothing that is one token too long', () => {
+    const rest = [textOf(100, { priority: 3 }), textOf(groupRows - 32, { priority: 5 })];
+    const fitting = [textOf(32), textOf(32), ...rest];
+    const taken = queueOf(fitting).take(0, groupRows);
+    expect(taken?.entries.map(({ text }) => fitting.indexOf(text))).toEqual([3, 0]);
+    expect(lengthsOf(queueOf([textOf(33), ...rest]).take(0, groupRows))).toEqual([groupRows - 32]);
   });
 
   test('of a text that is longer than groups are takes what fits into its bucket', () => {
@@ -114,6 +134,20 @@ describe('turns', () => {
     expect(lengthsOf(queue.take(6000, groupRows))).toEqual([401]);
     expect(lengthsOf(queue.take(6000, groupRows))).toEqual([400]);
     expect(lengthsOf(queue.take(6000, groupRows))).toEqual([402]);
+  });
+
+  test('are raised by whole seconds alone', () => {
+    const queue = new EncoderQueue<QueuedText>();
+    queue.push(textOf(400, { priority: 0 }), 0);
+    queue.push(textOf(401, { priority: 1 }), 500);
+    expect(lengthsOf(queue.take(999, 400))).toEqual([401]);
+  });
+
+  test('are those of arrival, also behind a text that was removed', () => {
+    const texts = ['x', 'y', 'x'].map((tenant, index) => textOf(400 + index, { tenant }));
+    const queue = queueOf(texts);
+    queue.remove(texts[0] as QueuedText);
+    expect(lengthsOf(queue.take(0, 400))).toEqual([401]);
   });
 
   test('are shared between tenants by tokens, within a group as well', () => {
@@ -149,6 +183,8 @@ describe('turns', () => {
     >;
     // 599 lines are left after the first text, 598 after the next one.
     expect(entries.slice(0, 4).map(({ number }) => number)).toEqual([0, 1, 599, 2]);
+    const more = Array.from({ length: 1025 }, (_, i) => textOf(i < 1024 ? 1 : 50, { tenant: String(i) }));
+    expect(queueOf(more).take(0, groupRows)?.entries[1]?.number).toBe(1024);
   });
 
   test('of thousands of tenants take no longer than those of some', () => {

@@ -13,7 +13,7 @@ export class TokenTable {
 
   constructor(texts: StringList) {
     this.#texts = texts;
-    const slotCount = 2 ** Math.ceil(Math.log2(2 * texts.length));
+    const slotCount = 2 ** Math.ceil(Math.log2(Math.max(2 * texts.length, 2)));
     this.#slots = new Int32Array(slotCount);
     this.#mask = slotCount - 1;
   }
