@@ -27,6 +27,7 @@ test.each<[unknown, RegExp]>([
   [{ jsonSchema: null }, /format must be/],
   [{ jsonSchema: 'x' }, /format must be/],
   [{ regex: 'a', json: true }, /format must be/],
+  [Object.assign(() => {}, { regex: 'a' }), /format must be/],
   [{ regexp: 'a' }, /format must be/],
   [{ tags: [], triggers: [], more: 1 }, /no option more/],
   [{ tags: [] }, /format\.triggers must be texts/],
