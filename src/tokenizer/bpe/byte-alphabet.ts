@@ -26,13 +26,12 @@ export function spellBytes(source: Uint8Array, start: number, end: number, targe
   let out = at;
   for (let i = start; i < end; i++) {
     const first = source[i] as number;
-    // The alphabet's characters have one or two bytes in UTF-8. The bytes of longer characters are copied.
+    // The alphabet's characters of one byte in UTF-8 are that byte; others have two bytes. Those of longer ones are copied.
     const isPair = first >= 0xc2 && first < 0xe0;
-    const unit = isPair ? ((first & 0x1f) << 6) | ((source[i + 1] as number) & 0x3f) : first;
-    const byte = isPair || first < 0x80 ? (bytesByUnit[unit] ?? -1) : -1;
+    const byte = isPair ? (bytesByUnit[((first & 0x1f) << 6) | ((source[i + 1] as number) & 0x3f)] ?? -1) : -1;
     if (byte >= 0) {
       target[out++] = byte;
-      if (isPair) i += 1;
+      i += 1;
     } else {
       target[out++] = first;
     }
