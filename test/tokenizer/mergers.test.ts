@@ -18,6 +18,7 @@ describe('by rank', () => {
     [0, 0],
     [9, 9],
     [6, 7],
+    [0, 7],
   ] as const;
   const table = new MergeTable(pairs.length);
   for (const [rank, [left, right]] of pairs.entries()) table.add(rank, left, right, 4 + rank);
@@ -65,6 +66,7 @@ describe('by rank', () => {
       [5, 1, 4],
     ],
     [[1, 1, 0, 1], [8]],
+    [[3, 0, 2, 3], [3, 12]],
   ])('%j becomes %j', (ids, expected) => {
     for (const steps of [1, 2, 100]) expect(merge(ids, steps)).toEqual(expected);
     expect(naive(ids)).toEqual(expected);
