@@ -79,6 +79,7 @@ test('the longest sequence at a place is found, with what replaces it', () => {
   ]);
   // A value beyond the replacements replaces by nothing.
   expect(match('zx')).toEqual(['', 1, false]);
+  expect([map.start, map.end]).toEqual([replacements.length, replacements.length]);
 });
 
 test('a model without a map, or with an empty one, has none', () => {
@@ -101,6 +102,7 @@ describe('a damaged map', () => {
       bytes.writeUInt32LE(sizeBytes, 0);
       expect(() => read(bytes)).toThrow(refusal('is cut off'));
     }
+    expect(read(fileOf([], new Uint8Array(0)))).toBeDefined();
     expect(read(fileOf([], Buffer.from('a\0')))?.match(Buffer.from('a'), 0)).toBe(false);
   });
 

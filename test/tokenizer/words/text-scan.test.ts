@@ -90,6 +90,7 @@ describe('code points', () => {
     for (const [text, at, unit] of [
       ['a\ud83d', 1, 'D83D'],
       ['\udc00\ud800', 0, 'DC00'],
+      ['\udc00\udc00', 0, 'DC00'],
       ['\ud800\ud800\udc00', 0, 'D800'],
       ['\udfff', 0, 'DFFF'],
       ['\ud800\udbff', 0, 'D800'],
@@ -98,6 +99,8 @@ describe('code points', () => {
       expect(() => new TextScan(text).codePoint(at)).toThrow(lone(unit, at));
       expect(() => checkWellFormed(text, 0, text.length)).toThrow(lone(unit, at));
     }
+    const alone = ['a', '\ud7ff', '\ue000', '\ue000\udc00'];
+    expect(alone.map((text) => codePointIn(text, 0, text.length))).toEqual([0x61, 0xd7ff, 0xe000, 0xe000]);
     expect(() => codePointIn('😀', 0, 1)).toThrow(lone('D83D', 0));
     const text = 'ab\ud800cd';
     checkWellFormed(text, 0, 2);
@@ -130,6 +133,8 @@ describe('a run', () => {
       6, 6, 9,
     ]);
     expect(scan.runWhile(0, 9, (c) => c !== 0x37)).toBe(7);
+    // No character is of no class, also one that has none.
+    expect([scan.run(0, 9, 0), scan.run(7, 8, 0)]).toEqual([0, 7]);
     expect([scan.runWhile(9, 9, () => true), scan.paused]).toEqual([9, false]);
   });
 
@@ -235,7 +240,7 @@ describe('a normal form', () => {
       ['\ud7a3', true],
       ['\ud7a4', false],
     ] as const) {
-      const text = `xx${'é'.repeat(most)}${between}ébc`;
+      const text = `xx${'é'.repeat(most)}${between}ébé`;
       const pieces = [...normalizedPieces(text, 2, text.length - 1, (part) => part)];
       expect(pieces.map((piece) => piece.length)).toEqual(begins ? [most, 3] : [most + 2, 1]);
       expect(pieces.join('')).toBe(text.slice(2, -1));
