@@ -66,7 +66,10 @@ describe('by rank', () => {
       [5, 1, 4],
     ],
     [[1, 1, 0, 1], [8]],
-    [[3, 0, 2, 3], [3, 12]],
+    [
+      [3, 0, 2, 3],
+      [3, 12],
+    ],
   ])('%j becomes %j', (ids, expected) => {
     for (const steps of [1, 2, 100]) expect(merge(ids, steps)).toEqual(expected);
     expect(naive(ids)).toEqual(expected);
