@@ -1,47 +1,32 @@
-// matmul for the vector sets: its micro-kernel for the blocked paths (matmul_blocked.h), and the call of the thin path.
+// matmul for the vector sets: the choice of the micro-tile for the blocked paths (matmul_blocked.h), and the call of the thin
+// path.
 #include "kernels/matmul.h"
 
 #include "kernels/simd/matmul_blocked.h"
+#include "kernels/simd/matmul_micro.h"
 #include "kernels/simd/matmul_thin.h"
-#include "kernels/simd/pack_a.h"
-#include "kernels/simd/sgemm_6x16.h"
 
 namespace tesserae {
 namespace matmul {
 namespace {
 
-using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
-                             int64_t to_rs);
-
-template <bool PackedA, int Vectors>
-constexpr MicroKernel kByRows[kMr + 1] = {nullptr,
-                                          sgemm_6x16<1, Vectors, PackedA>,
-                                          sgemm_6x16<2, Vectors, PackedA>,
-                                          sgemm_6x16<3, Vectors, PackedA>,
-                                          sgemm_6x16<4, Vectors, PackedA>,
-                                          sgemm_6x16<5, Vectors, PackedA>,
-                                          sgemm_6x16<6, Vectors, PackedA>};
-
-struct Micro6x16 {
-  static constexpr int64_t kRows = kMr;
-  static constexpr int64_t kPanels = 1;
-
-  template <bool PackedA>
-  static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
-                  const float* from, float* to, int64_t to_rs) {
-    const auto kernel = columns > 8 ? kByRows<PackedA, 2>[rows] : kByRows<PackedA, 1>[rows];
-    kernel(k, a, a_rs, b, from, to, to_rs);
+// With 32 registers: 8 × 48 for wide tiles, except where L2 is large: there the engine takes blocks of B that are no whole vectors
+// of 48 columns (src/machine/block-sizes.ts), and 12 × 32 computes tiles whose rows of A stay in L2, since it reads fewer
+// lines of B. Eight rows of A leave room in their sets of L1, even if they are a power of two apart. Narrow tiles, which
+// would waste much of the third vector, are for 12 × 32.
+template <int registers>
+void blocked_tile_with(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
+  if constexpr (registers == 32) {
+    constexpr int64_t kWide = MicroTile<8, 3>::kColumns;
+    const int64_t columns = std::min(tile.last_column - tile.first_column, p.blocks.nc);
+    const bool is_far = p.a_rs * (tile.last_row - tile.first_row) > kNearFloats;
+    const bool is_wide = columns > 64 && (is_far || p.blocks.nc % kWide == 0);
+    if (is_wide || columns == kWide) blocked_tile<MicroTile<8, 3>>(p, x, tile, scratch);
+    else blocked_tile<MicroTile<12, 2>>(p, x, tile, scratch);
+  } else {
+    blocked_tile<MicroTile<kMr, 1>>(p, x, tile, scratch);
   }
-  static bool can_pack_and_run(const PackSource&) { return false; }
-  template <bool PackedA>
-  static void pack_and_run(int64_t, int64_t, const float*, int64_t, const PackSource&, int64_t, float*, const float*,
-                           float*, int64_t) {}
-  static bool can_store(int64_t columns) { return columns % 8 == 0; }
-  static constexpr PackPanels pack_b = pack_b_panels;
-  static void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
-    matmul::pack_a(a, rs, cs, rows, k, to);
-  }
-};
+}
 
 }  // namespace
 }  // namespace matmul
@@ -55,7 +40,7 @@ KernelStatus matmul_simd(const OpRecord& op, int64_t tile_index, Scratch& scratc
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
     const MatmulOperands x = matmul_operands(p, batch);
     if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::compute_thin_tile(p, x, tile, floats);
-    else matmul::blocked_tile<matmul::Micro6x16>(p, x, tile, floats);
+    else matmul::blocked_tile_with<kRegisters>(p, x, tile, floats);
   }
   return KernelStatus::ok;
 }

@@ -1,5 +1,5 @@
-// The blocked loops of matmul, for the paths local_pack and shared_pack. Included by the matmul.cpp of each vector
-// instruction set, which passes its micro-kernel; the loops are the same for all. Not here: the thin path.
+// The blocked loops of matmul, for the paths local_pack and shared_pack. Included by matmul.cpp, which passes the micro-kernel
+// (matmul_micro.h). Not here: the thin path.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,6 @@ inline namespace TESSERAE_ISA {
 //   pack_and_run<PackedA>(columns, k, a, a_rs, source, source_columns, panels, from, to, to_rs)
 //                    run() for kRows rows, reading B in place; it also writes B's panels to `panels`
 //   can_store(columns)
-//   pack_b(source, k, columns, to)   packs B (PackPanels in pack_b.h)
 //   pack_a(a, rs, cs, rows, k, to)   packs A into groups of kRows rows: group i is at to + i · kRows · k
 
 // If the rows of A that a block reads have more floats than kNearFloats, they do not stay in L2. Then kBeginningLines
@@ -71,7 +70,7 @@ struct BlockLoops {
     const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype), p.b_rs, p.b_cs};
     const BlockOfB block = {packed_b, pack_source_at(matrix, first_k, first_column),
                             rows < Micro::kRows || !Micro::can_pack_and_run(matrix)};
-    if (block.is_packed) Micro::pack_b(block.source, block_k, columns, packed_b);
+    if (block.is_packed) pack_b_panels(block.source, block_k, columns, packed_b);
     return block;
   }
 
