@@ -120,7 +120,7 @@ run_variant() {
   case "$variant" in
     arm64*)
       command=(qemu-aarch64-static -L /usr/aarch64-linux-gnu "${command[@]}")
-      export TESSERAE_REQUIRE_ISAS=portable,neon,neon_dot TESSERAE_FLOAT_STEP=100003
+      export TESSERAE_REQUIRE_ISAS=portable,neon,neon_dot,neon_i8mm TESSERAE_FLOAT_STEP=100003
       # The emulator has other timing, and no CPU affinity.
       executor=''
       ;;

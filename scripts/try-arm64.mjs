@@ -1,5 +1,5 @@
 // Tries the package on arm64, with Node for arm64 under qemu-user: the tarball, installed into an empty project, embeds,
-// generates and quantizes on CPUs with and without dot products of bytes and with pages of 4, 16 and 64 KiB, and gives the golden
+// generates and quantizes on CPUs with products of matrices of bytes, with dot products, and without, and with pages of 4, 16 and 64 KiB, and gives the golden
 // digests. `--all` computes them with each kernel set, otherwise with the best. Needs `pnpm build:all` before, the registry
 // for Node, and qemu-user-static and the libraries of g++-aarch64-linux-gnu.
 import { spawnSync } from 'node:child_process';
@@ -16,11 +16,14 @@ const app = join(work, 'app');
 
 const golden = goldenArgument();
 
-// qemu's first CPU model has everything that qemu can emulate. A Cortex-A53 has no instruction for dot products of bytes.
-const dotProducts = [];
+// qemu's first CPU model has everything that qemu can emulate. A Cortex-A76 has no instruction for matrices of bytes, a
+// Cortex-A53 none for their dot products.
+const matrices = [];
+const dotProducts = ['-cpu', 'cortex-a76'];
 const plain = ['-cpu', 'cortex-a53'];
 const tries = [
-  { name: 'dot products', options: dotProducts, isa: 'neon_dot', golden },
+  { name: 'matrices', options: matrices, isa: 'neon_i8mm', golden },
+  { name: 'dot products', options: dotProducts, isa: 'neon_dot', golden: null },
   { name: 'no dot products', options: plain, isa: 'neon', golden: null },
   { name: 'pages of 16 KiB', options: [...dotProducts, '-p', '16384'], isa: 'neon_dot', golden: null },
   { name: 'pages of 64 KiB', options: [...dotProducts, '-p', '65536'], isa: 'neon_dot', golden: null },

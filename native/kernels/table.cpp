@@ -62,6 +62,14 @@ namespace neon_dot {
 #undef KERNEL_OF_INTEGERS
 #undef KERNEL
 }  // namespace neon_dot
+
+namespace neon_i8mm {
+#define KERNEL NO_KERNEL
+#define KERNEL_OF_INTEGERS(name, Name) DECLARE_KERNEL(name)
+#include "kernels/table.def"
+#undef KERNEL_OF_INTEGERS
+#undef KERNEL
+}  // namespace neon_i8mm
 #endif
 
 namespace {
@@ -129,6 +137,14 @@ constexpr Kernel kNeonDot[] = {
 #undef KERNEL_OF_INTEGERS
 #undef KERNEL
 };
+
+constexpr Kernel kNeonI8mm[] = {
+#define KERNEL(name, Name) neon::name##_simd,
+#define KERNEL_OF_INTEGERS(name, Name) neon_i8mm::name##_simd,
+#include "kernels/table.def"
+#undef KERNEL_OF_INTEGERS
+#undef KERNEL
+};
 #endif
 
 }  // namespace
@@ -161,9 +177,11 @@ const KernelSet& kernel_set(Isa isa) {
 #ifdef TESSERAE_HAVE_NEON
       {"neon", kNeon, 6, 16, kThinFew},
       {"neon_dot", kNeonDot, 6, 16, kThinFew},
+      {"neon_i8mm", kNeonI8mm, 6, 16, kThinFew},
 #else
       {"neon", nullptr, 0, 0, 0},
       {"neon_dot", nullptr, 0, 0, 0},
+      {"neon_i8mm", nullptr, 0, 0, 0},
 #endif
   };
   return kSets[static_cast<uint32_t>(isa)];
@@ -181,7 +199,9 @@ bool isa_supported(Isa isa) {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni");
 #elif defined(TESSERAE_HAVE_NEON)
-  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  const bool dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  if (isa == Isa::neon_dot) return dot;
+  return dot && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
 #else
   return false;
 #endif

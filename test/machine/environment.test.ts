@@ -23,7 +23,7 @@ describe('readEnvironment', () => {
     }
   });
 
-  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot'] as const)(
+  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot', 'neon_i8mm'] as const)(
     'takes the kernel set %s',
     (isa) => {
       expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
@@ -31,8 +31,8 @@ describe('readEnvironment', () => {
   );
 
   test.each([
-    ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot'],
-    ['TESSERAE_ISA', 'sse2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot'],
+    ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm'],
+    ['TESSERAE_ISA', 'sse2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm'],
     ['TESSERAE_THREADS', '0', 'a positive whole number'],
     ['TESSERAE_THREADS', '-1', 'a positive whole number'],
     ['TESSERAE_THREADS', '1.5', 'a positive whole number'],

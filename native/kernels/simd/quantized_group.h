@@ -2,6 +2,7 @@
 // store_quads for panels (quantized_panel.h). Included by simd/matmul_quantized.cpp.
 #pragma once
 
+#include "kernels/simd/quantized_octets.h"
 #include "kernels/simd/quantized_panel.h"
 
 namespace tesserae::quantized {
@@ -37,6 +38,14 @@ template <QuantizedType type>
 TESSERAE_QUANTIZED_INLINE void store_quads(const Unit<type>& first, const Unit<type>& second, int64_t group, int,
                                            unsigned char* codes, int32_t* negatives) {
   using K = typename Unit<type>::K;
+  if constexpr (kDot == DotKind::signed_octets) {
+#pragma GCC unroll 4
+    for (int q = 0; q < K::quads; q += 2, codes += 2 * kQuadBytes<K>) {
+      store_octets(first.quad(group, q), first.quad(group, q + 1), reinterpret_cast<Bits256*>(codes));
+      store_octets(second.quad(group, q), second.quad(group, q + 1), reinterpret_cast<Bits256*>(codes) + 2);
+    }
+    return;
+  }
   Bits256 negative[2] = {};
 #pragma GCC unroll 8
   for (int q = 0; q < K::quads; ++q, codes += kQuadBytes<K>) {

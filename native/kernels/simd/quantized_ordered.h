@@ -47,6 +47,9 @@ struct OrderedBlock {
     __builtin_memcpy(&bytes, rows[row].values + half * 16 + q * 4, 4);
     return bytes;
   }
+  TESSERAE_QUANTIZED_INLINE const int8_t* octet(int row, int half, int q) const {
+    return rows[row].values + half * 16 + q * 8;
+  }
   TESSERAE_QUANTIZED_INLINE int32_t start(int row, int half) const {
     return K::group == 16 ? rows[row].half_start[half] : rows[row].start;
   }

@@ -2,7 +2,7 @@
 // rows. Included by simd/matmul_quantized.cpp.
 #pragma once
 
-#include "kernels/simd/quantized_ordered.h"
+#include "kernels/simd/quantized_octets.h"
 #include "kernels/simd/quantized_panel.h"
 
 namespace tesserae::quantized {
@@ -27,6 +27,7 @@ void multiply_panel(const Panel& panel, int64_t blocks, const OrderedBlock<K, Ro
 #pragma GCC unroll 2
     for (int half = 0; half < kHalves; ++half) {
       Bits256 dot[Rows][2];
+      const auto start = [&](int row) __attribute__((always_inline)) { return K::offset_shift > 0 ? x->start(row, half) : 0; };
       const auto quad = [&](int row, int q) __attribute__((always_inline)) {
         return i32x8(x->quad(row, half, q));
       };
@@ -35,10 +36,13 @@ void multiply_panel(const Panel& panel, int64_t blocks, const OrderedBlock<K, Ro
         if constexpr (K::is_split) {
           dot[r][0] = load_vector(negatives), dot[r][1] = load_vector(negatives + 8);
         } else {
-          dot[r][0] = dot[r][1] = K::offset_shift > 0 ? i32x8(x->start(r, half)) : i32x8(0);
+          dot[r][0] = dot[r][1] = i32x8(start(r));
         }
       }
-      if constexpr (K::is_split) {
+      if constexpr (kDot == DotKind::signed_octets) {
+        const auto octet = [&](int row, int q) __attribute__((always_inline)) { return x->octet(row, half, q); };
+        dot_octet_group<K, Rows>(start, octet, codes, dot);
+      } else if constexpr (K::is_split) {
         dot_split_group<K, Rows>(quad, [&](int q, int s, int plane) __attribute__((always_inline)) {
           return load_vector(codes + (q * 4 + s * 2 + plane) * 32);
         }, dot);

@@ -1,5 +1,5 @@
 // The vector layer with NEON (arm64): halves.h, and here the instructions that its plain C++ does not reach. Products of
-// bytes use `sdot` where the set is compiled with it. vec.h describes the names.
+// bytes use `sdot` and `smmla` where the set is compiled with them. vec.h describes the names.
 #pragma once
 
 #include <arm_neon.h>
@@ -27,7 +27,15 @@ TESSERAE_INLINE Bits128 look_up_bytes(Bits128 table, Bits128 indexes) {
   return (Bits128)vqtbl1q_u8((uint8x16_t)table, (uint8x16_t)indexes);
 }
 
+#ifdef __ARM_FEATURE_MATMUL_INT8
+constexpr DotKind kDot = DotKind::signed_octets;
+// The lanes receive the products of: the first row of x by the first of codes, by the second; the second row of x by these.
+TESSERAE_INLINE Bits128 dot_octets(Bits128 sum, Bits128 x, Bits128 codes) {
+  return (Bits128)vmmlaq_s32((int32x4_t)sum, (int8x16_t)x, (int8x16_t)codes);
+}
+#else
 constexpr DotKind kDot = DotKind::signed_quads;
+#endif
 TESSERAE_INLINE Bits128 dot_quad(Bits128 sum, Bits128 codes, Bits128 x) {
   const auto a = (int8x16_t)codes, b = (int8x16_t)x;
 #ifdef __ARM_FEATURE_DOTPROD
@@ -43,3 +51,15 @@ TESSERAE_INLINE Bits128 dot_quad(Bits128 sum, Bits128 codes, Bits128 x) {
 }  // namespace tesserae
 
 #include "kernels/vec/pairs.h"
+
+#ifdef __ARM_FEATURE_MATMUL_INT8
+namespace tesserae {
+inline namespace TESSERAE_ISA {
+
+TESSERAE_INLINE Bits256 dot_octets(Bits256 sum, Bits256 x, Bits256 codes) {
+  return {dot_octets(sum.low, x.low, codes.low), dot_octets(sum.high, x.high, codes.high)};
+}
+
+}  // namespace TESSERAE_ISA
+}  // namespace tesserae
+#endif

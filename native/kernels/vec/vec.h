@@ -29,6 +29,7 @@ enum class DotKind {
   pairs,           // only two products at a time, in 16 bits (multiply_pairs_u8_i8)
   unsigned_quads,  // dot_quad takes unsigned codes
   signed_quads,    // dot_quad takes signed codes
+  signed_octets,   // and dot_octets multiplies two rows of eight signed codes by two rows of eight values
 };
 
 }  // namespace TESSERAE_ISA
