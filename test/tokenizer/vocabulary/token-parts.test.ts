@@ -10,7 +10,7 @@ import { TokenTable } from '../../../src/tokenizer/vocabulary/token-table.js';
 import type { Vocabulary } from '../../../src/tokenizer/vocabulary/vocabulary.js';
 
 describe('special tokens', () => {
-  const texts = ['<a>', '<ab>', '<', '', 'é', '<c>', '<a>'];
+  const texts = ['<a>', '<', '<ab>', '', 'é', '<c>', '<a>'];
   const special = new SpecialTokens(texts.entries());
 
   test('are found where they begin: the longest one, of equal ones the last', () => {
@@ -25,10 +25,10 @@ describe('special tokens', () => {
       at += special.matchedLength - 1;
     }
     expect(found).toEqual([
-      [1, 1, 4],
+      [1, 2, 4],
       [5, 4, 1],
       [6, 6, 3],
-      [9, 2, 1],
+      [9, 1, 1],
       [11, 4, 1],
     ]);
   });
@@ -36,10 +36,11 @@ describe('special tokens', () => {
   test('are sought before an end alone, beyond which they may reach', () => {
     expect(special.find('ab<ab>', 0, 2)).toBe(2);
     expect(special.find('ab<ab>', 0, 3)).toBe(2);
-    expect(special.match('ab<ab>', 2)).toBe(1);
+    expect(special.match('ab<ab>', 2)).toBe(2);
     expect(special.find('<x', 1, 2)).toBe(2);
     // Not beyond the text.
-    expect([special.match('<ab', 0), special.matchedLength]).toEqual([2, 1]);
+    expect([special.match('<ab', 0), special.matchedLength]).toEqual([1, 1]);
+    expect([special.match('x<a>', 1), special.matchedLength]).toEqual([6, 3]);
     expect(special.match('x', 0)).toBe(-1);
     expect(special.match('', 0)).toBe(-1);
   });
@@ -110,6 +111,7 @@ describe('the bytes of tokens', () => {
       ['ab', NORMAL],
       ['<0x0a>', BYTE],
       ['<0xFF>', BYTE],
+      ['<0x00>', BYTE],
       ['<s>', CONTROL],
       ['unk', UNKNOWN],
       ['gone', UNUSED],
@@ -119,7 +121,7 @@ describe('the bytes of tokens', () => {
     ] as const;
     const { bytes, offsets } = await spellTokens(vocabularyOf(tokens), upper, new TimeSlice());
     const spelled = tokens.map((_, id) => Buffer.from(bytes.subarray(offsets[id], offsets[id + 1])).toString('latin1'));
-    expect(spelled).toEqual(['AB', '\n', '\xff', '<s>', 'unk', '', '', 'user', 'Z']);
+    expect(spelled).toEqual(['AB', '\n', '\xff', '\0', '<s>', 'unk', '', '', 'user', 'Z']);
   });
 
   test.each(['0x0A', '<0x0A', '<0x0A>>', 'x<0x0A>', '<0xA>', '<0x0G>', '<0x00A>'])(

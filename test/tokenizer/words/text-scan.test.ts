@@ -134,7 +134,7 @@ describe('a run', () => {
     ]);
     expect(scan.runWhile(0, 9, (c) => c !== 0x37)).toBe(7);
     // No character is of no class, also one that has none.
-    expect([scan.run(0, 9, 0), scan.run(7, 8, 0)]).toEqual([0, 7]);
+    expect([scan.run(0, 9, 0), scan.run(8, 9, 0)]).toEqual([0, 8]);
     expect([scan.runWhile(9, 9, () => true), scan.paused]).toEqual([9, false]);
   });
 
