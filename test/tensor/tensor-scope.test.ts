@@ -127,6 +127,21 @@ describe('nested scopes', () => {
     expect([open.disposed, b.disposed]).toEqual([true, true]);
     expectError(() => open.tensor([1]), 'ERR_DISPOSED');
   });
+
+  test('that were disposed are not kept by their parent', async () => {
+    const outer = new TensorScope(internal, makePool());
+    const inner = (() => {
+      const scope = outer.scope();
+      scope.dispose();
+      return new WeakRef(scope);
+    })();
+    for (let turn = 0; turn < 10; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      globalThis.gc?.();
+    }
+    expect(inner.deref()).toBeUndefined();
+    outer.dispose();
+  });
 });
 
 describe('escape', () => {
