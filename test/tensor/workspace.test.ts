@@ -1,6 +1,7 @@
 // src/tensor/workspace.ts: the same tensor for the same request, the same memory for a smaller one, growth in large steps.
 
 import { expect, test } from 'vitest';
+import { TesseraeError } from '../../src/base/errors.js';
 import { internal } from '../../src/base/internal.js';
 import { storageOf } from '../../src/tensor/tensor.js';
 import { Workspace } from '../../src/tensor/workspace.js';
@@ -24,6 +25,8 @@ test('another shape or type reuses the memory and disposes the previous tensor',
   const y = workspace.tensor('x', [2, 50], 'i32');
   expect(y).toMatchObject({ dtype: 'i32', shape: [2, 50], address: x.address });
   expectError(() => x.data, 'ERR_DISPOSED');
+  expect(workspace.tensor('x', [2, 50], 'f32')).toMatchObject({ dtype: 'f32', shape: [2, 50] });
+  expect(workspace.tensor('x', [2])).toMatchObject({ shape: [2] });
   const z = workspace.tensor('x', [3], 'f16');
   expect(z.address).toBe(x.address);
   expect(workspace.tensor('x', [100]).address).toBe(x.address);
@@ -52,6 +55,29 @@ test('growth takes only what is needed if the budget allows no more', () => {
   expect(pool.stats().rentedBytes).toBe(0);
   expectError(() => x.data, 'ERR_DISPOSED');
   expect(workspace.tensor('x', [10]).size).toBe(10);
+});
+
+test('only where the budget allows no more, and less is enough, growth is tried again', () => {
+  const asked: number[] = [];
+  const tryGrowth = (error: Error, length: number) => {
+    const pool = makePool();
+    using workspace = new Workspace(internal, pool);
+    workspace.tensor('x', [100]);
+    asked.length = 0;
+    const empty = (shape: readonly number[]) => {
+      asked.push(shape[0] as number);
+      throw error;
+    };
+    Object.assign(pool, { empty });
+    expect(() => workspace.tensor('x', [length])).toThrow(error);
+    return [...asked];
+  };
+  const budget = new TesseraeError('ERR_BUDGET', 'too much');
+  expect(tryGrowth(budget, 120)).toEqual([600, 480]);
+  expect(tryGrowth(budget, 150)).toEqual([600]);
+  expect(tryGrowth(budget, 500)).toEqual([2000]);
+  expect(tryGrowth(new TesseraeError('ERR_ENGINE_CLOSED', 'closed'), 120)).toEqual([600]);
+  expect(tryGrowth(new Error('other'), 120)).toEqual([600]);
 });
 
 test('a buffer that a program runs on is not reused until it ends', () => {
@@ -93,7 +119,7 @@ test('disposal frees everything, and the workspace is unusable afterwards', () =
   workspace.dispose();
   expect(workspace.disposed && x.disposed && y.disposed).toBe(true);
   expect(pool.stats()).toMatchObject({ rentedBytes: 0, liveTensors: 0 });
-  expectError(() => workspace.tensor('x', [4]), 'ERR_DISPOSED');
+  expectError(() => workspace.tensor('x', [4]), 'ERR_DISPOSED', /^workspace: the workspace was disposed$/);
   expectError(() => workspace.dispose(), 'ERR_DISPOSED');
   workspace[Symbol.dispose]();
 });
