@@ -1,6 +1,6 @@
 // Files by path, without an engine: what is opened, what is refused, and what a failure leaves behind.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkPath, openRegularFile, replaceFile } from '../../src/base/regular-file.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -15,6 +15,22 @@ const text = folder.file('text');
 writeFileSync(text, 'text');
 const link = folder.file('link');
 symlinkSync(text, link);
+// By a link: whatever goes wrong replaces the link, and never the device.
+const device = folder.file('device');
+symlinkSync('/dev/full', device);
+
+/** How often this process has a file open now. */
+function openCount(path: string): number {
+  const files = '/proc/self/fd';
+  const linkOf = (file: string) => {
+    try {
+      return readlinkSync(`${files}/${file}`);
+    } catch {
+      return undefined;
+    }
+  };
+  return readdirSync(files).filter((file) => linkOf(file) === path).length;
+}
 
 describe('a path', () => {
   test.each(['a', ' ', '/dev/null'])('is a string: %j', (path) => {
@@ -57,6 +73,20 @@ describe('opening', () => {
     controller.abort(reason);
     await expect(opening).rejects.toMatchObject(aborted);
   });
+
+  test('leaves nothing open behind a signal', async () => {
+    const path = folder.file('left');
+    writeFileSync(path, '');
+    for (let time = 0; time < 5; time++) {
+      const controller = new AbortController();
+      const opening = openRegularFile(path, controller.signal);
+      controller.abort();
+      await expect(opening).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    }
+    // By then those have been opened, too.
+    for (let time = 0; time < 5; time++) await (await openRegularFile(path)).close();
+    await expect.poll(() => openCount(path)).toBe(0);
+  });
 });
 
 describe('replacing', () => {
@@ -71,7 +101,7 @@ describe('replacing', () => {
         expect(files().filter((name) => !before.includes(name))).toEqual([expect.stringMatching(/^made\..*\.part$/)]);
         if (content === 'second') expect(readFileSync(path, 'utf8')).toBe('first');
       });
-      expect(readFileSync(path, 'utf8')).toBe(content);
+      expect([readFileSync(path, 'utf8'), openCount(path)]).toEqual([content, 0]);
       expect(files()).toEqual([...new Set([...before, 'made'])].sort());
     }
   });
@@ -95,13 +125,17 @@ describe('replacing', () => {
     const becomesFolder = replaceFile(late, async () => void mkdirSync(late));
     await expect(becomesFolder).rejects.toThrow('it is a directory');
     expect(files()).toEqual([...before, 'late'].sort());
+    const gone = replaceFile(path, async () => {
+      for (const name of files().filter((name) => name.endsWith('.part'))) rmSync(folder.file(name));
+    });
+    await expect(gone).rejects.toMatchObject({ code: 'ENOENT', syscall: 'rename' });
   });
 
   test.each([
     [here, 'it is a directory'],
     [pipe, 'it is not a regular file'],
-    ['/dev/full', 'it is not a regular file'],
-    [`${text}/below`, /ENOTDIR/],
+    [device, 'it is not a regular file'],
+    [`${text}/below`, /^ENOTDIR: .*, stat /],
     [folder.file('nowhere/below'), /ENOENT/],
   ])('%s is refused before anything is written', async (path, message) => {
     let isWritten = false;
