@@ -64,7 +64,7 @@ export class SharedPrefixes {
   /** Gives back what was taken, and whatever else the request has. */
   giveBack(request: ScheduledRequest, partly: PartlyMatching | undefined): void {
     partly?.page.release();
-    if (request.salt === undefined || request.cachedTokens === 0) return;
+    if (request.cachedTokens === 0) return;
     request.cachedTokens = 0;
     request.releasePages();
   }

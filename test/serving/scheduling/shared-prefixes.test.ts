@@ -62,6 +62,15 @@ describe('it is worth waiting', () => {
     expect(prefixes.isWorthWaiting(requestOf(idsOf(17)), [slow])).toBe(true);
   });
 
+  test('not for what another request has computed, also where the tree has given that up', () => {
+    const { prefixes, requestOf, running } = arranged();
+    const other = running(idsOf(20), 4);
+    prefixes.tree.forget('');
+    expect(prefixes.tree.lookUp('', idsOf(5), 4)).toBe(0);
+    expect(prefixes.isWorthWaiting(requestOf([...idsOf(4), 99]), [other])).toBe(false);
+    expect(prefixes.isWorthWaiting(requestOf([...idsOf(8), 99]), [other])).toBe(true);
+  });
+
   test('for a request that goes on, also once a page is copied for it; not for one that is held, parked or decodes', () => {
     const { prefixes, requestOf, running } = arranged();
     const other = running(idsOf(20), 0);
@@ -128,5 +137,19 @@ describe('what is taken of a prefix', () => {
     prefixes.admit(failing, again);
     pages.endCopies(false);
     expect([prefixes.foundTokens, failing.computed, failing.cachedTokens, failing.holds]).toEqual([18, 8, 8, 0]);
+  });
+
+  test('is nothing for a request that ended before the copy was there', () => {
+    const { pages, prefixes, requestOf, running } = arranged();
+    running(idsOf(13), 12);
+    const before = pages.live;
+    const request = requestOf(idsOf(11));
+    const partly = prefixes.take(request);
+    request.pages.push(pages.rent() as Page);
+    prefixes.admit(request, partly);
+    request.releasePages();
+    pages.endCopies();
+    expect([request.computed, request.holds, prefixes.foundTokens]).toEqual([0, 0, 8]);
+    expect(pages.live).toBe(before);
   });
 });
