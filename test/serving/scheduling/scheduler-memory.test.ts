@@ -1,6 +1,7 @@
 // The scheduler where memory is short, rule by rule: whose memory is taken, and how it retreats where there is none for a step.
 import { describe, expect, test } from 'vitest';
 import { mostRows } from '../../../src/forward/row-buckets.js';
+import type { Page } from '../../../src/serving/scheduling/page-source.js';
 import type { Scheduler } from '../../../src/serving/scheduling/scheduler.js';
 import type { StepPlan } from '../../../src/serving/scheduling/step-planner.js';
 import { schedulerOf } from './arranged-scheduler.js';
@@ -234,5 +235,47 @@ describe('a step without memory', () => {
     for (let i = 0; i < steps; i++) step();
     scheduler.end(short);
     expect((scheduler.plan() as StepPlan).rows).toBe(rows);
+  });
+});
+
+describe('memory that is not there in the end', () => {
+  test('is given back by a request that was to be admitted, but for what a session lent', () => {
+    const { scheduler, pages, submit, step } = schedulerOf(100);
+    const own = pages.rent() as Page;
+    const rent = pages.rent.bind(pages);
+    pages.rent = () => (pages.live < 3 ? rent() : undefined);
+    const request = submit(16, { pages: [own], computed: 4 });
+    expect(scheduler.plan()).toBeUndefined();
+    expect([request.state, request.pages, request.computed, pages.live]).toEqual(['waiting', [own], 4, 1]);
+    pages.rent = rent;
+    expect(step()).toEqual([request]);
+    expect(pages.live).toBe(4);
+  });
+
+  test('is taken of as many parked requests as it takes', () => {
+    const { scheduler, submit, step, preempted } = schedulerOf(7);
+    const slow = [submit(4), submit(4), submit(4)];
+    step();
+    for (const request of slow) scheduler.park(request);
+    // Beside it one page for each that still runs, and one more.
+    const needy = submit(16);
+    expect(step()).toEqual([needy]);
+    expect(preempted).toEqual([slow[2], slow[1]]);
+    expect(needy.pages).toHaveLength(4);
+  });
+});
+
+describe('a request that is preempted for others', () => {
+  test('may be the only one, or the youngest that is in no step', () => {
+    const { scheduler, submit, preempted } = schedulerOf(100, { onPreempt: undefined });
+    const [old, young] = [submit(4), submit(4)];
+    const plan = scheduler.plan() as StepPlan;
+    expect(scheduler.preempt()).toBe(false);
+    scheduler.finish(plan);
+    young.inStep = true;
+    expect([scheduler.preempt(), old.state, young.state]).toEqual([true, 'waiting', 'running']);
+    young.inStep = false;
+    expect([scheduler.preempt(), young.state, scheduler.preempt()]).toEqual([true, 'waiting', false]);
+    expect(preempted).toEqual([]);
   });
 });

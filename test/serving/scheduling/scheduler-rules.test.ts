@@ -208,4 +208,106 @@ describe('the end of a request', () => {
     expect(step()).toContain(other);
     expect([long.state, again.state]).toEqual(['running', 'waiting']);
   });
+
+  test('lets its tenant begin anew where none of it runs any more, with what the tenant has had that has had least', () => {
+    const { scheduler, submit, step } = schedulerOf(100, { maxRunning: 2 });
+    const long = submit(40, { tenant: 'a' });
+    submit(4, { tenant: 'c' });
+    step();
+    step();
+    scheduler.end(long);
+    const [again, other] = [submit(4, { tenant: 'a' }), submit(4, { tenant: 'c' })];
+    step();
+    expect([again.state, other.state]).toEqual(['running', 'waiting']);
+  });
+
+  test('changes nothing about what its tenant has had where another one of it runs', () => {
+    const { scheduler, submit, step } = schedulerOf(100, { maxRunning: 3 });
+    const long = submit(40, { tenant: 'a' });
+    submit(4, { tenant: 'a' });
+    submit(4, { tenant: 'c' });
+    step();
+    step();
+    scheduler.end(long);
+    const [again, other] = [submit(4, { tenant: 'a' }), submit(4, { tenant: 'c' })];
+    step();
+    expect([again.state, other.state]).toEqual(['waiting', 'running']);
+  });
+
+  test('is one: a second end gives nothing back', () => {
+    const { scheduler, submit, step } = schedulerOf(100);
+    let returned = 0;
+    const request = submit(8, { onRelease: () => void returned++ });
+    step();
+    scheduler.end(request);
+    scheduler.end(request);
+    expect(returned).toBe(1);
+  });
+});
+
+describe('what a session lends', () => {
+  test('counts as pages that the request has, for admission and where it does not fit', () => {
+    const { submit, step, pages } = schedulerOf(4);
+    const own = [pages.rent() as Page, pages.rent() as Page];
+    const lent = submit(16, { pages: own, computed: 8 });
+    expect(step()).toEqual([lent]);
+    const small = schedulerOf(4);
+    const lend = () => ({ pages: [small.pages.rent() as Page], computed: 4 });
+    const all = [small.submit(16, lend()), small.submit(16, lend()), small.submit(12), small.submit(8)];
+    // Three pages are missing of each of the first three, two of the last one; two are free.
+    expect(small.scheduler.misfits()).toEqual(all.slice(0, 3));
+  });
+});
+
+test('a request that is held takes part in no step until it is resumed as often', () => {
+  const { scheduler, submit, step } = schedulerOf(100);
+  const [held, other] = [submit(4), submit(4)];
+  step();
+  scheduler.hold(held);
+  scheduler.hold(held);
+  expect(step()).toEqual([other]);
+  scheduler.resume(held);
+  expect(step()).toEqual([other]);
+  scheduler.resume(held);
+  expect(step()).toEqual([held, other]);
+});
+
+test('a deadline needs time also where its request is parked', () => {
+  const { scheduler, submit, step } = schedulerOf(100);
+  const request = submit(4, { deadlineAt: 50 });
+  step();
+  scheduler.park(request);
+  expect(scheduler.needsTime).toBe(true);
+  scheduler.end(request);
+  expect(scheduler.needsTime).toBe(false);
+});
+
+test('what is cached is given up page by page, by its salt, or all of it', () => {
+  const { scheduler, submit, step } = schedulerOf(100);
+  const cache = (salt: string) => {
+    const request = submit(12, { salt });
+    step();
+    scheduler.end(request);
+  };
+  for (const salt of ['a', 'b']) cache(salt);
+  const cached = () => scheduler.stats().pagesCached;
+  expect(cached()).toBe(6);
+  expect([scheduler.evict(), cached()]).toEqual([true, 5]);
+  scheduler.forget('b');
+  expect(cached()).toBe(2);
+  scheduler.clearCache();
+  expect([cached(), scheduler.evict()]).toEqual([0, false]);
+});
+
+test('a request waits for the prefix that another one is computing, and is then admitted', () => {
+  const { scheduler, submit, step } = schedulerOf(1000);
+  scheduler.rate.observe(1, 1);
+  scheduler.rate.observe(64, 64);
+  const ids = Array.from({ length: 200 }, (_, i) => i);
+  const first = submit(0, { ids: [...ids], salt: '' });
+  const second = submit(0, { ids: [...ids], salt: '' });
+  expect(step()).toEqual([first]);
+  expect(second.state).toBe('waiting');
+  for (let steps = 0; steps < 20 && second.state === 'waiting'; steps++) step();
+  expect([second.state, second.cachedTokens]).toEqual(['running', 196]);
 });
