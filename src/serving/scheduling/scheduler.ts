@@ -22,7 +22,7 @@ export interface SchedulerOptions {
   /** Requests that are computed at the same time, at most. */
   readonly maxRunning: number;
   /** Called when the memory of a request was given to others. */
-  readonly onPreempt?: (request: ScheduledRequest) => void;
+  readonly onPreempt?: ((request: ScheduledRequest) => void) | undefined;
 }
 
 export interface SchedulerStats {
