@@ -97,9 +97,9 @@ void check(const PackBParams& p, OperandCheck& check) {
                 "has invalid blocks");
   if (check.problem() != nullptr) return;
   check.tiles(panel_count(p.n), p.tile_panels, product({rows_of(p.batch), k_block_count(p.k, p.kc)}));
-  check.reads(p.b, dtype_bytes(static_cast<DType>(p.b_dtype)),
-              Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
-  check.writes(p.packed, 4,
+  const int64_t bytes = dtype_bytes(static_cast<DType>(p.b_dtype));
+  check.reads(p.b, bytes, Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
+  check.writes(p.packed, bytes,
                Extent().outer(p.batch, p.packed_batch).dim(product({p.k, kNr, panel_count(p.n)}), 1));
 }
 
@@ -118,12 +118,12 @@ void check(const MatmulParams& p, OperandCheck& check) {
   const int64_t blocks = product({(p.m + p.tile_m - 1) / p.tile_m, (p.n + p.tile_n - 1) / p.tile_n});
   check.tiles(rows_of(p.batch), p.tile_batches, blocks);
   check.reads(p.a, 4, Extent().outer(p.batch, p.a_batch).dim(p.m, p.a_rs).dim(p.k, p.a_cs));
+  const int64_t bytes = dtype_bytes(static_cast<DType>(p.b_dtype));
   if (path == MatmulPath::shared_pack) {
     const int64_t image = product({p.k, kNr, panel_count(p.n)});
-    check.reads(p.packed_b, 4, Extent().outer(p.batch, p.packed_batch).dim(image, 1));
+    check.reads(p.packed_b, bytes, Extent().outer(p.batch, p.packed_batch).dim(image, 1));
   } else {
-    check.reads(p.b, dtype_bytes(static_cast<DType>(p.b_dtype)),
-                Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
+    check.reads(p.b, bytes, Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
   }
   check.writes(p.c, 4, Extent().outer(p.batch, p.c_batch).dim(p.m, p.c_rs).dim(p.n, 1));
   check.may_read(p.bias, 4, vector(p.n, p.bias_stride));

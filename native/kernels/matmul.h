@@ -60,7 +60,7 @@ enum class MatmulPath : int64_t {
 struct MatmulParams {
   Pointer<const float> a;
   Pointer<const void> b;         // not read in shared_pack
-  Pointer<const float> packed_b;  // shared_pack: images written by pack_b
+  Pointer<const void> packed_b;  // shared_pack: images written by pack_b
   Pointer<float> c;              // unit column stride
   Pointer<const float> bias;     // n values, or null
   Pointer<const float> residual;  // m × n with unit column stride, or null
@@ -74,7 +74,7 @@ struct MatmulParams {
   int64_t c_rs;
   int64_t bias_stride;  // 1, or 0 for one value for all columns
   int64_t residual_rs;
-  int64_t b_dtype;     // DType: f32, f16 or bf16
+  int64_t b_dtype;     // DType of b and of packed_b: f32, f16 or bf16
   int64_t path;        // a MatmulPath
   int64_t activation;  // an Activation
   int64_t tile_m;      // any; a multiple of kMr (or m) is best
@@ -116,7 +116,7 @@ static inline MatmulTile matmul_tile(const MatmulParams& p, int64_t tile) {
 struct MatmulOperands {
   const float* a;
   const void* b;
-  const float* packed_b;
+  const void* packed_b;
   float* c;
   const float* residual;
 };
@@ -127,7 +127,9 @@ static inline MatmulOperands matmul_operands(const MatmulParams& p, int64_t batc
   x.a += row_offset(p.batch, p.a_batch, batch);
   x.c += row_offset(p.batch, p.c_batch, batch);
   if (p.b) x.b = static_cast<const char*>(p.b) + row_offset(p.batch, p.b_batch, batch) * b_bytes;
-  if (p.packed_b) x.packed_b += row_offset(p.batch, p.packed_batch, batch);
+  if (p.packed_b) {
+    x.packed_b = static_cast<const char*>(p.packed_b) + row_offset(p.batch, p.packed_batch, batch) * b_bytes;
+  }
   if (p.residual) x.residual += row_offset(p.batch, p.residual_batch, batch);
   return x;
 }

@@ -80,7 +80,7 @@ class MatmulProblem {
     });
     Scratch scratch = fresh_scratch();
 
-    std::vector<float> images;
+    std::vector<unsigned char> images;
     OpRecord op = {};
     auto& p = *reinterpret_cast<MatmulParams*>(op.params);
     p.a = a_.data() + kOffset;
@@ -103,7 +103,7 @@ class MatmulProblem {
     p.batch = {{1, 1, c_.outer, c_.inner}};
     p.a_batch = {{0, 0, a_size_ * c_.inner, a_size_}};
     p.b_batch = {{0, 0, 0, b_size_}};
-    p.packed_batch = {{0, 0, 0, packed_image_floats(c_.k, c_.n)}};
+    p.packed_batch = {{0, 0, 0, packed_image_elements(c_.k, c_.n)}};
     p.c_batch = {{0, 0, c_size() * c_.inner, c_size()}};
     p.residual_batch = p.c_batch;
     if (c_.path == MatmulPath::shared_pack) {
@@ -134,9 +134,10 @@ class MatmulProblem {
     return out;
   }
 
-  // The packed images of B.
-  std::vector<float> packed(Isa isa, int64_t tile_panels) const {
-    std::vector<float> images(static_cast<size_t>(packed_image_floats(c_.k, c_.n) * c_.inner), NAN);
+  // The packed images of B, in its type.
+  std::vector<unsigned char> packed(Isa isa, int64_t tile_panels) const {
+    const int64_t elements = packed_image_elements(c_.k, c_.n) * c_.inner;
+    std::vector<unsigned char> images(static_cast<size_t>(elements * dtype_bytes(c_.b_dtype)), 0xff);  // NaN
     OpRecord op = {};
     auto& p = *reinterpret_cast<PackBParams*>(op.params);
     p.b = b_data();
@@ -147,7 +148,7 @@ class MatmulProblem {
     p.kc = c_.blocks.kc;
     p.batch = {{1, 1, 1, c_.inner}};
     p.b_batch = {{0, 0, 0, b_size_}};
-    p.packed_batch = {{0, 0, 0, packed_image_floats(c_.k, c_.n)}};
+    p.packed_batch = {{0, 0, 0, packed_image_elements(c_.k, c_.n)}};
     Scratch none = {nullptr, 0};
     const Kernel kernel = kernel_named("pack_b", isa);
     const int64_t tiles = c_.inner * k_block_count(c_.k, c_.blocks.kc) * ceil_div(panel_count(c_.n), tile_panels);
@@ -219,8 +220,9 @@ class MatmulProblem {
   std::vector<uint16_t> b_half_;
 };
 
-inline bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {
-  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+template <typename T>
+bool same_bits(const std::vector<T>& x, const std::vector<T>& y) {
+  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0;
 }
 
 // Mean squared error divided by mean square. Guard cells are included: if one was changed the error is infinite.

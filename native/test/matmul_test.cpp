@@ -301,16 +301,17 @@ TEST_CASE("pack_b: the image of the reference, whatever the tiles") {
   for (const Layout layout : kLayouts) {
     for (const DType b_dtype : {DType::f32, DType::f16, DType::bf16}) {
       for (const int64_t n : {1, 7, 8, 9, 16, 35, 64}) {
-        for (const int64_t k : {int64_t{1}, int64_t{9}, kKc, kKc + 1}) {
+        for (const int64_t k : {int64_t{1}, int64_t{9}, int64_t{63}, kKc, kKc + 1}) {
           MatmulCase c = {1, n, k};
           c.b = layout, c.b_dtype = b_dtype, c.inner = 2;
           MatmulProblem problem(c);
-          const std::vector<float> expected = problem.packed(Isa::ref, 1);
+          const std::vector<unsigned char> expected = problem.packed(Isa::ref, 1);
           for (const int64_t tile_panels : {1, 2, 100}) {
             for (const Isa isa : vector_sets()) CHECK(same_bits(problem.packed(isa, tile_panels), expected));
           }
-          CHECK(static_cast<int64_t>(expected.size()) == 2 * packed_image_floats(k, n));
-          CHECK_FALSE(std::isnan(expected.back()));
+          CHECK(static_cast<int64_t>(expected.size()) == 2 * packed_image_elements(k, n) * dtype_bytes(b_dtype));
+          const int64_t last = packed_image_elements(k, n) * 2 - 1;
+          CHECK_FALSE(std::isnan(element_as_float(expected.data(), b_dtype, last)));
         }
       }
     }

@@ -27,19 +27,22 @@ inline void make_pack_b(RandomOp& op) {
   p.k = op.size(100), p.n = op.size(100), p.tile_panels = op.integer(1, 3), p.kc = op.integer(1, 6) * 8;
   const MatrixPlaces b = matrix_places(op, p.k, p.n);
   p.b_rs = b.rs, p.b_cs = b.cs;
-  const int64_t batch = op.integer(1, 2), image = packed_image_floats(p.k, p.n);
+  const int64_t batch = op.integer(1, 2), image = packed_image_elements(p.k, p.n);
   const DType dtype = float_type(op);
   p.b_dtype = static_cast<int64_t>(dtype);
   p.b = elements(op, dtype, b.elements * batch);
-  p.packed = op.output<float>(image * batch, Mark::once, kCacheLineBytes);
+  if (dtype == DType::f32) p.packed = op.output<float>(image * batch, Mark::once, kCacheLineBytes);
+  else p.packed = op.output<uint16_t>(image * batch, Mark::once, kCacheLineBytes);
   p.batch = {{1, 1, 1, batch}}, p.b_batch = {{0, 0, 0, b.elements}}, p.packed_batch = {{0, 0, 0, image}};
   op.set("pack_b", p, batch * k_block_count(p.k, p.kc) * ceil_div(panel_count(p.n), p.tile_panels));
 }
 
 // The images of B that the reference packs.
-inline const float* packed_images(RandomOp& op, const MatmulParams& p, int64_t batch) {
-  const int64_t image = packed_image_floats(p.k, p.n);
-  auto* packed = op.input<float>(image * batch, [] { return NAN; }, kCacheLineBytes);
+inline const void* packed_images(RandomOp& op, const MatmulParams& p, int64_t batch) {
+  const int64_t image = packed_image_elements(p.k, p.n);
+  void* packed = static_cast<DType>(p.b_dtype) == DType::f32
+                     ? static_cast<void*>(op.input<float>(image * batch, [] { return NAN; }, kCacheLineBytes))
+                     : op.input<uint16_t>(image * batch, [] { return uint16_t{0xffff}; }, kCacheLineBytes);
   PackBParams pack = {};
   pack.b = p.b, pack.packed = packed, pack.k = p.k, pack.n = p.n, pack.b_rs = p.b_rs, pack.b_cs = p.b_cs;
   pack.b_dtype = p.b_dtype, pack.tile_panels = panel_count(p.n), pack.kc = p.blocks.kc;
@@ -76,7 +79,7 @@ inline void make_matmul(RandomOp& op) {
     p.residual = op.floats(elements * batch), p.residual_batch = {{0, 0, 0, elements}};
   }
   if (path == MatmulPath::shared_pack) {
-    const int64_t image = packed_image_floats(p.k, p.n);
+    const int64_t image = packed_image_elements(p.k, p.n);
     p.packed_b = packed_images(op, p, batch), p.packed_batch = {{0, 0, 0, image}}, p.b = nullptr;
   }
   p.tile_m = path == MatmulPath::thin && p.m <= p.n ? p.m : op.integer(1, p.m);

@@ -26,8 +26,8 @@ export type Placement =
       readonly shape: readonly [number, number];
       readonly sizeBytes: number;
     }
-  /** A matrix in f32 that is used by products alone: the same, into panels. */
-  | { readonly kind: 'panels'; readonly sizeBytes: number }
+  /** A matrix of floats that is used by products alone: the same, into panels of its type. */
+  | { readonly kind: 'panels'; readonly dtype: DType; readonly sizeBytes: number }
   /** Another matrix of floats, or a vector, which is widened to `dtype`. */
   | { readonly kind: 'read'; readonly fileDType: DType; readonly dtype: DType; readonly sizeBytes: number };
 
@@ -99,9 +99,9 @@ function placementOf({ spec, tensor }: Wanted): Placement {
   }
   const fileDType = dtypeOfType[type];
   if (fileDType === undefined) throw unsupportedType(tensor);
-  if (spec.isFactor && fileDType === 'f32' && shape.length === 2) {
+  if (spec.isFactor && shape.length === 2) {
     const [n, k] = shape as readonly [number, number];
-    return { kind: 'panels', sizeBytes: imageSize(k, n) * Float32Array.BYTES_PER_ELEMENT };
+    return { kind: 'panels', dtype: fileDType, sizeBytes: imageSize(k, n) * dtypes[fileDType].sizeBytes };
   }
   const dtype = spec.asF32 ? 'f32' : fileDType;
   const sizeBytes = elementCount(shape) * dtypes[dtype].sizeBytes;

@@ -1,5 +1,5 @@
-// Loads a model's tensors into pooled memory, without blocking the event loop: vectors widened, matrices as products read
-// them: quantized ones and those in f32 are repacked, others stay as they are. The architecture says which tensors there are; what they mean does not matter here.
+// Loads a model's tensors into pooled memory, without blocking the event loop: vectors widened, matrices repacked as products
+// read them, tables as they are. The architecture says which tensors there are; what they mean does not matter here.
 // Nothing is mapped here: when the load ends, the model does not need its files any more. Called by loadModel.
 
 import type { Weight, Weights } from '../architectures/architecture.js';
@@ -143,14 +143,16 @@ class WeightLoad {
       return undefined;
     }
     const staged =
-      placement.kind === 'panels' ? this.#stage(fileShapeOf(tensor), 'f32') : this.#stage([tensor.sizeBytes], 'i8');
+      placement.kind === 'panels'
+        ? this.#stage(fileShapeOf(tensor), placement.dtype)
+        : this.#stage([tensor.sizeBytes], 'i8');
     // It counts as loaded once it is packed.
     await this.#readBytes(tensor, staged, () => {});
     return staged;
   }
 
   /** The staging memory whose turn it is. */
-  #stage(shape: readonly number[], dtype: 'f32' | 'i8'): Tensor {
+  #stage(shape: readonly number[], dtype: DType): Tensor {
     return this.#staging.tensor(String(this.#staged++ % this.#stages), shape, dtype);
   }
 
@@ -222,9 +224,11 @@ function neededBytes(steps: readonly PlacedTensor[]): number {
 
 /** The same, with a matrix of floats as the file has it. */
 function unpacked(step: PlacedTensor): PlacedTensor {
-  if (step.placement.kind !== 'panels') return step;
-  const sizeBytes = elementCount(step.tensor.shape) * dtypes.f32.sizeBytes;
-  return { ...step, placement: { kind: 'read', fileDType: 'f32', dtype: 'f32', sizeBytes } };
+  const { placement, tensor } = step;
+  if (placement.kind !== 'panels') return step;
+  const { dtype } = placement;
+  const sizeBytes = elementCount(tensor.shape) * dtypes[dtype].sizeBytes;
+  return { ...step, placement: { kind: 'read', fileDType: dtype, dtype, sizeBytes } };
 }
 
 function fileShapeOf({ shape, transposed = false }: CheckpointTensor): readonly number[] {

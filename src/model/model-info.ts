@@ -26,7 +26,7 @@ export interface ModelInfo extends ModelSummary {
   /** How long loading took. */
   readonly loadMs: number;
   /**
-   * Bytes of f32 matrices that were repacked into the panels which products read. 0 where the memory budget had no room to
+   * Bytes of f32, f16 and bf16 matrices that were repacked into the panels which products read. 0 where the memory budget had no room to
    * repack them: then they stay as the file has them, and products are slower, with the same results.
    */
   readonly panelBytes: number;

@@ -217,6 +217,26 @@ describe('memory', () => {
     // Nor is there room to repack the matrices: they stay as the file has them.
     expect([model.info.panelBytes > 0, loaded.info.panelBytes]).toEqual([true, 0]);
   });
+
+  test('matrices in F16 are packed in 16 bits, with the same logits', async () => {
+    const [dim, ffn] = [64, 8192];
+    const path = await write({ ...tiny, dim, ffn, type: 'F16' });
+    const total = 2 ** 30;
+    await using roomy = await Engine.create({ threads: 1, memoryBudget: total });
+    const teamBytes = total - roomy.stats().pool.budgetBytes;
+    using packed = await roomy.loadModel(path);
+    const { layers, heads, kvHeads } = tiny;
+    const elements = layers * (2 * dim * dim + 2 * dim * (dim / heads) * kvHeads + 3 * dim * ffn);
+    expect(packed.info.panelBytes).toBe(2 * elements);
+    // Room for a session, but not to repack a matrix.
+    const matrixBytes = 2 * dim * ffn;
+    const memoryBudget = teamBytes + roomy.stats().pool.rentedBytes + Math.floor(matrixBytes * 0.9);
+    await using tight = await Engine.create({ threads: 1, memoryBudget });
+    using unpacked = await tight.loadModel(path);
+    expect(unpacked.info.panelBytes).toBe(0);
+    const ids = [1, 2, 3];
+    expect(await packed.logits(ids)).toEqual(await unpacked.logits(ids));
+  });
 });
 
 test('progress counts the bytes of the tensors, to the last one', async () => {

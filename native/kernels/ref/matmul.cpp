@@ -10,13 +10,14 @@ namespace tesserae {
 namespace {
 
 float element_of_b(const MatmulParams& p, const MatmulOperands& x, int64_t row, int64_t column) {
+  const auto dtype = static_cast<DType>(p.b_dtype);
   if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
     const int64_t first_k = row / k_block_size(p.k, p.blocks.kc) * k_block_size(p.k, p.blocks.kc);
     const int64_t block_k = std::min(k_block_size(p.k, p.blocks.kc), p.k - first_k);
-    const float* panel = x.packed_b + packed_panel_offset(p.n, first_k, block_k, column / kNr);
-    return panel[(row - first_k) * kNr + column % kNr];
+    const int64_t panel = packed_panel_offset(p.n, first_k, block_k, column / kNr);
+    return element_as_float(x.packed_b, dtype, panel + (row - first_k) * kNr + column % kNr);
   }
-  return element_as_float(x.b, static_cast<DType>(p.b_dtype), row * p.b_rs + column * p.b_cs);
+  return element_as_float(x.b, dtype, row * p.b_rs + column * p.b_cs);
 }
 
 float activate(Activation kind, float x) {

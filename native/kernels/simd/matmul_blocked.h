@@ -24,7 +24,7 @@ inline namespace TESSERAE_ISA {
 //   kRows, kPanels   its micro-tile: rows of C, and panels of kNr columns
 //   run<PackedA>(rows, columns, k, a, a_rs, b, from, to, to_rs)
 //                    to[r, j] = from[r, j] + sum over p of a[r, p] · b[p, j]. `b` is contiguous panels of k × kNr
-//                    floats, ceil(columns / kNr) of them; a row of `from` (null for zeros) has whole panels.
+//                    elements, ceil(columns / kNr) of them; a row of `from` (null for zeros) has whole panels.
 //                    Writes whole panels, or exactly `columns` if can_store(columns).
 //   can_pack_and_run(source)
 //   pack_and_run<PackedA>(columns, k, a, a_rs, source, source_columns, panels, from, to, to_rs)
@@ -36,6 +36,13 @@ inline namespace TESSERAE_ISA {
 // cache lines of each of the next rows are prefetched.
 constexpr int64_t kNearFloats = int64_t{1} << 18;
 constexpr int64_t kBeginningLines = 4;
+
+// Up to this many micro-tiles of rows have about the same number of rows.
+constexpr int64_t kEvenParts = 4;
+
+// Up to this many rows the micro-kernels read panels of 16 bits as they are. For more rows, a block of them is widened
+// once.
+constexpr int64_t kHalvesRows = 96;
 
 // Loops 3 to 1: one row block × one block of B, for all of k.
 template <typename Micro>
@@ -56,20 +63,33 @@ struct BlockLoops {
         packed_a(partial + partial_floats(p.blocks)) {}
 
   // A block of B. If it is not packed yet, pack_and_run fills `panels` from `source` with the first rows.
+  template <typename Element>
   struct BlockOfB {
-    const float* panels;
+    const Element* panels;
     PackSource source;
     bool is_packed;
   };
 
-  // The block of B at (first_k, first_column). `rows` is how many rows the first micro_tiles has.
-  BlockOfB block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns, int64_t rows) const {
+  // The block of B at (first_k, first_column) of the image, in place.
+  template <typename Element>
+  BlockOfB<Element> shared_block(int64_t first_k, int64_t block_k, int64_t first_column) const {
+    const int64_t at = packed_panel_offset(p.n, first_k, block_k, first_column / kNr);
+    return {static_cast<const Element*>(x.packed_b) + at, {}, true};
+  }
+
+  // The same block as floats. `rows` is how many rows the first micro_tiles has.
+  BlockOfB<float> block_of_b(int64_t first_k, int64_t block_k, int64_t first_column, int64_t columns, int64_t rows) const {
+    const auto dtype = static_cast<DType>(p.b_dtype);
     if (static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack) {
-      return {x.packed_b + packed_panel_offset(p.n, first_k, block_k, first_column / kNr), {}, true};
+      const int64_t count = panel_count(columns) * kNr * block_k;
+      if (dtype == DType::f32) return shared_block<float>(first_k, block_k, first_column);
+      if (dtype == DType::f16) widen_panels(shared_block<Half>(first_k, block_k, first_column).panels, count, packed_b);
+      else widen_panels(shared_block<Bfloat>(first_k, block_k, first_column).panels, count, packed_b);
+      return {packed_b, {}, true};
     }
-    const PackSource matrix = {x.b, static_cast<DType>(p.b_dtype), p.b_rs, p.b_cs};
-    const BlockOfB block = {packed_b, pack_source_at(matrix, first_k, first_column),
-                            rows < Micro::kRows || !Micro::can_pack_and_run(matrix)};
+    const PackSource matrix = {x.b, dtype, p.b_rs, p.b_cs};
+    const BlockOfB<float> block = {packed_b, pack_source_at(matrix, first_k, first_column),
+                                   rows < Micro::kRows || !Micro::can_pack_and_run(matrix)};
     if (block.is_packed) pack_b_panels(block.source, block_k, columns, packed_b);
     return block;
   }
@@ -85,22 +105,25 @@ struct BlockLoops {
   }
 
   // Computes the micro-tiles of `rows` rows (in place, or packed) with the panels of one block of B.
-  template <bool PackedA>
-  void micro_tiles(const float* a, const BlockOfB& b, int64_t block_k, int64_t first_row, int64_t rows,
+  template <bool PackedA, typename Element>
+  void micro_tiles(const float* a, const BlockOfB<Element>& b, int64_t block_k, int64_t first_row, int64_t rows,
                    int64_t first_column, int64_t columns, float* sums, bool is_first, bool is_last) const {
     constexpr int64_t kColumns = Micro::kPanels * kNr;
     const bool is_far = p.a_rs * rows > kNearFloats;
     alignas(64) float finished[Micro::kRows * kColumns];
+    // Few rows are split evenly, since a micro-tile of few rows waits for its FMAs: eight rows into 4 + 4, not 6 + 2.
+    const int64_t parts = (rows + Micro::kRows - 1) / Micro::kRows;
+    const int64_t step = PackedA || !b.is_packed || parts > kEvenParts ? Micro::kRows : (rows + parts - 1) / parts;
     // LOOP 2: split m into kRows rows (A, C); these rows stay in L1.
-    for (int64_t i = 0; i < rows; i += Micro::kRows) {
-      const int64_t height = std::min<int64_t>(rows - i, Micro::kRows);
+    for (int64_t i = 0; i < rows; i += step) {
+      const int64_t height = std::min<int64_t>(rows - i, step);
       const float* a_rows = PackedA ? a + i * block_k : a + i * p.a_rs;
       // LOOP 1: split n into kPanels panels (B, C).
       for (int64_t j = 0; j < columns; j += kColumns) {
         const int64_t width = std::min(columns - j, kColumns);
         const int64_t whole = (width + kNr - 1) / kNr * kNr;
-        if (!PackedA && is_far && j + kColumns >= columns && i + Micro::kRows < rows) {
-          prefetch_rows(a_rows + Micro::kRows * p.a_rs);
+        if (!PackedA && is_far && j + kColumns >= columns && i + step < rows) {
+          prefetch_rows(a_rows + step * p.a_rs);
         }
         const float* from = is_first ? nullptr : sums;
         const int64_t row = first_row + i;
@@ -114,7 +137,7 @@ struct BlockLoops {
           stored = width;
         }
         if (b.is_packed || i > 0) {
-          const float* panels = b.panels + j * block_k;
+          const Element* panels = b.panels + j * block_k;
           Micro::template run<PackedA>(height, stored, block_k, a_rows, p.a_rs, panels, from, to, to_rs);
         } else {
           Micro::template pack_and_run<PackedA>(stored, block_k, a_rows, p.a_rs, pack_source_at(b.source, 0, j), width,
@@ -131,6 +154,8 @@ struct BlockLoops {
   void run(int64_t first_row, int64_t rows, int64_t first_column, int64_t columns) const {
     const int64_t panels = (columns + kNr - 1) / kNr;
     const int64_t step = k_block_size(p.k, p.blocks.kc);
+    const bool reads_halves = static_cast<MatmulPath>(p.path) == MatmulPath::shared_pack && p.a_cs == 1 &&
+                              static_cast<DType>(p.b_dtype) != DType::f32 && rows <= kHalvesRows;
     // LOOP 3: split k into blocks of kc (A, B). Cannot run in parallel: each block continues the sums of the one
     // before.
     for (int64_t first_k = 0; first_k < p.k; first_k += step) {
@@ -138,10 +163,18 @@ struct BlockLoops {
       const bool is_first = first_k == 0;
       const bool is_last = first_k + step >= p.k;
       const int64_t most_rows = p.a_cs == 1 ? rows : std::min(rows, p.blocks.mc);
-      BlockOfB b = block_of_b(first_k, block_k, first_column, columns, most_rows);
       const float* a = x.a + first_row * p.a_rs + first_k * p.a_cs;
+      const auto in_place = [&](const auto& block) {
+        micro_tiles<false>(a, block, block_k, first_row, rows, first_column, columns, partial, is_first, is_last);
+      };
+      if (reads_halves) {
+        if (static_cast<DType>(p.b_dtype) == DType::f16) in_place(shared_block<Half>(first_k, block_k, first_column));
+        else in_place(shared_block<Bfloat>(first_k, block_k, first_column));
+        continue;
+      }
+      BlockOfB<float> b = block_of_b(first_k, block_k, first_column, columns, most_rows);
       if (p.a_cs == 1) {
-        micro_tiles<false>(a, b, block_k, first_row, rows, first_column, columns, partial, is_first, is_last);
+        in_place(b);
         continue;
       }
       // LOOP 3a: split m into blocks of mc (A, C), each packed before it is used.

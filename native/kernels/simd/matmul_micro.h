@@ -14,28 +14,29 @@ inline namespace TESSERAE_ISA {
 
 using FirstLanesOf = LanesOf<Floats>::First;
 
-using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to,
+template <typename Element>
+using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const Element* b, const float* from, float* to,
                              int64_t to_rs, FirstLanesOf last);
 
-template <int Rows, int Vectors, bool PackedA>
-void on_packed(int64_t k, const float* a, int64_t a_rs, const float* b, const float* from, float* to, int64_t to_rs,
+template <int Rows, int Vectors, bool PackedA, typename Element>
+void on_packed(int64_t k, const float* a, int64_t a_rs, const Element* b, const float* from, float* to, int64_t to_rs,
                FirstLanesOf last) {
-  sgemm<Rows, Vectors, PackedA>(k, a, a_rs, PackedRows{b, k}, from, to, to_rs, last);
+  sgemm<Rows, Vectors, PackedA>(k, a, a_rs, PackedRows<Element>{b, k}, from, to, to_rs, last);
 }
 
-template <int MostRows>
+template <int MostRows, typename Element>
 struct KernelsByRows {
-  MicroKernel of[MostRows + 1];
+  MicroKernel<Element> of[MostRows + 1];
 };
 
-template <bool PackedA, int Vectors, int... Rows>
-constexpr KernelsByRows<sizeof...(Rows)> kernels_by_rows(std::integer_sequence<int, Rows...>) {
-  return {{nullptr, on_packed<Rows + 1, Vectors, PackedA>...}};
+template <bool PackedA, int Vectors, typename Element, int... Rows>
+constexpr KernelsByRows<sizeof...(Rows), Element> kernels_by_rows(std::integer_sequence<int, Rows...>) {
+  return {{nullptr, on_packed<Rows + 1, Vectors, PackedA, Element>...}};
 }
 
-template <bool PackedA, int Vectors, int MostRows>
-constexpr KernelsByRows<MostRows> kByRows =
-    kernels_by_rows<PackedA, Vectors>(std::make_integer_sequence<int, MostRows>());
+template <bool PackedA, int Vectors, int MostRows, typename Element>
+constexpr KernelsByRows<MostRows, Element> kByRows =
+    kernels_by_rows<PackedA, Vectors, Element>(std::make_integer_sequence<int, MostRows>());
 
 template <int Rows, int Panels, bool PackedA, typename Element>
 void packing(int64_t k, const float* a, int64_t a_rs, const PackSource& b, Mask16 present, float* panels, const float* from,
@@ -59,13 +60,13 @@ struct MicroTile {
   // pieces of a cache line.
   static constexpr bool kPacksAndRuns = Panels > 1;
 
-  template <bool PackedA>
-  static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const float* b,
+  template <bool PackedA, typename Element>
+  static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const Element* b,
                   const float* from, float* to, int64_t to_rs) {
     static_assert(kVectors == 2 || kVectors == 3);
-    MicroKernel kernel = kByRows<PackedA, 1, Rows>.of[rows];
-    if (columns > kFloats) kernel = kByRows<PackedA, 2, Rows>.of[rows];
-    if (kVectors > 2 && columns > 2 * kFloats) kernel = kByRows<PackedA, kVectors, Rows>.of[rows];
+    MicroKernel<Element> kernel = kByRows<PackedA, 1, Rows, Element>.of[rows];
+    if (columns > kFloats) kernel = kByRows<PackedA, 2, Rows, Element>.of[rows];
+    if (kVectors > 2 && columns > 2 * kFloats) kernel = kByRows<PackedA, kVectors, Rows, Element>.of[rows];
     kernel(k, a, a_rs, b, from, to, to_rs, first_of_last(columns));
   }
 

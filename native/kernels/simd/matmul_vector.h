@@ -58,6 +58,13 @@ inline F32x16 load16(const Element* from) {
   else return join(load8(from), load8(from + 8));
 }
 
+// As many elements as a vector has floats.
+template <typename Element>
+inline Floats load_floats(const Element* from) {
+  if constexpr (kFloats == 16) return load16(from);
+  else return load8(from);
+}
+
 // Loads the elements in `present` and fills the other lanes with zeros. Reads no other byte. Elements of 16 bits only in sets
 // whose registers have sixteen lanes.
 inline F32x16 load_masked16(const float* from, Mask16 present) { return masked_load_f32x16(from, present); }

@@ -18,23 +18,25 @@ static_assert(kNr % kFloats == 0, "a panel is a whole number of vectors");
 // Whether the last vector of a row of C may be stored in part.
 constexpr bool kStoresPartly = kFloats == 16;
 
-// Distance of the prefetches of B, in rows of the panels. Beyond the end they reach into the next panel, or into memory
+// Distance of the prefetches of B, in rows of f32 panels. Beyond the end they reach into the next panel, or into memory
 // that is only prefetched, never read.
 constexpr int64_t kPrefetchRows = 16;
 
 // Sources of the rows of B. row(p, v) returns vector v of row p of the next four; next() is called after each row,
 // advance(steps) after each `steps` rows.
 
-// Contiguous panels of k × kNr floats.
+// Contiguous panels of k × kNr elements.
+template <typename Element>
 struct PackedRows {
-  const float* panel;
+  static constexpr int64_t kAhead = kPrefetchRows * static_cast<int64_t>(sizeof(float) / sizeof(Element));
+  const Element* panel;
   int64_t k;
 
   TESSERAE_INLINE Floats row(int64_t p, int v) const {
     const int64_t column = v * kFloats;
-    const float* from = panel + (column / kNr * k + p) * kNr + column % kNr;
-    if (column % kNr == 0) prefetch(from + kPrefetchRows * kNr);
-    return load_vector<Floats>(from);
+    const Element* from = panel + (column / kNr * k + p) * kNr + column % kNr;
+    if (column % kNr == 0) prefetch(from + kAhead * kNr);
+    return load_floats(from);
   }
   TESSERAE_INLINE void next() {}
   TESSERAE_INLINE void advance(int64_t steps) { panel += steps * kNr; }

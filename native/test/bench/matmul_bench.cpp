@@ -116,7 +116,7 @@ class Runner {
         a_(static_cast<size_t>(problem.m * problem.k * 4)),
         b_(static_cast<size_t>(problem.k * problem.n * 4)),
         c_(static_cast<size_t>(problem.m * problem.n * 4)),
-        packed_(static_cast<size_t>(packed_image_floats(problem.k, problem.n) * 4)) {
+        packed_(static_cast<size_t>(packed_image_elements(problem.k, problem.n) * 4)) {
     a_.randomize(static_cast<size_t>(problem.m * problem.k));
     if (!problem.is_f16) b_.randomize(static_cast<size_t>(problem.k * problem.n));
     for (int i = 0; i < 2; ++i) scratch_.push_back(std::make_unique<Aligned>(kScratchBytes));

@@ -207,8 +207,7 @@ function weightOf({ placement, tensor }: PlannedWeight, memory: Tensor): Weight 
 }
 
 function dtypeOf({ placement }: PlannedWeight): DType {
-  if (placement.kind === 'read') return placement.dtype;
-  return placement.kind === 'quantized' ? 'i8' : 'f32';
+  return placement.kind === 'quantized' ? 'i8' : placement.dtype;
 }
 
 function isOwn(stats: Stats): boolean {

@@ -3,11 +3,12 @@
 // the one that is expected, and nothing that it says is parsed. Pure, but for asking which files there are.
 import { createHash } from 'node:crypto';
 import { packageVersion } from '../../base/package-files.js';
+import { dtypes } from '../../tensor/elements/dtype.js';
 import type { PlacedTensor } from '../placed-tensors.js';
 import { checksumCount } from './checksum.js';
 
 /** To be incremented when the layout of the file, or of weights in it, changes between two releases. */
-const version = 1;
+const version = 2;
 /** A multiple of every page size. */
 const pageBytes = 1 << 16;
 const alignment = 64;
@@ -66,7 +67,7 @@ export async function planImage(tensors: readonly PlacedTensor[], layout: object
 /** The shape of the tensor that holds a weight: images of matrices have one dimension. */
 export function memoryShapeOf({ placement, tensor }: PlacedTensor): readonly number[] {
   if (placement.kind === 'read') return tensor.shape;
-  return [placement.sizeBytes / (placement.kind === 'panels' ? Float32Array.BYTES_PER_ELEMENT : 1)];
+  return [placement.sizeBytes / (placement.kind === 'panels' ? dtypes[placement.dtype].sizeBytes : 1)];
 }
 
 function roundedUp(value: number, step: number): number {

@@ -154,7 +154,7 @@ function packedImage(recorder: Recorder, { b, n, k, batch, batchStrides, bStride
   if (b instanceof PackedMatrix) return { packed: imageOf(b), batchStrides: bBatch };
   const distinct = batch.map((size, dim) => (bBatch[dim] === 0 ? 1 : size));
   const size = imageSize(k, n);
-  const packed = recorder.temporary([elementCount(distinct) * size]);
+  const packed = recorder.temporary([elementCount(distinct) * size], b.dtype);
   recordPack(recorder, { b, k, n, bStrides, batch: distinct, batchStrides: bBatch }, packed);
   return { packed, batchStrides: imageStrides(distinct, size) };
 }

@@ -11,8 +11,8 @@ import { outerDims, padFront } from '../rowwise/row-layout.js';
 import { kBlocks, packTiles, panelColumns } from './matmul-tiles.js';
 
 /**
- * The second operand of matmul, packed: always f32, for every type of the source. Has its own memory, k · n floats with n
- * rounded up to a multiple of 16; the source may be disposed. Pass it to `matmul` in place of `b`.
+ * The second operand of matmul, packed, in the type of the source. Has its own memory, k · n elements with n rounded up to a
+ * multiple of 16; the source may be disposed. Pass it to `matmul` in place of `b`.
  */
 export class PackedMatrix extends MatrixImage {
   readonly #shape: readonly number[];
@@ -42,7 +42,7 @@ export class PackedMatrix extends MatrixImage {
 
 seal(PackedMatrix);
 
-/** Floats in the image of one k × n matrix. */
+/** Elements in the image of one k × n matrix. */
 export function imageSize(k: number, n: number): number {
   return k * panelColumns * Math.ceil(n / panelColumns);
 }
@@ -64,7 +64,7 @@ export function imageStrides(batch: readonly number[], size: number): number[] {
   return batch.map((count, dim) => (count === 1 ? 0 : size * elementCount(batch.slice(dim + 1))));
 }
 
-/** Records the packing of `source` into `image`, f32 [images · imageSize]. */
+/** Records the packing of `source` into `image`, [images · imageSize] of the same type. */
 export function recordPack(recorder: Recorder, source: PackSource, image: Tensor): void {
   const { b, k, n, bStrides, batch, batchStrides } = source;
   const images = elementCount(batch);
@@ -120,7 +120,7 @@ export const pack = defineOp({
         op,
       });
     }
-    return { shape: [elementCount(b.shape.slice(0, -2)) * imageSize(k, n)], dtype: 'f32' };
+    return { shape: [elementCount(b.shape.slice(0, -2)) * imageSize(k, n)], dtype: b.dtype };
   },
   record(recorder, { b, transposeB }, out) {
     const [k, n] = packedShape(b, transposeB).slice(-2) as [number, number];
