@@ -31,6 +31,8 @@ export interface ProductSize {
   readonly wideBytes: number;
   /** Whether it is the first step of a program: some workers are still waking then, and tiles of equal size would wait. */
   readonly isFirst: boolean;
+  /** Whether b was packed before, so that the product only reads its panels. */
+  readonly isPacked: boolean;
   /** The most rows of the thin operand for the thin path if the wide operand is contiguous across. */
   readonly thinAcross: number;
 }
@@ -93,6 +95,10 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   }
   if (path === 'thin') return thinTiles(size);
   const enough = threads * tilesPerWorker;
+  if (isReadingHalves(size)) {
+    const matrix = { columns: n, columnBytes: k * size.wideBytes };
+    return { m, n: Math.min(n, readingTiles([matrix], threads)[0] as number), batches: 1 };
+  }
   if (path === 'localPack') {
     const cut = m < leastRowsToCut ? undefined : cutOfLeastTime(size);
     if (cut !== undefined) return cut;
@@ -109,6 +115,11 @@ export function chooseTiles(size: ProductSize, path: MatmulPath): TileSize {
   }
   const half = Math.max(1, Math.floor(nc / 2 / panelColumns)) * panelColumns;
   return { m: Math.min(m, sharedRows.at(-1) as number), n: Math.min(n, half), batches: 1 };
+}
+
+/** Whether one row reads panels of 16 bits: equal tiles are faster there, but not for panels of f32 or for eight rows. */
+function isReadingHalves({ m, batches, isPacked, isFirst, wideBytes }: ProductSize): boolean {
+  return isPacked && m === 1 && batches === 1 && !isFirst && wideBytes === 2;
 }
 
 /** The tiles of localPack with which the workers finish first; undefined if no choice gives enough tiles. */

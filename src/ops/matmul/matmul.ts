@@ -98,8 +98,9 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
     threads,
     nc: blocks.nc,
     wide: wideLayout(product),
-    wideBytes: dtypes[(m <= n ? source : a).dtype].sizeBytes,
+    wideBytes: dtypes[(m <= n || b instanceof PackedMatrix ? source : a).dtype].sizeBytes,
     isFirst: recorder.steps.length === 0,
+    isPacked: b instanceof PackedMatrix,
     thinAcross: products.thinAcross,
   };
   const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
