@@ -33,7 +33,8 @@
 //            2.5e8 operations a tile and at least 8 · threads tiles; if there is none, 32.
 //   shared   tile_n = nc; tile_m = the first of 264, 144, 72, 48 with at most 2.5e8 operations a tile and at least
 //            8 · threads tiles; if there is none, 48 with half of nc, in whole panels. If tile_m takes all rows, tile_n
-//            is the one of nc, 128, 96, 64, 48, 32 with which the workers finish first.
+//            is the one of nc, 128, 96, 64, 48, 32 with which the workers finish first. One row and 16-bit panels that
+//            were packed before: the equal tiles of thin.
 //   batches  tile_batches = 1, unless one matrix has fewer than 2e6 operations: then (thin and local_pack) tile_m = m,
 //            tile_n = n, and a tile has as many matrices as make 2e6, as long as there are 8 · threads tiles.
 
