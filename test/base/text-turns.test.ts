@@ -106,11 +106,29 @@ describe('with a clock that steps move', () => {
   });
 
   test('nothing begins in a turn whose time was used up by work that is over', async () => {
-    const first = runInTurns(steps('a', 2, 1.5));
-    expect(log).toEqual(['a1', 'a2']);
+    const whole = function* (): Generator<void, void> {
+      yield;
+      clock.now += 3;
+      log.push('a');
+    };
+    const first = runInTurns(whole());
+    expect(log).toEqual(['a']);
     const second = runInTurns(steps('b', 1, 0));
-    expect(log).toEqual(['a1', 'a2']);
+    expect(log).toEqual(['a']);
     await Promise.all([first, second]);
+    expect(log).toEqual(['a', 'b1']);
+  });
+
+  test('all that wait have one slice in a turn, which ends exactly with its 3 ms', async () => {
+    const turns = vi.spyOn(globalThis, 'setImmediate');
+    const works = [runInTurns(steps('-', 1, 3)), ...['a', 'b'].map((name) => runInTurns(steps(name, 3, 1)))];
+    const { length } = turns.mock.calls;
+    turns.mockRestore();
+    expect(length).toBe(1);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    expect(log).toEqual(['-1', 'a1', 'b1', 'a2']);
+    await Promise.all(works);
+    expect(log.slice(4)).toEqual(['b2', 'a3', 'b3']);
   });
 
   test('several have 1 ms each by turns, and what is left of the 3 at the end', async () => {
