@@ -173,7 +173,11 @@ describe('with a clock that steps move', () => {
       throw new Error('mine');
     };
     await runInTurns(steps('a', 1, 0));
-    await expect(runInTurns(steps('b', 1, 0, fail))).rejects.toThrow('mine');
+    const failing = runInTurns(steps('b', 1, 0, fail));
+    const next = runInTurns(steps('x', 1, 0));
+    expect(log).toEqual(['a1', 'b1', 'x1']);
+    await expect(failing).rejects.toThrow('mine');
+    await next;
     await expectAbort(
       runInTurns(
         steps('c', 2, 0, () => controller.abort('own')),
@@ -183,7 +187,7 @@ describe('with a clock that steps move', () => {
     );
     // In the same turn, with nothing before it: at once.
     const last = runInTurns(steps('d', 1, 0));
-    expect(log).toEqual(['a1', 'b1', 'c1', 'd1']);
+    expect(log).toEqual(['a1', 'b1', 'x1', 'c1', 'd1']);
     await last;
     await idle();
     const turns = vi.spyOn(globalThis, 'setImmediate');
