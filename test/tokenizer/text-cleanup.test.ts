@@ -31,6 +31,12 @@ test.each([
   expect(streamed([...text])).toBe(result);
 });
 
+test('what is no part of a replacement is given at once', () => {
+  const cleanup = new TextCleanup();
+  const given = ['ab', 'c ', "n'", 'x', ' .'].map((part) => cleanup.push(part));
+  expect([...given, cleanup.end()]).toEqual(['ab', 'c', '', " n'x", '.', '']);
+});
+
 test('a stream gives what the whole text gives', () => {
   const letters = [' ', ' ', "'", '.', ',', 'n', 't', 's', 'm', 'v', 'e', 'r', 'x'];
   let state = 7;
