@@ -55,8 +55,8 @@ void check(const ScaleParams& p, OperandCheck& check) {
   check.writes(p.y, 4, row(p.columns, p.outer, p.y_outer));
 }
 
-// What attention and paged attention have in common.
-void check_attention(const AttentionParams& p, OperandCheck& check) {
+// What all kinds of attention have in common; but for the outputs.
+void check_queries(const AttentionParams& p, OperandCheck& check) {
   check.require(p.batch >= 1 && p.kv_heads >= 1 && p.heads >= 1 && p.heads % p.kv_heads == 0 && p.q_len >= 1,
                 "has an invalid number of heads or queries");
   check.require(is_one_of(p.dim, 1, kAttentionMaxDim) && is_one_of(p.v_dim, 1, kAttentionMaxDim),
@@ -64,10 +64,14 @@ void check_attention(const AttentionParams& p, OperandCheck& check) {
   check.require(is_one_of(p.causal, 0, 1) && is_size(p.window) && (p.positions == nullptr || p.causal == 1),
                 "has an invalid mask");
   check.reads(p.q, 4, Extent().dim(p.batch, p.q_batch).dim(p.heads, p.q_head).dim(p.q_len, p.q_row).dim(p.dim, 1));
-  check.writes(p.out, 4,
-               Extent().dim(p.batch, p.out_batch).dim(p.heads, p.out_head).dim(p.q_len, p.out_row).dim(p.v_dim, 1));
   check.may_read(p.positions, 4, Extent().dim(p.batch, p.positions_batch).dim(p.q_len, 1));
   check.may_read(p.slopes, 4, vector(p.heads));
+}
+
+void check_attention(const AttentionParams& p, OperandCheck& check) {
+  check_queries(p, check);
+  check.writes(p.out, 4,
+               Extent().dim(p.batch, p.out_batch).dim(p.heads, p.out_head).dim(p.q_len, p.out_row).dim(p.v_dim, 1));
 }
 
 void check(const AttentionParams& p, OperandCheck& check) {
@@ -298,6 +302,13 @@ void check(const StoreKeyValuesParams& p, OperandCheck& check) {
   check.reads(p.sequences, 4, vector(p.rows));
 }
 
+// Keys and values that are stored in the step that attends to them.
+void check_own(const AttentionParams& a, OperandCheck& check) {
+  check.require((a.k == nullptr) == (a.v == nullptr), "has keys without values");
+  check.may_read(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
+  check.may_read(a.v, 4, Extent().dim(a.kv_heads, a.v_head).dim(a.q_len, a.v_row).dim(a.v_dim, 1));
+}
+
 void check(const PagedAttentionParams& p, OperandCheck& check) {
   const AttentionParams& a = p.attention;
   check.require(a.batch == 1 && a.causal == 1 && a.positions != nullptr && p.lists >= 1, "has no positions or lists");
@@ -307,9 +318,7 @@ void check(const PagedAttentionParams& p, OperandCheck& check) {
   check.reads(p.sequences, 4, vector(a.q_len));
   check.reads(p.starts, 4, vector(p.lists + 1));
   check.reads(p.items, sizeof(AttentionItem), vector(a.q_len));
-  check.require((a.k == nullptr) == (a.v == nullptr), "has keys without values");
-  check.may_read(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
-  check.may_read(a.v, 4, Extent().dim(a.kv_heads, a.v_head).dim(a.q_len, a.v_row).dim(a.v_dim, 1));
+  check_own(a, check);
   if (p.rotation.inverse_frequencies != nullptr) {
     check.require(a.k != nullptr, "rotates no keys");
     check_rotation(p.rotation, a.dim, check);
@@ -317,6 +326,42 @@ void check(const PagedAttentionParams& p, OperandCheck& check) {
     check.writes(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
   }
   check_blocks(check, p.blocks, a.v_dim, product({a.q_len, a.heads}));
+}
+
+// The lines of parts: [most, heads, part_line(v_dim)].
+int64_t size_of_parts(const AttentionParts& parts, int64_t heads, int64_t v_dim, OperandCheck& check) {
+  check.require(is_one_of(v_dim, 1, kAttentionMaxDim) && heads >= 1 && parts.most >= 0, "has parts of an invalid size");
+  return check.problem() == nullptr ? product({parts.most, heads, part_line(v_dim)}) : 0;
+}
+
+void check(const PagedAttentionPartsParams& p, OperandCheck& check) {
+  const AttentionParams& a = p.attention;
+  check.require(a.batch == 1 && a.causal == 1 && a.positions != nullptr && is_size(p.lists) && p.lists >= 1,
+                "has no positions or lists");
+  check_queries(a, check);
+  check_pages(p.cache, a.dim, a.v_dim, check);
+  check.tiles(p.lists, 1, a.kv_heads);
+  check.reads(p.sequences, 4, vector(a.q_len));
+  check.reads(p.starts, 4, vector(p.lists + 1));
+  check.reads(p.runs, sizeof(AttentionRun), vector(a.q_len + p.lists));
+  check_own(a, check);
+  if (p.rotation.inverse_frequencies != nullptr) {
+    check.require(a.k != nullptr, "rotates no keys");
+    check_rotation(p.rotation, a.dim, check);
+  }
+  check.writes(p.parts.lines, 4, vector(size_of_parts(p.parts, a.heads, a.v_dim, check)));
+  check.reads(p.parts.starts, 4, vector(a.q_len + 1));
+}
+
+void check(const MergeAttentionPartsParams& p, OperandCheck& check) {
+  check.require(is_size(p.rows) && p.rows >= 1 && is_size(p.heads) && is_one_of(p.tile_heads, 1, kMostMergedHeads),
+                "has invalid sizes");
+  check.reads(p.parts.lines, 4, vector(size_of_parts(p.parts, p.heads, p.v_dim, check)));
+  if (check.problem() != nullptr) return;
+  check.tiles(product({p.rows, (p.heads + p.tile_heads - 1) / p.tile_heads}), p.tile_groups);
+  check.reads(p.parts.starts, 4, vector(p.rows + 1));
+  check.writes(p.out, 4, Extent().dim(p.rows, p.out_row).dim(p.heads, p.out_head).dim(p.v_dim, 1));
+  check_blocks(check, p.blocks, p.v_dim, product({p.rows, p.heads}));
 }
 
 void check(const SequenceAttentionParams& p, OperandCheck& check) {

@@ -25,6 +25,8 @@
 #include "kernels/probe_read.h"
 #include "kernels/store_key_values.h"
 #include "kernels/paged_attention.h"
+#include "kernels/paged_attention_parts.h"
+#include "kernels/merge_attention_parts.h"
 #include "kernels/sequence_attention.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/pack_quantized.h"

@@ -121,11 +121,12 @@ struct RandomPages {
   int64_t page_bytes = 0;
 };
 
-inline RandomPages random_pages(RandomOp& op, int64_t kv_heads, int64_t dim, int64_t v_dim, KeyValueType type, bool is_output) {
+inline RandomPages random_pages(RandomOp& op, int64_t kv_heads, int64_t dim, int64_t v_dim, KeyValueType type, bool is_output,
+                                int64_t most_pages = 4) {
   RandomPages pages;
   KeyValuePages& layout = pages.layout;
   layout.type = type, layout.page_positions = int64_t{16} << op.integer(0, 2);
-  layout.slots = op.integer(1, 3), layout.slot_pages = op.integer(1, 4);
+  layout.slots = op.integer(1, 3), layout.slot_pages = op.integer(1, most_pages);
   const auto round = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   layout.values_offset = round(kv_heads * key_value_head_bytes(layout, dim));
   pages.page_bytes = layout.values_offset + kv_heads * key_value_head_bytes(layout, v_dim);
@@ -217,6 +218,79 @@ inline void make_paged_attention(RandomOp& op) {
   op.set("paged_attention", p, a.kv_heads * p.lists);
 }
 
+// The lines of parts that tiles write: sums, maximum and sum of weights; padding of the sums perhaps.
+inline float* write_lines(RandomOp& op, int64_t lines, int64_t v_dim) {
+  const int64_t line = part_line(v_dim), maximum = part_maximum(v_dim);
+  float* data = op.output<float>(lines * line, Mark::never);
+  for (int64_t i = 0; i < lines; ++i) {
+    op.mark(data + i * line, maximum, Mark::at_most_once);
+    op.mark(data + i * line, v_dim, Mark::once);
+    op.mark(data + i * line + maximum, 2, Mark::once);
+  }
+  return data;
+}
+
+inline void make_paged_attention_parts(RandomOp& op) {
+  const bool is_blocks = op.flip();
+  PagedAttentionPartsParams p = {};
+  AttentionParams& a = p.attention;
+  a = attention_sizes(op, 5, is_blocks);
+  a.causal = 1, a.scale = 0.2;
+  const HeadPlaces q = head_places(op, 1, a.heads, a.q_len, a.dim);
+  a.q = op.floats(q.elements), a.q_head = q.head, a.q_row = q.row;
+  if (op.integer(0, 3) == 0) a.window = op.integer(1, 400);
+  if (op.integer(0, 3) == 0) a.slopes = op.floats(a.heads);
+  RandomPages pages = random_pages(op, a.kv_heads, a.dim, a.v_dim, key_value_type(op, is_blocks), false, 40);
+  p.cache = pages.layout;
+  a.kv_len = p.cache.slot_pages * p.cache.page_positions;
+  if (op.flip()) {
+    PagedAttentionParams own = {};
+    own.attention = a;
+    add_own_keys_and_values(op, own);
+    a = own.attention, p.rotation = own.rotation;
+  }
+  std::vector<int32_t> positions, sequences, starts = {0};
+  std::vector<AttentionRun> runs;
+  p.lists = op.integer(1, 6);
+  for (int64_t row = 0; row < a.q_len; ++row) {
+    // No two rows are of the same sequence.
+    const int64_t slot = row < p.cache.slots && op.integer(0, 3) > 0 ? row : -1;
+    positions.push_back(static_cast<int32_t>(slot < 0 ? 0 : op.integer(0, a.kv_len - 1))), sequences.push_back(static_cast<int32_t>(slot));
+    const int64_t first = std::max<int64_t>(a.window ? positions.back() - a.window + 1 : 0, 0) / kAttentionKeyBlock;
+    const int64_t end = slot < 0 ? first : positions.back() / kAttentionKeyBlock + 1;
+    const bool is_whole = static_cast<int64_t>(runs.size()) + (end - first) > row + p.lists;
+    const int64_t most = is_whole ? std::max<int64_t>(end - first, 1) : op.integer(1, 2);
+    for (int64_t block = first; block < end; block += most) {
+      runs.push_back({static_cast<int32_t>(row), static_cast<int32_t>(slot), static_cast<int32_t>(block),
+                      static_cast<int32_t>(std::min(most, end - block))});
+    }
+    starts.push_back(starts.back() + static_cast<int32_t>(end - first));
+  }
+  a.positions = op.input(positions), p.sequences = op.input(sequences);
+  p.starts = list_starts(op, p.lists, static_cast<int64_t>(runs.size()));
+  runs.resize(static_cast<size_t>(a.q_len + p.lists), {-1, -1, -1, -1});
+  p.runs = op.input(runs);
+  p.parts = {write_lines(op, starts.back() * a.heads, a.v_dim), op.input(starts), starts.back()};
+  op.set("paged_attention_parts", p, a.kv_heads * p.lists);
+}
+
+inline void make_merge_attention_parts(RandomOp& op) {
+  const bool is_blocks = op.flip();
+  AttentionParams a = attention_sizes(op, 5, is_blocks);
+  a.heads = op.integer(1, 20);
+  const HeadPlaces out = head_places(op, 1, a.heads, a.q_len, a.v_dim);
+  MergeAttentionPartsParams p = {};
+  a.out = op.output<float>(out.elements, Mark::never);
+  for (int64_t i = 0; i < a.heads * a.q_len; ++i) op.mark(a.out + i % a.q_len * out.row + i / a.q_len * out.head, a.v_dim, Mark::once);
+  std::vector<int32_t> starts = {0};
+  for (int64_t row = 0; row < a.q_len; ++row) starts.push_back(starts.back() + static_cast<int32_t>(op.integer(0, 4)));
+  p.out = a.out, p.rows = a.q_len, p.heads = a.heads, p.v_dim = a.v_dim, p.out_row = out.row, p.out_head = out.head;
+  p.tile_heads = op.integer(1, kMostMergedHeads), p.tile_groups = op.integer(1, 4);
+  p.parts = {op.floats(starts.back() * a.heads * part_line(a.v_dim)), op.input(starts), starts.back()};
+  p.blocks = write_head_blocks(op, a, is_blocks);
+  op.set("merge_attention_parts", p, tiles_of(p.rows * ((p.heads + p.tile_heads - 1) / p.tile_heads), p.tile_groups));
+}
+
 inline void make_sample(RandomOp& op) {
   SampleParams p = {};
   const int64_t rows = op.integer(1, 3);
@@ -259,6 +333,8 @@ constexpr RandomOpMaker kRandomAttention[] = {
     {"sequence_attention", make_sequence_attention},
     {"store_key_values", make_store_key_values},
     {"paged_attention", make_paged_attention},
+    {"paged_attention_parts", make_paged_attention_parts},
+    {"merge_attention_parts", make_merge_attention_parts},
     {"sample", make_sample},
 };
 

@@ -9,6 +9,8 @@ export class BucketPrograms<T> {
   readonly #make: (bucket: number) => Promise<Program<T>>;
   readonly #programs = new Map<number, Program<T>>();
   readonly #recording = new Map<number, Promise<Program<T>>>();
+  /** Buckets that {@link ifRecorded} does not try again. */
+  readonly #failed = new Set<number>();
 
   /** @param make records the program of a bucket */
   constructor(make: (bucket: number) => Promise<Program<T>>) {
@@ -28,17 +30,31 @@ export class BucketPrograms<T> {
   atLeast(bucket: number, rows = bucket): Program<T> | Promise<Program<T>> {
     const program = this.exactly(bucket);
     if (!(program instanceof Promise)) return program;
-    const larger = [...this.#programs.keys()].filter((key) => key > bucket && key <= mostPadding * rows);
-    if (larger.length === 0) return program;
+    const larger = this.#larger(bucket, rows);
+    if (larger === undefined) return program;
     // What went wrong comes up again when the program is needed.
     program.catch(() => {});
-    return this.#programs.get(Math.min(...larger)) as Program<T>;
+    return larger;
+  }
+
+  /** The program of a bucket or a larger one, if there is one now; else begins to record it, for callers that can do without. */
+  ifRecorded(bucket: number): Program<T> | undefined {
+    const program = this.#programs.get(bucket) ?? this.#larger(bucket, bucket);
+    if (this.#programs.has(bucket) || this.#recording.has(bucket) || this.#failed.has(bucket)) return program;
+    this.#record(bucket).catch(() => this.#failed.add(bucket));
+    return program;
   }
 
   /** Frees the programs; those that are being recorded are kept when they are there. */
   drop(): void {
     for (const program of this.#programs.values()) program.dispose();
     this.#programs.clear();
+    this.#failed.clear();
+  }
+
+  #larger(bucket: number, rows: number): Program<T> | undefined {
+    const larger = [...this.#programs.keys()].filter((key) => key > bucket && key <= mostPadding * rows);
+    return this.#programs.get(Math.min(...larger));
   }
 
   #record(bucket: number): Promise<Program<T>> {

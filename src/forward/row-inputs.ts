@@ -4,8 +4,9 @@ import type { Attend } from '../architectures/architecture.js';
 import { rotate } from '../architectures/stages.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
-import { itemFields, paddingRow, type StepRows } from '../ops/paged/step-rows.js';
+import { itemFields, type PartsWork, paddingRow, runFields, type StepRows } from '../ops/paged/step-rows.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { planRuns, type RunCut } from './attention-runs.js';
 import { planAttention, type WorkCut } from './attention-work.js';
 
 export class RowInputs implements StepRows {
@@ -62,5 +63,57 @@ export class RowInputs implements StepRows {
       p.storeKeyValues(k, v, places);
       return p.pagedAttention(q, { ...places, ...options });
     };
+  }
+}
+
+/** The lists of runs of the layers that have the same window. */
+interface WindowWork extends PartsWork {
+  readonly window: number | undefined;
+  readonly starts: Tensor<'i32'>;
+  readonly runs: Tensor<'i32'>;
+  readonly partStarts: Tensor<'i32'>;
+}
+
+/** The rows of a step that decodes sequences with many keys: the keys of each row are cut, too. */
+export class RowsInParts extends RowInputs {
+  readonly #cut: RunCut;
+  readonly #rows: number;
+  readonly #works: WindowWork[] = [];
+
+  /** @param all as for {@link RowInputs}; the lists of runs are the program's own */
+  constructor(all: Tensor<'i32'>, rows: number, uncut: WorkCut, cut: RunCut) {
+    super(all, rows, uncut, true);
+    this.#cut = cut;
+    this.#rows = rows;
+  }
+
+  override plan(): void {
+    const rows = { positions: this.positions.data, sequences: this.sequences.data };
+    for (const { window, starts, runs, partStarts } of this.#works) {
+      planRuns(rows, window, { starts: starts.data, runs: runs.data, partStarts: partStarts.data });
+    }
+  }
+
+  override attendTo(p: ProgramBuilder, cache: readonly PagedKeyValues[]): Attend {
+    const { positions, sequences } = this;
+    return (layer, { q, k, v, rotation }, options) => {
+      const rows = { positions, sequences, work: this.#workOf(p, options.window) };
+      return p.pagedAttention(q, { cache: cache[layer] as PagedKeyValues, rows, own: { k, v, rotation }, ...options });
+    };
+  }
+
+  #workOf(p: ProgramBuilder, window: number | undefined): WindowWork {
+    const known = this.#works.find((work) => work.window === window);
+    if (known !== undefined) return known;
+    const { lists, mostParts } = this.#cut;
+    const work = {
+      window,
+      starts: p.input([lists + 1], 'i32'),
+      runs: p.input([this.#rows + lists, runFields], 'i32'),
+      partStarts: p.input([this.#rows + 1], 'i32'),
+      mostParts,
+    };
+    this.#works.push(work);
+    return work;
   }
 }

@@ -7,12 +7,13 @@ import { PagedKeyValues, type PageLayout } from '../ops/paged/key-value-pages.js
 import type { RowOptions, SampledLogprobs, SampleState } from '../ops/sampling/sample-rows.js';
 import type { Program } from '../program/program.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { RunChoice, type RunCut, runCut } from './attention-runs.js';
 import { attentionCut } from './attention-work.js';
 import { BucketPrograms } from './bucket-programs.js';
 import type { DecoderParts } from './decoder-programs.js';
 import { type Page, PageTable } from './page-table.js';
 import { bucketFor, mostRows } from './row-buckets.js';
-import { RowInputs } from './row-inputs.js';
+import { RowInputs, RowsInParts } from './row-inputs.js';
 import { StepMemory, type StepTensors } from './step-memory.js';
 import { type PooledSlice, textsAtOnce, type VisitPooled } from './text-pooling.js';
 
@@ -51,6 +52,9 @@ const mostLogitBytes = 16 << 20;
  */
 const mostDecodingRows = 64;
 
+/** Rows of any kind; rows that decode, one of each sequence; the same with many keys. */
+type ForwardRows = 'any' | 'decoding' | 'long';
+
 /** What a program of so many rows is filled with before each run. */
 interface StepInputs {
   readonly ids: Tensor<'i32'>;
@@ -66,9 +70,14 @@ export class StepPrograms {
   readonly #mostLogitRows: number;
   readonly #slots: number;
   readonly #memory: StepMemory;
-  readonly #forwards = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows)));
+  readonly #forwards = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows, 'any')));
   /** Forward passes that choose a token after each of their rows. */
-  readonly #decoders = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows, true)));
+  readonly #decoders = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows, 'decoding')));
+  /** The same for rows that see many keys, whose attention is cut by key blocks, too. */
+  readonly #longDecoders = new BucketPrograms((rows) => this.#record((p) => this.#recordForward(p, rows, 'long')));
+  readonly #runChoice: RunChoice;
+  /** Whether there was memory for what cutting takes in addition. */
+  #partsFit = true;
   readonly #heads = new BucketPrograms((rows) => this.#record((p) => this.#recordHead(p, rows)));
   /** One program, for any number of texts. */
   readonly #poolers = new BucketPrograms(() => this.#record((p) => this.#recordPooling(p)));
@@ -91,6 +100,7 @@ export class StepPrograms {
     const rowBytes = config.vocabulary * Float32Array.BYTES_PER_ELEMENT;
     this.#mostLogitRows = Math.max(1, Math.min(mostRows, Math.floor(mostLogitBytes / rowBytes)));
     this.#memory = new StepMemory(parts, this.#mostLogitRows);
+    this.#runChoice = new RunChoice(config, parts.compute.threads, mostDecodingRows);
     this.#slots = slots;
   }
 
@@ -116,14 +126,16 @@ export class StepPrograms {
     const decodesOnly = picked.length === slices.length && slices.every(({ count }) => count === 1);
     this.#choosesInRun = rows <= most && decodesOnly;
     const needsHead = !this.#choosesInRun && picked.length > 0;
+    const long = this.#choosesInRun ? this.#longDecoder(slices, rows) : undefined;
     const programs = [
-      this.#choosesInRun ? this.#decoders.atLeast(rows) : this.#forwards.atLeast(rows),
+      long ?? (this.#choosesInRun ? this.#decoders.atLeast(rows) : this.#forwards.atLeast(rows)),
       needsHead ? this.#headFor(Math.min(picked.length, this.#mostLogitRows)) : undefined,
     ] as const;
     const mustWait = programs.some((program) => program instanceof Promise);
     if (mustWait) meanwhile();
-    const [program, head] = mustWait ? await Promise.all(programs) : (programs as [Forward, Head | undefined]);
+    const [preferred, head] = mustWait ? await Promise.all(programs) : (programs as [Forward, Head | undefined]);
     this.#checkUsable();
+    const program = preferred === long ? await this.#placeLong(long, rows) : preferred;
     this.#memory.arena.place(Math.max(program.arenaBytes, head?.arenaBytes ?? 0));
     this.#fill(program.tensors, slices);
     if (this.#choosesInRun) this.#setSampling(picked, program.tensors.ids.size);
@@ -206,10 +218,36 @@ export class StepPrograms {
   /** Programs, and the memory that they share. What a run needs is freed at its end. */
   #dropAll(): void {
     this.#epoch++;
-    for (const programs of [this.#forwards, this.#decoders, this.#heads, this.#poolers]) {
+    this.#partsFit = true;
+    for (const programs of [this.#forwards, this.#decoders, this.#longDecoders, this.#heads, this.#poolers]) {
       programs.drop();
     }
     this.#memory.free();
+  }
+
+  /** The program whose attention is cut by key blocks, if these rows gain by it and if it is there: nobody waits for it. */
+  #longDecoder(slices: readonly SliceInput[], rows: number): Forward | undefined {
+    const { mostParts } = this.#runCut(rows);
+    const isWorthIt =
+      this.#partsFit && this.#runChoice.isWorthIt(slices.length, (row) => (slices[row] as SliceInput).from, mostParts);
+    return isWorthIt ? this.#longDecoders.ifRecorded(rows) : undefined;
+  }
+
+  /** The program itself if there is memory for its parts, else one that does without. */
+  #placeLong(program: Forward, rows: number): Forward | Promise<Forward> {
+    try {
+      this.#memory.arena.place(program.arenaBytes);
+      return program;
+    } catch (error) {
+      if (!(error instanceof TesseraeError && error.code === 'ERR_BUDGET')) throw error;
+      this.#partsFit = false;
+      return this.#decoders.atLeast(rows);
+    }
+  }
+
+  #runCut(rows: number): RunCut {
+    const { config, capacity, compute } = this.#parts;
+    return runCut(config, rows, compute.threads, { vDim: this.#layout.vDim, capacity });
   }
 
   /** A worker that was lost has been replaced: the program is run once more, from the same inputs, which `fill` writes. */
@@ -302,12 +340,17 @@ export class StepPrograms {
     }
   }
 
-  *#recordForward(p: ProgramBuilder, count: number, decodes = false): Generator<void, StepInputs> {
+  *#recordForward(p: ProgramBuilder, count: number, kind: ForwardRows): Generator<void, StepInputs> {
+    const decodes = kind !== 'any';
     const { architecture, config, weights, constants, compute } = this.#parts;
     const layout = this.#layout;
     const shared = this.#shared();
     const ids = shared.ids.slice([0, count]);
-    const rows = new RowInputs(shared.rows, count, attentionCut(config, count, compute.threads), decodes);
+    const cut = attentionCut(config, count, compute.threads);
+    const rows =
+      kind === 'long'
+        ? new RowsInParts(shared.rows, count, cut, this.#runCut(count))
+        : new RowInputs(shared.rows, count, cut, decodes);
     const table = this.#pageTable();
     const cache = Array.from({ length: layout.layers }, (_, layer) => new PagedKeyValues(table, layout, layer));
     const inputs = { ids, positions: rows.positions, attend: rows.attendTo(p, cache), constants };

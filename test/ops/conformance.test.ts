@@ -184,6 +184,8 @@ describe('the tables', () => {
     probe_read: 'src/hardware',
     store_key_values: 'sessions',
     paged_attention: 'sessions',
+    paged_attention_parts: 'steps that decode many keys',
+    merge_attention_parts: 'steps that decode many keys',
     sequence_attention: 'models that embed texts',
     pool_rows: 'models that embed texts',
     sample: 'programs that generate',

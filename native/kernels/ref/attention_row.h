@@ -38,45 +38,73 @@ static inline float adjusted_score(const AttentionParams& p, const AttentionRow&
   return score;
 }
 
-// Computes one row of the output. k(key, d) and v(key, d) return elements of the row's key-value head.
+// What a row makes of one key block.
+struct BlockResult {
+  float maximum;
+  float sum;
+};
+
+// Computes the block at `begin`: the sums of weight · v into `out`. k(key, d) and v(key, d) return elements of the row's
+// key-value head; `scores` has room for a block.
+template <typename Keys, typename Values>
+BlockResult attend_block_ref(const AttentionParams& p, const AttentionRow& row, Keys k, Values v, int64_t begin,
+                             float* scores, float* out) {
+  const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
+  const int64_t first = attention_first(p, row.batch, row.query);
+  const int64_t keys = std::min(kAttentionKeyBlock, attention_limit(p, row.batch, row.query) - begin);
+  float maximum = -INFINITY;
+  for (int64_t j = 0; j < keys; ++j) {
+    float score = 0;
+    for (int64_t d = 0; d < p.dim; ++d) score = std::fma(row.q[d] * factor, k(begin + j, d), score);
+    scores[j] = begin + j < first ? -INFINITY : adjusted_score(p, row, begin + j, score);
+    if (scores[j] > maximum) maximum = scores[j];
+  }
+  const float base = maximum == -INFINITY ? 0.0f : maximum;
+  float weights = 0;
+  for (int64_t j = 0; j < keys; ++j) weights += scores[j] = std::exp2(scores[j] - base);
+  for (int64_t d = 0; d < p.v_dim; ++d) {
+    float sum = 0;
+    for (int64_t j = 0; j < keys; ++j) sum = std::fma(scores[j], v(begin + j, d), sum);
+    out[d] = sum;
+  }
+  return {maximum, weights};
+}
+
+// A row's key blocks, merged so far.
+struct RowTotal {
+  float* out;
+  int64_t v_dim;
+  float maximum = -INFINITY;
+  float sum = 0;
+
+  RowTotal(float* to, int64_t columns) : out(to), v_dim(columns) { std::fill(out, out + v_dim, 0.0f); }
+  void merge(BlockResult block, const float* block_out) {
+    const float next = std::max(maximum, block.maximum);
+    const float base = next == -INFINITY ? 0.0f : next;
+    const float keep = std::exp2(maximum - base);
+    const float take = std::exp2(block.maximum - base);
+    for (int64_t d = 0; d < v_dim; ++d) out[d] = std::fma(block_out[d], take, out[d] * keep);
+    sum = std::fma(block.sum, take, sum * keep);
+    maximum = next;
+  }
+  void write(float* to) const {
+    const float inverse = 1 / sum;
+    for (int64_t d = 0; d < v_dim; ++d) to[d] = sum == 0 ? 0.0f : out[d] * inverse;
+  }
+};
+
+// Computes one row of the output; k and v as above.
 template <typename Keys, typename Values>
 void attend_row_ref(const AttentionParams& p, const AttentionRow& row, Keys k, Values v, Scratch& scratch) {
-  const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
   float* scores = reinterpret_cast<float*>(scratch.data);
   float* block_out = scores + kAttentionKeyBlock;
-  float* total_out = block_out + p.v_dim;
-  std::fill(total_out, total_out + p.v_dim, 0.0f);
-  float total_max = -INFINITY;
-  float total_sum = 0;
+  RowTotal total(block_out + p.v_dim, p.v_dim);
   const int64_t limit = attention_limit(p, row.batch, row.query);
   const int64_t first = attention_first(p, row.batch, row.query);
   for (int64_t begin = first / kAttentionKeyBlock * kAttentionKeyBlock; begin < limit; begin += kAttentionKeyBlock) {
-    const int64_t keys = std::min(kAttentionKeyBlock, limit - begin);
-    float block_max = -INFINITY;
-    for (int64_t j = 0; j < keys; ++j) {
-      float score = 0;
-      for (int64_t d = 0; d < p.dim; ++d) score = std::fma(row.q[d] * factor, k(begin + j, d), score);
-      scores[j] = begin + j < first ? -INFINITY : adjusted_score(p, row, begin + j, score);
-      if (scores[j] > block_max) block_max = scores[j];
-    }
-    const float base = block_max == -INFINITY ? 0.0f : block_max;
-    float block_sum = 0;
-    for (int64_t j = 0; j < keys; ++j) block_sum += scores[j] = std::exp2(scores[j] - base);
-    for (int64_t d = 0; d < p.v_dim; ++d) {
-      float sum = 0;
-      for (int64_t j = 0; j < keys; ++j) sum = std::fma(scores[j], v(begin + j, d), sum);
-      block_out[d] = sum;
-    }
-    const float next_max = std::max(total_max, block_max);
-    const float next_base = next_max == -INFINITY ? 0.0f : next_max;
-    const float keep = std::exp2(total_max - next_base);
-    const float take = std::exp2(block_max - next_base);
-    for (int64_t d = 0; d < p.v_dim; ++d) total_out[d] = std::fma(block_out[d], take, total_out[d] * keep);
-    total_sum = std::fma(block_sum, take, total_sum * keep);
-    total_max = next_max;
+    total.merge(attend_block_ref(p, row, k, v, begin, scores, block_out), block_out);
   }
-  const float inverse = 1 / total_sum;
-  for (int64_t d = 0; d < p.v_dim; ++d) row.out[d] = total_sum == 0 ? 0.0f : total_out[d] * inverse;
+  total.write(row.out);
 }
 
 // Calls attend(row) for each row of the tile.

@@ -139,7 +139,7 @@ inline void continue_sums(const int64_t* keys, const float* weights, const Value
 
 // Like micro_outputs, but for all columns, and with an unpacked V that is read in memory order; v_dim is a multiple of
 // 8. rows_at(key, most) returns the rows of V from `key` (a multiple of kFewKeys) on, and may prefetch the next ones;
-// `most` is the number of keys in the block.
+// `most` is the number of keys in the block. Without `keep` the sums are stored as they are, not merged into the total.
 template <int rows, typename RowsAt>
 void few_outputs_of(const int32_t* keys, const float* weights, RowsAt rows_at, int64_t v_dim, const float* keep,
                       const float* take, float* total, int64_t total_stride) {
@@ -162,8 +162,11 @@ void few_outputs_of(const int32_t* keys, const float* weights, RowsAt rows_at, i
   }
   for (int r = 0; r < rows; ++r) {
     if (keys[r] == 0) continue;
+    float* to = total + r * total_stride;
     for (int64_t column = 0; column < v_dim; column += 8) {
-      merge_sums(load_aligned_f32x8(sums + r * v_dim + column), keep[r], take[r], total + r * total_stride + column);
+      const F32x8 sum = load_aligned_f32x8(sums + r * v_dim + column);
+      if (keep == nullptr) store_f32x8(to + column, sum);
+      else merge_sums(sum, keep[r], take[r], to + column);
     }
   }
 }

@@ -122,16 +122,21 @@ inline __attribute__((always_inline)) void accumulate_ragged(F32x16 (&c)[rows][p
   }
 }
 
-// With a single key block the sums times the row's factor are its output; else they are merged into its total:
-// total = total · keep + sums · take, and a row that sees no key stays as it is.
+// With a single key block the sums times the row's factor are its output; parts are stored as they are; else they are
+// merged into its total: total = total · keep + sums · take, and a row that sees no key stays as it is.
 template <int rows, int panels>
 inline __attribute__((always_inline)) void store_outputs(const F32x16 (&c)[rows][panels], const Strip& strip, int64_t row,
                                                          int64_t panel) {
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r) {
     float* to = strip.to[row + r] + panel * kPanel;
+    if (strip.outputs == Outputs::parts) {
+#pragma GCC unroll 2
+      for (int i = 0; i < panels; ++i) store_f32x16(to + i * kPanel, c[r][i]);
+      continue;
+    }
     const F32x16 takes = f32x16(strip.take[row + r]);
-    if (strip.single) {
+    if (strip.outputs == Outputs::whole) {
       // Adding 0 turns -0 into 0, as merging with an empty total would. A factor of 0 means that the row has no weights:
       // then the output is 0 whatever the sums are.
       const auto none = compare_equal(takes, f32x16(0));
@@ -233,7 +238,7 @@ void weigh_panels(Strip& strip) {
   accumulate_panels<rows, panels>(c, weights, kAttentionKeyBlock, columns, stride, key, common);
   if (common < strip.most) accumulate_ragged(c, keys, weights, columns, stride, common);
   for (int r = 0; r < rows; ++r) strip.block_sum[r] = sum_lanes(load_aligned_f32x16(sums + r * kPanel));
-  if (strip.single) single_factors(strip.block_sum, rows, strip.take);
+  if (strip.outputs == Outputs::whole) single_factors(strip.block_sum, rows, strip.take);
   store_outputs(c, strip, 0, 0);
 }
 

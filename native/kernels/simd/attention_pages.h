@@ -279,12 +279,13 @@ struct Pages {
 };
 static_assert(kFewKeys == kKeyPanel && kAttentionKeyBlock % kKeyPanel == 0, "runs of values do not cross pages");
 
-template <typename T>
-void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& scratch) {
+// Calls attend_rows(rows, pages) for as many rows of an item at a time as are computed together.
+template <typename T, typename AttendRows>
+void attend_pages_with(const KeyValuePages& cache, const PagedItem& item, Scratch& scratch, AttendRows attend_rows_of) {
   const Pages<T> pages(cache, item);
   const AttentionTile& tile = item.tile;
   const auto attend = [&](const AttentionTile& part) {
-    attend_tile(item.attention, part, scratch, [&](const RowSet& rows) { attend_rows(rows, pages); });
+    attend_tile(item.attention, part, scratch, [&](const RowSet& rows) { attend_rows_of(rows, pages); });
   };
   const bool in_parts = tile.queries == 1 && tile.heads <= kMostInParts;
   if (in_parts || tile.queries * tile.heads <= kFewRows) pages.ask_for_first_keys();
@@ -295,6 +296,11 @@ void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& sc
     part.heads = std::min(kFewRows, tile.heads - head);
     attend(part);
   }
+}
+
+template <typename T>
+void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& scratch) {
+  attend_pages_with<T>(cache, item, scratch, [](const RowSet& rows, const Pages<T>& pages) { attend_rows(rows, pages); });
 }
 
 inline KernelStatus paged_tile(const OpRecord& op, int64_t tile, Scratch& scratch) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kernels/attention.h"
+#include "kernels/attention_parts.h"
 #include "kernels/simd/attention_few.h"
 #include "kernels/simd/attention_micro.h"
 #include "kernels/simd/attention_pack.h"
@@ -85,8 +86,10 @@ struct RowCursor {
   }
 };
 
-// Loads the rows' queries, computes their limits, and initialises their maxima and sums.
-inline KeyRange begin_rows(const RowSet& rows) {
+// Loads the rows' queries, computes their limits, and initialises their maxima and sums. load(q, to) returns the query to
+// use: q itself, or a copy in `to`.
+template <typename Load>
+inline KeyRange begin_rows(const RowSet& rows, Load load) {
   const AttentionParams& p = rows.p;
   const float factor = static_cast<float>(p.scale * 1.44269504088896340736);
   KeyRange range = {p.kv_len, 0};
@@ -94,7 +97,8 @@ inline KeyRange begin_rows(const RowSet& rows) {
   RowCursor ahead(rows, kRowsAhead);
   for (int64_t row = 0; row < rows.count; ++row, at.next(), ahead.next()) {
     if (p.q_row != p.dim) prefetch_rows(ahead.q(), 0, p.dim, 1);
-    multiply(at.q(), p.dim, factor, rows.q + row * p.dim);
+    float* q = rows.q + row * p.dim;
+    multiply(load(at.q(), q), p.dim, factor, q);
     const int64_t limit = attention_limit(p, rows.tile.batch, at.query);
     const int64_t key = attention_first(p, rows.tile.batch, at.query);
     rows.limits[row] = static_cast<int32_t>(limit);
@@ -203,7 +207,7 @@ inline void strip_maxima(const RowSet& rows, int64_t first, int64_t begin, bool 
   }
   std::fill(strip.block_max + strip.rows, strip.block_max + kMaxStripRows, 0.0f);
   std::fill(strip.block_sum + strip.rows, strip.block_sum + kMaxStripRows, 0.0f);
-  if (strip.single) return;
+  if (strip.outputs != Outputs::merged) return;
   for (int64_t r = 0; r < strip.rows; r += 8) {
     merge_maxima(strip.block_max + r, strip.keys + r, rows.total_max + first + r, strip.keep + r, strip.take + r);
   }
@@ -217,25 +221,37 @@ inline void strip_weights(Strip& strip) {
   }
 }
 
-// Merges the strip's sums of weights into the rows' totals; if single, computes the factors of the outputs from them.
+// Merges the strip's sums of weights into the rows' totals. With a single key block, computes the factors of the outputs
+// from them; for parts, stores them and the maxima behind the outputs.
 inline void strip_sums(const RowSet& rows, int64_t first, Strip& strip) {
-  if (strip.single) return single_factors(strip.block_sum, strip.rows, strip.take);
+  if (strip.outputs == Outputs::whole) return single_factors(strip.block_sum, strip.rows, strip.take);
+  if (strip.outputs == Outputs::parts) {
+    for (int64_t r = 0; r < strip.rows; ++r) {
+      float* results = strip.to[r] + part_maximum(rows.p.v_dim);
+      results[0] = strip.block_max[r];
+      results[1] = strip.block_sum[r];
+    }
+    return;
+  }
   for (int64_t r = 0; r < strip.rows; r += 8) {
     merge_block_sums(strip.block_sum + r, strip.keys + r, strip.keep + r, strip.take + r, rows.total_sum + first + r);
   }
 }
 
-// Computes the rows of a strip with the key block at `begin`.
-inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t first, int64_t begin, bool single) {
+// Computes the rows of a strip with the key block at `begin`. `lines`: of the first of all rows, for parts.
+inline void attend_strip(const RowSet& rows, const BlockPanels& panels, int64_t first, int64_t begin, Outputs outputs,
+                         float* lines) {
   static_assert(kStripRows % kMicroRows == 0, "a strip is whole micro-tiles");
   const AttentionParams& p = rows.p;
   Strip strip;
   strip.rows = std::min(kStripRows, rows.count - first);
   strip.most = keys_seen(rows, first, strip.rows, begin, strip.keys);
-  strip.single = single;
+  strip.outputs = outputs;
   strip.scores = rows.scores;
   strip.values = panels.values;
-  if (single) {
+  if (outputs == Outputs::parts) {
+    for (int64_t r = 0; r < strip.rows; ++r) strip.to[r] = lines + (first + r) * part_line(p.v_dim);
+  } else if (outputs == Outputs::whole) {
     RowCursor at(rows, first);
     for (int64_t r = 0; r < strip.rows; ++r, at.next()) {
       strip.to[r] = at.out();
@@ -292,13 +308,17 @@ static_assert(int64_t{kScratchBytes} >
               "a strip of the widest heads fits into the scratch");
 
 // Computes `count` rows (at most kFewRows) with the key block at `begin`, without packing. If next_keys > 0, so many
-// keys follow after the block, and the first of them are prefetched.
+// keys follow after the block, and the first of them are prefetched. `lines` as in attend_strip; null to merge.
 template <int count, typename Source>
-void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys) {
+void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys, float* lines) {
   Strip strip;
   strip.rows = count;
   strip.most = keys_seen(rows, 0, count, begin, strip.keys);
-  strip.single = false;
+  const bool merges = lines == nullptr;
+  strip.outputs = merges ? Outputs::merged : Outputs::parts;
+  float* to = merges ? rows.total : lines;
+  const int64_t stride = merges ? rows.v_columns : part_line(rows.p.v_dim);
+  for (int64_t r = 0; r < count; ++r) strip.to[r] = to + r * stride;
   strip.scores = rows.scores;
   source.prefetch_values(begin, std::min(strip.most, kFewKeys));
   source.template few_scores<count>(rows.q, begin, strip.most, rows.scores);
@@ -306,9 +326,24 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
   strip_weights(strip);
   strip_sums(rows, 0, strip);
   source.prefetch_keys(begin + kAttentionKeyBlock, std::min(next_keys, kFewKeys));
-  source.template few_outputs<count>(begin, strip.keys, rows.scores, strip.keep, strip.take, rows.total,
-                                     rows.v_columns);
+  source.template few_outputs<count>(begin, strip.keys, rows.scores, merges ? strip.keep : nullptr, strip.take, to,
+                                     stride);
 }
+
+// Calls attend_few for the number of rows, 1 to kFewRows.
+template <typename Source>
+void attend_few_rows(const RowSet& rows, const Source& source, int64_t begin, int64_t next_keys, float* lines) {
+  static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
+  switch (rows.count) {
+    case 1: return attend_few<1>(rows, source, begin, next_keys, lines);
+    case 2: return attend_few<2>(rows, source, begin, next_keys, lines);
+    case 3: return attend_few<3>(rows, source, begin, next_keys, lines);
+    default: return attend_few<4>(rows, source, begin, next_keys, lines);
+  }
+}
+
+// Whether the rows are computed without packing.
+inline bool is_in_place(const RowSet& rows) { return rows.count <= kFewRows && rows.p.v_dim % 8 == 0; }
 
 // Computes rows with all keys that they see. A source of keys and values provides:
 //   few_scores<count>(q, begin, keys, scores)   the scores of `count` (at most kFewRows) rows
@@ -318,9 +353,8 @@ void attend_few(const RowSet& rows, const Source& source, int64_t begin, int64_t
 template <typename Source>
 void attend_rows(const RowSet& rows, const Source& source) {
   const AttentionParams& p = rows.p;
-  const KeyRange range = begin_rows(rows);
-  static_assert(kFewRows == 4, "the switch below has a case for each number of rows");
-  const bool in_place = rows.count <= kFewRows && p.v_dim % 8 == 0;
+  const KeyRange range = begin_rows(rows, [](const float* q, float*) { return q; });
+  const bool in_place = is_in_place(rows);
   const int64_t first_block = range.first / kAttentionKeyBlock * kAttentionKeyBlock;
   // With a single key block the totals are skipped. The bits are the same: merging with an empty total has the factor
   // 1.
@@ -331,23 +365,37 @@ void attend_rows(const RowSet& rows, const Source& source) {
   for (int64_t begin = first_block; begin < range.limit; begin += kAttentionKeyBlock) {
     const int64_t keys = std::min(kAttentionKeyBlock, range.limit - begin);
     if (in_place) {
-      const int64_t next_keys = range.limit - begin - keys;
-      switch (rows.count) {
-        case 1: attend_few<1>(rows, source, begin, next_keys); break;
-        case 2: attend_few<2>(rows, source, begin, next_keys); break;
-        case 3: attend_few<3>(rows, source, begin, next_keys); break;
-        default: attend_few<4>(rows, source, begin, next_keys);
-      }
+      attend_few_rows(rows, source, begin, range.limit - begin - keys, nullptr);
       continue;
     }
     BlockPanels panels;
     source.panels(rows, begin, keys, panels);
     // LOOP 2: split the rows into strips.
     for (int64_t first = 0; first < rows.count; first += kStripRows) {
-      attend_strip(rows, panels, first, begin, single);
+      attend_strip(rows, panels, first, begin, single ? Outputs::whole : Outputs::merged, nullptr);
     }
   }
   if (!single) finish_rows(rows);
+}
+
+// Computes the parts (attention_parts.h) of rows that are heads of one query, with the keys of `range`: it begins with a
+// key block, and the query sees a key in each block. The lines of the first block are those from `lines` on, one for each
+// row; those of the next block are `stride` further. load(q, to): see begin_rows.
+template <typename Source, typename Load>
+void attend_parts(const RowSet& rows, const Source& source, KeyRange range, Load load, float* lines, int64_t stride) {
+  begin_rows(rows, load);
+  for (int64_t begin = range.first; begin < range.limit; begin += kAttentionKeyBlock, lines += stride) {
+    const int64_t keys = std::min(kAttentionKeyBlock, range.limit - begin);
+    if (is_in_place(rows)) {
+      attend_few_rows(rows, source, begin, range.limit - begin - keys, lines);
+      continue;
+    }
+    BlockPanels panels;
+    source.panels(rows, begin, keys, panels);
+    for (int64_t first = 0; first < rows.count; first += kStripRows) {
+      attend_strip(rows, panels, first, begin, Outputs::parts, lines);
+    }
+  }
 }
 
 // LOOP 4: calls attend(rows) for as many rows of a tile at a time as fit into scratch.

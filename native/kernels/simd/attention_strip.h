@@ -29,17 +29,24 @@ struct BlockPanels {
   ValuePanels values;
 };
 
+// Where the outputs of a key block go.
+enum class Outputs {
+  merged,  // into the rows' totals
+  whole,   // the rows see keys of this block only: they are the results
+  parts,   // stored as they are (attention_parts.h)
+};
+
 // A strip during one key block; arrays have an entry for each row.
 struct Strip {
   alignas(32) int32_t keys[kMaxStripRows];     // how many of the block's keys the row sees
   alignas(32) float block_max[kMaxStripRows];
   alignas(32) float block_sum[kMaxStripRows];
-  alignas(32) float keep[kMaxStripRows];       // factor of the total so far; not used if single
-  alignas(32) float take[kMaxStripRows];       // factor of the block's outputs
-  float* to[kStripRows];                       // the row's total; if single, its output
+  alignas(32) float keep[kMaxStripRows];       // factor of the total so far; only if merged
+  alignas(32) float take[kMaxStripRows];       // factor of the block's outputs; not for parts
+  float* to[kStripRows];                       // the row's total, its output, or its part
   int64_t rows;
   int64_t most;        // the maximum of `keys`
-  bool single;         // the rows see keys of this block only
+  Outputs outputs;
   float* scores;       // [rows][kAttentionKeyBlock]; replaced by the weights
   ValuePanels values;
   alignas(64) float maxima[kStripRows * kPanel];  // maxima of the scores by key mod 16

@@ -168,7 +168,8 @@ export interface AttentionStep {
     /** Left out by ops whose keys and values are not tensors. */
     readonly k?: Tensor | undefined;
     readonly v?: Tensor | undefined;
-    readonly out: Tensor;
+    /** Left out by a step that computes parts of it. */
+    readonly out?: Tensor | undefined;
     readonly mask?: Tensor | undefined;
     readonly positions?: Tensor | undefined;
     readonly kvLengths?: Tensor | undefined;
@@ -178,7 +179,7 @@ export interface AttentionStep {
     readonly q: readonly number[];
     readonly k?: readonly number[] | undefined;
     readonly v?: readonly number[] | undefined;
-    readonly out: readonly number[];
+    readonly out?: readonly number[] | undefined;
     readonly mask?: readonly number[] | undefined;
     readonly positions?: number;
   };
@@ -208,7 +209,7 @@ export function writeAttention(params: ParamWriter, step: AttentionStep): void {
     .ints(strides.q)
     .ints(strides.k ?? noStrides)
     .ints(strides.v ?? noStrides)
-    .ints(strides.out)
+    .ints(strides.out ?? noStrides)
     .ints(strides.mask ?? noStrides)
     .int(strides.positions ?? 0)
     .pointer(tensors.slopes)

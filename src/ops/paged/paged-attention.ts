@@ -12,8 +12,9 @@ import { blockElements } from '../quantized/quantized-rows.js';
 import { recordCopy } from '../rowwise/copy.js';
 import { checkRotation, type Rotation, writeRotation } from '../rowwise/rope.js';
 import { packed } from '../rowwise/rows.js';
+import { type Parts, partsOf, recordMerge, writeParts } from './attention-parts.js';
 import { keyValueTypes, PagedKeyValues, positionsPerPage } from './key-value-pages.js';
-import { checkPlaces, checkWork, mostItemRows, type StepRows } from './step-rows.js';
+import { type AttentionWork, checkPlaces, checkWork, isInParts, mostItemRows, type StepRows } from './step-rows.js';
 
 export interface StoreKeyValuesOptions {
   readonly cache: PagedKeyValues;
@@ -93,7 +94,7 @@ export interface OwnKeyValues {
 export interface PagedAttentionOptions extends CallOptions, ScoreOptions {
   readonly cache: PagedKeyValues;
   readonly rows: StepRows;
-  /** Those of the rows, if nothing has stored them. All rows of a sequence must be one item of the work list then. */
+  /** Those of the rows, if nothing has stored them. All rows of a sequence must be one item of the work list then, or one row. */
   readonly own?: OwnKeyValues | undefined;
   /** Multiplies the scores; 1 / √headDim by default. */
   readonly scale?: number | undefined;
@@ -116,7 +117,7 @@ export const pagedAttention = defineOp({
     rows.positions,
     rows.sequences,
     rows.work.starts,
-    rows.work.items,
+    ...(isInParts(rows.work) ? [rows.work.runs, rows.work.partStarts] : [rows.work.items]),
     cache.directory,
     cache.table,
     slopes,
@@ -148,34 +149,35 @@ export const pagedAttention = defineOp({
     const positions = packed(recorder, rows.positions);
     const sequences = packed(recorder, rows.sequences);
     const starts = packed(recorder, rows.work.starts);
-    const items = packed(recorder, rows.work.items);
     const slopes = args.slopes && packed(recorder, args.slopes);
     const to = out.strides[1] === 1 || out.shape[1] === 1 ? out : recorder.temporary(out.shape);
     const [count, heads, dim] = q.shape as [number, number, number];
     const { kvHeads, vDim } = cache;
     const lists = (starts.shape[0] as number) - 1;
+    const work = isInParts(rows.work) ? partsOf(recorder, rows.work, heads, vDim) : undefined;
+    const items = packed(recorder, work?.runs ?? (rows.work as AttentionWork).items);
     const step = {
-      kernel: 'paged_attention',
-      quantizes: vDim % blockElements === 0,
+      kernel: work === undefined ? 'paged_attention' : 'paged_attention_parts',
+      quantizes: work === undefined && vDim % blockElements === 0,
       tiles: kvHeads * lists,
       // An upper bound, for a full cache: the number of keys is not known before a run.
       flops: 2 * heads * count * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
       reads: [
-        ...[q, own?.k, own?.v, own?.rotation?.frequencies, positions, sequences, starts, items],
+        ...[q, own?.k, own?.v, own?.rotation?.frequencies, positions, sequences, starts, items, work?.starts],
         ...[firstOf(cache.directory), firstOf(cache.table), slopes],
       ],
-      writes: [to, ...(own ? [firstOf(cache.table)] : []), ...(own?.rotation ? [q, own.k] : [])],
+      writes: [work?.lines ?? to, ...(own ? [firstOf(cache.table)] : []), ...writtenInPlace(own, q, work)],
     };
     recorder.emit(step, (params) => {
       writeAttention(params, {
         sizes: { batch: 1, heads, kvHeads, queries: count, keys: cache.capacity, dim, vDim },
         tiles: { heads: heads / kvHeads, queries: mostItemRows, count: step.tiles },
-        tensors: { q, k: own?.k, v: own?.v, positions, slopes, out: to },
+        tensors: { q, k: own?.k, v: own?.v, positions, slopes, out: work === undefined ? to : undefined },
         strides: {
           q: headStrides(q),
           k: own && headStrides(own.k),
           v: own && headStrides(own.v),
-          out: [0, vDim, to.strides[0] as number],
+          out: work === undefined ? [0, vDim, to.strides[0] as number] : undefined,
         },
         causal: true,
         options: args,
@@ -183,11 +185,18 @@ export const pagedAttention = defineOp({
       writeCache(params, cache).pointer(sequences).pointer(starts).pointer(items).int(lists);
       if (own?.rotation === undefined) params.pointer(undefined).double(1).ints([0, 0]);
       else writeRotation(params, own.rotation);
-      params.pointer(undefined);
+      if (work === undefined) params.pointer(undefined);
+      else writeParts(params, work);
     });
+    if (work !== undefined) recordMerge(recorder, work, { rows: count, heads, vDim, out: to });
     if (to !== out) recordCopy(recorder, to, out);
   },
 });
+
+/** Operands that the step rotates in place; in parts it rotates copies. */
+function writtenInPlace(own: OwnKeyValues | undefined, q: Tensor, parts: Parts | undefined): Tensor[] {
+  return own?.rotation === undefined || parts !== undefined ? [] : [q, own.k];
+}
 
 /** The tensor [rows, heads, width] itself if its heads have unit stride, else a packed copy. */
 function unitRows(recorder: Recorder, tensor: Tensor): Tensor {
