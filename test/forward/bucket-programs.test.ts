@@ -67,3 +67,28 @@ test('what failed, or was dropped, is recorded again', async () => {
   recordings.end();
   expect(recordings.asked).toEqual([4, 4, 4]);
 });
+
+test('who can do without a program gets it once it is recorded; what failed is not tried again until programs are dropped', async () => {
+  const recordings = new Recordings();
+  const programs = new BucketPrograms(recordings.make);
+  expect(programs.ifRecorded(8)).toBeUndefined();
+  expect(programs.ifRecorded(8)).toBeUndefined();
+  recordings.end();
+  const eight = await programs.exactly(8);
+  expect(programs.ifRecorded(8)).toBe(eight);
+  // A larger one meanwhile.
+  expect(programs.ifRecorded(6)).toBe(eight);
+  expect(recordings.asked).toEqual([8, 6]);
+  recordings.end();
+  expect((await programs.exactly(6)).tensors).toBe(6);
+  recordings.fails = true;
+  expect(programs.ifRecorded(3)).toBeUndefined();
+  const failing = programs.exactly(3);
+  recordings.end();
+  await expect(failing).rejects.toThrow('no memory');
+  expect(programs.ifRecorded(3)).toBeUndefined();
+  expect(recordings.asked).toEqual([8, 6, 3]);
+  programs.drop();
+  expect(programs.ifRecorded(3)).toBeUndefined();
+  expect(recordings.asked).toEqual([8, 6, 3, 3]);
+});
