@@ -109,8 +109,8 @@ test('work lists of other sizes than the rows have are refused', async () => {
   const q = scope.tensor([count, heads, 32], new Float32Array(count * heads * 32));
   for (const change of [
     { mostParts: 0 },
-    { partStarts: scope.tensor([count], new Int32Array(count), 'i32') },
-    { runs: scope.tensor([count, runFields], new Int32Array(count * runFields), 'i32') },
+    { partStarts: scope.tensor([count], new Int32Array(count)) },
+    { runs: scope.tensor([count, runFields], new Int32Array(count * runFields)) },
   ]) {
     const record = () =>
       engine.program((p) => {
