@@ -106,10 +106,11 @@ function addRun(runs: Int32Array, at: number, row: number, slot: number, begin: 
 }
 
 /**
- * Keys of a head that the slowest thread must have less to do, for the cut to be worth it. Measured (native/TUNING.md): the
- * merging step of a layer takes as long as attention to some hundred keys of a head.
+ * Keys of a head that the slowest thread must have less to do, for the cut to be worth another step in each layer; and so
+ * many more for each part. With a margin: where both take the same time (native/TUNING.md), steps are not cut.
  */
 const leastKeysSaved = 256;
+const keysOfPart = 16;
 
 /** Tells whether a step's keys should be cut. Keeps its arrays: no step makes objects. */
 export class RunChoice {
@@ -148,8 +149,9 @@ export class RunChoice {
     }
     const { kvHeads } = this.#heads;
     // Without the cut, one thread computes all keys of a head at most.
-    if (parts > most || keys <= leastKeysSaved) return false;
-    return this.#slowestUncut(rows) - (keys * kvHeads) / this.#threads > leastKeysSaved;
+    const least = leastKeysSaved + keysOfPart * parts;
+    if (parts > most || keys <= least) return false;
+    return this.#slowestUncut(rows) - (keys * kvHeads) / this.#threads > least;
   }
 
   /** Keys of a head that the slowest thread computes if rows are not cut, where threads take the next tile when they are free. */

@@ -97,7 +97,8 @@ describe('a step is cut', () => {
     expect(isWorthIt(1, 1, [100_000])).toBe(false);
     expect(isWorthIt(2, 2, [100_000])).toBe(false);
     expect(isWorthIt(1, 2, [200])).toBe(false);
-    expect(isWorthIt(3, 2, [500])).toBe(false);
+    expect(isWorthIt(3, 2, [600])).toBe(false);
+    expect(isWorthIt(3, 2, new Array(8).fill(512))).toBe(false);
     expect(isWorthIt(1, 2, [2000, 2000])).toBe(false);
     // There is no memory for so many parts.
     expect(isWorthIt(1, 2, [2000], 7)).toBe(false);
