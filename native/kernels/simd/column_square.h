@@ -1,5 +1,5 @@
-// Squares of a matrix whose columns are contiguous (weights stored [n, k]), transposed in registers: one vector of each of as
-// many columns as a vector has floats. Included by the packing of B and by the thin path of matmul.
+// Squares of a matrix whose columns are contiguous (weights stored [n, k]), transposed in registers: one vector of each
+// of as many columns as a vector has floats. Included by pack_b.cpp.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// load(c, from) reads the next kSteps elements of column c, load_first(c, from, count) the first `count` of them and zeros.
-// After transpose(), step(q) has element q of all kColumns columns.
+// load(c, from) reads the next kSteps elements of column c, load_first(c, from, count) the first `count` of them and
+// zeros. After transpose(), step(q) has element q of all kColumns columns.
 template <typename Vector>
 struct SquareOfF32 {
   using Of = LanesOf<Vector>;

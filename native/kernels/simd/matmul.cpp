@@ -1,5 +1,5 @@
-// matmul for the vector sets: the choice of the micro-tile for the blocked paths (matmul_blocked.h), and the call of the thin
-// path.
+// matmul for the vector sets: the choice of the micro-tile for the blocked paths (matmul_blocked.h), and the call of
+// the thin path.
 #include "kernels/matmul.h"
 
 #include "kernels/simd/matmul_blocked.h"
@@ -10,10 +10,10 @@ namespace tesserae {
 namespace matmul {
 namespace {
 
-// With 32 registers: 8 × 48 for wide tiles, except where L2 is large: there the engine takes blocks of B that are no whole vectors
-// of 48 columns (src/machine/block-sizes.ts), and 12 × 32 computes tiles whose rows of A stay in L2, since it reads fewer
-// lines of B. Eight rows of A leave room in their sets of L1, even if they are a power of two apart. Narrow tiles, which
-// would waste much of the third vector, are for 12 × 32.
+// With 32 registers: 8 × 48 for wide tiles, except where L2 is large: there the engine takes blocks of B that are no
+// whole vectors of 48 columns (src/machine/block-sizes.ts), and 12 × 32 computes tiles whose rows of A stay in L2,
+// since it reads fewer lines of B. Eight rows of A leave room in their sets of L1, even if they are a power of two
+// apart. Narrow tiles, which would waste much of the third vector, are for 12 × 32.
 template <int registers>
 void blocked_tile_with(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   if constexpr (registers == 32) {

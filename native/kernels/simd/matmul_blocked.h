@@ -1,5 +1,5 @@
-// The blocked loops of matmul, for the paths local_pack and shared_pack. Included by matmul.cpp, which passes the micro-kernel
-// (matmul_micro.h). Not here: the thin path.
+// The blocked loops of matmul, for the paths local_pack and shared_pack. Included by matmul.cpp, which passes the
+// micro-kernel (matmul_micro.h). Not here: the thin path.
 #pragma once
 
 #include <algorithm>

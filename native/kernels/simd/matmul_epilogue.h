@@ -2,7 +2,7 @@
 // since the micro-kernels compute whole vectors. Included by the loops of matmul and matmul_quantized.
 #pragma once
 
-#include "kernels/simd/math.h"
+#include "kernels/simd/lanes.h"
 #include "kernels/simd/matmul_vector.h"
 #include "kernels/matmul.h"
 
@@ -16,21 +16,13 @@ using FinishRow = void (*)(const float* sums, int64_t columns, const float* bias
 template <Activation kind>
 void finish_row(const float* sums, int64_t columns, const float* bias, int64_t bias_stride, const float* residual,
                 float* c) {
-  for (int64_t j = 0; j < columns; j += 8) {
-    const int64_t count = columns - j;
-    const bool full = count >= 8;
-    const Bits256 mask = first_lanes(count);
-    F32x8 v = full ? load_f32x8(sums + j) : masked_load_f32x8(sums + j, mask);
-    if (bias) {
-      v = add(v, bias_stride == 0 ? broadcast_f32x8(bias)
-                           : full           ? load_f32x8(bias + j)
-                                            : masked_load_f32x8(bias + j, mask));
-    }
+  for_columns(columns, [&](int64_t j, auto lanes) {
+    Floats v = lanes.load(sums + j);
+    if (bias) v = add(v, bias_stride == 0 ? splat<Floats>(*bias) : lanes.load(bias + j));
     v = activate<kind>(v);
-    if (residual) v = add(v, full ? load_f32x8(residual + j) : masked_load_f32x8(residual + j, mask));
-    if (full) store_f32x8(c + j, v);
-    else masked_store_f32x8(c + j, mask, v);
-  }
+    if (residual) v = add(v, lanes.load(residual + j));
+    lanes.store(c + j, v);
+  });
 }
 
 // Writes `rows` rows of C as finish_row does, from sums that are `sums_stride` apart.
@@ -45,10 +37,10 @@ void finish_rows(const float* sums, int64_t sums_stride, int64_t rows, int64_t c
   for (int64_t r = 0; r < rows; ++r, sums += sums_stride, c += c_rs) {
     if (is_plain) {
 #pragma GCC unroll 4
-      for (int64_t j = 0; j < kWide; j += 8) {
-        F32x8 v = activate<kind>(load_f32x8(sums + j));
-        if (residual) v = add(v, load_f32x8(residual + j));
-        store_f32x8(c + j, v);
+      for (int64_t j = 0; j < kWide; j += kFloats) {
+        Floats v = activate<kind>(load_vector<Floats>(sums + j));
+        if (residual) v = add(v, load_vector<Floats>(residual + j));
+        store_vector(c + j, v);
       }
     } else {
       finish_row<kind>(sums, columns, bias, bias_stride, residual, c);

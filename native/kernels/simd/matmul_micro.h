@@ -1,5 +1,5 @@
-// The micro-kernels of matmul by their numbers of rows and columns, and what the blocked loops (matmul_blocked.h) need beside
-// them. Included by matmul.cpp.
+// The micro-kernels of matmul by their numbers of rows and columns, and what the blocked loops (matmul_blocked.h) need
+// beside them. Included by matmul.cpp.
 #pragma once
 
 #include <algorithm>
@@ -39,8 +39,8 @@ constexpr KernelsByRows<MostRows, Element> kByRows =
     kernels_by_rows<PackedA, Vectors, Element>(std::make_integer_sequence<int, MostRows>());
 
 template <int Rows, int Panels, bool PackedA, typename Element>
-void packing(int64_t k, const float* a, int64_t a_rs, const PackSource& b, Mask16 present, float* panels, const float* from,
-             float* to, int64_t to_rs, Mask16 last) {
+void packing(int64_t k, const float* a, int64_t a_rs, const PackSource& b, Mask16 present, float* panels,
+             const float* from, float* to, int64_t to_rs, Mask16 last) {
   const int64_t panel_bytes = k * kNr * static_cast<int64_t>(sizeof(float));
   const PackingRows<Element, Panels> rows = {static_cast<const Element*>(b.data), b.rs, panels, panel_bytes, present};
   sgemm<Rows, Panels, PackedA>(k, a, a_rs, rows, from, to, to_rs, last);
@@ -56,8 +56,8 @@ struct MicroTile {
   static constexpr int64_t kPanels = Panels;
   static constexpr int64_t kColumns = Panels * kNr;
   static constexpr int kVectors = static_cast<int>(kColumns / kFloats);
-  // Packing while the first rows are computed needs micro-tiles of several panels: with one, each row of B would be read in
-  // pieces of a cache line.
+  // Packing while the first rows are computed needs micro-tiles of several panels: with one, each row of B would be
+  // read in pieces of a cache line.
   static constexpr bool kPacksAndRuns = Panels > 1;
 
   template <bool PackedA, typename Element>

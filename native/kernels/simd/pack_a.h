@@ -10,8 +10,8 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// How many groups of rows are packed at a time, so that each cache line of A is read once, with prefetches. One at a time
-// loses by them.
+// How many groups of rows are packed at a time, so that each cache line of A is read once, with prefetches. One at a
+// time loses by them.
 constexpr int64_t kGroupsAtOnce = kStoresPartly ? 6 : 1;
 
 // Packs `groups` groups of `count` rows of A with contiguous columns, MostRows apart.
@@ -32,8 +32,8 @@ inline void pack_a_columns(const float* a, int64_t cs, int64_t count, int64_t k,
   }
 }
 
-// Packs A into groups of MostRows rows; the last one may have fewer. Each group is k columns of as many floats as it has rows.
-// Up to 7 floats beyond the last column may be overwritten.
+// Packs A into groups of MostRows rows; the last one may have fewer. Each group is k columns of as many floats as it
+// has rows. Up to 7 floats beyond the last column may be overwritten.
 template <int64_t MostRows>
 inline void pack_a(const float* a, int64_t rs, int64_t cs, int64_t rows, int64_t k, float* to) {
   while (rs == 1 && rows >= kGroupsAtOnce * MostRows) {

@@ -27,8 +27,8 @@ void pack_rows(const Element* b, int64_t rs, int64_t k, int64_t columns, float* 
   }
 }
 
-// Packs up to kFloats columns of a panel of B with contiguous columns (weights stored [n, k]), by transposes in registers.
-// The other columns are filled with zeros.
+// Packs up to kFloats columns of a panel of B with contiguous columns (weights stored [n, k]), by transposes in
+// registers. The other columns are filled with zeros.
 template <typename Element>
 void pack_square_columns(const Element* b, int64_t cs, int64_t k, int64_t columns, float* to) {
   using Square = ColumnSquare<Element>;

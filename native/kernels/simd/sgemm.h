@@ -1,5 +1,5 @@
-// The micro-kernel of matmul: a micro-tile of C in registers, over one k-block. Called by the loops of matmul_blocked.h, through
-// the tables of matmul_micro.h. Not here: the epilogue (matmul_epilogue.h).
+// The micro-kernel of matmul: a micro-tile of C in registers, over one k-block. Called by the loops of
+// matmul_blocked.h, through the tables of matmul_micro.h. Not here: the epilogue (matmul_epilogue.h).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// A panel is one register of sixteen lanes, or two of eight. With 32 registers, micro-tiles are 12 × 32 and 8 × 48: 24 sums, 2 or
-// 3 vectors of B and one factor fill 27 or 28 of them. With 16, they are 6 × 16: 12 sums, 2 vectors of B and one factor.
+// A panel is one register of sixteen lanes, or two of eight. With 32 registers, micro-tiles are 12 × 32 and 8 × 48: 24
+// sums, 2 or 3 vectors of B and one factor fill 27 or 28 of them. With 16, they are 6 × 16: 12 sums, 2 vectors of B and
+// one factor.
 static_assert(kNr % kFloats == 0, "a panel is a whole number of vectors");
 
 // Whether the last vector of a row of C may be stored in part.
@@ -42,8 +43,8 @@ struct PackedRows {
   TESSERAE_INLINE void advance(int64_t steps) { panel += steps * kNr; }
 };
 
-// Rows of B in place, with Panels · 16 columns (of the last 16 only those in `last`). They are also written as panels. For sets
-// whose registers have sixteen lanes.
+// Rows of B in place, with Panels · 16 columns (of the last 16 only those in `last`). They are also written as panels.
+// For sets whose registers have sixteen lanes.
 template <typename Element, int Panels>
 struct PackingRows {
   const Element* from;
@@ -71,13 +72,13 @@ struct PackingRows {
   }
 };
 
-// to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], one FMA chain per element, for Rows rows and Vectors vectors of
-// columns. Of the last vector only the columns in `last` are stored, if the set stores in part.
+// to[i, j] = from[i, j] + sum over p of a[i, p] · b[p, j], one FMA chain per element, for Rows rows and Vectors vectors
+// of columns. Of the last vector only the columns in `last` are stored, if the set stores in part.
 //   a      row i starts at a + i · a_rs, with unit stride in k; packed: at a + i, with stride Rows
 //   from   rows of whole panels, or null for zeros; may be `to`
 template <int Rows, int Vectors, bool PackedA, typename RowsOfB>
-TESSERAE_INLINE void sgemm(int64_t k, const float* a, int64_t a_rs, RowsOfB b, const float* from, float* to, int64_t to_rs,
-                           LanesOf<Floats>::First last) {
+TESSERAE_INLINE void sgemm(int64_t k, const float* a, int64_t a_rs, RowsOfB b, const float* from, float* to,
+                           int64_t to_rs, LanesOf<Floats>::First last) {
   constexpr int64_t kFromStride = (Vectors * kFloats + kNr - 1) / kNr * kNr;
   Floats sum[Rows][Vectors];
   if (from) {
