@@ -16,7 +16,7 @@ const jobs = {
   hang: () => { for (;;); },
   exit: () => process.exit(0),
   fail: () => { throw new Error('it is broken'); },
-  memory: () => { const all = []; for (;;) all.push(new Array(1000).fill(all.length)); },
+  memory: () => { const all = []; for (;;) all.push({ length: all.length }); },
 };
 parentPort.on('message', (job) => parentPort.postMessage(jobs[job]()));
 parentPort.postMessage('ready');
