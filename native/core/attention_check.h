@@ -42,14 +42,14 @@ void check_queries(const AttentionParams& p, OperandCheck& check) {
   check.may_read(p.slopes, 4, vector(p.heads));
 }
 
-void check_attention(const AttentionParams& p, OperandCheck& check) {
-  check_queries(p, check);
+void check_outputs(const AttentionParams& p, OperandCheck& check) {
   check.writes(p.out, 4,
                Extent().dim(p.batch, p.out_batch).dim(p.heads, p.out_head).dim(p.q_len, p.out_row).dim(p.v_dim, 1));
 }
 
 void check(const AttentionParams& p, OperandCheck& check) {
-  check_attention(p, check);
+  check_queries(p, check);
+  check_outputs(p, check);
   check.require(p.kv_dtype == DType::f32 || p.kv_dtype == DType::f16, "has keys of an unknown type");
   const int64_t group = p.kv_heads >= 1 ? p.heads / p.kv_heads : 0;
   check.require(is_one_of(p.tile_heads, 1, group) && is_size(p.tile_queries) && p.tile_queries >= 1,
@@ -101,19 +101,30 @@ void check_own(const AttentionParams& a, OperandCheck& check) {
   check.may_read(a.v, 4, Extent().dim(a.kv_heads, a.v_head).dim(a.q_len, a.v_row).dim(a.v_dim, 1));
 }
 
-void check(const PagedAttentionParams& p, OperandCheck& check) {
+// What attention to cached keys has in common, in parts or not.
+template <typename Params>
+void check_paged(const Params& p, OperandCheck& check) {
   const AttentionParams& a = p.attention;
-  check.require(a.batch == 1 && a.causal == 1 && a.positions != nullptr && p.lists >= 1, "has no positions or lists");
-  check_attention(a, check);
+  check.require(a.batch == 1 && a.causal == 1 && a.positions != nullptr && is_size(p.lists) && p.lists >= 1,
+                "has no positions or lists");
+  check_queries(a, check);
   check_pages(p.cache, a.dim, a.v_dim, check);
   check.tiles(p.lists, 1, a.kv_heads);
   check.reads(p.sequences, 4, vector(a.q_len));
   check.reads(p.starts, 4, vector(p.lists + 1));
-  check.reads(p.items, sizeof(AttentionItem), vector(a.q_len));
   check_own(a, check);
   if (p.rotation.inverse_frequencies != nullptr) {
     check.require(a.k != nullptr, "rotates no keys");
     check_rotation(p.rotation, a.dim, check);
+  }
+}
+
+void check(const PagedAttentionParams& p, OperandCheck& check) {
+  const AttentionParams& a = p.attention;
+  check_paged(p, check);
+  check_outputs(a, check);
+  check.reads(p.items, sizeof(AttentionItem), vector(a.q_len));
+  if (p.rotation.inverse_frequencies != nullptr) {
     check.writes(a.q, 4, Extent().dim(a.heads, a.q_head).dim(a.q_len, a.q_row).dim(a.dim, 1));
     check.writes(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
   }
@@ -128,19 +139,8 @@ int64_t size_of_parts(const AttentionParts& parts, int64_t heads, int64_t v_dim,
 
 void check(const PagedAttentionPartsParams& p, OperandCheck& check) {
   const AttentionParams& a = p.attention;
-  check.require(a.batch == 1 && a.causal == 1 && a.positions != nullptr && is_size(p.lists) && p.lists >= 1,
-                "has no positions or lists");
-  check_queries(a, check);
-  check_pages(p.cache, a.dim, a.v_dim, check);
-  check.tiles(p.lists, 1, a.kv_heads);
-  check.reads(p.sequences, 4, vector(a.q_len));
-  check.reads(p.starts, 4, vector(p.lists + 1));
+  check_paged(p, check);
   check.reads(p.runs, sizeof(AttentionRun), vector(a.q_len + p.lists));
-  check_own(a, check);
-  if (p.rotation.inverse_frequencies != nullptr) {
-    check.require(a.k != nullptr, "rotates no keys");
-    check_rotation(p.rotation, a.dim, check);
-  }
   check.writes(p.parts.lines, 4, vector(size_of_parts(p.parts, a.heads, a.v_dim, check)));
   check.reads(p.parts.starts, 4, vector(a.q_len + 1));
 }
@@ -161,7 +161,8 @@ void check(const SequenceAttentionParams& p, OperandCheck& check) {
   check.require(a.batch == 1 && a.causal == 0 && a.positions == nullptr && a.mask == nullptr &&
                     a.kv_lengths == nullptr && a.kv_dtype == DType::f32 && a.kv_len == a.q_len && p.lists >= 1,
                 "has other options than those of its kind");
-  check_attention(a, check);
+  check_queries(a, check);
+  check_outputs(a, check);
   check.tiles(p.lists, 1, a.kv_heads);
   check.reads(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.kv_len, a.k_row).dim(a.dim, 1));
   check.reads(a.v, 4, Extent().dim(a.kv_heads, a.v_head).dim(a.kv_len, a.v_row).dim(a.v_dim, 1));

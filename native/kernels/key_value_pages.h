@@ -80,6 +80,14 @@ static inline unsigned char* find_page(const KeyValuePages& p, int64_t slot, int
   return reinterpret_cast<unsigned char*>(p.directory[number]);
 }
 
+// Whether all positions from first to limit - 1 have pages; `first` is the first of a page.
+static inline bool has_pages(const KeyValuePages& p, int64_t slot, int64_t first, int64_t limit) {
+  for (int64_t position = first; position < limit; position += p.page_positions) {
+    if (find_page(p, slot, position) == nullptr) return false;
+  }
+  return true;
+}
+
 // Size in bytes of the keys (or values) of one head in a page.
 static inline int64_t key_value_head_bytes(const KeyValuePages& p, int64_t dim) {
   switch (p.type) {

@@ -88,10 +88,7 @@ static inline bool read_item(const PagedAttentionParams& p, const AttentionItem&
   }
   item->first = item->first / kAttentionKeyBlock * kAttentionKeyBlock;
   item->pages = pages_of_slot(p.cache, listed.slot);
-  for (int64_t key = item->first; key < item->limit; key += p.cache.page_positions) {
-    if (find_page(p.cache, listed.slot, key) == nullptr) return false;
-  }
-  return true;
+  return has_pages(p.cache, listed.slot, item->first, item->limit);
 }
 
 // Sets the outputs of padding rows to 0. Each list has a fixed share of the rows to look after.

@@ -63,10 +63,7 @@ static inline bool read_run(const PagedAttentionPartsParams& p, const AttentionR
   item->first = listed.first_block * kAttentionKeyBlock;
   item->limit = std::min(limit, end_block * kAttentionKeyBlock);
   item->pages = pages_of_slot(p.cache, listed.slot);
-  for (int64_t key = item->first; key < item->limit; key += p.cache.page_positions) {
-    if (find_page(p.cache, listed.slot, key) == nullptr) return false;
-  }
-  return true;
+  return has_pages(p.cache, listed.slot, item->first, item->limit);
 }
 
 // Computes a tile: for each run of its list calls rotate(position, x, y) for the row's key, if it has the row's last block,

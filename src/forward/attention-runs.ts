@@ -1,6 +1,6 @@
-// Cuts the attention of a step whose rows see many keys: each row by blocks of its keys, into lists of about the same cost; and
-// tells whether that is worth the step that merges the parts. Pure. Results do not depend on it. Called before each run of a
-// decoding step's program; attention-work.ts is for all other steps.
+// Cuts the attention of a step whose rows see many keys: each row by blocks of its keys, into lists of about the same cost.
+// RunChoice decides whether the cut saves more time than the merging of the parts costs. Pure. Results do not depend on it.
+// Called before each run of a decoding step's program; attention-work.ts is for all other steps.
 import { partLine } from '../ops/paged/attention-parts.js';
 import { blockKeys, itemFields, runFields } from '../ops/paged/step-rows.js';
 import { type AttentionHeads, attentionCut, type PlacedRows, planAttention } from './attention-work.js';
@@ -112,7 +112,7 @@ function addRun(runs: Int32Array, at: number, row: number, slot: number, begin: 
 const leastKeysSaved = 256;
 const keysOfPart = 16;
 
-/** Tells whether a step's keys should be cut. Keeps its arrays: no step makes objects. */
+/** Decides whether a step's keys are cut. Its arrays are as large as any step needs, and are used again. */
 export class RunChoice {
   readonly #heads: AttentionHeads;
   readonly #threads: number;

@@ -26,8 +26,8 @@ export interface ModelInfo extends ModelSummary {
   /** How long loading took. */
   readonly loadMs: number;
   /**
-   * Bytes of f32, f16 and bf16 matrices that were repacked into the panels which products read. 0 where the memory budget had no room to
-   * repack them: then they stay as the file has them, and products are slower, with the same results.
+   * Bytes of f32, f16 and bf16 matrices that were repacked into the panels which products read. 0 where the memory budget
+   * had no room to repack them: then they stay as the file has them, and products are slower, with the same results.
    */
   readonly panelBytes: number;
   /** Bytes of weights that are mapped from an image in the folder `cache`, and so shared by all processes that load the model. */

@@ -3,8 +3,8 @@
 // simd/matmul_thin_loops.h.
 #include "kernels/simd/matmul_thin.h"
 
+#include "kernels/simd/column_square.h"
 #include "kernels/simd/matmul_thin_loops.h"
-#include "kernels/avx512/matmul_vector.h"
 
 namespace tesserae::matmul {
 namespace {
@@ -35,8 +35,8 @@ void sixteen_columns(const Strip<Element>& s, int64_t j) {
     if constexpr (sizeof(Element) == 4) {
       add(p, lane);
     } else {
-      add(p, low_of_pair<Element>(_mm512_castps_si512(lane)));
-      if (count > 1) add(p + 1, high_of_pair<Element>(_mm512_castps_si512(lane)));
+      add(p, element_of_pairs<Element>(lane, false));
+      if (count > 1) add(p + 1, element_of_pairs<Element>(lane, true));
     }
   };
   int64_t p = 0;
@@ -65,7 +65,7 @@ void sixteen_columns(const Strip<Element>& s, int64_t j) {
     transpose16(w);
     for (int64_t q = 0; q * kSteps < rest; ++q) add_lane(p + q * kSteps, w[q], rest - q * kSteps);
   }
-  const __mmask16 mask = Whole ? 0xffff : first_of_16(s.columns - j);
+  const __mmask16 mask = Whole ? 0xffff : first_lanes16(s.columns - j);
 #pragma GCC unroll 8
   for (int i = 0; i < T; ++i) _mm512_mask_storeu_ps(sums + i * kSumsStride, mask, sum[i]);
 }
@@ -214,9 +214,8 @@ void many_columns_of(const ManyRows<Element>& s, int64_t j) {
       const auto widen = [&](auto half, __m512 (&square)[16]) __attribute__((always_inline)) {
 #pragma GCC unroll 8
         for (int q = 0; q < 8; ++q) {
-          const __m512i pairs = _mm512_castps_si512(w[half * 8 + q]);
-          square[2 * q] = low_of_pair<Element>(pairs);
-          square[2 * q + 1] = high_of_pair<Element>(pairs);
+          square[2 * q] = element_of_pairs<Element>(w[half * 8 + q], false);
+          square[2 * q + 1] = element_of_pairs<Element>(w[half * 8 + q], true);
         }
       };
       __m512 square[16];

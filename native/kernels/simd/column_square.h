@@ -1,5 +1,5 @@
 // Squares of a matrix whose columns are contiguous (weights stored [n, k]), transposed in registers: one vector of each
-// of as many columns as a vector has floats. Included by pack_b.cpp.
+// of as many columns as a vector has floats. Included by pack_b.cpp; the thin path with AVX-512 takes elements of pairs.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,19 @@ struct SquareOf16Bits {
   }
 };
 
-// Elements of 16 bits, sixteen columns: transposed in pairs, two in each 32-bit lane.
+// Elements of 16 bits, two in each 32-bit lane: the floats of the first or of the second of each pair.
+template <typename Element, typename Vector>
+TESSERAE_INLINE Vector element_of_pairs(Vector lanes, bool second) {
+  const auto pairs = bits_of(lanes);
+  if constexpr (std::is_same_v<Element, Half>) {
+    return f16_to_f32(lower_u16(second ? shift_right_u32(pairs, 16) : pairs));
+  } else {
+    const auto higher = LanesOf<Vector>::integers(static_cast<int32_t>(0xffff0000u));
+    return as_f32(second ? bit_and(pairs, higher) : shift_left_i32(pairs, 16));
+  }
+}
+
+// Elements of 16 bits, sixteen columns: transposed in pairs.
 template <typename Vector, typename Element>
 struct SquareOfPairs {
   static constexpr int kColumns = static_cast<int>(LanesOf<Vector>::count);
@@ -67,15 +79,7 @@ struct SquareOfPairs {
     load(c, line);
   }
   TESSERAE_INLINE void transpose() { transpose16(lines); }
-  TESSERAE_INLINE Vector step(int64_t q) const {
-    const auto pairs = bits_of(lines[q / 2]);
-    if constexpr (std::is_same_v<Element, Half>) {
-      return f16_to_f32(lower_u16(q % 2 == 0 ? pairs : shift_right_u32(pairs, 16)));
-    } else {
-      const auto higher = LanesOf<Vector>::integers(static_cast<int32_t>(0xffff0000u));
-      return as_f32(q % 2 == 0 ? shift_left_i32(pairs, 16) : bit_and(pairs, higher));
-    }
-  }
+  TESSERAE_INLINE Vector step(int64_t q) const { return element_of_pairs<Element>(lines[q / 2], q % 2 != 0); }
 };
 
 template <typename Element>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/half.h"
 #include "kernels/simd/transpose.h"
@@ -24,26 +25,11 @@ struct Bfloat {
   uint16_t bits;
 };
 
-// The floats of eight or sixteen elements of 16 bits.
-template <typename Element>
-F32x8 widen(Bits128 bits);
-template <>
-inline F32x8 widen<Half>(Bits128 bits) {
-  return f16_to_f32(bits);
-}
-template <>
-inline F32x8 widen<Bfloat>(Bits128 bits) {
-  return as_f32(shift_left_i32(u16_to_i32(bits), 16));
-}
-template <typename Element>
-F32x16 widen(Bits256 bits);
-template <>
-inline F32x16 widen<Half>(Bits256 bits) {
-  return f16_to_f32(bits);
-}
-template <>
-inline F32x16 widen<Bfloat>(Bits256 bits) {
-  return as_f32(shift_left_i32(u16_to_i32(bits), 16));
+// The floats of eight or sixteen elements of 16 bits: of Bits128 or Bits256.
+template <typename Element, typename Bits>
+inline auto widen(Bits bits) {
+  if constexpr (std::is_same_v<Element, Half>) return f16_to_f32(bits);
+  else return as_f32(shift_left_i32(u16_to_i32(bits), 16));
 }
 
 inline F32x8 load8(const float* from) { return load_f32x8(from); }

@@ -116,7 +116,7 @@ describe('code points', () => {
     expect(checkWellFormedFrom(text, 1, 2, text.length - 1)).toBe(most + 1);
     expect(checkWellFormedFrom(text, 0, most + 5, text.length)).toBe(most + 5);
     expect(checkWellFormedFrom(text, 0, 1, 100)).toBe(100);
-    // Where the text ends for the caller, half a character is left to whoever reads it.
+    // A pair that the limit cuts in two is no error: its other half is not part of what is checked.
     expect(checkWellFormedFrom(text, 0, 1, most)).toBe(most);
     const end = text.length;
     expect(() => checkWellFormedFrom(text, most + 1, end, end)).toThrow(lone('D800', end - 1));
