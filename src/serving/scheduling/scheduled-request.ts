@@ -57,6 +57,8 @@ export class ScheduledRequest {
   copying: object | undefined;
   /** The highest `computed` that it ever had. */
   reached = 0;
+  /** Positions that were counted for its tenant, or found, from the beginning: those of the prompt before they are computed. */
+  charged: number;
   /** For how many reasons it takes part in no step for a while: something is prepared for it. */
   holds = 0;
   /** Its consumer does not keep up: it takes part in no step, and its memory is for whoever needs it. */
@@ -77,6 +79,7 @@ export class ScheduledRequest {
     this.#onRelease = spec.onRelease;
     this.pages = spec.pages ?? [];
     this.computed = spec.computed ?? 0;
+    this.charged = this.computed;
   }
 
   /** Tokens that are to be computed before there is a next one. */

@@ -160,7 +160,7 @@ export class Scheduler {
     this.#stepsSinceRetreat++;
     for (const { request, count } of plan.slices) {
       request.inStep = false;
-      this.#queue.serve(request.tenant, count);
+      this.#queue.charge(request, request.computed + count);
       if (request.state === 'ended') {
         request.leave();
         continue;
@@ -247,6 +247,7 @@ export class Scheduler {
       this.#reopen();
     } else if (!this.#aside.delete(request)) this.#queue.remove(request);
     request.state = 'ended';
+    this.#queue.refund(request);
     this.#withDeadline.delete(request);
     if (!this.#running.some(({ tenant }) => tenant === request.tenant)) this.#queue.forget(request.tenant);
     if (!request.inStep) request.leave();
@@ -331,6 +332,8 @@ export class Scheduler {
     request.state = 'running';
     request.admittedAt ??= clock();
     this.#running.push(request);
+    request.charged = Math.max(request.charged, request.computed + (partly?.tokens ?? 0));
+    this.#queue.charge(request, request.ids.length);
     this.#prefixes.admit(request, partly);
     return true;
   }

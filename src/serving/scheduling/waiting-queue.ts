@@ -163,10 +163,29 @@ export class WaitingQueue {
     return firsts.length < 2 ? firsts : firsts.sort((a, b) => this.#order(a, b, now));
   }
 
-  /** Counts tokens that were computed for a tenant. */
+  /** Counts tokens for a tenant. */
   serve(tenant: string, tokens: number): void {
     const served = this.#served.get(tenant);
     if (served !== undefined) this.#served.set(tenant, served + tokens);
+  }
+
+  /**
+   * Counts the positions of a request before `end` for its tenant, each once: a preemption costs its tenant nothing. A prompt
+   * counts when it is admitted. If it counted when it is computed, all places that are free would go to the tenant that has had
+   * less, even by one token.
+   */
+  charge(request: ScheduledRequest, end: number): void {
+    if (end <= request.charged) return;
+    this.serve(request.tenant, end - request.charged);
+    request.charged = end;
+  }
+
+  /** Takes back what was counted for a request and was never computed. */
+  refund(request: ScheduledRequest): void {
+    const ahead = request.charged - Math.max(request.computed, request.reached);
+    if (ahead <= 0) return;
+    this.serve(request.tenant, -ahead);
+    request.charged -= ahead;
   }
 
   /** A tenant has no request any more: its count begins anew when it comes back. */

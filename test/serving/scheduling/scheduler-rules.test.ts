@@ -66,6 +66,52 @@ describe('admission', () => {
   });
 });
 
+describe('tokens of a tenant', () => {
+  const states = (requests: readonly ScheduledRequest[]) => requests.map(({ state }) => state === 'running');
+
+  test('count when a prompt is admitted: places that are free at once go to tenants in turn', () => {
+    const { submit, step } = schedulerOf(1000, { maxRunning: 6 });
+    const a = [1, 2, 3, 4, 5, 6].map(() => submit(8, { tenant: 'a' }));
+    const b = [1, 2, 3, 4, 5, 6].map(() => submit(8, { tenant: 'b' }));
+    step();
+    expect([states(a), states(b)]).toEqual(Array(2).fill([true, true, true, false, false, false]));
+  });
+
+  test('count once, however often they are computed', () => {
+    const { scheduler, submit, step } = schedulerOf(1000, { maxRunning: 2 });
+    const long = submit(16, { tenant: 'a' });
+    const preempted = submit(8, { tenant: 'b' });
+    for (let i = 0; i < 3; i++) {
+      step();
+      // The youngest one.
+      scheduler.preempt();
+      expect(preempted.state).toBe('waiting');
+    }
+    const next = [submit(8, { tenant: 'a' }), submit(8, { tenant: 'b' })];
+    step();
+    scheduler.end(long);
+    step();
+    expect([preempted.recomputedTokens, ...states(next)]).toEqual([27, false, true]);
+  });
+
+  test('count neither where they were found in the cache nor where they were never computed', () => {
+    const { scheduler, submit, step } = schedulerOf(1000, { maxRunning: 3 });
+    const ids = Array.from({ length: 41 }, (_, i) => i);
+    const caching = submit(0, { ids: ids.slice(0, 40), salt: '' });
+    step();
+    scheduler.end(caching);
+    const own = submit(20, { tenant: 'a' });
+    const found = submit(0, { ids, salt: '', tenant: 'b' });
+    const never = submit(50, { tenant: 'b' });
+    scheduler.plan();
+    expect([found.cachedTokens, ...states([own, found, never])]).toEqual([40, true, true, true]);
+    scheduler.end(never);
+    const next = [submit(8, { tenant: 'a' }), submit(8, { tenant: 'b' })];
+    scheduler.plan();
+    expect(states(next)).toEqual([false, true]);
+  });
+});
+
 describe('what is reported', () => {
   test('counts pages that are shared once, and tokens that were found', () => {
     const { scheduler, submit, step } = schedulerOf(100);
