@@ -90,10 +90,9 @@ class SchemaCompiler {
     if (!isObject(schema)) return undefined;
     for (const word of ['anyOf', 'oneOf'] as const) {
       const list = schema[word];
-      const wrapper = { [word]: list, $ref: '#' };
       const rest = Object.fromEntries(Object.entries(schema).filter(([key]) => key !== word));
-      if (!Array.isArray(list) || list.length === 0 || !isReference({ ...rest, $ref: wrapper.$ref })) continue;
-      if (rest.$ref !== undefined) continue;
+      if (!Array.isArray(list) || list.length === 0) continue;
+      if (rest.$ref !== undefined || !isReference({ ...rest, $ref: '#' })) continue;
       if (word === 'oneOf') {
         const all = list.map((one, i) => this.#parts.alternatives(one, `${path}/${word}/${i}`));
         this.#parts.checkExclusive(all, path);
@@ -124,7 +123,6 @@ class SchemaCompiler {
       throw refusal(path, `uses ${used} beside enum or const, which is not supported`);
     }
     const valid = ofType.filter((value) => isScalarValid(value, schema, path));
-    if (valid.length === 0) return this.#terms.empty;
     return this.#terms.words(valid.map((value) => JSON.stringify(value)));
   }
 
@@ -273,7 +271,7 @@ class SchemaCompiler {
 
 function list(terms: Terms, open: string, item: Term, close: string, least: number, most: number): Term {
   const more = terms.repeat(terms.sequence(terms.literal(','), item), Math.max(0, least - 1), most - 1);
-  const some = most === 0 || most < least ? terms.empty : terms.sequence(item, more);
+  const some = terms.sequence(item, more);
   return terms.sequence(terms.literal(open), least === 0 ? terms.optional(some) : some, terms.literal(close));
 }
 

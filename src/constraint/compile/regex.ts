@@ -77,13 +77,7 @@ class RegexCompiler {
   }
 
   #take(text: string): boolean {
-    if (
-      !this.#characters
-        .slice(this.#at, this.#at + text.length)
-        .join('')
-        .startsWith(text)
-    )
-      return false;
+    if (this.#characters.slice(this.#at, this.#at + text.length).join('') !== text) return false;
     this.#at += text.length;
     return true;
   }
@@ -120,8 +114,7 @@ class RegexCompiler {
     if (limits === undefined) return atom;
     // A lazy quantifier matches the same texts.
     this.#take('?');
-    if ('*+?'.includes(this.#peek() ?? ' ') || this.#quantifier() !== undefined)
-      throw this.#error('repeats a quantifier');
+    if (this.#quantifier() !== undefined) throw this.#error('repeats a quantifier');
     return this.#terms.repeat(atom, ...limits);
   }
 
@@ -135,8 +128,7 @@ class RegexCompiler {
     if (whole === undefined) throw this.#error('has a { that does not begin a quantifier: write \\{');
     this.#at += whole.length;
     const least = Number(low);
-    const most =
-      comma === undefined ? least : high === undefined || high === '' ? Number.POSITIVE_INFINITY : Number(high);
+    const most = comma === undefined ? least : high ? Number(high) : Number.POSITIVE_INFINITY;
     if (most < least) throw this.#error(`has the limits ${whole} out of order`);
     if (least > MOST_REPEATS || (most > MOST_REPEATS && most !== Number.POSITIVE_INFINITY)) {
       throw this.#error(`repeats more than ${MOST_REPEATS} times`);

@@ -59,8 +59,7 @@ export class SchemaParts {
   pathOf(reference: unknown, from: string): string {
     if (typeof reference !== 'string') throw refusal(from, 'has a $ref that is no text');
     for (const { id, path } of this.#documentsAround(from)) {
-      const isOwn = id !== '' && reference.startsWith(`${id}#`);
-      const inner = isOwn ? reference.slice(id.length) : reference;
+      const inner = reference.startsWith(`${id}#`) ? reference.slice(id.length) : reference;
       if (inner !== '#' && !inner.startsWith('#/')) continue;
       const target = path + decoded(inner.slice(1), reference, from);
       if (path === '#' || this.#schemasOn(target).length > partsOf(target).length) return target;
@@ -239,17 +238,15 @@ function merge(a: Schema, b: Schema, path: string): Schema | undefined {
 
 function mergeProperties(a: Schema, b: Schema, merged: Record<string, unknown>, path: string): void {
   const restricts = (schema: Schema) => schema.properties !== undefined || schema.additionalProperties !== undefined;
-  if (!restricts(a) || !restricts(b)) {
-    const isMixed = [a, b].some((one) => one.patternProperties !== undefined);
-    if (isMixed && (restricts(a) || restricts(b)) && a.patternProperties !== b.patternProperties) {
-      const holder = a.patternProperties === undefined ? b : a;
-      if (restricts(holder === a ? b : a)) throw refusal(path, 'combines patternProperties, which is not supported');
-    }
-    return;
-  }
-  if (a.patternProperties !== undefined || b.patternProperties !== undefined) {
+  const hasPatterns = (schema: Schema) => schema.patternProperties !== undefined;
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    if (!hasPatterns(one) || !(hasPatterns(other) || restricts(other))) continue;
     throw refusal(path, 'combines patternProperties, which is not supported');
   }
+  if (!restricts(a) || !restricts(b)) return;
   const [mine, theirs] = [propertiesOf(a, path), propertiesOf(b, path)];
   const properties: Record<string, unknown> = Object.create(null);
   for (const name of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
@@ -257,17 +254,18 @@ function mergeProperties(a: Schema, b: Schema, merged: Record<string, unknown>, 
       const own = i === 0 ? mine : theirs;
       return Object.hasOwn(own, name) ? own[name] : (one.additionalProperties ?? true);
     });
-    const asked = parts.filter((one) => one !== true);
-    properties[name] = asked.length === 1 ? asked[0] : { allOf: asked };
+    properties[name] = allOf(parts);
   }
   merged.properties = properties;
   const additional = [a, b].map((one) => one.additionalProperties).filter((one) => one !== undefined && one !== true);
-  if (additional.length === 0) return;
-  merged.additionalProperties = additional.includes(false)
-    ? false
-    : additional.length === 1
-      ? additional[0]
-      : { allOf: additional };
+  if (additional.length > 0) merged.additionalProperties = additional.includes(false) ? false : allOf(additional);
+}
+
+/** One schema for what several ask. */
+function allOf(schemas: readonly unknown[]): unknown {
+  const asking = schemas.filter((one) => one !== true);
+  if (asking.length === 0) return true;
+  return asking.length === 1 ? asking[0] : { allOf: asking };
 }
 
 export function propertiesOf(schema: Schema, path: string): Schema {
@@ -295,13 +293,11 @@ export function valuesOf(schema: Schema): readonly unknown[] | undefined {
 const allTypes = ['object', 'array', 'string', 'number', 'boolean', 'null'];
 
 /**
- * The types of a schema. Without `type`, its keywords tell for which types it is made; it allows all others, too.
+ * The types of a schema without `enum` and `const`. Without `type`, its keywords tell for which types it is made; it allows all others, too.
  * @param allowed all that it allows, rather than those that are made for it
  */
 export function typesOf(schema: Schema, allowed: boolean): string[] {
   if (schema.type !== undefined) return [schema.type].flat().map(String);
-  const values = valuesOf(schema);
-  if (values !== undefined) return allTypes.filter((type) => values.some((value) => isOfType(value, type)));
   const implied = Object.entries(keywords).filter(([, words]) => words.some((word) => schema[word] !== undefined));
   return allowed || implied.length === 0 ? allTypes : implied.map(([type]) => type);
 }

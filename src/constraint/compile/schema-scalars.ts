@@ -61,15 +61,13 @@ export function textTerm(schema: Schema, path: string, terms: Terms): Term {
 
 /** An integer, or a number, within its bounds. */
 export function numberTerm(schema: Schema, path: string, terms: Terms, isInteger: boolean): Term {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;
+  const { multipleOf } = schema;
   if (multipleOf !== undefined && !(isInteger && multipleOf === 1)) {
     throw refusal(path, 'uses multipleOf, which is not supported');
   }
-  // In draft 4, the exclusive bounds are booleans beside the others.
-  const lows = [bound(minimum, exclusiveMinimum === true, path), bound(exclusiveMinimum, true, path)];
-  const highs = [bound(maximum, exclusiveMaximum === true, path), bound(exclusiveMaximum, true, path)];
-  const [low] = lows.filter((one) => one !== undefined).sort((a, b) => b.value - a.value || +b.isOpen - +a.isOpen);
-  const [high] = highs.filter((one) => one !== undefined).sort((a, b) => a.value - b.value || +b.isOpen - +a.isOpen);
+  const { lows, highs } = boundsOf(schema, path);
+  const [low] = lows.sort((a, b) => b.value - a.value || +b.isOpen - +a.isOpen);
+  const [high] = highs.sort((a, b) => a.value - b.value || +b.isOpen - +a.isOpen);
   if (low === undefined && high === undefined) return isInteger ? jsonInteger(terms) : jsonNumber(terms);
   const from = low === undefined ? -LARGEST : low.isOpen ? Math.floor(low.value) + 1 : Math.ceil(low.value);
   const to = high === undefined ? LARGEST : high.isOpen ? Math.ceil(high.value) - 1 : Math.floor(high.value);
@@ -90,10 +88,25 @@ export function numberTerm(schema: Schema, path: string, terms: Terms, isInteger
   );
 }
 
-function bound(value: unknown, isOpen: boolean, path: string): { value: number; isOpen: boolean } | undefined {
-  if (value === undefined || typeof value === 'boolean') return undefined;
+interface Bound {
+  readonly value: number;
+  /** Whether the value itself is outside. */
+  readonly isOpen: boolean;
+}
+
+function boundsOf(schema: Schema, path: string): { lows: Bound[]; highs: Bound[] } {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
+  // In draft 4, the exclusive bounds are booleans beside the others.
+  return {
+    lows: [...bound(minimum, exclusiveMinimum === true, path), ...bound(exclusiveMinimum, true, path)],
+    highs: [...bound(maximum, exclusiveMaximum === true, path), ...bound(exclusiveMaximum, true, path)],
+  };
+}
+
+function bound(value: unknown, isOpen: boolean, path: string): Bound[] {
+  if (value === undefined || typeof value === 'boolean') return [];
   if (typeof value !== 'number') throw refusal(path, 'has a bound that is no number');
-  return { value, isOpen };
+  return [{ value, isOpen }];
 }
 
 /** The integers from `from` to `to`, without leading zeros; nothing where there are none. */
@@ -136,12 +149,9 @@ export function isScalarValid(value: unknown, schema: Schema, path: string): boo
     return schema.pattern === undefined || new RegExp(String(schema.pattern), 'u').test(value);
   }
   if (typeof value !== 'number') return true;
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;
-  const lows = [bound(minimum, exclusiveMinimum === true, path), bound(exclusiveMinimum, true, path)];
-  const highs = [bound(maximum, exclusiveMaximum === true, path), bound(exclusiveMaximum, true, path)];
-  if (multipleOf !== undefined) throw refusal(path, 'uses multipleOf beside enum or const, which is not supported');
-  const isAbove = lows.every((low) => low === undefined || (low.isOpen ? value > low.value : value >= low.value));
-  return (
-    isAbove && highs.every((high) => high === undefined || (high.isOpen ? value < high.value : value <= high.value))
-  );
+  const { lows, highs } = boundsOf(schema, path);
+  if (schema.multipleOf !== undefined)
+    throw refusal(path, 'uses multipleOf beside enum or const, which is not supported');
+  const isAbove = lows.every((low) => (low.isOpen ? value > low.value : value >= low.value));
+  return isAbove && highs.every((high) => (high.isOpen ? value < high.value : value <= high.value));
 }

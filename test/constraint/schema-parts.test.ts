@@ -1,0 +1,514 @@
+// JSON schemas that consist of others: references, and what several schemas ask of one value. By all the texts that a
+// schema takes, or by what it is refused for.
+import { describe, expect, test } from 'vitest';
+import { allTexts, schemaOf, takenOf } from '../support/constraint-texts.js';
+
+const one = (value: unknown) => ({ const: value });
+const object = (properties: object, ...required: string[]) => ({ type: 'object', properties, required });
+const refusal = (problem: string) =>
+  expect.objectContaining({ code: 'ERR_FORMAT', message: expect.stringContaining(problem) });
+
+describe('a reference', () => {
+  const x = one('x');
+  test.each<[string, object, string[]]>([
+    ['to a definition', { $ref: '#/$defs/x', $defs: { x } }, ['"x"']],
+    ['with an annotation', { $ref: '#/$defs/x', title: 't', $defs: { x } }, ['"x"']],
+    ['with encoded characters', { $ref: '#/$defs/a%20b', $defs: { 'a b': x } }, ['"x"']],
+    ['with escaped characters', { $ref: '#/$defs/~0~1~01', $defs: { '~/~1': x } }, ['"x"']],
+    ['into a list', { $ref: '#/anyOf/1', anyOf: [one('y'), x], $defs: { x } }, ['"x"']],
+    ['to a reference', { $ref: '#/$defs/y', $defs: { y: { $ref: '#/$defs/x' }, x } }, ['"x"']],
+    ['with keywords', { $ref: '#/$defs/x', enum: ['x', 'y'], $defs: { x: { enum: ['x', 'z'] } } }, ['"x"']],
+    ['with a combination', { $ref: '#/$defs/x', allOf: [{ enum: ['y', 'x'] }], $defs: { x } }, ['"x"']],
+    [
+      'with a keyword and an annotation',
+      { $ref: '#/$defs/x', maximum: 1, title: 't', $defs: { x: { enum: [1, 2] } } },
+      ['1'],
+    ],
+    ['by the own $id', { $id: 'http://x/y#', $ref: 'http://x/y#/$defs/x', $defs: { x } }, ['"x"']],
+  ])('%s', (_, schema, texts) => {
+    expect(allTexts(schemaOf(schema))).toEqual(texts);
+  });
+
+  test('of a schema to itself stays one, with annotations and without', () => {
+    const list = { type: 'array', maxItems: 1, items: { $ref: '#/$defs/list', title: 'inner' } };
+    const schema = schemaOf({ $ref: '#/$defs/list', $defs: { list } });
+    expect(takenOf(schema, ['[]', '[[[[]]]]', '[[]', '1'])).toEqual(['[]', '[[[[]]]]']);
+    const tree = schemaOf(object({ next: { anyOf: [{ $ref: '#' }, { type: 'null' }] } }, 'next'));
+    expect(takenOf(tree, ['{"next":{"next":null}}', '{"next":{}}'])).toEqual(['{"next":{"next":null}}']);
+  });
+
+  describe('leads into the innermost schema with an $id, or from the root', () => {
+    const $defs = { x: one('outside'), y: one('outside') };
+    const inner = { $defs: { x: one('inside') }, type: 'array', minItems: 1, maxItems: 1 };
+    const taken = (schema: object) => allTexts(schemaOf({ $id: 'outer', $defs, anyOf: [schema] }))[0];
+    const items = (reference: string) => ({ items: { $ref: reference } });
+
+    test.each([
+      ['#/$defs/x', '["inside"]'],
+      ['inner#/$defs/x', '["inside"]'],
+      ['outer#/$defs/x', '["outside"]'],
+      ['#/$defs/y', '["outside"]'],
+    ])('%s', (reference, text) => {
+      expect(taken({ ...inner, $id: 'inner', ...items(reference) })).toBe(text);
+    });
+
+    test.each([['#fragment'], [''], [{ type: 'string' }], [undefined]])('the $id %j is none', ($id) => {
+      expect(taken({ ...inner, $id, ...items('#/$defs/x') })).toBe('["outside"]');
+    });
+
+    test('a property of this name is no $id', () => {
+      const properties = { $id: one(1), a: { $ref: '#/$defs/x' } };
+      expect(taken({ type: 'object', properties, required: ['$id', 'a'] })).toBe('{"$id":1,"a":"outside"}');
+    });
+
+    test('of several, into the innermost', () => {
+      const deepest = { ...inner, $defs: { x: one('deepest') }, $id: 'deepest', ...items('#/$defs/x') };
+      expect(taken({ ...inner, $id: 'inner', items: deepest })).toBe('[["deepest"]]');
+      expect(taken({ ...inner, $id: 'inner', items: { ...deepest, $defs: {} } })).toBe('[["inside"]]');
+    });
+  });
+
+  test.each<[unknown, string]>([
+    [{ $ref: 5 }, '# has a $ref that is no text'],
+    [{ $ref: '#/$defs/x' }, 'refers to #/$defs/x, which does not exist'],
+    [{ $ref: '#/$defs/x', $defs: {} }, 'refers to #/$defs/x, which does not exist'],
+    [{ $ref: '#/$defs/x', minimum: 1, $defs: {} }, 'refers to #/$defs/x, which does not exist'],
+    [{ $ref: '#/title/0', title: 'abc' }, 'which does not exist'],
+    [{ $ref: '#/default/x', default: null }, 'which does not exist'],
+    [{ $ref: '#/__proto__' }, 'which does not exist'],
+    [{ $ref: '#/anyOf/-1', anyOf: [{}] }, 'which does not exist'],
+    [{ $ref: '#/default', default: 5 }, 'is neither an object nor a boolean'],
+    [{ $ref: '#x', $anchor: 'x' }, 'refers to #x, which is not within the schema'],
+    [{ $ref: 'other.json' }, 'refers to other.json, which is not within the schema'],
+    [{ $id: 'a', $ref: 'b#/$defs/x', $defs: { x: {} } }, 'which is not within the schema'],
+    [{ $id: 'a', $ref: 'a#x' }, 'which is not within the schema'],
+    [{ $ref: '#/%' }, 'refers to #/%, which is not encoded correctly'],
+    [{ $ref: '#' }, 'is matched by no finite value'],
+    [{ $ref: '#', minimum: 1 }, 'nests deeper than 100'],
+  ])('%j is refused', (schema, problem) => {
+    expect(() => schemaOf(schema)).toThrow(refusal(problem));
+  });
+});
+
+describe('a schema', () => {
+  test('true allows all, and false nothing', () => {
+    const sample = ['1', '"a"', 'null', '[true,{}]'];
+    expect(takenOf(schemaOf(true), sample)).toEqual(sample);
+    expect(() => schemaOf(false)).toThrow(refusal('is matched by no finite value'));
+    expect(allTexts(schemaOf({ anyOf: [false, one(1)] }))).toEqual(['1']);
+    expect(allTexts(schemaOf({ enum: [1, 2], allOf: [true, { maximum: 1 }] }))).toEqual(['1']);
+  });
+
+  test.each([[5], ['x'], [null], [[]]])('%j is none', (schema) => {
+    for (const all of [schema, { anyOf: [schema] }, { minimum: 1, allOf: [schema] }, { properties: { a: schema } }]) {
+      expect(() => schemaOf(all)).toThrow(refusal('is neither an object nor a boolean'));
+    }
+  });
+
+  test.each([
+    'not',
+    'if',
+    'then',
+    'else',
+    'contains',
+    'minContains',
+    'maxContains',
+    'propertyNames',
+    'dependencies',
+    'dependentRequired',
+    'dependentSchemas',
+    'unevaluatedItems',
+    'prefixItems',
+    'additionalItems',
+    '$dynamicRef',
+    '$recursiveRef',
+  ])('with %s is refused, also beside a reference', (keyword) => {
+    const problem = refusal(`uses ${keyword}, which is not supported`);
+    expect(() =>
+      schemaOf({ type: 'null', [keyword]: {}, ...(keyword === 'propertyNames' && { propertyNames: 5 }) }),
+    ).toThrow(problem);
+    expect(() => schemaOf({ $ref: '#/$defs/x', [keyword]: 5, $defs: { x: {} } })).toThrow(problem);
+  });
+
+  test.each([
+    [true, true],
+    [{}, true],
+    [{ type: 'string', title: 't' }, true],
+    [false, false],
+    [5, false],
+    [{ type: 'integer' }, false],
+    [{ type: 'string', minLength: 2 }, false],
+    [{ title: 't', anyOf: [{}] }, false],
+    [{ not: {} }, false],
+  ])('with the propertyNames %j is taken: %j', (propertyNames, isTaken) => {
+    const compile = () => allTexts(schemaOf({ ...object({ a: one(1) }, 'a'), propertyNames }));
+    if (isTaken) expect(compile()).toEqual(['{"a":1}']);
+    else expect(compile).toThrow(refusal('uses propertyNames'));
+  });
+
+  test('is as large with annotations as without', () => {
+    const annotations = { title: 't', 'x-vendor': { any: 'thing' }, default: 1 };
+    expect(schemaOf(annotations).terms.size).toBe(schemaOf({}).terms.size);
+  });
+
+  test('may nest 100 deep', () => {
+    const nested = (depth: number) => {
+      let schema: object = { type: 'null' };
+      for (let i = 0; i < depth; i++) schema = { allOf: [schema], title: 't' };
+      return schema;
+    };
+    expect(allTexts(schemaOf(nested(100)))).toEqual(['null']);
+    expect(() => schemaOf(nested(101))).toThrow(refusal('nests deeper than 100'));
+    expect(allTexts(schemaOf({ minimum: 0, anyOf: [one(1), nested(99)] }))).toEqual(['1', 'null']);
+    expect(() => schemaOf({ minimum: 0, anyOf: [one(1), nested(100)] })).toThrow(refusal('nests deeper than 100'));
+  });
+
+  test.each(['allOf', 'anyOf', 'oneOf'])('must have a non-empty list as %s', (word) => {
+    for (const list of [[], {}, 5, 'x']) {
+      for (const beside of [{}, { type: 'null' }]) {
+        expect(() => schemaOf({ ...beside, [word]: list })).toThrow(refusal(`must have a non-empty list as ${word}`));
+      }
+    }
+  });
+});
+
+describe('types', () => {
+  const values = [null, true, 0, 1.5, 'a', [], {}];
+  test.each<[unknown, string[]]>([
+    ['null', ['null']],
+    ['boolean', ['true']],
+    ['integer', ['0']],
+    ['number', ['0', '1.5']],
+    ['string', ['"a"']],
+    ['array', ['[]']],
+    ['object', ['{}']],
+    [
+      ['array', 'null'],
+      ['[]', 'null'],
+    ],
+    [undefined, ['"a"', '0', '1.5', '[]', 'null', 'true', '{}']],
+  ])('%j are those of their values', (type, texts) => {
+    expect(allTexts(schemaOf(type === undefined ? { enum: values } : { enum: values, type }))).toEqual(texts);
+  });
+
+  test.each<[object, string[]]>([
+    [{ minProperties: 0 }, ['{}']],
+    [{ required: [] }, ['{}']],
+    [{ maxItems: 1 }, ['[]']],
+    [{ maxLength: 1 }, ['"a"']],
+    [{ minimum: 0 }, ['0', '1.5']],
+    [{ minimum: 0, maxLength: 1 }, ['0', '1.5', '"a"']],
+    [{ title: 't' }, ['null', 'true', '0', '1.5', '"a"', '[]', '{}']],
+  ])('without one, those are made of which the keywords speak: %j', (schema, texts) => {
+    const samples = ['null', 'true', '0', '1.5', '"a"', '[]', '{}'];
+    expect(takenOf(schemaOf(schema), samples).sort()).toEqual([...texts].sort());
+  });
+});
+
+describe('enum and const', () => {
+  test.each<[object, string[]]>([
+    [{ const: null }, ['null']],
+    [{ const: 1, enum: [1, 2] }, ['1']],
+    [{ enum: [1, 2, { a: 1 }], allOf: [{ enum: [2, 3, { a: 1 }] }] }, ['2', '{"a":1}']],
+    [{ allOf: [one(1), { enum: [1, 2] }] }, ['1']],
+    [{ allOf: [{ enum: [1, 2] }, one(1)] }, ['1']],
+    [{ allOf: [{ enum: [2, 1] }, { type: 'integer' }] }, ['1', '2']],
+    [{ anyOf: [{ allOf: [one(1), one(2)] }, one(3)] }, ['3']],
+    [{ anyOf: [{ allOf: [{ type: 'string', const: 'a' }, { type: 'integer' }] }, one(3)] }, ['3']],
+  ])('%j', (schema, texts) => {
+    expect(allTexts(schemaOf(schema))).toEqual(texts);
+  });
+
+  test('that have no value in common are refused', () => {
+    expect(() => schemaOf({ const: 3, enum: [1, 2] })).toThrow(refusal('has no value of its type'));
+    expect(() => schemaOf({ enum: 5 })).toThrow(refusal('must have a list as enum'));
+  });
+});
+
+describe('what several schemas ask of one value', () => {
+  const values = [0, 1, 2, 3, 4, 5, 'a', 'bb', 'ccc', 'dddd', 'eeeee'];
+  test.each<[string, object, object, string[]]>([
+    ['types', { type: ['string', 'integer'] }, { type: ['integer', 'null'] }, ['0', '1', '2', '3', '4', '5']],
+    ['minimum', { minimum: 3 }, { minimum: 4 }, ['4', '5']],
+    ['maximum', { maximum: 2 }, { maximum: 1 }, ['0', '1']],
+    ['exclusiveMinimum', { exclusiveMinimum: 2 }, { exclusiveMinimum: 3 }, ['4', '5']],
+    ['exclusiveMaximum', { exclusiveMaximum: 3 }, { exclusiveMaximum: 2 }, ['0', '1']],
+    ['minLength', { minLength: 3 }, { minLength: 4 }, ['"dddd"', '"eeeee"']],
+    ['maxLength', { maxLength: 2 }, { maxLength: 1 }, ['"a"']],
+    ['different bounds', { minimum: 2, minLength: 4 }, { maximum: 3 }, ['"dddd"', '"eeeee"', '2', '3']],
+    ['a pattern', { pattern: '^[ab]+$' }, { maximum: 1 }, ['"a"', '"bb"', '0', '1']],
+    ['the same pattern', { pattern: '^[ab]+$' }, { pattern: '^[ab]+$', maximum: 0 }, ['"a"', '"bb"', '0']],
+  ])('%s', (_, a, b, texts) => {
+    const kinds = new Set(texts.map((text) => text.startsWith('"')));
+    const some = values.filter((value) => kinds.has(typeof value === 'string'));
+    for (const allOf of [
+      [a, b, { enum: some }],
+      [b, a, { enum: some }],
+    ]) {
+      expect(allTexts(schemaOf({ allOf }))).toEqual(texts);
+    }
+    expect(allTexts(schemaOf({ ...a, allOf: [b, { enum: some }] }))).toEqual(texts);
+  });
+
+  test('of a list', () => {
+    const [a, b] = [
+      { type: 'array', minItems: 1, maxItems: 3, items: { enum: [1, 2] } },
+      { minItems: 2, maxItems: 2, items: { enum: [2, 3] } },
+    ];
+    for (const allOf of [
+      [a, b],
+      [b, a],
+    ]) {
+      expect(allTexts(schemaOf({ allOf }))).toEqual(['[2,2]']);
+    }
+    expect(allTexts(schemaOf({ ...a, maxItems: 1, allOf: [{ uniqueItems: true }] }))).toEqual(['[1]', '[2]']);
+  });
+
+  test('integers are numbers', () => {
+    for (const types of [
+      ['integer', 'number'],
+      ['number', 'integer'],
+      ['integer', 'integer'],
+    ]) {
+      const allOf = types.map((type) => ({ type, minimum: 0, maximum: 2 }));
+      expect(allTexts(schemaOf({ allOf }))).toEqual(['0', '1', '2']);
+    }
+  });
+
+  test.each<[object, object, string]>([
+    [{ pattern: 'a' }, { pattern: 'b' }, 'combines two of pattern'],
+    [{ format: 'date' }, { format: 'time' }, 'combines two of format'],
+    [{ multipleOf: 1 }, { multipleOf: 2 }, 'combines two of multipleOf'],
+    [{ uniqueItems: true }, { uniqueItems: false }, 'combines two of uniqueItems'],
+    [{ minimum: 1, exclusiveMinimum: true }, {}, 'exclusive by a boolean'],
+    [{ maximum: 1, exclusiveMaximum: true }, {}, 'exclusive by a boolean'],
+    [{ patternProperties: {} }, { properties: {} }, 'combines patternProperties'],
+    [{ patternProperties: {} }, { additionalProperties: false }, 'combines patternProperties'],
+    [
+      { patternProperties: { a: { type: 'integer' } } },
+      { patternProperties: { b: { type: 'null' } } },
+      'combines patternProperties',
+    ],
+    [
+      { properties: {}, patternProperties: { a: { type: 'integer' } } },
+      { patternProperties: { b: { type: 'null' } } },
+      'combines patternProperties',
+    ],
+    [{ properties: {}, patternProperties: {} }, { properties: {} }, 'combines patternProperties'],
+    [{ properties: {} }, { properties: 5 }, 'must have an object as properties'],
+    [{ properties: { a: {} } }, { properties: { b: null } }, 'is neither an object nor a boolean'],
+  ])('%j and %j are refused', (a, b, problem) => {
+    expect(() => schemaOf({ allOf: [a, b] })).toThrow(refusal(problem));
+    expect(() => schemaOf({ allOf: [b, a] })).toThrow(refusal(problem));
+  });
+
+  test('a bound that is exclusive by a boolean is taken alone', () => {
+    expect(allTexts(schemaOf({ type: 'integer', minimum: 3, exclusiveMinimum: true, maximum: 5 }))).toEqual(['4', '5']);
+  });
+});
+
+describe('the properties that several schemas list', () => {
+  test.each<[string, object, object, string[]]>([
+    ['are all there', object({ a: one(1) }, 'a'), object({ b: one(2) }, 'b'), ['{"a":1,"b":2}']],
+    ['are what both ask', object({ a: { enum: [1, 2] } }, 'a'), object({ a: { enum: [2, 3] } }, 'a'), ['{"a":2}']],
+    ['may be anything in one of them', object({ a: true }, 'a'), object({ a: one(1) }), ['{"a":1}']],
+    [
+      'are required where one requires them',
+      object({ a: one(1), b: one(2) }, 'a'),
+      { required: ['b'] },
+      ['{"a":1,"b":2}'],
+    ],
+    [
+      'may not be others',
+      { ...object({ a: one(1) }), additionalProperties: false },
+      object({ b: one(2) }),
+      ['{"a":1}', '{}'],
+    ],
+    [
+      'are what the other asks of more',
+      { ...object({ a: one(1) }, 'a'), additionalProperties: { enum: [2, 3] } },
+      { ...object({ a: true, b: { enum: [3, 4] } }, 'b'), additionalProperties: false },
+      ['{"a":1,"b":3}'],
+    ],
+  ])('%s', (_, a, b, texts) => {
+    for (const allOf of [
+      [a, b],
+      [b, a],
+    ]) {
+      const sorted = allTexts(schemaOf({ allOf })).map((text) => JSON.parse(text));
+      expect(sorted).toEqual(texts.map((text) => JSON.parse(text)));
+    }
+  });
+
+  test('may be anything in both', () => {
+    const schema = schemaOf({ allOf: [object({ a: true }), object({ a: true, b: one(1) }, 'b')] });
+    expect(takenOf(schema, ['{"a":[1],"b":1}', '{"b":1}', '{"a":[1]}'])).toEqual(['{"a":[1],"b":1}', '{"b":1}']);
+  });
+
+  test('more of them are what both ask', () => {
+    const more = (additionalProperties: unknown) => ({ type: 'object', additionalProperties });
+    const both = (...all: unknown[]) => schemaOf({ allOf: all.map(more), properties: { a: true } });
+    const samples = ['{}', '{"b":1}', '{"b":2}', '{"b":3}'];
+    expect(takenOf(both({ enum: [1, 2] }, { enum: [2, 3] }), samples)).toEqual(['{}', '{"b":2}']);
+    expect(takenOf(both({ enum: [1, 2] }, true), samples)).toEqual(['{}', '{"b":1}', '{"b":2}']);
+    expect(takenOf(both(true, { enum: [1, 2] }), samples)).toEqual(['{}', '{"b":1}', '{"b":2}']);
+    expect(takenOf(both({ enum: [1, 2] }, false), samples)).toEqual(['{}']);
+    expect(takenOf(both(false, { enum: [1, 2] }), samples)).toEqual(['{}']);
+  });
+
+  test('patterns stay where the other schema asks nothing of properties', () => {
+    const patterned = { type: 'object', patternProperties: { '^a+$': one(1) } };
+    const samples = ['{}', '{"aa":1}', '{"aa":2}', '{"b":1}'];
+    for (const allOf of [
+      [patterned, { type: 'object' }],
+      [{ type: 'object' }, patterned],
+      [{ ...patterned, additionalProperties: false }, { type: 'object' }],
+    ]) {
+      expect(takenOf(schemaOf({ allOf }), samples)).toEqual(['{}', '{"aa":1}']);
+    }
+  });
+});
+
+describe('alternatives', () => {
+  test.each<[object, string[]]>([
+    [{ maximum: 2, anyOf: [{ enum: [1, 3] }, { enum: [2, 4] }] }, ['1', '2']],
+    [{ maximum: 2, anyOf: [{ enum: [1, 2] }, { enum: [2, 4] }] }, ['1', '2']],
+    [{ maximum: 3, anyOf: [{ enum: [1, 2, 3, 4] }], oneOf: [{ enum: [2, 3] }, { enum: [1, 5] }] }, ['1', '2', '3']],
+    [{ allOf: [{ anyOf: [one(1), one(2)] }, { anyOf: [one(2), one(3)] }] }, ['2']],
+  ])('%j', (schema, texts) => {
+    expect(allTexts(schemaOf(schema))).toEqual(texts);
+  });
+
+  test('are combined while there are at most 64, or no more than before', () => {
+    const anyOf = (count: number) => ({ anyOf: Array.from({ length: count }, (_, i) => one(i)) });
+    const count = (...allOf: object[]) => allTexts(schemaOf({ allOf })).length;
+    expect([count(anyOf(8), anyOf(8)), count(anyOf(16), anyOf(4))]).toEqual([8, 4]);
+    expect(count(anyOf(100), { minimum: 0 })).toBe(100);
+    expect(count({ minimum: 0 }, anyOf(100))).toBe(100);
+    const problem = refusal('combines more than 64 alternatives');
+    expect(() => count(anyOf(8), anyOf(9))).toThrow(problem);
+    expect(() => count(anyOf(5), anyOf(13))).toThrow(problem);
+  });
+});
+
+describe('oneOf', () => {
+  const problem = refusal('has a oneOf whose branches 0 and 1 may match the same value');
+
+  test.each([{}, { title: 't', maximum: 9 }])('gives a value of one branch, beside %j', (beside) => {
+    expect(allTexts(schemaOf({ ...beside, oneOf: [one(1), one(2), { type: 'null' }] }))).toEqual(['1', '2', 'null']);
+    expect(() => schemaOf({ ...beside, oneOf: [{ enum: [1, 2] }, { enum: [2, 3] }] })).toThrow(problem);
+    const third = { oneOf: [{ type: 'null' }, one(1), { type: 'integer' }] };
+    expect(() => schemaOf({ ...beside, ...third })).toThrow(refusal('branches 1 and 2 may match'));
+  });
+
+  /**
+   * Whether it is known that what is made for one schema never matches another one. Objects with `b` are one branch; what
+   * is made for the other branch has no `b`, so that the property `a` alone decides.
+   */
+  function excludes(made: unknown, other: unknown): boolean {
+    const branches = [object({ a: made, b: { type: 'null' } }, 'a', 'b'), object({ a: other }, 'a')];
+    try {
+      schemaOf({ oneOf: branches });
+      return true;
+    } catch (error) {
+      expect(error).toEqual(refusal('may match the same value'));
+      return false;
+    }
+  }
+
+  const open = { type: 'object' };
+  test.each<[unknown, unknown, boolean]>([
+    // Values.
+    [{ enum: [1, 2] }, { enum: [3, 4] }, true],
+    [{ enum: [1, 2] }, { enum: [2, 3] }, false],
+    [one(1), { enum: [2, 1] }, false],
+    [{ enum: [2, 1] }, one(1), false],
+    [one([1, 2]), one([1, 2]), false],
+    [one([1, 2]), one([1, 3]), true],
+    [one([1, 2]), one([1]), true],
+    [one([1]), one([1, 2]), true],
+    [one([1]), one({ 0: 1 }), true],
+    [one([]), one({}), true],
+    [one({ a: 1, b: [2] }), one({ b: [2], a: 1 }), false],
+    [one({ a: 1, b: 2 }), one({ a: 1, b: 3 }), true],
+    [one({ a: 1 }), one({ a: 1, b: 1 }), true],
+    [one({ a: 1 }), one({ b: 1 }), true],
+    [one(JSON.parse('{"__proto__":{}}')), one({ b: 1 }), true],
+    [one(null), one({}), true],
+    [one({}), one(null), true],
+    [one('1'), one(1), true],
+    // Values, and types.
+    [one(5), { type: 'string' }, true],
+    [{ enum: ['a', 5] }, { type: 'integer' }, false],
+    [one(5), { type: ['string', 'integer'] }, false],
+    [one('a'), { minLength: 2, type: 'string' }, false],
+    [one(5), { minLength: 2 }, false],
+    [{ type: 'string' }, one(5), true],
+    [{ type: 'integer' }, { enum: ['a', 5] }, false],
+    [{ type: ['string', 'integer'] }, one(5), false],
+    [{ minLength: 2 }, one(5), true],
+    [{ minLength: 2 }, one('a'), false],
+    // Types.
+    [{ type: 'string' }, { type: 'integer' }, true],
+    [{ type: 'string' }, { type: 'string' }, false],
+    [{ type: 'integer' }, { type: 'number' }, false],
+    [{ type: 'number' }, { type: 'integer' }, false],
+    [{ type: 'integer' }, { type: 'integer' }, false],
+    [{ type: ['string', 'null'] }, { type: ['null', 'boolean'] }, false],
+    [{ type: ['string', 'null'] }, { type: ['integer', 'boolean'] }, true],
+    [{ minLength: 1 }, { minItems: 1 }, false],
+    [{ minLength: 1 }, { type: 'array' }, true],
+    [
+      { type: ['string', 'object'], ...{ required: ['k'], properties: { k: one(1) } } },
+      { type: ['string', 'object'], properties: { k: one(2) } },
+      false,
+    ],
+    // Objects that must have what the other has not.
+    [object({ k: {} }), object({}, 'r'), true],
+    [object({ k: {} }), object({}, 'k', 'r'), true],
+    [object({ k: {} }), object({}, 'k'), false],
+    [open, object({}, 'r'), false],
+    [object({}, 'q'), object({}, 'r'), true],
+    [object({}, 'r'), object({}, 'r'), false],
+    [{ type: 'object', required: ['q'] }, { type: 'object', required: ['r'] }, true],
+    [{ ...object({ k: {} }), additionalProperties: { type: 'null' } }, object({}, 'r'), false],
+    [{ ...object({ k: {} }), patternProperties: { '^r$': {} } }, object({}, 'r'), false],
+    // Objects that have what the other must not have.
+    [object({ k: {} }, 'k'), open, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: false }, true],
+    [object({ k: {} }), { type: 'object', additionalProperties: false }, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: false, patternProperties: { '^k': {} } }, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: { type: 'null' } }, false],
+    // Objects with properties that differ.
+    [object({ k: one(1) }, 'k'), object({ k: one(2) }), true],
+    [object({ k: one(1) }), object({ k: one(2) }), false],
+    [object({ k: one(1) }, 'k'), object({ k: one(1) }), false],
+    [object({ j: {}, k: one(1) }, 'j', 'k'), object({ j: {}, k: one(2) }), true],
+    [object({ k: { anyOf: [one(1), one(2)] } }, 'k'), object({ k: one(2) }), false],
+    [object({ k: one(2) }, 'k'), object({ k: { anyOf: [one(1), one(2)] } }), false],
+    [object({ k: { anyOf: [one(1), one(2)] } }, 'k'), object({ k: { anyOf: [one(3), one(4)] } }), true],
+    [{ type: 'object', required: ['k'] }, object({ k: { type: 'string' } }), false],
+    [{ type: 'object', required: ['k'] }, object({ k: false }), true],
+  ])('of what is made for %j nothing matches %j: %j', (made, other, isKnown) => {
+    expect(excludes(made, other)).toBe(isKnown);
+  });
+
+  test('looks into objects in objects, four deep', () => {
+    const nested = (value: number, depth: number): object =>
+      depth === 0 ? one(value) : object({ k: nested(value, depth - 1) }, 'k');
+    // The object of the branch itself is the first.
+    expect([excludes(nested(1, 3), nested(2, 3)), excludes(nested(1, 4), nested(2, 4))]).toEqual([true, false]);
+  });
+
+  test('compares all alternatives of a branch with all of the other one', () => {
+    const [more, less] = [object({ a: {}, b: {} }, 'a', 'b'), object({ a: {} }, 'a')];
+    for (const oneOf of [
+      [{ anyOf: [{ type: 'string' }, more] }, less],
+      [less, { anyOf: [{ type: 'string' }, more] }],
+      [more, { anyOf: [{ type: 'string' }, less] }],
+      [{ anyOf: [{ type: 'string' }, less] }, more],
+    ]) {
+      expect(() => schemaOf({ oneOf })).toThrow(refusal('may match the same value'));
+    }
+  });
+});
