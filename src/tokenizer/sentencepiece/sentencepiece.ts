@@ -1,7 +1,6 @@
 // SentencePiece's byte-pair encoding (`tokenizer.ggml.model` = llama): spaces are written as U+2581, characters merge
 // by the scores of the tokens that they form, and characters without a token are encoded as bytes. Made by
 // create-tokenizer.ts.
-import { TesseraeError } from '../../base/errors.js';
 import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
@@ -164,11 +163,9 @@ class SentencePiece extends BaseTokenizer {
       const spelled = bytes.subarray(start, end);
       if (spelled.every((byte) => (byteIds[byte] as number) >= 0)) {
         for (const byte of spelled) ids.push(byteIds[byte] as number);
-      } else if (unknownId !== undefined) {
-        ids.push(unknownId);
       } else {
-        const character = Buffer.from(spelled).toString();
-        throw new TesseraeError('ERR_TOKENIZER', `the vocabulary has no token for ${quote(character)}`);
+        // There always is one: the first token, where the file names no other.
+        ids.push(unknownId as number);
       }
     };
   }

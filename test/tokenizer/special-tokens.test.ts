@@ -1,0 +1,200 @@
+// Special tokens in texts, for all kinds of tokenizers: which are found, where they stay plain text, the white space that
+// they remove, BOS and EOS; and what a tokenizer tells about single tokens.
+import { describe, expect, test } from 'vitest';
+import type { MetadataValue } from '../../src/metadata/value-types.js';
+import { beginningOf } from '../../src/tokenizer/base-tokenizer.js';
+import type { EncodeOptions, PlainPlaces, Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+
+const integers = (...value: number[]): MetadataValue => ({
+  type: 'array',
+  element: 'i32',
+  value: Int32Array.from(value),
+});
+const count = (value: number): MetadataValue => ({ type: 'u32', value });
+const flag = (value: boolean): MetadataValue => ({ type: 'bool', value });
+
+/** The ids from 256 on. */
+const more = [
+  { text: '<s>', type: 3 },
+  { text: '</s>', type: 3 },
+  { text: '<u>', type: 4 },
+  { text: '<u>x', type: 3 },
+  { text: '<?>', type: 2 },
+  { text: '', type: 3 },
+  { text: '😀s', type: 3 },
+  { text: '', type: 4 },
+];
+const [bos, eos, user, userX, unknown] = [256, 257, 258, 259, 260];
+const ids = { 'tokenizer.ggml.bos_token_id': count(256), 'tokenizer.ggml.eos_token_id': count(257) };
+const make = (overrides: Record<string, MetadataValue | undefined> = {}) =>
+  smallTokenizer([], more, { ...ids, ...overrides });
+/** The tokens of a text, of which those of one byte are joined. */
+function split(tokenizer: Tokenizer, text: string, options: EncodeOptions = {}): (string | number)[] {
+  const found: (string | number)[] = [];
+  for (const id of tokenizer.encode(text, options)) {
+    const last = found.at(-1);
+    if (id >= 256) found.push(id);
+    else if (typeof last === 'string') found[found.length - 1] = last + String.fromCharCode(id);
+    else found.push(String.fromCharCode(id));
+  }
+  return found;
+}
+
+describe('special tokens', () => {
+  test('that are control tokens are found with the option alone, user-defined ones always', async () => {
+    const tokenizer = await make();
+    const text = 'a<s>b<u>c<?></s>';
+    expect(split(tokenizer, text)).toEqual(['a<s>b', user, 'c<?></s>']);
+    expect(split(tokenizer, text, { special: true })).toEqual(['a', bos, 'b', user, 'c', unknown, eos]);
+    expect(split(tokenizer, '<s>', { special: true })).toEqual([bos]);
+    expect(split(tokenizer, '<s><s>a', { special: true })).toEqual([bos, bos, 'a']);
+    expect(split(tokenizer, '<u>x<u>', { special: true })).toEqual([userX, user]);
+    expect(split(tokenizer, '<u>x<u>')).toEqual([user, 'x', user]);
+    expect(split(tokenizer, '', { special: true })).toEqual([]);
+  });
+
+  test('are found wherever a part of the text that is looked at ends', async () => {
+    const tokenizer = await make();
+    for (const before of [0, 1, 2046, 2047, 2048, 2049, 4095, 4096]) {
+      const text = `${'a'.repeat(before)}<s>${'b'.repeat(2046)}<u>`;
+      const wanted = [...new Array(before).fill(0x61), bos, ...new Array(2046).fill(0x62), user];
+      expect(tokenizer.encode(text, { special: true })).toEqual(wanted);
+      expect(await tokenizer.encodeAsync(text, { special: true })).toEqual(wanted);
+    }
+    // Without any special tokens, too.
+    const none = await smallTokenizer([]);
+    expect(none.encode('a'.repeat(5000), { special: true })).toEqual(new Array(5000).fill(0x61));
+  });
+
+  test('stay plain text at plain places, but for user-defined ones that are no marks', async () => {
+    const tokenizer = await make();
+    const plain = (places: number[], ...marks: string[]): PlainPlaces => ({ places, marks: new Set(marks) });
+    const of = (text: string, given: PlainPlaces) => split(tokenizer, text, { special: true, plain: given });
+    const text = '<s>a<s>b<s>';
+    expect(of(text, plain([]))).toEqual([bos, 'a', bos, 'b', bos]);
+    expect(of(text, plain([0]))).toEqual(['<s>a', bos, 'b', bos]);
+    expect(of(text, plain([4]))).toEqual([bos, 'a<s>b', bos]);
+    expect(of(text, plain([1, 2, 3, 4, 5, 8]))).toEqual([bos, 'a<s>b<s>']);
+    expect(of(text, plain([0, 4, 8]))).toEqual(['<s>a<s>b<s>']);
+    // A control token that begins like a user-defined one.
+    expect(of('<u>x<u>', plain([0, 4]))).toEqual([user, 'x', user]);
+    expect(of('<u>x<u>', plain([0, 4], '<u>'))).toEqual(['<u>x<u>']);
+    expect(of('<u>x<u>', plain([0], '<u>'))).toEqual(['<u>x', user]);
+    expect(of('<u>x<u>', plain([4], '<s>'))).toEqual([userX, user]);
+  });
+
+  test('remove the white space before or after them', async () => {
+    const tokenizer = await make({
+      'tesserae.tokenizer.strips_left': integers(bos, eos),
+      'tesserae.tokenizer.strips_right': integers(bos, user),
+    });
+    const of = (text: string) => split(tokenizer, text, { special: true });
+    expect(of('a \t\n\u000b\f\r <s> \t\n\u000b\f\r b')).toEqual(['a', bos, 'b']);
+    expect(of('  <s>  ')).toEqual([bos]);
+    expect(of('a </s> b')).toEqual(['a', eos, ' b']);
+    expect(of('a <u> b')).toEqual(['a ', user, 'b']);
+    expect(of('a <?> b')).toEqual(['a ', unknown, ' b']);
+    expect(of('<s> <s> </s> a')).toEqual([bos, bos, eos, ' a']);
+    // Only that of ASCII.
+    expect(tokenizer.encode('\u00a0<s>\u00a0', { special: true })).toEqual([0xc2, 0xa0, bos, 0xc2, 0xa0]);
+    expect(tokenizer.encode('\u0008<s>\u000e', { special: true })).toEqual([8, bos, 0x0e]);
+    // White space that ends the text is no part of a token.
+    expect(of('a  ')).toEqual(['a  ']);
+    expect(of('<u>  a')).toEqual([user, 'a']);
+  });
+});
+
+describe('BOS and EOS', () => {
+  test('are added only with the options', async () => {
+    const tokenizer = await make();
+    expect(split(tokenizer, 'a', { addBos: true })).toEqual([bos, 'a']);
+    expect(split(tokenizer, 'a', { addEos: true })).toEqual(['a', eos]);
+    expect(split(tokenizer, '', { addBos: true, addEos: true })).toEqual([bos, eos]);
+    expect(split(tokenizer, 'ab', { addBos: true, addEos: true, limit: 2 })).toEqual([bos, 'a']);
+    expect([tokenizer.bosId, tokenizer.eosId, [...tokenizer.endIds]]).toEqual([bos, eos, [eos]]);
+    expect([tokenizer.addsBos, tokenizer.addsEos]).toEqual([false, false]);
+    const adding = await make({
+      'tokenizer.ggml.add_bos_token': flag(true),
+      'tokenizer.ggml.add_eos_token': flag(true),
+    });
+    expect([adding.addsBos, adding.addsEos, split(adding, 'a')]).toEqual([true, true, ['a']]);
+  });
+
+  test('must be there', async () => {
+    const tokenizer = await smallTokenizer([]);
+    const refusal = (name: string) =>
+      expect.objectContaining({ code: 'ERR_TOKENIZER', message: `the vocabulary has no ${name} token` });
+    expect(() => tokenizer.encode('a', { addBos: true })).toThrow(refusal('BOS'));
+    expect(() => tokenizer.encode('a', { addEos: true })).toThrow(refusal('EOS'));
+    await expect(tokenizer.encodeAsync('a', { addEos: true })).rejects.toMatchObject({ code: 'ERR_TOKENIZER' });
+  });
+});
+
+test('a text must be a string, and a limit a positive integer', async () => {
+  const tokenizer = await make();
+  expect(() => tokenizer.encode(7 as unknown as string)).toThrow(
+    expect.objectContaining({ code: 'ERR_ARGUMENT', message: 'expected a text, got number' }),
+  );
+  expect(() => tokenizer.encode('a', { limit: 0 })).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+});
+
+describe('a tokenizer tells', () => {
+  test('the texts of user-defined tokens, and with what control tokens begin', async () => {
+    const tokenizer = await make();
+    expect(tokenizer.userTexts).toEqual(['<u>', '']);
+    expect([...tokenizer.controlBeginnings]).toEqual(['<', '😀']);
+    expect(tokenizer.vocabularySize).toBe(264);
+    expect(['', 'ab', '😀x'].map(beginningOf)).toEqual(['', 'a', '😀']);
+  });
+
+  test('text, bytes and kind of a token that is in the vocabulary', async () => {
+    const tokenizer = await make();
+    expect([0x61, bos, user].map((id) => tokenizer.tokenText(id))).toEqual(['a', '<s>', '<u>']);
+    expect([0x61, bos, user].map((id) => Buffer.from(tokenizer.tokenBytes(id)).toString())).toEqual(['a', '', '<u>']);
+    expect([0x61, bos, user, unknown].map((id) => tokenizer.isControl(id))).toEqual([false, true, false, true]);
+    for (const id of [-1, 264, 0.5, Number.NaN]) {
+      const refusal = expect.objectContaining({ code: 'ERR_TOKENIZER' });
+      for (const ask of ['tokenText', 'tokenBytes', 'isControl'] as const) {
+        expect(() => tokenizer[ask](id)).toThrow(refusal);
+      }
+      expect(() => tokenizer.decode([id])).toThrow(refusal);
+    }
+  });
+});
+
+describe('decoding', () => {
+  test('gives control tokens text with the option alone', async () => {
+    const tokenizer = await make();
+    const given = [bos, 0x61, user, eos];
+    expect(tokenizer.decode(given)).toBe('a<u>');
+    expect(tokenizer.decode(given, { special: true })).toBe('<s>a<u></s>');
+    const decoder = tokenizer.decoder({ special: true });
+    expect(given.map((id) => decoder.push(id)).join('') + decoder.end()).toBe('<s>a<u></s>');
+    const plain = tokenizer.decoder();
+    expect(given.map((id) => plain.push(id))).toEqual(['', 'a', '<u>', '']);
+  });
+
+  test('removes spaces before punctuation as the model says, or as the option says', async () => {
+    const given = [...Buffer.from('a . b')];
+    const plain = await make();
+    const cleaning = await make({ 'tesserae.tokenizer.clean_up_spaces': flag(true) });
+    const streamed = (tokenizer: Tokenizer, options = {}) => {
+      const decoder = tokenizer.decoder(options);
+      return given.map((id) => decoder.push(id)).join('') + decoder.end();
+    };
+    for (const decode of [(tokenizer: Tokenizer, options = {}) => tokenizer.decode(given, options), streamed]) {
+      expect([decode(plain), decode(cleaning)]).toEqual(['a . b', 'a. b']);
+      expect([decode(plain, { cleanUp: true }), decode(cleaning, { cleanUp: false })]).toEqual(['a. b', 'a . b']);
+      expect([decode(cleaning, { continues: true }), decode(cleaning, { continues: true, cleanUp: true })]).toEqual([
+        'a . b',
+        'a. b',
+      ]);
+    }
+    // What is held back comes at the end.
+    const [decoder, ids] = [cleaning.decoder(), [...Buffer.from("a '")]];
+    expect(ids.map((id) => decoder.push(id)).join('')).toBe('a');
+    expect(decoder.end()).toBe(" '");
+    expect(cleaning.decode(ids)).toBe("a '");
+  });
+});
