@@ -114,7 +114,8 @@ export function parseTemplate(source: string): Block {
     .replace(/(^|\n)[^\S\n]+(?=\{[%#](?!\+))/g, '$1')
     .replace(/([%#]\})\n/g, '$1')
     .replace(/\{([%#])\+/g, '{$1');
-  const tokens = tokenize(text);
+  // It removes one line break at the end.
+  const tokens = tokenize(`${text}\n`);
   checkComparisons(tokens);
   return (parse(tokens) as unknown as { readonly body: Block }).body;
 }
@@ -155,7 +156,7 @@ function isOfLoop(tokens: readonly Token[], at: number): boolean {
   let i = at - 1;
   while (
     ['Identifier', 'Comma', 'OpenParen', 'CloseParen'].includes(tokens[i]?.type ?? '') &&
-    tokens[i]?.value !== 'for'
+    !['for', 'in'].includes(tokens[i]?.value ?? '')
   )
     i -= 1;
   return tokens[i]?.value === 'for' && tokens[i - 1]?.type === 'OpenStatement';

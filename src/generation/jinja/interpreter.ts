@@ -27,6 +27,7 @@ import {
   type Keywords,
   Loop,
   Namespace,
+  orUndefined,
   TemplateError,
   Tuple,
   typeName,
@@ -149,13 +150,17 @@ export class Interpreter {
       });
     }
     const loop = new Loop(items);
+    // As in Jinja2, what counts is that a body has reached its end: `else` is also for loops that are left or continued each time.
+    let isDone = false;
     for (const [index, one] of items.entries()) {
       loop.index = index;
       const inner = new Scope(new Map([['loop', loop]]), scope);
       this.#assign(loopvar, one, inner);
-      if (this.#block(body, inner, out) === 'break') break;
+      const ending = this.#block(body, inner, out);
+      if (ending === 'break') break;
+      isDone ||= ending === undefined;
     }
-    if (items.length === 0) this.#block(defaultBlock, new Scope(new Map(), scope), out);
+    if (!isDone) this.#block(defaultBlock, new Scope(new Map(), scope), out);
   }
 
   #set({ assignee, value, body }: SetStatement, scope: Scope): void {
@@ -197,10 +202,10 @@ export class Interpreter {
         const parameterName = parameter.type === 'Identifier' ? parameter.value : parameter.key.value;
         if (i < given.length && left.has(parameterName))
           throw new TemplateError(`the macro ${name} is given ${parameterName} twice`);
-        const value = given[i] ?? left.get(parameterName);
+        const value = i < given.length ? given[i] : left.get(parameterName);
         left.delete(parameterName);
-        inner.set(parameterName, value === undefined ? new Undefined(`'${parameterName}'`) : value);
-        if (value === undefined && i >= given.length) missing.push(parameter);
+        inner.set(parameterName, orUndefined(value, `'${parameterName}'`));
+        if (value === undefined) missing.push(parameter);
       }
       for (const [key] of left) throw new TemplateError(`the macro ${name} takes no argument ${key}`);
       for (const parameter of missing) {
@@ -286,7 +291,7 @@ export class Interpreter {
         const dict = new Dict();
         for (const [key, value] of node.value) {
           const keyValue = this.#value(key, scope);
-          dict.entries.set(runtime.keyOf(keyValue), [keyValue, this.#value(value, scope)]);
+          dict.set(runtime.keyOf(keyValue), keyValue, this.#value(value, scope));
         }
         return dict;
       }

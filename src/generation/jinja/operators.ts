@@ -9,6 +9,7 @@ import {
   Loop,
   Namespace,
   numberOf,
+  orUndefined,
   TemplateError,
   Tuple,
   typeName,
@@ -118,7 +119,7 @@ export function unary(operator: string, value: Value): Value {
 export function attribute(object: Value, name: string, runtime: Runtime): Value {
   if (object instanceof Undefined) throw object.error;
   const own = object instanceof Loop ? loopMember(object, name, runtime) : methodOf(object, name, runtime);
-  return own ?? itemOrNothing(object, name, runtime) ?? new Undefined(`'${name}'`);
+  return orUndefined(own === undefined ? itemOrNothing(object, name, runtime) : own, `'${name}'`);
 }
 
 /** `object[key]`: an item, or else an attribute. */
@@ -129,7 +130,7 @@ export function item(object: Value, key: Value, runtime: Runtime): Value {
   if (typeof key !== 'string') return new Undefined('an element');
   const name = runtime.plain(key);
   const own = object instanceof Loop ? loopMember(object, name, runtime) : methodOf(object, name, runtime);
-  return own ?? new Undefined(`'${name.slice(0, 60)}'`);
+  return orUndefined(own, `'${name.slice(0, 60)}'`);
 }
 
 function itemOrNothing(object: Value, key: Value, runtime: Runtime): Value | undefined {
@@ -172,9 +173,9 @@ function loopMember(loop: Loop, name: string, runtime: Runtime): Value | undefin
     case 'depth0':
       return 0;
     case 'previtem':
-      return items[index - 1] ?? new Undefined('the previous element');
+      return orUndefined(items[index - 1], 'the previous element');
     case 'nextitem':
-      return items[index + 1] ?? new Undefined('the next element');
+      return orUndefined(items[index + 1], 'the next element');
     case 'cycle':
       return new Callable('cycle', (args) => {
         if (args.length === 0) throw new TemplateError('cycle() needs an argument');

@@ -67,7 +67,7 @@ function fromJson(data: unknown, runtime: Runtime): Value {
   const dict = new Dict();
   for (const [key, member] of Object.entries(data)) {
     const guarded = runtime.twins.guard(key);
-    dict.entries.set(runtime.keyOf(guarded), [guarded, fromJson(member, runtime)]);
+    dict.set(runtime.keyOf(guarded), guarded, fromJson(member, runtime));
   }
   return dict;
 }

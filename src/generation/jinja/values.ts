@@ -38,6 +38,11 @@ export class Undefined {
   }
 }
 
+/** A value that was found; otherwise one that is undefined. None is a value. */
+export function orUndefined(value: Value | undefined, what: string): Value {
+  return value === undefined ? new Undefined(what) : value;
+}
+
 export class Tuple {
   readonly items: readonly Value[];
   constructor(items: readonly Value[]) {
@@ -48,6 +53,12 @@ export class Tuple {
 /** A dictionary. Keys are found by {@link keyOf}, which the runtime makes. */
 export class Dict {
   readonly entries = new Map<unknown, readonly [key: Value, value: Value]>();
+
+  /** As in Python, a key that is equal to one before, such as `true` to 1, keeps that one. */
+  set(identity: unknown, key: Value, value: Value): void {
+    const [first] = this.entries.get(identity) ?? [key];
+    this.entries.set(identity, [first, value]);
+  }
 }
 
 /** What `range` and the methods of dictionaries give: it can be iterated again and again, but is no list. */
@@ -145,8 +156,8 @@ export function floatText(value: number): string {
   if (Object.is(value, -0)) return '-0.0';
   const [digits = '', power = '0'] = value.toExponential().split('e');
   const exponent = Number(power);
-  if (value === 0 || (exponent >= -4 && exponent < 16)) {
-    const text = exponent < -6 ? value.toFixed(20) : String(value);
+  if (exponent >= -4 && exponent < 16) {
+    const text = String(value);
     return text.includes('.') ? text : `${text}.0`;
   }
   return `${digits}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`;

@@ -9,6 +9,7 @@ import {
   isTrue,
   type Keywords,
   numberOf,
+  orUndefined,
   Stream,
   TemplateError,
   Tuple,
@@ -83,14 +84,14 @@ const filters: Readonly<Record<string, Filter>> = {
     [],
     (operand, _, { runtime }) => {
       const items = operand instanceof Stream ? operand.take(1) : runtime.iterate(operand);
-      return items[0] ?? new Undefined('the first element');
+      return orUndefined(items[0], 'the first element');
     },
   ],
   last: [
     [],
     (operand, _, { runtime }) => {
       if (operand instanceof Stream) throw new TemplateError('last needs a list, and not an iterator');
-      return runtime.iterate(operand).at(-1) ?? new Undefined('the last element');
+      return orUndefined(runtime.iterate(operand).at(-1), 'the last element');
     },
   ],
   reverse: [
@@ -149,10 +150,12 @@ const filters: Readonly<Record<string, Filter>> = {
     ['attribute', 'start'],
     (operand, given, context) => {
       const attribute = given.value('attribute');
-      let sum = numberOf(given.value('start', 0)) ?? 0;
-      let isFloat = given.value('start', 0) instanceof Float;
-      for (const one of context.runtime.iterate(operand)) {
-        const value = attribute === null ? one : attributeOf(one, attribute, context);
+      const values = context.runtime.iterate(operand).map((one) => {
+        return attribute === null ? one : attributeOf(one, attribute, context);
+      });
+      let sum = 0;
+      let isFloat = false;
+      for (const value of [given.value('start', 0), ...values]) {
         const number = numberOf(value);
         if (number === undefined) throw new TemplateError(`sum needs numbers, not a ${typeName(value)}`);
         isFloat ||= value instanceof Float;
@@ -203,10 +206,10 @@ function mapped(operand: Value, args: readonly Value[], keywords: Keywords, cont
   const items = context.runtime.iterate(operand);
   const attribute = keywords.get('attribute');
   if (attribute !== undefined) {
-    const fallback = keywords.get('default');
+    const fallback = keywords.get('default') ?? new Undefined('an attribute');
     const values = items.map((one) => {
       const value = attributeOf(one, attribute, context);
-      return value instanceof Undefined && fallback !== undefined ? fallback : value;
+      return value instanceof Undefined ? fallback : value;
     });
     return new Stream(values);
   }
@@ -260,12 +263,12 @@ function extreme(sign: number): Filter {
     ['case_sensitive', 'attribute'],
     (operand, given, context) => {
       const keyOf = sortKey(given, context);
-      const items = context.runtime.iterate(operand);
-      let best = items[0];
-      for (const one of items) {
-        if (best !== undefined && sign * context.runtime.compare(keyOf(one), keyOf(best)) > 0) best = one;
+      const [first, ...others] = context.runtime.iterate(operand);
+      let best = first;
+      for (const one of others) {
+        if (sign * context.runtime.compare(keyOf(one), keyOf(best as Value)) > 0) best = one;
       }
-      return best ?? new Undefined('an element of an empty list');
+      return orUndefined(best, 'an element of an empty list');
     },
   ];
 }

@@ -37,7 +37,7 @@ const functions: Readonly<Record<string, Function>> = {
   dict: (args, keywords, runtime) => {
     const dict = new Dict();
     for (const [key, value] of entriesOf('dict', args, keywords, runtime)) {
-      dict.entries.set(runtime.keyOf(key), [key, value]);
+      dict.set(runtime.keyOf(key), key, value);
     }
     return dict;
   },

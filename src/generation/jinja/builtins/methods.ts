@@ -117,7 +117,10 @@ const ofList: Methods<readonly Value[]> = {
 const ofDict: Methods<Dict> = {
   get: [
     ['key!', 'default'],
-    (dict, given, runtime) => dict.entries.get(runtime.keyOf(given.value('key')))?.[1] ?? given.value('default'),
+    (dict, given, runtime) => {
+      const entry = dict.entries.get(runtime.keyOf(given.value('key')));
+      return entry === undefined ? given.value('default') : entry[1];
+    },
   ],
   items: [[], (dict) => new View(itemsOf(dict), 'dict_items')],
   keys: [

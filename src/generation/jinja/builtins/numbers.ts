@@ -68,7 +68,9 @@ export function rounded(operand: Value, given: Arguments): Value {
   if (precision < 0 || precision > 15) throw new TemplateError('round supports a precision of 0 to 15');
   if (method !== 'common') {
     const scaled = number * 10 ** precision;
-    return new Float((method === 'ceil' ? Math.ceil(scaled) : Math.floor(scaled)) / 10 ** precision);
+    if (!Number.isFinite(scaled)) throw new TemplateError('round makes no integer of a number that is not finite');
+    // What is rounded is an integer of Python, which has no -0.
+    return new Float(((method === 'ceil' ? Math.ceil(scaled) : Math.floor(scaled)) + 0) / 10 ** precision);
   }
   if (!(operand instanceof Float)) return integer(number);
   if (!Number.isFinite(number) || Math.abs(number) >= 1e15) return operand;
@@ -79,5 +81,5 @@ export function rounded(operand: Value, given: Arguments): Value {
   const lastDigit = Number(kept.replace('.', '').at(-1));
   const isUp = isTie ? lastDigit % 2 === 1 : rest >= '5';
   const value = Number(kept) + (isUp ? 10 ** -precision : 0);
-  return new Float(Number((number < 0 ? -value : value).toFixed(precision)));
+  return new Float(Math.sign(number) * Number(value.toFixed(precision)));
 }

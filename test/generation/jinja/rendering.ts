@@ -1,0 +1,32 @@
+// Renders templates for the tests of this folder, with data whose first characters have twins and without.
+import { expect } from 'vitest';
+import { Template } from '../../../src/generation/jinja/template.js';
+
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** A template, and what Jinja2 renders of it. */
+export type Case = readonly [template: string, text: string];
+
+/** @param firsts characters of the variables that have twins meanwhile */
+export function render(template: string, variables: Variables = {}, firsts: readonly string[] = []): string {
+  return new Template(template).render({ firsts, json: JSON.stringify(variables), trusted: {} }).text;
+}
+
+/** Characters for twins: none, a few, and more than are replaced one after the other. */
+const twins = [[], ['<', 'a', 'é'], [...'<aHb1 x,-😀']];
+
+/** Holds that each template gives its text, whatever has twins. */
+export function expectTexts(cases: readonly Case[], variables: Variables = {}): void {
+  for (const firsts of twins) {
+    for (const [template, text] of cases) {
+      expect({ template, text: render(template, variables, firsts) }).toEqual({ template, text });
+    }
+  }
+}
+
+/** Holds that each template is refused with a message that contains the text. */
+export function expectRefusals(cases: readonly Case[], variables: Variables = {}): void {
+  for (const [template, message] of cases) {
+    expect(() => render(template, variables), template).toThrow(message);
+  }
+}
