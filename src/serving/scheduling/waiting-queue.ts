@@ -183,7 +183,6 @@ export class WaitingQueue {
   /** Takes back what was counted for a request and was never computed. */
   refund(request: ScheduledRequest): void {
     const ahead = request.charged - Math.max(request.computed, request.reached);
-    if (ahead <= 0) return;
     this.serve(request.tenant, -ahead);
     request.charged -= ahead;
   }

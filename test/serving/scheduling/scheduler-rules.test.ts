@@ -94,6 +94,34 @@ describe('tokens of a tenant', () => {
     expect([preempted.recomputedTokens, ...states(next)]).toEqual([27, false, true]);
   });
 
+  test('count as they are generated', () => {
+    const { scheduler, submit, step } = schedulerOf(1000, { maxRunning: 3 });
+    submit(4, { tenant: 'a' });
+    const held = submit(4, { tenant: 'b' });
+    step();
+    scheduler.hold(held);
+    step();
+    const next = [submit(8, { tenant: 'a' }), submit(8, { tenant: 'b' })];
+    step();
+    expect(states(next)).toEqual([false, true]);
+  });
+
+  test('do not count where a page that matches in part is copied', () => {
+    const { scheduler, pages, submit, step } = schedulerOf(1000, { maxRunning: 3 });
+    const ids = Array.from({ length: 12 }, (_, i) => i);
+    const caching = submit(0, { ids: [...ids], salt: '' });
+    step();
+    scheduler.end(caching);
+    submit(4, { tenant: 'a' });
+    const copied = submit(0, { ids: [...ids.slice(0, 10), 99, 98], salt: '', tenant: 'b' });
+    scheduler.plan();
+    pages.endCopies();
+    expect(copied.computed).toBe(10);
+    const next = [submit(8, { tenant: 'a' }), submit(8, { tenant: 'b' })];
+    scheduler.plan();
+    expect(states(next)).toEqual([false, true]);
+  });
+
   test('count neither where they were found in the cache nor where they were never computed', () => {
     const { scheduler, submit, step } = schedulerOf(1000, { maxRunning: 3 });
     const ids = Array.from({ length: 41 }, (_, i) => i);

@@ -132,6 +132,37 @@ describe('candidates', () => {
     expect(tenants()).toEqual(['b', 'a', 'c']);
   });
 
+  test('count each position of a request once, and those that were never computed only until it ends', () => {
+    const [a, b] = [requestOf({ tenant: 'a' }), requestOf({ tenant: 'b' })];
+    const queue = queueOf(a, b);
+    /** How much more tenant a has had than tenant b, which has to have more than it in the end. */
+    const ahead = () => {
+      for (let tokens = 0; ; tokens++) {
+        if (queue.candidates(0)[0] !== b) {
+          queue.serve('b', -tokens);
+          return tokens;
+        }
+        queue.serve('b', 1);
+      }
+    };
+    const running = requestOf({ tenant: 'a' });
+    queue.charge(running, 10);
+    expect(ahead()).toBe(10);
+    queue.charge(running, 4);
+    expect(ahead()).toBe(10);
+    queue.charge(running, 11);
+    expect(ahead()).toBe(11);
+    // Preempted after seven positions, of which it has computed two again.
+    Object.assign(running, { computed: 2, reached: 7 });
+    queue.refund(running);
+    expect(ahead()).toBe(7);
+    queue.refund(running);
+    expect(ahead()).toBe(7);
+    // The step under way had another one.
+    queue.charge(running, 8);
+    expect(ahead()).toBe(8);
+  });
+
   test('of a tenant count anew once it has nothing left', () => {
     const a = requestOf({ tenant: 'a' });
     const b = requestOf({ tenant: 'b' });
