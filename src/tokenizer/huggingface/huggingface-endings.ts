@@ -32,7 +32,7 @@ export function addEndings(file: JsonView, config: JsonView, tokens: TokenList, 
   // The config's EOS ends a turn if another token ends a text.
   if (!isEncoder && named('eos') !== eos) setId('eot', named('eos'));
   setId('unknown', unknown);
-  const decides = Object.keys(endings).length > 0 || !processor.isAbsent;
+  const decides = !processor.isAbsent;
   const adds = (name: string, ending: number | undefined, id: number | undefined) => {
     const value = decides ? ending !== undefined : config.at(`add_${name}_token`).boolean(false) && id !== undefined;
     metadata.set(`tokenizer.ggml.add_${isEncoder && name === 'eos' ? 'sep' : name}_token`, { type: 'bool', value });
@@ -106,7 +106,6 @@ function addStrips(file: JsonView, metadata: MetadataMap): void {
 
 function addTemplates(config: JsonView, metadata: MetadataMap): void {
   const template = config.at('chat_template');
-  if (template.isAbsent) return;
   if (typeof template.value === 'string') {
     metadata.set('tokenizer.chat_template', { type: 'string', value: template.value });
     return;

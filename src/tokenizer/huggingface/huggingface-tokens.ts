@@ -109,7 +109,7 @@ export async function readTokens({ root, spans }: DocumentAround, timeSlice: Tim
   }
   const tokens = { texts, types, table, scores };
   const unknownId = unknownOf(model, tokens);
-  if (unknownId !== undefined && unknownId < types.length) types[unknownId] = UNKNOWN;
+  if (unknownId !== undefined) types[unknownId] = UNKNOWN;
   return tokens;
 }
 

@@ -152,14 +152,13 @@ export function readSpecialIds(metadata: ModelMetadata, tokens: TokenList, defau
 
   function demote(text: string, type: number): void {
     const id = byText(text);
-    if (id < 0 || !endIds.delete(id)) return;
-    types[id] = type;
+    if (endIds.delete(id)) types[id] = type;
   }
 }
 
 function readId(metadata: ModelMetadata, name: string, size: number, fallback: number | undefined): number | undefined {
   const key = `tokenizer.ggml.${name}_token_id`;
-  if (!metadata.has(key)) return fallback !== undefined && fallback < size ? fallback : undefined;
+  if (!metadata.has(key)) return (fallback ?? size) < size ? fallback : undefined;
   const id = metadata.count(key);
   if (id >= size) throw metadata.error(key, `is ${id}, but the vocabulary has ${size} tokens`);
   return id;

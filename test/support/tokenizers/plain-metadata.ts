@@ -11,7 +11,10 @@ import { parseAround } from '../../../src/tokenizer/huggingface/json-spans.js';
 
 /** The values by key, without `tokenizer.ggml.` and `tesserae.tokenizer.`; lists as arrays. */
 export function plainMetadata(metadata: Iterable<readonly [string, MetadataValue]>): Record<string, unknown> {
-  const plain = ({ type, value }: MetadataValue) => (type === 'array' ? Array.from(value as Iterable<unknown>) : value);
+  const plain = ({ type, value }: MetadataValue) => {
+    if (value === undefined) throw new Error('metadata without a value');
+    return type === 'array' ? Array.from(value as Iterable<unknown>) : value;
+  };
   return Object.fromEntries(
     [...metadata].map(([key, value]) => [key.replace(/^(tokenizer\.ggml|tesserae\.tokenizer)\./, ''), plain(value)]),
   );

@@ -26,6 +26,7 @@ describe('the merges of byte-level byte-pair encoding', () => {
     expect(metadata.token_type).toEqual(new Array(7).fill(1));
     expect(metadata).not.toHaveProperty('scores');
     expect((await metadataOf(bpe([]))).merges).toEqual([]);
+    expect((await metadataOf(bpe([['', 'b'], ' b']))).merges).toEqual([' b', ' b']);
     // The shortest that there are, of which as many fit as in any file.
     const short = Array.from({ length: 200 }, () => 'a b');
     expect((await metadataOf(bpe(short))).merges).toEqual(short);
@@ -42,6 +43,15 @@ describe('the merges of byte-level byte-pair encoding', () => {
     ['a token that begins with a space', [['a', ' b']], 'has a token with a space at 0'],
   ])('are refused with %s', async (_, merges, problem) => {
     await expect(metadataOf(bpe(merges))).rejects.toMatchObject(refusal(`model: merges: ${problem}`));
+  });
+
+  test('make a BPE of a model without a type', async () => {
+    const untyped = (merges?: string[]) => metadataOf({ pre_tokenizer: byteLevel, model: { vocab, merges } });
+    expect((await untyped(['a b'])).model).toBe('gpt2');
+    await expect(untyped()).rejects.toMatchObject({
+      code: 'ERR_UNSUPPORTED',
+      message: expect.stringContaining('the model ""'),
+    });
   });
 
   test('may not be missing', async () => {
@@ -72,6 +82,11 @@ describe('the scores of SentencePiece', () => {
     // Many merges of one token: the first counts.
     const many = await metadataOf(bpe([...new Array(600).fill('a b'), 'ab c'], marks));
     expect(many.scores).toEqual([never, never, never, -0, -600, never, never]);
+  });
+
+  test('may be of the first token, too', async () => {
+    const json = { ...marks, model: { type: 'BPE', vocab: { ab: 0, a: 1, b: 2 }, merges: ['a b'] } };
+    expect((await metadataOf(json)).scores).toEqual([-0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]);
   });
 
   test('need tokens that the merges make', async () => {

@@ -122,6 +122,7 @@ describe('the byte-pair encoding of SentencePiece', () => {
       [{ ...prepend, prepend: ' ' }, '"Prepend"'],
       [{ type: 'NFKC' }, '"NFKC"'],
       [{ ...marks, content: '_' }, '"Replace"'],
+      [{ ...marks, type: 'Other' }, '"Other"'],
       [{ ...marks, pattern: { String: '  ' } }, '"Replace"'],
       [{ ...marks, pattern: { Regex: ' ' } }, '"Replace"'],
     ];
@@ -193,6 +194,10 @@ describe('a unigram model', () => {
     expect(() => of(undefined, { ...metaspace, prepend_scheme: 'last' })).toThrow(
       unsupported('pre_tokenizer: "Metaspace"'),
     );
+  });
+
+  test('has no other parts that split', () => {
+    expect(() => of(undefined, { type: 'Punctuation' })).toThrow(unsupported('pre_tokenizer: "Punctuation"'));
   });
 
   test('has no bytes', () => {

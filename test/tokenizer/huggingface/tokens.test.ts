@@ -29,6 +29,7 @@ describe('the tokens of a file', () => {
       5,
       undefined,
     ]);
+    expect([...(await read({ vocab: { a: 0 } })).texts]).toEqual(['a']);
     const withEmpty = await read({ vocab: { '': 0, a: 1 } });
     expect([idOf(withEmpty, ''), withEmpty.types[0]]).toEqual([0, NORMAL]);
   });

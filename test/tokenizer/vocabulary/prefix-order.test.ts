@@ -40,20 +40,31 @@ function naive(texts: readonly string[], text: string): { found: string; read: n
   return { found: found.join(' '), read };
 }
 
-/** Each of the texts, what is one byte shorter or longer, and others. */
+/** Each of the texts, what is one byte shorter or longer, beginnings of one with ends of others, and others. */
 const asked = (texts: readonly string[]) =>
-  texts.flatMap((text) => [text, text.slice(0, -1), `${text}a`, `${text}~`, `${text.slice(0, -1)}~`, `~${text}`]);
+  texts.flatMap((text, at) => [
+    ...[text, text.slice(0, -1), `${text}a`, `${text}~`, `${text.slice(0, -1)}~`, `~${text}`],
+    ...[1, 2, 3, 5, 7].map((more) => text.slice(0, 1) + texts[(at + more) % texts.length]?.slice(1)),
+  ]);
 
 const pairs = [...'abcdefgh'].flatMap((a) => [...'abcxyz'].map((b) => a + b));
 const vocabularies: [string, string[]][] = [
   ['no tokens', ['']],
   ['one token', ['ab']],
   ['few tokens', ['b', 'abc', 'a', 'ab', 'abd', 'é', 'è', '']],
+  ['tokens that go on where others end', ['aa', 'ab', 'bc', 'bd', 'de', 'df']],
   ['sixteen tokens', [...'ponmlkjihgfedcba']],
   ['seventeen tokens', [...'qponmlkjihgfedcba']],
   ['many tokens of one beginning', pairs.map((text) => `aa${text}`)],
   ['many tokens that begin each other', Array.from({ length: 60 }, (_, id) => 'a'.repeat(60 - id))],
   ['pairs and triples', [...pairs, ...pairs.map((text) => `${text}${text[1]}`), 'a', 'h', 'x']],
+  [
+    'many tokens that begin with 0',
+    pairs
+      .map((text) => `\u0000${text}`)
+      .reverse()
+      .concat('b', 'a'),
+  ],
   ['bytes of all kinds', ['\u0000', '\u0001', '\u0000\u0000', ...'ÿþ漢字😀😁€', '😀😀', '\u007f', '\u0080']],
   [
     'long tokens that differ late',
@@ -100,6 +111,21 @@ test('a walk begins anew, and knows its tokens by their place and length', async
   expect([prefixes.idOf(0, 1), prefixes.idOf(0, 2), prefixes.idOf(1, 2), prefixes.idOf(2, 1)]).toEqual([1, -1, 0, 2]);
 });
 
+test('steps that are kept at one place are told apart', async () => {
+  const long = 'x'.repeat(60);
+  const prefixes = await prefixesOf([...'abcdefghij'].map((end) => long + end));
+  const steps = new PrefixWalk(prefixes);
+  const wrong: [number, number][] = [];
+  for (let depth = 0; depth < 60; depth++) {
+    for (let byte = 0; byte < 128; byte++) {
+      steps.begin();
+      for (let at = 0; at < depth; at++) steps.step(0x78);
+      if (steps.step(byte) !== (byte === 0x78)) wrong.push([depth, byte]);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
 test('tokens are sorted in slices', async () => {
   const looks = async (count: number) => {
     const slice = new CountedSlice();
@@ -110,5 +136,10 @@ test('tokens are sorted in slices', async () => {
   };
   // One for the tokens, one for the range; each of more than 16 is looked at twice more, and has two bytes.
   expect([await looks(1), await looks(16), await looks(17)]).toEqual([2, 2, 1 + 3 + 3]);
-  expect(await looks(2049)).toBeGreaterThan((await looks(2048)) + 1);
+  const slice = new CountedSlice();
+  const ends = Array.from({ length: 64 }, (_, at) => String.fromCharCode(0x30 + at));
+  const texts = ends.flatMap((first) => ends.map((second) => first + second));
+  await TokenPrefixes.of(vocabularyOf(texts), () => true, slice.asTimeSlice);
+  // 4096 tokens; the range of all, and the 64 ranges of those with one first byte.
+  expect(slice.looks).toBe(2 + (1 + 4) + (64 + 4));
 });

@@ -77,6 +77,7 @@ describe('by their text', () => {
       for (const [at, first] of kind.entries()) {
         const texts = ['a', ...kind.slice(at).reverse()];
         expect(special(texts)).toMatchObject({ ends: [first], changed: { [first]: CONTROL } });
+        expect(special([first])).toMatchObject({ ends: [first], changed: { [first]: CONTROL } });
       }
     }
   });
