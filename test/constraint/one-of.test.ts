@@ -1,0 +1,130 @@
+// The keyword oneOf: its branches are taken where it is known that no value of one matches another.
+import { describe, expect, test } from 'vitest';
+import { allTexts, schemaOf } from '../support/constraint-texts.js';
+
+const one = (value: unknown) => ({ const: value });
+const object = (properties: object, ...required: string[]) => ({ type: 'object', properties, required });
+const refusal = (problem: string) =>
+  expect.objectContaining({ code: 'ERR_FORMAT', message: expect.stringContaining(problem) });
+
+describe('oneOf', () => {
+  const problem = refusal('has a oneOf whose branches 0 and 1 may match the same value');
+
+  test.each([{}, { title: 't', maximum: 9 }])('gives a value of one branch, beside %j', (beside) => {
+    expect(allTexts(schemaOf({ ...beside, oneOf: [one(1), one(2), { type: 'null' }] }))).toEqual(['1', '2', 'null']);
+    expect(() => schemaOf({ ...beside, oneOf: [{ enum: [1, 2] }, { enum: [2, 3] }] })).toThrow(problem);
+    const third = { oneOf: [{ type: 'null' }, one(1), { type: 'integer' }] };
+    expect(() => schemaOf({ ...beside, ...third })).toThrow(refusal('branches 1 and 2 may match'));
+  });
+
+  /**
+   * Whether it is known that what is made for one schema never matches another one. Objects with `b` are one branch; what
+   * is made for the other branch has no `b`, so that the property `a` alone decides.
+   */
+  function excludes(made: unknown, other: unknown): boolean {
+    const branches = [object({ a: made, b: { type: 'null' } }, 'a', 'b'), object({ a: other }, 'a')];
+    try {
+      schemaOf({ oneOf: branches });
+      return true;
+    } catch (error) {
+      expect(error).toEqual(refusal('may match the same value'));
+      return false;
+    }
+  }
+
+  const open = { type: 'object' };
+  test.each<[unknown, unknown, boolean]>([
+    // Values.
+    [{ enum: [1, 2] }, { enum: [3, 4] }, true],
+    [{ enum: [1, 2] }, { enum: [2, 3] }, false],
+    [one(1), { enum: [2, 1] }, false],
+    [{ enum: [2, 1] }, one(1), false],
+    [one([1, 2]), one([1, 2]), false],
+    [one([1, 2]), one([1, 3]), true],
+    [one([1, 2]), one([1]), true],
+    [one([1]), one([1, 2]), true],
+    [one([1]), one({ 0: 1 }), true],
+    [one([]), one({}), true],
+    [one({ a: 1, b: [2] }), one({ b: [2], a: 1 }), false],
+    [one({ a: 1, b: 2 }), one({ a: 1, b: 3 }), true],
+    [one({ a: 1 }), one({ a: 1, b: 1 }), true],
+    [one({ a: 1 }), one({ b: 1 }), true],
+    [one(JSON.parse('{"__proto__":{}}')), one({ b: 1 }), true],
+    [one(null), one({}), true],
+    [one({}), one(null), true],
+    [one('1'), one(1), true],
+    // Values, and types.
+    [one(5), { type: 'string' }, true],
+    [{ enum: ['a', 5] }, { type: 'integer' }, false],
+    [one(5), { type: ['string', 'integer'] }, false],
+    [one('a'), { minLength: 2, type: 'string' }, false],
+    [one(5), { minLength: 2 }, false],
+    [{ type: 'string' }, one(5), true],
+    [{ type: 'integer' }, { enum: ['a', 5] }, false],
+    [{ type: ['string', 'integer'] }, one(5), false],
+    [{ minLength: 2 }, one(5), true],
+    [{ minLength: 2 }, one('a'), false],
+    // Types.
+    [{ type: 'string' }, { type: 'integer' }, true],
+    [{ type: 'string' }, { type: 'string' }, false],
+    [{ type: 'integer' }, { type: 'number' }, false],
+    [{ type: 'number' }, { type: 'integer' }, false],
+    [{ type: 'integer' }, { type: 'integer' }, false],
+    [{ type: ['string', 'null'] }, { type: ['null', 'boolean'] }, false],
+    [{ type: ['string', 'null'] }, { type: ['integer', 'boolean'] }, true],
+    [{ minLength: 1 }, { minItems: 1 }, false],
+    [{ minLength: 1 }, { type: 'array' }, true],
+    [
+      { type: ['string', 'object'], ...{ required: ['k'], properties: { k: one(1) } } },
+      { type: ['string', 'object'], properties: { k: one(2) } },
+      false,
+    ],
+    // Objects that must have what the other has not.
+    [object({ k: {} }), object({}, 'r'), true],
+    [object({ k: {} }), object({}, 'k', 'r'), true],
+    [object({ k: {} }), object({}, 'k'), false],
+    [open, object({}, 'r'), false],
+    [object({}, 'q'), object({}, 'r'), true],
+    [object({}, 'r'), object({}, 'r'), false],
+    [{ type: 'object', required: ['q'] }, { type: 'object', required: ['r'] }, true],
+    [{ ...object({ k: {} }), additionalProperties: { type: 'null' } }, object({}, 'r'), false],
+    [{ ...object({ k: {} }), patternProperties: { '^r$': {} } }, object({}, 'r'), false],
+    // Objects that have what the other must not have.
+    [object({ k: {} }, 'k'), open, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: false }, true],
+    [object({ k: {} }), { type: 'object', additionalProperties: false }, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: false, patternProperties: { '^k': {} } }, false],
+    [object({ k: {} }, 'k'), { type: 'object', additionalProperties: { type: 'null' } }, false],
+    // Objects with properties that differ.
+    [object({ k: one(1) }, 'k'), object({ k: one(2) }), true],
+    [object({ k: one(1) }), object({ k: one(2) }), false],
+    [object({ k: one(1) }, 'k'), object({ k: one(1) }), false],
+    [object({ j: {}, k: one(1) }, 'j', 'k'), object({ j: {}, k: one(2) }), true],
+    [object({ k: { anyOf: [one(1), one(2)] } }, 'k'), object({ k: one(2) }), false],
+    [object({ k: one(2) }, 'k'), object({ k: { anyOf: [one(1), one(2)] } }), false],
+    [object({ k: { anyOf: [one(1), one(2)] } }, 'k'), object({ k: { anyOf: [one(3), one(4)] } }), true],
+    [{ type: 'object', required: ['k'] }, object({ k: { type: 'string' } }), false],
+    [{ type: 'object', required: ['k'] }, object({ k: false }), true],
+  ])('of what is made for %j nothing matches %j: %j', (made, other, isKnown) => {
+    expect(excludes(made, other)).toBe(isKnown);
+  });
+
+  test('looks into objects in objects, four deep', () => {
+    const nested = (value: number, depth: number): object =>
+      depth === 0 ? one(value) : object({ k: nested(value, depth - 1) }, 'k');
+    // The object of the branch itself is the first.
+    expect([excludes(nested(1, 3), nested(2, 3)), excludes(nested(1, 4), nested(2, 4))]).toEqual([true, false]);
+  });
+
+  test('compares all alternatives of a branch with all of the other one', () => {
+    const [more, less] = [object({ a: {}, b: {} }, 'a', 'b'), object({ a: {} }, 'a')];
+    for (const oneOf of [
+      [{ anyOf: [{ type: 'string' }, more] }, less],
+      [less, { anyOf: [{ type: 'string' }, more] }],
+      [more, { anyOf: [{ type: 'string' }, less] }],
+      [{ anyOf: [{ type: 'string' }, less] }, more],
+    ]) {
+      expect(() => schemaOf({ oneOf })).toThrow(refusal('may match the same value'));
+    }
+  });
+});
