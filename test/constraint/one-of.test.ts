@@ -1,4 +1,5 @@
-// The keyword oneOf: its branches are taken where it is known that no value of one matches another.
+// The keywords anyOf and oneOf: alternatives are combined, and the branches of oneOf are taken where it is known that no
+// value of one matches another.
 import { describe, expect, test } from 'vitest';
 import { allTexts, schemaOf } from '../support/constraint-texts.js';
 
@@ -6,6 +7,28 @@ const one = (value: unknown) => ({ const: value });
 const object = (properties: object, ...required: string[]) => ({ type: 'object', properties, required });
 const refusal = (problem: string) =>
   expect.objectContaining({ code: 'ERR_FORMAT', message: expect.stringContaining(problem) });
+
+describe('alternatives', () => {
+  test.each<[object, string[]]>([
+    [{ maximum: 2, anyOf: [{ enum: [1, 3] }, { enum: [2, 4] }] }, ['1', '2']],
+    [{ maximum: 2, anyOf: [{ enum: [1, 2] }, { enum: [2, 4] }] }, ['1', '2']],
+    [{ maximum: 3, anyOf: [{ enum: [1, 2, 3, 4] }], oneOf: [{ enum: [2, 3] }, { enum: [1, 5] }] }, ['1', '2', '3']],
+    [{ allOf: [{ anyOf: [one(1), one(2)] }, { anyOf: [one(2), one(3)] }] }, ['2']],
+  ])('%j', (schema, texts) => {
+    expect(allTexts(schemaOf(schema))).toEqual(texts);
+  });
+
+  test('are combined while there are at most 64, or no more than before', () => {
+    const anyOf = (count: number) => ({ anyOf: Array.from({ length: count }, (_, i) => one(i)) });
+    const count = (...allOf: object[]) => allTexts(schemaOf({ allOf })).length;
+    expect([count(anyOf(8), anyOf(8)), count(anyOf(16), anyOf(4))]).toEqual([8, 4]);
+    expect(count(anyOf(100), { minimum: 0 })).toBe(100);
+    expect(count({ minimum: 0 }, anyOf(100))).toBe(100);
+    const problem = refusal('combines more than 64 alternatives');
+    expect(() => count(anyOf(8), anyOf(9))).toThrow(problem);
+    expect(() => count(anyOf(5), anyOf(13))).toThrow(problem);
+  });
+});
 
 describe('oneOf', () => {
   const problem = refusal('has a oneOf whose branches 0 and 1 may match the same value');
@@ -81,6 +104,8 @@ describe('oneOf', () => {
     ],
     // Objects that must have what the other has not.
     [object({ k: {} }), object({}, 'r'), true],
+    [{ type: 'object', properties: { k: {} } }, object({}, 'r'), true],
+    [{ allOf: [object({ j: {} }), object({ k: {} })] }, object({}, 'r'), true],
     [object({ k: {} }), object({}, 'k', 'r'), true],
     [object({ k: {} }), object({}, 'k'), false],
     [open, object({}, 'r'), false],
@@ -107,6 +132,16 @@ describe('oneOf', () => {
     [{ type: 'object', required: ['k'] }, object({ k: false }), true],
   ])('of what is made for %j nothing matches %j: %j', (made, other, isKnown) => {
     expect(excludes(made, other)).toBe(isKnown);
+  });
+
+  test('knows the types that have no value in common', () => {
+    const types = ['object', 'array', 'string', 'integer', 'number', 'boolean', 'null'];
+    for (const a of types) {
+      for (const b of types) {
+        const isSame = a === b || [a, b].every((type) => type === 'integer' || type === 'number');
+        expect({ a, b, excludes: excludes({ type: a }, { type: b }) }).toEqual({ a, b, excludes: !isSame });
+      }
+    }
   });
 
   test('looks into objects in objects, four deep', () => {

@@ -264,6 +264,13 @@ describe('what several schemas ask of one value', () => {
     expect(allTexts(schemaOf({ ...a, maxItems: 1, allOf: [{ uniqueItems: true }] }))).toEqual(['[1]', '[2]']);
   });
 
+  test('of two types is nothing', () => {
+    const types = ['object', 'array', 'string', 'integer', 'boolean', 'null'];
+    for (const [a, b] of types.flatMap((one) => types.map((other) => [one, other] as const))) {
+      if (a !== b) expect(() => schemaOf({ allOf: [{ type: a }, { type: b }] })).toThrow(refusal('no finite value'));
+    }
+  });
+
   test('integers are numbers', () => {
     for (const types of [
       ['integer', 'number'],
@@ -340,6 +347,11 @@ describe('the properties that several schemas list', () => {
     }
   });
 
+  test('may be the schema itself', () => {
+    const schema = schemaOf({ allOf: [object({ next: { $ref: '#' } }), object({ a: one(1) })] });
+    expect(takenOf(schema, ['{"next":{"a":1}}', '{"next":{"next":1}}'])).toEqual(['{"next":{"a":1}}']);
+  });
+
   test('may be anything in both', () => {
     const schema = schemaOf({ allOf: [object({ a: true }), object({ a: true, b: one(1) }, 'b')] });
     expect(takenOf(schema, ['{"a":[1],"b":1}', '{"b":1}', '{"a":[1]}'])).toEqual(['{"a":[1],"b":1}', '{"b":1}']);
@@ -354,6 +366,7 @@ describe('the properties that several schemas list', () => {
     expect(takenOf(both(true, { enum: [1, 2] }), samples)).toEqual(['{}', '{"b":1}', '{"b":2}']);
     expect(takenOf(both({ enum: [1, 2] }, false), samples)).toEqual(['{}']);
     expect(takenOf(both(false, { enum: [1, 2] }), samples)).toEqual(['{}']);
+    expect(allTexts(schemaOf({ allOf: [more(false), more({ enum: [1, 2] })] }))).toEqual(['{}']);
   });
 
   test('patterns stay where the other schema asks nothing of properties', () => {
@@ -366,27 +379,5 @@ describe('the properties that several schemas list', () => {
     ]) {
       expect(takenOf(schemaOf({ allOf }), samples)).toEqual(['{}', '{"aa":1}']);
     }
-  });
-});
-
-describe('alternatives', () => {
-  test.each<[object, string[]]>([
-    [{ maximum: 2, anyOf: [{ enum: [1, 3] }, { enum: [2, 4] }] }, ['1', '2']],
-    [{ maximum: 2, anyOf: [{ enum: [1, 2] }, { enum: [2, 4] }] }, ['1', '2']],
-    [{ maximum: 3, anyOf: [{ enum: [1, 2, 3, 4] }], oneOf: [{ enum: [2, 3] }, { enum: [1, 5] }] }, ['1', '2', '3']],
-    [{ allOf: [{ anyOf: [one(1), one(2)] }, { anyOf: [one(2), one(3)] }] }, ['2']],
-  ])('%j', (schema, texts) => {
-    expect(allTexts(schemaOf(schema))).toEqual(texts);
-  });
-
-  test('are combined while there are at most 64, or no more than before', () => {
-    const anyOf = (count: number) => ({ anyOf: Array.from({ length: count }, (_, i) => one(i)) });
-    const count = (...allOf: object[]) => allTexts(schemaOf({ allOf })).length;
-    expect([count(anyOf(8), anyOf(8)), count(anyOf(16), anyOf(4))]).toEqual([8, 4]);
-    expect(count(anyOf(100), { minimum: 0 })).toBe(100);
-    expect(count({ minimum: 0 }, anyOf(100))).toBe(100);
-    const problem = refusal('combines more than 64 alternatives');
-    expect(() => count(anyOf(8), anyOf(9))).toThrow(problem);
-    expect(() => count(anyOf(5), anyOf(13))).toThrow(problem);
   });
 });

@@ -257,7 +257,7 @@ function mergeProperties(a: Schema, b: Schema, merged: Record<string, unknown>, 
     properties[name] = allOf(parts);
   }
   merged.properties = properties;
-  const additional = [a, b].map((one) => one.additionalProperties).filter((one) => one !== undefined && one !== true);
+  const additional = [a, b].map((one) => one.additionalProperties).filter((one) => one !== undefined);
   if (additional.length > 0) merged.additionalProperties = additional.includes(false) ? false : allOf(additional);
 }
 
