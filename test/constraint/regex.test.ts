@@ -24,7 +24,7 @@ const refusal = (problem: string) =>
   expect.objectContaining({ code: 'ERR_FORMAT', message: expect.stringContaining(problem) });
 
 describe('match the same texts as in JavaScript', () => {
-  const short = textsOf('abc', 5);
+  const short = textsOf('abc', 4);
   test.each([
     '',
     'a',
@@ -96,6 +96,7 @@ describe('match the same texts as in JavaScript', () => {
     '\\ud7ff',
     '\\ue000',
     '[\\ud83d\\ude00-\\ud83d\\ude05]',
+    '[\\ue000\\udc00]',
     '\\.',
     '\\\\',
     '\\/',
@@ -125,9 +126,9 @@ describe('match the same texts as in JavaScript', () => {
     '[\\-x]',
   ])('/%s/, of one character', (source) => {
     const around = [0, 0x5f, 0x7f, 0xa0, 0xe9, 0x1680, 0x2000, 0x2028, 0x205f, 0x3000, 0xd7ff, 0xe000, 0xfeff, 0x10000];
-    const codes = Array.from({ length: 0x180 }, (_, code) => code);
+    const codes = Array.from({ length: 0x80 }, (_, code) => code);
     for (const code of [...around, 0x1f600, 0x1f605, 0x10fc00, 0x10ffff]) {
-      for (let near = code - 12; near <= code + 12; near++) codes.push(near);
+      for (const near of [-1, 0, 1, 2, 5, 10, 11]) codes.push(code + near);
     }
     const isCharacter = (code: number) => code >= 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
     const characters = [...new Set(codes)].filter(isCharacter).map((code) => String.fromCodePoint(code));

@@ -182,7 +182,7 @@ class RegexCompiler {
     if (character === 'x' || character === 'u') return this.#coded(character);
     if (character === 'c') {
       const letter = this.#characters[this.#at++] ?? '';
-      if (!/^[A-Za-z]$/.test(letter)) throw this.#error('has a \\c without a letter');
+      if (!/[A-Za-z]/.test(letter)) throw this.#error('has a \\c without a letter');
       return [[letter.charCodeAt(0) % 32, letter.charCodeAt(0) % 32]];
     }
     if (/[A-Za-z0-9]/.test(character)) throw this.#error(`has the unknown escape \\${character}`);

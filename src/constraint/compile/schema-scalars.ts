@@ -66,8 +66,8 @@ export function numberTerm(schema: Schema, path: string, terms: Terms, isInteger
     throw refusal(path, 'uses multipleOf, which is not supported');
   }
   const { lows, highs } = boundsOf(schema, path);
-  const [low] = lows.sort((a, b) => b.value - a.value || +b.isOpen - +a.isOpen);
-  const [high] = highs.sort((a, b) => a.value - b.value || +b.isOpen - +a.isOpen);
+  const [low] = lows.sort((a, b) => b.value - a.value);
+  const [high] = highs.sort((a, b) => a.value - b.value);
   if (low === undefined && high === undefined) return isInteger ? jsonInteger(terms) : jsonNumber(terms);
   const from = low === undefined ? -LARGEST : low.isOpen ? Math.floor(low.value) + 1 : Math.ceil(low.value);
   const to = high === undefined ? LARGEST : high.isOpen ? Math.ceil(high.value) - 1 : Math.floor(high.value);
@@ -94,12 +94,13 @@ interface Bound {
   readonly isOpen: boolean;
 }
 
+/** Of a bound that is given in both ways, the open one comes first. */
 function boundsOf(schema: Schema, path: string): { lows: Bound[]; highs: Bound[] } {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
   // In draft 4, the exclusive bounds are booleans beside the others.
   return {
-    lows: [...bound(minimum, exclusiveMinimum === true, path), ...bound(exclusiveMinimum, true, path)],
-    highs: [...bound(maximum, exclusiveMaximum === true, path), ...bound(exclusiveMaximum, true, path)],
+    lows: [...bound(exclusiveMinimum, true, path), ...bound(minimum, exclusiveMinimum === true, path)],
+    highs: [...bound(exclusiveMaximum, true, path), ...bound(maximum, exclusiveMaximum === true, path)],
   };
 }
 
@@ -111,13 +112,11 @@ function bound(value: unknown, isOpen: boolean, path: string): Bound[] {
 
 /** The integers from `from` to `to`, without leading zeros; nothing where there are none. */
 function integersBetween(from: number, to: number, terms: Terms): Term {
-  if (from > to) return terms.empty;
-  const alternatives: Term[] = [];
-  if (from < 0) alternatives.push(terms.sequence(terms.literal('-'), naturals(Math.max(1, -to), -from, terms)));
-  if (to >= 0) alternatives.push(naturals(Math.max(from, 0), to, terms));
-  return terms.either(...alternatives);
+  const negative = terms.sequence(terms.literal('-'), naturals(Math.max(1, -to), -from, terms));
+  return terms.either(negative, naturals(Math.max(from, 0), to, terms));
 }
 
+/** The integers from `from`, which is not negative, to `to`; nothing where there are none. */
 function naturals(from: number, to: number, terms: Terms): Term {
   const alternatives: Term[] = [];
   for (let digits = 1; digits <= DIGITS; digits++) {
