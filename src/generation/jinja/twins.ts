@@ -64,11 +64,10 @@ export class Twins {
 
 function replaced(text: string, by: ReadonlyMap<string, string>, pattern: RegExp | undefined): string {
   if (pattern === undefined) return text;
-  if (text.length <= replaceStep) return replacedAtOnce(text, by, pattern);
   // What is replaced at once takes several times its memory meanwhile.
   const parts: string[] = [];
   for (let at = 0; at < text.length; ) {
-    let end = Math.min(at + replaceStep, text.length);
+    let end = at + replaceStep;
     if (/[\udc00-\udfff]/.test(text[end] ?? '')) end -= 1;
     parts.push(replacedAtOnce(text.slice(at, end), by, pattern));
     at = end;

@@ -119,10 +119,6 @@ export function typeName(value: Value): string {
   if (typeof value === 'number') return 'int';
   if (typeof value === 'boolean') return 'bool';
   if (Array.isArray(value)) return 'list';
-  if (value instanceof Float) return 'float';
-  if (value instanceof Tuple) return 'tuple';
-  if (value instanceof Dict) return 'dict';
-  if (value instanceof Undefined) return 'undefined';
   if (value instanceof View) return value.name;
   return value instanceof Callable ? 'function' : value.constructor.name.toLowerCase();
 }

@@ -36,8 +36,8 @@ describe('numbers', () => {
         '2 3 5 0.5 1.5 -1 1 0',
       ],
       [
-        '{{ 0 * -1 }} {{ -0 }} {{ -0.0 }} {{ 0.0 * -1 }} {{ -2.5 }} {{ +2.5 }} {{ -(3) }} {{ +7 }} {{ - 1 - -1 }}',
-        '0 0 -0.0 -0.0 -2.5 2.5 -3 7 0',
+        '{{ 0 * -1 }} {{ (0 * -1) * 1.5 }} {{ -0 }} {{ -0.0 }} {{ 0.0 * -1 }} {{ -2.5 }} {{ +2.5 }} {{ -(3) }} {{ +7 }} {{ - 1 - -1 }}',
+        '0 0.0 0 -0.0 -0.0 -2.5 2.5 -3 7 0',
       ],
     ]);
   });
@@ -103,6 +103,7 @@ describe('numbers', () => {
         ['{{ d.items() + 1 }}', 'cannot compute dict_items + int'],
         ['{{ range(3) + 1 }}', 'cannot compute range(0, 3) + int'],
         ['{{ range + true }}', 'cannot compute function + bool'],
+        ['{{ true + none }}', 'cannot compute bool + None'],
         ['{{ namespace() + 1 }}', 'cannot compute namespace + int'],
         ["{{ (l|map('string')) + 1 }}", 'cannot compute stream + int'],
         ['{% for i in l %}{{ loop + 1 }}{% endfor %}', 'cannot compute loop + int'],
