@@ -115,9 +115,8 @@ export function unary(operator: string, value: Value): Value {
   return value instanceof Float ? new Float(result) : integer(result);
 }
 
-/** `object.name`: an attribute, or else an item. */
+/** `object.name` of what is defined: an attribute, or else an item. */
 export function attribute(object: Value, name: string, runtime: Runtime): Value {
-  if (object instanceof Undefined) throw object.error;
   const own = object instanceof Loop ? loopMember(object, name, runtime) : methodOf(object, name, runtime);
   return orUndefined(own === undefined ? itemOrNothing(object, name, runtime) : own, `'${name}'`);
 }

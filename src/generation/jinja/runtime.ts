@@ -198,9 +198,7 @@ export class Runtime {
   equals(a: Value, b: Value, depth = 0): boolean {
     checkDepth(depth);
     if (a === b) return true;
-    if (typeof a === 'string' || typeof b === 'string') {
-      return typeof a === 'string' && typeof b === 'string' && this.plain(a) === this.plain(b);
-    }
+    if (typeof a === 'string' && typeof b === 'string') return this.plain(a) === this.plain(b);
     const x = numberOf(a);
     if (x !== undefined) return x === numberOf(b);
     if (a instanceof Undefined) return b instanceof Undefined;
@@ -226,10 +224,10 @@ export class Runtime {
     if (typeof a === 'string' && typeof b === 'string') return orderOf(this.plain(a), this.plain(b));
     const [x, y] = [numberOf(a), numberOf(b)];
     if (x !== undefined && y !== undefined) return x - y;
-    const lists = Array.isArray(a) && Array.isArray(b) ? [a, b] : undefined;
-    const [first, second] = lists ?? (a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : []);
-    if (first !== undefined && second !== undefined) {
-      const at = first.findIndex((one, i) => i >= second.length || !this.equals(one, second[i] as Value));
+    if ((Array.isArray(a) && Array.isArray(b)) || (a instanceof Tuple && b instanceof Tuple)) {
+      const [first, second] = [this.iterate(a), this.iterate(b)];
+      // Nothing is equal to what is behind the end of the second one.
+      const at = first.findIndex((one, i) => !this.equals(one, second[i] as Value));
       if (at < 0 || at >= second.length) return first.length - second.length;
       return this.compare(first[at] as Value, second[at] as Value, depth + 1);
     }

@@ -88,6 +88,7 @@ describe('a list', () => {
         ["{{ ['a']|sum }}", 'sum needs numbers, not a str'],
         ['{{ [x]|sum }}', 'sum needs numbers, not a undefined'],
         ['{{ 7|list }}', 'a int cannot be iterated'],
+        ["{{ [{}]|map(attribute='a' * 70 ~ '.b')|list }}", `'${'a'.repeat(60)}' is undefined`],
         ['{{ l|reverse }}', 'prints a stream'],
       ],
       variables,

@@ -54,6 +54,7 @@ test('values become JSON', () => {
   expectTexts(
     [
       ['{{ l|tojson }}', '[1, [2, []], {"a": {}, "<b": null}]'],
+      ['{{ {true: 1, false: 2}|tojson }}', '{"true": 1, "false": 2}'],
       ['{{ l|tojson(indent=2) }}', '[\n  1,\n  [\n    2,\n    []\n  ],\n  {\n    "a": {},\n    "<b": null\n  }\n]'],
       [
         "{{ d|tojson(indent='> ') }}|{{ d|tojson(indent=0) }}|{{ [1]|tojson(indent=-1) }}|{{ d|tojson(indent=none) }}",
@@ -163,6 +164,16 @@ describe('what one operation makes is limited', () => {
     expect(() => runtime.json(tooDeep, style)).toThrow(message);
     expect(runtime.equals(fits, deep(200, wrap))).toBe(true);
     expect(() => runtime.equals(tooDeep, deep(201, wrap))).toThrow(message);
+  });
+
+  test('to 200 levels of keys', () => {
+    const keyed = (levels: number): Dict => {
+      const dict = new Dict();
+      dict.set('', deep(levels, (inner) => new Tuple([inner])), 1);
+      return dict;
+    };
+    expect(runtime.repr(keyed(199))).toContain('1');
+    expect(() => runtime.repr(keyed(200))).toThrow('nested more than 200 deep');
   });
 
   test('to 200 levels of lists that are ordered', () => {

@@ -197,6 +197,18 @@ describe('a text', () => {
     ]);
   });
 
+  test('counts a half of a pair of surrogates as a character', () => {
+    for (const [x, length] of [
+      ['a\ud83db', 3],
+      ['\ud83d', 1],
+      ['\ud83d\ud83d\ude00\ude00', 3],
+      ['\ude00\ud83d', 2],
+      ['\ude00a😀', 3],
+    ] as const) {
+      expect(render('{{ x|length }}', { x })).toBe(String(length));
+    }
+  });
+
   test('is joined, filled and counted', () => {
     expectTexts(
       [
