@@ -103,8 +103,8 @@ describe('a list', () => {
           'BACAxAcabAc2,1[0, 0, 0]',
         ],
         [
-          "{{ pairs|map(attribute=0)|list }}{{ pairs|map(attribute='1')|list }}{{ pairs|map('join', '-')|list }}{{ l|map('round', precision=1)|list }}{{ objs|map(attribute='z')|list }}{{ objs|map(attribute='<')|list }}",
-          "[2, 1]['x', 'y']['2-x', '1-y'][3, 1, 2][Undefined, Undefined, Undefined][1, Undefined, Undefined]",
+          "{{ pairs|map(attribute=0)|list }}{{ pairs|map(attribute='1')|list }}{{ [{'x1': 1, '1x': 2}]|map(attribute='x1')|list }}{{ [{'x1': 1, '1x': 2}]|map(attribute='1x')|list }}{{ ['abcdefghijk']|map(attribute='10')|list }}{{ pairs|map('join', '-')|list }}{{ l|map('round', precision=1)|list }}{{ objs|map(attribute='z')|list }}{{ objs|map(attribute='<')|list }}",
+          "[2, 1]['x', 'y'][1][2]['k']['2-x', '1-y'][3, 1, 2][Undefined, Undefined, Undefined][1, Undefined, Undefined]",
         ],
         [
           "{{ [0, 1, '', 'a', none]|select|list }}{{ [0, 1]|reject|list }}{{ l|select('odd')|list }}{{ l|reject('odd')|list }}{{ l|select('gt', 1)|list }}{{ l|reject('in', [1, 3])|list }}",
@@ -160,6 +160,14 @@ test('dictionaries have their methods and filters', () => {
         "{{ dict(a=1, b=2) }}{{ dict([('a', 1), ['b', 2]], c=3) }}{{ dict(d, b=5) }}{{ dict() }}{{ dict({1: 2}) }}{{ dict(['xy']) }}",
         "{'a': 1, 'b': 2}{'a': 1, 'b': 2, 'c': 3}{'b': 5, 'A': 2, '<': 0}{}{1: 2}{'x': 'y'}",
       ],
+      [
+        "{{ {'b': 1, 'C': 2, '_': 3}|dictsort }}{{ {'A': 'a', '_': '_', 'c': 'C'}|dictsort(by='value', reverse=true) }}",
+        "[('_', 3), ('b', 1), ('C', 2)][('c', 'C'), ('A', 'a'), ('_', '_')]",
+      ],
+      [
+        "{{ {'a': 1, 'A': 2}|dictsort }}{{ {'a': 1, 'A': 2}|dictsort(reverse=true) }}{{ ['a', '_', 'B']|sort }}{{ ['ß', 'SS']|unique|list }}",
+        "[('a', 1), ('A', 2)][('a', 1), ('A', 2)]['_', 'a', 'B']['ß', 'SS']",
+      ],
     ],
     variables,
   );
@@ -181,6 +189,12 @@ test('dictionaries have their methods and filters', () => {
   );
 });
 
+test.each(
+  'abs capitalize count first items last length list lower reverse safe string title upper wordcount'.split(' '),
+)('the filter %s takes no arguments', (name) => {
+  expectRefusals([[`{{ d|${name}(1) }}`, `${name}() takes at most 0 arguments`]], variables);
+});
+
 test('values have defaults', () => {
   expectTexts(
     [
@@ -192,4 +206,8 @@ test('values have defaults', () => {
     ],
     variables,
   );
+});
+
+test.each(['copy', 'items', 'keys', 'values'])('the method %s of a dictionary takes no arguments', (name) => {
+  expectRefusals([[`{{ d.${name}(1) }}`, `${name}() takes at most 0 arguments`]], variables);
 });

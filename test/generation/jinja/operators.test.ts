@@ -172,7 +172,10 @@ describe('lists and texts', () => {
           "[{{ d.items()[0] }}][{{ 1[0] }}][{{ none[0] }}][{{ namespace(a=1)['a'] }}][{{ namespace(a=1)[0] }}][{{ namespace(a=1).b }}]",
           '[][][][1][][]',
         ],
-        ["{{ l.index(1) }}{{ (1, 2).index(2) }}{{ (1, 1).count(1) }}{{ [1, true, 1.0, '1'].count(1) }}", '1123'],
+        [
+          "{{ l.index(3) }}{{ l.index(1) }}{{ (1, 2).index(2) }}{{ (1, 1).count(1) }}{{ [1, true, 1.0, '1'].count(1) }}",
+          '01123',
+        ],
       ],
       variables,
     );

@@ -169,7 +169,11 @@ describe('what one operation makes is limited', () => {
   test('to 200 levels of keys', () => {
     const keyed = (levels: number): Dict => {
       const dict = new Dict();
-      dict.set('', deep(levels, (inner) => new Tuple([inner])), 1);
+      dict.set(
+        '',
+        deep(levels, (inner) => new Tuple([inner])),
+        1,
+      );
       return dict;
     };
     expect(runtime.repr(keyed(199))).toContain('1');

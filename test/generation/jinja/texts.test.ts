@@ -176,6 +176,9 @@ describe('a text', () => {
       'ǅ',
       'A\nB',
       'a\nb',
+      'aB',
+      ' a',
+      'a ',
     ];
     expect(answers.map((x) => `${x}: ${render(template, { x }, ['<', 'a'])}`)).toEqual([
       'abé: 11000001',
@@ -194,6 +197,9 @@ describe('a text', () => {
       'ǅ: 11000000',
       'A\nB: 00000010',
       'a\nb: 00000001',
+      'aB: 11000000',
+      ' a: 00000001',
+      'a : 00000001',
     ]);
   });
 
@@ -259,8 +265,8 @@ describe('a text', () => {
     expectTexts(
       [
         [
-          "{{ '{} {}'.format('a', 2) }}|{{ '{1} {0} {1}'.format('a', 'b') }}|{{ '{x}{y}'.format(x=1, y=html) }}|{{ '{{}}{}'.format(none) }}|{{ '{0}{{{1}}}'.format(1, 2) }}|{{ ''.format() }}",
-          'a 2|b a b|1<b>[x]</b>|{}None|1{2}|',
+          "{{ '{} {}'.format('a', 2) }}|{{ '{1} {0} {1}'.format('a', 'b') }}|{{ '{x}{y}'.format(x=1, y=html) }}|{{ '{{}}{}'.format(none) }}|{{ '{0}{{{1}}}'.format(1, 2) }}|{{ ''.format() }}|{{ '{x1}{1x}{10}'.format(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 'ten', **{'x1': 'a', '1x': 'b'}) }}",
+          'a 2|b a b|1<b>[x]</b>|{}None|1{2}||abten',
         ],
         [
           "{{ '%s-%d-%i%%' % ('a', 3, 4) }}|{{ '%s' % html }}|{{ '%s %s' % (1, [2]) }}|{{ 'x' % [1] }}|{{ '%s' % [1, 2] }}|{{ 'x' % {'a': 1} }}|{{ '%s' % {'a': 1} }}|{{ '%%' % (0, 0)[:0] }}",
@@ -271,6 +277,26 @@ describe('a text', () => {
       variables,
     );
   });
+});
+
+test.each(
+  'capitalize isalnum isalpha isdecimal isdigit islower isnumeric isspace isupper lower title upper'.split(' '),
+)('the method %s takes no arguments', (name) => {
+  expectRefusals([[`{{ s.${name}(1) }}`, `${name}() takes at most 0 arguments`]], variables);
+});
+
+test('what is formatted has a limit as a whole', () => {
+  const x = 'a'.repeat(300_000);
+  const given = 'x, x, x, x, x, x, x, x';
+  const message = 'makes a text of more than';
+  expectRefusals(
+    [
+      [`{{ '${'{}'.repeat(8)}'.format(${given})|length }}`, message],
+      [`{{ ('${'%s'.repeat(8)}' % (${given}))|length }}`, message],
+    ],
+    { x },
+  );
+  expect(render("{{ '{}{}'.format(x, x)|length }}{{ ('%s%s' % (x, x))|length }}", { x })).toBe('600000600000');
 });
 
 test('what Python does not do, or is not supported, is refused', () => {

@@ -62,7 +62,6 @@ const filters: Readonly<Record<string, Filter>> = {
     return texts.filled(text, width, (missing) => Math.floor(missing / 2) + (missing & width & 1));
   }),
   indent: [['width', 'first', 'blank'], (operand, given, { runtime }) => indented(operand, given, runtime)],
-  format: [[], () => null],
   wordcount: [
     [],
     (operand, _, { runtime }) => (runtime.plain(runtime.str(operand)).match(/[\p{L}\p{N}_]+/gu) ?? []).length,

@@ -90,7 +90,6 @@ const ofText: Methods<string> = {
   ],
   ljust: [['width!'], (text, given, _, texts) => texts.filled(text, given.integer('width', 0), () => 0)],
   rjust: [['width!'], (text, given, _, texts) => texts.filled(text, given.integer('width', 0), (missing) => missing)],
-  format: [[], () => null],
   isalpha: classTest(/^\p{L}+$/u),
   isalnum: classTest(/^[\p{L}\p{N}]+$/u),
   isdigit: classTest(/^\p{Nd}+$/u),
@@ -155,10 +154,11 @@ const changing = {
   list: ['append', 'clear', 'extend', 'insert', 'pop', 'remove', 'reverse', 'sort'],
 };
 
-/** The names of all methods that exist. */
-export const methodNames: ReadonlySet<string> = new Set(
-  [ofText, ofList, ofDict].flatMap((methods) => Object.keys(methods)),
-);
+/** The names of all methods that exist. That of a text named `format` takes any arguments, by any names. */
+export const methodNames: ReadonlySet<string> = new Set([
+  'format',
+  ...[ofText, ofList, ofDict].flatMap((methods) => Object.keys(methods)),
+]);
 
 /** The method of a value, or undefined. @throws TemplateError for one that would change the value */
 export function methodOf(value: Value, name: string, runtime: Runtime): Callable | undefined {
