@@ -193,19 +193,19 @@ describe('the time', () => {
     vi.useRealTimers();
   });
 
-  const codes = '%Y %y %m %d %e %j %H %I %M %S %p %b %h %B %a %A %F %T %% %-d %-m %-j %-H %-I %-M %-S %-y';
+  const codes = '%Y %y %m %d %e %j %H %I %M %S %p %b %h %B %a %A %F %T %% %-d %-m %-j %-H %-I %-M %-S %-y %-Y';
   test.each([
     [
       new Date(2005, 2, 7, 0, 4, 9),
-      '2005 05 03 07  7 066 00 12 04 09 AM Mar Mar March Mon Monday 2005-03-07 00:04:09 % 7 3 66 0 12 4 9 5',
+      '2005 05 03 07  7 066 00 12 04 09 AM Mar Mar March Mon Monday 2005-03-07 00:04:09 % 7 3 66 0 12 4 9 5 2005',
     ],
     [
       new Date(2024, 11, 31, 23, 59, 58),
-      '2024 24 12 31 31 366 23 11 59 58 PM Dec Dec December Tue Tuesday 2024-12-31 23:59:58 % 31 12 366 23 11 59 58 24',
+      '2024 24 12 31 31 366 23 11 59 58 PM Dec Dec December Tue Tuesday 2024-12-31 23:59:58 % 31 12 366 23 11 59 58 24 2024',
     ],
     [
       new Date(2000, 0, 1, 12, 0, 0),
-      '2000 00 01 01  1 001 12 12 00 00 PM Jan Jan January Sat Saturday 2000-01-01 12:00:00 % 1 1 1 12 12 0 0 0',
+      '2000 00 01 01  1 001 12 12 00 00 PM Jan Jan January Sat Saturday 2000-01-01 12:00:00 % 1 1 1 12 12 0 0 0 2000',
     ],
   ])('is written as strftime writes it: %s', (time, text) => {
     vi.useFakeTimers({ now: time, toFake: ['Date'] });

@@ -8,6 +8,7 @@ const variables = {
   spaced: ' \t a  b \n',
   wide: 'héé😀z😀',
   lines: 'a\nb\r\nc\rd\u2028e\n',
+  marks: 'a\vb\fc\x1cd\x1ee\x85f\u2029gVh',
   list: 'a,b,,c',
   empty: '',
 };
@@ -64,8 +65,8 @@ describe('a text', () => {
           "['a', 'b', '', 'c']['a', 'b,,c']['a,b,,c']['a', 'b', '', 'c']['a', 'b', ',c']",
         ],
         [
-          "{{ list.rsplit(',') }}{{ list.rsplit(',', 1) }}{{ list.rsplit(',', 2) }}{{ list.rsplit(',', 3) }}{{ list.rsplit(',', 9) }}",
-          "['a', 'b', '', 'c']['a,b,', 'c']['a,b', '', 'c']['a', 'b', '', 'c']['a', 'b', '', 'c']",
+          "{{ list.rsplit(',') }}{{ list.rsplit(',', 1) }}{{ list.rsplit(',', 2) }}{{ list.rsplit(',', 3) }}{{ list.rsplit(',', 4) }}{{ list.rsplit(',', 0) }}{{ list.rsplit(',', 9) }}",
+          "['a', 'b', '', 'c']['a,b,', 'c']['a,b', '', 'c']['a', 'b', '', 'c']['a', 'b', '', 'c']['a,b,,c']['a', 'b', '', 'c']",
         ],
         [
           "{{ spaced.split() }}{{ spaced.rsplit() }}{{ 'a b  c '.split(none, 1) }}{{ ' a b c'.split(none, 2) }}{{ ''.split() }}{{ ' '.split() }}",
@@ -80,8 +81,8 @@ describe('a text', () => {
           "['']['', '', '']['', 'b>[x]', '/b>']['', 'a']",
         ],
         [
-          "{{ lines.splitlines() }}{{ lines.splitlines(true) }}{{ 'a'.splitlines() }}{{ ''.splitlines() }}{{ '\\n'.splitlines() }}{{ 'a\\n\\nb'.splitlines(keepends=true) }}",
-          "['a', 'b', 'c', 'd', 'e']['a\\n', 'b\\r\\n', 'c\\r', 'd\\u2028', 'e\\n']['a'][]['']['a\\n', '\\n', 'b']",
+          "{{ lines.splitlines() }}{{ lines.splitlines(true) }}{{ marks.splitlines() }}{{ 'a'.splitlines() }}{{ ''.splitlines() }}{{ '\\n'.splitlines() }}{{ 'a\\n\\nb'.splitlines(keepends=true) }}",
+          "['a', 'b', 'c', 'd', 'e']['a\\n', 'b\\r\\n', 'c\\r', 'd\\u2028', 'e\\n']['a', 'b', 'c', 'd', 'e', 'f', 'gVh']['a'][]['']['a\\n', '\\n', 'b']",
         ],
         [
           "{{ list.partition(',') }}{{ list.rpartition(',') }}{{ list.partition(';') }}{{ list.rpartition(';') }}{{ ',a'.partition(',') }}{{ 'a,'.rpartition(',') }}",
@@ -285,7 +286,7 @@ test.each(
   expectRefusals([[`{{ s.${name}(1) }}`, `${name}() takes at most 0 arguments`]], variables);
 });
 
-test('what is formatted has a limit as a whole', () => {
+test('what is formatted, replaced or filled has a limit as a whole', () => {
   const x = 'a'.repeat(300_000);
   const given = 'x, x, x, x, x, x, x, x';
   const message = 'makes a text of more than';
@@ -293,10 +294,17 @@ test('what is formatted has a limit as a whole', () => {
     [
       [`{{ '${'{}'.repeat(8)}'.format(${given})|length }}`, message],
       [`{{ ('${'%s'.repeat(8)}' % (${given}))|length }}`, message],
+      ["{{ ('a' * 1000).replace('', 'b' * 3000)|length }}", message],
+      ["{{ 'a'.ljust(3000000)|length }}", message],
     ],
     { x },
   );
-  expect(render("{{ '{}{}'.format(x, x)|length }}{{ ('%s%s' % (x, x))|length }}", { x })).toBe('600000600000');
+  expect(
+    render(
+      "{{ ('a' * 1000).replace('', 'b' * 900)|length }} {{ '{}{}'.format(x, x)|length }}{{ ('%s%s' % (x, x))|length }}",
+      { x },
+    ),
+  ).toBe('901900 600000600000');
 });
 
 test('what Python does not do, or is not supported, is refused', () => {
@@ -304,6 +312,7 @@ test('what Python does not do, or is not supported, is refused', () => {
     [
       ["{{ s.split('') }}", 'a separator that is not empty'],
       ['{{ s.rsplit(none, 1) }}', 'rsplit() with maxsplit needs a separator'],
+      ['{{ s.rsplit(none, 0) }}', 'rsplit() with maxsplit needs a separator'],
       ["{{ s.partition('') }}", 'a separator that is not empty'],
       ["{{ ''.join([1]) }}", 'join() needs texts, not a int'],
       ["{{ '{}'.format() }}", 'format() is not given {}'],

@@ -88,10 +88,10 @@ function entriesOf(
   else if (source !== undefined) {
     for (const pair of runtime.iterate(source)) {
       const [key, value, more] = runtime.iterate(pair);
-      if (key === undefined || value === undefined || more !== undefined) {
+      if (value === undefined || more !== undefined) {
         throw new TemplateError(`${name}() needs pairs of a key and a value`);
       }
-      entries.push([key, value]);
+      entries.push([key as Value, value]);
     }
   }
   return [...entries, ...keywords];

@@ -33,11 +33,9 @@ export class Texts {
       start += one.length;
     }
     while (side !== 'left' && end > start) {
-      const isPair = end - start > 1 && /[\udc00-\udfff]/.test(plain[end - 1] as string);
-      const one =
-        isPair && (plain.codePointAt(end - 2) as number) > 0xffff ? plain.slice(end - 2, end) : plain[end - 1];
-      if (!isStripped(one as string)) break;
-      end -= (one as string).length;
+      const one = [...plain.slice(Math.max(end - 2, 0), end)].at(-1) as string;
+      if (!isStripped(one)) break;
+      end -= one.length;
     }
     return text.slice(start, end);
   }
