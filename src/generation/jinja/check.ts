@@ -59,8 +59,6 @@ function check(node: Node, names: Set<string>): void {
       names.add(node.value);
       break;
     case 'FilterStatement':
-      checkFilter(node.filter);
-      break;
     case 'FilterExpression':
       checkFilter(node.filter);
       break;
@@ -78,7 +76,7 @@ function check(node: Node, names: Set<string>): void {
 }
 
 function checkFilter(filter: Name | Call): void {
-  const name = filter.type === 'Identifier' ? filter.value : nameOfCallee(filter);
+  const name = filter.type === 'Identifier' ? filter.value : (filter.callee as Name).value;
   if (!filterNames.has(name)) {
     const kind = markupFilters.includes(name) ? 'the filter of HTML' : 'the filter';
     throw new TemplateError(`uses ${kind} ${name}, which is not supported`);
@@ -106,8 +104,4 @@ function isTarget(node: Expression): boolean {
   if (node.type === 'TupleLiteral') return node.value.every(isTarget);
   if (node.type === 'MemberExpression') return !node.computed && node.property.type === 'Identifier';
   return node.type === 'Identifier';
-}
-
-function nameOfCallee({ callee }: Call): string {
-  return callee.type === 'Identifier' ? callee.value : '';
 }

@@ -170,7 +170,7 @@ describe('the variables', () => {
     expect([...plain.marks]).toEqual(['[note]', '<<x>>', '[]']);
     expect(jobs[0]?.job.input.firsts).toEqual(['|', '[', '<']);
     const at = text.indexOf('[<|');
-    expect([...plain.places]).toEqual([at, at + 1, at + 2]);
+    expect(Array.from(plain.places)).toEqual([at, at + 1, at + 2]);
   });
 
   test('marks are looked for once, for the templates that were used last', async () => {

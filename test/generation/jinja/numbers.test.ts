@@ -108,8 +108,8 @@ describe('numbers', () => {
           'inf -inf inf nan 100000.0 100000.0 1e-05 100000000000.0 0.0 0.0 0.0 0.0 0.0',
         ],
         [
-          "{{ 'x1'|int }} {{ '1x'|int }} {{ '1.5x'|float }} {{ 'x1.5'|float }} {{ '1'|int(base=1) }} {{ '1'|int(base=37) }} {{ '10'|int(base=2) }} {{ '10'|int(base=36) }}",
-          '0 0 0.0 0.0 1 1 2 36',
+          "{{ 'x1'|int }} {{ '1x'|int }} {{ '1.5x'|float }} {{ 'x1.5'|float }} {{ '1'|int(base=1) }} {{ '1'|int(base=37) }} {{ '10'|int(base=2) }} {{ '10'|int(base=36) }} {{ 'a'|int(base=37) }} {{ '1_ff'|int(base=16) }} {{ '1_ff_0'|int(base=16) }}",
+          '0 0 0.0 0.0 1 1 2 36 0 511 8176',
         ],
       ],
       variables,
@@ -138,8 +138,8 @@ describe('numbers', () => {
           '2.35 2.35 0.12 0.38 42.5 9.99 1.0 123.5 7 10.0',
         ],
         [
-          "{{ 2.1|round(method='ceil') }} {{ 2.9|round(method='floor') }} {{ -2.1|round(0, 'ceil') }} {{ -2.1|round(0, 'floor') }} {{ 2.11|round(1, 'ceil') }} {{ 2.19|round(1, 'floor') }} {{ 7|round(0, 'ceil') }} {{ 2.5|round(0, 'common') }}",
-          '3.0 2.0 -2.0 -3.0 2.2 2.1 7.0 2.0',
+          "{{ 2.1|round(method='ceil') }} {{ 2.9|round(method='floor') }} {{ -2.1|round(0, 'ceil') }} {{ -2.1|round(0, 'floor') }} {{ 2.11|round(1, 'ceil') }} {{ 2.19|round(1, 'floor') }} {{ 7|round(0, 'ceil') }} {{ 2.5|round(0, 'common') }} {{ -0.5|round(0, 'ceil') }}",
+          '3.0 2.0 -2.0 -3.0 2.2 2.1 7.0 2.0 0.0',
         ],
         [
           "{{ '1e15'|float|round }} {{ 123456789012345.6|round }} {{ '1e300'|float|round(3) }} {{ 'inf'|float|round }} {{ 'nan'|float|round }} {{ 999999999999999.5|round }} {{ 0.1|round(15) }}",
@@ -157,6 +157,8 @@ describe('numbers', () => {
         ['{{ 2.5|round(-1) }}', 'round supports a precision of 0 to 15'],
         ['{{ 2.5|round(16) }}', 'round supports a precision of 0 to 15'],
         ["{{ 'a'|abs }}", 'a str is no number'],
+        ["{{ 'inf'|float|round(0, 'ceil') }}", 'a number that is not finite'],
+        ["{{ 'nan'|float|round(method='floor') }}", 'a number that is not finite'],
       ],
       variables,
     );

@@ -322,6 +322,7 @@ describe('is refused when it is loaded', () => {
     ['{{ x.foo(1) }}', 'calls foo()'],
     ['{{ x[0].foo(1) }}', 'calls foo()'],
     ['{{ loops.foo(1) }}', 'calls foo()'],
+    ["{{ 'loop'.foo(1) }}", 'calls foo()'],
     ['{{ x.loop.foo() }}', 'calls foo()'],
     ['{% set x[0] = 1 %}', 'sets what is no variable'],
     ['{% set a, x[0] = 1, 2 %}', 'sets what is no variable'],
@@ -354,12 +355,18 @@ describe('is refused when it is loaded', () => {
     const nested = (levels: number) => `{{ ${'['.repeat(levels)}${']'.repeat(levels)} }}`;
     expect(render(nested(200))).toBe('['.repeat(200) + ']'.repeat(200));
     expect(() => new Template(nested(260))).toThrow('is nested more than 500 deep');
+    const dict = `{{ ${'{ 1: '.repeat(170)}1${'}'.repeat(170)} }}`;
+    expect(() => new Template(dict)).toThrow('is nested more than 500 deep');
+    const negated = (levels: number) => `{{ ${'not '.repeat(levels)}x }}`;
+    expect(new Template(negated(498))).toBeInstanceOf(Template);
+    expect(() => new Template(negated(499))).toThrow('is nested more than 500 deep');
   });
 });
 
 test('what looks like something that is refused is not', () => {
   const templates = [
     '{{ x.self }}',
+    '{% macro self() %}{% endmacro %}',
     '{{ f(self=1) }}',
     '{{ x.loop }}',
     '{% for x in l %}{{ loop.cycle(1) }}{% endfor %}',

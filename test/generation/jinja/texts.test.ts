@@ -61,8 +61,8 @@ describe('a text', () => {
     expectTexts(
       [
         [
-          "{{ list.split(',') }}{{ list.split(',', 1) }}{{ list.split(',', 0) }}{{ list.split(',', -1) }}{{ list.split(',', maxsplit=2) }}",
-          "['a', 'b', '', 'c']['a', 'b,,c']['a,b,,c']['a', 'b', '', 'c']['a', 'b', ',c']",
+          "{{ list.split(',') }}{{ list.split(',', 1) }}{{ list.split(',', 0) }}{{ list.split(',', -1) }}{{ list.split(',', maxsplit=2) }}{{ list.split(',', true) }}",
+          "['a', 'b', '', 'c']['a', 'b,,c']['a,b,,c']['a', 'b', '', 'c']['a', 'b', ',c']['a', 'b,,c']",
         ],
         [
           "{{ list.rsplit(',') }}{{ list.rsplit(',', 1) }}{{ list.rsplit(',', 2) }}{{ list.rsplit(',', 3) }}{{ list.rsplit(',', 4) }}{{ list.rsplit(',', 0) }}{{ list.rsplit(',', 9) }}",
@@ -284,6 +284,10 @@ test.each(
   'capitalize isalnum isalpha isdecimal isdigit islower isnumeric isspace isupper lower title upper'.split(' '),
 )('the method %s takes no arguments', (name) => {
   expectRefusals([[`{{ s.${name}(1) }}`, `${name}() takes at most 0 arguments`]], variables);
+});
+
+test('the message of a missing argument names it', () => {
+  expect(() => render('{{ s.find() }}', variables)).toThrow(/^find\(\) needs the argument sub$/);
 });
 
 test('what is formatted, replaced or filled has a limit as a whole', () => {

@@ -16,20 +16,22 @@ export function toInteger(operand: Value, given: Arguments, runtime: Runtime): V
     const text = runtime.plain(operand).trim();
     const parsed = integerOf(text, base);
     if (parsed !== undefined) return integer(parsed);
-    const float = floatOf(text);
-    return float === undefined || !Number.isFinite(float) ? given.value('default', 0) : integer(Math.trunc(float));
+    return truncated(floatOf(text), given);
   }
   if (operand instanceof Undefined) throw operand.error;
-  const number = numberOf(operand);
-  return number === undefined || !Number.isFinite(number) ? given.value('default', 0) : integer(Math.trunc(number));
+  return truncated(numberOf(operand), given);
 }
 
-/** Python's `int` of a text; undefined where it fails. */
+function truncated(number: number | undefined, given: Arguments): Value {
+  return Number.isFinite(number) ? integer(Math.trunc(number as number)) : given.value('default', 0);
+}
+
+/** Python's `int` of a text; undefined where it fails. What begins with 0 fails there without a base; as a float it is the same. */
 function integerOf(text: string, base: number): number | undefined {
-  if (base !== 0 && (base < 2 || base > 36)) return undefined;
+  if (base > 36) return undefined;
   const [, sign = '', prefix = '', digits = ''] = /^([+-]?)(0[xX]_?|0[oO]_?|0[bB]_?)?(\w+)$/.exec(text) ?? [];
   const prefixBase = { x: 16, o: 8, b: 2 }[prefix[1]?.toLowerCase() ?? ''];
-  const all = prefix !== '' && prefixBase !== base && base !== 0 ? prefix + digits : digits;
+  const all = prefixBase !== base && base !== 0 ? prefix + digits : digits;
   const actual = base === 0 ? (prefixBase ?? 10) : base;
   if (!/^[0-9a-zA-Z]+(_[0-9a-zA-Z]+)*$/.test(all)) return undefined;
   let value = 0;
@@ -38,7 +40,6 @@ function integerOf(text: string, base: number): number | undefined {
     if (digit >= actual) return undefined;
     value = value * actual + digit;
   }
-  if (base === 0 && prefix === '' && /^0[0-9_]*[1-9]/.test(all)) return undefined;
   return sign === '-' ? -value : value;
 }
 
@@ -74,7 +75,7 @@ export function rounded(operand: Value, given: Arguments): Value {
   }
   if (!(operand instanceof Float)) return integer(number);
   if (!Number.isFinite(number) || Math.abs(number) >= 1e15) return operand;
-  const exact = Math.abs(number).toFixed(Math.min(precision + 60, 100));
+  const exact = Math.abs(number).toFixed(100);
   const kept = exact.slice(0, exact.indexOf('.') + 1 + precision);
   const rest = exact.slice(kept.length);
   const isTie = /^50*$/.test(rest);
