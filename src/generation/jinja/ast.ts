@@ -109,8 +109,6 @@ export function parseTemplate(source: string): Block {
   const lines = source.replace(/\r\n?/g, '\n');
   const trimmed = lines.endsWith('\n') ? lines.slice(0, -1) : lines;
   const text = trimmed
-    // The tag of transformers that marks what a model is trained on. A comment has the same white space control.
-    .replace(/\{%([-+]?)[ \t\n]{0,99}(?:end)?generation[ \t\n]{0,99}(-?)%\}/g, '{#$1 $2#}')
     .replace(/(^|\n)[^\S\n]+(?=\{[%#](?!\+))/g, '$1')
     .replace(/([%#]\})\n/g, '$1')
     .replace(/\{([%#])\+/g, '{$1');
@@ -135,29 +133,18 @@ const words = ['and', 'or', 'not', 'if', 'else', 'elif'];
  * @throws TemplateError
  */
 function checkComparisons(tokens: readonly Token[]): void {
-  // For each open bracket, whether its current operand is one of a comparison.
-  const compared: boolean[] = [false];
+  // For each open bracket, whether its current operand is one of a comparison. The `in` of a loop counts: what it goes over is no
+  // comparison, and a condition begins anew.
+  const compared: boolean[] = [];
   for (const [i, { type, value }] of tokens.entries()) {
     const isWord = type === 'Identifier' && tokens[i - 1]?.type !== 'Dot';
-    const isLoopIn = isWord && value === 'in' && isOfLoop(tokens, i);
     if (opening.includes(type)) compared.push(false);
     else if (closing.includes(type)) compared.pop();
-    else if (type === 'ComparisonBinaryOperator' || (isWord && value === 'in' && !isLoopIn)) {
+    else if (type === 'ComparisonBinaryOperator' || (isWord && value === 'in')) {
       if (compared.at(-1)) throw new TemplateError('compares a comparison, which is not supported');
       compared[compared.length - 1] = true;
     } else if (separating.includes(type) || (isWord && words.includes(value) && tokens[i + 1]?.value !== 'in')) {
       compared[compared.length - 1] = false;
     }
   }
-}
-
-/** Whether an `in` is that of `for a, b in …`. */
-function isOfLoop(tokens: readonly Token[], at: number): boolean {
-  let i = at - 1;
-  while (
-    ['Identifier', 'Comma', 'OpenParen', 'CloseParen'].includes(tokens[i]?.type ?? '') &&
-    !['for', 'in'].includes(tokens[i]?.value ?? '')
-  )
-    i -= 1;
-  return tokens[i]?.value === 'for' && tokens[i - 1]?.type === 'OpenStatement';
 }

@@ -87,8 +87,7 @@ function placesIn(text: string, twins: Twins): Int32Array<ArrayBuffer> {
 }
 
 function collectLiterals(node: unknown, into: Set<string>): void {
-  if (Array.isArray(node) || node instanceof Map) for (const one of node) collectLiterals(one, into);
-  if (typeof node !== 'object' || node === null || Array.isArray(node)) return;
-  if ('value' in node && typeof node.value === 'string') collectPrivateUse(node.value, into);
-  for (const child of Object.values(node)) if (typeof child === 'object') collectLiterals(child, into);
+  if (typeof node === 'string') collectPrivateUse(node, into);
+  else if (Array.isArray(node) || node instanceof Map) for (const one of node) collectLiterals(one, into);
+  else if (typeof node === 'object' && node !== null) collectLiterals(Object.values(node), into);
 }

@@ -66,6 +66,13 @@ test('private-use characters stay what they are, wherever they are written', () 
   }
 });
 
+test("private-use characters of the model's variables stay what they are, too", () => {
+  const { text, places } = new Template('{{ bos ~ a }}').render(
+    input({ a: '<' }, ['<'], { bos: '\ue000', flag: true }),
+  );
+  expect([text, [...places]]).toEqual(['\ue000<', [1]]);
+});
+
 test('a template renders again and again', () => {
   const template = new Template("{{ '\ue000' }}{{ a }}");
   expect(template.render(input({ a: '<\ue001' })).text).toBe('\ue000<\ue001');
