@@ -162,11 +162,11 @@ describe('the variables', () => {
   });
 
   test('have twins for the beginnings of control tokens and of marks', async () => {
-    const userTexts = ['[note]', '<<x>>', 'note', '[a', 'b]', '{c}', '😀', '[]', '[out]'];
+    const userTexts = ['[note]', '<<x>>', 'note', '[a', 'b]', '{c}', '😀', '[]', '[out]', 'x<y>', '<y>z'];
     const tokenizer = tokenizerOf({ userTexts, controlBeginnings: new Set(['|']) });
-    const template = '[note]<<x>>note[a b]{c}😀[]{{ messages[0].content }}';
+    const template = '[note]<<x>>note[a b]{c}😀[]x<y>z{{ messages[0].content }}';
     const { text, plain } = await render([user('[<|😀n')], { template }, { tokenizer });
-    expect(text).toBe('[note]<<x>>note[a b]{c}😀[][<|😀n');
+    expect(text).toBe('[note]<<x>>note[a b]{c}😀[]x<y>z[<|😀n');
     expect([...plain.marks]).toEqual(['[note]', '<<x>>', '[]']);
     expect(jobs[0]?.job.input.firsts).toEqual(['|', '[', '<']);
     const at = text.indexOf('[<|');
