@@ -1,5 +1,5 @@
 // Squares of a matrix whose columns are contiguous (weights stored [n, k]), transposed in registers: one vector of each
-// of as many columns as a vector has floats. Included by pack_b.cpp; the thin path with AVX-512 takes elements of pairs.
+// of as many columns as a vector has floats. Included by pack_b.cpp and the thin path.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// The thin path of matmul, for small m or n: the wide operand is read once, in place. Called by the matmul.cpp of the
-// set.
+// The thin path of matmul, for small m or n: the wide operand is read once, in place. Called by matmul.cpp.
 #pragma once
 
 #include "core/op.h"

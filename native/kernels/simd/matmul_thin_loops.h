@@ -1,44 +1,29 @@
-// The loops of matmul's thin path. With up to kThinFew rows along columns the sums are kept in registers, else in L1
-// (matmul_thin_many.h). Included by the matmul_thin.cpp of each vector instruction set, which passes its sums (Sums).
+// The loops of matmul's thin path. With up to kThinFew rows along columns the sums are kept in registers
+// (matmul_thin_columns.h), else in L1 (matmul_thin_many.h). Included by matmul_thin.cpp.
 #pragma once
 
 #include <algorithm>
 #include <utility>
 
+#include "kernels/simd/matmul_thin_columns.h"
 #include "kernels/simd/matmul_thin_many.h"
-#include "kernels/simd/matmul_vector.h"
 
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
 
-// The distance of the rows of sums: with exactly a strip all rows would map to the same sets of L1.
-constexpr int64_t kSumsStride = kThinStrip + 16;
-
-// The sums of T thin rows with a strip of the wide operand: sums[i · kSumsStride + j] += x[p · T + i] · w[p, j] over p.
-// A row of sums is a whole number of vectors; the lanes from `columns` on are not used.
-template <typename Element>
-struct Strip {
-  const Element* w;  // w[p, j] at w + p + j · stride_j
-  int64_t stride_j;
-  int64_t k;
-  int64_t columns;
-  const float* x;
-  float* sums;
-};
-
-// A table of Sums::columns<T>(strip), which adds a strip to the sums of T rows.
+// A table of sum_columns<T>.
 template <typename Element>
 struct SumStrips {
   void (*of[kThinFew + 1])(const Strip<Element>& strip);
 };
-template <typename Sums, typename Element, int... T>
+template <typename Element, int... T>
 constexpr SumStrips<Element> sum_strips(std::integer_sequence<int, T...>) {
-  return {{nullptr, Sums::template columns<T + 1, Element>...}};
+  return {{nullptr, sum_columns<T + 1, Element>...}};
 }
-template <typename Sums, typename Element>
-constexpr SumStrips<Element> kSumStrip = sum_strips<Sums, Element>(std::make_integer_sequence<int, kThinFew>());
+template <typename Element>
+constexpr SumStrips<Element> kSumStrip = sum_strips<Element>(std::make_integer_sequence<int, kThinFew>());
 
-template <typename Sums, typename Thin, typename Wide>
+template <typename Thin, typename Wide>
 void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
   const int64_t rows = tile.rows;
   float* sums = scratch;
@@ -55,7 +40,7 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
       strip.k = std::min(tile.k - first_k, kThinKc);
       strip.w = tile.wide.at(first_k, j).data;
       copy_thin<1>(tile.thin.at(first_k, 0), rows, strip.k, x);
-      kSumStrip<Sums, Wide>.of[rows](strip);
+      kSumStrip<Wide>.of[rows](strip);
     }
     if (tile.is_mirrored) {
       for (int64_t r = 0; r < strip.columns; ++r) {
@@ -69,15 +54,15 @@ void thin_tile_few(const ThinTile<Thin, Wide>& tile, float* scratch) {
   }
 }
 
-template <typename Sums, typename Thin, typename Wide>
+template <typename Thin, typename Wide>
 void thin_tile(const ThinTile<Thin, Wide>& tile, float* scratch) {
   // Sums are kept in registers only along columns.
-  if (tile.rows <= kThinFew && tile.wide.stride_k == 1 && tile.wide.stride_i != 1) thin_tile_few<Sums>(tile, scratch);
-  else thin_tile_many<Sums>(tile, scratch);
+  if (tile.rows <= kThinFew && tile.wide.stride_k == 1 && tile.wide.stride_i != 1) thin_tile_few(tile, scratch);
+  else thin_tile_many(tile, scratch);
 }
 
 // Computes a tile of a product whose B has elements of type Element.
-template <typename Sums, typename Element>
+template <typename Element>
 void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
   const Epilogue epilogue(p, x);
   const int64_t rows = tile.last_row - tile.first_row;
@@ -87,20 +72,12 @@ void thin_tile_of(const MatmulParams& p, const MatmulOperands& x, const MatmulTi
   const StridedOperand<float> a = {a_data, p.a_cs, p.a_rs};
   const StridedOperand<Element> b = {b_data, p.b_rs, p.b_cs};
   if (p.m <= p.n) {
-    thin_tile<Sums>(ThinTile<float, Element>{a, rows, b, columns, p.k, epilogue, tile.first_row, tile.first_column, false},
-                    scratch);
+    thin_tile(ThinTile<float, Element>{a, rows, b, columns, p.k, epilogue, tile.first_row, tile.first_column, false},
+              scratch);
   } else {
-    thin_tile<Sums>(ThinTile<Element, float>{b, columns, a, rows, p.k, epilogue, tile.first_row, tile.first_column, true},
-                    scratch);
+    thin_tile(ThinTile<Element, float>{b, columns, a, rows, p.k, epilogue, tile.first_row, tile.first_column, true},
+              scratch);
   }
-}
-
-template <typename Sums>
-void thin_tile_with(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile, float* scratch) {
-  const auto dtype = static_cast<DType>(p.b_dtype);
-  if (dtype == DType::f16) thin_tile_of<Sums, Half>(p, x, tile, scratch);
-  else if (dtype == DType::bf16) thin_tile_of<Sums, Bfloat>(p, x, tile, scratch);
-  else thin_tile_of<Sums, float>(p, x, tile, scratch);
 }
 
 }  // namespace TESSERAE_ISA

@@ -1,33 +1,17 @@
 // The thin path along rows of the wide operand, and along columns with more than kThinFew rows of the thin one: the
 // sums are kept in L1 while the wide operand is read once, a few steps of k at a time in registers. Included by
-// matmul_thin_loops.h; the instruction set passes its sums (Sums).
+// matmul_thin_loops.h.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/simd/matmul_thin_tile.h"
+#include "kernels/simd/matmul_thin_rows.h"
+#include "kernels/simd/matmul_thin_squares.h"
 
 namespace tesserae::matmul {
 inline namespace TESSERAE_ISA {
-
-// Sums are stored in groups of kManyColumns columns, a cache line for each row; the thin operand is copied in groups of
-// steps of k.
-constexpr int64_t kManyColumns = 16;
-constexpr int64_t kManySteps = 16;
-
-// The sum of row i with column j is at sums + (j / 16 · rows + i) · 16 + j % 16. The thin element (p, i) is at
-// x + (p / group · rows + i) · group + p % group, with groups of kManySteps steps of k along rows, and of 1 otherwise.
-template <typename Element>
-struct ManyRows {
-  StridedOperand<Element> w;
-  int64_t k;
-  int64_t columns;
-  int64_t rows;
-  const float* x;
-  float* sums;
-};
 
 // Copies a block of the thin operand to `to`, as f32, in groups of Group steps of k.
 template <int64_t Group, typename Element>
@@ -45,36 +29,20 @@ void copy_thin(const StridedOperand<Element>& thin, int64_t rows, int64_t k, flo
   }
 }
 
-// Adds up to 16 columns from step p of k on, for any strides: copies squares of 16 × 16 element by element. Also used
-// for the remaining steps of columns whose k is contiguous.
-template <typename Sums, typename Element>
-void many_by_elements(const ManyRows<Element>& s, int64_t first_column, int64_t columns, int64_t p) {
-  alignas(64) float square[kManySteps * kManyColumns] = {};
-  for (; p < s.k; p += kManySteps) {
-    const int64_t steps = std::min(s.k - p, kManySteps);
-    for (int64_t j = 0; j < columns; ++j) {
-      const Element* from = s.w.at(p, first_column + j).data;
-      for (int64_t q = 0; q < steps; ++q) square[q * kManyColumns + j] = load1(from + q * s.w.stride_k);
-    }
-    Sums::add_square(square, steps, s.rows, s.x + p * s.rows, s.sums + first_column * s.rows);
-  }
-}
-
-// Adds one block of k of one strip of columns.
-template <typename Sums, typename Element>
+// Adds one block of k of one strip of columns. Along columns, eight lanes are no faster than packing, so
+// src/ops/matmul/matmul-tiles.ts never chooses it for them (thin_across is 8).
+template <typename Element>
 void many_rows(const ManyRows<Element>& s) {
-  if (s.w.stride_i == 1) {
-    Sums::many_by_rows(s);
-  } else if (s.w.stride_k == 1) {
-    Sums::many_by_columns(s);
-  } else {
-    for (int64_t j = 0; j < s.columns; j += kManyColumns) {
-      many_by_elements<Sums>(s, j, std::min(s.columns - j, kManyColumns), 0);
-    }
+  if (s.w.stride_i == 1) return many_by_rows(s);
+  if constexpr (kFloats == 16) {
+    if (s.w.stride_k == 1) return many_by_squares(s);
+  }
+  for (int64_t j = 0; j < s.columns; j += kManyColumns) {
+    many_by_elements(s, j, std::min(s.columns - j, kManyColumns), 0);
   }
 }
 
-template <typename Sums, typename Thin, typename Wide>
+template <typename Thin, typename Wide>
 void thin_tile_many(const ThinTile<Thin, Wide>& tile, float* scratch) {
   const int64_t rows = tile.rows;
   float* sums = scratch;
@@ -97,7 +65,7 @@ void thin_tile_many(const ThinTile<Thin, Wide>& tile, float* scratch) {
       // LOOP 1: split the strip into parts of `step` columns.
       for (int64_t j = 0; j < columns; j += step) {
         const StridedOperand<Wide> w = tile.wide.at(p, first + j);
-        many_rows<Sums>(ManyRows<Wide>{w, k, std::min(columns - j, step), rows, x, sums + j * rows});
+        many_rows(ManyRows<Wide>{w, k, std::min(columns - j, step), rows, x, sums + j * rows});
       }
     }
     if (tile.is_mirrored) {

@@ -76,6 +76,12 @@ inline F32x8 load_first(const Element* from, int64_t count) {
   std::memcpy(elements, from, static_cast<size_t>(count) * sizeof(Element));
   return load8(elements);
 }
+// The same for fewer than a vector has floats.
+template <typename Element>
+inline Floats load_first_floats(const Element* from, int64_t count) {
+  if constexpr (kFloats == 16) return load_first16(from, count);
+  else return load_first(from, count);
+}
 
 inline float load1(const float* from) { return *from; }
 inline float load1(const Half* from) { return half_to_f32(from->bits); }
