@@ -263,6 +263,11 @@ describe('patterns of names', () => {
       ['{}', '{"ab":2}'],
       ['{"ab":1}', '{"a":1}', '{"b":3}'],
     ],
+    [
+      { type: 'object', patternProperties: { a: { enum: [1, 2] }, b: { enum: [2, 3] } } },
+      ['{}'],
+      ['{"ab":1}', '{"ab":3}'],
+    ],
   ])('%j', (schema, good, bad) => {
     expect(takenOf(schemaOf(schema), [...good, ...bad])).toEqual(good);
   });
@@ -299,6 +304,8 @@ describe('schemas that contain themselves', () => {
       $defs: { a: needs('b'), b: needs('c'), c: { type: 'array', items: {}, minItems: 2 } },
     };
     expect(takenOf(schemaOf(chain), ['{"n":{"n":[1,{}]}}', '{"n":{"n":[]}}'])).toEqual(['{"n":{"n":[1,{}]}}']);
+    const more = { type: 'object', properties: { a: one(1) }, required: ['a'], additionalProperties: { $ref: '#' } };
+    expect(takenOf(schemaOf(more), ['{"a":1,"b":{"a":1}}', '{"a":1,"b":{}}'])).toEqual(['{"a":1,"b":{"a":1}}']);
     const optional = {
       type: 'object',
       properties: { n: { anyOf: [{ $ref: '#' }, { type: 'null' }] } },

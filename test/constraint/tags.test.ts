@@ -12,10 +12,10 @@ function tagsOf(format: TagsFormat): Compiled {
   return { terms, term: compileTags(format, terms) };
 }
 
-/** All texts of up to six of these letters. */
+/** All texts of up to five of these letters. */
 function textsOf(letters: string): string[] {
   const all = [''];
-  for (let from = 0; from < all.length && (all[from] as string).length < 6; from++) {
+  for (let from = 0; from < all.length && (all[from] as string).length < 5; from++) {
     for (const letter of letters) all.push(`${all[from]}${letter}`);
   }
   return all;
@@ -33,6 +33,7 @@ describe('match the texts', () => {
     ['of a trigger that overlaps itself', { tags: [tag('a<a', '')], triggers: ['a<a'] }, '((?!a<a).|a<a[12])*'],
     ['of two triggers', { tags: [tag('<', ''), tag('ab', '')], triggers: ['<', 'ab'] }, '((?!ab)[^<]|(<|ab)[12])*'],
     ['of triggers that overlap', { tags: [tag('<b', '')], triggers: ['a<', '<b'] }, '((?!a<|<b).|<b[12])*'],
+    ['of a trigger that begins like itself', { tags: [tag('aab', '')], triggers: ['aab'] }, '((?!aab).|aab[12])*'],
     ['without tags', { tags: [], triggers: ['a<'] }, '((?!a<).)*'],
     ['without triggers', { tags: [tag('a', '')], triggers: [] }, '.*'],
     ['of a tag whose end has a trigger', { tags: [tag('<', '<')], triggers: ['<'] }, '([^<]|<[12]<)*'],
@@ -43,6 +44,7 @@ describe('match the texts', () => {
       { tags: [tag('a<', ''), tag('<', '')], triggers: ['<'], opening: 'ab' },
       '(?!ab)([^<]|<[12])*',
     ],
+    ['with an opening that ends like a trigger', { tags: [], triggers: ['a1'], opening: 'aab' }, '(?!aab)((?!a1).)*'],
     ['with an opening that begins no tag', { tags: [], triggers: [], opening: 'ab' }, '(?!ab).*'],
   ])('%s', (_, format, source) => {
     const letters = /<.*b|b.*</.test(source) ? '<ab1' : source.includes('b') ? 'ab1<' : '<a1>';

@@ -44,10 +44,8 @@ class SchemaCompiler {
   readonly #rules = new Map<string, Rule>();
   readonly #objectRules: Rule[] = [];
   #any: Term | undefined;
-  readonly #root: unknown;
 
   constructor(root: unknown, terms: Terms) {
-    this.#root = root;
     this.#terms = terms;
     this.#parts = new SchemaParts(root);
   }
@@ -71,7 +69,7 @@ class SchemaCompiler {
     if (rule === undefined) {
       rule = this.#terms.rule();
       this.#rules.set(path, rule);
-      rule.body = this.#value(path === '#' ? this.#root : this.#parts.find(path, from), { path, depth: 0 });
+      rule.body = this.#value(this.#parts.find(path, from), { path, depth: 0 });
     }
     return this.#terms.reference(rule);
   }
@@ -208,7 +206,6 @@ class SchemaCompiler {
       return member(key, value, `${path}/patternProperties`);
     }
     const { additionalProperties } = schema;
-    if (additionalProperties === false) return undefined;
     const isFree = names.length === 0 && (additionalProperties === undefined || additionalProperties === true);
     if (!isFree && !isObject(additionalProperties)) return undefined;
     return member(this.#otherKeys(names, 0), isFree ? true : additionalProperties, `${path}/additionalProperties`);

@@ -116,9 +116,8 @@ class FreeText {
   #add(pattern: Uint8Array): void {
     let state = this.#root;
     for (const byte of pattern) {
-      const known = state.next.get(byte);
-      const next = known ?? this.#state();
-      if (known === undefined) state.next.set(byte, next);
+      const next = state.next.get(byte) ?? this.#state();
+      state.next.set(byte, next);
       state = next;
     }
     state.trigger = pattern;
@@ -128,14 +127,14 @@ class FreeText {
     const queue = [this.#root];
     for (const state of queue) {
       for (const [byte, next] of state.next) {
-        next.fallback = state.fallback === undefined ? this.#root : this.#step(state.fallback, byte);
+        next.fallback = this.#step(state.fallback, byte);
         queue.push(next);
       }
     }
   }
 
-  #step(from: State, byte: number): State {
-    for (let state: State | undefined = from; state !== undefined; state = state.fallback) {
+  #step(from: State | undefined, byte: number): State {
+    for (let state = from; state !== undefined; state = state.fallback) {
       const next = state.next.get(byte);
       if (next !== undefined) return next;
     }
