@@ -1,5 +1,6 @@
 // The trie of a vocabulary: depth first, each token at the node of its last byte, and without what no text may become.
-import { expect, test } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { CONTROL_MARK } from '../../src/constraint/control-bytes.js';
 import { bytesOfToken, createTokenTrie, type TokenTrie } from '../../src/constraint/token-trie.js';
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
@@ -75,6 +76,32 @@ test('has control tokens as bytes that no text has', async () => {
   expect([...bytesOfToken(tokenizer, 0x61)]).toEqual([0x61]);
   const trie = await createTokenTrie(tokenizer, undefined);
   expect(paths(trie)[Buffer.from(bytes).toString('latin1')]).toEqual([256]);
+});
+
+test('is built in slices, of 512 tokens or nodes at the most', async () => {
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+    now += 1000;
+    return now;
+  });
+  try {
+    const tokens = Array.from({ length: 2000 }, (_, i) => Uint8Array.of(i >> 8, i & 255));
+    let isDone = false;
+    const building = createTokenTrie(tokenizerOf(tokens), undefined).finally(() => {
+      isDone = true;
+    });
+    let turns = 0;
+    while (!isDone) {
+      await nextTurn();
+      turns += 1;
+    }
+    // Four for the tokens, and four for the 2,008 nodes.
+    expect(turns).toBeGreaterThanOrEqual(8);
+    expect(turns).toBeLessThan(12);
+    expect((await building).tokens).toHaveLength(2000);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test('is not built further once the signal has fired', async () => {

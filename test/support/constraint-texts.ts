@@ -9,9 +9,10 @@ export interface Compiled {
   readonly term: Term;
 }
 
+/** A schema, which is compiled from its JSON. */
 export function schemaOf(jsonSchema: unknown): Compiled {
   const terms = new Terms();
-  return { terms, term: compileJsonSchema(jsonSchema, terms) };
+  return { terms, term: compileJsonSchema(JSON.parse(JSON.stringify(jsonSchema)), terms) };
 }
 
 export function takes({ terms, term }: Compiled, text: string | Iterable<number>): boolean {

@@ -10,6 +10,7 @@ import {
   isOfType,
   isReference,
   keywords,
+  memberPath,
   propertiesOf,
   refusal,
   type Schema,
@@ -76,7 +77,7 @@ class SchemaCompiler {
 
   #value(schema: unknown, { path, depth }: Place): Term {
     if (depth > MOST_NESTING) throw refusal(path, `nests deeper than ${MOST_NESTING}`);
-    if (isReference(schema)) return this.#reference(this.#parts.pathOf(schema.$ref, path), path);
+    if (isReference(schema)) return this.#reference(this.#parts.pathOf(schema, path), path);
     const branches = this.#plainBranches(schema, path, depth);
     if (branches !== undefined) return this.#terms.either(...branches);
     const alternatives = this.#parts.alternatives(schema, path);
@@ -182,7 +183,7 @@ class SchemaCompiler {
     const asked = patterns.map(([, one]) => one);
     if (Object.hasOwn(properties, name)) asked.unshift(properties[name]);
     else if (asked.length === 0) asked.push(schema.additionalProperties ?? true);
-    const at = `${path}/properties/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    const at = memberPath(`${path}/properties`, name);
     const value = this.#value(asked.length === 1 ? asked[0] : { allOf: asked }, { path: at, depth: depth + 1 });
     if (value.kind === 'empty' && !isRequired) return [];
     if (value.kind === 'empty') throw refusal(path, `requires ${name}, for which no value is valid`);

@@ -39,6 +39,8 @@ const MOST_NESTING = 100;
 
 export class SchemaParts {
   readonly #root: unknown;
+  /** Where the references are: what one asks may be merged into another schema, at another place. */
+  #places: ReadonlyMap<object, string> | undefined;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -56,9 +58,11 @@ export class SchemaParts {
    * `$id`, or from the root where that has nothing at this path.
    * @throws TesseraeError ERR_FORMAT
    */
-  pathOf(reference: unknown, from: string): string {
+  pathOf(schema: { readonly $ref?: unknown }, from: string): string {
+    const { $ref: reference } = schema;
     if (typeof reference !== 'string') throw refusal(from, 'has a $ref that is no text');
-    for (const { id, path } of this.#documentsAround(from)) {
+    this.#places ??= placesOfReferences(this.#root);
+    for (const { id, path } of this.#documentsAround(this.#places.get(schema) ?? from)) {
       const inner = reference.startsWith(`${id}#`) ? reference.slice(id.length) : reference;
       if (inner !== '#' && !inner.startsWith('#/')) continue;
       const target = path + decoded(inner.slice(1), reference, from);
@@ -101,7 +105,7 @@ export class SchemaParts {
     const own = Object.fromEntries(Object.entries(given).filter(([key]) => asserting.includes(key)));
     let found: Schema[] = [own];
     if (given.$ref !== undefined) {
-      const target = this.pathOf(given.$ref, path);
+      const target = this.pathOf(given, path);
       found = this.#merged(found, this.alternatives(this.find(target, path), target, depth + 1), path);
     }
     for (const [i, part] of listOf(given, 'allOf', path).entries()) {
@@ -189,6 +193,22 @@ export function isReference(schema: unknown): schema is { readonly $ref: unknown
   return !Object.keys(schema).some(
     (key) => key !== '$ref' && [...asserting, ...combining, ...unsupported].includes(key as never),
   );
+}
+
+function placesOfReferences(root: unknown): Map<object, string> {
+  const places = new Map<object, string>();
+  const visit = (value: unknown, path: string) => {
+    if (typeof value !== 'object' || value === null) return;
+    if (Object.hasOwn(value, '$ref')) places.set(value, path);
+    for (const [key, part] of Object.entries(value)) visit(part, memberPath(path, key));
+  };
+  visit(root, '#');
+  return places;
+}
+
+/** The path of a member of what is at a path. */
+export function memberPath(path: string, key: string): string {
+  return `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 
 function partsOf(path: string): string[] {
