@@ -158,6 +158,24 @@ describe('a profile', () => {
     expect(runner.run).toHaveBeenCalledTimes(3);
   });
 
+  test('has the times of the run that it is of', async () => {
+    const { program, runner, own, trace } = newProgram();
+    // Runs of 100, 200 and 300 ns.
+    const clock = vi.spyOn(process.hrtime, 'bigint');
+    for (const now of [0n, 100n, 1000n, 1200n, 2000n, 2300n]) clock.mockReturnValueOnce(now);
+    const words = new BigUint64Array(trace.buffer, 64, 6);
+    let runs = 0n;
+    runner.runAlone.mockImplementation((run: ProgramRun) => {
+      words.set([1000n * runs + 5n, 1000n * runs + 6n + runs, 0n, 1000n * runs + 50n, 1000n * runs + 90n, 0n]);
+      runs += 1n;
+      run.end(false);
+    });
+    const profile = await program.profile(own, { runs: 3, alone: true });
+    clock.mockRestore();
+    expect(profile.wallNs).toBe(200);
+    expect(profile.tiles[0]).toMatchObject({ startNs: 5, endNs: 7 });
+  });
+
   test('is taken by one at a time, and gives the trace back where a run fails', async () => {
     const { program, runner, own, compiled, trace } = newProgram();
     const first = program.profile(own, { runs: 1 });
