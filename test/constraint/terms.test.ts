@@ -248,6 +248,29 @@ describe('an automaton', () => {
   });
 });
 
+test('an automaton is full with more than 262,144 terms', () => {
+  const { end } = new Terms();
+  let size = 0;
+  const forget = () => {
+    size = 0;
+  };
+  const automaton = new Automaton(
+    Object.create({
+      get size() {
+        return size;
+      },
+      forget,
+    }),
+    end,
+  );
+  size = 2 ** 18;
+  expect(automaton.isFull).toBe(false);
+  size += 1;
+  expect(automaton.isFull).toBe(true);
+  automaton.reset();
+  expect(automaton.isFull).toBe(false);
+});
+
 test('reading terms ends when the signal fires', async () => {
   const reason = new Error('enough');
   const controller = new AbortController();

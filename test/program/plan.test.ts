@@ -254,3 +254,21 @@ test('temporaries of one step follow one another, in multiples of 64 bytes', () 
   expect(planArena([{ kernel: 'copy', tiles: 1, flops: 0, reads: [], writes, params: [] }])).toBe(256);
   expect(storages.map(({ arenaOffset }) => arenaOffset)).toEqual([0, 128, 192]);
 });
+
+test('a temporary with memory of its own has no place in the arena, and meets no other one', () => {
+  const [backed, other, planned] = [64, 64, 64].map((size) => new TemporaryStorage(size)) as [
+    TemporaryStorage,
+    TemporaryStorage,
+    TemporaryStorage,
+  ];
+  for (const storage of [backed, other]) storage.back(pool.rent(64));
+  const write = (storage: TemporaryStorage): Step => {
+    const tensor = new Tensor(internal, { dtype: 'i8', shape: [64], storage });
+    return { kernel: 'copy', tiles: 1, flops: 0, reads: [], writes: [tensor], params: [] };
+  };
+  const steps = [backed, other, planned, backed].map(write);
+  expect(planArena(steps)).toBe(64);
+  expect([backed, other, planned].map(({ arenaOffset }) => arenaOffset)).toEqual([-1, -1, 0]);
+  // Only the last step writes where another one does.
+  expect(planOrder(steps)).toEqual([0, 0, 0, 1]);
+});
