@@ -1,4 +1,5 @@
 // Lists of items, some at a time: what comes of them, in which order, and what stops when.
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { AbortError } from '../../src/base/errors.js';
 import { forEachItem, settleEachItem } from '../../src/serving/batch.js';
@@ -112,6 +113,14 @@ describe.each([
     ends.get(0)?.resolve('A');
     ends.get(1)?.resolve('B');
     await expect(all).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test('listens to its signal as long as it lasts', async () => {
+    const { signal } = new AbortController();
+    const listening = () => getEventListeners(signal, 'abort').length;
+    const during = await many([1, 2], { ...run, signal }, async () => listening());
+    expect(JSON.stringify(during)).toContain('1');
+    expect(listening()).toBe(0);
   });
 
   test('begins nothing where its signal has fired', async () => {

@@ -1,4 +1,5 @@
 // Sources of items: what is taken from them when, in which order outcomes come, and what is stopped.
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { type EachRun, eachItem } from '../../src/serving/batch.js';
 import { argumentError, arrangedWork, failure, settled } from './arranged-work.js';
@@ -256,6 +257,15 @@ describe('eachItem', () => {
     ends.get(0)?.reject(new Error('stopped'));
     await expect(next).rejects.toMatchObject({ name: 'AbortError', cause: reason });
     expect(calls.at(-1)).toBe('return');
+  });
+
+  test('listens to its signal as long as it lasts', async () => {
+    const { signal } = new AbortController();
+    const listening = () => getEventListeners(signal, 'abort').length;
+    const items = eachItem(['a'], { ...open, signal }, async () => listening());
+    expect(await items.next()).toMatchObject({ value: { value: 1 } });
+    await items.next();
+    expect(listening()).toBe(0);
   });
 
   test('begins no item that comes after its signal has fired', async () => {
