@@ -74,6 +74,9 @@ describe('where memory is short', () => {
     await groups[2]?.fail(budget);
     expect(last.taken()).toEqual([[3, expect.objectContaining({ name: 'AbortError' })]]);
     expect(groups).toHaveLength(3);
+    last.embed(4, 100);
+    await settled();
+    expect(names()[3]).toEqual([4]);
   });
 
   test('a single text is tried again after a while, until it was without hope for a second', async () => {
@@ -137,6 +140,25 @@ describe('where memory is short', () => {
     expect(taken()).toEqual([]);
     await fails(2);
     expect(taken()).toEqual([[1, budget]]);
+  });
+
+  test.each([
+    ['beside another group', false],
+    ['with another text', true],
+  ])('a text that has waited long is tried again %s', async (_, comesFirst) => {
+    const { embed, taken } = arranged();
+    embed(1, 100);
+    await settled();
+    await groups[0]?.fail(budget);
+    if (comesFirst) embed(2, 100);
+    vi.advanceTimersByTime(990);
+    await settled();
+    if (!comesFirst) embed(2, 100);
+    await settled();
+    expect(names().slice(1)).toEqual(comesFirst ? [[1, 2]] : [[1], [2]]);
+    vi.advanceTimersByTime(10);
+    await groups[1]?.fail(budget);
+    expect(taken()).toEqual([]);
   });
 
   test('the wait begins anew when a group was computed', async () => {

@@ -1,4 +1,5 @@
 // The server of an encoder: what is computed together, and who hears of which end.
+import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
 import { TesseraeError } from '../../src/base/errors.js';
 import { groupRows } from '../../src/forward/encoder/encoder-buckets.js';
@@ -19,6 +20,7 @@ arrangeGroups();
 
 test('texts that come together are computed together, and what is told of it', async () => {
   const { served, embed, taken, logged } = arranged();
+  vi.advanceTimersByTime(1000);
   embed(1, 3);
   embed(2, 5);
   const observed = { kind: 'embed', promptTokens: 3, priority: 0, tenant: '', deadlineAt: undefined };
@@ -109,6 +111,7 @@ describe('an end that is early', () => {
     await settled();
     await groups[0]?.end();
     logged();
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
     stop.abort();
     expect(taken()).toEqual([[1, 1]]);
     expect(logged()).toEqual([]);
@@ -256,7 +259,7 @@ describe('the end', () => {
     logged();
     served.dispose();
     await settled();
-    expect(taken()).toEqual([[1, isError('ERR_DISPOSED')]]);
+    expect(taken()).toEqual([[1, expect.objectContaining({ code: 'ERR_DISPOSED', op: 'embed' })]]);
     expect(logged().slice(1)).toEqual(['unregistered', 'weight disposed', 'constant disposed']);
     expect(new Set(disposed.mock.contexts).size).toBe(2);
     expect(vi.getTimerCount()).toBe(0);
