@@ -1,6 +1,7 @@
 // How requests of a step loop end: early, by a failure, or with the loop; and who hears of it when.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { TesseraeError } from '../../../src/base/errors.js';
 import type { StepSlice } from '../../../src/serving/scheduling/step-planner.js';
 import { arrangedLoop, isError, stopTimeSlices } from './arranged-loop.js';
 
@@ -132,6 +133,53 @@ describe('what fails', () => {
     await nextTurn();
     expect(taken()).toContainEqual(['c', 'end', undefined]);
     expect(loop.stats.steps).toBe(1);
+  });
+
+  test.each([
+    ['a lost worker', new TesseraeError('ERR_WORKER_LOST', 'lost')],
+    ['what only looks like a lack of memory', Object.assign(new Error('no'), { code: 'ERR_BUDGET' })],
+  ])('in a step ends it, too, where it is %s', async (_, error) => {
+    const { submit, next, taken } = arrangedLoop();
+    submit('a', 64);
+    (await next()).fail(error);
+    await nextTurn();
+    expect(taken()).toContainEqual(['a', 'end', error]);
+  });
+
+  test('is nothing to requests that wait for nothing, or have ended', async () => {
+    const { loop, submit, next, taken, log } = arrangedLoop();
+    const a = submit('a', 3, 1, { sampled: undefined });
+    const pooled = { pooled: () => ({}), takeVector: (vector: Float32Array) => log.push(['vector', ...vector]) };
+    const b = submit('b', 3, 1, pooled, { output: 'hidden' });
+    submit('c', 3, 1, pooled, { output: 'hidden' });
+    const d = submit('d', 3, 3);
+    const step = await next();
+    const sliceOf = (request: unknown) => step.plan.slices.find((slice) => slice.request === request) as StepSlice;
+    const others = step.plan.slices.filter(({ request }) => ![a, b, d].includes(request));
+    let isRead = false;
+    step.end({
+      pool: async (_, visit) => {
+        loop.cancel(b, 'B');
+        for (const slice of [sliceOf(b), ...others]) visit(slice, Float32Array.of(5));
+        loop.cancel(d, 'D');
+      },
+      sample: async (visit) => {
+        visit(sliceOf(d), () => {
+          isRead = true;
+          return { id: 7, logprobs: undefined };
+        });
+        throw new Error('failed');
+      },
+    });
+    await nextTurn();
+    expect(isRead).toBe(false);
+    const seen = taken().filter((one) => (one as unknown[])[0] === 'vector' || (one as unknown[])[1] === 'end');
+    expect(seen).toEqual([
+      ['b', 'end', 'B'],
+      ['vector', 5],
+      ['c', 'end', undefined],
+      ['d', 'end', 'D'],
+    ]);
   });
 
   test('where tokens are chosen, or states are pooled, ends those that wait for it', async () => {

@@ -61,6 +61,71 @@ test('requests that come side by side are in the same step, and one that comes l
   expect(names((await next()).plan).toSorted()).toEqual([0, 1, 2]);
 });
 
+test('its time is that of its programs and the rest', async () => {
+  const clock = { now: 100 };
+  vi.spyOn(performance, 'now').mockImplementation(() => clock.now);
+  const { loop, submit, next } = arrangedLoop();
+  submit('a', 5, 2);
+  for (const ms of [12, 8]) {
+    const step = await next();
+    clock.now += ms;
+    step.end();
+  }
+  await nextTurn();
+  expect(loop.stats).toMatchObject({ steps: 2, computeMs: 10, overheadMs: 10 });
+});
+
+test('there is one loop, which takes a turn for each step, and one signal for many', async () => {
+  const { submit, next, turns } = arrangedLoop();
+  const acquired = vi.spyOn(turns, 'acquire');
+  submit('a', 3, 2);
+  const first = await next();
+  submit('b', 3, 2);
+  submit('c', 3, 2);
+  first.end();
+  const second = await next();
+  expect(second.signal).toBe(first.signal);
+  second.end();
+  (await next()).end();
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  expect(acquired).toHaveBeenCalledTimes(3);
+});
+
+test('a client need do nothing but end', async () => {
+  const { loop, submit, next, taken } = arrangedLoop();
+  const none = { begun: undefined, deliver: undefined, preempted: undefined };
+  const a = submit('a', 3, 1, { ...none, sampled: undefined });
+  submit('b', 3, 1, { ...none, choose: undefined });
+  submit('c', 3, 2, none);
+  submit('d', 3, 1, { ...none, pooled: () => ({}) }, { output: 'hidden' });
+  loop.preempted(a);
+  const step = await next();
+  step.end();
+  await next();
+  const ends = taken().filter((one) => (one as unknown[])[1] === 'end');
+  expect(ends.toSorted()).toEqual([
+    ['b', 'end', undefined],
+    ['d', 'end', undefined],
+  ]);
+  loop.cancel(a, 'A');
+  expect(taken()).toContainEqual(['a', 'end', 'A']);
+  loop.preempted(a);
+});
+
+test('where nothing can be computed, no step is begun', async () => {
+  const { loop, submit, taken, scheduler, steps, next } = arrangedLoop();
+  const empty = { slices: [], rows: 0, outOfMemory: [] } as never;
+  const planned = vi.spyOn(scheduler, 'plan').mockReturnValue(empty);
+  submit('a', 3);
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  expect(steps).toHaveLength(0);
+  planned.mockRestore();
+  loop.wake();
+  (await next()).end();
+  await nextTurn();
+  expect(taken()).toContainEqual(['a', 'end', undefined]);
+});
+
 test('the loop begins again when it has been idle', async () => {
   const { submit, next, taken, turns } = arrangedLoop();
   const other = turns.open();
@@ -77,7 +142,7 @@ test('the loop begins again when it has been idle', async () => {
 test('what is pooled is handed over, and ends its request with its vector', async () => {
   const { submit, next, log } = arrangedLoop(1000);
   const pooled = ({ count }: StepSlice) => ({ rows: count }) as never;
-  const takeVector = (vector: Float32Array) => log.push(['vector', ...vector]);
+  const takeVector = (vector?: Float32Array) => log.push(['vector', vector?.[0]]);
   submit('a', 300, 1, { pooled, takeVector }, { output: 'hidden' });
   submit('b', 3, 1, { pooled: () => undefined, takeVector }, { output: 'hidden' });
   const counts: number[] = [];
@@ -163,10 +228,12 @@ describe('a request that is not ready', () => {
     const { loop, submit, next, taken, steps } = arrangedLoop();
     const a = submit('a', 3, 3);
     const step = await next();
+    const timers = vi.spyOn(globalThis, 'setTimeout');
     loop.park(a);
     step.end();
     for (let turn = 0; turn < 5; turn++) await nextTurn();
     expect(steps).toHaveLength(0);
+    expect(timers).not.toHaveBeenCalled();
     taken();
     loop.unpark(a);
     await next();
