@@ -72,7 +72,12 @@ export function arranged({ maxQueued = 100, prefixCache = true } = {}) {
   const parts = {
     config: { dim: 4, vocabulary: 100, heads: 1, kvHeads: 1, headDim: 4 },
     capacity: 1000,
-    compute: { threads: 1, pool, giveBackPrivate: (tensor: unknown) => log.push(['given back', tensor]) },
+    compute: {
+      threads: 1,
+      pool,
+      call: async () => {},
+      giveBackPrivate: (tensor: unknown) => log.push(['given back', tensor]),
+    },
     directory: { tensor: 'directory', capacity: 1000, add: () => numbers++, remove: () => {} },
     programs: { dropIdle: () => log.push('idle dropped') > 0, dispose: () => log.push('programs disposed') },
     weights: new Map([['weight', { dispose: () => log.push('weight disposed') }]]),
@@ -83,7 +88,14 @@ export function arranged({ maxQueued = 100, prefixCache = true } = {}) {
   const recorder = {
     request: (observed: object, askedAt: number) => {
       log.push(['request', observed, askedAt]);
-      return { askedAt, queued: () => log.push('queued'), begun: () => {}, token: () => {}, end: () => {} };
+      return {
+        askedAt,
+        queued: () => log.push('queued'),
+        begun: () => {},
+        preempted: () => log.push('preempted'),
+        token: () => {},
+        end: () => {},
+      };
     },
     step: () => {},
   };

@@ -6,6 +6,7 @@ import { mostRows } from '../../src/forward/row-buckets.js';
 import { Sequence } from '../../src/forward/sequence.js';
 import { StepPrograms } from '../../src/forward/step-programs.js';
 import { Scheduler } from '../../src/serving/scheduling/scheduler.js';
+import { PooledPages } from '../../src/serving/steps/pooled-pages.js';
 import { StepLoop } from '../../src/serving/steps/step-loop.js';
 import { arranged, arrangeSteps, isError, settled, steps } from './arranged-decoder.js';
 
@@ -92,7 +93,7 @@ describe('a generation', () => {
   });
 
   test('waits for room where it is patient, and is refused otherwise', async () => {
-    const { generate, taken } = arranged({ maxQueued: 1 });
+    const { generate, taken, specs } = arranged({ maxQueued: 1 });
     // Nothing is admitted before the first step.
     void generate('a', [1], 1);
     void generate('b', [2], 1);
@@ -101,6 +102,9 @@ describe('a generation', () => {
     await steps[0]?.end();
     expect(taken()).toEqual([['a', [7], 9]]);
     for (const name of ['c', 'd', 'e']) void generate(name, [3], 1, { isPatient: true });
+    await settled();
+    // One runs and one waits; the last one is not submitted before that.
+    expect(specs()).toHaveLength(4);
     const ended: unknown[] = [];
     for (let step = 1; ended.length < 3; step++) {
       if (step > 9) throw new Error('they do not end');
@@ -180,6 +184,44 @@ test('a text is embedded, and fails with what its step fails with', async () => 
     ['c', aborted],
     ['d', aborted],
   ]);
+});
+
+test('texts wait for room where they are patient', async () => {
+  const { embed, taken, specs } = arranged({ maxQueued: 1 });
+  for (const name of ['a', 'b', 'c']) embed(name, [1, 2], { isPatient: true });
+  await settled();
+  expect(specs()).toHaveLength(2);
+  const ended: unknown[] = [];
+  for (let step = 0; ended.length < 3; step++) {
+    if (step > 9) throw new Error('they do not end');
+    await settled();
+    await steps[step]?.end();
+    ended.push(...taken());
+  }
+  expect(ended).toEqual(['a', 'b', 'c'].map((name) => [name, 5]));
+});
+
+test('a lane hears of preemptions and of copies of pages, and keeps its programs for those that are parked', async () => {
+  const { generate, attached, shortages, logged } = arranged();
+  vi.spyOn(StepPrograms.prototype, 'freeMemory').mockReturnValue(true);
+  const rented = vi.spyOn(PooledPages.prototype, 'rent');
+  const woken = vi.spyOn(StepLoop.prototype, 'wake');
+  void generate('a', [1, 2], 5);
+  await settled();
+  attached[0]?.park();
+  await steps[0]?.end();
+  const free = (place: number) => shortages[place]?.[1]();
+  expect([steps.length, free(1)]).toEqual([1, false]);
+  logged();
+  expect(free(3)).toBe(true);
+  expect(logged()).toContain('preempted');
+  expect(free(1)).toBe(true);
+  woken.mockClear();
+  const [pages] = rented.mock.contexts as PooledPages[];
+  const page = pages?.rent() as Page;
+  await new Promise<void>((resolve) => pages?.copy(page, page, () => resolve()));
+  await settled();
+  expect(woken).toHaveBeenCalledTimes(1);
 });
 
 test('what it reports is that of all lanes', async () => {
@@ -293,7 +335,8 @@ describe('the end', () => {
 
 test('the rest of what a server does', async () => {
   const { served, logged, shortages, generate } = arranged();
-  await expect(served.profileTexts()).rejects.toEqual(isError('ERR_UNSUPPORTED'));
+  const unsupported = { code: 'ERR_UNSUPPORTED', op: 'profile' };
+  await expect(served.profileTexts()).rejects.toMatchObject(unsupported);
   const warmup = vi.spyOn(StepPrograms.prototype, 'warmup').mockResolvedValue();
   await served.warmup();
   expect(warmup.mock.calls).toEqual([[mostRows]]);
