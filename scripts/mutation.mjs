@@ -81,6 +81,7 @@ const alone = {
   'src/tokenizer/huggingface/json-spans.ts': 'test/tokenizer/huggingface/json-spans.test.ts',
   'src/tokenizer/sentencepiece/characters-map.ts': 'test/tokenizer/sentencepiece/characters-map.test.ts',
   'src/tokenizer/sentencepiece/score-merger.ts': 'test/tokenizer/mergers.test.ts',
+  'src/tokenizer/sentencepiece/sentencepiece.ts': 'test/tokenizer/sentencepiece/fixed-texts.test.ts',
   'src/tokenizer/text-cleanup.ts': 'test/tokenizer/text-cleanup.test.ts',
   'src/tokenizer/token-buffer.ts': 'test/tokenizer/token-streams.test.ts',
   'src/tokenizer/vocabulary/special-ids.ts': 'test/tokenizer/vocabulary/special-texts.test.ts',
@@ -89,10 +90,12 @@ const alone = {
   'src/tokenizer/vocabulary/token-prefixes.ts': 'test/tokenizer/vocabulary/prefix-order.test.ts',
   'src/tokenizer/vocabulary/token-table.ts': 'test/tokenizer/vocabulary/token-parts.test.ts',
   'src/tokenizer/vocabulary/vocabulary.ts': 'test/tokenizer/vocabulary/vocabulary.test.ts',
+  'src/tokenizer/wordpiece/wordpiece.ts': 'test/tokenizer/wordpiece/characters.test.ts',
   'src/tokenizer/words/character-classes.ts': 'test/tokenizer/words/text-scan.test.ts',
   'src/tokenizer/words/text-normalizer.ts': 'test/tokenizer/words/text-scan.test.ts',
   'src/tokenizer/words/text-scan.ts': 'test/tokenizer/words/text-scan.test.ts',
   'src/tokenizer/words/word-cache.ts': 'test/tokenizer/words/text-scan.test.ts',
+  'src/tokenizer/words/word-walker.ts': 'test/tokenizer/words/word-walker.test.ts',
 };
 
 /** For each room its sources and its tests. */

@@ -5,6 +5,7 @@ import type { MetadataValue } from '../../../src/metadata/value-types.js';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import { createSentencePiece } from '../../../src/tokenizer/sentencepiece/sentencepiece.js';
 import type { EncodeOptions, Tokenizer } from '../../../src/tokenizer/tokenizer.js';
+import { workOn } from '../../support/tokenizers/pauses.js';
 import { CountedSlice } from '../../support/tokenizers/plain-metadata.js';
 import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
@@ -75,10 +76,17 @@ describe('a character without a token', () => {
   const byte = (value: number): SmallToken => ({ text: `<0x${value.toString(16).toUpperCase()}>`, type: 6 });
 
   test('becomes its bytes if all of them have a token, or else the unknown one', async () => {
-    const tokenizer = await make([...scored('▁', 'a'), byte(0xc3), byte(0xa9), byte(0xaa), byte(0xe2)]);
+    const others = [byte(0xc3), byte(0xa9), byte(0xaa), byte(0xe2), { text: 'abcC3' }];
+    const tokenizer = await make([...scored('▁', 'a'), ...others]);
     expect(textsOf(tokenizer, 'éaê')).toEqual(['▁', '<0xC3>', '<0xA9>', 'a', '<0xC3>', '<0xAA>']);
     expect(textsOf(tokenizer, 'ë€')).toEqual(['▁', '<unk>', '<unk>']);
     expect(tokenizer.decode(tokenizer.encode('éaê'))).toBe('éaê');
+  });
+
+  test('becomes its byte also if that is the first token', async () => {
+    const tokens = [byte(0x62), ...scored('▁', 'a'), { text: '<unk>', type: 2 }];
+    const more = { 'tokenizer.ggml.unknown_token_id': count(3) };
+    expect((await createTokenizer(tokenizerMetadata('llama', tokens, more))).encode('abc')).toEqual([1, 2, 0, 3]);
   });
 
   test('becomes the unknown token that the file names, or else the first one', async () => {
@@ -91,6 +99,8 @@ describe('a character without a token', () => {
   test('becomes a byte that is only spelled in the text never', async () => {
     const tokenizer = await make([...scored('▁', '<', '0', 'x', 'C', '3', '>'), byte(0xc3), byte(0x20)]);
     expect(textsOf(tokenizer, '<0xC3>')).toEqual(['▁', '<', '0', 'x', 'C', '3', '>']);
+    const merging = scored('▁', '<0', '<0x', '<0xC', '<0xC3', '<', '0', 'x', 'C', '3', '>');
+    expect(textsOf(await make([...merging, byte(0xc3)]), '<0xC3>')).toEqual(['▁', '<0xC3', '>']);
   });
 });
 
@@ -158,6 +168,36 @@ describe('words', () => {
       expect(() => tokenizer.encode(text)).toThrow(expect.objectContaining({ code: 'ERR_TOKENIZER' }));
     }
     expect(textsOf(tokenizer, 'a 😀')).toEqual(['▁', 'a', '▁', '<unk>']);
+  });
+});
+
+describe('work on a text', () => {
+  const pauses = (tokenizer: Tokenizer, text: string) => workOn(tokenizer, text).pauses;
+
+  test('pauses about every 2048 units: while words are found, and after those in which the next 2048 begin', async () => {
+    const tokenizer = await make(scored('ab', '▁', 'a', 'b', '▁▁', '▁▁a'));
+    expect(pauses(tokenizer, 'ab '.repeat(682))).toBe(0);
+    // At 2048, 4096 and 8192; and behind the words that 2048, 4096, 6144 and 8192 end or are in.
+    expect(pauses(tokenizer, 'ab '.repeat(3000))).toBe(3 + 4);
+  });
+
+  test('is done at once for words of up to 512 units, with the space in front', async () => {
+    const tokenizer = await make(scored('ab', '▁', 'a', 'b'));
+    expect([510, 511].map((length) => pauses(tokenizer, 'a'.repeat(length)))).toEqual([0, 0]);
+    // One to make its bytes, one for each 2048 characters.
+    expect(pauses(tokenizer, 'a'.repeat(512))).toBe(1 + 1);
+    // Its end is found, its characters are added, merged and collected, 2048 at a time.
+    expect(pauses(tokenizer, 'ab'.repeat(2500))).toBe(9);
+  });
+
+  test('is done word by word, as many as are wanted, unless a token has a space within', async () => {
+    const words = scored('ab', '▁', 'a', 'b', '▁▁', '▁▁a', '▁a', '漢', '▁漢');
+    const [text, limit] = ['ab '.repeat(3000), 3];
+    expect(workOn(await make(words), text, { limit })).toMatchObject({ pauses: 0, made: 4 });
+    for (const inner of ['a▁', '▁a▁', 'a▁b', '漢▁', '▁漢▁▁']) {
+      const { made } = workOn(await make([...words, { text: inner, score: -99 }]), text, { limit });
+      expect(made).toBeGreaterThan(1000);
+    }
   });
 });
 

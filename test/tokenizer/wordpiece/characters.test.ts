@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createTokenizer } from '../../../src/tokenizer/create-tokenizer.js';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer.js';
+import { workOn } from '../../support/tokenizers/pauses.js';
 import { count, flag, type SmallToken, tokenizerMetadata } from '../../support/tokenizers/tokenizer-metadata.js';
 
 const specials: SmallToken[] = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((text) => ({ text, type: 3 }));
@@ -10,6 +11,8 @@ const ids = {
   'tokenizer.ggml.unknown_token_id': count(1),
   'tokenizer.ggml.seperator_token_id': count(3),
 };
+/** Without BOS and separator, which are those of BERT by default. */
+const noEndings = { 'tokenizer.ggml.bos_token_id': undefined, 'tokenizer.ggml.seperator_token_id': undefined };
 const wordPiece = (texts: readonly string[], more = {}) =>
   createTokenizer(tokenizerMetadata('bert', [...specials, ...texts.map((text) => ({ text }))], { ...ids, ...more }));
 const textsOf = (tokenizer: Tokenizer, text: string) =>
@@ -59,6 +62,7 @@ describe('a character', () => {
       expect(await wordsOf(text, options(false, true, true), ['a', 'b'])).toEqual(['a', 'b']);
       expect(await wordsOf(text, options(true, true, true), ['ab'])).toEqual(['ab']);
     }
+    expect(await wordsOf('a\u000bb', {}, ['a', 'b'])).toEqual(['a', 'b']);
     for (const control of ['\u0001', '\u001b', '\u007f', '\u009f']) {
       for (const full of [true, false]) {
         expect(await wordsOf(`a${control}b`, options(full, true, true), ['ab'])).toEqual(['ab']);
@@ -177,6 +181,33 @@ describe('a word', () => {
   });
 });
 
+describe('work on a text', () => {
+  test('pauses about every 2048 units, and after as many tokens of a long word', async () => {
+    const tokenizer = await wordPiece(['▁a', 'b']);
+    const pauses = (text: string) => workOn(tokenizer, text).pauses;
+    expect([1023, 1024, 2047, 2048, 5000].map((words) => pauses('a '.repeat(words)))).toEqual([0, 1, 1, 2, 4]);
+    expect(workOn(tokenizer, 'a '.repeat(3000), { start: 3000, end: 5000 }).pauses).toBe(0);
+    expect([2046, 2047, 4095, 5000].map((length) => pauses(`a${'b'.repeat(length)}`))).toEqual([0, 2, 4, 4]);
+  });
+
+  test('ends where no more is wanted', async () => {
+    const folder = options(true, true, true);
+    for (const more of [{}, folder]) {
+      const tokenizer = await wordPiece(['▁a', 'b'], more);
+      const text = `ab${' ab'.repeat(20_000)}`;
+      expect(workOn(tokenizer, text, { limit: 3 })).toEqual({ pauses: 0, ids: [4, 5, 4], made: 4 });
+    }
+  });
+});
+
+test('the first token of the vocabulary is one like others', async () => {
+  const texts = ['▁a', '[UNK]', 'b'].map((text) => ({ text }));
+  const first = await createTokenizer(
+    tokenizerMetadata('bert', texts, { 'tokenizer.ggml.unknown_token_id': count(1), ...noEndings }),
+  );
+  expect([first.encode('ab'), first.encode('a'), first.encode('b')]).toEqual([[0, 2], [0], [1]]);
+});
+
 describe('the vocabulary', () => {
   test('must have an unknown token; the ids of BERT are usual', async () => {
     const key = 'tokenizer.ggml.unknown_token_id';
@@ -201,7 +232,7 @@ describe('the vocabulary', () => {
   });
 
   test('in which tokens within a word have ## is marked where words begin', async () => {
-    const texts = ['a', '##b', '##', '[MASK]', '[a]', '', '漢', '##漢'];
+    const texts = ['a', '##b', '##', '[MASK]', '[a]', '', '漢', '##漢', 'a##b', '[A]x', 'x[A]'];
     const tokenizer = await wordPiece(texts);
     expect(texts.map((_, at) => tokenizer.tokenText(4 + at))).toEqual([
       '▁a',
@@ -212,6 +243,9 @@ describe('the vocabulary', () => {
       '',
       '▁漢',
       '漢',
+      '▁a##b',
+      '▁[A]x',
+      '▁x[A]',
     ]);
     expect(tokenizer.encode('ab')).toEqual([4, 5]);
     // Without types, too; those that are no text stay as they are.

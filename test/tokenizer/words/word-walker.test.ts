@@ -25,7 +25,8 @@ test('what is between two words is a word, too', () => {
   expect(walk(new WordWalker(text, 1, 6, [runs('a')]), text)).toEqual(['x', 'aa', 'by']);
   expect(walk(new WordWalker(text, 3, 3, [runs('a')]), text)).toEqual([]);
   const words = new WordWalker(text, 2, 5, [runs('a')]);
-  expect([words.start, words.end, words.next(), words.start, words.end]).toEqual([2, 2, true, 2, 4]);
+  expect([words.start, words.end, words.paused]).toEqual([2, 2, false]);
+  expect([words.next(), words.start, words.end]).toEqual([true, 2, 4]);
 });
 
 test('each rule splits the parts that the one before it has made', () => {
