@@ -77,9 +77,8 @@ interface SizeClass {
   rented: number;
 }
 
-/** The size of the blocks that serve `sizeBytes`: a multiple of the alignment. Nothing is rented for 0 bytes. */
+/** The size of the blocks that serve `sizeBytes`: a multiple of the alignment; 0 for 0 bytes. */
 export function classBytesFor(sizeBytes: number): number {
-  if (sizeBytes === 0) return 0;
   let step = ALIGNMENT;
   while (step * 2 * CLASSES_PER_OCTAVE < sizeBytes) step *= 2;
   return Math.ceil(sizeBytes / step) * step;

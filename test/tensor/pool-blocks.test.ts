@@ -50,11 +50,11 @@ describe('a buffer', () => {
   });
 
   test('has fewer blocks where the budget has no more room', () => {
-    const pool = makePool({ budgetBytes: 16 * MiB });
+    const pool = makePool({ budgetBytes: 16 * MiB + 3 * 64 + 32 });
     pool.rent(15 * MiB);
     pool.rent(0.5 * MiB);
     pool.rent(448 * KiB);
-    // 64 KiB less the slack of four buffers are left: one block of 32 KiB.
+    // 64 KiB and 32 bytes are left: too few for two blocks of 32 KiB and their slack.
     pool.rent(32 * KiB);
     expect(pool.stats().classes.map(({ classBytes, rented, idle }) => [classBytes, rented, idle])).toEqual([
       [32 * KiB, 1, 0],
@@ -278,6 +278,18 @@ describe('when the budget is used up', () => {
     expectError(() => pool.rent(1000), 'ERR_DISPOSED', /other/);
     expect(asked).toBe(0);
   });
+});
+
+test('idle buffers are dropped for a block that fits exactly, and no more of them', () => {
+  const pool = makePool({ budgetBytes: 3.5 * MiB + 2 * 64 });
+  const [older, newer] = [pool.rent(MiB), pool.rent(1.5 * MiB)];
+  older.release();
+  newer.release();
+  pool.rent(2 * MiB).release();
+  expect(pool.stats()).toMatchObject({ heldBytes: 3.5 * MiB + 2 * 64, idleBytes: 3.5 * MiB });
+  const small = makePool({ budgetBytes: 2 * MiB + 64 });
+  small.rent(MiB).release();
+  expect(small.rent(2 * MiB).sizeBytes).toBe(2 * MiB);
 });
 
 test('the budget is a positive number', () => {

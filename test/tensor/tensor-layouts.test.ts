@@ -82,7 +82,9 @@ describe('disposal', () => {
     const owner = new Tensor(internal, { dtype: 'i8', shape: [8], storage });
     owner.reshape([2, 4]).dispose();
     expect(storage.releases).toBe(0);
+    const view = owner.reshape([4, 2]);
     owner.dispose();
+    expect([storage.disposed, view.disposed]).toEqual([false, true]);
     owner[Symbol.dispose]();
     expect(storage.releases).toBe(1);
     const released = { ...ownStorage(8), disposed: true };
@@ -197,6 +199,7 @@ describe('a layout', () => {
     const x = make({ shape: [1, 3] })();
     expectError(() => x.expand([2, 3]).set([1, 2, 3, 4, 5, 6]), 'ERR_ARGUMENT', /^set: elements of the expanded view/);
     x.expand([0, 3]).set([]);
+    x.slice(null, [0, 1]).expand([0, 3]).set([]);
     make({ shape: [1, 3], strides: [0, 1] })().set([1, 2, 3]);
     expect([...x.toArray()]).toEqual([1, 2, 3]);
   });

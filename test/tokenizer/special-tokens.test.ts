@@ -3,8 +3,10 @@
 import { describe, expect, test } from 'vitest';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { beginningOf } from '../../src/tokenizer/base-tokenizer.js';
+import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
 import type { EncodeOptions, PlainPlaces, Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
+import { type SmallToken, tokenizerMetadata } from '../support/tokenizers/tokenizer-metadata.js';
 
 const integers = (...value: number[]): MetadataValue => ({
   type: 'array',
@@ -29,6 +31,8 @@ const [bos, eos, user, userX, unknown] = [256, 257, 258, 259, 260];
 const ids = { 'tokenizer.ggml.bos_token_id': count(256), 'tokenizer.ggml.eos_token_id': count(257) };
 const make = (overrides: Record<string, MetadataValue | undefined> = {}) =>
   smallTokenizer([], more, { ...ids, ...overrides });
+const sentencePiece = (tokens: readonly SmallToken[], overrides: Record<string, MetadataValue> = {}) =>
+  createTokenizer(tokenizerMetadata('llama', tokens, overrides));
 /** The tokens of a text, of which those of one byte are joined. */
 function split(tokenizer: Tokenizer, text: string, options: EncodeOptions = {}): (string | number)[] {
   const found: (string | number)[] = [];
@@ -84,6 +88,22 @@ describe('special tokens', () => {
     expect(of('<u>x<u>', plain([4], '<s>'))).toEqual([userX, user]);
   });
 
+  test('are told from plain text also where a part of the text that is looked at ends', async () => {
+    const tokenizer = await make();
+    const text = `${'a'.repeat(2048)}<s><s>`;
+    const plain = { places: [2048], marks: new Set<string>() };
+    const wanted = [...new Array(2048).fill(0x61), ...Buffer.from('<s>'), bos];
+    expect(tokenizer.encode(text, { special: true, plain })).toEqual(wanted);
+  });
+
+  test('may be the first token of the vocabulary', async () => {
+    const tokens = ['<u>', '<u>x', 'x', '<'].map((text, id) => ({ text, type: [4, 3, 1, 2][id] as number }));
+    const tokenizer = await sentencePiece(tokens, { 'tokenizer.ggml.add_space_prefix': flag(false) });
+    expect(tokenizer.encode('<u>x', { special: true })).toEqual([1]);
+    const plain = { places: [0], marks: new Set<string>() };
+    expect(tokenizer.encode('<u>x', { special: true, plain })).toEqual([0, 2]);
+  });
+
   test('remove the white space before or after them', async () => {
     const tokenizer = await make({
       'tesserae.tokenizer.strips_left': integers(bos, eos),
@@ -99,8 +119,12 @@ describe('special tokens', () => {
     // Only that of ASCII.
     expect(tokenizer.encode('\u00a0<s>\u00a0', { special: true })).toEqual([0xc2, 0xa0, bos, 0xc2, 0xa0]);
     expect(tokenizer.encode('\u0008<s>\u000e', { special: true })).toEqual([8, bos, 0x0e]);
-    // White space that ends the text is no part of a token.
+    // The end of the text is none of them, whichever remove white space.
     expect(of('a  ')).toEqual(['a  ']);
+    const strips = { 'tesserae.tokenizer.strips_left': integers(1) };
+    for (const other of [await make(strips), await smallTokenizer([], [], strips)]) {
+      expect(split(other, 'a  ', { special: true })).toEqual(['a  ']);
+    }
     expect(of('<u>  a')).toEqual([user, 'a']);
   });
 });
@@ -173,6 +197,24 @@ describe('decoding', () => {
     expect(given.map((id) => decoder.push(id)).join('') + decoder.end()).toBe('<s>a<u></s>');
     const plain = tokenizer.decoder();
     expect(given.map((id) => plain.push(id))).toEqual(['', 'a', '<u>', '']);
+  });
+
+  test('removes the space that encoding has added in front of a text, unless it continues another', async () => {
+    const tokenizer = await sentencePiece(
+      ['<unk>', '▁a', '▁', '<s>'].map((text, id) => ({ text, type: [2, 1, 1, 3][id] as number })),
+    );
+    const decoder = (options = {}) => {
+      const stream = tokenizer.decoder(options);
+      return [1, 2].map(() => [3, 1, 1].map((id) => stream.push(id)).join('') + stream.end());
+    };
+    expect([tokenizer.decode([3, 1, 1]), decoder()]).toEqual(['a a', ['a a', 'a a']]);
+    expect([tokenizer.decode([3, 1, 1], { continues: true }), decoder({ continues: true })]).toEqual([
+      ' a a',
+      [' a a', ' a a'],
+    ]);
+    const plain = await make();
+    expect(plain.decode([0x20, 0x61])).toBe(' a');
+    expect(plain.decode([0x20, 0x61], { continues: true })).toBe(' a');
   });
 
   test('removes spaces before punctuation as the model says, or as the option says', async () => {

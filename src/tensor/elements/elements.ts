@@ -37,16 +37,16 @@ export type DTypeOfData<A extends TensorData> = A extends Int8Array
       : 'f32';
 
 /** By array type: the element type if the caller names none, and the integer types that fit all of its values. */
-const arrayTypes: Readonly<Record<string, { inferred?: DType; fits: readonly DType[] }>> = {
-  Array: { inferred: 'f32', fits: [] },
-  Float32Array: { inferred: 'f32', fits: [] },
-  Float64Array: { inferred: 'f32', fits: [] },
+const arrayTypes: Readonly<Record<string, { inferred?: DType; fits?: readonly DType[] }>> = {
+  Array: { inferred: 'f32' },
+  Float32Array: { inferred: 'f32' },
+  Float64Array: { inferred: 'f32' },
   Int8Array: { inferred: 'i8', fits: ['i8', 'i32'] },
   Uint8Array: { fits: ['i32'] },
   Int16Array: { fits: ['i32'] },
-  Uint16Array: { inferred: 'f16', fits: [] },
+  Uint16Array: { inferred: 'f16' },
   Int32Array: { inferred: 'i32', fits: ['i32'] },
-  Uint32Array: { fits: [] },
+  Uint32Array: {},
 };
 
 const packedTypes = {
@@ -97,7 +97,7 @@ export function checkData(data: unknown, dtype: DType, shape: readonly number[],
     throw argumentError(`a Uint16Array holds f16 or bf16 bits and does not fit a ${dtype} tensor`, op);
   }
   const range = integerRange[dtype];
-  if (range !== undefined && !type.fits.includes(dtype)) {
+  if (range !== undefined && !type.fits?.includes(dtype)) {
     for (let index = 0; index < values.length; index++) {
       const value = values[index];
       if (!Number.isInteger(value) || (value as number) < -range || (value as number) >= range) {

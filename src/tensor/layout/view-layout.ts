@@ -44,7 +44,8 @@ function inferShape(shape: readonly number[], requested: readonly number[]): num
   } else {
     const fixed = checkShape(requested.with(free, 1), 'reshape');
     const known = elementCount(fixed);
-    if (known > 0 && elementCount(shape) % known === 0) return fixed.with(free, elementCount(shape) / known);
+    // No number is a multiple of 0: the remainder is NaN.
+    if (elementCount(shape) % known === 0) return fixed.with(free, elementCount(shape) / known);
   }
   throw shapeError(`${formatShape(shape)} does not have the elements of ${formatShape(requested)}`, 'reshape');
 }

@@ -135,8 +135,9 @@ class ByteLevelBpe extends BaseTokenizer {
 
   *#encodeLongWord(text: string, start: number, end: number, ids: TokenBuffer): Generator<void> {
     if (this.#encoding.ignoresMerges) {
+      // One unit more than the longest token has: a word that goes on is none.
       const whole = this.#wholeToken(text.slice(start, Math.min(end, start + this.#longest + 1)));
-      if (whole >= 0 && end - start <= this.#longest) {
+      if (whole >= 0) {
         ids.push(whole);
         return;
       }

@@ -35,7 +35,7 @@ const metadataOf = (tokens: readonly string[], merges: readonly string[]) =>
 
 describe('merges', () => {
   test('name two tokens and a third, with a blank between; one at the beginning belongs to the left', async () => {
-    const tokens = [...byteCharacters, 'ab', ' a', ' ab', 'abab', ' ', ' a '];
+    const tokens = [...byteCharacters, 'ab', ' a', ' ab', 'abab', ' ', ' a ', 'acb', 'bac'];
     await createTokenizer(metadataOf(tokens, [' a b', 'ab ab']));
     const refused = async (line: string) => {
       const message = `small.gguf: metadata key "tokenizer.ggml.merges" has ${JSON.stringify(line)} at 1, which does not merge two tokens to a third`;
@@ -45,6 +45,11 @@ describe('merges', () => {
       });
     };
     for (const line of ['ab', '', ' ', 'a ', ' a', ' ab', 'a c', 'ac b', 'b ac', 'a  b']) await refused(line);
+  });
+
+  test('may have the first token as any of the three', async () => {
+    const tokenizer = await createTokenizer(metadataOf(['ab', 'a', 'b', 'aba', 'aab'], ['a b', 'ab a', 'a ab']));
+    expect([tokenizer.encode('ab'), tokenizer.encode('aba'), tokenizer.encode('aab')]).toEqual([[0], [3], [4]]);
   });
 
   test('are read in slices of 128', async () => {
@@ -67,7 +72,18 @@ describe('merges', () => {
 test('a character of each length in UTF-8 is its bytes', async () => {
   const tokenizer = await smallTokenizer([]);
   expect(tokenizer.kind).toBe('gpt2');
-  for (const text of ['\u0000', '\u007f', '\u0080', '\u07ff', '\u0800', '\uffff', '\u{10000}', '\u{10ffff}', 'aé€😀']) {
+  for (const text of [
+    '\u0000',
+    '\u007f',
+    '\u0080',
+    '\u07ff',
+    '\u0800',
+    '\uffff',
+    '\u{10000}',
+    '\u{10ffff}',
+    'aé€😀',
+    ' a\uffffb',
+  ]) {
     expect(tokenizer.encode(text)).toEqual([...Buffer.from(text)]);
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   }
@@ -111,6 +127,14 @@ describe('a whole word that is a token', () => {
     }
   });
 
+  test('may be the first token of the vocabulary', async () => {
+    const key = 'tesserae.tokenizer.ignore_merges';
+    for (const text of ['xyz', 'x'.repeat(600)]) {
+      const metadata = metadataOf([text, ...byteCharacters], []).with(key, flag(true));
+      expect((await createTokenizer(metadata)).encode(`${text}.`)).toEqual([0, 1 + 0x2e]);
+    }
+  });
+
   test('is never a control token', async () => {
     const tokenizer = await smallTokenizer([], [{ text: 'xyz', type: 3 }], pre('llama-bpe'));
     expect(textsOf(tokenizer, 'xyz')).toEqual(['x', 'y', 'z']);
@@ -131,6 +155,18 @@ describe('a whole word that is a token', () => {
     expect([tokenizer.encode(accents), tokenizer.encode(`${accents}é`).length]).toEqual([[256], 1202]);
     expect(tokenizer.encode('b'.repeat(3000))).toHaveLength(3000);
   });
+});
+
+test('texts begin with BOS for some pre-tokenizers, if there is one and the metadata does not say otherwise', async () => {
+  const bos: Record<string, MetadataValue> = { 'tokenizer.ggml.bos_token_id': { type: 'u32', value: 0 } };
+  const adds = async (more: Record<string, MetadataValue>) => (await smallTokenizer([], [], more)).addsBos;
+  expect([await adds({ ...bos, ...pre('llama-bpe') }), await adds(pre('llama-bpe')), await adds(bos)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  const key = 'tokenizer.ggml.add_bos_token';
+  expect(await adds({ ...bos, ...pre('llama-bpe'), [key]: flag(false) })).toBe(false);
 });
 
 describe('long words', () => {

