@@ -24,6 +24,7 @@ test('known values', () => {
   expect(halfToNumber(0xfc00)).toBe(Number.NEGATIVE_INFINITY);
   expect(halfToNumber(0x8000)).toBe(-0);
   expect(halfFromNumber(1 / 3)).toBe(0x3555);
+  expect([65519, 65520, 65536, 65552, 1e9].map(halfFromNumber)).toEqual([0x7bff, 0x7c00, 0x7c00, 0x7c00, 0x7c00]);
 });
 
 test('known values of bfloat16', () => {
@@ -35,6 +36,7 @@ test('known values of bfloat16', () => {
   expect(bfloatToNumber(0x7f80)).toBe(Number.POSITIVE_INFINITY);
   expect(bfloatToNumber(0x8000)).toBe(-0);
   expect(bfloatFromNumber(1 / 3)).toBe(0x3eab);
+  expect([2 ** 128, -(2 ** 128), 1e300].map(bfloatFromNumber)).toEqual([0x7f80, 0xff80, 0x7f80]);
 });
 
 describe.each([

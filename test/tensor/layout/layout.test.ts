@@ -43,6 +43,8 @@ describe('checkShape', () => {
     expect(checkShape(shape)).not.toBe(shape);
     expect(checkShape([])).toEqual([]);
     expect(checkShape([1, 1, 1, 1, 1, 1, 1, 1])).toHaveLength(8);
+    // The most elements that there may be.
+    expect(checkShape([2 ** 25, 2 ** 25])).toEqual([2 ** 25, 2 ** 25]);
   });
 
   test.each([
@@ -59,6 +61,7 @@ describe('checkShape', () => {
     ['a hole', new Array(1)],
     ['nine dimensions', [1, 1, 1, 1, 1, 1, 1, 1, 1]],
     ['too many bytes', [2 ** 30, 2 ** 30]],
+    ['one element too many', [2 ** 50 + 1]],
     ['strides too large in spite of a zero', [0, 2 ** 30, 2 ** 30]],
   ])('refuses %s', (_, value) => {
     expectError(() => checkShape(value, 'add'), 'ERR_SHAPE', /^add: /);

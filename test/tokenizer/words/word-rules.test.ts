@@ -1,4 +1,4 @@
-// The words that pre-tokenizers make of texts: all pairs of difficult parts, against regular expressions; fixed texts;
+// The words that pre-tokenizers make of texts: pairs of difficult parts, against regular expressions; fixed texts;
 // the names and the patterns by which files give them.
 import { describe, expect, test } from 'vitest';
 import { ModelMetadata } from '../../../src/metadata/model-metadata.js';
@@ -19,12 +19,13 @@ function split(text: string, rules: readonly WordRule[], start = 0, end = text.l
 }
 const rulesNamed = (name: string) => findPreTokenizer(name)?.rules ?? rulesOf(exactPatterns[name] ?? []);
 
-/** All pairs of the difficult parts, and all triples of some. */
+/** Each of the difficult parts before and after some of them, and all triples of fewer. */
 const few = ['a', 'B', "'S", "'ll", '\u0301', 'ǅ', '漢', '1', ' ', '\n', '\u3000', '.', '/', '+'];
+const fewer = ['a', 'B', "'s", '\u0301', '1', ' ', '\n', '.'];
 const texts = [
   '',
-  ...difficultParts.flatMap((first) => difficultParts.map((second) => first + second)),
-  ...few.flatMap((first) => few.flatMap((second) => few.map((third) => first + second + third))),
+  ...difficultParts.flatMap((part) => few.flatMap((other) => [part + other, other + part])),
+  ...fewer.flatMap((first) => fewer.flatMap((second) => fewer.map((third) => first + second + third))),
   ...few.map((part) => `  x${part.repeat(9)} \n${part} `),
 ];
 
