@@ -74,6 +74,7 @@ const alone = {
   'src/tokenizer/base-tokenizer.ts': 'test/tokenizer/special-tokens.test.ts',
   'src/tokenizer/bpe/bpe-merger.ts': 'test/tokenizer/mergers.test.ts',
   'src/tokenizer/bpe/byte-alphabet.ts': 'test/tokenizer/bpe/merges.test.ts',
+  'src/tokenizer/bpe/byte-level-bpe.ts': 'test/tokenizer/bpe/fixed-texts.test.ts',
   'src/tokenizer/bpe/merge-queue.ts': 'test/tokenizer/bpe/merges.test.ts',
   'src/tokenizer/bpe/merge-table.ts': 'test/tokenizer/bpe/merges.test.ts',
   'src/tokenizer/byte-decoder.ts': 'test/tokenizer/token-streams.test.ts',
