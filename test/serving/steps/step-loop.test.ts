@@ -99,14 +99,11 @@ test('a client need do nothing but end', async () => {
   submit('c', 3, 2, none);
   submit('d', 3, 1, { ...none, pooled: () => ({}) }, { output: 'hidden' });
   loop.preempted(a);
-  const step = await next();
-  step.end();
-  await next();
+  (await next()).end();
+  (await next()).end();
+  await nextTurn();
   const ends = taken().filter((one) => (one as unknown[])[1] === 'end');
-  expect(ends.toSorted()).toEqual([
-    ['b', 'end', undefined],
-    ['d', 'end', undefined],
-  ]);
+  expect(ends.toSorted()).toEqual(['b', 'c', 'd'].map((name) => [name, 'end', undefined]));
   loop.cancel(a, 'A');
   expect(taken()).toContainEqual(['a', 'end', 'A']);
   loop.preempted(a);
