@@ -1,5 +1,5 @@
 // Twins: each character that may begin a control token has one of its own length, which no text holds, and gets it back.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { collectPrivateUse, Twins } from '../../../src/generation/jinja/twins.js';
 
 const twins = (firsts: string, taken: Iterable<string> = []) => new Twins(new Set(firsts), new Set(taken));
@@ -75,4 +75,17 @@ test('the private-use characters of a text are those of both areas', () => {
   const found = new Set<string>();
   collectPrivateUse('a\udfff\ue000\uf8ff\uf900\u{effff}\u{f0000}\u{ffffd}\u{ffffe}\u{100000}<\ue000', found);
   expect([...found]).toEqual(['\ue000', '\uf8ff', '\u{f0000}', '\u{ffffd}']);
+});
+
+test('up to eight characters are replaced one after the other, which is faster, and more of them at once', () => {
+  const split = vi.spyOn(String.prototype, 'split');
+  const splitsFor = (firsts: string) => {
+    const some = twins(firsts);
+    split.mockClear();
+    some.guard('text');
+    return split.mock.calls.length;
+  };
+  const counts = ['a', letters.slice(0, 8), letters].map(splitsFor);
+  split.mockRestore();
+  expect(counts).toEqual([1, 8, 0]);
 });
