@@ -10,6 +10,7 @@ import {
   utf8,
 } from '../../src/constraint/compile/characters.js';
 import { type Term, Terms } from '../../src/constraint/term.js';
+import { allTexts } from '../support/constraint-texts.js';
 
 function matches(terms: Terms, term: Term, bytes: Iterable<number>): boolean {
   let at = term;
@@ -33,6 +34,7 @@ test('a complement has all other characters, in ranges that do not touch', () =>
     [13, 0x10ffff],
   ]);
   expect(complement([[3, 0x10ffff]])).toEqual([[0, 2]]);
+  expect(complement([[0, 0x10fffe]])).toEqual([[0x10ffff, 0x10ffff]]);
   expect(
     complement([
       [4, 4],
@@ -158,6 +160,17 @@ describe('in a JSON string', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test('a character of two units has both of them in each of its escapes', () => {
+    for (const code of [0x10000, 0x1f600, 0x10ffff]) {
+      const terms = new Terms();
+      const texts = allTexts({ terms, term: jsonString(terms, [[code, code]]) });
+      expect([...new Set(texts.map((text) => JSON.parse(`"${text}"`)))]).toEqual([String.fromCodePoint(code)]);
+      // All digits that are letters, large or small, and the character itself.
+      const letters = texts[0]?.replace(/\\u/g, '').replace(/[^a-f]/gi, '').length as number;
+      expect(texts).toHaveLength(2 ** letters + 1);
+    }
   });
 
   test('each short escape is that of its character alone', () => {

@@ -104,11 +104,32 @@ describe('equal terms', () => {
     expect(terms.either(word, a, word)).toBe(terms.either(a, word));
     expect(terms.either(terms.either(word, a), a, terms.either())).toBe(terms.either(a, word));
     expect(terms.either(word)).toBe(word);
+    const other = terms.literal('yz');
+    expect(terms.either(other, word)).toBe(terms.either(word, other));
     expect(terms.repeat(a, 1, 1)).toBe(a);
     expect([terms.repeat(a, 0, 0), terms.repeat(end, 3), terms.repeat(empty, 0)]).toEqual([end, end, end]);
     expect([terms.repeat(a, 2, 1), terms.repeat(empty, 1)]).toEqual([empty, empty]);
     expect(terms.repeat(a, 1, 2)).not.toBe(terms.repeat(a, 1, 3));
     expect(terms.repeat(a, 1, 2)).not.toBe(terms.repeat(a, 0, 2));
+  });
+
+  test('that are words share their beginnings, in whatever order they are given', () => {
+    const terms = new Terms();
+    const shared = terms.sequence(terms.byte(A), terms.bytes([B, C]));
+    expect(terms.words(['ab', 'ac'])).toBe(shared);
+    const all = terms.words(['ab', 'bcab', 'ac', 'ab', 'a']);
+    expect(all).toBe(
+      terms.either(terms.sequence(terms.byte(A), terms.optional(terms.bytes([B, C]))), terms.literal('bcab')),
+    );
+    expect(['a', 'ab', 'bcab', 'bc', 'b', ''].filter((text) => matches(terms, all, text))).toEqual(['a', 'ab', 'bcab']);
+    expect(terms.words(['a', 'a'])).toBe(terms.byte(A));
+    expect([terms.words([]), terms.words([''])]).toEqual([terms.empty, terms.end]);
+  });
+
+  test('alone have the same number, also among rules', () => {
+    const terms = new Terms();
+    const all = [terms.rule(), terms.byte(A), terms.rule(), terms.byte(B), terms.rule(), terms.literal('ab')];
+    expect(new Set(all.map(({ id }) => id)).size).toBe(6);
   });
 
   test('made after others were forgotten are others, and match the same', () => {
