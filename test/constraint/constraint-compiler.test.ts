@@ -1,6 +1,7 @@
 // Compiling formats for a model in a thread: what is shared, what is kept, and who hears of a failure.
 import { getEventListeners } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { findWorkerFile, useWorkerFile } from '../../src/base/package-files.js';
 import { ConstraintState } from '../../src/constraint/constraint.js';
@@ -21,6 +22,9 @@ function newCompiler({ timeoutMs = 20_000, ...given }: { timeoutMs?: number; tok
   const compiler = new ConstraintCompiler(given.tokenizer ?? newTokenizer().tokenizer, 70, timeoutMs);
   return (format: Format, signal?: AbortSignal) => compiler.compile(format, signal);
 }
+
+/** Is compiled for a while. */
+const slow = { jsonSchema: { enum: Array.from({ length: 60_000 }, (_, i) => `word ${(i * 7919) % 1_000_003}`) } };
 
 /** A thread that never ends to compile the letter a, and refuses all else. */
 const neverEnding = `
@@ -115,7 +119,6 @@ test('a failure has the code ERR_FORMAT, and is not kept', async () => {
   expect(failures[1]).not.toBe(failures[0]);
   const none = { code: 'ERR_FORMAT', message: 'no text matches this format' };
   await expect(compile({ regex: '[]' })).rejects.toMatchObject(none);
-  const slow = { jsonSchema: { enum: Array.from({ length: 60_000 }, (_, i) => `word ${(i * 7919) % 1_000_003}`) } };
   const late = newCompiler({ timeoutMs: 1 })(slow);
   await expect(late).rejects.toMatchObject({ code: 'ERR_FORMAT', message: 'the format takes more than 1 ms' });
 });
@@ -132,6 +135,30 @@ test('a format with too many members, or nested too deep, is none', async () => 
   await expect(compile({ jsonSchema: deep as Record<string, unknown> })).rejects.toEqual(refused);
 });
 
-test('a signal that has fired keeps a format from being compiled', async () => {
-  await expect(newCompiler()({ regex: 'b' }, AbortSignal.abort('early'))).rejects.toMatchObject({ cause: 'early' });
+test('a signal that has fired keeps a format from being compiled, also one that fires while the format is read', async () => {
+  const compile = newCompiler();
+  await expect(compile({ regex: 'b' }, AbortSignal.abort('early'))).rejects.toMatchObject({ cause: 'early' });
+  const controller = new AbortController();
+  const format = {
+    get regex() {
+      controller.abort('inside');
+      return 'b';
+    },
+  };
+  await expect(compile(format, controller.signal)).rejects.toMatchObject({ code: 'ABORT_ERR', cause: 'inside' });
+});
+
+test('those who ask after a format was given up share one constraint', async () => {
+  const compile = newCompiler();
+  const controller = new AbortController();
+  const given = compile(slow, controller.signal).catch((error) => error);
+  await expect.poll(() => getEventListeners(controller.signal, 'abort').length, { interval: 1 }).toBe(1);
+  const format = { regex: 'ab?' };
+  const first = compile(format, controller.signal).catch((error) => error);
+  await nextTurn();
+  controller.abort();
+  const second = compile(format);
+  expect(await Promise.all([given, first])).toMatchObject([{ code: 'ABORT_ERR' }, { code: 'ABORT_ERR' }]);
+  await nextTurn();
+  expect(await compile(format)).toBe(await second);
 });
