@@ -51,13 +51,15 @@ TESSERAE_QUANTIZED_INLINE __m512i quad_pair(const Unit<type>& unit, int64_t grou
   return with_high(low, turned(twice(high_codes), 4 - 2 * i * width, 4 - (2 * i + 1) * width), bits == 6 ? 48 : 16);
 }
 
-// dot[r] receives the exact sums of row r with the 8 rows of weights: the halves of the vectors' sums are added. For
-// groups of 16, `half` is the half of the activation block.
+// dot[r] receives the exact sums of row r with the 8 rows of weights. For groups of 16, `half` is the half of the activation
+// block. One row: the halves of the vectors' sums are added. Several rows, which only a CPU with a small L1 has here: vectors of
+// 8 lanes, whose activations need no shuffle; Zen 4 runs two of them at once.
 template <QuantizedType type, int Rows>
 TESSERAE_QUANTIZED_INLINE void dot_strip_group(const Unit<type>& unit, int64_t group,
                                                const ActivationBlock* const (&block)[Rows], int half,
                                                __m256i (&dot)[Rows][1]) {
   using K = typename Unit<type>::K;
+  if constexpr (Rows > 1) return dot_strip_quads(unit, group, block, half, dot);
   __m512i sum[Rows];
 #pragma GCC unroll 4
   for (int r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_si512();

@@ -3,6 +3,7 @@
 // quantized_group.h defines and which must be included before this file.
 #pragma once
 
+#include "kernels/caches.h"
 #include "kernels/simd/quantized_unit.h"
 
 namespace tesserae::quantized {
@@ -11,14 +12,16 @@ inline namespace TESSERAE_ISA {
 // Up to this many rows the image is not decoded to panels. A strip is multiplied with four rows at a time; for rows 5
 // to 8 it is read from the caches. Decoding to panels costs most where signed codes are split or a scale is for 16 weights.
 constexpr int64_t kMostFewRows = 8;
+template <typename K>
+int64_t unpacked_rows() {
 #ifdef __AVX512F__
-// Codes of 2 and 3 bits are decoded faster to panels, even for one row.
-template <typename K>
-constexpr int64_t kUnpackedRows = K::bits < 4 ? 0 : 1;
+  // Codes of 2 and 3 bits are decoded faster to panels, even for one row; others for few rows where L1 has room.
+  if (K::bits < 4) return 0;
+  return K::bits == 8 || !has_small_l1() ? 1 : 4;
 #else
-template <typename K>
-constexpr int64_t kUnpackedRows = kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);
+  return kHasDotInstruction ? (K::bits == 8 ? 1 : 4) : (K::is_split || K::group == 16 ? 8 : 4);
 #endif
+}
 
 // Distance of the prefetches of codes.
 constexpr int64_t kPrefetchBytes = 4096;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/caches.h"
 #include "kernels/simd/quantized_unit.h"
 
 namespace tesserae::quantized {
@@ -75,17 +76,22 @@ TESSERAE_QUANTIZED_INLINE void decode_block(const PanelSource& source, int64_t b
   }
 }
 
+// Whether the lines of a panel to come are better fetched into L2 than into L1, for so many groups of rows. In an L1 of 32 KiB
+// there is no room for them beside two panels of the AVX-512 set and the activations. With many groups the time is in the products.
+inline bool fetches_into_l2(int64_t groups) { return kPanelStrips == 4 && groups <= 2 && has_small_l1(); }
+
 // Prepares the panels to come while rows are multiplied with one: in `steps` equal steps decodes the next panel and
 // prefetches the one after that, so that memory is read at an even rate.
 template <QuantizedType type>
 class Ahead {
  public:
-  Ahead(const PanelSource& next, const PanelSource& after, Panel& panel, int64_t steps)
+  Ahead(const PanelSource& next, const PanelSource& after, Panel& panel, int64_t steps, bool into_l2)
       : next_(next),
         after_(after),
         panel_(panel),
         decode_rate_(rate(next.blocks, steps)),
-        fetch_rate_(rate(after.bytes, steps)) {}
+        fetch_rate_(rate(after.bytes, steps)),
+        into_l2_(into_l2) {}
 
   TESSERAE_QUANTIZED_INLINE void step() {
     ++steps_;
@@ -93,7 +99,8 @@ class Ahead {
     for (; fetched_ < bytes; fetched_ += 64) {
 #pragma GCC unroll 4
       for (int s = 0; s < kPanelStrips; ++s) {
-        prefetch(after_.strips[s] + fetched_);
+        if (into_l2_) prefetch_far(after_.strips[s] + fetched_);
+        else prefetch(after_.strips[s] + fetched_);
       }
     }
     const int64_t blocks = std::min(steps_ * decode_rate_ >> kShift, next_.blocks);
@@ -108,6 +115,7 @@ class Ahead {
   const PanelSource& after_;
   Panel& panel_;  // receives the next one
   const int64_t decode_rate_, fetch_rate_;  // blocks and bytes of each strip in a step, times 2^kShift
+  const bool into_l2_;
   int64_t steps_ = 0, decoded_ = 0, fetched_ = 0;
 };
 

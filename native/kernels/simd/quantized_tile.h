@@ -165,6 +165,7 @@ void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned ch
   const Tile& tile = *at.tile;
   const int64_t rows = tile.rows, first = at.column;
   const bool is_first = at.part == 0, is_last = at.part + at.split->k >= tile.p.k;
+  const bool into_l2 = fetches_into_l2(groups.count);
   PanelWalk<type> to_decode = at, to_fetch = at;
   PanelSource next = to_decode.source();
   for (int64_t b = 0; b < next.blocks; ++b) decode_block<type>(next, b, panels[0]);
@@ -175,7 +176,7 @@ void multiply_run(PanelWalk<type> at, const RowGroups& groups, const unsigned ch
     to_fetch.advance();
     const PanelSource after = to_fetch.source();
     if (to_decode.ends()) next.blocks = 0;
-    Ahead<type> ahead(next, after, panels[parity ^ 1], at.blocks() * groups.count);
+    Ahead<type> ahead(next, after, panels[parity ^ 1], at.blocks() * groups.count, into_l2);
     const unsigned char* x = ordered + at.first_block() * rows * kOrderedBytes<K>;
     // With a single part, the sums of one panel are kept.
     float* sums = all_sums + (is_first && is_last ? 0 : (at.column - first) * rows);
@@ -220,7 +221,7 @@ void typed_tile(const Tile& tile, Scratch& scratch) {
   using U = Unit<type>;
   const int64_t k = tile.p.k;
   const int64_t strip_size = k / U::format.block_elements * U::layout.unit_bytes;
-  if (tile.rows > kUnpackedRows<typename U::K>) return panel_tile<type>(tile, scratch);
+  if (tile.rows > unpacked_rows<typename U::K>()) return panel_tile<type>(tile, scratch);
   prefetch_start(tile.t.image + tile.first_column / kStripRows * strip_size);
   // The only loop for few rows: split the rows of weights into strips.
   for (int64_t j = 0; j < tile.columns; j += kStripRows) {

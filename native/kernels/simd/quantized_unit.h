@@ -82,5 +82,19 @@ struct Unit {
   }
 };
 
+// dot[r] receives the exact sums of row r with the 8 rows of weights. `half` as in dot_group.
+template <QuantizedType type, int Rows>
+TESSERAE_QUANTIZED_INLINE void dot_strip_quads(const Unit<type>& unit, int64_t group,
+                                               const ActivationBlock* const (&block)[Rows], int half,
+                                               Bits256 (&dot)[Rows][1]) {
+  using K = typename Unit<type>::K;
+  const int first_quad = K::group == 16 ? half * 4 : 0;
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) dot[r][0] = i32x8(0);
+  const auto values = [&](int r, int q) __attribute__((always_inline)) { return broadcast_quad(*block[r], first_quad + q); };
+  const auto quad = [&](int q, int) __attribute__((always_inline)) { return unit.quad(group, q); };
+  dot_group<K, Rows, 1>(values, quad, dot);
+}
+
 }  // namespace TESSERAE_ISA
 }  // namespace tesserae::quantized
