@@ -53,7 +53,7 @@ const alone = {
   'src/sampling/logprobs.ts': 'test/sampling/logprobs.test.ts',
   'src/sampling/sampling-state.ts': 'test/sampling/sampling-state.test.ts',
   'src/sampling/token-window.ts': 'test/sampling/sampling-state.test.ts',
-  'src/serving/decoder-lane.ts': 'test/serving/served-decoder.test.ts',
+  'src/serving/decoder-lane.ts': 'test/serving/arranged/served-decoder.test.ts',
   'src/serving/encoder-queue.ts': 'test/serving/encoder-queue.test.ts',
   'src/serving/queue-room.ts': 'test/serving/queue-room.test.ts',
   'src/serving/scheduling/prefix-tree.ts': 'test/serving/scheduling/prefix-tree.test.ts',
@@ -62,7 +62,7 @@ const alone = {
   'src/serving/scheduling/step-planner.ts': 'test/serving/scheduling/step-planner.test.ts',
   'src/serving/scheduling/step-rate.ts': 'test/serving/scheduling/step-rate.test.ts',
   'src/serving/scheduling/waiting-queue.ts': 'test/serving/scheduling/waiting-queue.test.ts',
-  'src/serving/served-decoder.ts': 'test/serving/served-decoder.test.ts',
+  'src/serving/served-decoder.ts': 'test/serving/arranged/served-decoder.test.ts',
   'src/serving/serving-options.ts': 'test/serving/serving-options.test.ts',
   'src/serving/steps/embedding-client.ts': 'test/serving/steps/clients.test.ts',
   'src/serving/steps/generation-client.ts': 'test/serving/steps/clients.test.ts',
@@ -141,11 +141,11 @@ const rooms = {
   scheduling: { mutate: ['src/serving/scheduling/*.ts'], tests: ['test/serving/scheduling/*.test.ts'] },
   batch: {
     mutate: ['src/serving/batch.ts'],
-    tests: ['test/serving/batch.test.ts', 'test/serving/each-item.test.ts'],
+    tests: ['test/serving/arranged/batch.test.ts', 'test/serving/arranged/each-item.test.ts'],
   },
   'served-encoder': {
     mutate: ['src/serving/served-encoder.ts'],
-    tests: ['test/serving/served-encoder.test.ts', 'test/serving/served-encoder-memory.test.ts'],
+    tests: ['test/serving/arranged/served-encoder.test.ts', 'test/serving/arranged/served-encoder-memory.test.ts'],
   },
   'step-loop': {
     mutate: ['src/serving/steps/step-loop.ts'],

@@ -1,13 +1,13 @@
 // The server of a decoder: what it submits for a job, who hears of which end, what it reports, and what it frees.
 import { describe, expect, test, vi } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
-import type { Page } from '../../src/forward/page-table.js';
-import { mostRows } from '../../src/forward/row-buckets.js';
-import { Sequence } from '../../src/forward/sequence.js';
-import { StepPrograms } from '../../src/forward/step-programs.js';
-import { Scheduler } from '../../src/serving/scheduling/scheduler.js';
-import { PooledPages } from '../../src/serving/steps/pooled-pages.js';
-import { StepLoop } from '../../src/serving/steps/step-loop.js';
+import { TesseraeError } from '../../../src/base/errors.js';
+import type { Page } from '../../../src/forward/page-table.js';
+import { mostRows } from '../../../src/forward/row-buckets.js';
+import { Sequence } from '../../../src/forward/sequence.js';
+import { StepPrograms } from '../../../src/forward/step-programs.js';
+import { Scheduler } from '../../../src/serving/scheduling/scheduler.js';
+import { PooledPages } from '../../../src/serving/steps/pooled-pages.js';
+import { StepLoop } from '../../../src/serving/steps/step-loop.js';
 import { arranged, arrangeSteps, isError, settled, steps } from './arranged-decoder.js';
 
 arrangeSteps();

@@ -1,6 +1,6 @@
 // Work on items that ends when a test tells it to. Used by batch.test.ts and each-item.test.ts.
 import { expect } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
+import { TesseraeError } from '../../../src/base/errors.js';
 
 /** Work that begins at once, and ends when it is told to. */
 export function arrangedWork() {

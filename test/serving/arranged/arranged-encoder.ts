@@ -2,12 +2,12 @@
 // served-encoder-memory.test.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
-import { type EncoderParts, EncoderPrograms } from '../../src/forward/encoder/encoder-programs.js';
-import type { ModelRecorder } from '../../src/metrics/model-recorder.js';
-import type { EmbeddingJob } from '../../src/serving/jobs.js';
-import { ServedEncoder } from '../../src/serving/served-encoder.js';
-import { Turns } from '../../src/serving/steps/turns.js';
+import { TesseraeError } from '../../../src/base/errors.js';
+import { type EncoderParts, EncoderPrograms } from '../../../src/forward/encoder/encoder-programs.js';
+import type { ModelRecorder } from '../../../src/metrics/model-recorder.js';
+import type { EmbeddingJob } from '../../../src/serving/jobs.js';
+import { ServedEncoder } from '../../../src/serving/served-encoder.js';
+import { Turns } from '../../../src/serving/steps/turns.js';
 
 export const dim = 4;
 const pooling = { pooling: 'first', normalize: false, dimensions: dim } as const;

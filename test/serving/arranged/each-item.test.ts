@@ -1,7 +1,7 @@
 // Sources of items: what is taken from them when, in which order outcomes come, and what is stopped.
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { type EachRun, eachItem } from '../../src/serving/batch.js';
+import { type EachRun, eachItem } from '../../../src/serving/batch.js';
 import { argumentError, arrangedWork, failure, settled } from './arranged-work.js';
 
 const open: EachRun = { op: 'test', lanes: 2, ordered: true, checkOpen: () => {} };

@@ -1,8 +1,8 @@
 // Lists of items, some at a time: what comes of them, in which order, and what stops when.
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { AbortError } from '../../src/base/errors.js';
-import { forEachItem, settleEachItem } from '../../src/serving/batch.js';
+import { AbortError } from '../../../src/base/errors.js';
+import { forEachItem, settleEachItem } from '../../../src/serving/batch.js';
 import { argumentError, arrangedWork, failure, settled } from './arranged-work.js';
 
 const run = { op: 'test', lanes: 2 };

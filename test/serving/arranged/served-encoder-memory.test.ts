@@ -1,6 +1,6 @@
 // The server of an encoder where memory is short: smaller groups, and one text again and again.
 import { describe, expect, test, vi } from 'vitest';
-import { groupRows } from '../../src/forward/encoder/encoder-buckets.js';
+import { groupRows } from '../../../src/forward/encoder/encoder-buckets.js';
 import { arranged, arrangeGroups, budget, groups, names, settled } from './arranged-encoder.js';
 
 arrangeGroups();

@@ -1,9 +1,9 @@
 // The server of an encoder: what is computed together, and who hears of which end.
 import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
-import { TesseraeError } from '../../src/base/errors.js';
-import { groupRows } from '../../src/forward/encoder/encoder-buckets.js';
-import { EncoderPrograms } from '../../src/forward/encoder/encoder-programs.js';
+import { TesseraeError } from '../../../src/base/errors.js';
+import { groupRows } from '../../../src/forward/encoder/encoder-buckets.js';
+import { EncoderPrograms } from '../../../src/forward/encoder/encoder-programs.js';
 import {
   arranged,
   arrangeGroups,

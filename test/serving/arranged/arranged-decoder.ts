@@ -2,13 +2,13 @@
 // [5]. Used by served-decoder.test.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import type { DecoderParts } from '../../src/forward/decoder-programs.js';
-import { StepPrograms } from '../../src/forward/step-programs.js';
-import type { EmbeddingJob, GenerationJob } from '../../src/serving/jobs.js';
-import { ServedDecoder } from '../../src/serving/served-decoder.js';
-import { PooledPages } from '../../src/serving/steps/pooled-pages.js';
-import { StepLoop } from '../../src/serving/steps/step-loop.js';
-import { Turns } from '../../src/serving/steps/turns.js';
+import type { DecoderParts } from '../../../src/forward/decoder-programs.js';
+import { StepPrograms } from '../../../src/forward/step-programs.js';
+import type { EmbeddingJob, GenerationJob } from '../../../src/serving/jobs.js';
+import { ServedDecoder } from '../../../src/serving/served-decoder.js';
+import { PooledPages } from '../../../src/serving/steps/pooled-pages.js';
+import { StepLoop } from '../../../src/serving/steps/step-loop.js';
+import { Turns } from '../../../src/serving/steps/turns.js';
 
 export interface Step {
   readonly rows: number;
