@@ -58,7 +58,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
     for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
       const T* row[kPanel];
       for (int64_t i = 0; i < kPanel; ++i) row[i] = k + std::min(key + i, keys - 1) * stride;
-      if (stride != dim) prefetch_rows(k + (key + kPanel) * stride, stride, dim, std::min(keys - key - kPanel, kPanel));
+      prefetch_rows(k + (key + kPanel) * stride, stride, dim, std::min(keys - key - kPanel, kPanel));
       int64_t d = 0;
       for (; d + kPanel <= dim; d += kPanel) {
         F32x16 columns[kPanel];
@@ -75,6 +75,7 @@ inline void pack_k(const T* k, int64_t stride, int64_t keys, int64_t dim, float*
     return;
   }
   for (int64_t key = 0; key < keys; key += kPanel, packed += dim * kPanel) {
+    prefetch_rows(k + (key + kPanel) * stride, stride, dim, std::min(keys - key - kPanel, kPanel));
     for (int64_t half = 0; half < kPanel; half += 8) {
       const T* row[8];
       for (int64_t i = 0; i < 8; ++i) row[i] = k + std::min(key + half + i, keys - 1) * stride;

@@ -96,7 +96,7 @@ inline KeyRange begin_rows(const RowSet& rows, Load load) {
   RowCursor at(rows, 0);
   RowCursor ahead(rows, kRowsAhead);
   for (int64_t row = 0; row < rows.count; ++row, at.next(), ahead.next()) {
-    if (p.q_row != p.dim) prefetch_rows(ahead.q(), 0, p.dim, 1);
+    prefetch_rows(ahead.q(), 0, p.dim, 1);
     float* q = rows.q + row * p.dim;
     multiply(load(at.q(), q), p.dim, factor, q);
     const int64_t limit = attention_limit(p, rows.tile.batch, at.query);
