@@ -106,9 +106,12 @@ const alone = {
   'src/tokenizer/vocabulary/vocabulary.ts': 'test/tokenizer/vocabulary/vocabulary.test.ts',
   'src/tokenizer/wordpiece/wordpiece.ts': 'test/tokenizer/wordpiece/characters.test.ts',
   'src/tokenizer/words/character-classes.ts': 'test/tokenizer/words/text-scan.test.ts',
+  'src/tokenizer/words/patterns.ts': 'test/tokenizer/words/word-rules.test.ts',
+  'src/tokenizer/words/pre-tokenizers.ts': 'test/tokenizer/words/word-rules.test.ts',
   'src/tokenizer/words/text-normalizer.ts': 'test/tokenizer/words/text-scan.test.ts',
   'src/tokenizer/words/text-scan.ts': 'test/tokenizer/words/text-scan.test.ts',
   'src/tokenizer/words/word-cache.ts': 'test/tokenizer/words/text-scan.test.ts',
+  'src/tokenizer/words/word-rules.ts': 'test/tokenizer/words/word-rules.test.ts',
   'src/tokenizer/words/word-walker.ts': 'test/tokenizer/words/word-walker.test.ts',
 };
 
