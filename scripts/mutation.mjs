@@ -96,6 +96,7 @@ const alone = {
   'src/tokenizer/sentencepiece/characters-map.ts': 'test/tokenizer/sentencepiece/characters-map.test.ts',
   'src/tokenizer/sentencepiece/score-merger.ts': 'test/tokenizer/mergers.test.ts',
   'src/tokenizer/sentencepiece/sentencepiece.ts': 'test/tokenizer/sentencepiece/fixed-texts.test.ts',
+  'src/tokenizer/sentencepiece/unigram.ts': 'test/tokenizer/sentencepiece/unigram.test.ts',
   'src/tokenizer/text-cleanup.ts': 'test/tokenizer/text-cleanup.test.ts',
   'src/tokenizer/token-buffer.ts': 'test/tokenizer/token-streams.test.ts',
   'src/tokenizer/vocabulary/special-ids.ts': 'test/tokenizer/vocabulary/special-texts.test.ts',

@@ -95,6 +95,18 @@ test('text may become normal, user-defined and unused tokens, but no others', as
   for (const type of [2, 3, 0]) expect(await of(type)).toEqual(['a', 'a', 'a']);
 });
 
+test('a character is unknown only where no token is that character', async () => {
+  const rare = await make([...tokens, { text: 'z', score: -100, type: 5 }]);
+  expect(textsOf(rare, 'aza')).toEqual(['a', 'z', 'a']);
+  const others = [
+    { text: 'qr', score: -50, type: 5 },
+    { text: 'rs', score: -1 },
+  ];
+  expect(textsOf(await make([...tokens, ...others]), 'qrs')).toEqual(['<unk>', 'rs']);
+  const first = await createTokenizer(tokenizerMetadata('t5', [{ text: 'a', score: -1 }, ...specials.slice(1)]));
+  expect(first.encode('aa')).toEqual([0, 0]);
+});
+
 test('user-defined tokens score best, also where another token ends within', async () => {
   const more = [
     { text: 'b', score: -1 },
@@ -138,11 +150,11 @@ describe('the first tokens of a long text', () => {
   test('are those of the whole, wherever the part that is looked at ends', async () => {
     const long = { text: 'aaaaaaaaaaaaaaa', score: -3 };
     const tokenizer = await make([...tokens, long], adds);
-    for (const unit of ['a ', '😀a', 'x']) {
-      for (const lead of ['', 'xy']) {
+    for (const unit of ['a', 'a ', '😀a', 'aé']) {
+      for (const lead of ['', 'é', 'xy']) {
         const text = lead + unit.repeat(1500);
         const whole = tokenizer.encode(text);
-        for (const limit of [1, 128, 300]) {
+        for (const limit of [1, 60, 128, 300]) {
           expect(tokenizer.encode(text, { limit })).toEqual(whole.slice(0, limit));
         }
       }
@@ -162,6 +174,20 @@ describe('the first tokens of a long text', () => {
         expect(tokenizer.encode(text, { limit })).toEqual(whole.slice(0, limit));
       }
     }
+  });
+
+  test('are those of the whole where a token spans the end of the part that is looked at', async () => {
+    const digits = [...'123456789'].map((text) => ({ text, score: -3 }));
+    const long = [
+      { text: 'cccccccc', score: -1 },
+      { text: '123456789', score: -1 },
+    ];
+    const tokenizer = await make([...digits, ...long]);
+    const text = `${'cccccccc'.repeat(127)}123456789${'c'.repeat(800)}`;
+    expect(textsOf(tokenizer, text, { limit: 128 }).slice(-2)).toEqual(['cccccccc', '123456789']);
+    // A pair of surrogates is not cut.
+    const pair = await make(tokens);
+    expect(pair.encode(`${'a'.repeat(1023)}😀${'a'.repeat(2000)}`, { limit: 2 })).toEqual([4, 4]);
   });
 
   test('do not depend on what is behind', async () => {
