@@ -1,6 +1,7 @@
 // Special tokens in texts, for all kinds of tokenizers: which are found, where they stay plain text, the white space that
 // they remove, BOS and EOS; and what a tokenizer tells about single tokens.
 import { describe, expect, test } from 'vitest';
+import { StringList } from '../../src/metadata/string-list.js';
 import type { MetadataValue } from '../../src/metadata/value-types.js';
 import { beginningOf } from '../../src/tokenizer/base-tokenizer.js';
 import { createTokenizer } from '../../src/tokenizer/create-tokenizer.js';
@@ -12,6 +13,11 @@ const integers = (...value: number[]): MetadataValue => ({
   type: 'array',
   element: 'i32',
   value: Int32Array.from(value),
+});
+const texts = (...value: string[]): MetadataValue => ({
+  type: 'array',
+  element: 'string',
+  value: StringList.from(value),
 });
 const count = (value: number): MetadataValue => ({ type: 'u32', value });
 const flag = (value: boolean): MetadataValue => ({ type: 'bool', value });
@@ -86,6 +92,29 @@ describe('special tokens', () => {
     expect(of('<u>x<u>', plain([0, 4], '<u>'))).toEqual(['<u>x<u>']);
     expect(of('<u>x<u>', plain([0], '<u>'))).toEqual(['<u>x', user]);
     expect(of('<u>x<u>', plain([4], '<s>'))).toEqual([userX, user]);
+  });
+
+  test.each(['t5', 'llama', 'gpt2'])('that are marks are never formed of plain text: %s', async (kind) => {
+    const parts = ['<', 'm', '>', 'a', '▁', '<m', 'b'].map((text) => ({ text, score: -5 }));
+    const marks = ['<m>', 'ab'].map((text) => ({ text, type: 4 }));
+    const tokens = [{ text: '<unk>', type: 2 }, { text: '</s>', type: 3 }, ...parts, ...marks];
+    const tokenizer = await createTokenizer(
+      tokenizerMetadata(kind, tokens, {
+        'tokenizer.ggml.pre': { type: 'string', value: 'gpt-2' },
+        'tokenizer.ggml.merges': texts('< m', '<m >', 'a b'),
+        'tesserae.tokenizer.ignore_merges': flag(true),
+        'tokenizer.ggml.unknown_token_id': count(0),
+        'tokenizer.ggml.add_space_prefix': flag(false),
+      }),
+    );
+    const of = (...places: number[]) =>
+      tokenizer
+        .encode('ab<m>b', { special: true, plain: { places, marks: new Set(['<m>', 'ab']) } })
+        .map((id) => tokens[id]?.text);
+    expect(of()).toEqual(['ab', '<m>', 'b']);
+    expect(of(0)).toEqual(['a', 'b', '<m>', 'b']);
+    // Byte-level encoding cuts words where letters end.
+    expect(of(0, 2)).toEqual(['a', 'b', ...(kind === 'gpt2' ? ['<', 'm'] : ['<m']), '>', 'b']);
   });
 
   test('are told from plain text also where a part of the text that is looked at ends', async () => {

@@ -8,7 +8,7 @@ import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer, TokenSink } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
-import { readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
+import { isNeverFormed, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { type PreTokenizer, readPreTokenizer } from '../words/pre-tokenizers.js';
 import { normalizedInPieces, normalizerOf, type TextNormalizer } from '../words/text-normalizer.js';
 import { codePointIn } from '../words/text-scan.js';
@@ -23,6 +23,8 @@ const LONG_WORD = 512;
 const MERGES_PER_LOOK = 128;
 const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
+/** Characters that stand for themselves in the byte alphabet. */
+const printableAscii = /^[!-~]*$/;
 
 /** Reads and checks the vocabulary and the merges, which must name tokens of the vocabulary. */
 export async function createByteLevelBpe(metadata: ModelMetadata, timeSlice: TimeSlice): Promise<Tokenizer> {
@@ -35,8 +37,9 @@ export async function createByteLevelBpe(metadata: ModelMetadata, timeSlice: Tim
   return new ByteLevelBpe(vocabulary, spelled, { merges, rules: preTokenizer.rules, ignoresMerges, normalizer });
 }
 
-async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, timeSlice: TimeSlice): Promise<MergeTable> {
+async function readMerges(metadata: ModelMetadata, vocabulary: Vocabulary, timeSlice: TimeSlice): Promise<MergeTable> {
   const key = 'tokenizer.ggml.merges';
+  const { ids } = vocabulary;
   const lines = metadata.strings(key);
   const { bytes, offsets } = lines;
   const merges = new MergeTable(lines.length);
@@ -52,7 +55,7 @@ async function readMerges(metadata: ModelMetadata, { ids }: Vocabulary, timeSlic
     if (left < 0 || right < 0 || merged < 0) {
       throw metadata.error(key, `has ${quote(lines.at(rank))} at ${rank}, which does not merge two tokens to a third`);
     }
-    merges.add(rank, left, right, merged);
+    if (!isNeverFormed(vocabulary, merged, printableAscii)) merges.add(rank, left, right, merged);
     if (rank % MERGES_PER_LOOK === 0 && timeSlice.isOver()) await timeSlice.yield();
   }
   return merges;
@@ -130,7 +133,7 @@ class ByteLevelBpe extends BaseTokenizer {
     for (const byte of Buffer.from(word)) spelled += byteCharacters[byte];
     const utf8 = Buffer.from(spelled);
     const id = this.vocabulary.ids.find(utf8, 0, utf8.length);
-    return id >= 0 && !this.isControl(id) ? id : -1;
+    return id >= 0 && !isNeverFormed(this.vocabulary, id, printableAscii) ? id : -1;
   }
 
   *#encodeLongWord(text: string, start: number, end: number, ids: TokenBuffer): Generator<void> {

@@ -8,8 +8,15 @@ import { BaseTokenizer, STEP } from '../base-tokenizer.js';
 import type { TokenBuffer, TokenSink } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { BYTE } from '../vocabulary/special-ids.js';
-import { isSpaceMark, SPACE_MARK, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
-import { isControlType, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
+import {
+  isSpaceMark,
+  SPACE_MARK,
+  spellSpaces,
+  spellTokens,
+  type TokenBytes,
+  withoutSpaces,
+} from '../vocabulary/token-bytes.js';
+import { isNeverFormed, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { checkWellFormedFrom } from '../words/text-scan.js';
 import { WordCache } from '../words/word-cache.js';
 import { type ScoredTokens, ScoreMerger } from './score-merger.js';
@@ -69,8 +76,7 @@ async function inspectTokens(
     const type = types[id];
     const [start, end] = [texts.offsets[id] as number, texts.offsets[id + 1] as number];
     if (type === BYTE) byteIds[Number.parseInt(texts.at(id).slice(3, 5), 16)] = id;
-    // Merging must never form a control token: a user's text must not be able to spell one.
-    if (type === BYTE || isControlType(type)) {
+    if (type === BYTE || isNeverFormed(vocabulary, id, withoutSpaces)) {
       scores[id] = Number.NaN;
       continue;
     }

@@ -7,9 +7,9 @@ import { ByteList } from '../byte-list.js';
 import type { TokenBuffer } from '../token-buffer.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { NORMAL, UNUSED, USER_DEFINED } from '../vocabulary/special-ids.js';
-import { spaceMarkBytes, spellSpaces, spellTokens, type TokenBytes } from '../vocabulary/token-bytes.js';
+import { spaceMarkBytes, spellSpaces, spellTokens, type TokenBytes, withoutSpaces } from '../vocabulary/token-bytes.js';
 import { PrefixWalk, TokenPrefixes } from '../vocabulary/token-prefixes.js';
-import { readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
+import { isNeverFormed, readScores, readVocabulary, type Vocabulary } from '../vocabulary/vocabulary.js';
 import { checkWellFormed, isHighSurrogate } from '../words/text-scan.js';
 import { CharactersMap } from './characters-map.js';
 import { characterEnd } from './score-merger.js';
@@ -28,7 +28,8 @@ export async function createUnigram(metadata: ModelMetadata, timeSlice: TimeSlic
   }
   const { types } = vocabulary;
   const scores = readScores(metadata, vocabulary.texts.length);
-  const canBeText = (id: number) => types[id] === NORMAL || types[id] === USER_DEFINED || types[id] === UNUSED;
+  const textTypes = new Set([NORMAL, USER_DEFINED, UNUSED]);
+  const canBeText = (id: number) => textTypes.has(types[id] as number) && !isNeverFormed(vocabulary, id, withoutSpaces);
   const prefixes = await TokenPrefixes.of(vocabulary, canBeText, timeSlice);
   let least = Number.POSITIVE_INFINITY;
   for (let id = 0; id < types.length; id++) {

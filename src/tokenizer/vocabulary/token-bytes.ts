@@ -7,6 +7,8 @@ import type { Vocabulary } from './vocabulary.js';
 const TOKENS_PER_LOOK = 128;
 /** How SentencePiece writes a space, and GGUF files the beginning of a word of BERT. */
 export const SPACE_MARK = '\u2581';
+/** The texts of tokens in which no space is written as another character. */
+export const withoutSpaces = /^[^\u2581]*$/;
 export const spaceMarkBytes: Uint8Array = Buffer.from(SPACE_MARK);
 
 /** The bytes of token i are bytes[offsets[i], offsets[i + 1]). */

@@ -6,7 +6,16 @@ import { quote } from '../../base/quote.js';
 import type { TimeSlice } from '../../base/time-slice.js';
 import type { ModelMetadata } from '../../metadata/model-metadata.js';
 import type { StringList } from '../../metadata/string-list.js';
-import { BYTE, CONTROL, type DefaultIds, NORMAL, readSpecialIds, type SpecialIds, UNKNOWN } from './special-ids.js';
+import {
+  BYTE,
+  CONTROL,
+  type DefaultIds,
+  NORMAL,
+  readSpecialIds,
+  type SpecialIds,
+  UNKNOWN,
+  USER_DEFINED,
+} from './special-ids.js';
 import { TokenTable } from './token-table.js';
 
 const LAST_TYPE = BYTE;
@@ -154,6 +163,15 @@ function readStrips(
 /** Whether a token of this type is a mark for the model and not text. */
 export function isControlType(type: number | undefined): boolean {
   return type === CONTROL || type === UNKNOWN;
+}
+
+/**
+ * Whether splitting a text must never form this token: it is a mark for the model; or it is user-defined, and found in every text
+ * before that is split, but where the text of a message spells a mark of its template.
+ * @param asItStands matches the texts of tokens that stand in texts as they do in the vocabulary
+ */
+export function isNeverFormed({ types, texts }: Vocabulary, id: number, asItStands: RegExp): boolean {
+  return isControlType(types[id]) || (types[id] === USER_DEFINED && asItStands.test(texts.at(id)));
 }
 
 /** @throws TesseraeError ERR_TOKENIZER when `id` is not in the vocabulary */
