@@ -2,6 +2,8 @@
 // (AMD64 Architecture Programmer's Manual, volume 3, appendix E).
 #include "kernels/caches.h"
 
+#include <atomic>
+
 #if defined(__x86_64__) && __has_include(<cpuid.h>)
 #include <cpuid.h>
 #define TESSERAE_HAS_CPUID 1
@@ -25,22 +27,27 @@ int64_t l1_data_bytes_of(unsigned leaf) {
   }
   return 0;
 }
-#endif
 
 int64_t find_l1_data_bytes() {
-#ifdef TESSERAE_HAS_CPUID
   const int64_t bytes = l1_data_bytes_of(4);
   return bytes > 0 ? bytes : l1_data_bytes_of(0x8000001D);
-#else
-  return 0;
-#endif
 }
+#endif
 
 }  // namespace
 
 int64_t l1_data_bytes() {
-  static const int64_t bytes = find_l1_data_bytes();
+#ifdef TESSERAE_HAS_CPUID
+  // Threads that ask at once find the same.
+  static std::atomic<int64_t> known{-1};
+  int64_t bytes = known.load(std::memory_order_relaxed);
+  if (bytes >= 0) return bytes;
+  bytes = find_l1_data_bytes();
+  known.store(bytes, std::memory_order_relaxed);
   return bytes;
+#else
+  return 0;
+#endif
 }
 
 }  // namespace tesserae
