@@ -216,6 +216,15 @@ describe('a walker', () => {
     expect(() => walker.string(new ByteList(1))).toThrow('a: ends within a string');
   });
 
+  test('wants a comma behind a list in a list, too', () => {
+    const walker = new JsonWalker(spanOf('[[] []]'));
+    walker.open('[');
+    walker.next();
+    walker.open('[');
+    expect(walker.next()).toBe(false);
+    expect(() => walker.next()).toThrow('a: has no comma between two entries');
+  });
+
   test('reads escapes', () => {
     expect(walk('{"\\u0041\\n\\"\\\\":0, "é\\ud83d\\ude00" : 1e2}')).toEqual([
       ['A\n"\\', 0],
