@@ -31,6 +31,12 @@ describe('alternatives', () => {
 });
 
 describe('oneOf', () => {
+  test('is refused where properties beside it may be those of another branch', () => {
+    const branches = { oneOf: [{ required: ['a'] }, { required: ['b'] }] };
+    const both = { ...object({ a: one(1), b: one(2) }), ...branches };
+    expect(() => allTexts(schemaOf(both))).toThrow(refusal('has a oneOf whose branches 0 and 1 may match the same'));
+  });
+
   const problem = refusal('has a oneOf whose branches 0 and 1 may match the same value');
 
   test.each([{}, { title: 't', maximum: 9 }])('gives a value of one branch, beside %j', (beside) => {

@@ -94,7 +94,7 @@ class SchemaCompiler {
       if (rest.$ref !== undefined || !isReference({ ...rest, $ref: '#' })) continue;
       if (word === 'oneOf') {
         const all = list.map((one, i) => this.#parts.alternatives(one, `${path}/${word}/${i}`));
-        this.#parts.checkExclusive(all, path);
+        this.#parts.checkExclusive(all, all, path);
       }
       return list.map((one, i) => this.#value(one, { path: `${path}/${word}/${i}`, depth: depth + 1 }));
     }

@@ -116,8 +116,12 @@ export class SchemaParts {
       const branches = listOf(given, word, path).map((one, i) =>
         this.alternatives(one, `${path}/${word}/${i}`, depth + 1),
       );
-      if (word === 'oneOf') this.checkExclusive(branches, path);
-      found = this.#merged(found, branches.flat(), path);
+      const before = found;
+      found = this.#merged(before, branches.flat(), path);
+      if (word === 'anyOf') continue;
+      // What is made has the properties beside the oneOf, too.
+      const made = branches.map((branch) => this.#merged(before, branch, path));
+      this.checkExclusive(made, branches, path);
     }
     return found;
   }
@@ -129,9 +133,12 @@ export class SchemaParts {
     return a.flatMap((one) => b.map((other) => merge(one, other, path)).filter((both) => both !== undefined));
   }
 
-  /** @throws TesseraeError ERR_FORMAT unless a value that one branch gives never matches another */
-  checkExclusive(branches: readonly (readonly Schema[])[], path: string): void {
-    for (const [i, branch] of branches.entries()) {
+  /**
+   * @param made what is made for each branch, with what is asked beside the oneOf
+   * @throws TesseraeError ERR_FORMAT unless a value that is made for one branch never matches another
+   */
+  checkExclusive(made: readonly (readonly Schema[])[], branches: readonly (readonly Schema[])[], path: string): void {
+    for (const [i, branch] of made.entries()) {
       for (const [j, other] of branches.entries()) {
         if (i === j || branch.every((a) => other.every((b) => this.#excludes(a, b, path, 0)))) continue;
         throw refusal(
