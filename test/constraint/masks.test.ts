@@ -8,26 +8,16 @@ import { compileRegex } from '../../src/constraint/compile/regex.js';
 import { Constraint, ConstraintState } from '../../src/constraint/constraint.js';
 import { type Term, Terms } from '../../src/constraint/term.js';
 import { createTokenTrie } from '../../src/constraint/token-trie.js';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { bareTokenizer } from '../support/tokenizers/bare-tokenizer.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** A tokenizer as far as constraints use it. */
-function tokenizerOf(texts: readonly string[], ends: readonly number[]): Tokenizer {
-  return {
-    vocabularySize: texts.length,
-    endIds: new Set(ends),
-    isControl: () => false,
-    tokenBytes: (id: number) => Buffer.from(texts[id] as string),
-  } as unknown as Tokenizer;
-}
-
 async function constraintOf(regex: string, texts: readonly string[], vocabulary = texts.length, ends = [0]) {
   const terms = new Terms();
   const automaton = new Automaton(terms, compileRegex(regex, terms, { encoding: utf8 }));
-  const tokenizer = tokenizerOf(texts, ends);
+  const tokenizer = bareTokenizer(texts, ends);
   const trie = await createTokenTrie(tokenizer, undefined);
   return { terms, automaton, constraint: new Constraint(automaton, trie, tokenizer, vocabulary) };
 }
@@ -183,7 +173,7 @@ describe('a mask that takes long is computed in slices', () => {
     const { automaton, constraint } = await constraintOf(regex, words, 4_000);
     const first = await constraint.maskOf(automaton.startTerm, undefined);
     // The same tables, and no mask.
-    const tokenizer = tokenizerOf(words, [0]);
+    const tokenizer = bareTokenizer(words, [0]);
     const other = new Constraint(automaton, await createTokenTrie(tokenizer, undefined), tokenizer, 4_000);
     shortSlices();
     let isDone = false;

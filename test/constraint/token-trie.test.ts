@@ -3,18 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { CONTROL_MARK } from '../../src/constraint/control-bytes.js';
 import { bytesOfToken, createTokenTrie, type TokenTrie } from '../../src/constraint/token-trie.js';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.js';
+import { bareTokenizer } from '../support/tokenizers/bare-tokenizer.js';
 import { smallTokenizer } from '../support/tokenizers/small-tokenizer.js';
-
-/** A tokenizer as far as the trie uses it. */
-function tokenizerOf(texts: readonly (string | Uint8Array)[], ends: readonly number[] = []): Tokenizer {
-  return {
-    vocabularySize: texts.length,
-    endIds: new Set(ends),
-    isControl: () => false,
-    tokenBytes: (id: number) => Buffer.from(texts[id] as string),
-  } as unknown as Tokenizer;
-}
 
 /** The tokens by the bytes that lead to them. */
 function paths(trie: TokenTrie): Record<string, number[]> {
@@ -30,13 +20,13 @@ function paths(trie: TokenTrie): Record<string, number[]> {
 }
 
 test('has each token at the node of its last byte, and several where they have the same bytes', async () => {
-  const trie = await createTokenTrie(tokenizerOf(['ab', 'a', 'abc', 'b', '', 'ab', 'end', 'ab'], [6]), undefined);
+  const trie = await createTokenTrie(bareTokenizer(['ab', 'a', 'abc', 'b', '', 'ab', 'end', 'ab'], [6]), undefined);
   expect(paths(trie)).toEqual({ a: [1], ab: [0, 5, 7], abc: [2], b: [3] });
   expect([trie.bytes.length, trie.deepest, trie.tokens.length]).toEqual([4, 3, 6]);
 });
 
 test('has behind each node its descendants, up to its end', async () => {
-  const trie = await createTokenTrie(tokenizerOf(['abc', 'abd', 'ae', 'f']), undefined);
+  const trie = await createTokenTrie(bareTokenizer(['abc', 'abd', 'ae', 'f']), undefined);
   for (let node = 0; node < trie.bytes.length; node++) {
     const end = trie.ends[node] as number;
     for (let other = node + 1; other < trie.bytes.length; other++) {
@@ -53,7 +43,7 @@ test('has behind each node its descendants, up to its end', async () => {
 
 test('grows with the vocabulary', async () => {
   const texts = Array.from({ length: 3000 }, (_, i) => `${i} ${(i * 7919) % 10_007}`);
-  const trie = await createTokenTrie(tokenizerOf(texts), undefined);
+  const trie = await createTokenTrie(bareTokenizer(texts), undefined);
   expect(trie.bytes.length).toBeGreaterThan(4096);
   const found = paths(trie);
   expect(texts.filter((text, id) => String(found[text]) !== `${id}`)).toEqual([]);
@@ -62,9 +52,9 @@ test('grows with the vocabulary', async () => {
 
 test('leaves out tokens that are longer than 65,534 bytes, and is empty without any', async () => {
   const long = (length: number) => new Uint8Array(length).fill(0x61);
-  const trie = await createTokenTrie(tokenizerOf([long(0xffff), long(0xfffe)]), undefined);
+  const trie = await createTokenTrie(bareTokenizer([long(0xffff), long(0xfffe)]), undefined);
   expect([trie.deepest, [...trie.tokens]]).toEqual([0xfffe, [1]]);
-  const none = await createTokenTrie(tokenizerOf(['', 'end'], [1]), undefined);
+  const none = await createTokenTrie(bareTokenizer(['', 'end'], [1]), undefined);
   expect([none.bytes.length, none.deepest, none.tokens.length]).toEqual([0, 0, 0]);
 });
 
@@ -87,7 +77,7 @@ test('is built in slices, of 512 tokens or nodes at the most', async () => {
   try {
     const tokens = Array.from({ length: 2000 }, (_, i) => Uint8Array.of(i >> 8, i & 255));
     let isDone = false;
-    const building = createTokenTrie(tokenizerOf(tokens), undefined).finally(() => {
+    const building = createTokenTrie(bareTokenizer(tokens), undefined).finally(() => {
       isDone = true;
     });
     let turns = 0;
@@ -106,6 +96,6 @@ test('is built in slices, of 512 tokens or nodes at the most', async () => {
 
 test('is not built further once the signal has fired', async () => {
   const reason = new Error('enough');
-  const built = createTokenTrie(tokenizerOf(['a']), AbortSignal.abort(reason));
+  const built = createTokenTrie(bareTokenizer(['a']), AbortSignal.abort(reason));
   await expect(built).rejects.toMatchObject({ code: 'ABORT_ERR', cause: reason });
 });

@@ -116,21 +116,26 @@ export class SchemaParts {
       const branches = listOf(given, word, path).map((one, i) =>
         this.alternatives(one, `${path}/${word}/${i}`, depth + 1),
       );
-      const before = found;
-      found = this.#merged(before, branches.flat(), path);
-      if (word === 'anyOf') continue;
-      // What is made has the properties beside the oneOf, too.
-      const made = branches.map((branch) => this.#merged(before, branch, path));
-      this.checkExclusive(made, branches, path);
+      const made = this.#mergedEach(found, branches, path);
+      if (word === 'oneOf') this.checkExclusive(made, branches, path);
+      found = made.flat();
     }
     return found;
   }
 
   #merged(a: readonly Schema[], b: readonly Schema[], path: string): Schema[] {
-    if (a.length * b.length > Math.max(MOST_BRANCHES, a.length, b.length)) {
+    return this.#mergedEach(a, [b], path).flat();
+  }
+
+  /** What each branch asks, together with what is asked beside the branches. */
+  #mergedEach(beside: readonly Schema[], branches: readonly (readonly Schema[])[], path: string): Schema[][] {
+    const count = branches.flat().length;
+    if (beside.length * count > Math.max(MOST_BRANCHES, beside.length, count)) {
       throw refusal(path, `combines more than ${MOST_BRANCHES} alternatives`);
     }
-    return a.flatMap((one) => b.map((other) => merge(one, other, path)).filter((both) => both !== undefined));
+    return branches.map((branch) =>
+      beside.flatMap((one) => branch.map((other) => merge(one, other, path)).filter((both) => both !== undefined)),
+    );
   }
 
   /**
@@ -320,8 +325,9 @@ export function valuesOf(schema: Schema): readonly unknown[] | undefined {
 const allTypes = ['object', 'array', 'string', 'number', 'boolean', 'null'];
 
 /**
- * The types of a schema without `enum` and `const`. Without `type`, its keywords tell for which types it is made; it allows all others, too.
- * @param allowed all that it allows, rather than those that are made for it
+ * The types of a schema that has neither `enum` nor `const`. Where it has no `type`, values are made for the types that its keywords
+ * belong to, and values of all types are allowed.
+ * @param allowed whether the types that it allows are wanted, rather than those that values are made for
  */
 export function typesOf(schema: Schema, allowed: boolean): string[] {
   if (schema.type !== undefined) return [schema.type].flat().map(String);

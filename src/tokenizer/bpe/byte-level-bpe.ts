@@ -23,7 +23,7 @@ const LONG_WORD = 512;
 const MERGES_PER_LOOK = 128;
 const BLANK = 0x20;
 const MOST_BYTES_PER_UNIT = 3;
-/** Characters that stand for themselves in the byte alphabet. */
+/** Texts that the byte alphabet leaves as they are. */
 const printableAscii = /^[!-~]*$/;
 
 /** Reads and checks the vocabulary and the merges, which must name tokens of the vocabulary. */

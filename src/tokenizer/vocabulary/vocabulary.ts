@@ -166,12 +166,12 @@ export function isControlType(type: number | undefined): boolean {
 }
 
 /**
- * Whether splitting a text must never form this token: it is a mark for the model; or it is user-defined, and found in every text
- * before that is split, but where the text of a message spells a mark of its template.
- * @param asItStands matches the texts of tokens that stand in texts as they do in the vocabulary
+ * Whether splitting a text must never form this token. Control tokens are such, and user-defined ones: these are found before a text
+ * is split, and what is left of them afterwards is a message that spells a mark of its template.
+ * @param isRaw matches the tokens whose text is written in the vocabulary as in a text, so that they are found there
  */
-export function isNeverFormed({ types, texts }: Vocabulary, id: number, asItStands: RegExp): boolean {
-  return isControlType(types[id]) || (types[id] === USER_DEFINED && asItStands.test(texts.at(id)));
+export function isNeverFormed({ types, texts }: Vocabulary, id: number, isRaw: RegExp): boolean {
+  return isControlType(types[id]) || (types[id] === USER_DEFINED && isRaw.test(texts.at(id)));
 }
 
 /** @throws TesseraeError ERR_TOKENIZER when `id` is not in the vocabulary */

@@ -1,16 +1,6 @@
 // What is true, equal, before another value, or in one: as Python has it.
 import { describe, test } from 'vitest';
-import { type Case, expectRefusals, expectTexts } from './rendering.js';
-
-const variables = {
-  s: 'Hello World',
-  wide: 'héé😀z',
-  html: '<b>',
-  l: [3, 1, 2],
-  d: { a: 1, '<k': { b: [2] } },
-  f: 2.5,
-  big: 1e16,
-};
+import { type Case, expectRefusals, expectTexts, ordinaryValues as variables } from './rendering.js';
 
 describe('values', () => {
   const truths = [

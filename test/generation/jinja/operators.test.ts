@@ -1,16 +1,6 @@
 // Operators, members and slices: as Python computes them, with integers apart from floats.
 import { describe, expect, test } from 'vitest';
-import { expectRefusals, expectTexts, render } from './rendering.js';
-
-const variables = {
-  s: 'Hello World',
-  wide: 'héé😀z',
-  html: '<b>',
-  l: [3, 1, 2],
-  d: { a: 1, '<k': { b: [2] } },
-  f: 2.5,
-  big: 1e16,
-};
+import { expectRefusals, expectTexts, render, ordinaryValues as variables } from './rendering.js';
 
 describe('numbers', () => {
   test('are computed as integers and floats', () => {

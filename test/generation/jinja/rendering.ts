@@ -7,6 +7,17 @@ export type Variables = Readonly<Record<string, unknown>>;
 /** A template, and what Jinja2 renders of it. */
 export type Case = readonly [template: string, text: string];
 
+/** Variables of the common types, for operators and comparisons. */
+export const ordinaryValues = {
+  s: 'Hello World',
+  wide: 'héé😀z',
+  html: '<b>',
+  l: [3, 1, 2],
+  d: { a: 1, '<k': { b: [2] } },
+  f: 2.5,
+  big: 1e16,
+};
+
 /** @param firsts characters of the variables that have twins meanwhile */
 export function render(template: string, variables: Variables = {}, firsts: readonly string[] = []): string {
   return new Template(template).render({ firsts, json: JSON.stringify(variables), trusted: {} }).text;

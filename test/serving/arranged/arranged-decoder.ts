@@ -1,5 +1,4 @@
-// The server of a decoder whose steps end when a test tells them to: each row that asks for a token gets 7, each text the vector
-// [5]. Used by served-decoder.test.ts.
+// The server of a decoder whose steps are ended by the test. Each row that asks for a token gets 7, each text the vector [5]. Used by served-decoder.test.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import type { DecoderParts } from '../../../src/forward/decoder-programs.js';

@@ -1,4 +1,4 @@
-// The server of an encoder whose groups end when a test tells them to. Used by served-encoder.test.ts and
+// The server of an encoder whose groups are ended by the test. Used by served-encoder.test.ts and
 // served-encoder-memory.test.ts.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, vi } from 'vitest';

@@ -1,4 +1,4 @@
-// Work on items that ends when a test tells it to. Used by batch.test.ts and each-item.test.ts.
+// Work on items that is ended by the test. Used by batch.test.ts and each-item.test.ts.
 import { expect } from 'vitest';
 import { TesseraeError } from '../../../src/base/errors.js';
 
