@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/simd/matmul_epilogue.h"
+#include "kernels/simd/matmul_micro.h"
 #include "kernels/simd/pack_b.h"
 
 namespace tesserae::matmul {
@@ -22,7 +23,7 @@ inline namespace TESSERAE_ISA {
 //
 // Micro describes a micro-kernel:
 //   kRows, kPanels   its micro-tile: rows of C, and panels of kNr columns
-//   run<PackedA>(rows, columns, k, a, a_rs, b, from, to, to_rs)
+//   run<PackedA, PanelsIn>(rows, columns, k, a, a_rs, b, from, to, to_rs)
 //                    to[r, j] = from[r, j] + sum over p of a[r, p] · b[p, j]. `b` is contiguous panels of k × kNr
 //                    elements, ceil(columns / kNr) of them; a row of `from` (null for zeros) has whole panels.
 //                    Writes whole panels, or exactly `columns` if can_store(columns).
@@ -68,13 +69,14 @@ struct BlockLoops {
     const Element* panels;
     PackSource source;
     bool is_packed;
+    bool is_shared;  // the panels are those of the image, which the first rows read from memory
   };
 
   // The block of B at (first_k, first_column) of the image, in place.
   template <typename Element>
   BlockOfB<Element> shared_block(int64_t first_k, int64_t block_k, int64_t first_column) const {
     const int64_t at = packed_panel_offset(p.n, first_k, block_k, first_column / kNr);
-    return {static_cast<const Element*>(x.packed_b) + at, {}, true};
+    return {static_cast<const Element*>(x.packed_b) + at, {}, true, true};
   }
 
   // The same block as floats. `rows` is how many rows the first micro_tiles has.
@@ -85,11 +87,11 @@ struct BlockLoops {
       if (dtype == DType::f32) return shared_block<float>(first_k, block_k, first_column);
       if (dtype == DType::f16) widen_panels(shared_block<Half>(first_k, block_k, first_column).panels, count, packed_b);
       else widen_panels(shared_block<Bfloat>(first_k, block_k, first_column).panels, count, packed_b);
-      return {packed_b, {}, true};
+      return {packed_b, {}, true, false};
     }
     const PackSource matrix = {x.b, dtype, p.b_rs, p.b_cs};
     const BlockOfB<float> block = {packed_b, pack_source_at(matrix, first_k, first_column),
-                                   rows < Micro::kRows || !Micro::can_pack_and_run(matrix)};
+                                   rows < Micro::kRows || !Micro::can_pack_and_run(matrix), false};
     if (block.is_packed) pack_b_panels(block.source, block_k, columns, packed_b);
     return block;
   }
@@ -138,7 +140,11 @@ struct BlockLoops {
         }
         if (b.is_packed || i > 0) {
           const Element* panels = b.panels + j * block_k;
-          Micro::template run<PackedA>(height, stored, block_k, a_rows, p.a_rs, panels, from, to, to_rs);
+          if (!PackedA && b.is_shared && i == 0) {
+            Micro::template run<false, PanelsIn::memory>(height, stored, block_k, a_rows, p.a_rs, panels, from, to, to_rs);
+          } else {
+            Micro::template run<PackedA, PanelsIn::cache>(height, stored, block_k, a_rows, p.a_rs, panels, from, to, to_rs);
+          }
         } else {
           Micro::template pack_and_run<PackedA>(stored, block_k, a_rows, p.a_rs, pack_source_at(b.source, 0, j), width,
                                                 packed_b + j * block_k, from, to, to_rs);

@@ -18,10 +18,19 @@ template <typename Element>
 using MicroKernel = void (*)(int64_t k, const float* a, int64_t a_rs, const Element* b, const float* from, float* to,
                              int64_t to_rs, FirstLanesOf last);
 
-template <int Rows, int Vectors, bool PackedA, typename Element>
+// Where the panels of B are.
+enum class PanelsIn { cache, memory };
+
+template <int Rows, int Vectors, bool PackedA, PanelsIn Place, typename Element>
 void on_packed(int64_t k, const float* a, int64_t a_rs, const Element* b, const float* from, float* to, int64_t to_rs,
                FirstLanesOf last) {
-  sgemm<Rows, Vectors, PackedA>(k, a, a_rs, PackedRows<Element>{b, k}, from, to, to_rs, last);
+  constexpr int kPanels = static_cast<int>((Vectors * kFloats + kNr - 1) / kNr);
+  if constexpr (Place == PanelsIn::memory) {
+    const StreamedRows<Element, kPanels> rows = {b, k};
+    sgemm<Rows, Vectors, PackedA>(k, a, a_rs, rows, from, to, to_rs, last);
+  } else {
+    sgemm<Rows, Vectors, PackedA>(k, a, a_rs, PackedRows<Element>{b, k}, from, to, to_rs, last);
+  }
 }
 
 template <int MostRows, typename Element>
@@ -29,14 +38,14 @@ struct KernelsByRows {
   MicroKernel<Element> of[MostRows + 1];
 };
 
-template <bool PackedA, int Vectors, typename Element, int... Rows>
+template <bool PackedA, PanelsIn Place, int Vectors, typename Element, int... Rows>
 constexpr KernelsByRows<sizeof...(Rows), Element> kernels_by_rows(std::integer_sequence<int, Rows...>) {
-  return {{nullptr, on_packed<Rows + 1, Vectors, PackedA, Element>...}};
+  return {{nullptr, on_packed<Rows + 1, Vectors, PackedA, Place, Element>...}};
 }
 
-template <bool PackedA, int Vectors, int MostRows, typename Element>
+template <bool PackedA, PanelsIn Place, int Vectors, int MostRows, typename Element>
 constexpr KernelsByRows<MostRows, Element> kByRows =
-    kernels_by_rows<PackedA, Vectors, Element>(std::make_integer_sequence<int, MostRows>());
+    kernels_by_rows<PackedA, Place, Vectors, Element>(std::make_integer_sequence<int, MostRows>());
 
 template <int Rows, int Panels, bool PackedA, typename Element>
 void packing(int64_t k, const float* a, int64_t a_rs, const PackSource& b, Mask16 present, float* panels,
@@ -60,13 +69,15 @@ struct MicroTile {
   // read in pieces of a cache line.
   static constexpr bool kPacksAndRuns = Panels > 1;
 
-  template <bool PackedA, typename Element>
+  template <bool PackedA, PanelsIn Wanted, typename Element>
   static void run(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_rs, const Element* b,
                   const float* from, float* to, int64_t to_rs) {
     static_assert(kVectors == 2 || kVectors == 3);
-    MicroKernel<Element> kernel = kByRows<PackedA, 1, Rows, Element>.of[rows];
-    if (columns > kFloats) kernel = kByRows<PackedA, 2, Rows, Element>.of[rows];
-    if (kVectors > 2 && columns > 2 * kFloats) kernel = kByRows<PackedA, kVectors, Rows, Element>.of[rows];
+    // One panel is one stream, which the hardware prefetchers follow.
+    constexpr PanelsIn Place = Panels > 1 ? Wanted : PanelsIn::cache;
+    MicroKernel<Element> kernel = kByRows<PackedA, Place, 1, Rows, Element>.of[rows];
+    if (columns > kFloats) kernel = kByRows<PackedA, Place, 2, Rows, Element>.of[rows];
+    if (kVectors > 2 && columns > 2 * kFloats) kernel = kByRows<PackedA, Place, kVectors, Rows, Element>.of[rows];
     kernel(k, a, a_rs, b, from, to, to_rs, first_of_last(columns));
   }
 

@@ -19,14 +19,15 @@ static_assert(kNr % kFloats == 0, "a panel is a whole number of vectors");
 // Whether the last vector of a row of C may be stored in part.
 constexpr bool kStoresPartly = kFloats == 16;
 
-// Distance of the prefetches of B, in rows of f32 panels. Beyond the end they reach into the next panel, or into memory
-// that is only prefetched, never read.
+// Distance of the prefetches of B from a cache and from memory, in rows of f32 panels. Beyond the end they reach into the
+// next panel, or into memory that is only prefetched, never read.
 constexpr int64_t kPrefetchRows = 16;
+constexpr int64_t kStreamRows = 40;
 
 // Sources of the rows of B. row(p, v) returns vector v of row p of the next four; next() is called after each row,
 // advance(steps) after each `steps` rows.
 
-// Contiguous panels of k × kNr elements.
+// Contiguous panels of k × kNr elements, in a cache: the next rows are prefetched into L1.
 template <typename Element>
 struct PackedRows {
   static constexpr int64_t kAhead = kPrefetchRows * static_cast<int64_t>(sizeof(float) / sizeof(Element));
@@ -41,6 +42,30 @@ struct PackedRows {
   }
   TESSERAE_INLINE void next() {}
   TESSERAE_INLINE void advance(int64_t steps) { panel += steps * kNr; }
+};
+
+// The same from memory, Panels panels at a time: the rows to come are prefetched into L2, which can wait for more lines at
+// once than L1; near the end of these panels, the first rows of the next ones.
+template <typename Element, int Panels>
+struct StreamedRows {
+  static constexpr int64_t kAhead = kStreamRows * static_cast<int64_t>(sizeof(float) / sizeof(Element));
+  const Element* panel;
+  int64_t k;
+  int64_t left = k - kAhead;
+  const Element* ahead = panel + kAhead * kNr + (left > 0 ? 0 : (Panels - 1) * k * kNr);
+
+  TESSERAE_INLINE Floats row(int64_t p, int v) const {
+    const int64_t column = v * kFloats, at = (column / kNr * k + p) * kNr + column % kNr;
+    if (column % kNr == 0) prefetch_far(ahead + at);
+    return load_floats(panel + at);
+  }
+  TESSERAE_INLINE void next() {}
+  TESSERAE_INLINE void advance(int64_t steps) {
+    panel += steps * kNr;
+    ahead += steps * kNr;
+    if (left > 0 && left <= steps) ahead += (Panels - 1) * k * kNr;
+    left -= steps;
+  }
 };
 
 // Rows of B in place, with Panels · 16 columns (of the last 16 only those in `last`). They are also written as panels.

@@ -1,5 +1,5 @@
 // Times the matmul kernels on one and two threads, beside the FMA peak and read bandwidth probed in the same run:
-//   tesserae_native_bench [square|large|layouts|rows|thin|all] [repeats]
+//   tesserae_native_bench [square|large|layouts|rows|thin|panels…|all] [repeats]      panels_576_f16 is a part of panels
 //   tesserae_native_bench shape repeats m n k path tile_m tile_n [a b f16]      a, b: 1 if stored transposed
 // TESSERAE_ISA chooses the kernel set (default: the best one); BLOCKS=kc,nc,mc sets the block sizes. Run by hand.
 #include <immintrin.h>
@@ -107,6 +107,8 @@ struct Problem {
   bool b_is_columns = false;  // B stored [n, k]
   bool is_f16 = false;
   bool a_is_columns = false;
+  bool is_packed = false;  // B is packed before the time is taken, as the weights of a model are
+  bool reads() const { return path == MatmulPath::thin || is_packed; }  // the time is that of reading the wide operand
 };
 
 class Runner {
@@ -138,6 +140,10 @@ class Runner {
     q.b = p.b, q.packed = packed_.floats(), q.k = p.k, q.n = p.n, q.b_rs = p.b_rs, q.b_cs = p.b_cs;
     q.b_dtype = p.b_dtype, q.tile_panels = 8, q.kc = p.blocks.kc, q.batch = p.batch;
     pack_tiles_ = k_block_count(p.k, p.blocks.kc) * ceil_div(panel_count(p.n), q.tile_panels);
+    if (!problem.is_packed) return;
+    Scratch scratch = {static_cast<unsigned char*>(scratch_[0]->data), kScratchBytes};
+    for (int64_t tile = 0; tile < pack_tiles_; ++tile) pack_(pack_op_, tile, scratch);
+    pack_tiles_ = 0;
   }
 
   // Seconds of one run.
@@ -176,7 +182,7 @@ class Runner {
 
   double flops() const { return 2.0 * static_cast<double>(problem_.m * problem_.n * problem_.k); }
   double wide_bytes() const {
-    const int64_t wide = problem_.m <= kThinMax ? problem_.n : problem_.m;
+    const int64_t wide = problem_.m <= kThinMax || problem_.is_packed ? problem_.n : problem_.m;
     return static_cast<double>(problem_.k) * static_cast<double>(wide) * (problem_.is_f16 ? 2 : 4);
   }
   int64_t tiles() const { return tiles_; }
@@ -231,6 +237,17 @@ std::vector<Problem> problems(const std::string& kind) {
       }
     }
   }
+  if (kind.rfind("panels", 0) == 0 || kind == "all") {
+    for (const bool f16 : {false, true}) {
+      for (const int64_t m : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
+        for (const int64_t k : {576, 2048}) {
+          const std::string name = "panels_" + std::to_string(k) + (f16 ? "_f16_" : "_f32_") + std::to_string(m);
+          if (kind != "all" && name.rfind(kind, 0) != 0) continue;
+          list.push_back({name, m, (int64_t{1} << 25) / k / 384 * 384, k, shared, 0, 384, false, f16, false, true});
+        }
+      }
+    }
+  }
   if (kind == "thin" || kind == "all") {
     for (const int64_t m : {1, 2, 4, 8}) {
       for (const bool b : {false, true}) {
@@ -263,12 +280,11 @@ int main(int argc, char** argv) {
     Runner runner(problem);
     runner.run(1);
     // Short problems are run many times in a row. Probes and runs alternate, so that both see the same machine state.
-    const bool is_thin = problem.path == MatmulPath::thin;
-    const int inner = static_cast<int>(std::clamp(2e9 / runner.flops() / (is_thin ? 20 : 1), 1.0, 2000.0));
+    const int inner = static_cast<int>(std::clamp(2e9 / runner.flops() / (problem.reads() ? 20 : 1), 1.0, 2000.0));
     std::vector<double> peak, bandwidth, one, two;
     for (int r = 0; r < repeats; ++r) {
       peak.push_back(probe_peak());
-      if (is_thin) bandwidth.push_back(probe_bandwidth(memory));
+      if (problem.reads()) bandwidth.push_back(probe_bandwidth(memory));
       double best[2] = {};
       for (int threads = 1; threads <= 2; ++threads) {
         std::vector<double> times;
@@ -282,9 +298,9 @@ int main(int argc, char** argv) {
     std::printf("%-22s tiles %4lld  P %6.1f  1 thread %8.1f us %6.1f GFLOPS %.3f P  2 threads x %.2f",
                 problem.name.c_str(), static_cast<long long>(runner.tiles()), p, median(one) * 1e6, runner.flops() / median(one) * 1e-9,
                 runner.flops() / median(one) * 1e-9 / p, median(one) / median(two));
-    if (is_thin) {
-      std::printf("  %5.1f GB/s of %5.1f = %.3f", runner.wide_bytes() / median(one) * 1e-9, median(bandwidth),
-                  runner.wide_bytes() / median(one) * 1e-9 / median(bandwidth));
+    if (problem.reads()) {
+      const double b = median(bandwidth), first = runner.wide_bytes() / median(one) * 1e-9;
+      std::printf("  %5.1f and %5.1f GB/s, of %5.1f = %.3f", first, runner.wide_bytes() / median(two) * 1e-9, b, first / b);
     }
     std::printf("\n");
     std::fflush(stdout);
