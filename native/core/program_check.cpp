@@ -7,21 +7,11 @@
 #include "kernels/all.h"
 #include "core/attention_check.h"
 #include "core/operand_check.h"
+#include "core/product_check.h"
 #include "kernels/table.h"
 
 namespace tesserae {
 namespace {
-
-bool is_float_type(int64_t dtype) {
-  const auto type = static_cast<DType>(dtype);
-  return type == DType::f32 || type == DType::f16 || type == DType::bf16;
-}
-
-bool is_activation(int64_t kind) { return is_one_of(kind, 0, static_cast<int64_t>(Activation::exp)); }
-
-int64_t rows_of(const OuterShape& outer) {
-  return product({outer.size[0], outer.size[1], outer.size[2], outer.size[3]});
-}
 
 Extent row(int64_t columns, const OuterShape& outer, const OuterStrides& strides, int64_t step = 1) {
   return Extent().outer(outer, strides).dim(columns, step);
@@ -43,46 +33,6 @@ void check(const ScaleParams& p, OperandCheck& check) {
   check_rows(check, p.columns, p.tile_rows, p.outer);
   check.reads(p.x, 4, row(p.columns, p.outer, p.x_outer));
   check.writes(p.y, 4, row(p.columns, p.outer, p.y_outer));
-}
-
-void check(const PackBParams& p, OperandCheck& check) {
-  check.require(is_float_type(p.b_dtype) && is_size(p.k) && is_size(p.n) && p.k >= 1 && p.n >= 1,
-                "has a matrix of an invalid type or size");
-  check.require(is_one_of(p.kc, 8, 1 << 16) && p.kc % 8 == 0 && is_size(p.tile_panels) && p.tile_panels >= 1,
-                "has invalid blocks");
-  if (check.problem() != nullptr) return;
-  check.tiles(panel_count(p.n), p.tile_panels, product({rows_of(p.batch), k_block_count(p.k, p.kc)}));
-  const int64_t bytes = dtype_bytes(static_cast<DType>(p.b_dtype));
-  check.reads(p.b, bytes, Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
-  check.writes(p.packed, bytes,
-               Extent().outer(p.batch, p.packed_batch).dim(product({p.k, kNr, panel_count(p.n)}), 1));
-}
-
-void check(const MatmulParams& p, OperandCheck& check) {
-  const auto path = static_cast<MatmulPath>(p.path);
-  check.require(is_one_of(p.path, 0, static_cast<int64_t>(MatmulPath::shared_pack)), "has an unknown path");
-  check.require(is_size(p.m) && is_size(p.n) && is_size(p.k) && p.m >= 1 && p.n >= 1 && p.k >= 1, "has invalid sizes");
-  check.require(path != MatmulPath::thin || p.m <= kThinMax || p.n <= kThinMax, "has too many rows for its path");
-  check.require(is_float_type(p.b_dtype) && is_activation(p.activation) && block_sizes_valid(p.blocks),
-                "has an unknown type or activation, or invalid blocks");
-  check.require(is_one_of(p.bias_stride, 0, 1), "has an invalid bias");
-  check.require(p.tile_m >= 1 && is_size(p.tile_m) && p.tile_n >= 1 && is_size(p.tile_n) && p.tile_batches >= 1 &&
-                    is_size(p.tile_batches) && (p.tile_n % kNr == 0 || p.tile_n == p.n),
-                "has tiles of an invalid size");
-  if (check.problem() != nullptr) return;
-  const int64_t blocks = product({(p.m + p.tile_m - 1) / p.tile_m, (p.n + p.tile_n - 1) / p.tile_n});
-  check.tiles(rows_of(p.batch), p.tile_batches, blocks);
-  check.reads(p.a, 4, Extent().outer(p.batch, p.a_batch).dim(p.m, p.a_rs).dim(p.k, p.a_cs));
-  const int64_t bytes = dtype_bytes(static_cast<DType>(p.b_dtype));
-  if (path == MatmulPath::shared_pack) {
-    const int64_t image = product({p.k, kNr, panel_count(p.n)});
-    check.reads(p.packed_b, bytes, Extent().outer(p.batch, p.packed_batch).dim(image, 1));
-  } else {
-    check.reads(p.b, bytes, Extent().outer(p.batch, p.b_batch).dim(p.k, p.b_rs).dim(p.n, p.b_cs));
-  }
-  check.writes(p.c, 4, Extent().outer(p.batch, p.c_batch).dim(p.m, p.c_rs).dim(p.n, 1));
-  check.may_read(p.bias, 4, vector(p.n, p.bias_stride));
-  check.may_read(p.residual, 4, Extent().outer(p.batch, p.residual_batch).dim(p.m, p.residual_rs).dim(p.n, 1));
 }
 
 void check(const SoftmaxParams& p, OperandCheck& check) {

@@ -50,6 +50,8 @@ static constexpr int64_t partial_rows(const BlockSizes& blocks, int64_t columns)
   const int64_t rows = partial_floats(blocks) / columns;
   return rows < rows_of_micro_tile ? rows : rows / rows_of_micro_tile * rows_of_micro_tile;
 }
+// Rows of A that a tile norms take the place of packed A: they have unit column stride, and are never packed.
+static constexpr int64_t normed_floats(const BlockSizes& blocks) { return blocks.mc * blocks.kc; }
 static constexpr bool block_sizes_valid(const BlockSizes& blocks) {
   constexpr int64_t kMost = int64_t{1} << 16;
   const bool in_range = blocks.kc > 0 && blocks.nc > 0 && blocks.mc > 0 && blocks.kc <= kMost && blocks.nc <= kMost &&

@@ -10,6 +10,10 @@
 //
 // The epilogue runs once, after the last k: v = acc + bias[j]; v = activation(v); v = v + residual[i,j].
 //
+// Around the product. So that decoding needs no steps of their own for these, an op of few rows may do two more things
+// (shared_pack, A with unit column stride): norm its rows of A first, as rms_norm does, in each tile again; and multiply
+// them by a second matrix too, to make C silu(C) · second, as silu_mul does. Both give the bits of the separate ops.
+//
 // Aliasing. Each element of C is written once, when it is final, and never read: unfinished sums are kept in scratch.
 // So the residual may be C itself (same address and strides). No other operand may overlap C.
 //
@@ -54,6 +58,19 @@ enum class MatmulPath : int64_t {
   shared_pack = 2,  // pack_b has packed B for all tiles
 };
 
+// How each tile norms the rows of A before it multiplies them.
+struct RowNorm {
+  int64_t is_on;  // 1, or 0: A is as it should be. The rows then fit into scratch: m · k <= normed_floats(blocks)
+  Pointer<const float> weight;  // [k], or null
+  double eps;
+};
+
+// The second matrix of a gated unit; no bias, activation or residual then. `packed_b` is null if there is none.
+struct GatedFactor {
+  Pointer<const void> packed_b;  // an image of the same sizes and type as the first
+  Pointer<float> c;              // m × n with the row stride of C; receives the second product
+};
+
 // Tile index -> (batch group, column block, row block), the last one changing fastest: consecutive tiles use the same
 // block of B, which stays in L2. In local_pack, where each tile packs its columns, it is (batch group, row block,
 // column block): then the rows of A stay in a cache. tile_count = ceil(batch.rows() / tile_batches) · ceil(m / tile_m)
@@ -88,6 +105,8 @@ struct MatmulParams {
   OuterStrides packed_batch;
   OuterStrides c_batch;
   OuterStrides residual_batch;
+  RowNorm norm;
+  GatedFactor gated;
 };
 
 KernelStatus matmul_ref(const OpRecord& op, int64_t tile, Scratch& scratch);

@@ -50,13 +50,6 @@ std::vector<ActivationBlock> quantize(const std::vector<float>& x, int64_t colum
   return y;
 }
 
-std::vector<float> random_floats(int64_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> x(static_cast<size_t>(count));
-  for (float& value : x) value = random.uniform();
-  return x;
-}
-
 // A product: its operands and how to run it. Rows of the output are surrounded by guards.
 struct Product {
   const QuantizedWeights& w;

@@ -51,6 +51,18 @@ inline const void* packed_images(RandomOp& op, const MatmulParams& p, int64_t ba
   return packed;
 }
 
+// What a product of packed weights may do beside multiplying.
+inline void make_around(RandomOp& op, MatmulParams& p) {
+  if (op.flip() && p.m * p.k <= normed_floats(p.blocks)) {
+    p.norm = {1, op.flip() ? op.floats(p.k) : nullptr, 1e-5};
+  }
+  if (!op.flip()) return;
+  p.gated.packed_b = packed_images(op, p, 1);
+  p.gated.c = op.output<float>((p.m - 1) * p.c_rs + p.n, Mark::never);
+  for (int64_t i = 0; i < p.m; ++i) op.mark(p.gated.c + i * p.c_rs, p.n, Mark::once);
+  p.bias = nullptr, p.residual = nullptr, p.activation = 0;
+}
+
 inline void make_matmul(RandomOp& op) {
   MatmulParams p = {};
   const auto path = static_cast<MatmulPath>(op.integer(0, 2));
@@ -80,7 +92,9 @@ inline void make_matmul(RandomOp& op) {
   }
   if (path == MatmulPath::shared_pack) {
     const int64_t image = packed_image_elements(p.k, p.n);
-    p.packed_b = packed_images(op, p, batch), p.packed_batch = {{0, 0, 0, image}}, p.b = nullptr;
+    p.packed_b = packed_images(op, p, batch), p.packed_batch = {{0, 0, 0, image}};
+    if (batch == 1 && p.a_cs == 1) make_around(op, p);
+    p.b = nullptr;
   }
   p.tile_m = path == MatmulPath::thin && p.m <= p.n ? p.m : op.integer(1, p.m);
   p.tile_n = path == MatmulPath::thin && p.m > p.n ? p.n : std::min(op.integer(1, 4) * kNr, p.n);

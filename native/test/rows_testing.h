@@ -37,6 +37,13 @@ class Random {
   uint64_t state_;
 };
 
+inline std::vector<float> random_floats(int64_t count, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> x(static_cast<size_t>(count));
+  for (float& value : x) value = random.uniform();
+  return x;
+}
+
 enum class Layout { contiguous, gapped, permuted };
 
 // Rows over the outer dimensions inside a larger buffer. The buffer is filled with bytes of 0xff (NaN as f32 and f16,

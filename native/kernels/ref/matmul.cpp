@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "kernels/half.h"
+#include "kernels/math_ref.h"
+#include "kernels/ref/rms_norm_row.h"
 
 namespace tesserae {
 namespace {
@@ -36,25 +38,54 @@ float activate(Activation kind, float x) {
   return x;
 }
 
+void multiply(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile) {
+  for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
+      float sum = 0.0f;
+      for (int64_t q = 0; q < p.k; ++q) {
+        sum = std::fma(x.a[i * p.a_rs + q * p.a_cs], element_of_b(p, x, q, j), sum);
+      }
+      if (p.bias) sum += p.bias[j * p.bias_stride];
+      sum = activate(static_cast<Activation>(p.activation), sum);
+      if (x.residual) sum += x.residual[i * p.residual_rs + j];
+      x.c[i * p.c_rs + j] = sum;
+    }
+  }
+}
+
+// The product with the second matrix, and silu(first) · second.
+void join_gated(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile) {
+  MatmulOperands second = x;
+  second.packed_b = p.gated.packed_b;
+  second.c = p.gated.c;
+  multiply(p, second, tile);
+  for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
+      float& y = x.c[i * p.c_rs + j];
+      y = static_cast<float>(silu_ref(y)) * second.c[i * p.c_rs + j];
+    }
+  }
+}
+
 }  // namespace
 
-KernelStatus matmul_ref(const OpRecord& op, int64_t tile_index, Scratch&) {
-  const auto& p = op.as<MatmulParams>();
-  const MatmulTile tile = matmul_tile(p, tile_index);
+KernelStatus matmul_ref(const OpRecord& op, int64_t tile_index, Scratch& scratch) {
+  const auto& recorded = op.as<MatmulParams>();
+  const MatmulTile tile = matmul_tile(recorded, tile_index);
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
-    const MatmulOperands x = matmul_operands(p, batch);
-    for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
-      for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
-        float sum = 0.0f;
-        for (int64_t q = 0; q < p.k; ++q) {
-          sum = std::fma(x.a[i * p.a_rs + q * p.a_cs], element_of_b(p, x, q, j), sum);
-        }
-        if (p.bias) sum += p.bias[j * p.bias_stride];
-        sum = activate(static_cast<Activation>(p.activation), sum);
-        if (x.residual) sum += x.residual[i * p.residual_rs + j];
-        x.c[i * p.c_rs + j] = sum;
+    MatmulParams p = recorded;
+    MatmulOperands x = matmul_operands(p, batch);
+    if (p.norm.is_on) {
+      auto* normed = reinterpret_cast<float*>(scratch.data);
+      for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
+        float* y = normed + (i - tile.first_row) * p.k;
+        rms_norm_row_ref(x.a + i * p.a_rs, y, p.norm.weight, p.norm.eps, p.k);
       }
+      x.a = normed - tile.first_row * p.k;
+      p.a_rs = p.k;
     }
+    multiply(p, x, tile);
+    if (p.gated.packed_b) join_gated(p, x, tile);
   }
   return KernelStatus::ok;
 }

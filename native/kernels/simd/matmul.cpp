@@ -1,7 +1,8 @@
-// matmul for the vector sets: the choice of the micro-tile for the blocked paths (matmul_blocked.h), and the call of
-// the thin path.
+// matmul for the vector sets: the choice of the micro-tile for the blocked paths (matmul_blocked.h), what is done around
+// them (matmul_around.h), and the call of the thin path.
 #include "kernels/matmul.h"
 
+#include "kernels/simd/matmul_around.h"
 #include "kernels/simd/matmul_blocked.h"
 #include "kernels/simd/matmul_micro.h"
 #include "kernels/simd/matmul_thin.h"
@@ -40,7 +41,9 @@ KernelStatus matmul_simd(const OpRecord& op, int64_t tile_index, Scratch& scratc
   for (int64_t batch = tile.first_batch; batch < tile.last_batch; ++batch) {
     const MatmulOperands x = matmul_operands(p, batch);
     if (static_cast<MatmulPath>(p.path) == MatmulPath::thin) matmul::compute_thin_tile(p, x, tile, floats);
-    else matmul::blocked_tile_with<kRegisters>(p, x, tile, floats);
+    else matmul::with_around(p, x, tile, floats, [&](const MatmulParams& own, const MatmulOperands& operands) {
+      matmul::blocked_tile_with<kRegisters>(own, operands, tile, floats);
+    });
   }
   return KernelStatus::ok;
 }

@@ -2,10 +2,10 @@
 // to a gated unit. So decoding needs no steps of their own for these. Included by matmul_quantized.cpp of each set.
 #pragma once
 
-#include "kernels/simd/math.h"
 #include "kernels/simd/quantize_block.h"
 #include "kernels/simd/quantized_tile.h"
 #include "kernels/simd/rms_norm_row.h"
+#include "kernels/simd/silu_mul_row.h"
 
 namespace tesserae::quantized {
 inline namespace TESSERAE_ISA {
@@ -32,9 +32,7 @@ inline void join_gated(const MatmulQuantizedParams& p, const QuantizedTile& part
   for (int64_t row = part.first_row; row < part.last_row; ++row) {
     float* y = gate.c + row * gate.c_rs + part.first_column;
     const float* other = up.c + row * up.c_rs + part.first_column;
-    for_columns(columns, [&](int64_t column, auto lanes) {
-      lanes.store(y + column, mul(silu_lanes(lanes.load(y + column)), lanes.load(other + column)));
-    });
+    silu_mul_row(y, other, y, columns);
     if (p.blocks) quantize_row(y, columns, p.blocks + (row * gate.n + part.first_column) / kActivationBlock);
   }
 }

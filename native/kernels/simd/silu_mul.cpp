@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "kernels/simd/lanes.h"
 #include "kernels/simd/quantize_block.h"
+#include "kernels/simd/silu_mul_row.h"
 
 namespace tesserae {
 
@@ -18,9 +18,7 @@ KernelStatus silu_mul_simd(const OpRecord& op, int64_t tile, Scratch&) {
     const float* gate = p.gate + row_offset(p.outer, p.gate_outer, row);
     const float* up = p.up + row_offset(p.outer, p.up_outer, row);
     float* y = p.y + row_offset(p.outer, p.y_outer, row);
-    for_columns(p.columns, [&](int64_t column, auto lanes) {
-      lanes.store(y + column, mul(silu_lanes(lanes.load(gate + column)), lanes.load(up + column)));
-    });
+    silu_mul_row(gate, up, y, p.columns);
     if (p.blocks) quantize_row(y, p.columns, p.blocks + row * (p.columns / kActivationBlock));
   }
   return KernelStatus::ok;

@@ -13,6 +13,7 @@ import { recordCopy } from '../rowwise/copy.js';
 import { activationCodes } from '../rowwise/elementwise.js';
 import { padFront } from '../rowwise/row-layout.js';
 import { hasUnitRows, withUnitOrNoStride } from '../rowwise/rows.js';
+import { normToJoin, offerFactor } from './around-product.js';
 import { type DenseArgs, type DenseProduct, flatten, matrixOf } from './dense-product.js';
 import type { MatmulArgs, MatmulOptions } from './matmul-args.js';
 import { inferQuantized, recordQuantized } from './matmul-quantized.js';
@@ -84,8 +85,9 @@ function recordMatmul(recorder: Recorder, args: DenseArgs, out: Tensor): void {
   if (product.c !== out) recordCopy(recorder, product.c, out);
 }
 
-function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArgs): void {
-  const { a, b, c, residual, m, n, k, batch, batchStrides } = product;
+/** @param up the second factor of a gated unit, whose first one is the product's */
+function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArgs, up?: DenseProduct): void {
+  const { b, c, residual, m, n, k, batch, batchStrides } = product;
   const batches = elementCount(batch);
   const blocks = recorder.blockSizes;
   const { threads, products } = recorder;
@@ -93,27 +95,30 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
   const size = {
     m,
     n,
-    k,
+    k: up === undefined ? k : 2 * k,
     batches,
     threads,
     nc: blocks.nc,
     wide: wideLayout(product),
-    wideBytes: dtypes[(m <= n || b instanceof PackedMatrix ? source : a).dtype].sizeBytes,
+    wideBytes: dtypes[(m <= n || b instanceof PackedMatrix ? source : product.a).dtype].sizeBytes,
     isFirst: recorder.steps.length === 0,
     isPacked: b instanceof PackedMatrix,
     thinAcross: products.thinAcross,
   };
   const path = b instanceof PackedMatrix ? 'sharedPack' : choosePath(size);
   const tiles = chooseTiles(size, path);
+  const norm = normToJoin(recorder, product, tiles);
+  const a = norm?.x ?? product.a;
   const image = path === 'sharedPack' ? packedImage(recorder, product) : undefined;
   const bias = withUnitOrNoStride(recorder, args.bias);
   const [aBatch, bBatch, cBatch, residualBatch] = batchStrides as [number[], number[], number[], number[]];
+  const upImage = up && imageOf(up.b as PackedMatrix);
   const step = {
     kernel: op,
     tiles: Math.ceil(batches / tiles.batches) * Math.ceil(m / tiles.m) * Math.ceil(n / tiles.n),
-    flops: 2 * batches * m * n * k,
-    reads: [a, image?.packed ?? source, bias, residual],
-    writes: [c],
+    flops: 2 * batches * m * n * size.k,
+    reads: [a, norm?.weight, image?.packed ?? source, upImage, bias, residual],
+    writes: up === undefined ? [c] : [c, up.c],
   };
   recorder.emit(step, (params) =>
     params
@@ -124,7 +129,7 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
       .pointer(bias)
       .pointer(residual)
       .ints([m, n, k])
-      .ints(product.aStrides)
+      .ints(norm === undefined ? product.aStrides : [k, 1])
       .ints(product.bStrides)
       .int(product.cRowStride)
       .int(bias?.strides[0] ?? 0)
@@ -139,8 +144,17 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
       .ints(padFront(bBatch, 0))
       .ints(padFront(image?.batchStrides ?? batch.map(() => 0), 0))
       .ints(padFront(cBatch, 0))
-      .ints(padFront(residualBatch, 0)),
+      .ints(padFront(residualBatch, 0))
+      .int(norm !== undefined)
+      .pointer(norm?.weight)
+      .double(norm?.eps ?? 0)
+      .pointer(upImage)
+      .pointer(up?.c),
   );
+  if (up === undefined)
+    offerFactor(recorder, product, args, (first, second) =>
+      recordProduct(recorder, first, { a: first.a, b: first.b }, second),
+    );
 }
 
 /** The layout of the wide operand: b, or a if it has more rows than b has columns. */

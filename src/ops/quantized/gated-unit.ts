@@ -1,5 +1,5 @@
 // Lets the step of two products compute silu(first) · second as well, in place of a step of siluMul after it. Connects siluMul
-// with matmul-quantized.ts, neither of which imports the other.
+// with the products of matmul/, none of which imports it.
 import type { Recorder, Step } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 

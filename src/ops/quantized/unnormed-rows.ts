@@ -1,5 +1,5 @@
 // Rows that a product norms by itself, so that the step of an rmsNorm before it is not needed. For few rows: each tile of the
-// product norms them again, which takes less time than a step. Used by rmsNorm and matmul-quantized.ts.
+// product norms them again, which takes less time than a step. Used by rmsNorm, and by the products of matmul/.
 import type { Recorder, Step } from '../../program/recorder.js';
 import { storageOf, type Tensor } from '../../tensor/tensor.js';
 import { isSameRun } from './quantized-rows.js';
