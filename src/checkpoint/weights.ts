@@ -15,6 +15,7 @@ import { bytesOf, type Tensor } from '../tensor/tensor.js';
 import { Workspace } from '../tensor/workspace.js';
 import type { CheckpointTensor } from './checkpoint.js';
 import type { PlacedTensor, Placement } from './placed-tensors.js';
+import { WeightMemory } from './weight-memory.js';
 
 /** A tensor is read from the disk in chunks of this size, a few of them at once. */
 const chunkBytes = 8 << 20;
@@ -66,6 +67,7 @@ class WeightLoad {
   readonly #options: WeightLoadOptions;
   readonly #timeSlice: TimeSlice;
   readonly #weights = new Map<string, Weight>();
+  readonly #memory: WeightMemory;
   /** For the bytes of matrices that are repacked, in turn. */
   readonly #staging: Workspace;
   #stages = 0;
@@ -82,6 +84,7 @@ class WeightLoad {
     this.#neededBytes = needed <= freeBytes ? needed : neededBytes(this.#steps);
     this.#options = options;
     this.#timeSlice = new TimeSlice(options.signal);
+    this.#memory = new WeightMemory(compute.pool, sizesInOrder(this.#steps));
     this.#staging = new Workspace(internal, compute.pool);
     this.#totalBytes = steps.reduce((sum, { tensor }) => sum + tensor.sizeBytes, 0);
   }
@@ -89,8 +92,7 @@ class WeightLoad {
   async run(): Promise<Weights> {
     this.#checkBudget();
     for (const { spec, tensor, placement } of this.#steps) {
-      if (placement.kind === 'read')
-        this.#weights.set(spec.name, this.#compute.pool.empty(tensor.shape, placement.dtype));
+      if (placement.kind === 'read') this.#weights.set(spec.name, this.#memory.empty(tensor.shape, placement.dtype));
       if (this.#timeSlice.isOver()) await this.#timeSlice.yield();
     }
     const sizes = stagingOf(this.#steps);
@@ -124,6 +126,7 @@ class WeightLoad {
 
   /** Ends the load: from now on only the tensors keep memory. */
   end(): void {
+    this.#memory.end();
     this.#staging[Symbol.dispose]();
     // The staging memory of a large model is not worth to be kept.
     this.#compute.pool.trim();
@@ -184,15 +187,24 @@ class WeightLoad {
 
   /** Repacks a matrix on all workers. */
   async #pack({ spec, tensor, placement }: PlacedTensor, staged: Tensor): Promise<void> {
-    const { signal } = this.#options;
-    if (placement.kind === 'quantized') {
-      const { type, shape } = placement;
-      this.#weights.set(spec.name, await this.#compute.packQuantized(staged, { type, shape, signal }));
-    } else {
-      const transposeB = tensor.transposed !== true;
-      this.#weights.set(spec.name, await this.#compute.pack(staged, { transposeB, signal }));
+    const dtype = placement.kind === 'panels' ? placement.dtype : 'i8';
+    const image = this.#memory.empty([placement.sizeBytes / dtypes[dtype].sizeBytes], dtype);
+    try {
+      this.#weights.set(spec.name, await this.#packInto(image, tensor, placement, staged));
+    } catch (error) {
+      image.dispose();
+      throw error;
     }
     this.#count(tensor.sizeBytes);
+  }
+
+  #packInto(image: Tensor, tensor: CheckpointTensor, placement: Placement, staged: Tensor): Promise<Weight> {
+    const { signal } = this.#options;
+    if (placement.kind !== 'quantized') {
+      return this.#compute.pack(staged, { transposeB: tensor.transposed !== true, signal }, image);
+    }
+    const { type, shape } = placement;
+    return this.#compute.packQuantized(staged, { type, shape, signal }, image);
   }
 
   /** Reads into the tensor; through a temporary one where the type is widened or the matrix is transposed. */
@@ -214,6 +226,18 @@ class WeightLoad {
     this.#loadedBytes += bytes;
     this.#options.onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
   }
+}
+
+/** Bytes of pooled memory that a model's weights take once they are loaded. */
+export function heldByWeights(steps: readonly PlacedTensor[]): number {
+  return WeightMemory.bytesFor(sizesInOrder(steps));
+}
+
+/** Those that are only read have their memory first. */
+function sizesInOrder(steps: readonly PlacedTensor[]): number[] {
+  const isRead = ({ placement }: PlacedTensor) => placement.kind === 'read';
+  const packed = steps.filter((step) => !isRead(step));
+  return [...steps.filter(isRead), ...packed].map(({ placement }) => placement.sizeBytes);
 }
 
 /** Bytes of pooled memory that loading takes at most, before each is rounded up to its size class. */

@@ -2,6 +2,7 @@
 // tensor data and takes no pooled memory.
 import { checkOptions } from '../base/options.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import { heldByWeights } from '../checkpoint/weights.js';
 import {
   allowsKeyValueType,
   type KeyValueType,
@@ -53,11 +54,9 @@ export async function inspectModel(path: string, options: InspectOptions): Promi
 }
 
 function loadBytesOf({ architecture, config, capacity, tensors }: ReadModel): number {
-  const weights = tensors.map(({ placement }) => placement.sizeBytes);
   // Their values need weights, their lengths do not.
   const constants = Object.values(architecture.constants(config, new Map(), capacity));
-  const blocks = [...weights, ...constants.map(({ byteLength }) => byteLength)];
-  return blocks.reduce((sum, sizeBytes) => sum + classBytesFor(sizeBytes), 0);
+  return constants.reduce((sum, { byteLength }) => sum + classBytesFor(byteLength), heldByWeights(tensors));
 }
 
 function keyValueBytesOf({ config, layout }: ReadModel): Record<KeyValueType, number | undefined> {

@@ -8,8 +8,9 @@ import { checkDType, type DType, dtypes } from './elements/dtype.js';
 import { checkData, type DTypeOfData, inferDType, type TensorData, writeElements } from './elements/elements.js';
 import { argumentError, checkShape, elementCount } from './layout/layout.js';
 import { ALIGNMENT, Slab } from './memory/slab.js';
-import { PooledStorage, type StorageOwner } from './memory/storage.js';
+import { PooledStorage, type ReleasableStorage, type StorageOwner } from './memory/storage.js';
 import { storageOf, Tensor } from './tensor.js';
+import { type BlockOwner, partBytes, TensorBlock } from './tensor-block.js';
 
 /** Size classes between two powers of two: less than an eighth of a large block is wasted. */
 const CLASSES_PER_OCTAVE = 8;
@@ -91,11 +92,11 @@ export function classBytesFor(sizeBytes: number): number {
 export const reliefStages = ['programs', 'caches', 'requests'] as const;
 export type ReliefStage = (typeof reliefStages)[number];
 
-export class TensorPool implements StorageOwner {
+export class TensorPool implements StorageOwner, BlockOwner {
   readonly #options: TensorPoolOptions;
   readonly #classes = new Map<number, SizeClass>();
   readonly #slabs = new Set<Slab>();
-  readonly #registry: FinalizationRegistry<PooledStorage>;
+  readonly #registry: FinalizationRegistry<ReleasableStorage>;
   readonly #relievers: Readonly<Record<ReliefStage, Set<() => boolean>>> = {
     programs: new Set(),
     caches: new Set(),
@@ -144,12 +145,16 @@ export class TensorPool implements StorageOwner {
    * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED, ERR_ARGUMENT
    */
   rent(sizeBytes: number, relief: ReliefStage = 'requests'): PooledStorage {
-    if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the tensor pool is closed');
+    this.#checkOpen();
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
       throw argumentError(`a size in bytes must be a non-negative integer, got ${describe(sizeBytes)}`);
     }
     if (sizeBytes === 0) return new PooledStorage({ owner: this, sizeBytes, slab: undefined, block: 0, zeroed: true });
-    const sizeClass = this.#sizeClass(classBytesFor(sizeBytes));
+    return this.#rentOfClass(classBytesFor(sizeBytes), sizeBytes, relief);
+  }
+
+  #rentOfClass(classBytes: number, sizeBytes: number, relief: ReliefStage): PooledStorage {
+    const sizeClass = this.#sizeClass(classBytes);
     const slab = sizeClass.available.at(-1) ?? this.#slabWithRelief(sizeClass, relief);
     const reused = slab.nextIsReused;
     const zeroed = slab.nextIsZeroed;
@@ -182,9 +187,20 @@ export class TensorPool implements StorageOwner {
     const type = checkDType(dtype, 'empty') as D;
     const storage = this.rent(elementCount(checkedShape) * dtypes[type].sizeBytes, relief);
     const tensor = new Tensor(internal, { dtype: type, shape: checkedShape, storage });
-    this.#registry.register(tensor, storage, storage);
-    this.#liveTensors++;
+    this.adopt(tensor, storage);
     return tensor;
+  }
+
+  /**
+   * One block for several tensors, to be closed when all of them are made. It has its own size class: it is large, and its
+   * user knows how large.
+   * @param sizeBytes the sum of their {@link partBytes}
+   * @param relief as for {@link rent}
+   * @throws TesseraeError ERR_BUDGET, ERR_ENGINE_CLOSED
+   */
+  block(sizeBytes: number, relief: ReliefStage = 'requests'): TensorBlock {
+    this.#checkOpen();
+    return new TensorBlock(this.#rentOfClass(partBytes(sizeBytes), sizeBytes, relief), this);
   }
 
   /**
@@ -252,8 +268,14 @@ export class TensorPool implements StorageOwner {
     this.trim();
   }
 
+  /** @internal Called for each tensor of the pool's memory. */
+  adopt(tensor: Tensor, storage: ReleasableStorage): void {
+    this.#registry.register(tensor, storage, storage);
+    this.#liveTensors++;
+  }
+
   /** @internal Called by a storage. */
-  released(storage: PooledStorage): void {
+  released(storage: ReleasableStorage): void {
     if (this.#registry.unregister(storage)) this.#liveTensors--;
   }
 
@@ -267,6 +289,10 @@ export class TensorPool implements StorageOwner {
     sizeClass.rented--;
     this.#rentedBytes -= slab.blockBytes;
     if (this.#closed && slab.rented === 0) this.#drop(slab);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new TesseraeError('ERR_ENGINE_CLOSED', 'the tensor pool is closed');
   }
 
   #sizeClass(classBytes: number): SizeClass {

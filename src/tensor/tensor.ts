@@ -205,6 +205,8 @@ export class Tensor<D extends DType = DType> {
    * @throws TesseraeError ERR_DISPOSED or ERR_FOREIGN_TENSOR
    */
   checkUsable(op?: string, pool?: object): void {
+    // A program looks at hundreds of tensors before each run.
+    if (pool === undefined && !this.disposed) return;
     const details = op === undefined ? {} : { op };
     if (this.disposed) {
       const what = this.#disposed || this.base === undefined ? 'was disposed' : 'views a tensor that was disposed';

@@ -30,13 +30,7 @@ test('a layer of a quantized llama that decodes has five steps', async () => {
   expect(layerOf(await kernelsOfToken(path))).toEqual(['paged_attention', ...new Array(4).fill('matmul_quantized')]);
 });
 
-test('a layer of a llama in F16 that decodes has eleven steps', async () => {
-  const kernels = layerOf(await kernelsOfToken(bundledModelPath));
-  expect(kernels.filter((kernel) => kernel === 'matmul')).toHaveLength(7);
-  expect(kernels.filter((kernel) => kernel !== 'matmul')).toEqual([
-    'paged_attention',
-    'rms_norm',
-    'silu_mul',
-    'rms_norm',
-  ]);
+test('a layer of a llama in F16 that decodes has the same steps, of which the last is three products at once', async () => {
+  const products = ['matmul', 'matmul', 'matmul'];
+  expect(layerOf(await kernelsOfToken(bundledModelPath))).toEqual(['paged_attention', ...products, ...products]);
 });

@@ -147,17 +147,17 @@ export class Compute {
     }
   }
 
-  /** See `engine.pack`. */
-  async pack(b: Tensor, options: PackOptions): Promise<PackedMatrix> {
+  /** See `engine.pack`. @param out where the image is written, which the matrix then owns; its own memory by default */
+  async pack(b: Tensor, options: PackOptions, out?: Tensor): Promise<PackedMatrix> {
     const args = readArgs(pack.name, () => pack.args(b, options));
-    const image = await this.call(pack, { ...args });
+    const image = await this.call(pack, { ...args, out });
     return new PackedMatrix(internal, packedShape(b, args.transposeB), image);
   }
 
-  /** See `engine.packQuantized`. */
-  async packQuantized(blocks: Tensor, options: PackQuantizedOptions): Promise<QuantizedMatrix> {
+  /** See `engine.packQuantized`. @param out as for {@link pack} */
+  async packQuantized(blocks: Tensor, options: PackQuantizedOptions, out?: Tensor): Promise<QuantizedMatrix> {
     const args = readArgs(packQuantized.name, () => packQuantized.args(blocks, options));
-    const image = await this.call(packQuantized, { ...args });
+    const image = await this.call(packQuantized, { ...args, out });
     return new QuantizedMatrix(internal, args.type, args.shape, image as Tensor<'i8'>);
   }
 

@@ -1,5 +1,6 @@
 // A file that is mapped to be read, and the storages that are parts of it. The mapping ends when it was closed and nothing uses
 // its parts any more. Made by Compute, used for images of weights; JavaScript has no view of these bytes.
+import { DividedMemory } from './divided-memory.js';
 import { ReleasableStorage, type Storage } from './storage.js';
 
 export interface MappingOptions {
@@ -11,13 +12,12 @@ export interface MappingOptions {
   readonly unmap: (address: number, sizeBytes: number) => void;
 }
 
-export class MappedFile {
+export class MappedFile extends DividedMemory {
   readonly sizeBytes: number;
   readonly #options: MappingOptions;
-  #users = 1;
-  #closed = false;
 
   constructor(options: MappingOptions) {
+    super();
     this.#options = options;
     this.sizeBytes = options.sizeBytes;
   }
@@ -25,20 +25,11 @@ export class MappedFile {
   /** A part of the file. @param from a multiple of 64 */
   storage(from: number, sizeBytes: number): MappedStorage {
     const { address, owner } = this.#options;
-    this.#users++;
-    return new MappedStorage({ address: address + from, sizeBytes, owner, giveBack: () => this.#leave() });
+    return new MappedStorage({ address: address + from, sizeBytes, owner, giveBack: this.enter() });
   }
 
-  /** Makes no more storages. The mapping stays for those that there are. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#leave();
-  }
-
-  #leave(): void {
-    this.#users--;
-    if (this.#users === 0) this.#options.unmap(this.#options.address, this.sizeBytes);
+  protected end(): void {
+    this.#options.unmap(this.#options.address, this.sizeBytes);
   }
 }
 

@@ -72,7 +72,7 @@ export abstract class ReleasableStorage {
 /** What a pooled storage reports to its pool. */
 export interface StorageOwner {
   /** Its tensor was disposed; programs may still use the bytes. */
-  released(storage: PooledStorage): void;
+  released(storage: ReleasableStorage): void;
   /** Nothing uses the bytes any more. */
   takeBack(storage: PooledStorage): void;
 }
