@@ -57,7 +57,11 @@ export class BackgroundWorker {
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#waiting.length === 0) return;
+    if (this.#running !== undefined) return;
+    if (this.#waiting.length === 0) {
+      this.#worker?.unref();
+      return;
+    }
     if (this.#worker === undefined) this.#start();
     if (!this.#isReady) return;
     const job = this.#waiting.shift() as Job;
@@ -74,14 +78,19 @@ export class BackgroundWorker {
 
   #start(): void {
     const { heapMb } = this.#options;
-    const worker = new Worker(findWorkerFile(), {
-      workerData: { tesserae: 'text' },
-      execArgv: [],
-      env: {},
-      resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 16 },
-    });
+    let worker: Worker;
+    try {
+      worker = new Worker(findWorkerFile(), {
+        workerData: { tesserae: 'text' },
+        execArgv: [],
+        env: {},
+        resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 16 },
+      });
+    } catch (error) {
+      this.#refuse(error);
+      return;
+    }
     this.#worker = worker;
-    this.#isReady = false;
     worker.on('message', (answer: JobAnswer | 'ready') => {
       if (this.#worker !== worker) return;
       if (answer === 'ready') this.#isReady = true;
@@ -105,9 +114,13 @@ export class BackgroundWorker {
       return;
     }
     this.#worker = undefined;
-    const error = new TesseraeError('ERR_WORKER_START', 'a worker thread for untrusted input could not be started', {
-      cause,
-    });
+    this.#refuse(cause);
+  }
+
+  /** All jobs that wait fail, because no thread starts. */
+  #refuse(cause: unknown): void {
+    const message = 'a worker thread for untrusted input could not be started';
+    const error = cause instanceof TesseraeError ? cause : new TesseraeError('ERR_WORKER_START', message, { cause });
     for (const job of this.#waiting.splice(0)) {
       job.leave();
       job.reject(error);
@@ -122,11 +135,11 @@ export class BackgroundWorker {
 
   /** Ends the thread and the job that it runs. */
   #stop(problem: string): void {
-    const worker = this.#worker;
+    const worker = this.#worker as Worker;
     this.#worker = undefined;
     this.#isReady = false;
     const job = this.#end();
-    void worker?.terminate();
+    void worker.terminate();
     job?.reject(job.failure(problem, undefined));
     this.#next();
   }
@@ -140,13 +153,12 @@ export class BackgroundWorker {
     }
   }
 
-  /** @returns the job that ran */
+  /** @returns the job that ran; none if the thread was idle */
   #end(): Job | undefined {
     const job = this.#running;
     this.#running = undefined;
     clearTimeout(this.#deadline);
     job?.leave();
-    if (this.#waiting.length === 0) this.#worker?.unref();
     return job;
   }
 }

@@ -37,9 +37,9 @@ export class TextScan {
     return unit < 0xd800 || unit > 0xdfff ? unit : codePointIn(this.text, at, this.text.length);
   }
 
-  /** The class of the character at a code unit; -1 at `end` or after it. */
+  /** The class of the character at a code unit; 0, as of characters without a class, at `end` or after it. */
   classAt(at: number, end: number): number {
-    return at < end ? classOf(this.codePoint(at)) : -1;
+    return at < end ? classOf(this.codePoint(at)) : 0;
   }
 
   /** The end of the run from `at` of characters of the classes in `mask`; at most `end`. */

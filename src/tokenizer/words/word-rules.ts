@@ -56,15 +56,8 @@ function spacesOrLines(scan: TextScan, at: number, end: number): number {
 export const gpt2Words: WordRule = (scan, at, end) => {
   const contraction = contractionLength(scan, at, end, false);
   if (contraction > 0) return at + contraction;
-  let first = at;
-  let kind = scan.classAt(at, end);
-  if (scan.text.charCodeAt(at) === BLANK && at + 1 < end) {
-    const following = scan.classAt(at + 1, end);
-    if (following !== SPACE) {
-      first = at + 1;
-      kind = following;
-    }
-  }
+  const first = scan.text.charCodeAt(at) === BLANK ? at + 1 : at;
+  const kind = scan.classAt(first, end);
   if ((kind & LETTER) !== 0) return scan.run(first, end, LETTER);
   if (kind === NUMBER) return scan.run(first, end, NUMBER);
   return kind === SPACE ? spaces(scan, at, end) : scan.runOutside(first, end, LETTER | NUMBER | SPACE);
@@ -112,7 +105,7 @@ export const threeDigits: WordRule = (scan, at, end) => {
 /** `\s+$` */
 export const trailingSpaces: WordRule = (scan, at, end) => {
   const stop = scan.run(at, end, SPACE);
-  return stop > at && stop === end ? stop : -1;
+  return stop === end ? stop : -1;
 };
 
 /** `[^\n]+|[\n]+` */
@@ -151,10 +144,10 @@ export function gpt4Words(options: Gpt4WordsOptions): WordRule {
     if (kind === NUMBER) return most === Number.POSITIVE_INFINITY ? scan.run(at, end, NUMBER) : number(scan, at, end);
     const next = at + widthOf(c);
     const following = scan.classAt(next, end);
-    if (following > 0 && (following & letters) !== 0 && !isNewline(c)) return scan.run(next, end, letters);
-    const isOther = (flags: number) => flags >= 0 && (flags & (SPACE | NUMBER | letters)) === 0;
-    if (kind === SPACE && !(c === BLANK && isOther(following))) return spacesOrLines(scan, at, end);
-    const stop = scan.runOutside(kind === SPACE ? next : at, end, SPACE | NUMBER | letters);
+    if ((following & letters) !== 0 && !isNewline(c)) return scan.run(next, end, letters);
+    const leads = c === BLANK && (following & (SPACE | NUMBER | letters)) === 0;
+    if (kind === SPACE && !leads) return spacesOrLines(scan, at, end);
+    const stop = scan.runOutside(next, end, SPACE | NUMBER | letters);
     return scan.paused || newlinesApart ? stop : scan.runWhile(stop, end, isNewline);
   };
 }
@@ -200,9 +193,9 @@ export function gpt4oWords(cases: Cases, { digits: most, contractions = true }: 
     if (stop >= 0) return contractions ? stop + contractionLength(scan, stop, end, true) : stop;
     if (kind === NUMBER) return number(scan, at, end);
     const following = scan.classAt(next, end);
-    const isOther = (flags: number) => flags >= 0 && (flags & (SPACE | NUMBER | LETTER)) === 0;
-    if (kind === SPACE && !(c === BLANK && isOther(following))) return spacesOrLines(scan, at, end);
-    stop = scan.runOutside(kind === SPACE ? next : at, end, SPACE | NUMBER | LETTER);
+    const leads = c === BLANK && (following & (SPACE | NUMBER | LETTER)) === 0;
+    if (kind === SPACE && !leads) return spacesOrLines(scan, at, end);
+    stop = scan.runOutside(next, end, SPACE | NUMBER | LETTER);
     return scan.paused ? stop : scan.runWhile(stop, end, isNewlineOrSlash);
   };
 }
@@ -229,7 +222,6 @@ function endOfUpper(scan: TextScan, at: number, end: number, { upper }: Cases): 
 }
 
 const isAsciiLetter = (c: number) => (c >= 0x41 && c <= 0x5a) || (c >= 0x61 && c <= 0x7a);
-const isAsciiMark = (c: number) => c > BLANK && c < 0x7f && (classOf(c) & (PUNCTUATION | SYMBOL)) !== 0;
 
 /**
  * `[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` as
@@ -239,16 +231,15 @@ export const deepseekWords: WordRule = (scan, at, end) => {
   const c = scan.codePoint(at);
   const kind = classOf(c);
   const next = at + widthOf(c);
-  const following = scan.classAt(next, end);
-  if (isAsciiMark(c) && following > 0 && isAsciiLetter(scan.codePoint(next))) {
+  const isPunctuation = (kind & (PUNCTUATION | SYMBOL)) !== 0;
+  if (isPunctuation && c < 0x7f && next < end && isAsciiLetter(scan.codePoint(next))) {
     return scan.runWhile(next, end, isAsciiLetter);
   }
   if ((kind & (LETTER | MARK)) !== 0) return scan.run(at, end, LETTER | MARK);
-  const mayLead = (kind & (PUNCTUATION | SYMBOL)) === 0 && !isNewline(c);
-  if (mayLead && following > 0 && (following & (LETTER | MARK)) !== 0) return scan.run(next, end, LETTER | MARK);
-  const leads = c === BLANK && following > 0 && (following & (PUNCTUATION | SYMBOL)) !== 0;
-  if (leads || (kind & (PUNCTUATION | SYMBOL)) !== 0) {
-    const stop = scan.run(leads ? next : at, end, PUNCTUATION | SYMBOL);
+  const following = scan.classAt(next, end);
+  if (!isPunctuation && !isNewline(c) && (following & (LETTER | MARK)) !== 0) return scan.run(next, end, LETTER | MARK);
+  if (isPunctuation || (c === BLANK && (following & (PUNCTUATION | SYMBOL)) !== 0)) {
+    const stop = scan.run(next, end, PUNCTUATION | SYMBOL);
     return scan.paused ? stop : scan.runWhile(stop, end, isNewline);
   }
   return kind === SPACE ? spacesOrLines(scan, at, end) : -1;

@@ -12,10 +12,18 @@ import { difficultParts } from '../../support/tokenizers/difficult-text.js';
 import { exactPatterns, splitterOf, wordPatterns } from '../../support/tokenizers/word-patterns.js';
 
 function split(text: string, rules: readonly WordRule[], start = 0, end = text.length): string[] {
+  return splitWithPauses(text, rules, start, end).found;
+}
+
+function splitWithPauses(text: string, rules: readonly WordRule[], start = 0, end = text.length) {
   const words = new WordWalker(text, start, end, rules);
   const found: string[] = [];
-  while (words.next()) if (!words.paused) found.push(text.slice(words.start, words.end));
-  return found;
+  let pauses = 0;
+  while (words.next()) {
+    if (words.paused) pauses += 1;
+    else found.push(text.slice(words.start, words.end));
+  }
+  return { found, pauses };
 }
 const rulesNamed = (name: string) => findPreTokenizer(name)?.rules ?? rulesOf(exactPatterns[name] ?? []);
 
@@ -39,6 +47,18 @@ describe.each(Object.keys(wordPatterns))('the pre-tokenizer %s', (name) => {
       return got === wanted ? [] : [{ text, got, wanted }];
     });
     expect(wrong.slice(0, 5)).toEqual([]);
+  });
+
+  test('pauses within each word of more than 4096 units, and finds its end', () => {
+    const splitByPatterns = splitterOf(wordPatterns[name] as readonly string[]);
+    for (const unit of ['a', 'A', 'Á', '漢', '\u0301', '7', '.', '😀', ' ', '\n', '\u3000']) {
+      for (const text of [unit.repeat(9000), ` ${unit.repeat(9000)}x`]) {
+        const { found, pauses } = splitWithPauses(text, rulesNamed(name));
+        const wanted = splitByPatterns(text);
+        expect(found.map((word) => word.length)).toEqual(wanted.map((word) => word.length));
+        if (wanted.some((word) => word.length > 4097)) expect(pauses).toBeGreaterThanOrEqual(1);
+      }
+    }
   });
 
   test('splits a part of a text as if it were all of it', () => {
@@ -69,9 +89,17 @@ describe('fixed texts', () => {
   test.each<[string, string, string[]]>([
     ['gpt-2', "It's 12 o'clock!  ok\n", ['It', "'s", ' 12', ' o', "'", 'clock', '!', ' ', ' ok', '\n']],
     ['llama-bpe', "IT'S 1234 o'clock!\n\n x", ['IT', "'S", ' ', '123', '4', ' o', "'clock", '!\n\n', ' x']],
+    ['gpt-2', "you're I've we'll", ['you', "'re", ' I', "'ve", ' we', "'ll"]],
+    ['llama-bpe', "You'RE I'vE", ['You', "'RE", ' I', "'vE"]],
     ['qwen2', 'a12 b', ['a', '1', '2', ' b']],
+    ['gpt-4o', 'zAb aZ', ['z', 'Ab', ' a', 'Z']],
+    // Capital letters that are no small ones, of one and of two code units, behind one that counts as both.
+    ['exact gpt-4o', '漢Ａ', ['漢', 'Ａ']],
+    ['exact gpt-4o', '漢\u{10400}\u{10400}', ['漢', '\u{10400}\u{10400}']],
     ['gpt-4o', "helloWorld's ABCdef 1//\n", ['hello', "World's", ' ABCdef', ' ', '1', '//\n']],
     ['deepseek-v3', 'a1234 漢字 .b', ['a', '123', '4', ' ', '漢字', ' .', 'b']],
+    ['deepseek-v3', '.Z.z', ['.Z', '.z']],
+    ['deepseek-llm', '\u0000 \u0000  ', ['\u0000 \u0000', '  ']],
     ['deepseek-llm', 'ab, 12 \u00e9\n漢字  ', ['ab', ',', ' ', '12', ' \u00e9', '\n', '漢字', '  ']],
     ['deepseek-llm', 'a1\u01bbb ª! x', ['a', '1', '\u01bb', 'b', ' ª', '!', ' x']],
     ['deepseek-coder', 'ab, 12\n漢字', ['ab', ',', ' ', '1', '2', '\n', '漢字']],
@@ -181,11 +209,21 @@ describe('patterns of tokenizer.json files', () => {
     ['runs of numbers', '\\p{N}+', 'a12345b', ['a', '12345', 'b']],
     ['a number', '\\p{N}', 'a12b', ['a', '1', '2', 'b']],
     ['three digits', '[0-9][0-9][0-9]', 'a12345', ['a', '123', '45']],
+    ['three digits between letters', '[0-9][0-9][0-9]', 'a123b09', ['a', '123', 'b09']],
+    ['the first and the last digit', '[0-9][0-9][0-9]', 'a099', ['a', '099']],
     ['Japanese', japanese, 'a漢かカb', ['a', '漢かカ', 'b']],
   ])('that have none are known: %s', (_, pattern, text, words) => {
     expect(isKnownPattern(pattern)).toBe(true);
     expect(namePatterns([pattern])).toBe('tesserae-patterns');
     expect(split(text, rulesOf([pattern]))).toEqual(words);
+  });
+
+  test('find the end of any number of digits, with pauses', () => {
+    for (const pattern of [gpt4('\\p{N}+'), '\\p{N}+']) {
+      const { found, pauses } = splitWithPauses(`a${'7'.repeat(9000)}b`, rulesOf([pattern]));
+      expect(found.map((word) => word.length)).toEqual([1, 9000, 1]);
+      expect(pauses).toBe(2);
+    }
   });
 
   test('that are others are not; without any, a text is one word', () => {
