@@ -134,8 +134,8 @@ inline void sum_columns_8(const Strip<Element>& s) {
 }
 
 // Distance of the prefetches along a column, in cache lines. Near the end of a column the next group's columns are
-// prefetched.
-constexpr int64_t kLinesAhead = 8;
+// prefetched. They go into L2: those of sixteen columns would fill half of L1, which waits for fewer lines at once.
+constexpr int64_t kLinesAhead = 16;
 
 // Adds sixteen columns, one cache line of each at a time. If fewer are left, missing columns repeat the last one. Only for
 // registers of sixteen lanes. With the square of column_square.h GCC 12 spills more of eight rows' sums of 16-bit elements.
@@ -172,7 +172,7 @@ inline void sixteen_columns(const Strip<Element>& s, int64_t j) {
 #pragma GCC unroll 16
     for (int r = 0; r < 16; ++r) {
       const Element* at = column(r);
-      if (Whole) prefetch(at + ahead);
+      if (Whole) prefetch_far(at + ahead);
       w[r] = load_f32x16(reinterpret_cast<const float*>(at + p));
     }
     transpose16(w);
