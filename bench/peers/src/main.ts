@@ -138,8 +138,10 @@ function summaryOf(document: {
 }): string {
   const { rows, roofline, rooflineAtEnd, ownShareDuringPeers, seconds } = document;
   const judged = rows.filter(({ met }) => met !== null);
+  const beyond = judged.filter(({ met, beyondPeak }) => !met && beyondPeak !== null).length;
   return (
-    `\n${judged.filter(({ met }) => met).length} of ${judged.length} targets met, ${Math.round(seconds)} s; ` +
+    `\n${judged.filter(({ met }) => met).length} of ${judged.length} targets met, ${beyond} of the others ask for more ` +
+    `than P, ${Math.round(seconds)} s; ` +
     `at the end P was ${percent(rooflineAtEnd.fmaGflops / roofline.fmaGflops)} and B ` +
     `${percent(rooflineAtEnd.readGBs / roofline.readGBs)} of those above; ` +
     `in the peers' turns this process took ${percent(ownShareDuringPeers)} of the CPUs\n`

@@ -48,6 +48,8 @@ export interface RowReport {
   readonly target: string;
   /** Null without a target, or when the peer that it names is absent. */
   readonly met: boolean | null;
+  /** GFLOPS that the target's multiple of a peer asks for where that is more than the FMA peak, which nobody can reach. */
+  readonly beyondPeak: number | null;
   readonly notes: readonly string[];
   /** The share of the CPUs that other processes took meanwhile; null where the system does not report it. */
   readonly othersShare: number | null;
@@ -83,6 +85,7 @@ export function reportRow(row: Row, ours: Entry, peers: readonly Entry[], surrou
     share: bound === null ? null : bound === 'P' ? own.peakShare : own.readShare,
     target: row.target === undefined ? '' : describeTarget(row.target),
     met: row.target === undefined ? null : isMet(row.target, own, figures, { best, ...surroundings }),
+    beyondPeak: bound === 'P' ? beyondPeak(row, rivalOf(row.target, figures, best), roofline) : null,
     notes,
     othersShare,
   };
@@ -137,6 +140,18 @@ function isMet(
   if (belowUs !== undefined && !(ours.value < belowUs)) return false;
   if (keepsFairShare && !(ours.value >= 1 - 0.5 / roofline.workers)) return false;
   if (faster === undefined) return true;
-  const rival = faster.than === 'best' ? best : peers.find(({ name }) => name === faster.than);
+  const rival = rivalOf({ faster }, peers, best);
   return rival === undefined ? null : rival.ratio >= faster.times;
+}
+
+/** The contender that a target names. */
+function rivalOf(target: Target | undefined, peers: readonly Figure[], best: Figure | undefined): Figure | undefined {
+  const than = target?.faster?.than;
+  return than === 'best' ? best : peers.find(({ name }) => name === than);
+}
+
+/** Of work in f32: products in 8 bits are not bounded by the peak of floats. */
+function beyondPeak({ target, tolerance }: Row, rival: Figure | undefined, { fmaGflops }: Roofline): number | null {
+  const wanted = (target?.faster?.times ?? 0) * (rival?.gflops ?? 0);
+  return tolerance === undefined && wanted > fmaGflops ? wanted : null;
 }

@@ -34,7 +34,9 @@ export function tableHead(): string {
 export function tableLine(row: RowReport): string {
   const mark =
     row.othersShare !== null && row.othersShare > muchDisturbed ? ` disturbed: ${percent(row.othersShare)}` : '';
-  const notes = row.notes.map((note) => `\n    ${note}`).join('');
+  const limit =
+    row.beyondPeak === null ? [] : [`the target asks for ${formatNumber(row.beyondPeak)} GF/s, more than P`];
+  const notes = [...limit, ...row.notes].map((note) => `\n    ${note}`).join('');
   return renderLine(columns.map(({ cell }) => cell(row))) + mark + notes;
 }
 
