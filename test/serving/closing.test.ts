@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine.js';
 import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';
+import { until } from '../support/running/arranged-team.js';
 
 const write = modelFiles();
 const options = { maxTokens: 20, ignoreEos: true };
@@ -38,7 +39,7 @@ async function load() {
     }
     return { complete: settled.filter(({ status }) => status === 'fulfilled').length, failed };
   });
-  await expect.poll(() => engine.pressure().running, { interval: 1 }).toBeGreaterThan(0);
+  await until(() => engine.pressure().running > 0);
   expect(engine.pressure().queued).toBeGreaterThan(waiting / 2);
   return { engine, model, outcomes, calls: work.length };
 }

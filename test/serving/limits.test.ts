@@ -5,6 +5,7 @@ import type { GenerateOptions } from '../../src/generation/generate-options.js';
 import type { Model } from '../../src/model/model.js';
 import { modelFiles, modelPaths, someIds, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';
+import { until } from '../support/running/arranged-team.js';
 import { sharedEngines } from '../support/running/engines.js';
 
 const engines = sharedEngines();
@@ -84,7 +85,7 @@ describe('priority', () => {
     const { model } = await load();
     using _ = model;
     const running = busy(model, 8);
-    await expect.poll(() => model.serving.running).toBe(256);
+    await until(() => model.serving.running === 256);
     const calls = [-3, 0, 50, 100].map(
       (priority) => model.generate(ids, { maxTokens: 1, ignoreEos: true, priority }).result,
     );
@@ -95,7 +96,7 @@ describe('priority', () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(await writeAny({ ...encoder, dim: 128, layers: 4 }));
     const filler = Array.from({ length: 64 }, () => model.embed(someIds(400, 300)));
-    await expect.poll(() => model.serving.running).toBeGreaterThan(0);
+    await until(() => model.serving.running > 0);
     // None of them fits into a group with another one.
     const calls = [model.embed(someIds(401, 300), { priority: -3 }), model.embed(someIds(401, 300), { priority: 100 })];
     const order = await orderOf([...calls, ...filler]);
@@ -115,7 +116,7 @@ describe('tenants', () => {
         .generate(someIds(20, tiny.vocab), { maxTokens: 10, ignoreEos: true, tenant: 'greedy', seed: index })
         .result.then(() => greedyDone++),
     );
-    await expect.poll(() => model.serving.running).toBe(256);
+    await until(() => model.serving.running === 256);
     const modest = await Promise.all(
       Array.from(
         { length: 10 },
@@ -134,7 +135,7 @@ describe('tenants', () => {
     const greedy = Array.from({ length: 600 }, () =>
       model.embed(someIds(100, 300), { tenant: 'greedy' }).then(() => greedyDone++),
     );
-    await expect.poll(() => greedyDone).toBeGreaterThan(0);
+    await until(() => greedyDone > 0);
     await model.embed(someIds(300, 300), { tenant: 'modest' });
     // Two groups of texts may be under way; without shares, all 600 would have been before it.
     expect(greedyDone).toBeLessThan(300);
@@ -148,7 +149,7 @@ describe('a deadline', () => {
     using _ = model;
     const endless = { maxTokens: 480, ignoreEos: true, temperature: 1 };
     const running = busy(model, 60);
-    await expect.poll(() => model.serving.running).toBe(256);
+    await until(() => model.serving.running === 256);
     const queued = model.generate(ids, { ...endless, deadlineMs: 5 }).result;
     await expectRejection(queued, 'ERR_DEADLINE', /deadlineMs/);
     expect(await running).toHaveLength(256);
@@ -255,7 +256,7 @@ describe('a full queue', () => {
     expect(refused.length).toBeGreaterThan(0);
     for (const { reason } of refused) expect(reason).toMatchObject({ code: 'ERR_QUEUE_FULL' });
     const many = model.embed(new Array(700).fill(ids));
-    await expect.poll(() => model.serving.queued).toBe(4);
+    await until(() => model.serving.queued === 4);
     await model.embed(ids);
     expect(await many).toHaveLength(700);
   });

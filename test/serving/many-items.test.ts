@@ -8,6 +8,7 @@ import type { Prompt } from '../../src/generation/prompt.js';
 import type { BatchProgress } from '../../src/serving/batch.js';
 import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { until } from '../support/running/arranged-team.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { held } from '../support/running/generations.js';
 import { essence } from '../support/running/serving.js';
@@ -303,7 +304,7 @@ describe('each', () => {
     const controller = new AbortController();
     const each = model.generateEach(prompts, { ...options, maxTokens: 300, signal: controller.signal });
     const first = each.next();
-    await expect.poll(() => engine.stats().serving.running).toBeGreaterThan(10);
+    await until(() => engine.stats().serving.running > 10);
     controller.abort(reason);
     await expectAbort(first, reason);
     expect(engine.stats().serving).toMatchObject({ queued: 0, running: 0 });

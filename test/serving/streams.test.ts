@@ -6,6 +6,7 @@ import type { Engine } from '../../src/engine.js';
 import type { Generation } from '../../src/generation/generation.js';
 import { modelFiles, someIds, tiny } from '../support/models/model-files.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
+import { until } from '../support/running/arranged-team.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { held } from '../support/running/generations.js';
 import { essence } from '../support/running/serving.js';
@@ -42,7 +43,7 @@ test('a generation begins at the call, before anybody reads', async () => {
   const { engine, model } = await load();
   using _ = model;
   const generation = model.generate(ids, options);
-  await expect.poll(() => engine.stats().serving.running).toBe(1);
+  await until(() => engine.stats().serving.running === 1);
   await generation.return(undefined as never);
   await expectIdle(engine);
 });
@@ -117,7 +118,7 @@ describe('a generation that is dropped', () => {
     using _ = model;
     // They are kept until all run: the garbage collector may come at any time.
     const kept = Array.from({ length: 5 }, () => model.generate(ids, { ...options, maxTokens: 490 }));
-    await expect.poll(() => engine.stats().serving.running).toBe(5);
+    await until(() => engine.stats().serving.running === 5);
     kept.length = 0;
     await expect
       .poll(
