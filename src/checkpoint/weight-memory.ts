@@ -1,5 +1,6 @@
 // The memory of a model's weights: blocks that many of them divide, which are large enough for huge pages. On pages of 4 KiB,
-// where each matrix would be by itself, looking up addresses takes a tenth of a product's time. Used by weights.ts.
+// where each matrix would be by itself, products of several rows are slower by up to a fifth (native/TUNING.md). Used by
+// weights.ts.
 import { TesseraeError } from '../base/errors.js';
 import { type DType, dtypes } from '../tensor/elements/dtype.js';
 import { elementCount } from '../tensor/layout/layout.js';
@@ -33,10 +34,10 @@ export class WeightMemory {
   /** What weights of these sizes take of a pool. */
   static bytesFor(sizes: readonly number[]): number {
     const alone = sizes.filter((sizeBytes) => !isShared(sizeBytes));
-    const groups = groupsOf(sizes.filter(isShared));
-    const [blocks, others] = [groups.filter(isBlock), groups.filter((group) => !isBlock(group))];
-    const single = [...alone, ...others.flatMap((group) => group.sizes)];
-    return sum(blocks.map(({ bytes }) => bytes)) + sum(single.map(classBytesFor));
+    return groupsOf(sizes.filter(isShared)).reduce(
+      (held, group) => held + (isBlock(group) ? group.bytes : heldAlone(group.sizes)),
+      heldAlone(alone),
+    );
   }
 
   /** A tensor with undefined contents for the next weight. @throws TesseraeError ERR_BUDGET */
@@ -92,6 +93,7 @@ function groupsOf(sizes: readonly number[]): Group[] {
   return groups;
 }
 
-function sum(sizes: readonly number[]): number {
-  return sizes.reduce((all, size) => all + size, 0);
+/** What weights take that have a buffer each. */
+function heldAlone(sizes: readonly number[]): number {
+  return sizes.reduce((held, sizeBytes) => held + classBytesFor(sizeBytes), 0);
 }

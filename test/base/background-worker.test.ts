@@ -70,7 +70,7 @@ function newWorker() {
 
 const newFlag = () => new Int32Array(new SharedArrayBuffer(4));
 
-/** Blocks this thread until a job has told that it is done, and for a while after that. */
+/** Blocks this thread until a job sets the flag, and 50 ms longer. */
 function blockUntilTold(flag: Int32Array) {
   expect(Atomics.wait(flag, 0, 0, 10_000)).not.toBe('timed-out');
   Atomics.wait(newFlag(), 0, 0, 50);

@@ -151,10 +151,10 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
       .pointer(upImage)
       .pointer(up?.c),
   );
-  if (up === undefined)
-    offerFactor(recorder, product, args, (first, second) =>
-      recordProduct(recorder, first, { a: first.a, b: first.b }, second),
-    );
+  if (up !== undefined) return;
+  offerFactor(recorder, product, args, (first, second) =>
+    recordProduct(recorder, first, { a: first.a, b: first.b }, second),
+  );
 }
 
 /** The layout of the wide operand: b, or a if it has more rows than b has columns. */

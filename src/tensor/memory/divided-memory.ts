@@ -2,7 +2,7 @@
 // blocks that tensors share.
 
 export abstract class DividedMemory {
-  /** The parts that are used, and whoever may still make parts. */
+  /** The number of parts in use, plus one until it is closed. */
   #users = 1;
   #closed = false;
 
