@@ -35,6 +35,16 @@ export interface WeightSpec {
   readonly optional: boolean;
   /** Another shape that it may have. */
   readonly otherShape?: readonly number[];
+  /**
+   * The weights that its rows are, one after the other. Where it has as many rows as they, each of them is loaded by
+   * itself, under its own name; otherwise it is one weight.
+   */
+  readonly parts?: readonly WeightPart[];
+}
+
+export interface WeightPart {
+  readonly name: string;
+  readonly rows: number;
 }
 
 /** A loaded tensor, or a matrix as products read it: in panels, or in the file's quantized type. */

@@ -46,17 +46,12 @@ export function* layersOf<Config extends ModelConfig, Inputs>(
 }
 
 /** A required weight: loading has checked that it is there. */
-export function weightOf({ weights, prefix }: Place, name: string): Weight {
+function weightOf({ weights, prefix }: Place, name: string): Weight {
   return weights.get(`${prefix}${name}.weight`) as Weight;
 }
 
 /** A weight that is no factor alone: its rows can be looked up. */
 type Table = Exclude<Weight, PackedMatrix>;
-
-/** How many columns the product with a weight has. */
-export function outputsOf(weight: Weight): number {
-  return (weight instanceof PackedMatrix ? weight.shape.at(-1) : weight.shape[0]) as number;
-}
 
 /** Whether the model has an optional weight. */
 export function hasWeight({ weights, prefix }: Place, name: string): boolean {
@@ -188,20 +183,6 @@ export function gatedFeedForward(
   const gate = project(at, 'ffn_gate', h, { activation });
   const up = project(at, 'ffn_up', h);
   return project(at, 'ffn_down', p.mul(gate, up, { out: gate }), options);
-}
-
-/** The same where one matrix has the rows of gate, then those of up. */
-export function fusedGatedFeedForward(
-  at: Pass<BaseConfig>,
-  h: Tensor,
-  { activation, ...options }: { activation: 'silu' | 'gelu' } & ProjectOptions,
-): Tensor {
-  const { p, config } = at;
-  const both = project(at, 'ffn_up', h);
-  const gate = both.slice(null, [0, config.ffn]);
-  const up = both.slice(null, [config.ffn, 2 * config.ffn]);
-  const gated = activation === 'silu' ? p.siluMul(gate, up) : p.mul(p.gelu(gate), up);
-  return project(at, 'ffn_down', gated, options);
 }
 
 /** down(activation(up(h))). */

@@ -1,6 +1,6 @@
 // Names the tensors that an architecture reads from a checkpoint, with their shapes. Used by the files of the
 // architectures.
-import type { WeightSpec } from './architecture.js';
+import type { WeightPart, WeightSpec } from './architecture.js';
 
 /**
  * A matrix, by its name without `.weight`. It keeps the file's type, unless it is only looked up and added (`asF32`).
@@ -13,6 +13,11 @@ export function matrix(
   { optional = false, asF32 = false, isTable = false } = {},
 ): WeightSpec {
   return { name: `${name}.weight`, shape: [rows, columns], asF32, isFactor: !asF32 && !isTable, optional };
+}
+
+/** The weights of a gated feed-forward layer which some files have in one matrix, gate first. */
+export function gateAndUp(block: string, rows: number): WeightPart[] {
+  return ['ffn_gate', 'ffn_up'].map((name) => ({ name: `${block}.${name}.weight`, rows }));
 }
 
 /** A vector, by its whole name. It is computed with in f32. */

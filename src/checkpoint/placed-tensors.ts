@@ -1,5 +1,5 @@
-// Which tensors of a checkpoint a model is made of, checked against what its architecture names, and how each is loaded.
-// Reads no tensor data. Called by loading and by `engine.inspect`.
+// Which weights a model is made of, and the tensors of its checkpoint that have them, checked against what its architecture
+// names; and how each is loaded. Reads no tensor data. Called by loading and by `engine.inspect`.
 import type { WeightSpec } from '../architectures/architecture.js';
 import { formatShape, TesseraeError } from '../base/errors.js';
 import { quote } from '../base/quote.js';
@@ -12,6 +12,7 @@ import { supportedTensorTypes } from './gguf/tensor-types.js';
 
 const dtypeOfType: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
+/** A weight, and where it is: a tensor of a file, or some rows of one. */
 interface Wanted {
   readonly spec: WeightSpec;
   readonly tensor: CheckpointTensor;
@@ -43,12 +44,14 @@ export function requireSupportedTypes(checkpoint: Checkpoint): void {
 }
 
 /**
- * The tensors that the architecture names, in its order.
- * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, ERR_UNSUPPORTED for one that
- * the architecture does not name: computed without it, this would be another model
+ * The weights of the tensors that the architecture names, in its order.
+ * @throws TesseraeError ERR_MODEL_FILE for a tensor that is missing or has a wrong shape, and for a weight that occurs
+ * twice; ERR_UNSUPPORTED for a tensor that the architecture does not name: computed without it, this would be another model
  */
 export function placedTensors(checkpoint: Checkpoint, specs: readonly WeightSpec[]): PlacedTensor[] {
-  return wantedOf(checkpoint, specs).map((wanted) => ({ ...wanted, placement: placementOf(wanted) }));
+  const weights = wantedOf(checkpoint, specs).flatMap(partsOf);
+  refuseTwice(weights);
+  return weights.map((wanted) => ({ ...wanted, placement: placementOf(wanted) }));
 }
 
 function wantedOf(checkpoint: Checkpoint, specs: readonly WeightSpec[]): Wanted[] {
@@ -57,7 +60,10 @@ function wantedOf(checkpoint: Checkpoint, specs: readonly WeightSpec[]): Wanted[
     if (tensor === undefined && !spec.optional) {
       throw new TesseraeError('ERR_MODEL_FILE', `${checkpoint.path}: tensor ${quote(spec.name)} is missing`);
     }
-    if (tensor !== undefined) checkShapeOf(tensor, spec);
+    if (tensor !== undefined) {
+      checkShapeOf(tensor, spec);
+      checkBias(checkpoint, tensor);
+    }
     return tensor === undefined ? [] : [{ spec, tensor }];
   });
   if (wanted.length < checkpoint.tensors.size) refuseOthers(checkpoint, specs);
@@ -79,6 +85,44 @@ function checkShapeOf({ file, name, shape }: CheckpointTensor, spec: WeightSpec)
   if (isShape(spec.shape) || (spec.otherShape !== undefined && isShape(spec.otherShape))) return;
   const shapes = `${formatShape(shape)}, the metadata asks for ${formatShape(spec.shape)}`;
   throw new TesseraeError('ERR_MODEL_FILE', `${file.path}: tensor ${quote(name)} is ${shapes}`);
+}
+
+/** Where a matrix may have either of two shapes, its bias must fit the one that it has. */
+function checkBias({ tensors }: Checkpoint, { file, name, shape: [length] }: CheckpointTensor): void {
+  if (!name.endsWith('.bias')) return;
+  const rows = tensors.get(name.replace(/bias$/, 'weight'))?.shape[0];
+  if (rows === undefined || rows === length) return;
+  const message = `${file.path}: tensor ${quote(name)} has ${length} elements, its matrix has ${rows} rows`;
+  throw new TesseraeError('ERR_MODEL_FILE', message);
+}
+
+/** A tensor whose rows are several weights, as each of them: rows follow each other in a file, whatever their type. */
+function partsOf(whole: Wanted): Wanted[] {
+  const { spec, tensor } = whole;
+  const [allRows = 0, ...rowShape] = tensor.shape;
+  const parts = spec.parts ?? [];
+  if (parts.reduce((sum, { rows }) => sum + rows, 0) !== allRows) return [whole];
+  if (tensor.transposed === true) throw new TypeError(`${tensor.name} is transposed: its rows are not contiguous`);
+  const rowBytes = tensor.sizeBytes / allRows;
+  let { position } = tensor;
+  return parts.map(({ name, rows }) => {
+    const shape = [rows, ...rowShape];
+    const part = { ...tensor, shape, position, sizeBytes: rows * rowBytes };
+    position += part.sizeBytes;
+    return { spec: { ...spec, name, shape }, tensor: part };
+  });
+}
+
+function refuseTwice(weights: readonly Wanted[]): void {
+  const seen = new Map<string, CheckpointTensor>();
+  for (const { spec, tensor } of weights) {
+    const other = seen.get(spec.name);
+    if (other !== undefined) {
+      const both = `${quote(other.name)} and ${quote(tensor.name)}`;
+      throw new TesseraeError('ERR_MODEL_FILE', `${tensor.file.path}: both ${both} contain ${quote(spec.name)}`);
+    }
+    seen.set(spec.name, tensor);
+  }
 }
 
 function unsupportedType({ file, name, type }: CheckpointTensor): TesseraeError {

@@ -56,6 +56,7 @@ describe('what loading then takes', () => {
   test.each([...Object.keys(quantizedTypes), 'BF16'] as WeightType[])('%s', async (type) => {
     await expectTrue(await write({ architecture: 'llama', dim: 256, ffn: 512, type }));
     await expectTrue(await write({ architecture: 'bert', dim: 256, ffn: 512, type }));
+    await expectTrue(await write({ architecture: 'phi3', dim: 256, ffn: 768, type }));
   });
 
   test('a file of several types', async () => {

@@ -1,10 +1,12 @@
 // How many steps a token takes: at the end of each, all workers wait for the last of them.
 import { afterAll, expect, test } from 'vitest';
 import { bundledModelF32Path, bundledModelPath } from '../support/models/bundled-model.js';
+import { modelPaths } from '../support/models/model-files.js';
 import { sharedEngines } from '../support/running/engines.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const engineOf = sharedEngines();
+const write = modelPaths();
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
@@ -34,3 +36,14 @@ test('a layer of a llama in F16 that decodes has the same steps, of which the la
   const products = ['matmul', 'matmul', 'matmul'];
   expect(layerOf(await kernelsOfToken(bundledModelPath))).toEqual(['paged_attention', ...products, ...products]);
 });
+
+test.each([
+  { type: 'Q8_0', product: 'matmul_quantized' },
+  { type: 'F16', product: 'matmul' },
+] as const)(
+  'a layer of phi3 in $type has gate and up in one matrix, and still five steps',
+  async ({ type, product }) => {
+    const path = await write({ architecture: 'phi3', layers: 3, dim: 256, ffn: 512, kvHeads: 2, type });
+    expect(layerOf(await kernelsOfToken(path))).toEqual(['paged_attention', ...new Array(4).fill(product)]);
+  },
+);

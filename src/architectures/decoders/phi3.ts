@@ -8,15 +8,15 @@ import { scaledFrequencies } from '../rope-scaling.js';
 import {
   attend,
   embed,
-  fusedGatedFeedForward,
   fusedQueriesKeysValues,
+  gatedFeedForward,
   layersOf,
   logits,
   project,
   rmsNorm,
   rotated,
 } from '../stages.js';
-import { matrix, vector } from '../weight-specs.js';
+import { gateAndUp, matrix, vector } from '../weight-specs.js';
 import { type DecoderConfig, decoderWeights, readDecoderConfig } from './decoder.js';
 import { addDecoderMetadata, decoderTensorNames } from './decoder-mapping.js';
 
@@ -46,7 +46,7 @@ export const phi3: DecoderArchitecture<DecoderConfig> = {
       matrix(`${block}.attn_qkv`, (heads + 2 * kvHeads) * headDim, dim),
       matrix(`${block}.attn_output`, dim, heads * headDim),
       vector(`${block}.ffn_norm.weight`, dim),
-      matrix(`${block}.ffn_up`, 2 * ffn, dim),
+      { ...matrix(`${block}.ffn_up`, 2 * ffn, dim), parts: gateAndUp(block, ffn) },
       matrix(`${block}.ffn_down`, dim, ffn),
     ]);
     const divisors = (name: string) => vector(`rope_factors_${name}.weight`, rope.dim / 2, { optional: true });
@@ -65,7 +65,7 @@ export const phi3: DecoderArchitecture<DecoderConfig> = {
     for (const at of layersOf(pass)) {
       const heads = fusedQueriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
       project(at, 'attn_output', attend(at, rotated(at, heads)), { residual: x, out: x });
-      fusedGatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
+      gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;
     }
     return rmsNorm(pass, 'output_norm', x);

@@ -8,17 +8,14 @@ import { ConfigReader } from '../config-reader.js';
 import {
   asHeads,
   feedForward,
-  fusedGatedFeedForward,
   gatedFeedForward,
   hasWeight,
   layerNorm,
   layersOf,
-  outputsOf,
   project,
   projectMany,
-  weightOf,
 } from '../stages.js';
-import { biased, layerNormVectors, matrix, vector } from '../weight-specs.js';
+import { biased, gateAndUp, layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { addBertMetadata, bertTensorNames, hasAlibi } from './bert.js';
 import {
   alibiSlopes,
@@ -78,7 +75,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
       ...layerNormVectors(`${block}.attn_norm_2`, dim, { optional: true }),
       // Some models have gate and up in one matrix, gate first.
       matrix(`${block}.ffn_gate`, ffn, dim, { optional: true }),
-      { ...matrix(`${block}.ffn_up`, ffn, dim), otherShape: [2 * ffn, dim] },
+      { ...matrix(`${block}.ffn_up`, ffn, dim), otherShape: [2 * ffn, dim], parts: gateAndUp(block, ffn) },
       vector(`${block}.ffn_up.bias`, ffn, { optional: true }),
       ...biased(`${block}.ffn_down`, dim, ffn),
       ...layerNormVectors(`${block}.layer_output_norm`, dim),
@@ -109,9 +106,7 @@ export const jinaBertV2: EncoderArchitecture<JinaConfig> = {
 /** h += feedForward(h). */
 function feed(at: EncoderLayer, h: Tensor): Tensor {
   const options = { activation: 'gelu', residual: h, out: h } as const;
-  if (hasWeight(at, 'ffn_gate')) return gatedFeedForward(at, h, options);
-  const isFused = outputsOf(weightOf(at, 'ffn_up')) !== at.config.ffn;
-  return isFused ? fusedGatedFeedForward(at, h, options) : feedForward(at, h, options);
+  return hasWeight(at, 'ffn_gate') ? gatedFeedForward(at, h, options) : feedForward(at, h, options);
 }
 
 /** Queries, keys and values; the first two normalised over all heads where the model has the norms. */
