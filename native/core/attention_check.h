@@ -113,10 +113,11 @@ void check_paged(const Params& p, OperandCheck& check) {
   check.reads(p.sequences, 4, vector(a.q_len));
   check.reads(p.starts, 4, vector(p.lists + 1));
   check_own(a, check);
-  if (p.rotation.inverse_frequencies != nullptr) {
-    check.require(a.k != nullptr, "rotates no keys");
-    check_rotation(p.rotation, a.dim, check);
-  }
+  check.require((p.norms.q_weight == nullptr) == (p.norms.k_weight == nullptr), "has norms of queries or keys alone");
+  check.may_read(p.norms.q_weight, 4, vector(a.dim));
+  check.may_read(p.norms.k_weight, 4, vector(a.dim));
+  check.require(!changes_heads(p) || a.k != nullptr, "normalises or rotates no keys");
+  if (p.rotation.inverse_frequencies != nullptr) check_rotation(p.rotation, a.dim, check);
 }
 
 void check(const PagedAttentionParams& p, OperandCheck& check) {
@@ -124,7 +125,7 @@ void check(const PagedAttentionParams& p, OperandCheck& check) {
   check_paged(p, check);
   check_outputs(a, check);
   check.reads(p.items, sizeof(AttentionItem), vector(a.q_len));
-  if (p.rotation.inverse_frequencies != nullptr) {
+  if (changes_heads(p)) {
     check.writes(a.q, 4, Extent().dim(a.heads, a.q_head).dim(a.q_len, a.q_row).dim(a.dim, 1));
     check.writes(a.k, 4, Extent().dim(a.kv_heads, a.k_head).dim(a.q_len, a.k_row).dim(a.dim, 1));
   }

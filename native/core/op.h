@@ -18,7 +18,7 @@ static inline int64_t dtype_bytes(DType dtype) {
 }
 
 constexpr size_t kCacheLineBytes = 64;
-constexpr size_t kParamWords = 60;
+constexpr size_t kParamWords = 62;
 
 // One record. All parameters are 8-byte words (pointer, int64_t or double), so that there is no padding: word i of the
 // parameters is field i of the op's parameter struct.
@@ -27,7 +27,6 @@ struct alignas(kCacheLineBytes) OpRecord {
   uint32_t tile_count;  // how many tiles this op is cut into; at least 1
   uint32_t after;       // the op may start once ops 0 .. after-1 of its program are complete
   uint32_t first_tile;  // number of tiles of all ops before it: the index of its first tile in a trace
-  uint32_t reserved[4];
   uint64_t params[kParamWords];
 
   template <typename Params>

@@ -6,6 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/key_value_pages.h"
+#include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 
 namespace tesserae {
@@ -30,8 +31,8 @@ constexpr int64_t kMostItemQueries = 256;
 //
 // Decoding stores keys and values in the same op: if attention.k is not null, each row's own keys and values, f32
 // [q_len, kv_heads, dim] by their strides, are stored at its position as store_key_values does, before the row attends.
-// With `rotation`, queries and keys are rotated first as rope does, in place. Then all rows of a sequence are in one item,
-// so that no tile reads what another one stores.
+// Before that, in place: with `norms` each head of the queries and keys is normalised as rms_norm does, then with `rotation`
+// it is rotated as rope does. All rows of a sequence are in one item then, so that no tile reads what another one stores.
 struct PagedAttentionParams {
   // batch is 1, causal is 1, positions are given (-1: the row sees no key). kv_len, tile_heads and tile_queries are not
   // used, nor k_batch and v_batch.
@@ -41,6 +42,7 @@ struct PagedAttentionParams {
   Pointer<const int32_t> starts;       // [lists + 1]: ascending, 0 .. q_len
   Pointer<const AttentionItem> items;  // [q_len]
   int64_t lists;
+  HeadNorms norms;    // weights are null for none; else k and v are given
   Rotation rotation;  // inverse_frequencies are null for none; else k and v are given
   // If not null, receives `out` quantized to int8 as well (quantized_rows.h): [query][head][v_dim / 32]. v_dim is then
   // a multiple of 32.
@@ -111,11 +113,17 @@ static inline KernelStatus clear_padding(const PagedAttentionParams& p, int64_t 
   return KernelStatus::ok;
 }
 
-// Rotates and stores the rows of an item: calls rotate(position, x) for each head, and store(row, cache, page, in_page).
-// Returns false if a row has no place.
-template <typename Rotate, typename Store>
+// Whether queries and keys are normalised or rotated before they are used.
+template <typename Params>
+static inline bool changes_heads(const Params& p) {
+  return p.norms.q_weight != nullptr || p.rotation.inverse_frequencies != nullptr;
+}
+
+// Normalises, rotates and stores the rows of an item: calls prepare(position, weight, x) for each head, where `weight` is
+// that of its norm or null, and store(row, cache, page, in_page). Returns false if a row has no place.
+template <typename Prepare, typename Store>
 static inline bool store_item(const PagedAttentionParams& p, const PagedItem& item, int64_t first_query, int64_t slot,
-                              Rotate rotate, Store store) {
+                              Prepare prepare, Store store) {
   const AttentionParams& a = item.attention;
   const int64_t kv_head = item.tile.kv_head;
   for (int64_t query = 0; query < a.q_len; ++query) {
@@ -125,11 +133,12 @@ static inline bool store_item(const PagedAttentionParams& p, const PagedItem& it
     const int64_t row = first_query + query;
     const float* k = static_cast<const float*>(a.k) + row * a.k_row + kv_head * a.k_head;
     const float* v = static_cast<const float*>(a.v) + row * a.v_row + kv_head * a.v_head;
-    if (p.rotation.inverse_frequencies) {
+    if (changes_heads(p)) {
       for (int64_t head = 0; head < item.tile.heads; ++head) {
-        rotate(position, const_cast<float*>(a.q + query * a.q_row + (item.tile.first_head + head) * a.q_head));
+        const float* q = a.q + query * a.q_row + (item.tile.first_head + head) * a.q_head;
+        prepare(position, p.norms.q_weight, const_cast<float*>(q));
       }
-      rotate(position, const_cast<float*>(k));
+      prepare(position, p.norms.k_weight, const_cast<float*>(k));
     }
     store(KeyValueRow{kv_head, k, v, a.dim, a.v_dim}, p.cache, page, position & (p.cache.page_positions - 1));
   }
@@ -137,8 +146,8 @@ static inline bool store_item(const PagedAttentionParams& p, const PagedItem& it
 }
 
 // Computes a tile: calls attend(item) for each item of its list, after its rows have been stored if they must be.
-template <typename Rotate, typename Store, typename Attend, typename Quantize>
-static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Rotate rotate, Store store,
+template <typename Prepare, typename Store, typename Attend, typename Quantize>
+static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Prepare prepare, Store store,
                                         Attend attend, Quantize quantize) {
   const int64_t list = tile / p.attention.kv_heads;
   const int64_t kv_head = tile % p.attention.kv_heads;
@@ -151,7 +160,7 @@ static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t t
   for (int64_t index = begin; index < end; ++index) {
     const AttentionItem listed = p.items[index];
     if (!read_item(p, listed, kv_head, &item)) return KernelStatus::index_out_of_range;
-    if (p.attention.k != nullptr && !store_item(p, item, listed.first_query, listed.slot, rotate, store)) {
+    if (p.attention.k != nullptr && !store_item(p, item, listed.first_query, listed.slot, prepare, store)) {
       return KernelStatus::index_out_of_range;
     }
     attend(item);

@@ -22,8 +22,8 @@ struct AttentionRun {
 // run. The runs cover each key block that a row sees once; the bits do not depend on how they are cut.
 //
 // If attention.k is not null, the run with the last block of a row stores the row's keys and values, as paged_attention
-// does. With `rotation`, queries and keys are rotated first, as copies: several tiles read the queries of a row, and none
-// writes them, so that tiles may run in any order, and twice.
+// does. With `norms` and `rotation`, copies of queries and keys are normalised and rotated first: several tiles read the
+// queries of a row, and none writes them, so that tiles may run in any order, and twice.
 struct PagedAttentionPartsParams {
   AttentionParams attention;  // as in PagedAttentionParams; `out` is not used
   KeyValuePages cache;
@@ -31,6 +31,7 @@ struct PagedAttentionPartsParams {
   Pointer<const int32_t> starts;      // [lists + 1]: ascending, 0 .. q_len + lists
   Pointer<const AttentionRun> runs;   // [q_len + lists]
   int64_t lists;
+  HeadNorms norms;    // weights are null for none; else k and v are given
   Rotation rotation;  // inverse_frequencies are null for none; else k and v are given
   AttentionParts parts;
 };
@@ -66,10 +67,10 @@ static inline bool read_run(const PagedAttentionPartsParams& p, const AttentionR
   return has_pages(p.cache, listed.slot, item->first, item->limit);
 }
 
-// Computes a tile: for each run of its list calls rotate(position, x, y) for the row's key, if it has the row's last block,
-// and store(row, cache, page, in_page); then attend(item, part).
-template <typename Rotate, typename Store, typename Attend>
-static inline KernelStatus attend_runs(const PagedAttentionPartsParams& p, int64_t tile, Rotate rotate, Store store,
+// Computes a tile: for each run of its list, if it has the row's last block, calls prepare(position, weight, x, y) for the
+// row's key, where `weight` is that of its norm or null, and store(row, cache, page, in_page); then attend(item, part).
+template <typename Prepare, typename Store, typename Attend>
+static inline KernelStatus attend_runs(const PagedAttentionPartsParams& p, int64_t tile, Prepare prepare, Store store,
                                        Attend attend) {
   const int64_t list = tile / p.attention.kv_heads;
   const int64_t kv_head = tile % p.attention.kv_heads;
@@ -88,10 +89,10 @@ static inline KernelStatus attend_runs(const PagedAttentionPartsParams& p, int64
       unsigned char* page = find_page(p.cache, run.slot, position);
       const float* k = static_cast<const float*>(a.k) + run.query * a.k_row + kv_head * a.k_head;
       const float* v = static_cast<const float*>(a.v) + run.query * a.v_row + kv_head * a.v_head;
-      alignas(64) float rotated[kAttentionMaxDim];
-      if (p.rotation.inverse_frequencies) {
-        rotate(position, k, rotated);
-        k = rotated;
+      alignas(64) float changed[kAttentionMaxDim];
+      if (changes_heads(p)) {
+        prepare(position, p.norms.k_weight, k, changed);
+        k = changed;
       }
       store(KeyValueRow{kv_head, k, v, a.dim, a.v_dim}, p.cache, page, position & (p.cache.page_positions - 1));
     }

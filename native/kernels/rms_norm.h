@@ -7,6 +7,13 @@
 
 namespace tesserae {
 
+// The norms of queries and keys, each head by itself, that attention computes before it rotates them.
+struct HeadNorms {
+  Pointer<const float> q_weight;  // [dim]; null for no norms
+  Pointer<const float> k_weight;  // [dim]; null if q_weight is
+  double eps;
+};
+
 struct RmsNormParams {
   Pointer<const float> x;
   Pointer<float> y;             // may be x

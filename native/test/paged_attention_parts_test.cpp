@@ -47,7 +47,7 @@ struct PartsRun {
     const int64_t parts = part_starts.back();
     lines.assign(static_cast<size_t>(parts * a.heads * part_line(a.v_dim)), NAN);
     params.attention = a, params.attention.out = nullptr;
-    params.cache = p.cache, params.sequences = p.sequences, params.rotation = p.rotation;
+    params.cache = p.cache, params.sequences = p.sequences, params.norms = p.norms, params.rotation = p.rotation;
     params.starts = starts.data(), params.runs = runs.data(), params.lists = lists;
     params.parts = {lines.data(), part_starts.data(), parts};
     groups = a.q_len * ((a.heads + tile_heads - 1) / tile_heads);
@@ -161,17 +161,21 @@ TEST_CASE("attention in parts: the bits of special values, and rows whose keys d
   }
 }
 
-TEST_CASE("attention in parts that rotates and stores its rows has the bits of paged attention that does") {
+TEST_CASE("attention in parts that normalises, rotates and stores its rows has the bits of paged attention that does") {
   std::vector<float> frequencies(12);
   for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = 1 / static_cast<float>(1 + 3 * i);
+  const std::vector<float> weights = head_weights();
   for (const Isa isa : instruction_sets()) {
     for (const KeyValueType type : kTypes) {
-      for (int64_t style = 0; style < 3; ++style) {  // the third: no rotation
+      for (int64_t variant = 0; variant < 6; ++variant) {
+        const int64_t style = variant % 3;  // the third: no rotation
+        const bool is_normed = variant >= 3;
         CAPTURE(std::string(kernel_set(isa).isa));
         CAPTURE(static_cast<int64_t>(type));
-        CAPTURE(style);
+        CAPTURE(variant);
+        const int64_t dim = head_dims(type)[static_cast<size_t>(variant % 4)];
         std::vector<Case> cases;
-        for (int64_t kv_len : {70, 600, 257, 512}) cases.push_back(one_query(10, 2, kv_len, 32, 64, style));
+        for (int64_t kv_len : {70, 600, 257, 512}) cases.push_back(one_query(10, 2, kv_len, dim, 64, style));
         const Shape& s = cases[0].shape;
         const Rows rows = padded_rows_of(cases);
         Operand<float> k(1, s.kv_heads, rows.count(), s.dim, cases[0].gaps, 0), v(1, s.kv_heads, rows.count(), s.v_dim, true, 0);
@@ -188,6 +192,7 @@ TEST_CASE("attention in parts that rotates and stores its rows has the bits of p
           AttentionParams& a = run.params.attention;
           a.k = keys.data(), a.k_head = keys.head_stride, a.k_row = keys.row_stride;
           a.v = v.data(), a.v_head = v.head_stride, a.v_row = v.row_stride;
+          if (is_normed) run.params.norms = {weights.data(), weights.data() + dim, 1e-3};
           if (style < 2) run.params.rotation = {frequencies.data(), 1.1, style, 24};
         };
         const size_t blocks_of_all = static_cast<size_t>(rows.count() * s.heads * s.v_dim / kActivationBlock);

@@ -146,20 +146,23 @@ TEST_CASE("paged attention: the blocks of its result equal what quantize_rows co
   }
 }
 
-TEST_CASE("paged attention that rotates and stores its rows has the bits of the ops one by one") {
+TEST_CASE("paged attention that normalises, rotates and stores its rows has the bits of the ops one by one") {
   std::vector<float> frequencies(12);
   for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = 1 / static_cast<float>(1 + 3 * i);
+  const std::vector<float> weights = head_weights();
   for (const Isa isa : instruction_sets()) {
     const Kernel store = kernel_named("store_key_values", isa), attention = kernel_named("paged_attention", isa);
     for (const KeyValueType type : kTypes) {
-      for (int64_t variant = 0; variant < 6; ++variant) {
-        const int64_t q_len = variant < 4 ? 1 : 3, style = variant % 3;  // the third: no rotation
+      for (int64_t variant = 0; variant < 12; ++variant) {
+        const int64_t q_len = variant % 6 < 4 ? 1 : 3, style = variant % 3;  // the third: no rotation
+        const bool is_normed = variant >= 6;
+        const int64_t dim = head_dims(type)[static_cast<size_t>(variant % 4)];
         CAPTURE(std::string(kernel_set(isa).isa));
         CAPTURE(static_cast<int64_t>(type));
         CAPTURE(variant);
         std::vector<Case> cases;
         for (int64_t kv_len : {70, 9, 33, 300}) {
-          cases.push_back(causal_case({1, 10, 2, q_len, kv_len, 32, 64}, variant % 2 == 1, static_cast<unsigned>(kv_len)));
+          cases.push_back(causal_case({1, 10, 2, q_len, kv_len, dim, 64}, variant % 2 == 1, static_cast<unsigned>(kv_len)));
         }
         const Shape& s = cases[0].shape;
         const Rows rows = padded_rows_of(cases);
@@ -173,6 +176,7 @@ TEST_CASE("paged attention that rotates and stores its rows has the bits of the 
         Cache apart(type, s, 32, 1, lengths_of(cases)), together(type, s, 32, 1, lengths_of(cases));
         fill(store, cases, apart), fill(store, cases, together);
         const Rotation rotation{frequencies.data(), 1.1, style, 24};
+        const HeadNorms norms{weights.data(), weights.data() + dim, 1e-3};
 
         Operand<float> turned = k;
         PagedRun expected(cases, apart, rows, 300, 4);
@@ -181,6 +185,12 @@ TEST_CASE("paged attention that rotates and stores its rows has the bits of the 
           p.x_outer = p.y_outer = {{0, 0, x.row_stride, x.head_stride}}, p.positions_outer = {{0, 0, 1, 0}};
           REQUIRE(run(kernel_named("rope", isa), p, 1) == KernelStatus::ok);
         };
+        const auto norm = [&](Operand<float>& x, const float* weight) {
+          RmsNormParams p = {x.data(), x.data(), weight, norms.eps, s.dim, 100, {{1, 1, rows.count(), x.heads}}, {}, {}, nullptr};
+          p.x_outer = p.y_outer = {{0, 0, x.row_stride, x.head_stride}};
+          REQUIRE(run(kernel_named("rms_norm", isa), p, (rows.count() * x.heads + 99) / 100) == KernelStatus::ok);
+        };
+        if (is_normed) norm(expected.q, norms.q_weight), norm(turned, norms.k_weight);
         if (style < 2) turn(expected.q), turn(turned);
         const StoreKeyValuesParams stored = store_params(s, turned, v, rows, apart);
         REQUIRE(run(store, stored, store_tiles(stored)) == KernelStatus::ok);
@@ -190,6 +200,7 @@ TEST_CASE("paged attention that rotates and stores its rows has the bits of the 
         AttentionParams& a = fused.params.attention;
         a.k = k.data(), a.k_head = k.head_stride, a.k_row = k.row_stride;
         a.v = v.data(), a.v_head = v.head_stride, a.v_row = v.row_stride;
+        if (is_normed) fused.params.norms = norms;
         if (style < 2) fused.params.rotation = rotation;
         REQUIRE(fused.run(attention) == KernelStatus::ok);
         for (size_t sequence = 0; sequence < cases.size(); ++sequence) {

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -54,6 +55,19 @@ KernelStatus run(Kernel kernel, const Params& params, int64_t tiles) {
 
 constexpr int64_t kLayers = 2;
 constexpr KeyValueType kTypes[] = {KeyValueType::f32, KeyValueType::f16, KeyValueType::q8_0};
+
+// Widths of heads of which 24 elements can be rotated: not only whole vectors, where the type of the cache takes them.
+inline std::array<int64_t, 4> head_dims(KeyValueType type) {
+  if (type == KeyValueType::q8_0) return {32, 64, 96, 256};
+  return {32, 37, 256, 27};
+}
+
+// Weights of the norms of the widest queries, then of the keys.
+inline std::vector<float> head_weights() {
+  std::vector<float> weights(512);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = 0.5f + static_cast<float>(i * 7 % 19) / 16;
+  return weights;
+}
 
 // A cache of separately allocated pages, filled with NaN. It has kLayers layers; the one not under test is a guard.
 // Sequence s has slot slot_of(s). The pages of the sequences are mixed, and not in the order of their positions.

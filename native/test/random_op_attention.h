@@ -173,12 +173,13 @@ inline void make_store_key_values(RandomOp& op) {
   op.set("store_key_values", p, tiles_of(p.rows, p.tile_rows));
 }
 
-// For an op that stores its rows: their keys and values, and perhaps a rotation.
+// For an op that stores its rows: their keys and values, and perhaps norms and a rotation.
 inline void add_own_keys_and_values(RandomOp& op, PagedAttentionParams& p) {
   AttentionParams& a = p.attention;
   const HeadPlaces k = head_places(op, 1, a.kv_heads, a.q_len, a.dim), v = head_places(op, 1, a.kv_heads, a.q_len, a.v_dim);
   a.k = op.in_place(op.floats(k.elements), k.elements), a.k_head = k.head, a.k_row = k.row;
   a.v = op.floats(v.elements), a.v_head = v.head, a.v_row = v.row;
+  if (op.flip()) p.norms = {op.floats(a.dim), op.floats(a.dim), 1e-6};
   const int64_t pairs = op.integer(0, a.dim / 2);
   if (pairs > 0) p.rotation = {op.floats(pairs), 1.1, op.integer(0, 1), 2 * pairs};
 }
@@ -247,7 +248,7 @@ inline void make_paged_attention_parts(RandomOp& op) {
     PagedAttentionParams own = {};
     own.attention = a;
     add_own_keys_and_values(op, own);
-    a = own.attention, p.rotation = own.rotation;
+    a = own.attention, p.norms = own.norms, p.rotation = own.rotation;
   }
   std::vector<int32_t> positions, sequences, starts = {0};
   std::vector<AttentionRun> runs;

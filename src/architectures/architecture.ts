@@ -5,6 +5,7 @@ import type { ModelMetadata } from '../metadata/model-metadata.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PackedMatrix } from '../ops/matmul/pack.js';
 import type { QuantizedMatrix } from '../ops/quantized/quantized-matrix.js';
+import type { HeadNorms } from '../ops/rowwise/norm.js';
 import type { Rotation } from '../ops/rowwise/rope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { HuggingFaceMapping } from './huggingface-mapping.js';
@@ -69,6 +70,8 @@ export interface QueriesKeysValues {
   readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
+  /** Queries and keys are still to be normalised, each head by itself, where they are and before they are rotated. */
+  readonly norms?: HeadNorms;
   /** Queries and keys are still to be rotated by the positions of their tokens, where they are: see the op `rope`. */
   readonly rotation?: Rotation;
 }

@@ -135,10 +135,10 @@ export function fusedQueriesKeysValues(at: Pass, h: Tensor): QueriesKeysValues {
   return { q: part(0, heads), k: part(heads, kvHeads), v: part(heads + kvHeads, kvHeads) };
 }
 
-/** Normalises queries and keys, each head by itself, in place. */
-export function normHeads(at: Pass<BaseConfig>, { q, k }: QueriesKeysValues): void {
-  rmsNorm(at, 'attn_q_norm', q, { out: q });
-  rmsNorm(at, 'attn_k_norm', k, { out: k });
+/** The heads with the norms of queries and keys, which attention applies to each head by itself. */
+export function normed(at: Pass<BaseConfig>, heads: QueriesKeysValues): QueriesKeysValues {
+  const norms = { q: tensorOf(at, 'attn_q_norm'), k: tensorOf(at, 'attn_k_norm'), eps: at.config.normEps };
+  return { ...heads, norms };
 }
 
 /**
@@ -154,8 +154,16 @@ export function rotated(
   return { ...heads, rotation: { frequencies: inputs.constants.get(table) as Tensor, style, magnitude } };
 }
 
-/** Rotates queries and keys in place, where attention does not. */
-export function rotate(p: ProgramBuilder, { q, k, rotation }: QueriesKeysValues, positions: Tensor): void {
+/** Normalises and rotates queries and keys in place, where attention does not. */
+export function normAndRotate(
+  p: ProgramBuilder,
+  { q, k, norms, rotation }: QueriesKeysValues,
+  positions: Tensor,
+): void {
+  if (norms !== undefined) {
+    p.rmsNorm(q, norms.q, { eps: norms.eps, out: q });
+    p.rmsNorm(k, norms.k, { eps: norms.eps, out: k });
+  }
   if (rotation === undefined) return;
   for (const x of [q, k]) p.rope(x, positions, { ...rotation, out: x });
 }

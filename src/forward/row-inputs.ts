@@ -1,7 +1,7 @@
 // The rows of a recorded step as its inputs: each row's place, and how the work of attention is shared out. Recorded once,
 // filled before each run. Knows neither tokens nor weights.
 import type { Attend } from '../architectures/architecture.js';
-import { rotate } from '../architectures/stages.js';
+import { normAndRotate } from '../architectures/stages.js';
 import type { ProgramBuilder } from '../ops/calls/program-builder.js';
 import type { PagedKeyValues } from '../ops/paged/key-value-pages.js';
 import { itemFields, type PartsWork, paddingRow, runFields, type StepRows } from '../ops/paged/step-rows.js';
@@ -56,11 +56,11 @@ export class RowInputs implements StepRows {
   /** Attention for an architecture's layers: adds the rows' keys and values to the cache, then attends to it. */
   attendTo(p: ProgramBuilder, cache: readonly PagedKeyValues[]): Attend {
     return (layer, heads, options) => {
-      const { q, k, v, rotation } = heads;
+      const { q, ...own } = heads;
       const places = { cache: cache[layer] as PagedKeyValues, rows: this };
-      if (this.#oneEach) return p.pagedAttention(q, { ...places, own: { k, v, rotation }, ...options });
-      rotate(p, heads, this.positions);
-      p.storeKeyValues(k, v, places);
+      if (this.#oneEach) return p.pagedAttention(q, { ...places, own, ...options });
+      normAndRotate(p, heads, this.positions);
+      p.storeKeyValues(own.k, own.v, places);
       return p.pagedAttention(q, { ...places, ...options });
     };
   }
@@ -96,9 +96,9 @@ export class RowsInParts extends RowInputs {
 
   override attendTo(p: ProgramBuilder, cache: readonly PagedKeyValues[]): Attend {
     const { positions, sequences } = this;
-    return (layer, { q, k, v, rotation }, options) => {
+    return (layer, { q, ...own }, options) => {
       const rows = { positions, sequences, work: this.#workOf(p, options.window) };
-      return p.pagedAttention(q, { cache: cache[layer] as PagedKeyValues, rows, own: { k, v, rotation }, ...options });
+      return p.pagedAttention(q, { cache: cache[layer] as PagedKeyValues, rows, own, ...options });
     };
   }
 

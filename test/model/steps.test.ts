@@ -47,3 +47,20 @@ test.each([
     expect(layerOf(await kernelsOfToken(path))).toEqual(['paged_attention', ...new Array(4).fill(product)]);
   },
 );
+
+test('attention normalises the heads of a qwen3 that decodes: a layer has the steps of a llama', async () => {
+  const path = await write({ architecture: 'qwen3', dim: 64, heads: 2, kvHeads: 1, type: 'Q8_0' });
+  expect(layerOf(await kernelsOfToken(path))).toEqual(['paged_attention', ...new Array(4).fill('matmul_quantized')]);
+});
+
+test('attention normalises the heads of a gemma3 that decodes: its other norms are as those of a gemma2', async () => {
+  const layers: (readonly string[])[] = [];
+  for (const architecture of ['gemma2', 'gemma3']) {
+    const path = await write({ architecture, dim: 64, heads: 2, kvHeads: 1, type: 'Q8_0' });
+    layers.push(layerOf(await kernelsOfToken(path)));
+  }
+  const [gemma2, gemma3] = layers;
+  expect(gemma3).toEqual(gemma2);
+  // After the two halves of a layer.
+  expect(gemma3?.filter((kernel) => kernel === 'rms_norm')).toHaveLength(2);
+});

@@ -7,6 +7,8 @@ import type { ProductTraits } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/load.js';
 import { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
 import { pack } from '../../src/ops/matmul/pack.js';
+import { PagedKeyValues, pageLayout } from '../../src/ops/paged/key-value-pages.js';
+import { type AttentionWork, itemFields, runFields } from '../../src/ops/paged/step-rows.js';
 import { packQuantized, QuantizedMatrix } from '../../src/ops/quantized/quantized-matrix.js';
 import { imageBytes, type QuantizedType } from '../../src/ops/quantized/quantized-type.js';
 import { BlockStorage } from '../../src/program/block-storage.js';
@@ -16,7 +18,7 @@ import { alignedBlock } from '../../src/team/aligned-block.js';
 import { makeControlBlock } from '../../src/team/control-block.js';
 import { type DType, dtypes } from '../../src/tensor/elements/dtype.js';
 import { elementCount } from '../../src/tensor/layout/layout.js';
-import { Tensor } from '../../src/tensor/tensor.js';
+import { storageOf, Tensor } from '../../src/tensor/tensor.js';
 import type { OpCase } from '../support/ops/op-case.js';
 import { opCases } from '../support/ops/op-cases.js';
 
@@ -189,6 +191,83 @@ describe('records in which one word was changed', () => {
     const ids = memory.tensor([5], 'i32');
     const out = memory.tensor([5, k], 'f32');
     expect(mutate(memory, (p) => void p.embedding(w, ids, { out })).refused).toBeGreaterThan(50);
+  });
+});
+
+describe.each(['in one step', 'in parts'])('attention that normalises, rotates and stores its rows, %s', (kind) => {
+  const [rows, dim] = [2, 40];
+  const memory = new GuardedMemory(1 << 20);
+  const ints = (...shape: number[]) => memory.tensor(shape, 'i32');
+  const [q, k, v] = [
+    memory.tensor([rows, 4, dim], 'f32'),
+    ...[0, 1].map(() => memory.tensor([rows, 2, dim], 'f32')),
+  ] as [Tensor, Tensor, Tensor];
+  const norms = { q: memory.tensor([dim], 'f32'), k: memory.tensor([dim], 'f32') };
+  const frequencies = memory.tensor([dim / 2], 'f32');
+  const out = memory.tensor([rows, 4 * dim], 'f32');
+  const layout = pageLayout({ layers: 1, kvHeads: 2, headDim: dim }, 'f32');
+  const cache = new PagedKeyValues({ directory: ints(4, 2), table: ints(rows, 2) }, layout, 0);
+  const inParts = { runs: ints(rows + 1, runFields), partStarts: ints(rows + 1), mostParts: 4 };
+  const work = { starts: ints(2), ...(kind === 'in parts' ? inParts : { items: ints(rows, itemFields) }) };
+  const step = { positions: ints(rows), sequences: ints(rows), work: work as AttentionWork };
+  const own = { k, v, norms, rotation: { frequencies } };
+  const { program, regions } = compile(memory, (p) => void p.pagedAttention(q, { cache, rows: step, own, out }));
+  const words = new BigInt64Array(program.block.buffer, program.block.byteOffset, program.block.byteLength / 8);
+  const addressOf = (tensor: Tensor) => BigInt(storageOf(tensor).address);
+
+  /** What is said of the record in which the addresses of some operands were replaced. */
+  function problemWith(...changes: (readonly [operand: Tensor, address: bigint])[]): string | undefined {
+    const before = words.slice();
+    for (const [operand, address] of changes) words[before.indexOf(addressOf(operand))] = BigInt.asIntN(64, address);
+    const refusal = addon.checkProgram(program.block, regions);
+    words.set(before);
+    return refusal?.problem;
+  }
+
+  test('is taken with norms, rotation, both or neither', () => {
+    const [noNorms, noRotation] = [
+      [norms.q, norms.k].map((weight) => [weight, 0n] as const),
+      [[frequencies, 0n] as const],
+    ];
+    for (const changes of [[], noNorms, noRotation, [...noNorms, ...noRotation]]) {
+      expect(problemWith(...changes)).toBeUndefined();
+    }
+  });
+
+  test.each(['q', 'k'] as const)('is refused with weights for %s that it does not have', (name) => {
+    const weight = norms[name];
+    for (const address of wildValues(addressOf(weight))) {
+      const expected = address === 0n ? 'has norms of queries or keys alone' : 'reads outside of its memory';
+      expect(problemWith([weight, address])).toBe(expected);
+    }
+  });
+
+  test('is refused with norms or a rotation, but no keys', () => {
+    const noKeys = [k, v].map((operand) => [operand, 0n] as const);
+    const noNorms = [norms.q, norms.k].map((weight) => [weight, 0n] as const);
+    for (const changes of [noKeys, [...noKeys, ...noNorms], [...noKeys, [frequencies, 0n] as const]]) {
+      expect(problemWith(...changes)).toBe('normalises or rotates no keys');
+    }
+    expect(problemWith(...noKeys, ...noNorms, [frequencies, 0n])).toBeUndefined();
+  });
+
+  test.each([
+    { of: 'queries', operand: q },
+    { of: 'keys', operand: k },
+  ])('changes the $of themselves, which must not be read-only, or copies in parts', ({ operand }) => {
+    const begin = storageOf(operand).address;
+    const readOnly = regions.slice();
+    const region = Array.from({ length: regions.length / 3 }, (_, index) => 3 * index).find(
+      (at) => regions[at] === begin,
+    );
+    readOnly[(region as number) + 2] = 0;
+    const expected = kind === 'in parts' ? undefined : { op: 0, problem: 'writes outside of its memory' };
+    for (const without of [[], [norms.q, norms.k], [frequencies]]) {
+      const before = words.slice();
+      for (const tensor of without) words[before.indexOf(addressOf(tensor))] = 0n;
+      expect(addon.checkProgram(program.block, readOnly)).toEqual(expected);
+      words.set(before);
+    }
   });
 });
 

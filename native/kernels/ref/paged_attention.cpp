@@ -4,15 +4,15 @@
 #include "kernels/ref/attention_row.h"
 #include "kernels/ref/page_elements.h"
 #include "kernels/ref/quantize_block.h"
-#include "kernels/ref/rotate.h"
+#include "kernels/ref/prepare_head.h"
 #include "kernels/ref/store_row.h"
 
 namespace tesserae {
 
 KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
-  const auto rotate = [&](int64_t position, float* x) {
-    rotate_ref(p.rotation, static_cast<double>(position), x, x, p.attention.dim);
+  const auto prepare = [&](int64_t position, const float* weight, float* x) {
+    prepare_head_ref(p, position, weight, x, x);
   };
   const auto attend = [&](const PagedItem& item) {
     const AttentionParams& a = item.attention;
@@ -20,7 +20,7 @@ KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scra
     const PageValues v = {p.cache, item.pages, item.tile.kv_head, a.v_dim};
     for_each_row(a, item.tile, [&](const AttentionRow& row) { attend_row_ref(a, row, k, v, scratch); });
   };
-  return attend_items(p, tile, rotate, store_row_ref, attend, quantize_row_ref);
+  return attend_items(p, tile, prepare, store_row_ref, attend, quantize_row_ref);
 }
 
 }  // namespace tesserae

@@ -5,6 +5,7 @@
 
 #include "kernels/simd/attention_rows.h"
 #include "kernels/simd/quantize_block.h"
+#include "kernels/simd/rms_norm_row.h"
 #include "kernels/simd/rotate.h"
 #include "kernels/simd/store_row.h"
 #include "kernels/paged_attention.h"
@@ -303,19 +304,37 @@ void attend_pages(const KeyValuePages& cache, const PagedItem& item, Scratch& sc
   attend_pages_with<T>(cache, item, scratch, [](const RowSet& rows, const Pages<T>& pages) { attend_rows(rows, pages); });
 }
 
+// What a step that stores its rows does to their heads first: the norm, then the rotation. The factors of the rotation are
+// kept from one head of a position to the next.
+struct HeadPreparation {
+  const HeadNorms& norms;
+  RotationFactors factors;
+  int64_t dim;
+  int64_t position;  // of the factors; -1 for none
+
+  HeadPreparation(const HeadNorms& norms_of_heads, const Rotation& rotation, float* cosines, float* sines, int64_t width)
+      : norms(norms_of_heads), factors{rotation, cosines, sines}, dim(width), position(-1) {}
+  // `weight` is that of the norm, or null for none; y may be x. At least one of norm and rotation is there.
+  void apply(int64_t to, const float* weight, const float* x, float* y) {
+    if (weight != nullptr) {
+      rms_norm_row(x, y, weight, norms.eps, dim);
+      x = y;
+    }
+    if (factors.rotation.inverse_frequencies == nullptr) return;
+    if (to != position) factors.move_to(static_cast<double>(to));
+    position = to;
+    factors.turn(x, y, dim);
+  }
+};
+
 inline KernelStatus paged_tile(const OpRecord& op, int64_t tile, Scratch& scratch) {
   const auto& p = op.as<PagedAttentionParams>();
   // The factors are in scratch until the rows of an item are stored.
   float* cosines = reinterpret_cast<float*>(scratch.data);
-  const RotationFactors factors = {p.rotation, cosines, cosines + kAttentionMaxDim};
-  int64_t at = -1;
-  const auto rotate = [&](int64_t position, float* x) {
-    if (position != at) factors.move_to(static_cast<double>(position));
-    at = position;
-    factors.turn(x, x, p.attention.dim);
-  };
+  HeadPreparation heads(p.norms, p.rotation, cosines, cosines + kAttentionMaxDim, p.attention.dim);
+  const auto prepare = [&](int64_t position, const float* weight, float* x) { heads.apply(position, weight, x, x); };
   const auto attend = [&](const PagedItem& item) {
-    at = -1;  // the scratch is used again
+    heads.position = -1;  // the scratch is used again
     switch (p.cache.type) {
       case KeyValueType::f32: return attend_pages<float>(p.cache, item, scratch);
       case KeyValueType::f16: return attend_pages<uint16_t>(p.cache, item, scratch);
@@ -323,7 +342,7 @@ inline KernelStatus paged_tile(const OpRecord& op, int64_t tile, Scratch& scratc
     }
   };
   // A function that is always inlined has no address.
-  return attend_items(p, tile, rotate, store_row, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
+  return attend_items(p, tile, prepare, store_row, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
 }
 
 }  // namespace TESSERAE_ISA

@@ -25,17 +25,14 @@ inline KernelStatus parts_tile(const OpRecord& op, int64_t tile, Scratch& scratc
   const auto& p = op.as<PagedAttentionPartsParams>();
   alignas(64) float cosines[kAttentionMaxDim];
   alignas(64) float sines[kAttentionMaxDim];
-  const RotationFactors factors = {p.rotation, cosines, sines};
-  int64_t at = -1;
-  const auto rotate = [&](int64_t position, const float* x, float* y) {
-    if (position != at) factors.move_to(static_cast<double>(position));
-    at = position;
-    factors.turn(x, y, p.attention.dim);
+  HeadPreparation heads(p.norms, p.rotation, cosines, sines, p.attention.dim);
+  const auto prepare = [&](int64_t position, const float* weight, const float* x, float* y) {
+    heads.apply(position, weight, x, y);
   };
   const auto attend = [&](const PagedItem& item, int64_t part) {
     const auto load = [&](const float* q, float* to) -> const float* {
-      if (!p.rotation.inverse_frequencies) return q;
-      rotate(item.positions[0], q, to);
+      if (!changes_heads(p)) return q;
+      heads.apply(item.positions[0], p.norms.q_weight, q, to);
       return to;
     };
     switch (p.cache.type) {
@@ -44,7 +41,7 @@ inline KernelStatus parts_tile(const OpRecord& op, int64_t tile, Scratch& scratc
       case KeyValueType::q8_0: return attend_run<Quantized>(p, item, part, load, scratch);
     }
   };
-  return attend_runs(p, tile, rotate, store_row, attend);
+  return attend_runs(p, tile, prepare, store_row, attend);
 }
 
 }  // namespace TESSERAE_ISA

@@ -1,5 +1,5 @@
-// The RMS norm of one row. The squares are summed in 32 accumulators (column mod 32). Included by rms_norm.cpp, and by
-// quantized_around.h for products whose rows are normed first.
+// The RMS norm of one row. The squares are summed in 32 accumulators (column mod 32). Included by rms_norm.cpp, by
+// quantized_around.h for products whose rows are normed first, and by attention_pages.h for heads.
 #pragma once
 
 #include <cmath>

@@ -6,7 +6,7 @@ import type { DecoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { firstPresent, type MetadataBuilder, withDefaults } from '../huggingface-mapping.js';
 import { ropeConstants, scaledFrequencies } from '../rope-scaling.js';
-import { attend, layersOf, normHeads, queriesKeysValues, rmsNorm, rotated } from '../stages.js';
+import { attend, layersOf, normed, queriesKeysValues, rmsNorm, rotated } from '../stages.js';
 import { vector } from '../weight-specs.js';
 import {
   addAttended,
@@ -79,8 +79,7 @@ export const gemma3: DecoderArchitecture<Gemma3Config> = {
     const { attentionScale: scale, window } = config;
     const x = embedScaled(pass);
     for (const at of layersOf(pass)) {
-      const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      normHeads(at, heads);
+      const heads = normed(at, queriesKeysValues(at, rmsNorm(at, 'attn_norm', x)));
       const placed = rotated(at, heads, isLocal(at) ? 'localRope' : 'rope');
       addAttended(at, attend(at, placed, { scale, ...(isLocal(at) && { window }) }), x);
       addFed(at, x);

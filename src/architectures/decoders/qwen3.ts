@@ -1,5 +1,5 @@
 // Qwen 3 (Yang et al. 2025): llama with queries and keys normalised head by head, and rotations that pair the halves of
-// a head.
+// a head. Attention does both where it decodes, so that a layer has as many steps as one of llama.
 import type { DecoderArchitecture } from '../architecture.js';
 import { ropeConstants } from '../rope-scaling.js';
 import {
@@ -8,7 +8,7 @@ import {
   gatedFeedForward,
   layersOf,
   logits,
-  normHeads,
+  normed,
   project,
   queriesKeysValues,
   rmsNorm,
@@ -49,8 +49,7 @@ export const qwen3: DecoderArchitecture<DecoderConfig> = {
     const pass = { p, config, weights, inputs, prefix: '' };
     const x = embed(pass);
     for (const at of layersOf(pass)) {
-      const heads = queriesKeysValues(at, rmsNorm(at, 'attn_norm', x));
-      normHeads(at, heads);
+      const heads = normed(at, queriesKeysValues(at, rmsNorm(at, 'attn_norm', x)));
       project(at, 'attn_output', attend(at, rotated(at, heads)), { residual: x, out: x });
       gatedFeedForward(at, rmsNorm(at, 'ffn_norm', x), { activation: 'silu', residual: x, out: x });
       yield;

@@ -6,7 +6,15 @@ import type { EncoderArchitecture } from '../architecture.js';
 import { ConfigReader } from '../config-reader.js';
 import { firstPresent, type MetadataBuilder, requireFlag } from '../huggingface-mapping.js';
 import { type RopeConfig, readRope, ropeConstants } from '../rope-scaling.js';
-import { fusedQueriesKeysValues, gatedFeedForward, layerNorm, layersOf, project, rotate, rotated } from '../stages.js';
+import {
+  fusedQueriesKeysValues,
+  gatedFeedForward,
+  layerNorm,
+  layersOf,
+  normAndRotate,
+  project,
+  rotated,
+} from '../stages.js';
 import { layerNormVectors, matrix, vector } from '../weight-specs.js';
 import { bertTensorNames } from './bert.js';
 import { addEncoderMetadata, type EncoderConfig, embedTyped, encoderWeights, readEncoderConfig } from './encoder.js';
@@ -76,7 +84,7 @@ export const nomicBert: EncoderArchitecture<NomicConfig> = {
     const x = embedTyped(pass);
     for (const at of layersOf(pass)) {
       const heads = fusedQueriesKeysValues(at, x);
-      rotate(p, rotated(at, heads), inputs.positions);
+      normAndRotate(p, rotated(at, heads), inputs.positions);
       project(at, 'attn_output', inputs.attend(heads), { residual: x, out: x });
       layerNorm(at, 'attn_output_norm', x, { out: x });
       gatedFeedForward(at, x, { activation: 'silu', residual: x, out: x });

@@ -10,6 +10,7 @@ import { checkScoreOptions, type ScoreOptions, writeAttention } from '../attenti
 import { type CallOptions, checkNumber, checkSameShape, checkTensor, defineOp } from '../op.js';
 import { blockElements } from '../quantized/quantized-rows.js';
 import { recordCopy } from '../rowwise/copy.js';
+import { checkHeadNorms, type HeadNorms, writeHeadNorms } from '../rowwise/norm.js';
 import { checkRotation, type Rotation, writeRotation } from '../rowwise/rope.js';
 import { packed } from '../rowwise/rows.js';
 import { type Parts, partsOf, recordMerge, writeParts } from './attention-parts.js';
@@ -87,7 +88,9 @@ export const storeKeyValues = defineOp({
 export interface OwnKeyValues {
   readonly k: Tensor;
   readonly v: Tensor;
-  /** Queries and keys are rotated first, in place. */
+  /** Queries and keys are normalised first, head by head, in place. */
+  readonly norms?: HeadNorms | undefined;
+  /** Queries and keys are then rotated, in place. */
   readonly rotation?: Rotation | undefined;
 }
 
@@ -113,6 +116,8 @@ export const pagedAttention = defineOp({
     q,
     own?.k,
     own?.v,
+    own?.norms?.q,
+    own?.norms?.k,
     own?.rotation?.frequencies,
     rows.positions,
     rows.sequences,
@@ -130,6 +135,7 @@ export const pagedAttention = defineOp({
     const [count = 0, heads = 0] = q.shape;
     checkSameShape(q, [count, heads, cache.headDim], op, 'q');
     if (own !== undefined) checkKeyValues(own, count, cache, op);
+    if (own?.norms !== undefined) checkHeadNorms(own.norms, cache.headDim, op);
     if (own?.rotation !== undefined) checkRotation(own.rotation, cache.headDim, op);
     checkRowsGiven(rows, op);
     checkPlaces(rows, count, op);
@@ -163,7 +169,8 @@ export const pagedAttention = defineOp({
       // An upper bound, for a full cache: the number of keys is not known before a run.
       flops: 2 * heads * count * Math.min(cache.capacity, args.window ?? cache.capacity) * (dim + vDim),
       reads: [
-        ...[q, own?.k, own?.v, own?.rotation?.frequencies, positions, sequences, starts, items, work?.starts],
+        ...[q, own?.k, own?.v, own?.norms?.q, own?.norms?.k, own?.rotation?.frequencies],
+        ...[positions, sequences, starts, items, work?.starts],
         ...[firstOf(cache.directory), firstOf(cache.table), slopes],
       ],
       writes: [work?.lines ?? to, ...(own ? [firstOf(cache.table)] : []), ...writtenInPlace(own, q, work)],
@@ -183,6 +190,7 @@ export const pagedAttention = defineOp({
         options: args,
       });
       writeCache(params, cache).pointer(sequences).pointer(starts).pointer(items).int(lists);
+      writeHeadNorms(params, own?.norms);
       if (own?.rotation === undefined) params.pointer(undefined).double(1).ints([0, 0]);
       else writeRotation(params, own.rotation);
       if (work === undefined) params.pointer(undefined);
@@ -193,9 +201,10 @@ export const pagedAttention = defineOp({
   },
 });
 
-/** Operands that the step rotates in place; in parts it rotates copies. */
+/** Operands that the step changes in place; in parts it changes copies. */
 function writtenInPlace(own: OwnKeyValues | undefined, q: Tensor, parts: Parts | undefined): Tensor[] {
-  return own?.rotation === undefined || parts !== undefined ? [] : [q, own.k];
+  const isChanged = own?.norms !== undefined || own?.rotation !== undefined;
+  return isChanged && parts === undefined ? [q, own.k] : [];
 }
 
 /** The tensor [rows, heads, width] itself if its heads have unit stride, else a packed copy. */
@@ -203,11 +212,12 @@ function unitRows(recorder: Recorder, tensor: Tensor): Tensor {
   return tensor.strides[2] === 1 || tensor.shape[2] === 1 ? tensor : packed(recorder, tensor);
 }
 
-function ownKeyValues(recorder: Recorder, { k, v, rotation }: OwnKeyValues): OwnKeyValues {
+function ownKeyValues(recorder: Recorder, { k, v, norms, rotation }: OwnKeyValues): OwnKeyValues {
   const frequencies = rotation && packed(recorder, rotation.frequencies);
   return {
     k: unitRows(recorder, k),
     v: unitRows(recorder, v),
+    norms: norms && { ...norms, q: packed(recorder, norms.q), k: packed(recorder, norms.k) },
     rotation: rotation && { ...rotation, frequencies: frequencies as Tensor },
   };
 }

@@ -1,4 +1,5 @@
 // rmsNorm and layerNorm over the last dimension (native/kernels/rms_norm.h, layer_norm.h).
+import type { ParamWriter } from '../../program/param-writer.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type CallOptions, checkNumber, checkRank, checkTensor, checkVector, defineOp } from '../op.js';
 import { noteNorm } from '../quantized/unnormed-rows.js';
@@ -12,6 +13,16 @@ export interface RmsNormOptions extends CallOptions {
 export interface RmsNormArgs extends RmsNormOptions {
   readonly x: Tensor;
   readonly weight: Tensor | undefined;
+}
+
+/** How queries and keys are normalised, each head by itself: as rmsNorm does with these weights. */
+export interface HeadNorms {
+  /** f32 [headDim], of the queries. */
+  readonly q: Tensor;
+  /** f32 [headDim], of the keys. */
+  readonly k: Tensor;
+  /** As of rmsNorm. */
+  readonly eps?: number | undefined;
 }
 
 export interface LayerNormOptions extends CallOptions {
@@ -73,6 +84,26 @@ export const rmsNorm = defineOp({
     noteNorm(recorder, { x, weight: scale, eps });
   },
 });
+
+/** @throws TesseraeError ERR_ARGUMENT, ERR_DTYPE, ERR_SHAPE unless heads of `dim` elements can be normalised so */
+export function checkHeadNorms({ q, k, eps = defaultEps }: HeadNorms, dim: number, op: string): void {
+  for (const [weight, name] of [
+    [q, 'norms.q'],
+    [k, 'norms.k'],
+  ] as const) {
+    checkTensor(weight, op, name, 'f32');
+    checkVector(weight, op, name, dim);
+  }
+  checkNumber(eps, op, 'norms.eps');
+}
+
+/** Writes the struct HeadNorms of native/kernels/rms_norm.h; the weights are packed. */
+export function writeHeadNorms(params: ParamWriter, norms: HeadNorms | undefined): ParamWriter {
+  return params
+    .pointer(norms?.q)
+    .pointer(norms?.k)
+    .double(norms?.eps ?? defaultEps);
+}
 
 export const layerNorm = defineOp({
   name: 'layerNorm',

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { planRuns } from '../../../src/forward/attention-runs.js';
 import type { ProgramBuilder } from '../../../src/ops/calls/program-builder.js';
 import { itemFields, runFields } from '../../../src/ops/paged/step-rows.js';
+import type { HeadNorms } from '../../../src/ops/rowwise/norm.js';
 import type { Tensor } from '../../../src/tensor/tensor.js';
 import { firstBitDifference, Numbers } from '../../support/numbers.js';
 import { isas, sharedEngines } from '../../support/running/engines.js';
@@ -35,6 +36,7 @@ describe.each([...isas.map((isa) => [isa, 2] as const), ...[1, 3, 4, 5, 6, 7, 8]
         for (const [slot, length] of lengths.entries()) cache.grow(slot, length);
         const numbers = new Numbers(1);
         const frequencies = scope.tensor([8], numbers.floats(8, 1));
+        const weights = { q: scope.tensor([32], numbers.floats(32, 1)), k: scope.tensor([32], numbers.floats(32, 1)) };
         const before = lengths.flatMap((length, slot) =>
           Array.from({ length: length - 1 }, (_, at) => [slot, at] as const),
         );
@@ -48,13 +50,14 @@ describe.each([...isas.map((isa) => [isa, 2] as const), ...[1, 3, 4, 5, 6, 7, 8]
         });
         await stored.run();
         const projected = scope.tensor([count, heads + 4, 32], numbers.floats(count * (heads + 4) * 32, 1));
-        const attend = async (lists: number) => {
+        const attend = async (lists: number, norms?: HeadNorms) => {
           using program = engine.program((p) => {
             const rows = placed(p);
             const all = p.copy(projected);
             const own = {
               k: all.slice(null, [heads, heads + 2]),
               v: all.slice(null, [heads + 2, heads + 4]),
+              norms,
               rotation: { frequencies, style: 'halfSplit' as const },
             };
             const work = lists === 0 ? whole(p) : inParts(p, rows, lists, options.window);
@@ -68,8 +71,12 @@ describe.each([...isas.map((isa) => [isa, 2] as const), ...[1, 3, 4, 5, 6, 7, 8]
           await program.run();
           return program.tensors.toArray() as Float32Array;
         };
-        const expected = await attend(0);
-        for (const lists of [1, 2, 5]) expect(firstBitDifference(await attend(lists), expected)).toBeUndefined();
+        for (const norms of [undefined, { ...weights, eps: 0.01 }]) {
+          const expected = await attend(0, norms);
+          for (const lists of [1, 2, 5]) {
+            expect(firstBitDifference(await attend(lists, norms), expected)).toBeUndefined();
+          }
+        }
       },
     );
   },

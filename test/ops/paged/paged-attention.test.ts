@@ -90,7 +90,7 @@ describe.each(isas)('on %s', (isa) => {
   });
 
   test.each([1, 3])(
-    'rows of their own sequences are rotated and stored by the step that attends, on %i threads',
+    'rows of their own sequences are normalised, rotated and stored by the step that attends, on %i threads',
     async (threads) => {
       const lengths = [40, 1, 70, 33];
       const places = [...lengths.map((length, slot) => [slot, length - 1] as const), [-1, 0] as const];
@@ -107,7 +107,11 @@ describe.each(isas)('on %s', (isa) => {
       // A fused projection: queries, keys and values side by side.
       const all = operand(scope, [count, heads + 4, 24], 1);
       const frequencies = scope.tensor([6], new Numbers(2).floats(6, 1));
-      for (const rotation of [undefined, { frequencies, magnitude: 1.1, style: 'halfSplit' as const }]) {
+      const rotation = { frequencies, magnitude: 1.1, style: 'halfSplit' as const };
+      // The weights are views of others, which have to be copied.
+      const weights = scope.tensor([16, 2], new Numbers(4).floats(32, 1));
+      const norms = { q: weights.slice(null, [0, 1]).squeeze(1), k: weights.slice(null, [1, 2]).squeeze(1), eps: 0.01 };
+      for (const changes of [{}, { rotation }, { norms }, { norms, rotation }]) {
         const results: Float32Array[] = [];
         for (const isOwn of [false, true]) {
           using program = engine.program((p) => {
@@ -122,8 +126,12 @@ describe.each(isas)('on %s', (isa) => {
             const q = projected.slice(null, [0, heads], [0, 16]);
             const k = projected.slice(null, [heads, heads + 2], [0, 16]);
             const v = projected.slice(null, [heads + 2, heads + 4]);
-            if (isOwn) return p.pagedAttention(q, { cache: cache.first, rows, own: { k, v, rotation } });
-            if (rotation !== undefined) for (const x of [q, k]) p.rope(x, positions, { ...rotation, out: x });
+            if (isOwn) return p.pagedAttention(q, { cache: cache.first, rows, own: { k, v, ...changes } });
+            if (changes.norms !== undefined) {
+              p.rmsNorm(q, norms.q, { eps: norms.eps, out: q });
+              p.rmsNorm(k, norms.k, { eps: norms.eps, out: k });
+            }
+            if (changes.rotation !== undefined) for (const x of [q, k]) p.rope(x, positions, { ...rotation, out: x });
             p.storeKeyValues(k, v, { cache: cache.first, rows });
             return p.pagedAttention(q, { cache: cache.first, rows });
           });
@@ -298,6 +306,12 @@ describe('the ops refuse', () => {
       [attend({ own: { k, v, rotation: { frequencies: scope.tensor([9]) } } }), 'ERR_SHAPE'],
       [attend({ own: { k, v, rotation: { frequencies: ints(8) } } }), 'ERR_DTYPE'],
       [attend({ own: { k, v, rotation: { frequencies: scope.tensor([8]), style: 'none' } } }), 'ERR_ARGUMENT'],
+      [attend({ own: { k, v, norms: { q: scope.tensor([16]) } } }), 'ERR_ARGUMENT'],
+      [attend({ own: { k, v, norms: { k: scope.tensor([16]) } } }), 'ERR_ARGUMENT'],
+      [attend({ own: { k, v, norms: { q: scope.tensor([16]), k: scope.tensor([15]) } } }), 'ERR_SHAPE'],
+      [attend({ own: { k, v, norms: { q: scope.tensor([1, 16]), k: scope.tensor([16]) } } }), 'ERR_SHAPE'],
+      [attend({ own: { k, v, norms: { q: ints(16), k: scope.tensor([16]) } } }), 'ERR_DTYPE'],
+      [attend({ own: { k, v, norms: { q: scope.tensor([16]), k: scope.tensor([16]), eps: '1' } } }), 'ERR_ARGUMENT'],
       [attend({}, operand(scope, [3, 5, 16], 5)), 'ERR_SHAPE'],
       [attend(withRows({ positions: ints(2) })), 'ERR_SHAPE'],
       [attend(withWork({ starts: ints(1) })), 'ERR_SHAPE'],
