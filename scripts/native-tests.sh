@@ -36,12 +36,19 @@ check_sets_apart() {
   local folder=$1/CMakeFiles
   local repeated
   # The portable set is compiled like the plain code.
-  repeated=$(for set in plain avx2 avx_vnni avx512; do
+  repeated=$(for set in plain avx2 avx_vnni avx512 avx512_vnni; do
     local objects=("$folder/tesserae_$set.dir")
     if [ "$set" = plain ]; then objects=("$folder/tesserae_kernels.dir" "$folder/tesserae_portable.dir"); fi
     find "${objects[@]}" -name '*.o' -exec nm --defined-only {} + | awk '$2 == "W" { print $3 }' | sort -u
   done | sort | uniq -d | c++filt)
   [ -z "$repeated" ] || fail "these functions are compiled for several instruction sets: $repeated"
+}
+
+# Fails if the objects of avx512_floats, which CPUs without VNNI run, have its instructions.
+check_floats_without_vnni() {
+  local found
+  found=$(find "$1/CMakeFiles/tesserae_avx512.dir/kernels/simd" -name '*.o' -exec objdump -d --no-show-raw-insn {} + | grep -cE '\bvpdp(busd|wssd)' || true)
+  [ "$found" = 0 ] || fail "kernels for CPUs without VNNI have $found of its instructions"
 }
 
 build_variant() {
@@ -74,7 +81,10 @@ build_variant() {
   echo "native tests: building $variant"
   cmake "${flags[@]}" >"$folder.log" 2>&1 || { cat "$folder.log"; fail 'CMake failed'; }
   cmake --build "$target" --target tesserae_native_tests --parallel "$(nproc)"
-  if [ "$variant" = release ]; then check_sets_apart "$folder"; fi
+  if [ "$variant" = release ]; then
+    check_sets_apart "$folder"
+    check_floats_without_vnni "$folder"
+  fi
 }
 
 # count_tests FILTER: prints how many test cases pass a filter of doctest.

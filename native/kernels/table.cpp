@@ -40,12 +40,18 @@ namespace avx_vnni {
 namespace avx512 {
 #define KERNEL NO_KERNEL
 #define KERNEL_OF_FLOATS(name, Name) DECLARE_KERNEL(name)
-#define KERNEL_OF_INTEGERS(name, Name) DECLARE_KERNEL(name)
 #include "kernels/table.def"
-#undef KERNEL_OF_INTEGERS
 #undef KERNEL_OF_FLOATS
 #undef KERNEL
 }  // namespace avx512
+
+namespace avx512_vnni {
+#define KERNEL NO_KERNEL
+#define KERNEL_OF_INTEGERS(name, Name) DECLARE_KERNEL(name)
+#include "kernels/table.def"
+#undef KERNEL_OF_INTEGERS
+#undef KERNEL
+}  // namespace avx512_vnni
 #endif
 
 #ifdef TESSERAE_HAVE_NEON
@@ -112,10 +118,18 @@ constexpr Kernel kAvxVnni[] = {
 #undef KERNEL
 };
 
+constexpr Kernel kAvx512Floats[] = {
+#define KERNEL(name, Name) avx2::name##_simd,
+#define KERNEL_OF_FLOATS(name, Name) avx512::name##_simd,
+#include "kernels/table.def"
+#undef KERNEL_OF_FLOATS
+#undef KERNEL
+};
+
 constexpr Kernel kAvx512[] = {
 #define KERNEL(name, Name) avx2::name##_simd,
 #define KERNEL_OF_FLOATS(name, Name) avx512::name##_simd,
-#define KERNEL_OF_INTEGERS(name, Name) avx512::name##_simd,
+#define KERNEL_OF_INTEGERS(name, Name) avx512_vnni::name##_simd,
 #include "kernels/table.def"
 #undef KERNEL_OF_INTEGERS
 #undef KERNEL_OF_FLOATS
@@ -168,10 +182,12 @@ const KernelSet& kernel_set(Isa isa) {
 #ifdef TESSERAE_HAVE_AVX2
       {"avx2", kAvx2, 6, 16, kThinFew},
       {"avx_vnni", kAvxVnni, 6, 16, kThinFew},
+      {"avx512_floats", kAvx512Floats, 8, 48, 20},
       {"avx512", kAvx512, 8, 48, 20},
 #else
       {"avx2", nullptr, 0, 0, 0},
       {"avx_vnni", nullptr, 0, 0, 0},
+      {"avx512_floats", nullptr, 0, 0, 0},
       {"avx512", nullptr, 0, 0, 0},
 #endif
 #ifdef TESSERAE_HAVE_NEON
@@ -195,9 +211,10 @@ bool isa_supported(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   if (isa == Isa::avx2) return avx2;
   if (isa == Isa::avx_vnni) return avx2 && __builtin_cpu_supports("avxvnni");
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni");
+  const bool wide = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (isa == Isa::avx512_floats) return wide;
+  return wide && __builtin_cpu_supports("avx512vnni");
 #elif defined(TESSERAE_HAVE_NEON)
   const bool dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
   if (isa == Isa::neon_dot) return dot;

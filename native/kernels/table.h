@@ -9,12 +9,23 @@
 namespace tesserae {
 
 // ref: the scalar reference, the tests' oracle. portable: the vector kernels in plain C++, for any CPU. avx2: AVX2, FMA
-// and F16C. avx_vnni: AVX2 with 8-bit dot products in one instruction. avx512: F, BW, VL, DQ and VNNI. neon: arm64.
-// neon_dot: NEON with 8-bit dot products in one instruction. neon_i8mm: and with products of 8-bit matrices in one.
-enum class Isa : uint32_t { ref = 0, portable = 1, avx2 = 2, avx_vnni = 3, avx512 = 4, neon = 5, neon_dot = 6, neon_i8mm = 7 };
+// and F16C. avx_vnni: AVX2 with 8-bit dot products in one instruction. avx512_floats: AVX-512 F, BW, VL and DQ, and the
+// integer products of avx2. avx512: the same, and integer products with VNNI. neon: arm64. neon_dot: NEON with 8-bit dot
+// products in one instruction. neon_i8mm: and with products of 8-bit matrices in one.
+enum class Isa : uint32_t {
+  ref = 0,
+  portable = 1,
+  avx2 = 2,
+  avx_vnni = 3,
+  avx512_floats = 4,
+  avx512 = 5,
+  neon = 6,
+  neon_dot = 7,
+  neon_i8mm = 8,
+};
 
 // From the slowest to the fastest. The library chooses the last one that the CPU can run, and never ref.
-constexpr Isa kAllIsas[] = {Isa::ref,    Isa::portable, Isa::avx2,    Isa::avx_vnni,
+constexpr Isa kAllIsas[] = {Isa::ref,    Isa::portable, Isa::avx2,     Isa::avx_vnni, Isa::avx512_floats,
                             Isa::avx512, Isa::neon,     Isa::neon_dot, Isa::neon_i8mm};
 
 struct KernelInfo {

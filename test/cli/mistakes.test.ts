@@ -74,7 +74,7 @@ describe('bad usage, exit code 2', () => {
     await expectOneLine(
       ['info'],
       2,
-      /TESSERAE_ISA must be one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm/,
+      /TESSERAE_ISA must be one of ref, portable, avx2, avx_vnni, avx512_floats, avx512, neon, neon_dot, neon_i8mm/,
       {
         env: { TESSERAE_ISA: 'mmx' },
       },

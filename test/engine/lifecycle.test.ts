@@ -16,7 +16,10 @@ test('refuses unknown options and wrong values', async () => {
     [{ threads: '2' }, /threads must be a positive integer/],
     [{ threads: 257 }, /256 at most/],
     [{ memoryBudget: -1 }, /memoryBudget must be a positive integer/],
-    [{ isa: 'sse' }, /one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm, got "sse"/],
+    [
+      { isa: 'sse' },
+      /one of ref, portable, avx2, avx_vnni, avx512_floats, avx512, neon, neon_dot, neon_i8mm, got "sse"/,
+    ],
     [{ isa: 'toString' }, /one of ref, portable, avx2/],
   ] as const) {
     await expectRejection(Engine.create(options as object), 'ERR_ARGUMENT', message);

@@ -23,16 +23,23 @@ describe('readEnvironment', () => {
     }
   });
 
-  test.each(['ref', 'portable', 'avx2', 'avx_vnni', 'avx512', 'neon', 'neon_dot', 'neon_i8mm'] as const)(
-    'takes the kernel set %s',
-    (isa) => {
-      expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
-    },
-  );
+  test.each([
+    'ref',
+    'portable',
+    'avx2',
+    'avx_vnni',
+    'avx512_floats',
+    'avx512',
+    'neon',
+    'neon_dot',
+    'neon_i8mm',
+  ] as const)('takes the kernel set %s', (isa) => {
+    expect(readEnvironment({ TESSERAE_ISA: isa }).isa).toBe(isa);
+  });
 
   test.each([
-    ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm'],
-    ['TESSERAE_ISA', 'sse2', 'one of ref, portable, avx2, avx_vnni, avx512, neon, neon_dot, neon_i8mm'],
+    ['TESSERAE_ISA', 'AVX2', 'one of ref, portable, avx2, avx_vnni, avx512_floats, avx512, neon, neon_dot, neon_i8mm'],
+    ['TESSERAE_ISA', 'sse2', 'one of ref, portable, avx2, avx_vnni, avx512_floats, avx512, neon, neon_dot, neon_i8mm'],
     ['TESSERAE_THREADS', '0', 'a positive whole number'],
     ['TESSERAE_THREADS', '-1', 'a positive whole number'],
     ['TESSERAE_THREADS', '1.5', 'a positive whole number'],
