@@ -18,6 +18,7 @@ const rooflineColumns: Column<Roofline>[] = [
   right('workers', (row) => String(row.workers)),
   left('by', (row) => row.isa),
   right('FMA GFLOPS', (row) => formatNumber(row.fmaGflops)),
+  right('int8 GMAC/s', (row) => formatNumber(row.dotGmacs)),
   right('read GB/s', (row) => formatNumber(row.readGBs)),
 ];
 
@@ -58,6 +59,7 @@ const modelColumns: Column<ModelRow>[] = [
   right('median', (row) => formatMs(row.medianMs)),
   right('tokens/s', (row) => formatNumber(row.tokensPerSecond)),
   right('of peak', (row) => formatShare(row.peakShare)),
+  right('of int8 peak', (row) => formatShare(row.dotShare)),
   right('of read', (row) => formatShare(row.readShare)),
   right('speed-up', (row) => formatSpeedup(row.speedup)),
 ];

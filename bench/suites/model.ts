@@ -23,6 +23,8 @@ export interface ModelRow extends Origin {
   readonly speedup: number;
   /** Prefill: two flops per token and parameter, the embedding table's not counted, of the FMA peak. Decode: null. */
   readonly peakShare: number | null;
+  /** Prefill with quantized weights: one product per token and parameter, as above, of the peak of 8-bit products. Else null. */
+  readonly dotShare: number | null;
   /**
    * Decode: the weights once per token, as a share of the read bandwidth; above 1 when a cache holds them. Else null.
    */
@@ -39,6 +41,8 @@ export interface ModelBenchOptions {
 export const defaultPromptTokens = 256;
 export const defaultMaxTokens = 64;
 
+const floatTypes: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
+
 export async function benchModel(context: BenchContext, options: ModelBenchOptions = {}): Promise<ModelRow[]> {
   const { path = bundledModelPath(), promptTokens = defaultPromptTokens, maxTokens = defaultMaxTokens } = options;
   const { counts, rounds, signal } = context;
@@ -49,6 +53,7 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
       models.push(await context.engine(workers).loadModel(path, { signal }));
     }
     const info = (models[0] as Model).info;
+    const isQuantized = Object.keys(info.tensorTypes).some((type) => !floatTypes.has(type));
     const prompt = integersBelow(info.vocabulary, promptTokens, 1);
     const results: GenerationResult[][] = counts.map(() => []);
     // The first round records programs and is not counted.
@@ -69,7 +74,8 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
       for (const [index, workers] of counts.entries()) {
         const medianMs = times[index] as number;
         const perSecond = (tokens / medianMs) * 1000;
-        const { fmaGflops, readGBs } = context.roofline(workers);
+        const { fmaGflops, dotGmacs, readGBs } = context.roofline(workers);
+        const gmacs = (multiplied * perSecond) / 1e9;
         rows.push({
           phase,
           model: info.path,
@@ -81,7 +87,8 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
           samples: rounds,
           tokensPerSecond: perSecond,
           speedup: (times[0] as number) / medianMs,
-          peakShare: phase === 'prefill' ? (2 * multiplied * perSecond) / 1e9 / fmaGflops : null,
+          peakShare: phase === 'prefill' ? (2 * gmacs) / fmaGflops : null,
+          dotShare: phase === 'prefill' && isQuantized ? gmacs / dotGmacs : null,
           readShare: phase === 'decode' ? (info.weightBytes * perSecond) / 1e9 / readGBs : null,
           ...context.origin,
         });

@@ -54,7 +54,7 @@ export interface BenchReport {
 /** Runs one suite. */
 export async function runSuite(suite: SuiteName, options: SuiteOptions = {}): Promise<BenchReport> {
   // The rows of these suites are no shares of a peak.
-  const probe = !['allocations', 'latency', 'serving', 'http'].includes(suite);
+  const probe = !['allocations', 'latency', 'http'].includes(suite);
   const rounds =
     options.rounds ??
     (suite === 'serving' ? servingRounds(options.serving ?? {}) : suite === 'http' ? httpRounds : undefined);

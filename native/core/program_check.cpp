@@ -149,6 +149,11 @@ void check(const CrossEntropyParams& p, OperandCheck& check) {
   check.writes(p.y, 4, Extent().outer(p.outer, p.y_outer));
 }
 
+void check(const ProbeDotParams& p, OperandCheck& check) {
+  check.require(p.iterations >= 0 && p.iterations <= int64_t{1} << 26, "has an invalid number of iterations");
+  check.writes(p.y, 4, vector(check.tile_count() * kProbeDotLanes));
+}
+
 void check(const ProbeFmaParams& p, OperandCheck& check) {
   check.require(p.iterations >= 0, "has an invalid number of iterations");
   check.writes(p.y, 4, vector(check.tile_count() * kProbeLanes));

@@ -21,6 +21,7 @@
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/pool_rows.h"
+#include "kernels/probe_dot.h"
 #include "kernels/probe_fma.h"
 #include "kernels/probe_read.h"
 #include "kernels/store_key_values.h"

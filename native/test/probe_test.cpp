@@ -1,5 +1,6 @@
 // Tests of the probe kernels: that they do exactly the documented work, without which their measurements would be
 // wrong.
+#include "kernels/probe_dot.h"
 #include "kernels/probe_fma.h"
 #include "kernels/probe_read.h"
 
@@ -35,6 +36,19 @@ TEST_CASE("probe_fma: x = 1 - x is exact for any number of iterations") {
   for (const Isa isa : instruction_sets()) {
     const std::vector<float> y = run_fma(isa, 1, 1001, -1, 1);
     for (int lane = 0; lane < kProbeLanes; ++lane) CHECK(y[static_cast<size_t>(lane)] == static_cast<float>(1 - lane));
+  }
+}
+
+TEST_CASE("probe_dot: every lane of every tile has the products of all iterations") {
+  for (const Isa isa : instruction_sets()) {
+    CAPTURE(kernel_set(isa).isa);
+    for (const int64_t iterations : {0, 2, 4, 1000}) {
+      std::vector<int32_t> y(static_cast<size_t>(3 * kProbeDotLanes + 1), 7);
+      REQUIRE(run_tiles(kernel_named("probe_dot", isa), ProbeDotParams{y.data(), iterations}, 3) == KernelStatus::ok);
+      CHECK(y.back() == 7);
+      y.pop_back();
+      for (const int32_t sum : y) REQUIRE(sum == iterations * kProbeQuad);
+    }
   }
 }
 

@@ -318,6 +318,11 @@ inline void make_probe_fma(RandomOp& op) {
   op.set("probe_fma", ProbeFmaParams{op.output<float>(tiles * kProbeLanes, Mark::once), 3, 0.5, 1}, tiles);
 }
 
+inline void make_probe_dot(RandomOp& op) {
+  const int64_t tiles = op.integer(1, 3);
+  op.set("probe_dot", ProbeDotParams{op.output<int32_t>(tiles * kProbeDotLanes, Mark::once), 4}, tiles);
+}
+
 inline void make_probe_read(RandomOp& op) {
   const int64_t tile_size = op.integer(1, 4) * kMostProbeStreams * kProbeLineFloats, size = op.integer(1, 900);
   const int64_t tiles = tiles_of(size, tile_size);
@@ -340,6 +345,7 @@ constexpr RandomOpMaker kRandomRowOps[] = {
     {"embedding", make_embedding}, {"scatter", make_scatter},       {"argmax", make_argmax},
     {"cross_entropy", make_cross_entropy}, {"copy", make_copy},     {"pool_rows", make_pool_rows},
     {"probe_fma", make_probe_fma}, {"probe_read", make_probe_read}, {"checksum", make_checksum},
+    {"probe_dot", make_probe_dot},
 };
 
 }  // namespace tesserae::testing

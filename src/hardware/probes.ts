@@ -1,11 +1,13 @@
-// The kernels probe_fma and probe_read run through an engine's internal entry, so that a probe takes the same way to
-// the workers as every other op. Neither is a public op. Called by the roofline, the benchmarks and their tests.
+// The kernels probe_fma, probe_dot and probe_read run through an engine's internal entry, so that a probe takes the same way to
+// the workers as every other op. None is a public op. Called by the roofline, the benchmarks and their tests.
 import type { Engine } from '../engine.js';
 import { type CallOptions, checkTensor, defineOp } from '../ops/op.js';
+import { probeDot } from '../ops/probe-dot.js';
 import { probeFma } from '../ops/probe-fma.js';
 import type { StepOwner } from '../program/recorder.js';
 import type { Tensor } from '../tensor/tensor.js';
 
+export { probeDotLanes, probeQuad } from '../ops/probe-dot.js';
 export { iterationsLasting, probeFma, probeLanes } from '../ops/probe-fma.js';
 
 /** How a buffer is read: as so many streams in turn, and how far ahead lines are prefetched. */
@@ -61,6 +63,11 @@ export async function runProbeFma(
   by: StepOwner = 'workers',
 ): Promise<void> {
   await engine.call(probeFma, { ...probeFma.args(out, iterations, by) });
+}
+
+/** Fills `out` i32 [tiles, probeDotLanes] on the workers. @param iterations even */
+export async function runProbeDot(engine: Engine, out: Tensor, iterations: number): Promise<void> {
+  await engine.call(probeDot, { ...probeDot.args(out, iterations) });
 }
 
 /** Reads `x` f32 [n] once; fills `out` f32 [tiles] with the sums of its parts. */

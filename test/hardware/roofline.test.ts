@@ -2,7 +2,15 @@
 // them.
 import { describe, expect, test } from 'vitest';
 import { packageVersion } from '../../src/base/package-files.js';
-import { probeLanes, readPatterns, runProbeFma, runProbeRead } from '../../src/hardware/probes.js';
+import {
+  probeDotLanes,
+  probeLanes,
+  probeQuad,
+  readPatterns,
+  runProbeDot,
+  runProbeFma,
+  runProbeRead,
+} from '../../src/hardware/probes.js';
 import { describeMachine, Engine, type IsaName, probeRoofline } from '../../src/index.js';
 import { loadAddon } from '../../src/native/load.js';
 import { expectAbort, expectRejection } from '../support/rejections.js';
@@ -17,6 +25,9 @@ describe.each(loadAddon().isas as IsaName[])('the probes, %s', (isa) => {
     expect([...lanes.data]).toEqual(expected);
     await runProbeFma(engine, lanes, 1001);
     expect([...lanes.data]).toEqual(expected.map((lane) => 1 - lane));
+    const products = scope.tensor([5, probeDotLanes], 'i32');
+    await runProbeDot(engine, products, 1000);
+    expect(products.data.every((sum) => sum === 1000 * probeQuad)).toBe(true);
     const x = scope.tensor(
       [100_003],
       Array.from({ length: 100_003 }, (_, index) => index % 7),
@@ -31,6 +42,7 @@ describe.each(loadAddon().isas as IsaName[])('the probes, %s', (isa) => {
     const { kernels, runs } = engine.stats().team;
     expect(runs.inline).toBe(0);
     expect(kernels.find(({ op }) => op === 'probe_fma')?.tiles).toBe(10);
+    expect(kernels.find(({ op }) => op === 'probe_dot')?.tiles).toBe(5);
     expect(kernels.find(({ op }) => op === 'probe_read')?.tiles).toBe(7 * readPatterns.length);
   });
 });
@@ -49,11 +61,16 @@ describe('probeRoofline', () => {
       [1, loadAddon().isas.at(-1)],
       [2, loadAddon().isas.at(-1)],
     ]);
-    for (const { fmaGflops, readGBs } of rooflines) {
+    for (const { fmaGflops, dotGmacs, readGBs } of rooflines) {
       expect(fmaGflops).toBeGreaterThan(0);
+      expect(dotGmacs).toBeGreaterThan(0);
       expect(readGBs).toBeGreaterThan(0);
     }
-    expect(progress).toEqual(['the FMA peak', 'the read bandwidth, 1 worker', 'the read bandwidth, 2 workers']);
+    expect(progress).toEqual([
+      'the peaks of FMAs and of 8-bit products',
+      'the read bandwidth, 1 worker',
+      'the read bandwidth, 2 workers',
+    ]);
   });
 
   test('refuses what is no list of numbers of workers, and unknown options', async () => {

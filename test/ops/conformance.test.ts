@@ -182,6 +182,7 @@ describe('the tables', () => {
     checkpoint: 'test/support',
     probe_fma: 'engine.profile and src/hardware',
     probe_read: 'src/hardware',
+    probe_dot: 'src/hardware',
     store_key_values: 'sessions',
     paged_attention: 'sessions',
     paged_attention_parts: 'steps that decode many keys',

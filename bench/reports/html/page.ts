@@ -86,6 +86,7 @@ function header({ report }: ReportData, date: Date): Markup {
             { title: 'workers', cell: ({ workers }) => String(workers) },
             { title: 'kernel set', cell: (row) => row.isa, isText: true },
             { title: 'FMA peak, GFLOPS', cell: ({ fmaGflops }) => formatNumber(fmaGflops) },
+            { title: 'int8 peak, GMAC/s', cell: ({ dotGmacs }) => formatNumber(dotGmacs) },
             { title: 'read bandwidth, GB/s', cell: ({ readGBs }) => formatNumber(readGBs) },
           ],
           roofline,

@@ -120,8 +120,30 @@ const asked: Readonly<Record<string, Readonly<Record<number, number>>>> = {
 /** The same over llama.cpp. */
 const askedOverPeer: Readonly<Record<string, number>> = { Q8_0: 2.5 };
 
-/** The rows of a point of which something is asked. @param isAsked whether model and sizes are those of which it is asked */
-export function figuresOf(point: ServingPoint, isAsked: boolean): ServingFigure[] {
+/** The share of the peak of 8-bit products that is asked of products with quantized weights, at every number of rows. */
+const askedOfPeak = 0.62;
+
+/**
+ * How many times as fast as one by one a point would be if its products had {@link askedOfPeak}, and nothing else took time.
+ * @param info of a model whose output matrix is its embedding
+ * @param dotGmacs the peak of 8-bit products
+ */
+export function limitOf(
+  { promptTokens, newTokens, oneByOne }: ServingPoint,
+  { parameters, vocabulary, dim }: Model['info'],
+  dotGmacs: number,
+): number {
+  const logits = vocabulary * dim;
+  const macs = (promptTokens + newTokens - 1) * (parameters - logits) + newTokens * logits;
+  return newTokens / oneByOne / (macs / (askedOfPeak * dotGmacs * 1e9));
+}
+
+/**
+ * The rows of a point of which something is asked.
+ * @param isAsked whether model and sizes are those of which it is asked
+ * @param limit the ratio over one by one that {@link limitOf} gives, where it is known
+ */
+export function figuresOf(point: ServingPoint, isAsked: boolean, limit?: number): ServingFigure[] {
   const { type, concurrency, ratio, peer, rounds, tokensPerSecond, oneByOne } = point;
   const least = asked[type]?.[concurrency];
   if (least === undefined) return [];
@@ -135,7 +157,9 @@ export function figuresOf(point: ServingPoint, isAsked: boolean): ServingFigure[
       unit: '×',
       value: ratio,
       samples: rounds,
-      detail: `${perSecond(tokensPerSecond)} over ${perSecond(oneByOne)}`,
+      detail:
+        `${perSecond(tokensPerSecond)} over ${perSecond(oneByOne)}` +
+        (limit === undefined ? '' : `; products alone, at ${askedOfPeak} of the int8 peak: ${limit.toFixed(1)}×`),
       target: isAsked ? atLeast(least) : null,
     },
   ];

@@ -8,7 +8,7 @@ import { bertSizes, encoderFile } from '../../random-model/encoder-file.js';
 import { modelFile, modelFileOf } from '../../random-model/model-file.js';
 import { type ModelShapeName, type ModelTypeName, modelShapes, modelTypes } from '../../random-model/model-shapes.js';
 import { separateEmbeddings, separateGenerations } from './calls.js';
-import { figuresOf, measurePoint } from './curve.js';
+import { figuresOf, limitOf, measurePoint } from './curve.js';
 import { decodingAlone, mainThread } from './decoding.js';
 import { LlamaPeer, type PeerWanted } from './llama-load.js';
 import { mixedCalls } from './mixed-calls.js';
@@ -134,7 +134,9 @@ class ServingSuite implements AsyncDisposable {
       const parts = { context: this.#context, model, type, requests, peer, sizes: this.#sizes };
       const point = await measurePoint(parts, count);
       this.#points.push(point);
-      this.#add(...figuresOf(point, isAsked));
+      const isBounded = isAsked && type === askedType.toUpperCase();
+      const limit = isBounded ? limitOf(point, model.info, this.#context.roofline(point.workers).dotGmacs) : undefined;
+      this.#add(...figuresOf(point, isAsked, limit));
     }
   }
 

@@ -15,7 +15,7 @@ export function addInfo(program: Command): void {
     .command('info')
     .description('describe this machine, and a model file')
     .argument('[model]', 'a GGUF file, or a Hugging Face folder')
-    .option('--probe', 'measure the FMA peak and the read bandwidth')
+    .option('--probe', 'measure the peaks of FMAs and of 8-bit products, and the read bandwidth')
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action((model: string | undefined, options: Options) => runCommand((context) => info(model, options, context)));
@@ -96,10 +96,11 @@ function formatInfo(
     ['blocks', describeBlocks(blockSizes)],
     ['threads', String(threads)],
   ];
-  for (const { workers, isa: set, fmaGflops, readGBs } of roofline ?? []) {
+  for (const { workers, isa: set, fmaGflops, dotGmacs, readGBs } of roofline ?? []) {
     lines.push([
       formatWorkers(workers),
-      `${formatNumber(fmaGflops)} GFLOPS of FMA (${set}), ${formatNumber(readGBs)} GB/s read`,
+      `${formatNumber(fmaGflops)} GFLOPS of FMA (${set}), ${formatNumber(dotGmacs)} GMAC/s of 8-bit products, ` +
+        `${formatNumber(readGBs)} GB/s read`,
     ]);
   }
   if (model !== null) lines.push(...modelLines(model));

@@ -7,8 +7,8 @@ import type { ProgramProfile, TileSpan } from '../../../src/index.js';
 
 const origin = { isa: 'avx2', cpu: 'A <CPU> & more', commit: 'abc123' };
 const roofline = [
-  { workers: 1, isa: 'avx2', fmaGflops: 101.2, readGBs: 14.1 },
-  { workers: 2, isa: 'avx2', fmaGflops: 202.4, readGBs: 23.7 },
+  { workers: 1, isa: 'avx2', fmaGflops: 101.2, dotGmacs: 158.3, readGBs: 14.1 },
+  { workers: 2, isa: 'avx2', fmaGflops: 202.4, dotGmacs: 316.1, readGBs: 23.7 },
 ];
 
 interface Work {

@@ -21,6 +21,7 @@ export function modelChapter({ report }: ReportData): Chapter | undefined {
           { title: 'median', cell: ({ medianMs }) => formatMs(medianMs) },
           { title: 'tokens/s', cell: ({ tokensPerSecond }) => formatNumber(tokensPerSecond) },
           { title: 'of peak', cell: ({ peakShare }) => formatShare(peakShare) },
+          { title: 'of int8 peak', cell: ({ dotShare }) => formatShare(dotShare) },
           { title: 'of read', cell: ({ readShare }) => formatShare(readShare) },
           { title: 'speed-up', cell: ({ speedup }) => formatSpeedup(speedup) },
         ],
