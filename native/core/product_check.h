@@ -48,7 +48,7 @@ void check_around(const MatmulParams& p, OperandCheck& check) {
     check.may_read(p.norm.weight, 4, vector(p.k));
   }
   if (p.gated.packed_b == nullptr) return;
-  check.require(p.bias == nullptr && p.residual == nullptr && p.activation == 0, "has a gated unit with an epilogue");
+  check.require(p.bias == nullptr && p.residual == nullptr, "has a gated unit with a bias or a residual");
   check.reads(p.gated.packed_b, dtype_bytes(static_cast<DType>(p.b_dtype)), vector(product({p.k, kNr, panel_count(p.n)})));
   check.writes(p.gated.c, 4, Extent().dim(p.m, p.c_rs).dim(p.n, 1));
 }

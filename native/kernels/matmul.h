@@ -65,10 +65,11 @@ struct RowNorm {
   double eps;
 };
 
-// The second matrix of a gated unit; no bias, activation or residual then. `packed_b` is null if there is none.
+// The second matrix of a gated unit; no bias or residual then. `packed_b` is null if there is none. C receives
+// activation(first) · second, or silu(first) · second, as silu_mul computes it, if there is no activation.
 struct GatedFactor {
   Pointer<const void> packed_b;  // an image of the same sizes and type as the first
-  Pointer<float> c;              // m × n with the row stride of C; receives the second product
+  Pointer<float> c;              // m × n with the row stride of C; receives the second product, without an activation
 };
 
 // Tile index -> (batch group, column block, row block), the last one changing fastest: consecutive tiles use the same

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/matmul.h"
+#include "kernels/mul.h"
 #include "kernels/pack_b.h"
 #include "kernels/rms_norm.h"
 #include "kernels/silu_mul.h"
@@ -39,6 +40,7 @@ struct AroundCase {
   BlockSizes blocks;
   bool norms, has_weight, gates;
   int64_t tile_m, tile_n;
+  Activation activation = Activation::none;  // of the first product
 };
 
 struct Results {
@@ -70,12 +72,20 @@ Results one_by_one(const AroundCase& c, Isa isa, const std::vector<float>& x, co
   REQUIRE(run_tiles(kernel_named("rms_norm", isa), norm, 1) == KernelStatus::ok);
   const float* a = c.norms ? normed.data() : x.data();
   const int64_t a_rs = c.norms ? c.k : kAStride;
-  run_product(product_of(c, a, a_rs, gate, out.first.data()), isa);
+  MatmulParams first = product_of(c, a, a_rs, gate, out.first.data());
+  first.activation = static_cast<int64_t>(c.activation);
+  run_product(first, isa);
   if (!c.gates) return out;
   run_product(product_of(c, a, a_rs, up, out.second.data()), isa);
   const OuterStrides strides = {{0, 0, 0, kCStride}};
-  const SiluMulParams unit{out.first.data(), out.second.data(), out.first.data(), kColumns, c.m, outer, strides, strides, strides, nullptr};
-  REQUIRE(run_tiles(kernel_named("silu_mul", isa), unit, 1) == KernelStatus::ok);
+  float* y = out.first.data();
+  if (c.activation == Activation::none) {
+    const SiluMulParams unit{y, out.second.data(), y, kColumns, c.m, outer, strides, strides, strides, nullptr};
+    REQUIRE(run_tiles(kernel_named("silu_mul", isa), unit, 1) == KernelStatus::ok);
+  } else {
+    const MulParams unit{y, out.second.data(), y, kColumns, c.m, 1, 1, outer, strides, strides, strides};
+    REQUIRE(run_tiles(kernel_named("mul", isa), unit, 1) == KernelStatus::ok);
+  }
   return out;
 }
 
@@ -86,6 +96,7 @@ void check_case(const AroundCase& c) {
   CAPTURE(c.norms);
   CAPTURE(c.gates);
   CAPTURE(c.tile_n);
+  CAPTURE(static_cast<int64_t>(c.activation));
   const std::vector<float> x = random_floats(c.m * kAStride, 4);
   const std::vector<float> weights = random_floats(c.k, 5);
   const float* weight = c.has_weight ? weights.data() : nullptr;
@@ -96,6 +107,7 @@ void check_case(const AroundCase& c) {
     const Results expected = one_by_one(c, isa, x, weight, gate.data(), up.data());
     Results got(c.m);
     MatmulParams p = product_of(c, x.data(), kAStride, gate.data(), got.first.data());
+    p.activation = static_cast<int64_t>(c.activation);
     if (c.norms) p.norm = {1, weight, 1e-5};
     if (c.gates) p.gated = {up.data(), got.second.data()};
     run_product(p, isa);
@@ -116,6 +128,9 @@ TEST_CASE("matmul: rows that it norms, and gated units, have the bits of the ops
           check_case({dtype, m, 100, kDefaultBlockSizes, true, true, gates, m, tile_n});
           check_case({dtype, m, 100, kSmall, true, false, gates, std::min<int64_t>(m, 3), tile_n});
           check_case({dtype, m, 131, kSmall, false, false, true, std::min<int64_t>(m, 5), tile_n});
+          for (const Activation activation : {Activation::gelu, Activation::gelu_tanh}) {
+            check_case({dtype, m, 100, kSmall, true, true, gates, std::min<int64_t>(m, 3), tile_n, activation});
+          }
         }
       }
     }

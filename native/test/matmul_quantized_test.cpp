@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/embedding_quantized.h"
+#include "kernels/mul.h"
 #include "kernels/pack_quantized.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/rms_norm.h"
@@ -320,7 +321,8 @@ TEST_CASE("matmul_quantized: several targets in one op have the bits that they h
   }
 }
 
-TEST_CASE("matmul_quantized: rows that it norms, and gated targets, have the bits of the ops one by one") {
+// Rows that are normed in the op, and the unit of its two targets, of which the first one has an activation or none.
+void check_gated(Activation activation) {
   constexpr int64_t k = 512;
   const QuantizedWeights gate = random_weights(QuantizedType::q4_k, 96, k, 1);
   const QuantizedWeights up = random_weights(QuantizedType::q8_0, 96, k, 2);
@@ -337,18 +339,24 @@ TEST_CASE("matmul_quantized: rows that it norms, and gated targets, have the bit
         const RmsNormParams norm{x.data(), y.data(), has_weight ? weight.data() : nullptr, 1e-5, k, m, outer,
                                  {{0, 0, 0, k + 3}}, {{0, 0, 0, k}}, rows.data()};
         REQUIRE(run_tiles(kernel_named("rms_norm", isa), norm, 1) == KernelStatus::ok);
-        std::vector<float> gated = Product{gate, rows, m}.run(isa, m, gate.n);
+        std::vector<float> gated = Product{gate, rows, m, nullptr, nullptr, activation}.run(isa, m, gate.n);
         const std::vector<float> other = Product{up, rows, m}.run(isa, m, up.n);
         const OuterStrides strides = {{0, 0, 0, gate.n}};
-        const SiluMulParams unit{gated.data(), other.data(), gated.data(), gate.n, m, outer, strides, strides, strides, expected.data()};
-        REQUIRE(run_tiles(kernel_named("silu_mul", isa), unit, 1) == KernelStatus::ok);
+        if (activation == Activation::none) {
+          const SiluMulParams unit{gated.data(), other.data(), gated.data(), gate.n, m, outer, strides, strides, strides, expected.data()};
+          REQUIRE(run_tiles(kernel_named("silu_mul", isa), unit, 1) == KernelStatus::ok);
+        } else {
+          const MulParams unit{gated.data(), other.data(), gated.data(), gate.n, m, 1, 1, outer, strides, strides, strides};
+          REQUIRE(run_tiles(kernel_named("mul", isa), unit, 1) == KernelStatus::ok);
+          expected = quantize(gated, gate.n, isa);
+        }
         for (const int64_t tile_n : {32, 64, 96}) {
           std::vector<float> first(size, NAN), second(size, NAN);
           std::vector<ActivationBlock> blocks(expected.size());
           MatmulQuantizedParams p{};
           p.m = p.tile_m = m, p.k = k, p.targets = 2, p.gated = 1, p.blocks = blocks.data();
           p.unnormed = {x.data(), k + 3, has_weight ? weight.data() : nullptr, 1e-5};
-          p.target[0] = {gate.image.data(), first.data(), nullptr, nullptr, static_cast<int64_t>(gate.type), gate.n, gate.n, 1, 0, 0, tile_n, 0};
+          p.target[0] = {gate.image.data(), first.data(), nullptr, nullptr, static_cast<int64_t>(gate.type), gate.n, gate.n, 1, 0, static_cast<int64_t>(activation), tile_n, 0};
           p.target[1] = {up.image.data(), second.data(), nullptr, nullptr, static_cast<int64_t>(up.type), up.n, up.n, 1, 0, 0, tile_n, 0};
           REQUIRE(run_tiles(kernel_named("matmul_quantized", isa), p, tiles_of(gate.n, tile_n)) == KernelStatus::ok);
           CHECK(same_bits(first, gated));
@@ -357,6 +365,13 @@ TEST_CASE("matmul_quantized: rows that it norms, and gated targets, have the bit
         }
       }
     }
+  }
+}
+
+TEST_CASE("matmul_quantized: rows that it norms, and gated targets, have the bits of the ops one by one") {
+  for (const Activation activation : {Activation::none, Activation::gelu, Activation::gelu_tanh}) {
+    CAPTURE(static_cast<int64_t>(activation));
+    check_gated(activation);
   }
 }
 

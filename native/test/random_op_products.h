@@ -60,7 +60,7 @@ inline void make_around(RandomOp& op, MatmulParams& p) {
   p.gated.packed_b = packed_images(op, p, 1);
   p.gated.c = op.output<float>((p.m - 1) * p.c_rs + p.n, Mark::never);
   for (int64_t i = 0; i < p.m; ++i) op.mark(p.gated.c + i * p.c_rs, p.n, Mark::once);
-  p.bias = nullptr, p.residual = nullptr, p.activation = 0;
+  p.bias = nullptr, p.residual = nullptr;
 }
 
 inline void make_matmul(RandomOp& op) {

@@ -64,3 +64,16 @@ test('attention normalises the heads of a gemma3 that decodes: its other norms a
   // After the two halves of a layer.
   expect(gemma3?.filter((kernel) => kernel === 'rms_norm')).toHaveLength(2);
 });
+
+test.each([
+  { type: 'Q8_0', product: 'matmul_quantized' },
+  { type: 'BF16', product: 'matmul' },
+] as const)(
+  'the gated unit of gemma in $type, with GELU, is part of the step of gate and up',
+  async ({ type, product }) => {
+    const path = await write({ architecture: 'gemma3', layers: 3, dim: 256, ffn: 512, kvHeads: 2, type });
+    const kernels = layerOf(await kernelsOfToken(path));
+    // The output of attention, which is normed and added; gate and up; down, which is normed and added.
+    expect(kernels.slice(1, 8)).toEqual([product, 'rms_norm', 'add', product, product, 'rms_norm', 'add']);
+  },
+);

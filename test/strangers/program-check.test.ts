@@ -6,7 +6,7 @@ import { internal } from '../../src/base/internal.js';
 import type { ProductTraits } from '../../src/native/addon.js';
 import { loadAddon } from '../../src/native/load.js';
 import { ProgramBuilder } from '../../src/ops/calls/program-builder.js';
-import { pack } from '../../src/ops/matmul/pack.js';
+import { imageSize, PackedMatrix, pack } from '../../src/ops/matmul/pack.js';
 import { PagedKeyValues, pageLayout } from '../../src/ops/paged/key-value-pages.js';
 import { type AttentionWork, itemFields, runFields } from '../../src/ops/paged/step-rows.js';
 import { packQuantized, QuantizedMatrix } from '../../src/ops/quantized/quantized-matrix.js';
@@ -191,6 +191,26 @@ describe('records in which one word was changed', () => {
     const ids = memory.tensor([5], 'i32');
     const out = memory.tensor([5, k], 'f32');
     expect(mutate(memory, (p) => void p.embedding(w, ids, { out })).refused).toBeGreaterThan(50);
+  });
+
+  test.each(['none', 'geluTanh'] as const)('products that make a gated unit: %s', (activation) => {
+    const memory = new GuardedMemory(8 << 20);
+    const [m, n, k] = [2, 32, 64];
+    const quantized = new QuantizedMatrix(internal, 'Q8_0', [n, k], memory.tensor([imageBytes('Q8_0', [n, k])], 'i8'));
+    const packed = new PackedMatrix(internal, [k, n], memory.tensor([imageSize(k, n)], 'f32'));
+    const x = memory.tensor([m, k], 'f32');
+    const [gate, up] = [memory.tensor([m, n], 'f32'), memory.tensor([m, n], 'f32')];
+    for (const w of [quantized, packed]) {
+      const transposeB = w === quantized;
+      const record = (p: ProgramBuilder) => {
+        p.matmul(x, w, { transposeB, activation, out: gate });
+        p.matmul(x, w, { transposeB, out: up });
+        if (activation === 'none') p.siluMul(gate, up, { out: gate });
+        else p.mul(gate, up, { out: gate });
+      };
+      expect(compile(memory, record).program.kernels.at(-1)).toMatch(/matmul/);
+      expect(mutate(memory, record).refused).toBeGreaterThan(100);
+    }
   });
 });
 

@@ -53,16 +53,19 @@ void multiply(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& 
   }
 }
 
-// The product with the second matrix, and silu(first) · second.
+// The product with the second matrix, and the unit of both.
 void join_gated(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile) {
   MatmulOperands second = x;
   second.packed_b = p.gated.packed_b;
   second.c = p.gated.c;
-  multiply(p, second, tile);
+  const bool is_activated = static_cast<Activation>(p.activation) != Activation::none;
+  MatmulParams plain = p;
+  plain.activation = static_cast<int64_t>(Activation::none);
+  multiply(plain, second, tile);
   for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
     for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
       float& y = x.c[i * p.c_rs + j];
-      y = static_cast<float>(silu_ref(y)) * second.c[i * p.c_rs + j];
+      y = (is_activated ? y : static_cast<float>(silu_ref(y))) * second.c[i * p.c_rs + j];
     }
   }
 }

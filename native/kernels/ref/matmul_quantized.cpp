@@ -65,11 +65,12 @@ const ActivationBlock* normed_rows(const MatmulQuantizedParams& p, const Quantiz
 
 void join_gated(const MatmulQuantizedParams& p, const QuantizedTile& tile) {
   const QuantizedTarget &gate = p.target[0], &up = p.target[1];
+  const bool is_activated = static_cast<Activation>(gate.activation) != Activation::none;
   for (int64_t i = tile.first_row; i < tile.last_row; ++i) {
     float* y = gate.c + i * gate.c_rs;
     const float* other = up.c + i * up.c_rs;
     for (int64_t j = tile.first_column; j < tile.last_column; ++j) {
-      y[j] = static_cast<float>(silu_ref(y[j])) * other[j];
+      y[j] = (is_activated ? y[j] : static_cast<float>(silu_ref(y[j]))) * other[j];
     }
     if (p.blocks == nullptr) continue;
     quantize_row_ref(y + tile.first_column, tile.last_column - tile.first_column,

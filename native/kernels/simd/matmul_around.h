@@ -16,11 +16,11 @@ inline void norm_rows(const MatmulParams& p, const MatmulOperands& x, const Matm
   }
 }
 
-// Computes silu(first) · second in C.
+// Computes the unit of both products in C.
 inline void join_gated(const MatmulParams& p, const MatmulOperands& x, const MatmulTile& tile) {
   for (int64_t row = tile.first_row; row < tile.last_row; ++row) {
     const int64_t at = row * p.c_rs + tile.first_column;
-    silu_mul_row(x.c + at, p.gated.c + at, x.c + at, tile.last_column - tile.first_column);
+    gated_row(static_cast<Activation>(p.activation), p.gated.c + at, x.c + at, tile.last_column - tile.first_column);
   }
 }
 
@@ -34,7 +34,9 @@ void with_around(const MatmulParams& recorded, const MatmulOperands& given, cons
     MatmulOperands second = x;
     second.packed_b = p.gated.packed_b;
     second.c = p.gated.c;
-    run(p, second);
+    MatmulParams plain = p;
+    plain.activation = static_cast<int64_t>(Activation::none);
+    run(plain, second);
     join_gated(p, x, tile);
   };
   if (recorded.norm.is_on == 0) {

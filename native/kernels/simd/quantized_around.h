@@ -25,14 +25,14 @@ inline MatmulQuantizedParams with_normed_rows(const MatmulQuantizedParams& p, co
   return own;
 }
 
-// Computes silu(first) · second in the first target, and quantizes it.
+// Computes the unit of both targets in the first one, and quantizes it.
 inline void join_gated(const MatmulQuantizedParams& p, const QuantizedTile& part) {
   const QuantizedTarget &gate = p.target[0], &up = p.target[1];
   const int64_t columns = part.last_column - part.first_column;
   for (int64_t row = part.first_row; row < part.last_row; ++row) {
     float* y = gate.c + row * gate.c_rs + part.first_column;
     const float* other = up.c + row * up.c_rs + part.first_column;
-    silu_mul_row(y, other, y, columns);
+    gated_row(static_cast<Activation>(gate.activation), other, y, columns);
     if (p.blocks) quantize_row(y, columns, p.blocks + (row * gate.n + part.first_column) / kActivationBlock);
   }
 }

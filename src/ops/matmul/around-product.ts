@@ -5,9 +5,10 @@ import type { Recorder, Step } from '../../program/recorder.js';
 import type { DType } from '../../tensor/elements/dtype.js';
 import { elementCount } from '../../tensor/layout/layout.js';
 import { imageOf } from '../matrix-image.js';
-import { offerGated } from '../quantized/gated-unit.js';
+import { gatedOpOf, offerGated } from '../quantized/gated-unit.js';
 import { isSameRun } from '../quantized/quantized-rows.js';
 import { type UnnormedRows, unnormedRows } from '../quantized/unnormed-rows.js';
+import type { ActivationName } from '../rowwise/elementwise.js';
 import type { DenseArgs, DenseProduct } from './dense-product.js';
 import type { TileSize } from './matmul-tiles.js';
 import { PackedMatrix } from './pack.js';
@@ -31,29 +32,37 @@ function readsPanels({ b, batch, aStrides, k }: DenseProduct): boolean {
   return b instanceof PackedMatrix && elementCount(batch) === 1 && (aStrides[1] === 1 || k === 1);
 }
 
-/** The steps whose product may be a factor of a gated unit. */
-const factors = new WeakMap<Step, DenseProduct>();
+interface Factor {
+  readonly product: DenseProduct;
+  readonly activation: ActivationName;
+}
+
+/** The steps whose product may be a factor of a gated unit: the first one with an activation or none, the second with none. */
+const factors = new WeakMap<Step, Factor>();
 
 /**
  * Notes that the last step may be one of the two factors of a gated unit.
- * @param record records one step for both
+ * @param record records one step for both, with the activation of the first one
  */
 export function offerFactor(
   recorder: Recorder,
   product: DenseProduct,
-  { bias, activation, residual }: DenseArgs,
-  record: (first: DenseProduct, second: DenseProduct) => void,
+  { bias, activation = 'none', residual }: DenseArgs,
+  record: (first: DenseProduct, second: DenseProduct, activation: ActivationName) => void,
 ): void {
   const last = recorder.steps.at(-1);
-  const isPlain = bias === undefined && residual === undefined && (activation ?? 'none') === 'none';
+  const isPlain = bias === undefined && residual === undefined;
   if (last === undefined || !isPlain || !readsPanels(product) || product.m > mostGatedRows) return;
-  factors.set(last, product);
-  offerGated(last, (gate, up) => {
-    const [before, own] = recorder.steps.slice(-2).map((step) => factors.get(step));
-    if (before === undefined || own === undefined || !haveSameForm(before, own)) return false;
-    if (!isSameRun(before.c, gate) || !isSameRun(own.c, up)) return false;
+  factors.set(last, { product, activation });
+  if (activation !== 'none') return;
+  offerGated(last, (op, gate, up) => {
+    const before = recorder.steps.at(-2);
+    const first = before && factors.get(before);
+    if (first === undefined || !haveSameForm(first.product, product)) return false;
+    if (op !== gatedOpOf({ isActivated: first.activation !== 'none' })) return false;
+    if (!isSameRun(first.product.c, gate) || !isSameRun(product.c, up)) return false;
     recorder.steps.splice(-2);
-    record(before, own);
+    record(first.product, product, first.activation);
     return true;
   });
 }

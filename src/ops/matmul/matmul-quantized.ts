@@ -6,7 +6,7 @@ import { collapse, elementCount } from '../../tensor/layout/layout.js';
 import { storageOf, Tensor } from '../../tensor/tensor.js';
 import { imageOf } from '../matrix-image.js';
 import { checkFlag } from '../op.js';
-import { offerGated } from '../quantized/gated-unit.js';
+import { gatedOpOf, offerGated } from '../quantized/gated-unit.js';
 import type { QuantizedMatrix } from '../quantized/quantized-matrix.js';
 import { blockElements, isSameRun, recordQuantizeRows } from '../quantized/quantized-rows.js';
 import { quantizedTypes } from '../quantized/quantized-type.js';
@@ -111,7 +111,7 @@ function joinedWithLast(recorder: Recorder, rows: Rows, product: Product): reado
 
 /**
  * Records one step for all products of the same rows.
- * @param isGated there are two, of which the first becomes silu(first) · second
+ * @param isGated there are two, of which the first becomes the unit of both
  */
 function recordProducts(recorder: Recorder, factor: Factor, products: readonly Product[], isGated = false): void {
   const { rows, m, k } = factor;
@@ -155,9 +155,10 @@ function recordProducts(recorder: Recorder, factor: Factor, products: readonly P
   const recorded = recorder.steps.at(-1) as Step;
   if (isGated) return;
   productsOf.set(recorded, { rows, products });
-  offerGated(recorded, (gate, up) => {
+  offerGated(recorded, (op, gate, up) => {
     const [first, second] = products;
     if (first === undefined || second === undefined || products.length > 2) return false;
+    if (op !== gatedOpOf({ isActivated: first.activation !== activationCodes.none })) return false;
     if (first.w.shape[0] !== second.w.shape[0] || !isSameRun(first.c, gate) || !isSameRun(second.c, up)) return false;
     recorder.steps.pop();
     recordProducts(recorder, factor, products, true);

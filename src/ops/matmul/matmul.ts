@@ -152,8 +152,8 @@ function recordProduct(recorder: Recorder, product: DenseProduct, args: DenseArg
       .pointer(up?.c),
   );
   if (up !== undefined) return;
-  offerFactor(recorder, product, args, (first, second) =>
-    recordProduct(recorder, first, { a: first.a, b: first.b }, second),
+  offerFactor(recorder, product, args, (first, second, activation) =>
+    recordProduct(recorder, first, { a: first.a, b: first.b, activation }, second),
   );
 }
 

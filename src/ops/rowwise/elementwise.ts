@@ -111,7 +111,7 @@ export const siluMul = defineOp({
     return { shape: gate.shape, dtype: 'f32' };
   },
   record(recorder, { gate, up }, out) {
-    if (out === gate && joinedGated(recorder, gate, up)) return;
+    if (out === gate && joinedGated(recorder, 'siluMul', gate, up)) return;
     recordElements(recorder, {
       kernel: 'silu_mul',
       quantizes: true,
@@ -150,6 +150,7 @@ function binaryOp(name: 'add' | 'mul') {
       return { shape: broadcastShapes(a.shape, b.shape, name), dtype: 'f32' };
     },
     record(recorder, { a, b }, out) {
+      if (name === 'mul' && out === a && joinedGated(recorder, 'mul', a, b)) return;
       const left = asRow(broadcastTo(a, out.shape, name));
       const right = asRow(broadcastTo(b, out.shape, name));
       if (left.isContiguous && right.isContiguous && out.isContiguous) {

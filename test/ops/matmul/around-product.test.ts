@@ -100,6 +100,64 @@ test('rows that change between the norm and the product are normed where they we
   expect(firstBitDifference(program.tensors.out.toArray(), expected.toArray())).toBeUndefined();
 });
 
+test.each(['gelu', 'geluTanh', 'silu'] as const)(
+  'a unit with %s has the bits of its ops, in one step',
+  async (activation) => {
+    const [m, k, n] = [3, 150, 224];
+    for (const isa of isas) {
+      const engine = await engineOf({ isa, threads: 2 });
+      for (const dtype of dtypes) {
+        using scope = engine.scope();
+        const x = scope.tensor([m, k], new Numbers(12).floats(m * k));
+        using gate = await packedMatrix(engine, dtype, [n, k], 1);
+        using up = await packedMatrix(engine, dtype, [n, k], 2);
+        using program = engine.program((p) => {
+          const [a, b] = [p.matmul(x, gate, { activation }), p.matmul(x, up)];
+          return { b, unit: p.mul(a, b, { out: a }) };
+        });
+        await program.run();
+        expect(program.kernels).toEqual(['matmul']);
+        const a = scope.track(await engine.matmul(x, gate, { activation }));
+        const b = scope.track(await engine.matmul(x, up));
+        const unit = scope.track(await engine.mul(a, b));
+        for (const [name, expected] of Object.entries({ b, unit })) {
+          const result = program.tensors[name as 'unit'];
+          expect(firstBitDifference(result.toArray(), expected.toArray()), `${isa} ${dtype} ${name}`).toBeUndefined();
+        }
+      }
+    }
+  },
+);
+
+test('what is no unit of two products stays a step', async () => {
+  const engine = await engineOf({ threads: 2 });
+  using scope = engine.scope();
+  const k = 64;
+  const x = scope.tensor([2, k], new Numbers(1).floats(2 * k));
+  using first = await packedMatrix(engine, 'f32', [k, k], 1);
+  using second = await packedMatrix(engine, 'f32', [k, k], 2);
+  const gelu = { activation: 'gelu' } as const;
+  type Case = [kernels: string[], of: object, by: object, op: 'mul' | 'siluMul', isSwapped?: boolean];
+  const cases: Case[] = [
+    [['matmul', 'matmul', 'mul'], {}, {}, 'mul'],
+    [['matmul', 'matmul', 'mul'], {}, gelu, 'mul'],
+    [['matmul', 'matmul', 'mul'], gelu, gelu, 'mul'],
+    [['matmul', 'matmul', 'mul'], gelu, {}, 'mul', true],
+    [['matmul', 'matmul', 'silu_mul'], gelu, {}, 'siluMul'],
+  ];
+  for (const [kernels, of, by, op, isSwapped = false] of cases) {
+    using program = engine.program((p) => {
+      const [a, b] = [p.matmul(x, first, of), p.matmul(x, second, by)];
+      return { unit: isSwapped ? p[op](b, a, { out: b }) : p[op](a, b, { out: a }) };
+    });
+    expect(program.kernels).toEqual(kernels);
+    await program.run();
+    const [a, b] = [scope.track(await engine.matmul(x, first, of)), scope.track(await engine.matmul(x, second, by))];
+    const unit = scope.track(await engine[op](a, b));
+    expect(firstBitDifference(program.tensors.unit.toArray(), unit.toArray())).toBeUndefined();
+  }
+});
+
 test('units of products with a bias, an activation, or matrices of two types have a step of their own', async () => {
   const engine = await engineOf({ threads: 2 });
   using scope = engine.scope();

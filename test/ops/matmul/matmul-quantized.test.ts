@@ -196,43 +196,54 @@ test.each([
   }
 });
 
-test.each([1, 3, 30, 100])('a gated unit of %i rows is part of the step of its products', async (m) => {
-  for (const isa of isas) {
-    const engine = await engineOf({ isa, threads: 2 });
-    using scope = engine.scope();
-    const numbers = new Numbers(12);
-    const [k, ffn] = [256, 224];
-    const input = numbers.floats(m * k);
-    const weight = scope.tensor([k], numbers.floats(k));
-    const matrix = async (type: 'Q8_0' | 'Q4_K' | 'Q5_0', shape: [number, number], index: number) =>
-      (await pack(engine, type, shape, index)).matrix;
-    const [gate, up] = [await matrix('Q8_0', [ffn, k], 1), await matrix('Q4_K', [ffn, k], 2)];
-    const down = await matrix('Q5_0', [k, ffn], 3);
-    const options = { transposeB: true } as const;
-    const record = (isKept: boolean) =>
-      engine.program((p) => {
-        const x = p.input([m, k]);
-        const y = p.rmsNorm(x, weight);
-        const [a, b] = [p.matmul(y, gate, options), p.matmul(y, up, options)];
-        // Somewhere else, the unit is a step of its own.
-        const unit = p.siluMul(a, b, isKept ? {} : { out: a });
-        return { x, unit, out: p.matmul(unit, down, { ...options, residual: x, out: x }), ...(isKept && { y }) };
-      });
-    using program = record(false);
-    using apart = record(true);
-    for (const one of [program, apart]) {
-      one.tensors.x.set(input);
-      await one.run();
+const units = [1, 3, 30, 100].flatMap((m) => [
+  { m, activation: 'none' } as const,
+  { m, activation: 'geluTanh' } as const,
+]);
+test.each(units)(
+  'a gated unit of $m rows is part of the step of its products ($activation)',
+  async ({ m, activation }) => {
+    for (const isa of isas) {
+      const engine = await engineOf({ isa, threads: 2 });
+      using scope = engine.scope();
+      const numbers = new Numbers(12);
+      const [k, ffn] = [256, 224];
+      const input = numbers.floats(m * k);
+      const weight = scope.tensor([k], numbers.floats(k));
+      const matrix = async (type: 'Q8_0' | 'Q4_K' | 'Q5_0', shape: [number, number], index: number) =>
+        (await pack(engine, type, shape, index)).matrix;
+      const [gate, up] = [await matrix('Q8_0', [ffn, k], 1), await matrix('Q4_K', [ffn, k], 2)];
+      const down = await matrix('Q5_0', [k, ffn], 3);
+      const options = { transposeB: true } as const;
+      const op = activation === 'none' ? 'siluMul' : 'mul';
+      const record = (isKept: boolean) =>
+        engine.program((p) => {
+          const x = p.input([m, k]);
+          const y = p.rmsNorm(x, weight);
+          const [a, b] = [p.matmul(y, gate, { ...options, activation }), p.matmul(y, up, options)];
+          // Somewhere else, the unit is a step of its own.
+          const unit = p[op](a, b, isKept ? {} : { out: a });
+          return { x, unit, out: p.matmul(unit, down, { ...options, residual: x, out: x }), ...(isKept && { y }) };
+        });
+      using program = record(false);
+      using apart = record(true);
+      for (const one of [program, apart]) {
+        one.tensors.x.set(input);
+        await one.run();
+      }
+      expect(program.kernels.filter((kernel) => kernel !== 'rms_norm')).toEqual([
+        'matmul_quantized',
+        'matmul_quantized',
+      ]);
+      expect(apart.kernels).toContain(activation === 'none' ? 'silu_mul' : 'mul');
+      for (const name of ['unit', 'out'] as const) {
+        const [result, expected] = [program.tensors[name], apart.tensors[name]].map((tensor) => tensor.toArray());
+        expect(firstBitDifference(result as Float32Array, expected as Float32Array), name).toBeUndefined();
+      }
+      for (const one of [gate, up, down]) one.dispose();
     }
-    expect(program.kernels.filter((kernel) => kernel !== 'rms_norm')).toEqual(['matmul_quantized', 'matmul_quantized']);
-    expect(apart.kernels).toContain('silu_mul');
-    for (const name of ['unit', 'out'] as const) {
-      const [result, expected] = [program.tensors[name], apart.tensors[name]].map((tensor) => tensor.toArray());
-      expect(firstBitDifference(result as Float32Array, expected as Float32Array), name).toBeUndefined();
-    }
-    for (const one of [gate, up, down]) one.dispose();
-  }
-});
+  },
+);
 
 test('refuses arguments that do not fit', async () => {
   const engine = await engineOf({ isa: isas.at(-1) as (typeof isas)[number], threads: 1 });
