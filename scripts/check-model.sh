@@ -9,6 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 one='-DWORKERS=1 -DRUNS=2'
 two='-DWORKERS=2 -DRUNS=1 -DCANCELS=0'
+gate='-DWORKERS=2 -DRUNS=1 -DCANCELS=0 -DGATE=1'
 
 # search NUMBER SIZE: prints 'error' or 'none', and the number of states. Fails if the search was not complete.
 search() {
@@ -42,6 +43,8 @@ expect() {
 expect none 0 "$one" 'the model as it is'
 expect none 0 "$one -DFAILURES=1" 'the same, and a tile fails'
 expect none 0 '-DWORKERS=1 -DRUNS=1 -DDEATHS=1' 'the same, and a worker dies'
+expect none 0 "$gate" 'a program that needs every worker'
+expect none 0 "$gate -DDEATHS=1" 'the same, and a worker dies that is called or calls another'
 
 expect error 1 "$one" 'leaving a shift: `live` is read before the seat is stored as away'
 expect error 2 "$one" 'publish: the seats are read before `live` is set'
@@ -61,6 +64,10 @@ expect error 19 "$two" 'a tile: its inputs are read before the prefix'
 expect error 20 "$one" 'retire: `visitors` is read before `program` is stored'
 expect error 22 "$one" 'leaving a program: its memory is read after `visitors` is decremented'
 expect error 25 "$one" 'leaving a program: the last visitor does not look at `program`'
+expect error 26 "$gate" 'calling to a shift: the first worker is called before `calls_owed` is stored'
+expect error 27 "$gate -DDEATHS=1" 'a loss: workers on shift are not notified'
+expect error 28 "$gate -DDEATHS=1" 'a loss: workers are not called again'
+expect error 29 "$gate" 'leaving a shift: a worker that was called while it came back by itself does not pass the call on'
 
 # In this model, which has one program, these orders save only looks that find nothing.
 expect none 11 "$one" 'publish: the bit in `live` before `program`'

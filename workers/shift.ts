@@ -20,8 +20,20 @@ function serve(seat: number): void {
   const state = seatStateIndex(addon.layout, seat);
   for (;;) {
     shift(seat);
-    // Sleeps until the seat is called. In JavaScript, where the thread can be terminated and needs no wake-ups.
-    Atomics.wait(words, state, SeatState.away);
+    // Sleeps until the seat is called. In JavaScript, where the thread can be terminated and needs no wake-ups. The coordinator
+    // also notifies workers that were not called.
+    do Atomics.wait(words, state, SeatState.away);
+    while (Atomics.load(words, state) === SeatState.away);
+    callOthers(seat);
+  }
+}
+
+/** Calls some of the workers that the coordinator has left to those that it has called. */
+function callOthers(seat: number): void {
+  for (let calls = 0; calls < addon.layout.callsEach; calls++) {
+    const called = addon.callAnother(control, seat);
+    if (called === -1) return;
+    Atomics.notify(words, seatStateIndex(addon.layout, called));
   }
 }
 

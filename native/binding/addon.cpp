@@ -161,14 +161,15 @@ Napi::Value bury_call(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), bury(control, index_of(info[1], control.seat_count, "seat")));
 }
 
-// callToShift(control, seats, most, next): writes the numbers of the claimed seats into `seats` (a Uint8Array) and returns
-// how many.
+// callToShift(control, seats, most, next): writes the numbers of the claimed seats into `seats` (a Uint8Array of
+// layout.callsEach) and returns how many.
 Napi::Value call_to_shift_call(const Napi::CallbackInfo& info) {
   size_t capacity = 0;
   auto* seats = reinterpret_cast<uint8_t*>(address_of(info[1], "the seats", &capacity));
+  if (capacity < kCallsEach) throw Napi::RangeError::New(info.Env(), "the seats are too few");
   const uint32_t most = index_of(info[2], kMaxSeats + 1, "most");
   const auto next = static_cast<CallerNext>(index_of(info[3], 2, "next"));
-  return Napi::Number::New(info.Env(), call_to_shift(control_of(info[0]), seats, capacity, most, next));
+  return Napi::Number::New(info.Env(), call_to_shift(control_of(info[0]), seats, most, next));
 }
 
 void close_team_call(const Napi::CallbackInfo& info) { close_team(control_of(info[0])); }
@@ -182,14 +183,19 @@ void take_seat_call(const Napi::CallbackInfo& info) {
   take_seat(control, index_of(info[1], control.seat_count, "seat"));
 }
 
+Napi::Value call_another_call(const Napi::CallbackInfo& info) {
+  Control& control = control_of(info[0]);
+  return Napi::Number::New(info.Env(), call_another(control, index_of(info[1], control.seat_count, "seat")));
+}
+
 Napi::Value work_call(const Napi::CallbackInfo& info) {
   Control& control = control_of(info[0]);
   const WorkResult result = work(control, index_of(info[1], control.seat_count, "seat"));
   return Napi::Number::New(info.Env(), static_cast<int32_t>(result));
 }
 
-// teamStats(control): { ops: [{ op, tiles, ns }], sleeps, spinsWon }. `ops` has an entry for each opcode, summed over
-// all seats, the calling thread's included; `sleeps` and `spinsWon` are sums over the workers.
+// teamStats(control): { ops: [{ op, tiles, ns }], sleeps, spinsWon, calls }. `ops` has an entry for each opcode, summed over
+// all seats, the calling thread's included; the others are sums over the workers.
 Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Control& control = control_of(info[0]);
@@ -209,14 +215,17 @@ Napi::Value team_stats_call(const Napi::CallbackInfo& info) {
   }
   uint64_t sleeps = 0;
   uint64_t spins_won = 0;
+  uint64_t calls = 0;
   for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
     sleeps += control.seats()[seat].sleeps.load(std::memory_order_relaxed);
     spins_won += control.seats()[seat].spins_won.load(std::memory_order_relaxed);
+    calls += control.seats()[seat].calls.load(std::memory_order_relaxed);
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("ops", ops);
   result.Set("sleeps", static_cast<double>(sleeps));
   result.Set("spinsWon", static_cast<double>(spins_won));
+  result.Set("calls", static_cast<double>(calls));
   return result;
 }
 
@@ -288,6 +297,7 @@ Napi::Value describe_layout(Napi::Env env) {
   layout.Set("endingsOffsetBytes", static_cast<double>(offsetof(Control, endings)));
   layout.Set("slots", static_cast<double>(kSlots));
   layout.Set("maxSeats", static_cast<double>(kMaxSeats));
+  layout.Set("callsEach", static_cast<double>(kCallsEach));
   return layout;
 }
 
@@ -341,6 +351,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("closeTeam", Napi::Function::New<close_team_call>(env));
   exports.Set("runInline", Napi::Function::New<run_inline_call>(env));
   exports.Set("takeSeat", Napi::Function::New<take_seat_call>(env));
+  exports.Set("callAnother", Napi::Function::New<call_another_call>(env));
   exports.Set("work", Napi::Function::New<work_call>(env));
   exports.Set("teamStats", Napi::Function::New<team_stats_call>(env));
   exports.Set("adviseHugePages", Napi::Function::New<advise_huge_pages_call>(env));

@@ -74,7 +74,7 @@ struct alignas(kCacheLineBytes) Slot {
 
 enum class SeatState : uint32_t { away = 0, on_shift = 1 };
 
-// A worker's state in the team. `state` is written by the coordinator and the worker (see call_to_shift); `cpu` and
+// A worker's state in the team. `state` is written by its worker and by whoever calls it (see call_to_shift); `cpu` and
 // `movable` also by another worker that moves this one (swap_cpus.h); all else by the worker alone. The first line changes
 // rarely: the coordinator reads it of all seats in each publish.
 struct alignas(kCacheLineBytes) Seat {
@@ -89,6 +89,7 @@ struct alignas(kCacheLineBytes) Seat {
   uint32_t spin_ns;  // longest spin for a tile before sleeping; spin_for_tile doubles and halves it
   uint32_t idle_losses;  // consecutive spins for a program that ended without one
   uint32_t idle_waits;   // waits for a program while idle_losses was at its limit
+  std::atomic<uint64_t> calls;  // workers that this one has called to a shift
   std::atomic<uint64_t> sleeps;
   std::atomic<uint64_t> spins_won;
   alignas(kCacheLineBytes) std::atomic<uint64_t> op_tiles[kMaxOpcodes];
@@ -103,6 +104,7 @@ struct alignas(kCacheLineBytes) Control {
   Shared<uint32_t> closing;  // read by every worker before each tile, like all of this line
   // Written by the coordinator in each publish: its CPU at that time, or -1.
   alignas(kCacheLineBytes) Shared<int32_t> coordinator_cpu;
+  Shared<uint32_t> calls_owed;  // workers that those which are called are to call (call_another)
   uint32_t seat_here;           // the seat that was last found to be pinned to the coordinator's CPU; its hint alone
   Shared<uint64_t> swapped_ns;  // when two workers last exchanged CPUs (steady clock)
   // The eventcount that workers sleep on: incremented whenever something may have become claimable.

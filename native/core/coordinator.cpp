@@ -1,7 +1,6 @@
 // The coordinator's side of the executor: the control block, publishing, ending and cancelling programs, and computing on
 // the calling thread. See executor.h, and src/team/README.md for the protocol as a whole.
 #include <algorithm>
-#include <initializer_list>
 
 #include "core/bell.h"
 #include "core/clock.h"
@@ -111,31 +110,6 @@ int32_t bury(Control& control, uint32_t seat_index) {
   return static_cast<int32_t>(inside) - 1;
 }
 
-bool call_to_shift(Control& control, uint32_t seat_index) {
-  Seat& seat = control.seats()[seat_index];
-  uint32_t away = static_cast<uint32_t>(SeatState::away);
-  return seat.state.compare_exchange_strong(away, static_cast<uint32_t>(SeatState::on_shift), std::memory_order_seq_cst);
-}
-
-uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32_t most, CallerNext next) {
-  uint32_t on_shift = 0;
-  for (uint32_t seat = 0; seat < control.seat_count; ++seat) {
-    const auto away = static_cast<uint32_t>(SeatState::away);
-    if (control.seats()[seat].state.load(std::memory_order_seq_cst) != away) ++on_shift;
-  }
-  if (on_shift >= most) return 0;
-  uint32_t called = 0;
-  const int32_t cpu = current_cpu();
-  for (const bool first : {true, false}) {
-    for (uint32_t seat = 0; seat < control.seat_count && on_shift < most && called < capacity; ++seat) {
-      if (comes_first(control.seats()[seat], cpu, next) != first || !call_to_shift(control, seat)) continue;
-      seats[called++] = static_cast<uint8_t>(seat);
-      ++on_shift;
-    }
-  }
-  return called;
-}
-
 void close_team(Control& control) {
   control.closing.store(1, std::memory_order_seq_cst);
   ring_for_all(control);
@@ -182,10 +156,6 @@ uint64_t run_inline(Control& control, ProgramHeader& program) {
     add(seat.op_ns[record.opcode], tick - before);
   }
   return 0;
-}
-
-bool comes_first(const Seat& seat, int32_t cpu, CallerNext next) {
-  return (seat.cpu.load(std::memory_order_relaxed) == cpu) == (next == CallerNext::rests);
 }
 
 }  // namespace tesserae

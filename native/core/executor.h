@@ -68,9 +68,13 @@ bool comes_first(const Seat& seat, int32_t cpu, CallerNext next);
 // Claims the seat for a new shift; false if a worker is already on shift there.
 bool call_to_shift(Control& control, uint32_t seat);
 
-// Claims new shifts until `most` seats are on shift, those that come first before others. Writes the numbers of the claimed
-// seats into `seats`, which has room for `capacity`, and returns how many.
-uint32_t call_to_shift(Control& control, uint8_t* seats, size_t capacity, uint32_t most, CallerNext next);
+// How many workers that are away a thread calls itself. It notifies each of them by a system call.
+constexpr uint32_t kCallsEach = 2;
+
+// Claims up to kCallsEach new shifts, as long as fewer than `most` seats are on shift, on seats that come first before
+// others. Writes the numbers of the claimed seats into `seats`, returns how many they are, and leaves the rest to the called
+// workers (call_another). The caller must notify the workers of these seats at once.
+uint32_t call_to_shift(Control& control, uint8_t* seats, uint32_t most, CallerNext next);
 
 // Makes all workers leave; they leave a running program between two tiles.
 void close_team(Control& control);
@@ -90,6 +94,11 @@ uint64_t run_inline(Control& control, ProgramHeader& program);
 // thread may use, pins the thread to one of them: otherwise the system now and then wakes two workers on one CPU and
 // leaves another idle.
 void take_seat(Control& control, uint32_t seat);
+
+// Called by a worker at the beginning of a shift that it was called to, kCallsEach times or until it returns -1: claims one
+// more seat for a new shift, if the coordinator has left such calls to others. Returns the seat, whose worker the caller must
+// notify at once, or -1.
+int32_t call_another(Control& control, uint32_t seat);
 
 // Computes tiles of all published programs until there is a reason to return to JavaScript: see WorkResult.
 WorkResult work(Control& control, uint32_t seat);

@@ -115,7 +115,10 @@ WorkResult work_on(Control& control, uint32_t seat_index) {
     if (!busy && now - idle_since >= control.linger_ns) {
       seat.state.store(static_cast<uint32_t>(SeatState::away), std::memory_order_seq_cst);
       // The coordinator may have published a program between the look and this store, and seen this worker on shift.
-      if (control.live.load(std::memory_order_seq_cst) != 0 && call_to_shift(control, seat_index)) continue;
+      if (control.live.load(std::memory_order_seq_cst) == 0) return WorkResult::left;
+      if (call_to_shift(control, seat_index)) continue;
+      // Another thread was faster, perhaps with a call for a worker that does not come by itself: pass that call on.
+      control.calls_owed.fetch_add(1, std::memory_order_seq_cst);
       return WorkResult::left;
     }
     if (busy) sleep_beside_others(control, seat_index, bell, static_cast<int64_t>(yield_at - now));

@@ -1,5 +1,5 @@
-// What an op costs a team of 64 workers, counted on any machine: read-modify-writes of shared words, wake-ups and system
-// calls. The executor here is compiled a second time with counting.h, which counts them and simulates 64 CPUs.
+// What an op costs a team of 64 workers, counted on any machine: read-modify-writes of shared words, wake-ups, calls of workers
+// that are away, and system calls. The executor here is compiled a second time with counting.h, which counts them and simulates 64 CPUs.
 #include <doctest/doctest.h>
 
 #include <numeric>
@@ -161,6 +161,112 @@ TEST_CASE("an op costs each of 64 workers a constant number of shared writes, wa
     CHECK(measured.publish_few.wakes <= 2);
     CHECK(measured.publish_few.cpu_looks == 1);
   }
+}
+
+// Workers that sleep between shifts on the states of their seats, and call each other, as in workers/shift.ts.
+class AwayWorkers {
+ public:
+  explicit AwayWorkers(Control& control) : control_(control) {
+    for (uint32_t seat = 0; seat < control.seat_count; ++seat) threads_.emplace_back([this, seat] { serve(seat); });
+  }
+
+  ~AwayWorkers() {
+    close_team(control_);
+    is_over_ = true;
+    for (uint32_t seat = 0; seat < control_.seat_count; ++seat) {
+      state_of(seat).store(static_cast<uint32_t>(SeatState::on_shift));
+      notify(seat);
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  AwayWorkers(const AwayWorkers&) = delete;
+  AwayWorkers& operator=(const AwayWorkers&) = delete;
+
+  // What the coordinator does after it has published a program. Returns how many workers it called itself.
+  uint32_t call(uint32_t most) {
+    uint8_t seats[kCallsEach];
+    const uint32_t called = call_to_shift(control_, seats, most, CallerNext::rests);
+    for (uint32_t i = 0; i < called; ++i) notify(seats[i]);
+    return called;
+  }
+
+  uint64_t calls() const {
+    uint64_t sum = 0;
+    for (uint32_t seat = 0; seat < control_.seat_count; ++seat) sum += control_.seats()[seat].calls.load();
+    return sum;
+  }
+
+  void await_all_away() const {
+    for (uint32_t seat = 0; seat < control_.seat_count; ++seat) {
+      while (state_of(seat).load() != kAway) std::this_thread::yield();
+    }
+    while (resting_.load() < control_.seat_count) std::this_thread::yield();
+  }
+
+ private:
+  static constexpr auto kAway = static_cast<uint32_t>(SeatState::away);
+
+  Shared<uint32_t>& state_of(uint32_t seat) const { return control_.seats()[seat].state; }
+  void notify(uint32_t seat) const { futex_wake(state_of(seat), 1); }
+
+  void serve(uint32_t seat) {
+    while (!is_over_) {
+      ++resting_;
+      while (state_of(seat).load() == kAway && !is_over_) futex_wait(state_of(seat), kAway, static_cast<int64_t>(kForeverNs));
+      --resting_;
+      for (uint32_t calls = 0; calls < kCallsEach; ++calls) {
+        const int32_t called = call_another(control_, seat);
+        if (called == -1) break;
+        notify(static_cast<uint32_t>(called));
+      }
+      while (work(control_, seat) != WorkResult::left) {}
+    }
+  }
+
+  Control& control_;
+  std::atomic<bool> is_over_{false};
+  std::atomic<uint32_t> resting_{0};  // workers that have left their shift; a worker may take its seat back before that
+  std::vector<std::thread> threads_;
+};
+
+TEST_CASE("64 workers that are away are all called if there is work for them, and no thread calls more than two of them") {
+  CHECK(kCallsEach == 2);
+  const Bytes memory = zeroed_bytes(control_bytes(kManySeats));
+  const Bytes scratch = aligned_bytes((kManySeats + 1) * kScratchBytes);
+  auto& control = *reinterpret_cast<Control*>(memory.get());
+  control_init(control, {static_cast<uint32_t>(Isa::ref), kManySeats, 0, 0, scratch.get()});
+  AwayWorkers workers(control);
+  for (const uint32_t tiles : {kManySeats, 5u, 2u, kManySeats}) {
+    CAPTURE(tiles);
+    workers.await_all_away();
+    const uint64_t calls = workers.calls();
+    Gate gate;
+    TestProgram program;
+    program.checkpoint(gate, tiles, 0).build();
+    publish(control, 0, program.header());
+    const Counts before = counts;
+    CHECK(workers.call(tiles) == 2);
+    CHECK((counts - before).read_modify_writes == 2);
+    CHECK((counts - before).wakes == 2);
+    // Each tile needs a worker of its own: they wait for one another.
+    gate.await(static_cast<int32_t>(tiles));
+    CHECK(workers.calls() - calls == tiles - 2);
+    CHECK(control.calls_owed.load() == 0);
+    gate.open = 1;
+    await_end(control, program);
+  }
+  // What an earlier program has left calls nobody later.
+  workers.await_all_away();
+  const uint64_t calls = workers.calls();
+  control.calls_owed.store(40);
+  TestProgram one;
+  one.idle_tiles(1, 0).build();
+  publish(control, 0, one.header());
+  CHECK(workers.call(1) == 1);
+  await_end(control, one);
+  workers.await_all_away();
+  CHECK(workers.calls() == calls);
 }
 
 TEST_SUITE_END();

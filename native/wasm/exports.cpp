@@ -22,7 +22,7 @@ namespace {
 constexpr uint32_t kStackBytes = 256 << 10;
 
 ProgramFault fault = {};
-uint8_t called[kMaxSeats];
+uint8_t called[kCallsEach];
 
 }  // namespace
 
@@ -33,7 +33,7 @@ EXPORT(layout) double layout(uint32_t index) {
       sizeof(OpRecord),      offsetof(OpRecord, params),     sizeof(OpCounters),
       sizeof(Control),       sizeof(Seat),                   kScratchBytes + kStackBytes,
       offsetof(Seat, state), offsetof(Control, endings),     kSlots,
-      kMaxSeats,
+      kMaxSeats,             kCallsEach,
   };
   return index < sizeof(kNumbers) / sizeof(kNumbers[0]) ? kNumbers[index] : -1;
 }
@@ -88,9 +88,8 @@ EXPORT(failure) uint64_t failure_of(const Control& control, uint32_t slot) {
 EXPORT(cancel) void cancel_run(Control& control, uint32_t slot) { cancel(control, slot); }
 EXPORT(retire) void retire_run(Control& control, uint32_t slot, ProgramHeader& program) { retire(control, slot, program); }
 EXPORT(bury) int32_t bury_seat(Control& control, uint32_t seat) { return bury(control, seat); }
-EXPORT(call_to_shift) uint32_t call_seats(Control& control, uint32_t capacity, uint32_t most, uint32_t next) {
-  if (capacity > kMaxSeats) capacity = kMaxSeats;
-  return call_to_shift(control, called, capacity, most, static_cast<CallerNext>(next));
+EXPORT(call_to_shift) uint32_t call_seats(Control& control, uint32_t most, uint32_t next) {
+  return call_to_shift(control, called, most, static_cast<CallerNext>(next));
 }
 EXPORT(called_seats) const uint8_t* called_seats() { return called; }
 EXPORT(close_team) void close(Control& control) { close_team(control); }
@@ -110,8 +109,12 @@ EXPORT(sleeps) double sleeps(Control& control, uint32_t seat) {
 EXPORT(spins_won) double spins_won(Control& control, uint32_t seat) {
   return static_cast<double>(control.seats()[seat].spins_won.load(std::memory_order_relaxed));
 }
+EXPORT(calls) double calls(Control& control, uint32_t seat) {
+  return static_cast<double>(control.seats()[seat].calls.load(std::memory_order_relaxed));
+}
 
 EXPORT(take_seat) void seat_taken(Control& control, uint32_t seat) { take_seat(control, seat); }
+EXPORT(call_another) int32_t call_another_seat(Control& control, uint32_t seat) { return call_another(control, seat); }
 EXPORT(work) int32_t work_on_seat(Control& control, uint32_t seat) { return static_cast<int32_t>(work(control, seat)); }
 
 // Whether the engine's relaxed multiplication and addition rounds once, as all kernels count on. The products are

@@ -50,6 +50,8 @@ export interface NativeLayout {
   readonly slots: number;
   /** The most workers of a team. */
   readonly maxSeats: number;
+  /** How many workers that are away a thread calls itself. */
+  readonly callsEach: number;
 }
 
 /** The index of a seat's state among the 32-bit words of the control block. */
@@ -66,11 +68,13 @@ export interface ProductTraits {
   readonly thinAcross: number;
 }
 
-/** Counts since the start of the team: tiles and time of each op, sleeps on the futex, spins that ended in time. */
+/** Counts since the start of the team: tiles and time of each op; sleeps on the futex, spins that ended in time, and calls, all of
+ * the workers. */
 export interface NativeTeamStats {
   readonly ops: readonly { readonly op: string; readonly tiles: number; readonly ns: number }[];
   readonly sleeps: number;
   readonly spinsWon: number;
+  readonly calls: number;
 }
 
 /** The functions of the addon. Every `control`, `program` and `scratch` is a 64-byte aligned view of shared memory. */
@@ -122,7 +126,10 @@ export interface Addon {
   retire(control: Uint8Array, slot: number, program: Uint8Array): void;
   /** Frees the seat of a dead worker. Returns the slot that it was in, or -1. */
   bury(control: Uint8Array, seat: number): number;
-  /** Puts seats on shift until `most` of them are; writes the new ones into `seats` and returns how many they are. */
+  /**
+   * Puts seats on shift, at most `layout.callsEach`, until `most` of them are; writes these into `seats`, returns how many they
+   * are, and leaves the rest to their workers. The caller notifies their states at once.
+   */
   callToShift(control: Uint8Array, seats: Uint8Array, most: number, next: number): number;
   /** Makes every worker leave its shift after the tile that it is computing. */
   closeTeam(control: Uint8Array): void;
@@ -132,6 +139,11 @@ export interface Addon {
 
   /** For workers, once before the first call of `work`: may pin the calling thread to a CPU. */
   takeSeat(control: Uint8Array, seat: number): void;
+  /**
+   * For workers, at the beginning of a shift that they were called to, `layout.callsEach` times or until it returns -1: puts
+   * another seat on shift if one is to be called, and returns it. The caller notifies its state at once.
+   */
+  callAnother(control: Uint8Array, seat: number): number;
   /** For workers: computes tiles until there is a reason to return, a WorkResult. */
   work(control: Uint8Array, seat: number): number;
 }
@@ -159,5 +171,6 @@ export const addonFunctions: readonly (keyof Addon)[] = [
   'runInline',
   'teamStats',
   'takeSeat',
+  'callAnother',
   'work',
 ];

@@ -199,7 +199,7 @@ export class Team {
       running: this.#runs.length,
       queued: this.#queue.length,
       onShift: this.#seats.onShift,
-      shifts: this.#seats.shifts,
+      shifts: this.#seats.shifts(native.calls),
       workers: this.#seats.occupied,
       workersLost: lost,
       workersReplaced: replaced,
@@ -289,14 +289,14 @@ export class Team {
     this.#counts.lost += 1;
     this.#lossesInARow += 1;
     const error = new TesseraeError('ERR_WORKER_LOST', message, { cause });
-    const slot = this.#addon.bury(this.#control, seat);
+    const slot = this.#seats.lose(seat);
     const run = this.#runs.find((candidate) => candidate.slot === slot);
     if (run !== undefined) run.error ??= error;
-    this.#seats.vacate(seat);
     this.#replaceLater(seat);
     if (channels.workerLost.hasSubscribers) channels.workerLost.publish({ error });
-    // Finds an ending that the worker did not live to report.
+    // Finds an ending that the worker did not live to report, and calls workers that it did not live to call.
     this.#collect();
+    this.#callShifts({ most: this.threads, ownTiles: 0, next: CallerNext.rests });
     if (this.#lossesInARow <= lossesTolerated * this.threads) return;
     this.#broken = error;
     for (const waiting of [...this.#queue, ...this.#runs]) this.#abort(waiting, error);

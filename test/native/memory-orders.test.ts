@@ -9,7 +9,7 @@ const core = join(import.meta.dirname, '../../native/core');
 
 /** The words of native/core/control.h that threads agree by. Others hold times, CPUs and statistics. */
 const words =
-  'bell cancelled claimed closing done endings failure inside live movable owed prefix program sleepers state visitors';
+  'bell calls_owed cancelled claimed closing done endings failure inside live movable owed prefix program sleepers state visitors';
 
 /** For each file its accesses as `word operation order`. Relaxed reads only look early; what they see is looked at again. */
 const table: Readonly<Record<string, readonly string[]>> = {
@@ -22,6 +22,14 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'owed load seq_cst',
     'sleepers load seq_cst',
     'sleepers load seq_cst',
+  ],
+  'calls.cpp': [
+    'calls_owed compare_exchange_weak seq_cst',
+    'calls_owed load seq_cst',
+    'calls_owed load seq_cst',
+    'calls_owed store seq_cst',
+    'state compare_exchange_strong seq_cst',
+    'state load seq_cst',
   ],
   'coordinator.cpp': [
     'bell load acquire',
@@ -45,7 +53,6 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'program load seq_cst',
     'program store seq_cst',
     'program store seq_cst',
-    'state compare_exchange_strong seq_cst',
     'state store seq_cst',
     'visitors fetch_sub seq_cst',
     'visitors load seq_cst',
@@ -92,6 +99,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'bell load relaxed',
     'bell load relaxed',
     'bell load seq_cst',
+    'calls_owed fetch_add seq_cst',
     'closing load seq_cst',
     'live load relaxed',
     'live load seq_cst',

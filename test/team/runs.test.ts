@@ -90,6 +90,16 @@ test('workers sleep when there is nothing to do, and are called again', async ()
   }
 });
 
+test('a program for all workers of a large team, all of which are away, calls each of them', async () => {
+  const team = await makeTeam({ threads: 9, lingerUs: 0 });
+  for (let round = 0; round < 3; round++) {
+    await until(() => team.stats().onShift === 0);
+    const { shifts } = team.stats();
+    await expectWorks(team);
+    expect(team.stats().shifts).toBeLessThanOrEqual(shifts + 9);
+  }
+});
+
 test('programs beyond the number of slots wait, and all finish', async () => {
   const team = await makeTeam();
   const gate = makeCheckpoint();

@@ -127,6 +127,36 @@ test('workers that are terminated while they linger for the next program are rep
   await expectWorks(team);
 });
 
+test.each<Death>(['called', 'calling'])(
+  'workers that die when they are %s leave none away that is to be called',
+  async (death) => {
+    setDeath(death);
+    const team = await makeTeam({ threads: 6, lingerUs: 0, ...mortal });
+    setDeath(undefined);
+    await until(() => team.stats().onShift === 0);
+    await expectWorks(team);
+    expect(team.stats().workersLost).toBeGreaterThan(1);
+    expect(team.stats().runs).toMatchObject({ started: 1, finished: 1 });
+  },
+);
+
+test.each<Death | undefined>([undefined, 'calling'])(
+  'a team closes while its workers call each other (%s)',
+  async (death) => {
+    for (let round = 0; round < 3; round++) {
+      setDeath(death);
+      const team = await makeTeam({ threads: 6, lingerUs: 0, ...mortal });
+      await until(() => team.stats().onShift === 0);
+      const checkpoint = new Checkpoint();
+      checkpoint.open();
+      const run = runOn(team, checkpoint.program({ tiles: 6, steps: 10 })).catch((error: unknown) => error);
+      await team.close();
+      expect([undefined, 'ERR_ENGINE_CLOSED']).toContain(((await run) as { code?: string } | undefined)?.code);
+      expect(team.stats()).toMatchObject({ workers: 0, running: 0 });
+    }
+  },
+);
+
 test.skipIf(runsOnWasm)(
   'workers that are terminated in the middle of a program are replaced, and it finishes',
   async () => {

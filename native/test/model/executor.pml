@@ -1,4 +1,4 @@
-/* A model of the executor (native/core/worker.cpp and coordinator.cpp) for the model checker spin: the same reads and writes of shared
+/* A model of the executor (native/core/worker.cpp, coordinator.cpp and calls.cpp) for the model checker spin: the same reads and writes of shared
  * words in the same order, each one step, under sequential consistency. Sleeps never time out while a program is live or
  * the team closes, so that a lost wake-up or a missed ending shows as a deadlock. Not part of the build; scripts/check-model.sh runs it,
  * src/team/README.md says what was checked. */
@@ -21,13 +21,28 @@
 #ifndef DEATHS
 #define DEATHS 0
 #endif
+/* 1: the program is one op with a tile for each worker, and a tile waits until all others have begun. So it comes to an end only
+ * if every worker comes to it, and that is the end of the model. A worker dies only when it is called or calls another. */
+#ifndef GATE
+#define GATE 0
+#endif
 /* Which memory order is weakened; see scripts/check-model.sh. For each, the model does two accesses in the other order, as a CPU or a
  * compiler may do where the order is relaxed. 0: none, everything is sequentially consistent. */
 #ifndef WEAK
 #define WEAK 0
 #endif
 #define SLOTS 2
+#if GATE
+#define OPS 1
+#define RESET ran[0] = 0; running_tiles = 0
+#define COMPLETE (ran[0] == WORKERS)
+#define INCOMPLETE (ran[0] < WORKERS)
+#else
 #define OPS 3
+#define RESET ran[0] = 0; ran[1] = 0; ran[2] = 0
+#define COMPLETE (ran[0] == 1 && ran[1] == 1 && ran[2] == 2)
+#define INCOMPLETE (ran[0] + ran[1] + ran[2] < 4)
+#endif
 #define BIT(s) (1 << (s))
 
 byte tile_count[OPS];
@@ -41,7 +56,7 @@ bool freed = true;
 byte live;
 bool slot_program[SLOTS], cancelled[SLOTS];
 byte slot_run[SLOTS], visitors[SLOTS];
-byte sleepers, owed;
+byte sleepers, owed, calls_owed;
 bool on_shift[WORKERS], closing;
 byte inside[WORKERS];
 
@@ -202,26 +217,48 @@ inline opened_tiles(before, complete, tiles) {
   k = 0
 }
 
-/* call_to_shift, then Atomics.notify, for every seat. */
+/* call_to_shift, then Atomics.notify. The coordinator calls one worker itself, and leaves the others to it; in the executor it
+ * calls two. */
 inline call_workers() {
   w = 0;
   do
   :: w < WORKERS ->
      atomic {
-       quiet = !on_shift[w] && !closing;
+       if
+       :: !on_shift[w] -> n++
+       :: else
+       fi;
+       w++
+     }
+  :: else -> break
+  od;
+#if WEAK != 26
+  atomic {
+    calls_owed = (n > 0 -> n - 1 : 0);
+    w = (n > 0 -> 0 : WORKERS)
+  }
+#else
+  atomic { early = (n > 0 -> n - 1 : 0); w = (n > 0 -> 0 : WORKERS) }
+#endif
+  do
+  :: w < WORKERS ->
+     atomic {
+       quiet = !on_shift[w];
        if
        :: quiet -> on_shift[w] = true
-       :: else
+       :: else -> w++
        fi
      }
      if
-     :: quiet -> atomic { away_asleep[w] = false; quiet = false }
+     :: quiet -> atomic { away_asleep[w] = false; quiet = false; w = WORKERS }
      :: else
-     fi;
-     w++
+     fi
   :: else -> break
   od;
-  w = 0
+#if WEAK == 26
+  atomic { calls_owed = early; early = 0 }
+#endif
+  atomic { w = 0; n = 0 }
 }
 
 proctype worker(byte w) {
@@ -239,18 +276,51 @@ end_away:
   /* Atomics.wait compares and falls asleep under the lock that Atomics.notify takes. */
   atomic {
     if
+#if !GATE
     :: deaths_left > 0 -> goto die
-    :: on_shift[w] -> goto again
+#endif
+    :: on_shift[w] -> goto called
     :: !on_shift[w] -> away_asleep[w] = true
     fi
   }
 end_asleep:
   atomic {
     if
-    :: !away_asleep[w] -> goto again
+    :: !away_asleep[w] -> goto end_away
+#if !GATE
     :: deaths_left > 0 && away_asleep[w] -> goto die
+#endif
     fi
   }
+
+called:
+  /* call_another(), once; in the executor twice. */
+  atomic {
+    if
+    :: deaths_left > 0 -> goto die
+    :: calls_owed == 0 -> goto again
+    :: calls_owed != 0 -> calls_owed--
+    fi
+  }
+search:
+  atomic {
+    if
+    :: k == WORKERS -> k = 0; goto again
+    :: else ->
+       if
+       :: on_shift[k] -> k++; goto search
+       :: else -> on_shift[k] = true
+       fi
+    fi
+  }
+  /* Atomics.notify, unless the thread dies first. */
+  atomic {
+    if
+    :: deaths_left > 0 -> k = 0; goto die
+    :: away_asleep[k] = false; k = 0
+    fi
+  }
+  goto again;
 
 die:
   atomic { deaths_left--; away_asleep[w] = false; died[w] = true }
@@ -365,6 +435,9 @@ scan:
     k = 0;
     running_tiles++
   }
+#if GATE
+  running_tiles == WORKERS;
+#endif
 #if WEAK == 18
   /* The count is seen before the outputs. */
   done[op]++;
@@ -383,6 +456,9 @@ scan:
   atomic {
     /* The kernel ends. */
     assert(!over && !freed);
+#if GATE
+    ran[op]++
+#else
     if
     :: ran[op]++; running_tiles--
     :: failures_left > 0 -> failures_left--; running_tiles--; goto fail
@@ -392,6 +468,7 @@ scan:
        running_tiles--;
        goto die
     fi
+#endif
   }
   atomic {
 #if WEAK != 18
@@ -532,9 +609,13 @@ looked:
         atomic {
           if
           :: !on_shift[w] -> on_shift[w] = true; goto again
-          :: else -> goto end_away
+          :: else
           fi
         }
+#if WEAK != 29
+        calls_owed++;
+#endif
+        goto end_away
      fi
   :: true
   fi;
@@ -545,7 +626,9 @@ looked:
   sleepers++;
   atomic { asleep[w] = !rung[w] }
 #endif
-sleeping:
+#if GATE
+end_sleeping:
+#endif
   if
   :: !asleep[w]
   :: asleep[w] && !busy && !closing -> asleep[w] = false
@@ -568,7 +651,9 @@ report:
 #endif
   /* Back in JavaScript: Atomics.notify, unless the thread dies first. */
   if
+#if !GATE
   :: deaths_left > 0 -> goto die
+#endif
   :: main_waits = false
   fi;
   goto again
@@ -583,11 +668,15 @@ init {
 #endif
 
   atomic {
+#if GATE
+    tile_count[0] = WORKERS; after[0] = 0;
+#else
     tile_count[0] = 1; after[0] = 0;
     tile_count[1] = 1; after[1] = 0;
     tile_count[2] = 2; after[2] = 2;
+#endif
     do
-    :: w < WORKERS -> run worker(w); w++
+    :: w < WORKERS -> on_shift[w] = true; run worker(w); w++
     :: else -> break
     od;
     w = 0
@@ -601,7 +690,7 @@ publish:
     fi;
     freed = false;
     over = false;
-    ran[0] = 0; ran[1] = 0; ran[2] = 0;
+    RESET;
     will_cancel = false;
     will_close = false;
     if
@@ -713,6 +802,9 @@ wait:
 #if WORKERS > 1
   :: died[1] -> w = 1; goto bury
 #endif
+#if WORKERS > 2
+  :: died[2] -> w = 2; goto bury
+#endif
 #endif
   fi;
 
@@ -736,6 +828,30 @@ bury:
     fi;
     w = 0
   }
+#if WEAK != 27
+  /* The dead worker may have called one that it did not notify. */
+  do
+  :: w < WORKERS ->
+     atomic {
+       if
+       :: on_shift[w] -> away_asleep[w] = false
+       :: else
+       fi;
+       w++
+     }
+  :: else -> break
+  od;
+  w = 0;
+#endif
+  if
+  :: over || closing
+  :: else ->
+#if WEAK != 28
+     call_workers()
+#else
+     skip
+#endif
+  fi;
   if
   :: over -> goto free
   :: else -> goto wait
@@ -744,13 +860,18 @@ bury:
 
 ended:
   atomic {
+#if !GATE
     assert(running_tiles == 0);
+#endif
     over = true;
     if
-    :: prefix >= (number + 1) * OPS -> assert(ran[0] == 1 && ran[1] == 1 && ran[2] == 2); quiet = false
-    :: else -> assert(quiet && ran[0] + ran[1] + ran[2] < 4)
+    :: prefix >= (number + 1) * OPS -> assert(COMPLETE); quiet = false
+    :: else -> assert(quiet && INCOMPLETE)
     fi
   }
+#if GATE
+  goto finished;
+#endif
   live = live & ~BIT(s);
 #if WEAK == 20
   early_bit = visitors[0] + visitors[1] == 0;
@@ -803,6 +924,9 @@ free:
 #if WORKERS > 1
         :: died[1] -> w = 1; goto bury
 #endif
+#if WORKERS > 2
+        :: died[2] -> w = 2; goto bury
+#endif
 #endif
         fi
      fi
@@ -820,7 +944,12 @@ free:
 #endif
   w = 0;
   do
-  :: w < WORKERS -> !on_shift[w] || died[w]; w++
+  :: w < WORKERS -> !on_shift[w] || died[w] || away_asleep[w]; w++
   :: else -> break
   od
+#if GATE
+  ;
+finished:
+  skip
+#endif
 }

@@ -23,7 +23,7 @@ export interface WasmExports {
   cancel(control: number, slot: number): void;
   retire(control: number, slot: number, program: number): void;
   bury(control: number, seat: number): number;
-  call_to_shift(control: number, capacity: number, most: number, next: number): number;
+  call_to_shift(control: number, most: number, next: number): number;
   called_seats(): number;
   close_team(control: number): void;
   run_inline(control: number, program: number): bigint;
@@ -33,6 +33,8 @@ export interface WasmExports {
   op_ns(control: number, seat: number, opcode: number): number;
   sleeps(control: number, seat: number): number;
   spins_won(control: number, seat: number): number;
+  calls(control: number, seat: number): number;
   take_seat(control: number, seat: number): void;
+  call_another(control: number, seat: number): number;
   work(control: number, seat: number): number;
 }

@@ -32,6 +32,7 @@ const layoutNames: readonly (keyof NativeLayout)[] = [
   'endingsOffsetBytes',
   'slots',
   'maxSeats',
+  'callsEach',
 ];
 /** One more than the largest value of a 32-bit parameter. */
 const words32 = 2 ** 32 - 1;
@@ -160,8 +161,9 @@ export class WasmAddon implements Addon {
 
   callToShift(control: Uint8Array, seats: Uint8Array, most: number, next: number): number {
     if (!(seats instanceof Uint8Array)) throw new TypeError('the seats must be a Uint8Array');
+    if (seats.length < this.layout.callsEach) throw new RangeError('the seats are too few');
     const wanted = index(most, this.layout.maxSeats + 1, 'most');
-    const count = this.#exports.call_to_shift(this.#control(control), seats.length, wanted, index(next, 2, 'next'));
+    const count = this.#exports.call_to_shift(this.#control(control), wanted, index(next, 2, 'next'));
     if (count > 0) seats.set(new Uint8Array(this.#parts.memory.buffer, this.#exports.called_seats() >>> 0, count));
     return count;
   }
@@ -190,6 +192,7 @@ export class WasmAddon implements Addon {
       })),
       sleeps: sum(workers, (seat) => this.#exports.sleeps(address, seat)),
       spinsWon: sum(workers, (seat) => this.#exports.spins_won(address, seat)),
+      calls: sum(workers, (seat) => this.#exports.calls(address, seat)),
     };
   }
 
@@ -199,6 +202,11 @@ export class WasmAddon implements Addon {
     // Each thread has a stack of its own in the memory.
     this.#exports.__stack_pointer.value = this.#exports.stack_of(address, seat);
     this.#exports.take_seat(address, seat);
+  }
+
+  callAnother(control: Uint8Array, seat: number): number {
+    const address = this.#control(control);
+    return this.#exports.call_another(address, index(seat, this.#exports.seat_count(address), 'seat'));
   }
 
   work(control: Uint8Array, seat: number): number {

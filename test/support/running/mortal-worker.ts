@@ -4,8 +4,11 @@ import { threadId, workerData } from 'node:worker_threads';
 import { SeatState, seatStateIndex, WorkResult } from '../../../src/native/addon.js';
 import { loadAddon } from '../../../src/native/load.js';
 
-/** exit: exits when a tile is abandoned. begin: exits at the start of each shift. load: throws while it is loaded. */
-export type Death = 'exit' | 'begin' | 'load';
+/**
+ * exit: exits when a tile is abandoned. begin: exits at the start of each shift. called: exits when it is called to a shift.
+ * calling: exits when it has called another worker and not notified it. load: throws while it is loaded.
+ */
+export type Death = 'exit' | 'begin' | 'called' | 'calling' | 'load';
 
 const death = process.env.TESSERAE_TEST_DEATH as Death | undefined;
 const { control, shared } = workerData as { control: Uint8Array; shared: unknown };
@@ -25,7 +28,19 @@ function serve(seat: number): void {
   for (;;) {
     if (death === 'begin') process.exit(3);
     shift(seat);
-    Atomics.wait(words, seatStateIndex(addon.layout, seat), SeatState.away);
+    do Atomics.wait(words, seatStateIndex(addon.layout, seat), SeatState.away);
+    while (Atomics.load(words, seatStateIndex(addon.layout, seat)) === SeatState.away);
+    if (death === 'called') process.exit(3);
+    callOthers(seat);
+  }
+}
+
+function callOthers(seat: number): void {
+  for (let calls = 0; calls < addon.layout.callsEach; calls++) {
+    const called = addon.callAnother(control, seat);
+    if (called === -1) return;
+    if (death === 'calling') process.exit(3);
+    Atomics.notify(words, seatStateIndex(addon.layout, called));
   }
 }
 
