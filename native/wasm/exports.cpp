@@ -26,9 +26,12 @@ uint8_t called[kCallsEach];
 
 }  // namespace
 
+// What a worker calls before it has a stack of its own (up to stack_of) must keep nothing in memory: its stack pointer is still that of
+// the main thread, which may be in a function meanwhile.
+
 // Sizes and offsets, in the order of NativeLayout in src/native/addon.ts.
 EXPORT(layout) double layout(uint32_t index) {
-  constexpr double kNumbers[] = {
+  static constexpr double kNumbers[] = {
       sizeof(ProgramHeader), offsetof(ProgramHeader, trace), sizeof(TileTrace),
       sizeof(OpRecord),      offsetof(OpRecord, params),     sizeof(OpCounters),
       sizeof(Control),       sizeof(Seat),                   kScratchBytes + kStackBytes,
@@ -45,9 +48,14 @@ EXPORT(kernel_param_words) uint32_t kernel_param_words(uint32_t opcode) { return
 // mr, nr and thinAcross of the portable set, the only one; then the default kc, nc and mc.
 EXPORT(product) double product(uint32_t index) {
   const KernelSet& set = kernel_set(Isa::portable);
-  const int64_t numbers[] = {set.micro_rows,       set.micro_columns,     set.thin_across,
-                             kDefaultBlockSizes.kc, kDefaultBlockSizes.nc, kDefaultBlockSizes.mc};
-  return static_cast<double>(numbers[index % 6]);
+  switch (index) {
+    case 0: return static_cast<double>(set.micro_rows);
+    case 1: return static_cast<double>(set.micro_columns);
+    case 2: return static_cast<double>(set.thin_across);
+    case 3: return static_cast<double>(kDefaultBlockSizes.kc);
+    case 4: return static_cast<double>(kDefaultBlockSizes.nc);
+    default: return static_cast<double>(kDefaultBlockSizes.mc);
+  }
 }
 EXPORT(block_sizes_valid) bool block_sizes_are_valid(double kc, double nc, double mc) {
   return block_sizes_valid({static_cast<int64_t>(kc), static_cast<int64_t>(nc), static_cast<int64_t>(mc)});

@@ -4,8 +4,11 @@ import { TesseraeError } from '../base/errors.js';
 import type { Addon } from '../native/addon.js';
 import type { Storage } from '../tensor/memory/storage.js';
 
-/** Where the arena counts as located during the check: above every address of user space. */
-export const arenaOfCheck = 2 ** 50;
+/**
+ * Where the arena counts as located during the check: above every address of user space. A line further on, since in WebAssembly
+ * an address whose lower 32 bits are 0 counts as none.
+ */
+export const arenaOfCheck = 2 ** 50 + 64;
 
 export interface CheckedProgram {
   readonly block: Uint8Array;

@@ -7,6 +7,7 @@ import { bundledModelPath } from '../../src/base/package-files.js';
 import { Engine } from '../../src/index.js';
 import type { Addon } from '../../src/native/addon.js';
 import { findAddon, loadAddon } from '../../src/native/load.js';
+import { WebAssembly } from '../../src/native/wasm/webassembly.js';
 import { expectRejection } from '../support/rejections.js';
 import { isWithoutWasm, wasmFile } from '../support/running/wasm.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -48,6 +49,33 @@ describe.skipIf(isWithoutWasm)('the WebAssembly addon', () => {
     expect(other.defaultBlockSizes).toEqual(native.defaultBlockSizes);
     expect(other.isas).toEqual(['portable']);
     expect(wasm()).toBe(other);
+  });
+
+  test("gives a starting worker what it asks for without the stack, which is the main thread's until it has its own", () => {
+    const memory = new WebAssembly.Memory({ initial: 256, maximum: 65_536, shared: true });
+    const host = { now_ns: () => 0 };
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(wasmFile)), {
+      env: { memory },
+      host,
+    });
+    const { __stack_pointer, ...functions } = exports as unknown as { __stack_pointer: { value: number } } & Record<
+      string,
+      (...numbers: number[]) => number
+    >;
+    const call = (name: string, ...numbers: number[]) => (functions[name] as (...all: number[]) => number)(...numbers);
+    // Whoever uses it writes beyond the end of the memory.
+    __stack_pointer.value = 0;
+    for (let i = 0; i < 20; i++) call('layout', i);
+    for (let i = 0; i < 6; i++) expect(call('product', i)).toBeGreaterThan(0);
+    for (let i = 0; i < call('kernel_count'); i++) {
+      expect(call('kernel_name', i)).toBeGreaterThan(0);
+      expect(call('kernel_param_words', i)).toBeGreaterThan(0);
+    }
+    const control = 8 << 20;
+    expect(call('seat_count', control)).toBe(0);
+    expect(call('stack_of', control, 0)).toBeGreaterThan(0);
+    // The others need it.
+    expect(() => call('check_program', control, control, 1)).toThrow(/out of bounds/);
   });
 
   test('computes with several threads and gives the bits of the native addon', async () => {

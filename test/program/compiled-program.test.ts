@@ -116,7 +116,7 @@ describe('is written as native code reads it', () => {
       ...[backed.address, 64, 1],
       ...[arenaOfCheck, 128, 1],
     ]);
-    expect([...(checked[0]?.words.subarray(28, 30) ?? [])]).toEqual([16, high(arenaOfCheck)]);
+    expect([...(checked[0]?.words.subarray(28, 30) ?? [])]).toEqual([low(arenaOfCheck + 16), high(arenaOfCheck)]);
   });
 
   test('reports its kernels, steps and sizes', () => {
