@@ -148,7 +148,9 @@ async function loadOurs(setup: Setup, prompt: readonly number[]) {
   const { widest: engine, signal } = context;
   context.progress('loading the model');
   const before = residentBytes(process.pid);
-  const model = await engine.loadModel(path, { contextLength: positionsOf(setup), signal });
+  // The same prompt in each round: it must be computed anew, as llama.cpp does.
+  const serving = { prefixCache: false };
+  const model = await engine.loadModel(path, { contextLength: positionsOf(setup), serving, signal });
   await generate(model, prompt, { maxTokens: 2, signal });
   return { model, bytes: residentBytes(process.pid) - before };
 }

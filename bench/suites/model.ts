@@ -50,7 +50,8 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
   try {
     for (const workers of counts) {
       context.progress(`loading the model, ${formatWorkers(workers)}`);
-      models.push(await context.engine(workers).loadModel(path, { signal }));
+      // The same prompt in each round: it must be computed anew.
+      models.push(await context.engine(workers).loadModel(path, { signal, serving: { prefixCache: false } }));
     }
     const info = (models[0] as Model).info;
     const isQuantized = Object.keys(info.tensorTypes).some((type) => !floatTypes.has(type));
