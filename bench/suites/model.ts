@@ -4,6 +4,7 @@
 import { formatWorkers } from '../../src/base/number-text.js';
 import { bundledModelPath } from '../../src/base/package-files.js';
 import type { GenerationResult, Model } from '../../src/index.js';
+import { isQuantizedType } from '../../src/ops/quantized/quantized-type.js';
 import type { BenchContext, Origin } from '../measuring/context.js';
 import { integersBelow } from '../measuring/seeded-numbers.js';
 import { median } from '../measuring/statistics.js';
@@ -41,8 +42,6 @@ export interface ModelBenchOptions {
 export const defaultPromptTokens = 256;
 export const defaultMaxTokens = 64;
 
-const floatTypes: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
-
 export async function benchModel(context: BenchContext, options: ModelBenchOptions = {}): Promise<ModelRow[]> {
   const { path = bundledModelPath(), promptTokens = defaultPromptTokens, maxTokens = defaultMaxTokens } = options;
   const { counts, rounds, signal } = context;
@@ -54,7 +53,7 @@ export async function benchModel(context: BenchContext, options: ModelBenchOptio
       models.push(await context.engine(workers).loadModel(path, { signal, serving: { prefixCache: false } }));
     }
     const info = (models[0] as Model).info;
-    const isQuantized = Object.keys(info.tensorTypes).some((type) => !floatTypes.has(type));
+    const isQuantized = Object.keys(info.tensorTypes).some(isQuantizedType);
     const prompt = integersBelow(info.vocabulary, promptTokens, 1);
     const results: GenerationResult[][] = counts.map(() => []);
     // The first round records programs and is not counted.

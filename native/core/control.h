@@ -74,7 +74,7 @@ struct alignas(kCacheLineBytes) Slot {
 
 enum class SeatState : uint32_t { away = 0, on_shift = 1 };
 
-// A worker's state in the team. `state` is written by its worker and by whoever calls it (see call_to_shift); `cpu` and
+// A worker's state in the team. `state` is written by the worker, and by the thread that calls it to a shift; `cpu` and
 // `movable` also by another worker that moves this one (swap_cpus.h); all else by the worker alone. The first line changes
 // rarely: the coordinator reads it of all seats in each publish.
 struct alignas(kCacheLineBytes) Seat {

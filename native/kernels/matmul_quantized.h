@@ -58,8 +58,8 @@ struct MatmulQuantizedParams {
   QuantizedTarget target[kMostTargets];
   UnnormedRows unnormed;
   // 1: there are two targets of equal n, and the first one's result is multiplied by the second one's; if the first one has
-  // no activation, it is silu(first) · second, as silu_mul computes it. The second one's is left as it is. A tile computes the same columns of both: tiles are those of the first, and tile_n is a
-  // multiple of 32 or n.
+  // no activation, it is silu(first) · second, as silu_mul computes it. The second one's is left as it is. A tile computes
+  // the same columns of both: tiles are those of the first, and tile_n is a multiple of 32 or n.
   int64_t gated;
   // If not null (only if gated), receives the first one's result quantized to int8 as well: [m][n / 32].
   Pointer<ActivationBlock> blocks;

@@ -26,8 +26,8 @@ uint8_t called[kCallsEach];
 
 }  // namespace
 
-// What a worker calls before it has a stack of its own (up to stack_of) must keep nothing in memory: its stack pointer is still that of
-// the main thread, which may be in a function meanwhile.
+// What a worker calls before it has a stack of its own (up to stack_of) must keep nothing in memory: its stack pointer is
+// still that of the main thread, which may be in a function meanwhile.
 
 // Sizes and offsets, in the order of NativeLayout in src/native/addon.ts.
 EXPORT(layout) double layout(uint32_t index) {

@@ -1,6 +1,6 @@
 // What the hardware can give at most: the peaks of FMAs and of 8-bit products, and the read bandwidth of a number of workers,
-// measured through engines, in the same run as the figures that are given as a share of them. Called by `tesserae info --probe` and the
-// benchmarks.
+// measured through engines, in the same run as the figures that are given as a share of them. Called by
+// `tesserae info --probe` and the benchmarks.
 import { AbortError, TesseraeError } from '../base/errors.js';
 import { formatWorkers } from '../base/number-text.js';
 import { checkOptions } from '../base/options.js';
@@ -48,9 +48,9 @@ const readBytes = 512 * 2 ** 20;
 const readTileBytes = 4 * 2 ** 20;
 
 /**
- * Probes the peaks of FMAs and of 8-bit products, and the read bandwidth, for each of some numbers of workers, always with the machine's best kernel
- * set. Takes about a second, starts engines of its own, and reads a buffer of half a GiB, or of a quarter of the memory
- * that an engine may use where that is less.
+ * Probes the peaks of FMAs and of 8-bit products, and the read bandwidth, for each of some numbers of workers, always with
+ * the machine's best kernel set. Takes about a second, starts engines of its own, and reads a buffer of half a GiB, or of
+ * a quarter of the memory that an engine may use where that is less.
  * @param counts numbers of workers, each at least 1
  * @returns the roofline of each, in order: of the peaks the best of several short repeats, the numbers in turn
  * @throws TesseraeError ERR_ARGUMENT, ERR_KERNEL when a probe computes a wrong result; AbortError

@@ -4,9 +4,9 @@ import { TesseraeError } from '../base/errors.js';
 
 /**
  * The kernel sets by instruction set, in ascending order of speed. `portable` runs on any CPU; `avx_vnni` is `avx2` with
- * 8-bit dot products; `avx512_floats` needs F, BW, VL and DQ, `avx512` VNNI as well. `neon`, `neon_dot` (with 8-bit dot products) and
- * `neon_i8mm` (and products of 8-bit matrices) are those of arm64. All of these give the same bits. `ref` is the scalar
- * reference of the tests, which is never chosen by itself, and whose bits differ.
+ * 8-bit dot products; `avx512_floats` needs F, BW, VL and DQ, `avx512` VNNI as well. `neon`, `neon_dot` (with 8-bit dot
+ * products) and `neon_i8mm` (and products of 8-bit matrices) are those of arm64. All of these give the same bits. `ref` is
+ * the scalar reference of the tests, which is never chosen by itself, and whose bits differ.
  */
 export type IsaName =
   | 'ref'

@@ -1,5 +1,6 @@
 // The seats of a team: one for each worker thread. Gives each seat to a thread of the pool, and calls workers that are away to
-// a shift; they call further ones (workers/shift.ts). Used by the team, which decides when; the states of a seat are described in README.md.
+// a shift; they call further ones (workers/shift.ts). Used by the team, which decides when; the states of a seat are described
+// in README.md.
 import { type Addon, SeatState, seatStateIndex } from '../native/addon.js';
 import type { ControlBlock } from './control-block.js';
 import { WorkerPool } from './worker-pool.js';

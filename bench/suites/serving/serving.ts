@@ -134,7 +134,7 @@ class ServingSuite implements AsyncDisposable {
       const parts = { context: this.#context, model, type, requests, peer, sizes: this.#sizes };
       const point = await measurePoint(parts, count);
       this.#points.push(point);
-      const isBounded = isAsked && type === askedType.toUpperCase();
+      const isBounded = isAsked && type === modelTypes[askedType];
       const limit = isBounded ? limitOf(point, model.info, this.#context.roofline(point.workers).dotGmacs) : undefined;
       this.#add(...figuresOf(point, isAsked, limit));
     }

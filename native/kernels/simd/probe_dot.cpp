@@ -1,4 +1,4 @@
-// probe_dot for the vector sets with eight lanes.
+// probe_dot for the vector sets.
 #include "kernels/probe_dot.h"
 
 #include <cstring>
@@ -9,53 +9,61 @@ namespace tesserae {
 
 inline namespace TESSERAE_ISA {
 
+// Vectors of sixteen lanes where their dot product is one instruction.
+#ifdef __AVX512VNNI__
+using Integers = Bits512;
+TESSERAE_INLINE Integers load(const unsigned char* p) { return load_bits512(p); }
+TESSERAE_INLINE void store(int32_t* p, Integers v) { store_bits512(p, v); }
+TESSERAE_INLINE Integers zeros() { return i32x16(0); }
+#else
+using Integers = Bits256;
+TESSERAE_INLINE Integers load(const unsigned char* p) { return load_bits256(p); }
+TESSERAE_INLINE void store(int32_t* p, Integers v) { store_bits256(p, v); }
+TESSERAE_INLINE Integers zeros() { return i32x8(0); }
+#endif
+constexpr int64_t kIntegers = sizeof(Integers) / sizeof(int32_t);
+
 // Makes a value unknown to the compiler, without an instruction. It would find otherwise that all chains multiply the same
 // factors, and do that once. In WebAssembly there is no such thing, and the peak may come out too high.
-TESSERAE_INLINE void hide(Bits256& v) {
-#if defined(__AVX2__)
-  asm("" : "+x"(v));
-#elif defined(__aarch64__)
+TESSERAE_INLINE void hide(Integers& v) {
+#if defined(__aarch64__)
   asm("" : "+w"(v.low), "+w"(v.high));
-#elif defined(__x86_64__)
+#elif defined(__x86_64__) && !defined(__AVX2__)
   asm("" : "+x"(v.low), "+x"(v.high));
 #else
-  static_cast<void>(v);
+  keep_in_register(v);
 #endif
 }
 
-// One step of a chain: four products to each lane, or eight where an instruction multiplies rows of eight bytes.
-TESSERAE_INLINE Bits256 probe_step(Bits256 sum, Bits256 codes, Bits256 x) {
+// One step of a chain, and its iterations: an iteration adds four products to each lane, and an instruction that multiplies
+// rows of eight bytes adds eight.
 #ifdef __ARM_FEATURE_MATMUL_INT8
-  return dot_octets(sum, x, codes);
+constexpr int64_t kStepIterations = 2;
+TESSERAE_INLINE Integers probe_step(Integers sum, Integers codes, Integers x) { return dot_octets(sum, x, codes); }
 #else
-  return dot_quad(sum, codes, x);
+constexpr int64_t kStepIterations = 1;
+TESSERAE_INLINE Integers probe_step(Integers sum, Integers codes, Integers x) { return dot_quad(sum, codes, x); }
 #endif
-}
 
 KernelStatus probe_dot_simd(const OpRecord& op, int64_t tile, Scratch& scratch) {
-#ifdef __ARM_FEATURE_MATMUL_INT8
-  constexpr int64_t kIterations = 2;  // of a step
-#else
-  constexpr int64_t kIterations = 1;
-#endif
-  constexpr int64_t kLanes = 8;
   const auto& p = op.as<ProbeDotParams>();
-  std::memset(scratch.data, kProbeCode, 64);
-  std::memset(scratch.data + 64, kProbeValue, 64);
+  constexpr int64_t kBytes = sizeof(Integers);
+  std::memset(scratch.data, kProbeCode, 2 * kBytes);
+  std::memset(scratch.data + 2 * kBytes, kProbeValue, 2 * kBytes);
   int32_t* y = p.y + tile * kProbeDotLanes;
-  for (int64_t first = 0; first < kProbeDotLanes; first += kProbeDotChains * kLanes) {
-    Bits256 sum[kProbeDotChains];
+  for (int64_t first = 0; first < kProbeDotLanes; first += kProbeDotChains * kIntegers) {
+    Integers sum[kProbeDotChains];
     // Unrolled, so that the chains stay in registers.
 #pragma GCC unroll 12
     for (int chain = 0; chain < kProbeDotChains; ++chain) {
-      sum[chain] = i32x8(0);
+      sum[chain] = zeros();
       hide(sum[chain]);
     }
-    for (int64_t i = 0; i < p.iterations; i += kIterations) {
+    for (int64_t i = 0; i < p.iterations; i += kStepIterations) {
       // From memory in turn, as products read them.
-      const unsigned char* factors = scratch.data + (i / kIterations & 1) * 32;
-      const Bits256 codes = load_bits256(factors);
-      Bits256 x = load_bits256(factors + 64);
+      const unsigned char* factors = scratch.data + (i / kStepIterations & 1) * kBytes;
+      const Integers codes = load(factors);
+      Integers x = load(factors + 2 * kBytes);
 #pragma GCC unroll 12
       for (int chain = 0; chain < kProbeDotChains; ++chain) {
         hide(x);
@@ -64,7 +72,7 @@ KernelStatus probe_dot_simd(const OpRecord& op, int64_t tile, Scratch& scratch) 
       }
     }
 #pragma GCC unroll 12
-    for (int chain = 0; chain < kProbeDotChains; ++chain) store_bits256(y + first + kLanes * chain, sum[chain]);
+    for (int chain = 0; chain < kProbeDotChains; ++chain) store(y + first + kIntegers * chain, sum[chain]);
   }
   return KernelStatus::ok;
 }

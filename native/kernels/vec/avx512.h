@@ -161,6 +161,11 @@ TESSERAE_INLINE F32x16 odd_quarters(F32x16 a, F32x16 b) { return _mm512_shuffle_
 
 TESSERAE_INLINE double sum_lanes(F64x8 v) { return _mm512_reduce_add_pd(v); }
 
+#ifdef __AVX512VNNI__
+TESSERAE_INLINE Bits512 dot_quad(Bits512 sum, Bits512 codes, Bits512 x) { return _mm512_dpbusd_epi32(sum, codes, x); }
+#endif
+
+TESSERAE_INLINE void keep_in_register(Bits512& sum) { asm("" : "+v"(sum)); }
 TESSERAE_INLINE void keep_in_register(F64x8& sum) { asm volatile("" : "+v"(sum)); }
 
 }  // namespace TESSERAE_ISA

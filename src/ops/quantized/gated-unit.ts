@@ -4,7 +4,7 @@
 import type { Recorder, Step } from '../../program/recorder.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
-/** The op whose step is saved. The steps of products tell the two apart by the activation of the first one. */
+/** The op whose step is saved: siluMul after a first product without an activation, mul after one with an activation. */
 export type GatedOp = 'siluMul' | 'mul';
 
 /** Records the step anew with the unit, whose result is in `gate`; returns false if it cannot. */
