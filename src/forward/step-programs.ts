@@ -187,15 +187,18 @@ export class StepPrograms {
     }
   }
 
-  /** Records the programs that steps of up to so many rows need, and those for as many rows of logits. */
+  /** Records the programs that steps of up to so many rows need, and those for as many rows of logits; reserves their memory. */
   async warmup(rows: number): Promise<void> {
-    await this.#poolers.exactly(textsAtOnce);
+    const programs: Program[] = [await this.#poolers.exactly(textsAtOnce)];
     for (let bucket = 1; ; bucket = bucketFor(bucket + 1)) {
-      await this.#forwards.exactly(bucket);
-      if (bucket <= Math.min(mostDecodingRows, this.#mostLogitRows)) await this.#decoders.exactly(bucket);
-      await this.#headFor(Math.min(bucket, this.#mostLogitRows));
-      if (bucket >= rows) return;
+      programs.push(await this.#forwards.exactly(bucket));
+      if (bucket <= Math.min(mostDecodingRows, this.#mostLogitRows))
+        programs.push(await this.#decoders.exactly(bucket));
+      programs.push(await this.#headFor(Math.min(bucket, this.#mostLogitRows)));
+      if (bucket >= rows) break;
     }
+    if (this.#disposed || this.#underWay !== undefined) return;
+    this.#memory.arena.reserve(Math.max(...programs.map(({ arenaBytes }) => arenaBytes)));
   }
 
   /** Gives up memory for whoever needs it, a part at each call. Not during a step. @returns whether there was any */

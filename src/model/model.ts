@@ -294,8 +294,8 @@ export class Model {
   }
 
   /**
-   * Records the programs of all steps and runs the weights through them once, so that no request waits for it. Idle memory
-   * of programs is given up when the budget is used up.
+   * Records the programs of all steps, so that no request waits for it, and takes the memory that they need, if the budget has
+   * it to spare: later requests take pages of keys and values only. It is given up when the budget is used up.
    * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED
    */
   async warmup(): Promise<void> {

@@ -4,10 +4,10 @@ import type { PooledStorage } from '../tensor/memory/storage.js';
 import type { TensorPool } from '../tensor/tensor-pool.js';
 
 export class SharedArena {
-  readonly #pool: Pick<TensorPool, 'rent'>;
+  readonly #pool: Pick<TensorPool, 'rent' | 'freeBytes'>;
   #storage: PooledStorage | undefined;
 
-  constructor(pool: Pick<TensorPool, 'rent'>) {
+  constructor(pool: Pick<TensorPool, 'rent' | 'freeBytes'>) {
     this.#pool = pool;
   }
 
@@ -27,6 +27,15 @@ export class SharedArena {
       this.#storage = this.#pool.rent(sizeBytes);
     }
     return this.#storage.address;
+  }
+
+  /**
+   * Takes at least so many bytes for runs to come, if the budget has them to spare: others give up nothing for it. Not while a
+   * program runs on it.
+   */
+  reserve(sizeBytes: number): void {
+    const heldBytes = this.#storage?.sizeBytes ?? 0;
+    if (sizeBytes - heldBytes <= this.#pool.freeBytes) this.place(sizeBytes);
   }
 
   /** Gives the memory back; a later run takes some anew. Not while a program runs on it. */

@@ -171,6 +171,7 @@ test('what cannot be is refused', async () => {
 test('a cancellation, or a callback that throws, ends it and leaves the model ready', async () => {
   const engine = await engines({ threads: 2 });
   using model = await engine.loadModel(bundledModelPath);
+  await model.warmup();
   const expected = await model.perplexity(card.check.ids);
   const before = engine.stats().pool.rentedBytes;
   const reason = new Error('enough');

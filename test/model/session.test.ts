@@ -165,6 +165,7 @@ describe('a session', () => {
   test('gives all back when it is disposed, while it computes too', async () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(bundledModelPath);
+    await model.warmup();
     {
       using session = model.session();
       await session.append(card.check.ids.slice(0, 400));
@@ -188,6 +189,7 @@ describe('a session', () => {
   test('gives back what it had before, too, when it is disposed while it is busy, however that ends', async () => {
     const engine = await engines({ threads: 2 });
     using model = await engine.loadModel(await write(small), { serving: { prefixCache: false } });
+    await model.warmup();
     const ids = someIds(100, small.vocab);
     const uses: readonly ((session: Session) => Promise<unknown>)[] = [
       (session) => session.append(someIds(300, small.vocab)),

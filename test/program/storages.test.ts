@@ -92,7 +92,7 @@ test('an arena grows to what the largest program needs, and gives back before it
       release: () => log.push(`release ${sizeBytes}`),
     } as unknown as PooledStorage;
   };
-  const arena = new SharedArena({ rent });
+  const arena = new SharedArena({ rent, freeBytes: 0 });
   expect(arena.isHeld).toBe(false);
   arena.dispose();
   expect([arena.place(64), arena.place(64), arena.place(1)]).toEqual([1064, 1064, 1064]);
@@ -103,4 +103,22 @@ test('an arena grows to what the largest program needs, and gives back before it
   arena.dispose();
   expect([arena.isHeld, log.at(-1), log.length]).toEqual([false, 'release 65', 4]);
   expect(arena.place(0)).toBe(1000);
+});
+
+test('an arena is reserved from what the budget has to spare, with what the arena has now, and from nothing else', () => {
+  const log: string[] = [];
+  const pool = {
+    freeBytes: 100,
+    rent: (sizeBytes: number) => {
+      log.push(`rent ${sizeBytes}`);
+      pool.freeBytes -= sizeBytes;
+      return { sizeBytes, address: 0, release: () => (pool.freeBytes += sizeBytes) } as unknown as PooledStorage;
+    },
+  };
+  const arena = new SharedArena(pool);
+  arena.reserve(101);
+  expect(arena.isHeld).toBe(false);
+  arena.reserve(60);
+  for (const sizeBytes of [60, 59, 101, 100]) arena.reserve(sizeBytes);
+  expect(log).toEqual(['rent 60', 'rent 100']);
 });

@@ -73,6 +73,7 @@ describe('settle', () => {
 test('a step that fails gives each of its items an error with its own index', async () => {
   const { engine, model } = await load();
   using _ = model;
+  await model.warmup();
   await model.generateBatch(prompts, options);
   const run = StepPrograms.prototype.run;
   let failures = 0;
@@ -109,6 +110,7 @@ describe('onProgress', () => {
     const { engine, model } = await load();
     using _ = model;
     await model.generateBatch(prompts, options);
+    await model.warmup();
     const before = held(engine);
     const error = new Error('mine');
     const callbacks = [

@@ -8,11 +8,12 @@ import { inspectModel } from '../../src/model/inspect.js';
 import type { Model } from '../../src/model/model.js';
 import { loadAddon } from '../../src/native/load.js';
 import { Team } from '../../src/team/team.js';
-import { modelFiles, small, someIds, tiny } from '../support/models/model-files.js';
+import { modelFiles, modelPaths, small, someIds, tiny } from '../support/models/model-files.js';
 import { expectRejection } from '../support/rejections.js';
 import { atOnce, essence, everyWay, observeSteps, oneByOne } from '../support/running/serving.js';
 
 const write = modelFiles();
+const writeAny = modelPaths();
 const threads = 2;
 const noCache = { serving: { prefixCache: false } };
 
@@ -43,6 +44,42 @@ const pageBytes = layers * kvHeads * (dim / heads) * 2 * 4 * 32;
 
 /** What a model takes to compute with: constants, the rows of its programs, and an arena for some of them. */
 const forComputing = 600 << 10;
+
+describe('after a warmup, nothing takes memory but pages', () => {
+  const encoder = {
+    architecture: 'bert',
+    layers: 2,
+    dim: 64,
+    heads: 4,
+    ffn: 128,
+    vocab: 300,
+    context: 512,
+    type: 'F16',
+  } as const;
+  const steps = { maxTokens: 2, ignoreEos: true };
+  const lengths = [1, 5, 30, 100, 250, 400];
+
+  test('of a decoder, whatever its rows', async () => {
+    await using engine = await Engine.create({ threads });
+    using model = await engine.loadModel(await write(small), noCache);
+    await model.warmup();
+    const { rentedBytes, liveTensors } = engine.stats().pool;
+    const prompts = lengths.map((length) => someIds(length, small.vocab));
+    for (const prompt of prompts) await model.generateBatch([prompt], steps);
+    await model.generateBatch([...prompts, ...prompts], steps);
+    await model.embed(prompts);
+    expect(engine.stats().pool).toMatchObject({ rentedBytes, liveTensors });
+  });
+
+  test('of an encoder, whatever its texts', async () => {
+    await using engine = await Engine.create({ threads });
+    using model = await engine.loadModel(await writeAny(encoder));
+    await model.warmup();
+    const { rentedBytes, liveTensors } = engine.stats().pool;
+    for (const length of lengths) await model.embed([someIds(Math.min(length, encoder.context), encoder.vocab)]);
+    expect(engine.stats().pool).toMatchObject({ rentedBytes, liveTensors });
+  });
+});
 
 describe('a budget that holds four requests', () => {
   // Three pages each.

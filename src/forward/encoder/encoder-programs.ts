@@ -98,12 +98,15 @@ export class EncoderPrograms {
     return this.#parts.compute.profile(program, options);
   }
 
-  /** Records the programs for up to so many tokens. */
+  /** Records the programs for up to so many tokens, and reserves their memory. */
   async warmup(rows: number): Promise<void> {
+    let arenaBytes = 0;
     for (let bucket = encoderBucketFor(1); ; bucket = encoderBucketFor(bucket + 1)) {
-      await this.#programs.exactly(bucket);
-      if (bucket >= rows) return;
+      const program = await this.#programs.exactly(bucket);
+      arenaBytes = Math.max(arenaBytes, program.arenaBytes);
+      if (bucket >= rows) break;
     }
+    if (!this.#disposed && !this.#isRunning) this.#arena.reserve(arenaBytes);
   }
 
   /** Gives up memory for whoever needs it, a part at each call. @returns whether there was any that is not in use */
