@@ -107,7 +107,7 @@ describe('a stream', () => {
 
   test('frees its session when it is left early, or before it began', async () => {
     const engine = await engines({ threads: 2 });
-    using model = await engine.loadModel(bundledModelPath);
+    using model = await engine.loadModel(bundledModelPath, { serving: { prefixCache: false } });
     await generate(model, 'Once', { maxTokens: 3 });
     const before = held(engine);
     for (let round = 0; round < 5; round++) {
@@ -318,7 +318,7 @@ describe('a batch', () => {
 
   test('fails with the first of its prompts that fails, and leaves nothing running', async () => {
     const engine = await engines({ threads: 2 });
-    using model = await engine.loadModel(bundledModelPath);
+    using model = await engine.loadModel(bundledModelPath, { serving: { prefixCache: false } });
     const long = card.check.ids.slice(0, 300);
     await model.warmup();
     await model.generateBatch([long, long], { maxTokens: 2, ignoreEos: true });
