@@ -15,8 +15,9 @@ export interface ModelProfileRow {
   readonly ms: number;
   /** Of the pass's wall time. */
   readonly wallShare: number;
+  /** Null for the ops of attention: how many keys there are is not known when a program is recorded. */
   readonly gflops: number | null;
-  /** Of the FMA peak, also where the kernel multiplies integers. */
+  /** Of the FMA peak, or of that of 8-bit products where the kernel multiplies integers. */
   readonly peakShare: number | null;
   readonly gbs: number | null;
   /** Bytes read and written, each operand once, as a share of the read bandwidth; above 1 when caches hold them. */
@@ -34,6 +35,7 @@ export interface ModelProfile {
   readonly rows: readonly ModelProfileRow[];
 }
 
+const nothing = { gflops: null, peakShare: null, gbs: null, readShare: null };
 /** A longer prompt is computed by several programs. */
 const mostPromptTokens = 256;
 const runs = 11;
@@ -78,7 +80,10 @@ async function profileTexts(model: Model, { common, roofline, signal }: TextsRun
   return { phase: 'texts', ...common, tokens: count * length, ms: profile.wallNs / 1e6, rows };
 }
 
-function rowsOf({ steps, wallNs, idleNs }: ProgramProfile, { fmaGflops, readGBs }: Roofline): ModelProfileRow[] {
+function rowsOf(
+  { steps, wallNs, idleNs }: ProgramProfile,
+  { fmaGflops, dotGmacs, readGBs }: Roofline,
+): ModelProfileRow[] {
   const sums = new Map<string, { steps: number; wallNs: number; flops: number; bytes: number }>();
   for (const step of steps) {
     const sum = sums.get(step.kernel) ?? { steps: 0, wallNs: 0, flops: 0, bytes: 0 };
@@ -92,18 +97,11 @@ function rowsOf({ steps, wallNs, idleNs }: ProgramProfile, { fmaGflops, readGBs 
   }
   const rows = [...sums].map(([kernel, sum]): ModelProfileRow => {
     const [gflops, gbs] = [sum.flops / sum.wallNs, sum.bytes / sum.wallNs];
-    return {
-      kernel,
-      steps: sum.steps,
-      ms: sum.wallNs / 1e6,
-      wallShare: sum.wallNs / wallNs,
-      gflops,
-      peakShare: gflops / fmaGflops,
-      gbs,
-      readShare: gbs / readGBs,
-    };
+    const peak = kernel === 'matmul_quantized' ? 2 * dotGmacs : fmaGflops;
+    const speeds = { gflops, peakShare: gflops / peak, gbs, readShare: gbs / readGBs };
+    const times = { steps: sum.steps, ms: sum.wallNs / 1e6, wallShare: sum.wallNs / wallNs };
+    return { kernel, ...times, ...(kernel.includes('attention') ? nothing : speeds) };
   });
-  const nothing = { gflops: null, peakShare: null, gbs: null, readShare: null };
   rows.push({ kernel: 'hand-over', steps: steps.length, ms: idleNs / 1e6, wallShare: idleNs / wallNs, ...nothing });
   return rows.sort((a, b) => b.ms - a.ms);
 }
