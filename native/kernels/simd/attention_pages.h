@@ -3,6 +3,7 @@
 // rows, in registers for few rows (decoding).
 #pragma once
 
+#include "kernels/caches.h"
 #include "kernels/simd/attention_rows.h"
 #include "kernels/simd/quantize_block.h"
 #include "kernels/simd/rms_norm_row.h"
@@ -25,16 +26,19 @@ constexpr int64_t kMostInParts = 2 * kFewRows;
 constexpr int64_t kKeysAhead = 32;
 
 // Prefetches of one panel of keys, or of 16 rows of values, spread out: one cache line at a time, between the products
-// of another panel. A burst of prefetches would stall the products until memory has accepted them.
+// of another panel. A burst of prefetches would stall the products until memory has accepted them. Floats go into L2 where
+// L1 is small: an L1 that waits for 24 lines at a time holds a core of Zen 4 below half of what it can read.
 template <typename T>
 struct Ahead {
   static constexpr int64_t kBytes = kKeyPanel * static_cast<int64_t>(sizeof(T));
   const unsigned char* first;
+  bool into_l2;
 
   // Prefetches the bytes at the offset of row d of a panel, once per cache line.
   inline __attribute__((always_inline)) void ask(int64_t d) const {
     if (kBytes < int64_t{kCacheLineBytes} && d % (int64_t{kCacheLineBytes} / kBytes) != 0) return;
-    prefetch(first + d * kBytes);
+    if (into_l2) prefetch_far(first + d * kBytes);
+    else prefetch(first + d * kBytes);
   }
   void ask_for_all(int64_t dim) const {
     for (int64_t d = 0; d < dim; ++d) ask(d);
@@ -137,6 +141,7 @@ struct Pages {
   int64_t values_offset;
   int64_t panel_bytes;
   int64_t value_bytes;  // of a row of values, without scales
+  bool into_l2;         // what is prefetched
 
   Pages(const KeyValuePages& cache, const PagedItem& item)
       : p(item.attention),
@@ -147,7 +152,8 @@ struct Pages {
         keys_offset(keys_of_head(cache, item.tile.kv_head, p.dim)),
         values_offset(values_of_head(cache, item.tile.kv_head, p.v_dim)),
         panel_bytes(PanelReader<T, 1>::bytes(p.dim)),
-        value_bytes(p.v_dim * static_cast<int64_t>(sizeof(Stored))) {}
+        value_bytes(p.v_dim * static_cast<int64_t>(sizeof(Stored))),
+        into_l2(!std::is_same_v<T, Quantized> && has_small_l1()) {}
 
   int64_t dim() const { return p.dim; }
   int64_t v_dim() const { return p.v_dim; }
@@ -160,14 +166,15 @@ struct Pages {
   const unsigned char* value_row(int64_t key) const {
     return pages.page(key) + values_offset + in_page(key) * value_bytes;
   }
+  Ahead<Stored> ahead(const unsigned char* first_line) const { return {first_line, into_l2}; }
   // The panel kKeysAhead keys after `key`, or the last panel.
   Ahead<Stored> keys_ahead(int64_t key) const {
-    return {key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel))};
+    return ahead(key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel)));
   }
 
   void ask_for_first_keys() const {
     for (int64_t key = first; key < std::min(first + kKeysAhead, limit); key += kKeyPanel) {
-      Ahead<Stored>{key_panel(key)}.ask_for_all(dim());
+      ahead(key_panel(key)).ask_for_all(dim());
     }
   }
   // Nothing to do: what attention_rows.h prefetches at the end of a block was prefetched between the products.
@@ -183,7 +190,7 @@ struct Pages {
     for (int i = 0; i < panels; ++i) {
       panel[i] = key_panel(key + i * kKeyPanel);
       keys[i] = keys_ahead(key + i * kKeyPanel);
-      values[i] = {value_row(key + i * kKeyPanel)};
+      values[i] = ahead(value_row(key + i * kKeyPanel));
     }
     panel_scores<count, T>(dim(), q, panel, scores, [&](int64_t d) __attribute__((always_inline)) {
 #pragma GCC unroll 2
@@ -226,8 +233,8 @@ struct Pages {
                    float* total, int64_t total_stride) const {
     const auto rows_at = [&](int64_t key, int64_t most) {
       const int64_t next_block = begin + kAttentionKeyBlock + key;
-      if (key + kFewKeys < most) Ahead<Stored>{value_row(begin + key + kFewKeys)}.ask_for_all(v_dim());
-      if (next_block < limit) Ahead<Stored>{key_panel(next_block)}.ask_for_all(dim());
+      if (key + kFewKeys < most) ahead(value_row(begin + key + kFewKeys)).ask_for_all(v_dim());
+      if (next_block < limit) ahead(key_panel(next_block)).ask_for_all(dim());
       return value_rows(begin + key, std::min(most - key, kFewKeys));
     };
     few_outputs_of<count>(keys, weights, rows_at, v_dim(), keep, take, total, total_stride);
