@@ -35,6 +35,7 @@ export interface ModelProfile {
   readonly rows: readonly ModelProfileRow[];
 }
 
+/** Where the work is not known. */
 const nothing = { gflops: null, peakShare: null, gbs: null, readShare: null };
 /** A longer prompt is computed by several programs. */
 const mostPromptTokens = 256;

@@ -295,7 +295,7 @@ export class Model {
 
   /**
    * Records the programs of all steps, so that no request waits for it, and takes the memory that they need, if the budget has
-   * it to spare: later requests take pages of keys and values only. It is given up when the budget is used up.
+   * it to spare: later requests take little but pages of keys and values. It is given up when the budget is used up.
    * @throws TesseraeError ERR_BUDGET, ERR_DISPOSED
    */
   async warmup(): Promise<void> {

@@ -79,7 +79,6 @@ test.each([
     import { Worker } from 'node:worker_threads';
     for (let i = 0; i < 100; i++) {
       const worker = new Worker(${JSON.stringify(own)}, { eval: true, execArgv: [], workerData: ${JSON.stringify(findAddon())} });
-      worker.on('error', () => {});
       await new Promise((resolve) => worker.once('message', resolve));
       await new Promise((resolve) => setTimeout(resolve, i % 4));
       await worker.terminate();
