@@ -284,7 +284,12 @@ test('shares are relative to the peak of the kernel set, which is measured once'
 test('if all workers sleep, the calling thread begins a program', async () => {
   const engine = await engineOf({ threads: 2 });
   using program = engine.program((p) => p.scale(p.input([2048, 1024]), 2));
-  await until(() => engine.stats().team.onShift === 0);
-  const { tiles } = await engine.profile(program, { runs: 1 });
-  expect(tiles.some(({ seat }) => seat === engine.threads)).toBe(true);
+  // A worker that was woken computes all tiles if the system does not run the calling thread meanwhile: try again.
+  let hasBegun = false;
+  for (let tries = 0; !hasBegun && tries < 100; tries++) {
+    await until(() => engine.stats().team.onShift === 0);
+    const { tiles } = await engine.profile(program, { runs: 1 });
+    hasBegun = tiles.some(({ seat }) => seat === engine.threads);
+  }
+  expect(hasBegun).toBe(true);
 });
