@@ -4,8 +4,10 @@ import { bucketIndex, rowBuckets } from '../../forward/row-buckets.js';
 
 /** Before anything was measured, a step takes this many rows. */
 const rowsUnmeasured = 64;
-/** The weight of a new measurement. */
-const weight = 0.25;
+/** So many of the latest measurements of a bucket count. */
+const latest = 3;
+/** A bucket that was not measured for so many steps may be faster now than it was then. */
+const stepsUntilOld = 16;
 /**
  * A step of one row reads all weights; further rows cost little until the products are limited by computing. What is assumed
  * until it is measured: so many more rows take as long again.
@@ -19,13 +21,17 @@ const leastRowTimes = 4;
 
 export class StepRate {
   /** By bucket; undefined where none was measured. */
-  readonly #ms: (number | undefined)[] = rowBuckets.map(() => undefined);
+  readonly #measured: (Measurements | undefined)[] = rowBuckets.map(() => undefined);
+  #steps = 0;
 
   /** A step of so many rows took so long. */
   observe(rows: number, ms: number): void {
     const index = bucketIndex(rows);
-    const before = this.#ms[index];
-    this.#ms[index] = before === undefined ? ms : before + weight * (ms - before);
+    const times = [...(this.#measured[index]?.times ?? []), ms].slice(-latest);
+    // The first step of a program is slow, and now and then one is held up: the middle one counts, of two the shorter.
+    const middle = [...times].sort((a, b) => a - b)[(times.length - 1) >> 1] as number;
+    this.#steps += 1;
+    this.#measured[index] = { rows: rowBuckets[index] as number, times, ms: middle, step: this.#steps };
   }
 
   /**
@@ -42,27 +48,26 @@ export class StepRate {
 
   /** How long a step of so many rows is expected to take; undefined before anything was measured. */
   expectedMs(rows: number): number | undefined {
-    if (this.#ms.every((known) => known === undefined)) return undefined;
-    return this.#expected(bucketIndex(rows));
+    return this.#steps === 0 ? undefined : this.#expected(bucketIndex(rows));
   }
 
-  /** On the line between the nearest buckets that were measured, or beyond the last one by the slope before it. */
+  /** As measured; else on the line between the nearest buckets that were, or beyond the last one by the slope before it. */
   #expected(index: number): number {
-    const own = this.#ms[index];
-    if (own !== undefined) return own;
+    const own = this.#measured[index];
+    if (own !== undefined) return Math.min(own.ms, this.#mostOf(own));
     const rows = rowBuckets[index] as number;
-    const smaller = this.#measured(index, -1);
-    const larger = this.#measured(index, 1);
+    const smaller = this.#nearest(index, -1);
+    const larger = this.#nearest(index, 1);
     if (smaller === undefined && larger === undefined) return rows <= rowsUnmeasured ? 0 : Number.POSITIVE_INFINITY;
     if (smaller === undefined) {
-      const { rows: from, ms } = larger as Measured;
+      const { rows: from, ms } = larger as Measurements;
       return (ms * (rowsThatDouble + rows)) / (rowsThatDouble + from);
     }
     if (larger !== undefined) {
       const share = (rows - smaller.rows) / (larger.rows - smaller.rows);
       return smaller.ms + share * (larger.ms - smaller.ms);
     }
-    const before = this.#measured(smaller.index, -1);
+    const before = this.#nearest(bucketIndex(smaller.rows), -1);
     const guessed = smaller.ms / (rowsThatDouble + smaller.rows);
     const slope = before === undefined ? guessed : (smaller.ms - before.ms) / (smaller.rows - before.rows);
     return (
@@ -70,18 +75,38 @@ export class StepRate {
     );
   }
 
+  /**
+   * The most that an old measurement is believed to be: a step never takes longer per row than one of fewer rows that was measured
+   * since. So a bucket that was slow once, beside other work or in its first step, is tried again.
+   */
+  #mostOf({ rows, step }: Measurements): number {
+    if (this.#steps - step < stepsUntilOld) return Number.POSITIVE_INFINITY;
+    let most = Number.POSITIVE_INFINITY;
+    for (const other of this.#measured) {
+      if (other !== undefined && other.rows < rows && other.step > step) {
+        most = Math.min(most, (other.ms * rows) / other.rows);
+      }
+    }
+    return most;
+  }
+
   /** The nearest bucket before or behind one that was measured. */
-  #measured(from: number, step: 1 | -1): Measured | undefined {
+  #nearest(from: number, step: 1 | -1): Measurements | undefined {
     for (let index = from + step; index >= 0 && index < rowBuckets.length; index += step) {
-      const ms = this.#ms[index];
-      if (ms !== undefined) return { index, rows: rowBuckets[index] as number, ms };
+      const measured = this.#measured[index];
+      if (measured !== undefined) return measured;
     }
     return undefined;
   }
 }
 
-interface Measured {
-  readonly index: number;
+/** What was measured of a bucket. */
+interface Measurements {
   readonly rows: number;
+  /** The latest ones, in their order. */
+  readonly times: readonly number[];
+  /** The middle one of them. */
   readonly ms: number;
+  /** The number of steps, of all buckets, up to the last one of this bucket. */
+  readonly step: number;
 }

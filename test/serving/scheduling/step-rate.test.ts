@@ -16,13 +16,19 @@ describe('the expected time of a step', () => {
     expect(measured().rowsWithin(1e9)).toBe(64);
   });
 
-  test('is that of the program with as many rows, of which a new measurement counts a quarter', () => {
-    const rate = measured([9, 10]);
-    expect([9, 10, 12].map((rows) => rate.expectedMs(rows))).toEqual([10, 10, 10]);
-    rate.observe(12, 20);
-    expect(rate.expectedMs(12)).toBe(12.5);
-    rate.observe(11, 12.5);
-    expect(rate.expectedMs(12)).toBe(12.5);
+  test('is that of the program with as many rows: the middle of the last three, of two the shorter', () => {
+    const rate = measured([9, 40]);
+    expect([9, 10, 12].map((rows) => rate.expectedMs(rows))).toEqual([40, 40, 40]);
+    for (const [rows, ms, expected] of [
+      [12, 20, 20],
+      [11, 10, 20],
+      [10, 90, 20],
+      [10, 15, 15],
+      [10, 80, 80],
+    ] as const) {
+      rate.observe(rows, ms);
+      expect(rate.expectedMs(12)).toBe(expected);
+    }
   });
 
   test('lies on the line between the nearest programs that were measured', () => {
@@ -47,6 +53,32 @@ describe('the expected time of a step', () => {
     const least = 10 / (32 + 5) / 4;
     expect(measured([1, 10], [5, 10]).expectedMs(8)).toBeCloseTo(10 + 3 * least, 12);
     expect(measured([1, 20], [5, 10]).expectedMs(8)).toBeCloseTo(10 + 3 * least, 12);
+  });
+});
+
+describe('a time that was measured 16 steps ago', () => {
+  const repeat = (times: number, rows: number, ms: number) => Array.from({ length: times }, () => [rows, ms] as const);
+
+  test('is at most that for each row of a step of fewer rows since', () => {
+    expect(measured([64, 100], ...repeat(15, 32, 20)).expectedMs(64)).toBe(100);
+    expect(measured([64, 100], ...repeat(16, 32, 20)).expectedMs(64)).toBe(40);
+    expect(measured([64, 30], ...repeat(16, 32, 20)).expectedMs(64)).toBe(30);
+    // The least of several.
+    expect(measured([64, 100], ...repeat(16, 32, 20), [40, 24], [8, 8]).expectedMs(64)).toBeCloseTo(38.4, 12);
+  });
+
+  test('stays if steps of fewer rows were measured before it, or of more rows since', () => {
+    expect(measured([32, 20], [64, 100], ...repeat(16, 128, 120)).expectedMs(64)).toBe(100);
+  });
+
+  test('so a number of rows that took too long is tried again, and given up again if it still does', () => {
+    const rate = measured([64, 100], ...repeat(15, 32, 20));
+    expect(rate.rowsWithin(40)).toBeLessThan(64);
+    rate.observe(32, 20);
+    expect(rate.rowsWithin(40)).toBe(64);
+    rate.observe(64, 50);
+    rate.observe(64, 50);
+    expect(rate.rowsWithin(40)).toBeLessThan(64);
   });
 });
 
