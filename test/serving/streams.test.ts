@@ -28,8 +28,7 @@ async function load() {
 /** Nothing is left to do, once the step under way is over. */
 async function expectIdle(engine: Engine): Promise<void> {
   await expect.poll(() => engine.stats().serving, { timeout: 10_000 }).toMatchObject({ queued: 0, running: 0 });
-  await nextTurn();
-  expect(engine.stats().team).toMatchObject({ running: 0, queued: 0 });
+  await expect.poll(() => engine.stats().team, { timeout: 10_000 }).toMatchObject({ running: 0, queued: 0 });
 }
 
 async function collect(): Promise<void> {
