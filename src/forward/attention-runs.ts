@@ -3,7 +3,7 @@
 // Called before each run of a decoding step's program; attention-work.ts is for all other steps.
 import { partLine } from '../ops/paged/attention-parts.js';
 import { blockKeys, itemFields, runFields } from '../ops/paged/step-rows.js';
-import { type AttentionHeads, attentionCut, type PlacedRows, planAttention } from './attention-work.js';
+import { type AttentionHeads, attentionCut, evenLists, type PlacedRows, planAttention } from './attention-work.js';
 
 /** How a program's keys are cut; fixed when it is recorded. */
 export interface RunCut {
@@ -36,11 +36,9 @@ export function runCut(
   threads: number,
   { vDim, capacity }: { readonly vDim: number; readonly capacity: number },
 ): RunCut {
-  let lists = Math.ceil((tilesPerThread * threads) / kvHeads);
-  // As many tiles for each thread.
-  while ((lists * kvHeads) % threads !== 0) lists++;
   const blocks = Math.ceil(capacity / blockKeys);
   const affordable = Math.floor(mostPartBytes / (heads * partLine(vDim) * Float32Array.BYTES_PER_ELEMENT));
+  const lists = evenLists({ kvHeads, threads, tilesPerThread });
   return { lists, mostParts: Math.min(rows * blocks, Math.max(blocks, affordable)) };
 }
 

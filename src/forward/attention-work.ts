@@ -26,6 +26,18 @@ export interface CutLimits {
   readonly tilesPerThread: number;
 }
 
+/** The fewest lists that give all threads as many tiles, and each at least so many: nine tiles would keep one of two waiting. */
+export function evenLists(work: {
+  readonly kvHeads: number;
+  readonly threads: number;
+  readonly tilesPerThread: number;
+}): number {
+  const { kvHeads, threads, tilesPerThread } = work;
+  let lists = Math.ceil((tilesPerThread * threads) / kvHeads);
+  while ((lists * kvHeads) % threads !== 0) lists++;
+  return lists;
+}
+
 export function workCut(
   { heads, kvHeads }: AttentionHeads,
   rows: number,
@@ -34,7 +46,7 @@ export function workCut(
 ): WorkCut {
   const group = heads / kvHeads;
   return {
-    lists: Math.min(rows, Math.ceil((tilesPerThread * threads) / kvHeads)),
+    lists: Math.min(rows, evenLists({ kvHeads, threads, tilesPerThread })),
     most: Math.max(1, Math.floor(mostQueries / group)),
     least: Math.max(1, Math.floor(leastQueries / group)),
   };

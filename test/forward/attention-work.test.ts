@@ -90,6 +90,18 @@ function randomsFrom(seed: number): (below: number) => number {
   };
 }
 
+test('lists are as many that each thread has as many tiles, if there are rows for them', () => {
+  for (const kvHeads of [1, 2, 3, 5, 8]) {
+    for (let threads = 1; threads <= 16; threads++) {
+      const { lists } = attentionCut({ heads: 3 * kvHeads, kvHeads }, 256, threads);
+      expect((lists * kvHeads) % threads).toBe(0);
+      expect(lists * kvHeads).toBeGreaterThanOrEqual(4 * threads);
+      expect(lists * kvHeads).toBeLessThan(4 * threads + threads * kvHeads);
+    }
+  }
+  expect(attentionCut({ heads: 9, kvHeads: 3 }, 2, 2).lists).toBe(2);
+});
+
 describe('the plan of attention', () => {
   test('covers each row of a sequence once, in even lists, whatever the step', () => {
     const random = randomsFrom(88_172_645);
