@@ -58,8 +58,23 @@ struct PagedItem {
   // The keys that it reads: first .. limit - 1, where `first` is the start of a key block.
   int64_t first;
   int64_t limit;
+  // The first two panels of keys of the item after it, to be fetched meanwhile; null where there is none.
+  const unsigned char* next_panels[2] = {};
   int32_t positions[kMostItemQueries];
 };
+
+// Sets next_panels from the item after `item`. That one is not checked yet: where it is wrong, no page is found.
+static inline void look_ahead(const PagedAttentionParams& p, const AttentionItem& next, int64_t kv_head, PagedItem* item) {
+  const AttentionParams& a = p.attention;
+  if (next.first_query < 0 || next.first_query >= a.q_len) return;
+  const int64_t first = attention_first(a, 0, next.first_query) / kAttentionKeyBlock * kAttentionKeyBlock;
+  const int64_t limit = attention_limit(a, 0, next.first_query);
+  for (int panel = 0; panel < 2; ++panel) {
+    const int64_t key = first + panel * kKeyPanel;
+    const unsigned char* page = key < limit ? find_page(p.cache, next.slot, key) : nullptr;
+    item->next_panels[panel] = page == nullptr ? nullptr : key_panel_of(p.cache, page, kv_head, a.dim, key);
+  }
+}
 
 // Reads an item for one key-value head. Returns false if it is not a valid one, or if a key that it reads has no page.
 static inline bool read_item(const PagedAttentionParams& p, const AttentionItem& listed, int64_t kv_head,
@@ -145,10 +160,37 @@ static inline bool store_item(const PagedAttentionParams& p, const PagedItem& it
   return true;
 }
 
-// Computes a tile: calls attend(item) for each item of its list, after its rows have been stored if they must be.
-template <typename Prepare, typename Store, typename Attend, typename Quantize>
+// Calls fetch(row, cache, page, in_page) for the place of an item's first row. The item is not checked yet: where it is wrong,
+// no page is found.
+template <typename Fetch>
+static inline void fetch_place(const PagedAttentionParams& p, const AttentionItem& item, int64_t kv_head, Fetch fetch) {
+  const AttentionParams& a = p.attention;
+  if (item.first_query < 0 || item.first_query >= a.q_len) return;
+  const int64_t position = a.positions[item.first_query];
+  const unsigned char* page = find_page(p.cache, item.slot, position);
+  if (page == nullptr) return;
+  fetch(KeyValueRow{kv_head, nullptr, nullptr, a.dim, a.v_dim}, p.cache, page, position & (p.cache.page_positions - 1));
+}
+
+// Prepares and stores the rows of items begin .. end - 1, and has the place of the next item's rows fetched meanwhile.
+template <typename Prepare, typename Store, typename Fetch>
+static inline bool store_items(const PagedAttentionParams& p, int64_t begin, int64_t end, int64_t kv_head, Prepare prepare,
+                               Store store, Fetch fetch) {
+  PagedItem item;
+  for (int64_t index = begin; index < end; ++index) {
+    const AttentionItem listed = p.items[index];
+    if (!read_item(p, listed, kv_head, &item)) return false;
+    if (index + 1 < end) fetch_place(p, p.items[index + 1], kv_head, fetch);
+    if (!store_item(p, item, listed.first_query, listed.slot, prepare, store)) return false;
+  }
+  return true;
+}
+
+// Computes a tile: stores the rows of its list if they must be, then calls attend(item) for each item. All rows are stored
+// first: keys that are read at once after they were stored wait for their lines to come from memory.
+template <typename Prepare, typename Store, typename Fetch, typename Attend, typename Quantize>
 static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t tile, Prepare prepare, Store store,
-                                        Attend attend, Quantize quantize) {
+                                        Fetch fetch, Attend attend, Quantize quantize) {
   const int64_t list = tile / p.attention.kv_heads;
   const int64_t kv_head = tile % p.attention.kv_heads;
   const KernelStatus status = clear_padding(p, list, kv_head, quantize);
@@ -156,13 +198,15 @@ static inline KernelStatus attend_items(const PagedAttentionParams& p, int64_t t
   const int64_t begin = p.starts[list];
   const int64_t end = p.starts[list + 1];
   if (begin < 0 || begin > end || end > p.attention.q_len) return KernelStatus::index_out_of_range;
+  if (p.attention.k != nullptr && !store_items(p, begin, end, kv_head, prepare, store, fetch)) {
+    return KernelStatus::index_out_of_range;
+  }
   PagedItem item;
   for (int64_t index = begin; index < end; ++index) {
     const AttentionItem listed = p.items[index];
     if (!read_item(p, listed, kv_head, &item)) return KernelStatus::index_out_of_range;
-    if (p.attention.k != nullptr && !store_item(p, item, listed.first_query, listed.slot, prepare, store)) {
-      return KernelStatus::index_out_of_range;
-    }
+    item.next_panels[0] = item.next_panels[1] = nullptr;
+    if (index + 1 < end) look_ahead(p, p.items[index + 1], kv_head, &item);
     attend(item);
     quantize_outputs(p.attention, p.blocks, kv_head, listed.first_query, listed.queries, quantize);
   }

@@ -129,8 +129,7 @@ describe('onProgress', () => {
       await expect(model.complete('a', { ...options, n: 3, onProgress })).rejects.toBe(error);
     }
     await expect.poll(() => engine.stats().serving).toMatchObject({ queued: 0, running: 0, pagesUsed: 0 });
-    await nextTurn();
-    expect(held(engine)).toEqual(before);
+    await expect.poll(() => held(engine)).toEqual(before);
   });
 });
 

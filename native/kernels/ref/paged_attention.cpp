@@ -20,7 +20,8 @@ KernelStatus paged_attention_ref(const OpRecord& op, int64_t tile, Scratch& scra
     const PageValues v = {p.cache, item.pages, item.tile.kv_head, a.v_dim};
     for_each_row(a, item.tile, [&](const AttentionRow& row) { attend_row_ref(a, row, k, v, scratch); });
   };
-  return attend_items(p, tile, prepare, store_row_ref, attend, quantize_row_ref);
+  const auto fetch = [](const KeyValueRow&, const KeyValuePages&, const unsigned char*, int64_t) {};
+  return attend_items(p, tile, prepare, store_row_ref, fetch, attend, quantize_row_ref);
 }
 
 }  // namespace tesserae

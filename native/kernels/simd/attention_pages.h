@@ -142,6 +142,7 @@ struct Pages {
   int64_t panel_bytes;
   int64_t value_bytes;  // of a row of values, without scales
   bool into_l2;         // what is prefetched
+  const unsigned char* const* next_panels;  // of the next item
 
   Pages(const KeyValuePages& cache, const PagedItem& item)
       : p(item.attention),
@@ -153,7 +154,8 @@ struct Pages {
         values_offset(values_of_head(cache, item.tile.kv_head, p.v_dim)),
         panel_bytes(PanelReader<T, 1>::bytes(p.dim)),
         value_bytes(p.v_dim * static_cast<int64_t>(sizeof(Stored))),
-        into_l2(!std::is_same_v<T, Quantized> && has_small_l1()) {}
+        into_l2(!std::is_same_v<T, Quantized> && has_small_l1()),
+        next_panels(item.next_panels) {}
 
   int64_t dim() const { return p.dim; }
   int64_t v_dim() const { return p.v_dim; }
@@ -167,9 +169,12 @@ struct Pages {
     return pages.page(key) + values_offset + in_page(key) * value_bytes;
   }
   Ahead<Stored> ahead(const unsigned char* first_line) const { return {first_line, into_l2}; }
-  // The panel kKeysAhead keys after `key`, or the last panel.
+  // The panel kKeysAhead keys after `key`; beyond the last one a panel of the next item, or else the last one again.
   Ahead<Stored> keys_ahead(int64_t key) const {
-    return ahead(key_panel(std::min(key + kKeysAhead, (limit - 1) / kKeyPanel * kKeyPanel)));
+    const int64_t last = (limit - 1) / kKeyPanel * kKeyPanel;
+    if (key + kKeysAhead <= last) return ahead(key_panel(key + kKeysAhead));
+    const unsigned char* next = next_panels[key < last ? 0 : 1];
+    return ahead(next != nullptr ? next : key_panel(last));
   }
 
   void ask_for_first_keys() const {
@@ -349,7 +354,7 @@ inline KernelStatus paged_tile(const OpRecord& op, int64_t tile, Scratch& scratc
     }
   };
   // A function that is always inlined has no address.
-  return attend_items(p, tile, prepare, store_row, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
+  return attend_items(p, tile, prepare, store_row, fetch_row_place, attend, [](const float* x, int64_t columns, ActivationBlock* y) { quantize_row(x, columns, y); });
 }
 
 }  // namespace TESSERAE_ISA
