@@ -84,7 +84,7 @@ describe('priority', () => {
   test('decides who is admitted first', async () => {
     const { model } = await load();
     using _ = model;
-    const running = busy(model, 8);
+    const running = busy(model, 60);
     await until(() => model.serving.running === 256);
     const calls = [-3, 0, 50, 100].map(
       (priority) => model.generate(ids, { maxTokens: 1, ignoreEos: true, priority }).result,
@@ -116,7 +116,7 @@ describe('tenants', () => {
         .generate(someIds(20, tiny.vocab), { maxTokens: 10, ignoreEos: true, tenant: 'greedy', seed: index })
         .result.then(() => greedyDone++),
     );
-    await until(() => model.serving.running === 256);
+    await until(() => model.serving.running > 100);
     const modest = await Promise.all(
       Array.from(
         { length: 10 },

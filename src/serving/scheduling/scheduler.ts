@@ -38,6 +38,8 @@ export interface SchedulerStats {
 
 /** Where memory for a step is short, steps get fewer rows down to this many, and then fewer requests are served at once. */
 const rowsToKeep = 16;
+/** After so long the others are admitted with the next steps: new pages can take a millisecond each, and hundreds may wait. */
+const mostAdmissionMs = 5;
 /** After so many steps a larger one is tried again. */
 const stepsToForget = 64;
 
@@ -301,15 +303,15 @@ export class Scheduler {
   #admit(): void {
     const { clock, maxRunning } = this.#options;
     const now = clock();
-    let admitted = true;
-    while (admitted && this.#queue.size > 0 && (this.#running.length < maxRunning || this.preemptParked())) {
-      admitted = false;
+    while (this.#queue.size > 0 && (this.#running.length < maxRunning || this.preemptParked())) {
+      let admitted = false;
       for (const request of this.#queue.candidates(now)) {
         if (this.#prefixes.isWorthWaiting(request, this.#running)) continue;
         // A request that does not fit is not overtaken: it would starve.
         admitted = this.#admitOne(request);
         break;
       }
+      if (!admitted || clock() - now >= mostAdmissionMs) return;
     }
   }
 

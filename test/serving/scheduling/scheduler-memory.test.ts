@@ -1,5 +1,5 @@
 // The scheduler where memory is short, rule by rule: whose memory is taken, and how it retreats where there is none for a step.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { mostRows } from '../../../src/forward/row-buckets.js';
 import type { Page } from '../../../src/serving/scheduling/page-source.js';
 import type { Scheduler } from '../../../src/serving/scheduling/scheduler.js';
@@ -278,4 +278,26 @@ describe('a request that is preempted for others', () => {
     expect([scheduler.preempt(), young.state, scheduler.preempt()]).toEqual([true, 'waiting', false]);
     expect(preempted).toEqual([]);
   });
+});
+
+test('of many requests a step admits those whose pages are there within 5 ms, and one at least', () => {
+  const slow = (ms: number) => {
+    const { scheduler, pages, submit, step, time } = schedulerOf(1000);
+    const rent = pages.rent.bind(pages);
+    vi.spyOn(pages, 'rent').mockImplementation(() => {
+      time.now += ms;
+      return rent();
+    });
+    const all = Array.from({ length: 8 }, () => submit(4));
+    const admitted: number[] = [];
+    for (let steps = 0; steps < 9 && scheduler.awaitsAdmission; steps++) {
+      step();
+      admitted.push(all.filter(({ state }) => state === 'running').length);
+    }
+    return admitted;
+  };
+  expect(slow(0)).toEqual([8]);
+  expect(slow(1)).toEqual([5, 8]);
+  expect(slow(2.5)).toEqual([2, 4, 6, 8]);
+  expect(slow(50)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
 });
