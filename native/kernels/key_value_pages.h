@@ -106,11 +106,15 @@ static inline int64_t values_of_head(const KeyValuePages& p, int64_t head, int64
   return p.values_offset + head * key_value_head_bytes(p, v_dim);
 }
 
+// Size in bytes of a panel of keys, in any type.
+static inline int64_t key_panel_bytes(const KeyValuePages& p, int64_t dim) {
+  return key_value_head_bytes(p, dim) * kKeyPanel / p.page_positions;
+}
+
 // The panel of keys of a head that holds a position, in its page.
 static inline const unsigned char* key_panel_of(const KeyValuePages& p, const unsigned char* page, int64_t head, int64_t dim,
                                                 int64_t position) {
-  const int64_t panel_bytes = key_value_head_bytes(p, dim) * kKeyPanel / p.page_positions;
-  return page + keys_of_head(p, head, dim) + (position & (p.page_positions - 1)) / kKeyPanel * panel_bytes;
+  return page + keys_of_head(p, head, dim) + (position & (p.page_positions - 1)) / kKeyPanel * key_panel_bytes(p, dim);
 }
 
 // Size in bytes of a quantized panel of 16 keys.

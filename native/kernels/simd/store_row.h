@@ -94,7 +94,7 @@ inline void store_row(const KeyValueRow& row, const KeyValuePages& cache, unsign
 // Fetches the lines that store_row writes.
 inline void fetch_row_place(const KeyValueRow& row, const KeyValuePages& cache, const unsigned char* page, int64_t in_page) {
   const int64_t values_bytes = key_value_head_bytes(cache, row.v_dim) / cache.page_positions;
-  const int64_t panel_bytes = key_value_head_bytes(cache, row.dim) * kKeyPanel / cache.page_positions;
+  const int64_t panel_bytes = key_panel_bytes(cache, row.dim);
   const unsigned char* keys = key_panel_of(cache, page, row.head, row.dim, in_page);
   const unsigned char* values = page + values_of_head(cache, row.head, row.v_dim) + in_page * values_bytes;
   for (int64_t byte = 0; byte < panel_bytes; byte += 64) prefetch(keys + byte);
